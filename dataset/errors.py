@@ -1,0 +1,44 @@
+"""The one exception that means "the caller can mend this": every command turns it into exit 2."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+MOST_LINES = 100
+
+
+class CallersMistake(Exception):
+    """One or many faults in what the caller gave; each says what is wrong, where, and what to do.
+
+    `faults` holds them one by one; `str()` gives all of them, a line each.
+    """
+
+    def __init__(self, faults: str | Iterable[str]):
+        self.faults: list[str] = [faults] if isinstance(faults, str) else list(faults)
+        super().__init__("\n".join(self.faults))
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
+
+    def __reduce__(self):
+        # Exceptions are pickled with their joined text; a worker process must hand the list back whole.
+        return type(self), (self.faults,)
+
+
+@contextmanager
+def exit_on_mistake() -> Iterator[None]:
+    """Around a command (`with` or `@exit_on_mistake()`): a caller's mistake ends it with exit 2.
+
+    The faults go to stderr without a traceback, at most MOST_LINES of them with a count of the rest. Ctrl-C gives exit 130.
+    """
+    try:
+        yield
+    except CallersMistake as mistake:
+        lines, more = mistake.faults[:MOST_LINES], len(mistake.faults) - MOST_LINES
+        if more > 0:
+            lines = [*lines, f"... and {more} more faults like these"]
+        print("\n".join(lines), file=sys.stderr, flush=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        raise SystemExit(130) from None

@@ -1,0 +1,172 @@
+"""Folders and CSVs in the competition's layout -> the photo table, or every fault of them at once."""
+
+import difflib
+import os
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from dataset.corrections import apply_corrections
+from dataset.errors import CallersMistake
+from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
+from dataset.pixels import unreadable
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
+EVAL_COLUMNS = ["ImageID", "ans"]
+LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
+
+
+def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFrame:
+    """The photo table of the people in `data`/train, one row a photo, sorted by photo.
+
+    Columns: photo (path below train/images, with /), path (absolute), person (id), mask, gender, age_band
+    (indices into dataset.labels), age (years), label (0..17). `corrections`: "competition" or a CSV file of
+    known label errors; how many were applied is printed and kept in `table.attrs["corrections"]`.
+    Raises CallersMistake with every fault of folders, names and CSV; photos are not decoded here.
+    """
+    data = Path(data)
+    images = data / "train" / "images"
+    people, faults = _read_csv(data, data / "train" / "train.csv", TRAIN_COLUMNS)
+    if not faults and people.empty:
+        faults.append(f"{data / 'train' / 'train.csv'}: lists nobody; it needs a line for each person")
+    if data.is_dir() and not images.is_dir():
+        faults.append(f"no folder {images}; {LAYOUT}")
+    if faults and people.empty:
+        raise CallersMistake(faults)
+    faults += _people_faults(data / "train" / "train.csv", people)
+    rows, folder_faults = _photos_of(images, people) if images.is_dir() else ([], [])
+    faults += folder_faults
+    if faults:
+        raise CallersMistake(faults)
+
+    table = pd.DataFrame(rows, columns=["photo", "person", "mask"]).merge(
+        people.assign(
+            person=people["id"],
+            gender=people["gender"].map(GENDERS.index),
+            age=people["age"].astype(int),
+            age_band=people["age"].astype(int).map(age_band),
+        )[["person", "gender", "age", "age_band"]],
+        on="person",
+    )
+    table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
+    changed = 0
+    if corrections is not None:
+        table, changed = apply_corrections(table, corrections)
+        print(f"label corrections from {corrections}: {changed} applied", file=sys.stderr)
+    table["label"] = encode(table["mask"], table["gender"], table["age_band"])
+    columns = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
+    table = table.sort_values("photo", ignore_index=True)[columns]
+    table.attrs["corrections"] = changed
+    return table
+
+
+def read_eval(data: Path) -> pd.DataFrame:
+    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order.
+
+    Raises CallersMistake with every fault: missing file or column, missing, extra or double photo, empty set.
+    """
+    data = Path(data)
+    images, csv = data / "eval" / "images", data / "eval" / "info.csv"
+    info, faults = _read_csv(data, csv, EVAL_COLUMNS)
+    if not faults and info.empty:
+        faults.append(f"{csv}: lists no photo; it needs a line for each ImageID")
+    if data.is_dir() and not images.is_dir():
+        faults.append(f"no folder {images}; {LAYOUT}")
+    if not faults:
+        listed, found = set(info["ImageID"]), set(_names(images))
+        faults += [f"{csv}: ImageID {name!r} is there twice" for name in _doubles(info["ImageID"])]
+        faults += [f"missing photo {images / name}: {csv.name} lists it" for name in sorted(listed - found)]
+        faults += [f"extra {images / name}: {csv.name} doesn't list it" for name in sorted(found - listed)]
+    if faults:
+        raise CallersMistake(faults)
+    return pd.DataFrame(
+        {"photo": info["ImageID"], "path": [str(images.absolute() / n) for n in info["ImageID"]]}
+    )
+
+
+def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The CSV, all text, and what is wrong with its presence, form and columns (then the table is empty)."""
+    if not data.is_dir():
+        return pd.DataFrame(columns=columns), [f"no folder {data}; {LAYOUT}"]
+    if not csv.is_file():
+        return pd.DataFrame(columns=columns), [f"no file {csv}; {LAYOUT}"]
+    try:
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        return pd.DataFrame(columns=columns), [f"{csv}: not a CSV with columns {','.join(columns)} ({error})"]
+    faults = []
+    for column in columns:
+        if column not in table.columns:
+            near = difflib.get_close_matches(column, set(table.columns) - set(columns), 1, 0.5)
+            hint = f"; is {near[0]!r} meant?" if near else ""
+            faults.append(f"{csv}: no column {column!r}; it has {','.join(table.columns)}{hint}")
+    return (pd.DataFrame(columns=columns) if faults else table[columns].fillna("")), faults
+
+
+def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:
+    faults = [
+        f"{csv}: duplicate id {name!r}; every person needs an id of their own"
+        for name in _doubles(people["id"])
+    ]
+    faults += [f"{csv}: path {name!r} is there twice" for name in _doubles(people["path"])]
+    for line, row in enumerate(people.itertuples(), start=2):
+        if not row.id:
+            faults.append(f"{csv} line {line}: no id")
+        if row.gender not in GENDERS:
+            faults.append(
+                f"{csv} line {line} (id {row.id}): unknown gender {row.gender!r}; use {' or '.join(GENDERS)}"
+            )
+        if not re.fullmatch("[0-9]{1,3}", row.age):
+            faults.append(f"{csv} line {line} (id {row.id}): age {row.age!r} is not a whole number of years")
+        if not row.path or Path(row.path).name != row.path:
+            faults.append(
+                f"{csv} line {line} (id {row.id}): path {row.path!r} is not the name of a folder in images/"
+            )
+    return faults
+
+
+def _photos_of(images: Path, people: pd.DataFrame) -> tuple[list[tuple[str, str, int]], list[str]]:
+    """(photo, person, mask) of each photo, and what is missing or extra in the folders."""
+    rows, faults = [], []
+    listed = dict(zip(people["path"], people["id"], strict=True))
+    for name in sorted(set(_names(images)) - set(listed)):
+        faults.append(f"extra {images / name}: train.csv doesn't list it")
+    for folder, person in listed.items():
+        if not folder or Path(folder).name != folder:
+            continue
+        if not (images / folder).is_dir():
+            faults.append(f"missing folder {images / folder}: train.csv lists it for id {person}")
+            continue
+        stems: dict[str, str] = {}
+        for name in _names(images / folder):
+            stem, extension = os.path.splitext(name)
+            where = images / folder / name
+            if extension.lower() not in EXTENSIONS:
+                faults.append(f"extra {where}: not a photo by its name ({', '.join(EXTENSIONS)})")
+            elif stem not in PHOTO_MASKS:
+                faults.append(
+                    f"extra photo {where}: unknown mask name {stem!r}; known: {', '.join(PHOTO_MASKS)}"
+                )
+            elif stem in stems:
+                faults.append(f"extra photo {where}: {stems[stem]} is there too")
+            else:
+                stems[stem] = name
+                rows.append((f"{folder}/{name}", person, PHOTO_MASKS[stem]))
+        missing = [stem for stem in PHOTO_MASKS if stem not in stems]
+        faults += [f"missing photo {images / folder / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
+    return rows, faults
+
+
+def _names(folder: Path) -> list[str]:
+    """Sorted names in a folder; those that begin with a dot (.DS_Store, ._mask1.jpg) don't count."""
+    return sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+
+
+def _doubles(column: pd.Series) -> list[str]:
+    return sorted(set(column[column.duplicated()]))
+
+
+__all__ = ["EXTENSIONS", "read_eval", "read_train", "unreadable"]

@@ -1,0 +1,90 @@
+"""Photo files -> pixels."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dataset.errors import CallersMistake
+
+INTERPOLATIONS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+    "area": cv2.INTER_AREA,
+}
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """uint8 height x width x 3, RGB, turned as its EXIF says; CallersMistake names a file that is none."""
+    reason, photo = _decode(path)
+    if photo is None:
+        raise CallersMistake(f"{path}: {reason}")
+    return cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
+
+
+def resize(photo: np.ndarray, size: tuple[int, int], interpolation: str = "bilinear") -> np.ndarray:
+    """The photo at size (height, width). Shrinking both ways averages areas, so that nothing flickers;
+    otherwise by `interpolation`: nearest, bilinear, bicubic, lanczos, area."""
+    height, width = size
+    if interpolation not in INTERPOLATIONS:
+        raise CallersMistake(f"unknown interpolation {interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
+    if photo.shape[:2] == (height, width):
+        return photo
+    shrinking = height <= photo.shape[0] and width <= photo.shape[1]
+    how = cv2.INTER_AREA if shrinking else INTERPOLATIONS[interpolation]
+    return cv2.resize(photo, (width, height), interpolation=how)
+
+
+def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
+    """Decodes them all, in threads; "path: reason" of each that can't be decoded whole, in the given order."""
+    paths = list(paths)
+    with ThreadPoolExecutor() as threads:
+        reasons: Iterable[str] = threads.map(_reason, paths)
+        if progress:
+            from rich.console import Console
+            from rich.progress import track
+
+            console = Console(stderr=True)
+            reasons = track(reasons, "decoding photos", len(paths), console=console, transient=True)
+        return [f"{path}: {reason}" for path, reason in zip(paths, reasons, strict=True) if reason]
+
+
+def _reason(path: str | Path) -> str:
+    reason, photo = _decode(path)
+    if photo is not None and reason == "jpeg without end":
+        return _cut_short(path)
+    return reason
+
+
+def _decode(path: str | Path) -> tuple[str, np.ndarray | None]:
+    """(why not, or a suspicion; pixels BGR or None)."""
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        return f"can't be read ({error.strerror})", None
+    if data.size == 0:
+        return "an empty file, no photo", None
+    try:
+        photo = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        photo = None
+    if photo is None:
+        return "no photo that can be decoded (JPEG or PNG)", None
+    is_jpeg = data[:2].tobytes() == b"\xff\xd8"
+    return ("jpeg without end" if is_jpeg and b"\xff\xd9" not in data[-4096:].tobytes() else ""), photo
+
+
+def _cut_short(path: str | Path) -> str:
+    """OpenCV fills the missing part of a cut JPEG with grey and says nothing; Pillow refuses it."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except OSError as error:
+        return f"damaged ({error})"
+    return ""

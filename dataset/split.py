@@ -1,0 +1,49 @@
+"""People -> folds: a person's photos never lie on both sides, and every side looks like the whole."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+
+from dataset.errors import CallersMistake
+from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
+
+
+def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
+    """The fold (0..folds-1) of each row of the photo table, the same for all photos of a person.
+
+    People are sorted by id, then dealt out by seed, stratified over gender x age band: the order of rows or
+    of files on disk changes nothing. A group with fewer people than folds is missing from some folds (see
+    `absent_classes`). Raises CallersMistake when there are fewer people than folds.
+    """
+    # Imported here: it takes a second, and reading a table doesn't need it.
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    people = table.drop_duplicates("person").sort_values("person", ignore_index=True)
+    if folds < 2 or folds > len(people):
+        raise CallersMistake(f"folds={folds}: must be from 2 to the number of people ({len(people)})")
+    groups = people["gender"] * len(AGE_BANDS) + people["age_band"]
+    fold = np.zeros(len(people), dtype=int)
+    # Where no group reaches across all folds, there is nothing to stratify: plain folds of people then.
+    kind = StratifiedKFold if groups.value_counts().max() >= folds else KFold
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        for number, (_, held_out) in enumerate(
+            kind(folds, shuffle=True, random_state=seed).split(groups, groups)
+        ):
+            fold[held_out] = number
+    return table["person"].map(dict(zip(people["person"], fold, strict=True))).rename("fold")
+
+
+def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(train table, validation table): validation holds the people of `fold`, train all the others."""
+    if not 0 <= fold < folds:
+        raise CallersMistake(f"fold={fold}: must be from 0 to {folds - 1} (folds={folds})")
+    held_out = fold_of(table, folds, seed) == fold
+    return table[~held_out].reset_index(drop=True), table[held_out].reset_index(drop=True)
+
+
+def absent_classes(table: pd.DataFrame) -> list[str]:
+    """Names of the classes that no photo of the table belongs to; they count 0 in the macro-F1."""
+    present = set(table["label"])
+    return [CLASS_NAMES[label] for label in range(N_CLASSES) if label not in present]
