@@ -1,0 +1,1 @@
+"""One training run: a frozen config in, a run folder out."""

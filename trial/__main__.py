@@ -1,0 +1,133 @@
+"""python -m trial key=value ...: train one recipe; the same command is NNI's trialCommand."""
+
+import json
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dataset.errors import CallersMistake, exit_on_mistake
+from trial import advisor
+from trial.arguments import parse_arguments
+from trial.config import TrialConfig, choices, parse, size_text
+
+if TYPE_CHECKING:
+    from trial.fit import Epoch
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2")
+@exit_on_mistake()
+def main(
+    values: Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe")] = None,
+    show: Annotated[bool, typer.Option("--list", help="show what there is to choose from")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --list: {field: [names]}")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the parsed config, train nothing")] = False,
+) -> None:
+    """Train one recipe and keep the run in its folder. `python -m trial weights NAME ...` fetches weights."""
+    if show:
+        _list(as_json)
+    elif dry_run:
+        print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
+    elif advisor.in_experiment():
+        _train(values or [], advisor.trial_folder())
+    else:
+        _train(values or [], None)
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(choices()))
+        return
+    for field, names in choices().items():
+        shown = names if len(names) <= 150 else [*names[:30], f"... {len(names)} in all (--json)"]
+        print(f"{field}\n  {', '.join(shown)}")
+
+
+def _train(arguments: list[str], nni_folder: Path | None) -> None:
+    from trial.record import RunWriter
+
+    try:
+        config = parse(parse_arguments(arguments, advisor.ask() if nni_folder else None))
+        if not Path(config.data).is_dir():
+            raise CallersMistake(
+                f"data={config.data}: no such folder. Link your photos: ln -s /path/to/set input; "
+                f"or draw some: python -m dataset synthetic --people 60 --out input"
+            )
+    except CallersMistake as mistake:
+        if nni_folder:
+            RunWriter(nni_folder).end("failed", str(mistake))
+        raise
+    writer = RunWriter(nni_folder or _new_folder(config), config)
+    from trial.stop import on_stop
+
+    on_stop(lambda: writer.end("stopped_early", "stopped from outside (SIGTERM)", wait=1))
+    _run(replace(config, out=str(writer.folder)), writer, nni_folder is not None)
+    print(f"run folder: {writer.folder}")
+
+
+def _new_folder(config: TrialConfig) -> Path:
+    folder = Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    if (folder / "status.json").exists():
+        raise CallersMistake(f"out={folder}: holds a run already; choose another folder or move it away")
+    return folder
+
+
+def _run(config: TrialConfig, writer, in_experiment: bool) -> None:
+    def on_epoch(epoch: "Epoch") -> None:
+        scores = epoch.scores
+        assert scores is not None
+        print(
+            f"epoch {epoch.epoch}/{config.epochs}  macro-F1 {scores.macro_f1:.4f}  "
+            f"accuracy {scores.accuracy:.4f}  loss {epoch.train_loss:.4f} / {epoch.validation_loss:.4f}  "
+            f"{epoch.seconds:.1f} s",
+            flush=True,
+        )
+        if in_experiment:
+            advisor.report(scores.macro_f1, scores.accuracy, epoch.validation_loss)
+
+    print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
+    try:
+        from trial.run import run
+
+        best = run(config, writer, on_epoch)
+    except CallersMistake as mistake:
+        writer.end("failed", str(mistake))
+        raise
+    except KeyboardInterrupt:
+        writer.end("stopped_early", "interrupted")
+        raise
+    except Exception as error:
+        writer.end("failed", f"{type(error).__name__}: {error}")
+        traceback.print_exc()
+        print(f"failed: {error} (run folder: {writer.folder})", file=sys.stderr)
+        raise SystemExit(1) from None
+    writer.end("done")
+    if in_experiment:
+        advisor.report_final(best)
+
+
+@weights_app.command(epilog="Example: python -m trial weights resnet34.tv_in1k   or   --experiment experiments/models.yaml")
+@exit_on_mistake()
+def weights(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="timm's names")] = None,
+    experiment: Annotated[Path | None, typer.Option(help="fetch all that this experiment's YAML needs")] = None,
+) -> None:
+    """Fetch ImageNet weights through timm into weights/, for trials, which never download."""
+    from trial.fetch import fetch_all, wanted_by
+
+    fetch_all([*(names or []), *(wanted_by(experiment) if experiment else [])])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["weights"]:
+        sys.argv.pop(1)
+        weights_app(prog_name="python -m trial weights")
+    else:
+        app(prog_name="python -m trial")

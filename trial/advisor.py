@@ -1,0 +1,48 @@
+"""NNI, seen from a trial: ask for values, report scores. The only file here that imports nni."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+PRELOADED = "FACE_MASK_NNI_PRELOAD"
+
+
+def in_experiment() -> bool:
+    """Whether NNI started this process as a trial."""
+    return "NNI_TRIAL_JOB_ID" in os.environ and os.environ.get("NNI_PLATFORM") not in (None, "unittest")
+
+
+def trial_folder() -> Path:
+    """NNI's folder of this trial, which is its run folder."""
+    return Path(os.environ["NNI_OUTPUT_DIR"])
+
+
+def ask() -> dict[str, Any]:
+    """The tuner's values for this trial. Says loudly when its manager runs without our preload."""
+    import nni
+
+    if PRELOADED not in os.environ:
+        print(
+            "WARNING: NNI's manager was started without this project's preload: its page may be open to the "
+            "network and trials start seconds late. Run `make env` and start it with .venv/bin/nnictl.",
+            file=sys.stderr,
+            flush=True,
+        )
+    return nni.get_next_parameter() or {}
+
+
+def report(macro_f1: float, accuracy: float, validation_loss: float) -> None:
+    """One epoch; `default` is what tuner, assessor and the page's first chart take."""
+    import nni
+
+    nni.report_intermediate_result(
+        {"default": macro_f1, "accuracy": accuracy, "validation_loss": validation_loss}
+    )
+
+
+def report_final(macro_f1: float) -> None:
+    """The best epoch's macro-F1."""
+    import nni
+
+    nni.report_final_result(macro_f1)

@@ -1,0 +1,61 @@
+"""The command line's `key=value` texts, and the tuner's values, as one mapping for `trial.config.parse`."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dataset.errors import CallersMistake
+from trial.config import FIELDS
+
+
+def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`key=value` texts, merged with the tuner's values, as {field: JSON value} for `parse`.
+
+    `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. A key given twice, or by both
+    the command and the tuner, is a mistake.
+    """
+    faults: list[str] = []
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals:
+            faults.append(f"'{argument}' is not key=value (an example: learning_rate=0.001)")
+            continue
+        field, _, number = key.partition(".")
+        value = _from_text(field, text) if not number else _json_or_text(text)
+        if number:
+            choice = values.setdefault(field, {})
+            choice = values[field] = choice if isinstance(choice, dict) else {"_name": choice}
+            target, key_in = choice, number
+        elif isinstance(values.get(field), dict) and "_name" not in values[field]:
+            target, key_in = values[field], "_name"
+        else:
+            target, key_in = values, field
+        if key_in in target:
+            faults.append(f"{key} is given twice")
+        target[key_in] = value
+    for key, value in (tuner or {}).items():
+        if key.partition(".")[0] in values:
+            faults.append(f"{key} is given by both the command and the search space; take it out of one")
+        values[key] = value
+    if faults:
+        raise CallersMistake(faults)
+    return values
+
+
+def _from_text(field: str, text: str) -> Any:
+    """A command-line value as JSON would give it, by the field's type; text that doesn't fit is left."""
+    kind = FIELDS[field].type if field in FIELDS else str
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return _json_or_text(text) if text[:1] in "{[" and text else text
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,96 @@
+"""A named choice that carries its own numbers: `{"_name": "focal", "gamma": 2.0}`."""
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Registry = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A name from a registry with every number of it spelt out, defaults too."""
+
+    name: str
+    numbers: tuple[tuple[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"_name": self.name, **dict(self.numbers)}
+
+    def build(self, registry: Registry, *arguments: Any) -> Any:
+        """Call the registry's builder with this choice's numbers."""
+        return registry[self.name](*arguments, **dict(self.numbers))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """The sentence for a name that nobody knows, with the nearest right one."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    if near:
+        return f"unknown {what} '{name}'; did you mean {near[0]}?"
+    few = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"unknown {what} '{name}'; there is {few or 'nothing to set'}"
+
+
+def numbers_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """{number: (type, default)}: the keyword-only parameters of a builder."""
+    return {
+        name: (parameter.annotation, parameter.default)
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def typed(value: Any, kind: Any) -> Any:
+    """`value` as `kind` (bool, int, float, str or a Literal); ValueError says what was expected."""
+    if typing.get_origin(kind) is typing.Literal:
+        allowed = typing.get_args(kind)
+        if value in allowed:
+            return value
+        raise ValueError(unknown("value", value, map(str, allowed)))
+    if kind is Any:
+        return tuple(value) if isinstance(value, list) else value
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    if kind in (int, float) and isinstance(value, str):
+        raise ValueError(f"{value!r} is text, not a number{_as_number(value, kind)}")
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    raise ValueError(f"{value!r} is not {words[kind]}")
+
+
+def _as_number(text: str, kind: type) -> str:
+    try:
+        return f"; write {kind(float(text)):.10f}".rstrip("0").rstrip(".") if kind is float else f"; write {int(text)}"
+    except ValueError:
+        return ""
+
+
+def choose(what: str, value: Any, registry: Registry, faults: list[str]) -> Choice | None:
+    """A name or `{"_name": ..., number: ...}` as a Choice; what is wrong goes to `faults`."""
+    if isinstance(value, Choice):
+        value = value.to_json()
+    given = dict(value) if isinstance(value, Mapping) else {"_name": value}
+    name = given.pop("_name", None)
+    if name not in registry:
+        faults.append(unknown(what, name, registry))
+        return None
+    numbers = numbers_of(registry[name])
+    for key in given.keys() - numbers.keys():
+        faults.append(f"{what}={name}: " + unknown("number", key, numbers))
+    chosen = []
+    for key, (kind, default) in numbers.items():
+        try:
+            chosen.append((key, typed(given[key], kind) if key in given else default))
+        except ValueError as error:
+            faults.append(f"{what}.{key}: {error}")
+    return Choice(name, tuple(chosen))

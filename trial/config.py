@@ -1,0 +1,197 @@
+"""TrialConfig: one frozen dataclass is the run. `parse` gives it, or every mistake at once."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from dataset.errors import CallersMistake
+from trial.catalogue import Network, networks
+from trial.choice import Choice, Registry, choose, typed, unknown
+from trial.losses import LOSSES
+from trial.optim import OPTIMIZERS, SCHEDULES
+from trial.transforms import Policy, parse_policy
+from trial.weights import missing
+
+CHOICES: dict[str, Registry] = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+PLACES = ("data", "out", "device", "workers", "threads")
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """A recipe (what is trained) and where it runs (PLACES). Defaults are the seed project's, where it had one."""
+
+    model: str = "resnet34"
+    weights: str = "hub"
+    image_size: tuple[int, int] = (512, 384)  # height, width
+    optimizer: Choice = Choice("adam")
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    schedule: Choice = Choice("constant")
+    batch_size: int = 64
+    loss: Choice = Choice("cross_entropy")
+    augment: Policy = Policy("none", ())
+    epochs: int = 20
+    patience: int = 0  # epochs without a better macro-F1 before it ends; 0: never
+    fold: int = 0
+    folds: int = 5
+    seed: int = 0
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    corrections: str = ""  # 'competition' or a CSV of known label errors
+    data: str = "input"
+    out: str = ""  # the run folder; '': out/runs/TIME, or NNI's trial folder
+    device: str = "auto"
+    workers: int = -1  # loader processes; -1: none on the CPU, 4 with a GPU
+    threads: int = 0  # of torch; 0: as many as cores
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field in plain JSON; `parse` takes it back."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    def recipe(self) -> dict[str, Any]:
+        """`to_json` without the PLACES: what makes this run what it is."""
+        return {name: value for name, value in self.to_json().items() if name not in PLACES}
+
+
+FIELDS = {f.name: f for f in fields(TrialConfig)}
+SIGNS = {
+    "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "folds": "2 or more",
+    "weight_decay": "0 or more", "patience": "0 or more", "fold": "0 or more", "seed": "0 or more",
+    "threads": "0 or more", "workers": "-1 or more",
+}  # fmt: skip
+
+
+def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
+    """The config of `values` ({field: JSON value}); CallersMistake holds every mistake.
+
+    With `present`, the weights and corrections that it names must be on this machine.
+    """
+    faults: list[str] = []
+    values = _spread(values, faults)
+    good = {}
+    for name, value in values.items():
+        if name not in FIELDS:
+            faults.append(unknown("key", name, FIELDS))
+            continue
+        before = len(faults)
+        read = _read(name, value, faults)
+        if len(faults) == before:
+            good[name] = read
+    defaults = {n: _read(n, getattr(TrialConfig(), n), faults) for n in CHOICES}
+    config = replace(TrialConfig(), **{**defaults, **good})
+    faults += _impossible(config, values.keys() - good.keys())
+    if present:
+        if "model" in good or "model" not in values:
+            faults += missing(config.model, config.weights)
+        if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():
+            faults.append(f"corrections={config.corrections}: no such file; 'competition' is the shipped one")
+    if faults:
+        raise CallersMistake(faults)
+    return config
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """(512, 384) -> '512x384', height x width."""
+    return f"{size[0]}x{size[1]}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Choice | Policy):
+        return value.to_json()
+    return size_text(value) if isinstance(value, tuple) else value
+
+
+def _spread(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+    """A model that carries its weights, `{"_name": "resnet34", "weights": "none"}`, as two fields."""
+    spread = dict(values)
+    model = spread.get("model")
+    if isinstance(model, Mapping):
+        spread["model"] = model.get("_name")
+        for key in model.keys() - {"_name"}:
+            if key in values:
+                faults.append(f"{key} is given twice: beside model and inside it")
+            spread[key] = model[key]
+    return spread
+
+
+def _read(name: str, value: Any, faults: list[str]) -> Any:
+    """The field's value in the field's type."""
+    if name in CHOICES:
+        return choose(name, value, CHOICES[name], faults)
+    if name == "augment":
+        return parse_policy(value, faults)
+    if name == "image_size":
+        return _read_size(value, faults)
+    if name == "model":
+        return _read_model(value, faults)
+    try:
+        value = typed(value, FIELDS[name].type)
+    except ValueError as error:
+        faults.append(f"{name}: {error}")
+        return None
+    if name in SIGNS:
+        least = SIGNS[name].split()[0]
+        if value <= 0 if least == "above" else value < int(least):
+            faults.append(f"{name}={value} must be {SIGNS[name]}")
+    return value
+
+
+def _read_model(value: Any, faults: list[str]) -> str:
+    name, _, tag = str(value).partition(".")
+    network = networks().get(name)
+    if network is None:
+        faults.append(unknown("model", name, networks()))
+    elif tag and tag not in network.tags:
+        faults.append(unknown(f"weights tag of {name}", tag, network.tags))
+    return str(value)
+
+
+def _read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
+    parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
+    try:
+        height, width = (int(part) for part in parts)
+        if min(height, width) < 1:
+            raise ValueError
+        return height, width
+    except ValueError:
+        faults.append(f"image_size={value!r}: must be height x width in pixels, such as 512x384")
+        return None
+
+
+def _impossible(config: TrialConfig, unread: Iterable[str]) -> list[str]:
+    """Combinations that can't be, of the fields that could be read."""
+    faults = []
+    if config.fold >= config.folds and not {"fold", "folds"} & set(unread):
+        faults.append(f"fold={config.fold}: must be below folds={config.folds}")
+    if not {"model", "image_size"} & set(unread):
+        faults += _size_faults(networks()[config.model.partition(".")[0]], config)
+    if config.precision == "float16" and config.device == "cpu":
+        faults.append("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
+    if not (config.device in ("auto", "cpu", "mps") or config.device.startswith("cuda")):
+        faults.append(unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps")))
+    return faults
+
+
+def _size_faults(network: Network, config: TrialConfig) -> list[str]:
+    size = size_text(config.image_size)
+    if network.fixed and config.image_size != network.fixed:
+        return [f"image_size={size}: {config.model} takes only {size_text(network.fixed)}"]
+    if min(config.image_size) < network.least:
+        return [f"image_size={size}: {config.model} needs at least {network.least} each way"]
+    return []
+
+
+def choices() -> dict[str, list[str]]:
+    """{field: names} of everything that has a name."""
+    from trial.catalogue import steps
+    from trial.transforms import POLICIES, STEPS
+
+    return {
+        "model": list(networks()),
+        "weights": ["hub", "package", "none", "PATH"],
+        **{name: list(registry) for name, registry in CHOICES.items()},
+        "augment": list(POLICIES),
+        "step": [*STEPS, *steps()],
+        "precision": list(get_args(FIELDS["precision"].type)),
+    }

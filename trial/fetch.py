@@ -1,0 +1,54 @@
+"""`python -m trial weights`: download what trials will need, once, beforehand."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from dataset.errors import CallersMistake
+from trial.arguments import parse_arguments
+from trial.catalogue import networks
+from trial.choice import unknown
+from trial.weights import fetch
+
+
+def fetch_all(names: list[str]) -> None:
+    """Fetch each and print its path. CallersMistake for unknown names, before the first download."""
+    faults = [unknown("model", n, networks()) for n in names if n.partition(".")[0] not in networks()]
+    if not names:
+        faults.append("nothing to fetch: give names of networks, or --experiment YAML with weights=hub")
+    if faults:
+        raise CallersMistake(faults)
+    failed = []
+    for name in dict.fromkeys(names):
+        try:
+            print(fetch(name), flush=True)
+        except CallersMistake:
+            raise
+        except Exception as error:
+            first_line = (str(error).splitlines() or [""])[0]
+            failed.append(f"{name}: the download failed ({type(error).__name__}: {first_line})")
+    if failed:
+        print("\n".join(failed), "Is this machine on the internet? weights=FILE takes a file from elsewhere.", sep="\n")
+        raise SystemExit(1)
+
+
+def wanted_by(experiment: Path) -> list[str]:
+    """The networks of an experiment's command and search space whose weights come from the hub."""
+    import yaml
+
+    try:
+        read = yaml.safe_load(experiment.read_text())
+        space = read.get("searchSpace") or json.loads((experiment.parent / read["searchSpaceFile"]).read_text())
+        words = shlex.split(read["trialCommand"])
+    except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise CallersMistake(f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check")
+    fixed = parse_arguments([word for word in words if "=" in word])
+    models: list[Any] = space["model"]["_value"] if "model" in space else [fixed.get("model", "resnet34")]
+    sources = space["weights"]["_value"] if "weights" in space else [fixed.get("weights", "hub")]
+    wanted = []
+    for model in models:
+        name, own = (model["_name"], [model["weights"]] if "weights" in model else sources) if isinstance(model, dict) else (model, sources)
+        if "hub" in own:
+            wanted.append(name)
+    return wanted

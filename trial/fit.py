@@ -1,0 +1,127 @@
+"""The loop: `for epoch in fit(...)`. Whoever calls decides to report, to stop, to save."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dataset.labels import N_CLASSES
+from trial.compute import Compute
+from trial.config import TrialConfig
+from trial.losses import LOSSES, Loss
+from trial.metrics import Scores, score
+from trial.optim import OPTIMIZERS, SCHEDULES
+from trial.transforms import Preprocessing
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch, counted from 1. Without validation photos its last three are None and the loss nan.
+
+    `learning_rate` is that of its last step; `probabilities` (photos, 18) are in validation's order.
+    """
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float = float("nan")
+    scores: Scores | None = None
+    probabilities: np.ndarray | None = None
+
+    def row(self) -> dict[str, float]:
+        """A line of epochs.csv."""
+        row = {
+            name: getattr(self, name)
+            for name in ("epoch", "seconds", "learning_rate", "train_loss", "train_accuracy", "validation_loss")
+        }
+        if self.scores is not None:
+            row |= {"accuracy": self.scores.accuracy, "macro_f1": self.scores.macro_f1}
+            row |= {f"recall_{label:02d}": value for label, value in enumerate(self.scores.recall)}
+        return row
+
+
+def fit(
+    network: nn.Module,
+    preprocessing: Preprocessing,
+    config: TrialConfig,
+    compute: Compute,
+    class_counts: np.ndarray,
+    train: Batches,
+    validation: Batches | None = None,
+) -> Iterator[Epoch]:
+    """Train `network` in place, epoch by epoch. `class_counts` (18,): the training photos of each class.
+
+    FloatingPointError when the loss is no longer a number.
+    """
+    network.to(compute.device, memory_format=torch.channels_last)
+    loss: Loss = config.loss.build(LOSSES, torch.as_tensor(class_counts))
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
+    schedule = config.schedule.build(SCHEDULES, config.epochs)
+    scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
+    steps = len(train)  # type: ignore[arg-type]
+
+    for epoch in range(1, config.epochs + 1):
+        begun = time.perf_counter()
+        network.train()
+        # Summed on the device: a look at each step's loss would wait for it.
+        total, hits, photos = torch.zeros((), device=compute.device), torch.zeros((), device=compute.device), 0
+        for step, (batch, labels) in enumerate(train):
+            learning_rate = config.learning_rate * schedule(epoch - 1 + step / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            labels = labels.to(compute.device, non_blocking=True)
+            images = preprocessing.normalise(batch.to(compute.device, non_blocking=True))
+            with compute.autocast():
+                logits = network(images)
+            step_loss = loss(logits.float(), labels)
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(step_loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            total += step_loss.detach() * len(labels)
+            hits += (logits.detach().argmax(1) == labels).sum()
+            photos += len(labels)
+        train_loss = float(total) / photos
+        if not np.isfinite(train_loss):
+            raise FloatingPointError(
+                f"the training loss is {train_loss} in epoch {epoch}: a smaller learning_rate, or float32, may help"
+            )
+        measured = {} if validation is None else evaluate(network, preprocessing, compute, validation, loss)
+        seconds = time.perf_counter() - begun
+        yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, **measured)
+
+
+def evaluate(
+    network: nn.Module, preprocessing: Preprocessing, compute: Compute, batches: Batches, loss: Loss
+) -> dict:
+    """validation_loss, scores and probabilities of an Epoch."""
+    logits, labels = infer(network, preprocessing, compute, batches)
+    probabilities = logits.softmax(1).numpy()
+    return {
+        "validation_loss": float(loss(logits, labels)),
+        "scores": score(labels.numpy(), probabilities.argmax(1)),
+        "probabilities": probabilities,
+    }
+
+
+@torch.inference_mode()
+def infer(
+    network: nn.Module, preprocessing: Preprocessing, compute: Compute, batches: Batches
+) -> tuple[Tensor, Tensor]:
+    """Logits (photos, 18) float32 and labels (photos,), on the CPU, in the order of `batches`."""
+    network.eval()
+    logits, labels = [torch.empty(0, N_CLASSES)], [torch.empty(0, dtype=torch.int64)]
+    for batch, truth in batches:
+        images = preprocessing.normalise(batch.to(compute.device, non_blocking=True))
+        with compute.autocast():
+            logits.append(network(images).float().cpu())
+        labels.append(truth)
+    return torch.cat(logits), torch.cat(labels)

@@ -1,0 +1,54 @@
+"""Losses by name. A builder takes the training photos' class counts (18,) and gives
+`loss(logits (B, 18), labels (B,)) -> scalar`, the mean over the batch."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Loss = Callable[[Any, Any], Any]
+
+
+def cross_entropy(class_counts: "Tensor") -> Loss:
+    """Plain cross-entropy."""
+    import torch.nn.functional as F
+
+    return F.cross_entropy
+
+
+def weighted(
+    class_counts: "Tensor", *, weights: Literal["inverse", "one_minus_frequency"] = "inverse"
+) -> Loss:
+    """Cross-entropy with a weight a class, scaled to a mean weight of 1 over the photos.
+
+    `inverse`: photos / (classes * photos of the class), scikit-learn's 'balanced'.
+    `one_minus_frequency`: 1 - photos of the class / photos; nearly flat, the seed project's.
+    A class without photos weighs nothing.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    counts = class_counts.double()
+    weight = 1 / counts.clamp(min=1) if weights == "inverse" else 1 - counts / counts.sum()
+    weight = torch.where(counts > 0, weight, torch.zeros_like(weight))
+    weight = (weight * counts.sum() / (weight * counts).sum()).to(torch.float32)
+
+    def loss(logits: "Tensor", labels: "Tensor") -> "Tensor":
+        return F.cross_entropy(logits, labels, weight=weight.to(logits.device))
+
+    return loss
+
+
+def focal(class_counts: "Tensor", *, gamma: float = 2.0) -> Loss:
+    """Focal loss, -(1 - p)^gamma log p (Lin et al. 2017, arXiv:1708.02002), without its alpha."""
+    import torch.nn.functional as F
+
+    def loss(logits: "Tensor", labels: "Tensor") -> "Tensor":
+        log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
+        return ((1 - log_p.exp()) ** gamma * -log_p).mean()
+
+    return loss
+
+
+LOSSES = {"cross_entropy": cross_entropy, "weighted": weighted, "focal": focal}

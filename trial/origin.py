@@ -1,0 +1,62 @@
+"""Where a run comes from: code, versions, data, machine. What makes it possible to trust it later."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "torchvision", "timm", "albumentations", "numpy", "pandas", "opencv-python-headless", "nni")
+
+
+def origin(data_fingerprint: str, seed: int) -> dict[str, Any]:
+    """origin.json: all of it in plain JSON; NNI's ids are None without NNI."""
+    return {
+        "code": code(),
+        "versions": versions(),
+        "data_fingerprint": data_fingerprint,
+        "seed": seed,
+        "machine": {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()},
+        "experiment": os.environ.get("NNI_EXP_ID"),
+        "trial": os.environ.get("NNI_TRIAL_JOB_ID"),
+    }
+
+
+def code(project: Path = PROJECT) -> dict[str, Any]:
+    """{"commit", "changed", "changes"}: 'unknown' outside git; where the tree is changed, a hash of how."""
+    commit = _git(project, "rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": "unknown", "changed": None, "changes": None}
+    diff = _git(project, "diff", "HEAD") or ""
+    for name in (_git(project, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0"):
+        if (project / name).is_file():
+            diff += name + hashlib.sha256((project / name).read_bytes()).hexdigest()
+    changes = hashlib.sha256(diff.encode()).hexdigest()[:16] if diff else None
+    return {"commit": commit.strip(), "changed": bool(diff), "changes": changes}
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git(project: Path, *arguments: str) -> str | None:
+    """git's answer about `project` itself, None where it is no repository (or lies inside a foreign one)."""
+    try:
+        top = subprocess.run(
+            ["git", "rev-parse", "--show-toplevel"], cwd=project, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        if Path(top).resolve() != project.resolve():
+            return None
+        ran = subprocess.run(["git", *arguments], cwd=project, capture_output=True, check=True)
+        return ran.stdout.decode(errors="replace")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,170 @@
+"""The run folder: its writer and its reader. Every file appears whole or not at all."""
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trial.config import TrialConfig, parse
+from trial.transforms import Preprocessing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILES = (
+    "config.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
+    "weights.safetensors", "status.json",
+)  # fmt: skip
+STATES = ("running", "done", "stopped_early", "failed")
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
+    """`write` gets a path beside `path`, which replaces it once it is complete."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    return write_atomic(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n"))
+
+
+class RunWriter:
+    """Writes one run. A folder that holds an earlier try (NNI takes a trial up again) is begun anew."""
+
+    def __init__(self, folder: Path, config: TrialConfig | None = None):
+        self.folder = folder
+        self._lock = threading.RLock()
+        self._ended = False
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        self._status: dict[str, Any] = {
+            "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
+            "best_epoch": None, "macro_f1": None,
+        }  # fmt: skip
+        self._rows: list[dict[str, Any]] = []
+        self._write_status()
+        if config is not None:
+            write_json(folder / "config.json", config.to_json())
+
+    def origin(self, origin: Mapping[str, Any]) -> None:
+        write_json(self.folder / "origin.json", origin)
+
+    def preprocessing(self, preprocessing: Preprocessing) -> None:
+        write_json(self.folder / "preprocessing.json", preprocessing.to_json())
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """One more line of epochs.csv."""
+        import pandas as pd
+
+        with self._lock:
+            self._rows.append(dict(row))
+            table = pd.DataFrame(self._rows)
+            write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
+
+    def best(self, epoch: int, macro_f1: float, weights: Mapping[str, Any], validation: "pd.DataFrame") -> None:
+        """The best epoch so far: its weights, its validation probabilities, its score."""
+        with self._lock:
+            self.weights(weights)
+            path = self.folder / "validation.parquet"
+            write_atomic(path, lambda part: validation.to_parquet(part, index=False))
+            self._status |= {"best_epoch": epoch, "macro_f1": macro_f1}
+            self._write_status()
+
+    def weights(self, weights: Mapping[str, Any]) -> None:
+        from safetensors.torch import save_file
+
+        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+        write_atomic(self.folder / "weights.safetensors", lambda part: save_file(tensors, part))
+
+    def end(self, state: str, reason: str = "", wait: float = -1) -> None:
+        """The last word on this run; later ones are not heard. Waits `wait` s for a write under way
+        (-1: as long as it takes)."""
+        held = self._lock.acquire(timeout=wait)
+        try:
+            if not self._ended:
+                self._ended = True
+                self._status |= {"state": state, "reason": reason, "ended": _now()}
+                self._write_status()
+        finally:
+            if held:
+                self._lock.release()
+
+    def _write_status(self) -> None:
+        write_json(self.folder / "status.json", self._status)
+
+
+class RunFolder:
+    """Reads one run. FileNotFoundError where a file was never written."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+
+    def config(self) -> TrialConfig:
+        """What ran; files that it names need not be here."""
+        return parse(json.loads((self.folder / "config.json").read_text()), present=False)
+
+    def preprocessing(self) -> Preprocessing:
+        return Preprocessing.from_json(json.loads((self.folder / "preprocessing.json").read_text()))
+
+    def origin(self) -> dict[str, Any]:
+        return json.loads((self.folder / "origin.json").read_text())
+
+    def epochs(self) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.read_csv(self.folder / "epochs.csv")
+
+    def validation(self) -> "pd.DataFrame":
+        """Columns photo, person, fold, label, p00..p17: the best epoch's probabilities."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / "validation.parquet")
+
+    def weights(self) -> dict[str, Any]:
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / "weights.safetensors")
+
+    def status(self) -> dict[str, Any]:
+        """status.json; a run that says 'running' while its process is gone has 'failed', half-written."""
+        try:
+            status = json.loads((self.folder / "status.json").read_text())
+        except FileNotFoundError:
+            return {"state": "failed", "reason": "no status.json: the trial ended before it began"}
+        if status["state"] == "running" and not process_lives(status["process"]):
+            reason = "its process is gone without a word (killed?): half-written"
+            return status | {"state": "failed", "reason": reason}
+        return status
+
+
+def process_mark() -> dict[str, Any]:
+    """This process, so that it can be told from a later one of the same number."""
+    import psutil
+
+    return {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": platform.node()}
+
+
+def process_lives(mark: Mapping[str, Any]) -> bool:
+    """Whether that process still runs; one on another machine is taken to."""
+    import psutil
+
+    if mark["host"] != platform.node():
+        return True
+    try:
+        return abs(psutil.Process(mark["pid"]).create_time() - mark["started"]) < 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

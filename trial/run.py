@@ -1,0 +1,65 @@
+"""One trial from config to run folder: split, train, record."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dataset.fingerprint import fingerprint
+from dataset.labels import N_CLASSES
+from dataset.photos import read_train
+from dataset.split import absent_classes, fold_of
+from trial import batches, models
+from trial.compute import decide
+from trial.config import TrialConfig
+from trial.fit import Epoch, fit
+from trial.origin import origin
+from trial.record import RunWriter
+
+PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
+
+
+def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None]) -> float:
+    """Train `config` into the writer's folder; the best epoch's macro-F1. `on_epoch` hears each epoch."""
+    compute = decide(config)
+    mark = fingerprint(Path(config.data))
+    writer.origin(origin(mark, config.seed))
+    table = read_train(Path(config.data), config.corrections or None)
+    held_out = fold_of(table, config.folds, config.seed) == config.fold
+    train, validation = table[~held_out], table[held_out]
+    for side, photos in (("training", train), ("validation", validation)):
+        if absent := absent_classes(photos):
+            print(f"{side} lacks {len(absent)} classes, counted as 0: {', '.join(absent)}", file=sys.stderr)
+
+    torch.manual_seed(config.seed)
+    network, preprocessing = models.build(config)
+    writer.preprocessing(preprocessing)
+    pixels = batches.shared_pixels(table, preprocessing, mark)
+    learn = batches.Photos(train, preprocessing, pixels, config.augment, config.seed)
+    check = batches.Photos(validation, preprocessing, pixels)
+    epochs = fit(
+        network,
+        preprocessing,
+        config,
+        compute,
+        np.bincount(train["label"], minlength=N_CLASSES),
+        batches.loader(learn, config.batch_size, compute.workers, shuffle=True),
+        batches.loader(check, 2 * config.batch_size, compute.workers),
+    )
+    best, best_epoch = -1.0, 0
+    for epoch in epochs:
+        writer.epoch(epoch.row())
+        assert epoch.scores is not None and epoch.probabilities is not None
+        if epoch.scores.macro_f1 > best:
+            best, best_epoch = epoch.scores.macro_f1, epoch.epoch
+            answers = validation[["photo", "person", "label"]].assign(fold=config.fold)
+            answers = answers[["photo", "person", "fold", "label"]].reset_index(drop=True)
+            probabilities = pd.DataFrame(epoch.probabilities, columns=PROBABILITIES)
+            writer.best(best_epoch, best, network.state_dict(), answers.join(probabilities))
+        on_epoch(epoch)
+        if config.patience and epoch.epoch - best_epoch >= config.patience:
+            break
+    return best

@@ -1,0 +1,38 @@
+"""A stop from outside (SIGTERM), heard at once, whatever the main thread computes.
+
+A Python signal handler waits for the running torch call to return, which may take longer than the 5 s that
+NNI gives. So SIGTERM is blocked everywhere and a thread waits for it.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+STOPPED = 143  # 128 + SIGTERM, as shells say it
+
+
+def on_stop(write: Callable[[], None]) -> None:
+    """From now on SIGTERM calls `write`, ends the loader's workers and this process. To be called before
+    other threads are started: they inherit that SIGTERM waits."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        try:
+            write()
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(STOPPED)
+
+    threading.Thread(target=wait, name="stop", daemon=True).start()
+
+
+def let_stop(worker: int) -> None:
+    """In a loader's worker: SIGTERM ends it as usual."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

