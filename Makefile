@@ -1,0 +1,33 @@
+# Every target sets up its own environment first (.venv, from requirements.txt; a no-op once it stands).
+# PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip, for instance, for the smaller CPU-only torch:
+#   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PY = .venv/bin/python
+export NO_ALBUMENTATIONS_UPDATE = 1
+export PYTHON PIP_ARGS
+.PHONY: help env demo test smoke lint
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo            the whole job on drawn people: search, retrain, submission, report in out/demo/"
+	@echo "make demo DATA=DIR   the same on photos in the competition's layout"
+	@echo "make test            the tests; make test ARGS='-m \"not server and not slow\"' only the quick ones"
+	@echo "make smoke           two tiny trials of every shipped experiment"
+	@echo "make lint            style and types"
+	@echo "make env             only the environment"
+
+env:
+	@nni_setup/env.sh
+
+demo: env
+	@$(PY) -m experiments demo $(if $(DATA),--data "$(DATA)")
+
+test: env
+	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+
+smoke: env
+	@$(PY) -m experiments smoke
+
+lint: env
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Makes .venv from requirements.txt; a no-op while the pins are the same, it works, and the project was not moved.
+# PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip. Interrupted halfway, it goes on next time.
+set -u
+project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$project" || exit 1
+venv=$project/.venv
+stamp=$venv/.made
+pins=$(cat requirements.txt nni_setup/startup.pth | cksum)
+FITS='import sys, sysconfig
+sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'
+VERSION='import sys; print("%d.%d" % sys.version_info[:2])'
+
+say() { echo "$@" >&2; }
+fits() { "$1" -c "$FITS" >/dev/null 2>&1; }
+makes_venvs() { "$1" -c 'import venv, ensurepip' >/dev/null 2>&1; }
+
+find_python() {  # a version manager's python3.12 may be there and yet fail to run: try each one
+  without_venv=
+  for name in python3.12 python3.11 python3.13 python3 python; do
+    old_ifs=$IFS; IFS=:
+    for folder in $PATH; do
+      IFS=$old_ifs
+      case $folder in "$venv"/*) continue ;; esac
+      candidate=$folder/$name
+      [ -x "$candidate" ] && fits "$candidate" || continue
+      if makes_venvs "$candidate"; then echo "$candidate"; return 0; fi
+      without_venv=$candidate
+    done
+    IFS=$old_ifs
+  done
+  if [ -n "$without_venv" ]; then
+    say "$without_venv fits, but lacks the venv module: install it (Debian, Ubuntu: apt install python3-venv), then make env"
+  else
+    say "Python 3.11, 3.12 or 3.13 is needed and none was found in PATH: install one, or make env PYTHON=/path/to/python3.12"
+  fi
+  return 1
+}
+
+if [ -n "${PYTHON:-}" ]; then
+  fits "$PYTHON" || { say "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13 that runs"; exit 1; }
+  makes_venvs "$PYTHON" || { say "PYTHON=$PYTHON lacks the venv module"; exit 1; }
+  if [ "$("$PYTHON" -c "$VERSION")" != "$("$venv/bin/python" -c "$VERSION" 2>/dev/null)" ]; then rm -f "$stamp"; rm -rf "$venv"; fi
+fi
+
+made_for=; made_in=
+[ -f "$stamp" ] && { read -r made_for; read -r made_in; } <"$stamp"
+if fits "$venv/bin/python" && "$venv/bin/python" -c 'import pip' 2>/dev/null; then
+  [ "$made_for" = "$pins" ] && [ "$made_in" = "$project" ] && exit 0
+else
+  rm -f "$stamp"; rm -rf "$venv"; made_in=
+fi
+rm -f "$stamp"
+
+if [ ! -x "$venv/bin/python" ]; then
+  python=${PYTHON:-$(find_python)} || exit 1
+  say "making .venv with $python; the packages are large, this takes some minutes the first time"
+  "$python" -m venv "$venv" || { say "$python can't make an environment in $venv"; exit 1; }
+elif [ "$made_in" != "$project" ]; then
+  "$venv/bin/python" -m venv "$venv" || exit 1  # activate names the folder it was made in
+fi
+# shellcheck disable=SC2086  # PIP_ARGS holds several words
+if [ "$made_for" != "$pins" ] && ! "$venv/bin/python" -m pip install --disable-pip-version-check ${PIP_ARGS:-} -r requirements.txt >&2; then
+  say "pip could not install the pins, its reason is above; make env goes on from here"
+  exit 1
+fi
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || exit 1
+cp nni_setup/startup.pth "$site/face_mask_startup.pth" && "$venv/bin/python" nni_setup/relocate.py || exit 1
+printf '%s\n%s\n' "$pins" "$project" >"$stamp.new" && mv "$stamp.new" "$stamp" || exit 1
+case $(uname -m) in
+  x86_64 | amd64 | AMD64) ;;
+  *) say "NNI has no build for $(uname -m): searches (nnictl, make demo) can't run here; trial, retrain and analysis can" ;;
+esac

@@ -1,0 +1,44 @@
+// Mends two things in NNI's manager, before its own code runs (node --require). NNI 2.10 has a switch for neither.
+//   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine.
+//   2. Its two loops that start trials and notice their ends sleep 5 s: a short trial waits longer than it runs.
+// Any other Node program that is handed this file by NODE_OPTIONS is left alone.
+'use strict';
+const path = require('path');
+
+const LOOPBACK = '127.0.0.1';
+const SLEEP = 5000, SHORT_SLEEP = 250;  // milliseconds
+const LOOPS = /\.(manageTrials|runJobLoop) /;  // not those that ask nvidia-smi or another machine each time
+
+function isManager(script) {
+  return typeof script === 'string' && path.basename(script) === 'main.js'
+    && path.basename(path.dirname(script)) === 'nni_node';
+}
+
+function keepOnLoopback(net) {
+  const listen = net.Server.prototype.listen;
+  net.Server.prototype.listen = function (...args) {
+    const [first, host] = args;
+    if (typeof first === 'number' || (typeof first === 'string' && /^\d+$/.test(first))) {
+      args.splice(1, typeof host === 'string' || host == null ? 1 : 0, LOOPBACK);
+    } else if (first !== null && typeof first === 'object' && first.port !== undefined) {
+      args[0] = { ...first, host: LOOPBACK };
+    } else if (args.length === 0 || typeof first === 'function') {
+      args.unshift(0, LOOPBACK);
+    }
+    return listen.apply(this, args);
+  };
+}
+
+function shortenSleep(timers) {
+  const wait = timers.setTimeout;
+  timers.setTimeout = (milliseconds, ...rest) => {
+    const short = milliseconds === SLEEP && LOOPS.test(new Error().stack);
+    return wait(short ? SHORT_SLEEP : milliseconds, ...rest);
+  };
+}
+
+if (isManager(process.argv[1])) {
+  keepOnLoopback(require('net'));
+  shortenSleep(require('timers/promises'));
+  process.env.FACE_MASK_NNI_PRELOAD = '1';  // inherited by the trials, which warn when it is missing
+}

@@ -1,0 +1,37 @@
+"""Runs at every start of this environment's Python, by the line in startup.pth that `make env` installs.
+
+NNI's manager is a Node program that inherits the environment of `nnictl`, itself a Python program of this
+environment: what is set here therefore reaches plain `nnictl create`, `resume` and `view`, and their trials.
+Only `os` and `sys`: every Python start pays for what is imported here.
+"""
+
+import os
+import sys
+from collections.abc import MutableMapping
+
+PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "preload.js")
+
+
+def node_option(preload: str) -> str:
+    """The NODE_OPTIONS word that loads `preload`, quoted as Node reads it (spaces and quotes may be in the path)."""
+    return '--require="' + preload.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELOAD) -> None:
+    """Set in `environ` what NNI and its trials need; what a person has set already is kept.
+
+    PATH starts with `prefix`/bin, because a trial is started by the bare word `python`. NODE_OPTIONS is extended by
+    the preload, unless that file is gone: Node refuses to start when it can't find a file it is told to load.
+    """
+    programs = os.path.join(prefix, "bin")
+    if os.path.isdir(programs):
+        others = [p for p in environ.get("PATH", os.defpath).split(os.pathsep) if p != programs]
+        environ["PATH"] = os.pathsep.join([programs, *others])
+    option = node_option(preload)
+    options = environ.get("NODE_OPTIONS", "")
+    if option not in options and os.path.isfile(preload):
+        environ["NODE_OPTIONS"] = f"{options} {option}".strip()
+    environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network at import otherwise
+
+
+prepare(os.environ, sys.prefix)
