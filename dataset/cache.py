@@ -24,7 +24,11 @@ def read_resized(path: str, size: tuple[int, int], interpolation: str) -> np.nda
 
 
 def cached(
-    paths: Sequence[str], size: tuple[int, int], interpolation: str, data_fingerprint: str, folder: Path = CACHE
+    paths: Sequence[str],
+    size: tuple[int, int],
+    interpolation: str,
+    data_fingerprint: str,
+    folder: Path = CACHE,
 ) -> np.ndarray | None:
     """uint8 (photos, height, width, 3), read-only and memory-mapped, in the order of `paths`.
 
@@ -33,7 +37,9 @@ def cached(
     CallersMistake names every file that is no photo.
     """
     need = len(paths) * size[0] * size[1] * 3
-    key = hashlib.sha256(json.dumps([data_fingerprint, size, interpolation, list(paths)]).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps([data_fingerprint, size, interpolation, list(paths)]).encode()
+    ).hexdigest()
     path = folder / f"photos-{size[0]}x{size[1]}-{key[:16]}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ def read_corrections(corrections: str | Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     if list(table.columns) != COLUMNS:
         raise CallersMistake(
-            f"{path}: columns are {','.join(table.columns)}; they should be {','.join(COLUMNS)}"
+            f"{path}: its columns must be {','.join(COLUMNS)}, not {','.join(table.columns)}"
         )
     faults = []
     for line, row in enumerate(table.itertuples(), start=2):

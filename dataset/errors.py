@@ -29,7 +29,8 @@ class CallersMistake(Exception):
 def exit_on_mistake() -> Iterator[None]:
     """Around a command (`with` or `@exit_on_mistake()`): a caller's mistake ends it with exit 2.
 
-    The faults go to stderr without a traceback, at most MOST_LINES of them with a count of the rest. Ctrl-C gives exit 130.
+    The faults go to stderr, no traceback, at most MOST_LINES of them and a count of the rest. Ctrl-C gives
+    exit 130.
     """
     try:
         yield

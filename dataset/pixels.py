@@ -40,7 +40,7 @@ def resize(photo: np.ndarray, size: tuple[int, int], interpolation: str = "bilin
 
 
 def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
-    """Decodes them all, in threads; "path: reason" of each that can't be decoded whole, in the given order."""
+    """Decodes them all, in threads; "path: reason" of each that can't be decoded whole, in their order."""
     paths = list(paths)
     with ThreadPoolExecutor() as threads:
         reasons: Iterable[str] = threads.map(_reason, paths)
@@ -54,14 +54,11 @@ def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]
 
 
 def _reason(path: str | Path) -> str:
-    reason, photo = _decode(path)
-    if photo is not None and reason == "jpeg without end":
-        return _cut_short(path)
-    return reason
+    return _decode(path)[0]
 
 
 def _decode(path: str | Path) -> tuple[str, np.ndarray | None]:
-    """(why not, or a suspicion; pixels BGR or None)."""
+    """(why it can't be decoded or "", pixels BGR or None)."""
     try:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
@@ -72,19 +69,4 @@ def _decode(path: str | Path) -> tuple[str, np.ndarray | None]:
         photo = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:
         photo = None
-    if photo is None:
-        return "no photo that can be decoded (JPEG or PNG)", None
-    is_jpeg = data[:2].tobytes() == b"\xff\xd8"
-    return ("jpeg without end" if is_jpeg and b"\xff\xd9" not in data[-4096:].tobytes() else ""), photo
-
-
-def _cut_short(path: str | Path) -> str:
-    """OpenCV fills the missing part of a cut JPEG with grey and says nothing; Pillow refuses it."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except OSError as error:
-        return f"damaged ({error})"
-    return ""
+    return ("" if photo is not None else "damaged, or no photo (JPEG or PNG)"), photo

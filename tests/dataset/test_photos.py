@@ -1,0 +1,119 @@
+import shutil
+
+import pandas as pd
+import pytest
+
+from dataset.errors import CallersMistake
+from dataset.labels import encode
+from dataset.photos import read_eval, read_train
+
+
+def faults_of(read, data) -> str:
+    with pytest.raises(CallersMistake) as caught:
+        read(data)
+    return str(caught.value)
+
+
+def test_table_has_one_row_a_photo_sorted(data):
+    table = read_train(data)
+    assert list(table.columns) == "photo path person mask gender age age_band label".split()
+    assert len(table) == 14 * 7
+    assert list(table["photo"]) == sorted(table["photo"])
+    assert (table["label"] == encode(table["mask"], table["gender"], table["age_band"])).all()
+    assert all(sorted(masks) == [0, 0, 0, 0, 0, 1, 2] for _, masks in table.groupby("person")["mask"])
+    row = table[table["photo"].str.startswith("000006_male_Asian_60/incorrect")].iloc[0]
+    assert (row["mask"], row["gender"], row["age"], row["age_band"], row["label"]) == (1, 0, 60, 2, 8)
+    assert table["path"].map(lambda path: path.startswith(str(data))).all()
+
+
+def test_order_of_the_csv_changes_nothing(data):
+    before = read_train(data)
+    csv = data / "train" / "train.csv"
+    pd.read_csv(csv, dtype=str).iloc[::-1].to_csv(csv, index=False)
+    pd.testing.assert_frame_equal(before, read_train(data))
+
+
+def test_eval_keeps_the_order_of_info_csv(data):
+    assert [name[0] for name in read_eval(data)["photo"]] == ["d", "b", "c", "a"]
+
+
+def test_every_fault_is_named_at_once(data, rewrite, write_photo):
+    images = data / "train" / "images"
+    rewrite("train/train.csv", "000002,male,Asian,29", "000002,mann,Asian,29")
+    rewrite("train/train.csv", "000003,male,Asian,30", "000003,male,Asian,thirty")
+    rewrite("train/train.csv", "000005,male", "000004,male")
+    shutil.rmtree(images / "000001_male_Asian_18")
+    next((images / "000004_male_Asian_45").glob("mask3.*")).unlink()
+    write_photo(images / "000004_male_Asian_45" / "mask6.jpg")
+    write_photo(images / "000006_male_Asian_60" / "notes.txt.png")
+    write_photo(images / "000099_female_Asian_20" / "normal.jpg")
+    write_photo(images / "000007_male_Asian_60" / "normal.bmp")
+    said = faults_of(read_train, data)
+    for piece in (
+        "unknown gender 'mann'",
+        "age 'thirty' is not",
+        "duplicate id '000004'",
+        "missing folder",
+        "000001_male_Asian_18",
+        "missing photo",
+        "000004_male_Asian_45/mask3",
+        "unknown mask name 'mask6'",
+        "unknown mask name 'notes.txt'",
+        "000099_female_Asian_20",
+        "normal.bmp",
+    ):
+        assert piece in said
+    assert len(said.splitlines()) == 9
+
+
+def test_two_photos_of_one_name_are_a_fault(data, write_photo):
+    folder = data / "train" / "images" / "000001_male_Asian_18"
+    for extension in (".jpg", ".jpeg", ".png"):
+        write_photo(folder / f"normal{extension}")
+    assert faults_of(read_train, data).count("extra photo") == 2
+
+
+def test_wrong_column_is_named_with_the_nearest(data, rewrite):
+    rewrite("train/train.csv", "id,gender", "id,Gender")
+    assert "no column 'gender'" in (said := faults_of(read_train, data))
+    assert "is 'Gender' meant?" in said
+    rewrite("eval/info.csv", "ImageID", "imageid")
+    assert "no column 'ImageID'" in faults_of(read_eval, data)
+
+
+def test_eval_faults_are_named_at_once(data, rewrite, write_photo):
+    (data / "eval" / "images" / "dddddddd.jpg").unlink()
+    write_photo(data / "eval" / "images" / "eeeeeeee.jpg")
+    rewrite("eval/info.csv", "bbbbbbbb.jpg,0\n", "bbbbbbbb.jpg,0\nbbbbbbbb.jpg,0\n")
+    said = faults_of(read_eval, data)
+    assert "missing photo" in said and "extra" in said and "twice" in said
+
+
+@pytest.mark.parametrize("read", [read_train, read_eval])
+def test_empty_missing_and_foreign_sets(data, tmp_path, read):
+    assert f"no folder {tmp_path / 'nowhere'}" in faults_of(read, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert "no file" in faults_of(read, tmp_path / "empty")
+    csv, header = (
+        (data / "train" / "train.csv", "id,gender,race,age,path\n")
+        if read is read_train
+        else (data / "eval" / "info.csv", "ImageID,ans\n")
+    )
+    csv.write_text(header)
+    assert "lists no" in faults_of(read, data)
+    csv.write_text("")
+    assert "not a CSV" in faults_of(read, data)
+    csv.write_bytes(b"\xff\xfe\x00\x01" * 9)
+    assert str(csv) in faults_of(read, data)
+
+
+def test_hidden_files_do_not_count(data):
+    for name in (".DS_Store", "._000001_male_Asian_18", "000001_male_Asian_18/._mask1.jpg"):
+        (data / "train" / "images" / name).write_bytes(b"x")
+    (data / "eval" / "images" / "._x.jpg").write_bytes(b"x")
+    assert (len(read_train(data)), len(read_eval(data))) == (98, 4)
+
+
+def test_a_path_out_of_the_folder_is_refused(data, rewrite):
+    rewrite("train/train.csv", ",000001_male_Asian_18", ",../../000001_male_Asian_18")
+    assert "is not the name of a folder" in faults_of(read_train, data)
