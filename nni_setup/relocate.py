@@ -1,4 +1,4 @@
-"""Lets an environment's programs find the Python beside them, so that a moved or copied project still works."""
+"""Lets an environment's programs find the Python beside them: a moved or copied project still works."""
 
 import re
 import sys

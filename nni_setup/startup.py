@@ -13,15 +13,16 @@ PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "preload.js")
 
 
 def node_option(preload: str) -> str:
-    """The NODE_OPTIONS word that loads `preload`, quoted as Node reads it (spaces and quotes may be in the path)."""
+    """The NODE_OPTIONS word that loads `preload`, quoted as Node reads it (the path may hold anything)."""
     return '--require="' + preload.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELOAD) -> None:
     """Set in `environ` what NNI and its trials need; what a person has set already is kept.
 
-    PATH starts with `prefix`/bin, because a trial is started by the bare word `python`. NODE_OPTIONS is extended by
-    the preload, unless that file is gone: Node refuses to start when it can't find a file it is told to load.
+    PATH starts with `prefix`/bin, because a trial is started by the bare word `python`. NODE_OPTIONS is
+    extended by the preload, unless that file is gone: Node won't start when a file that it is told to load
+    can't be found.
     """
     programs = os.path.join(prefix, "bin")
     if os.path.isdir(programs):

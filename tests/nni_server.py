@@ -1,0 +1,125 @@
+"""A tiny experiment on NNI's real manager, with a home of its own, for the tests marked `server`."""
+
+import json
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).resolve().parents[1]
+NNICTL = Path(sys.prefix) / "bin" / "nnictl"
+TRIAL = """
+import json, os, sys, time
+import nni
+values = nni.get_next_parameter()
+for epoch in range(3):
+    nni.report_intermediate_result({"default": values["x"] * (epoch + 1), "loss": 1.0})
+    time.sleep(0.1)
+seen = {name: os.environ.get(name) for name in ("FACE_MASK_NNI_PRELOAD", "NO_ALBUMENTATIONS_UPDATE")}
+with open(os.path.join(os.environ["NNI_OUTPUT_DIR"], "seen.json"), "w") as file:
+    json.dump({**seen, "python": sys.prefix}, file)
+nni.report_final_result(values["x"] * 3)
+"""
+YAML = """
+experimentName: tiny
+searchSpaceFile: space.json
+trialCommand: python trial.py
+trialCodeDirectory: .
+trialConcurrency: 2
+maxTrialNumber: {trials}
+experimentWorkingDirectory: runs
+tuner: {tuner}
+{more}
+trainingService: {{platform: local}}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listening() -> dict[str, set[str]]:
+    """Every listening TCP address of this machine: port -> addresses."""
+    found: dict[str, set[str]] = {}
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            found.setdefault(str(connection.laddr.port), set()).add(connection.laddr.ip)
+    return found
+
+
+@dataclass
+class TinyExperiment:
+    """An experiment of `trials` trials in `folder`; everything that NNI keeps lies below it."""
+
+    folder: Path
+    port: int
+    id: str = ""
+
+    @classmethod
+    def write(cls, folder: Path, trials: int = 2, tuner: str = "{name: Random}", more: str = ""):
+        (folder / "home").mkdir()
+        (folder / "trial.py").write_text(TRIAL)
+        (folder / "space.json").write_text(json.dumps({"x": {"_type": "uniform", "_value": [0, 1]}}))
+        (folder / "tiny.yaml").write_text(YAML.format(trials=trials, tuner=tuner, more=more))
+        return cls(folder, free_port())
+
+    def nnictl(self, *words: str, **environ: str) -> str:
+        done = subprocess.run(
+            [NNICTL, *words],
+            env={**os.environ, "HOME": str(self.folder / "home"), **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stdout + done.stderr
+
+    def create(self, **environ: str) -> None:
+        config = str(self.folder / "tiny.yaml")
+        said = self.nnictl("create", "--config", config, "--port", str(self.port), **environ)
+        found = re.search(r"nnictl stop (\w{8})", said)
+        assert found, said
+        self.id = found.group(1)
+
+    def stop(self) -> None:
+        """Stop the manager and wait until it has let go of its port."""
+        if self.id:
+            self.nnictl("stop", self.id)
+            self.wait_for(lambda: str(self.port) not in listening())
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "runs" / self.id
+
+    def rows(self, query: str) -> list[tuple]:
+        path = self.root / "db" / "nni.sqlite"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            return database.execute(query).fetchall()
+
+    def ends(self) -> dict[str, str]:
+        """How each ended trial ended, in NNI's words: trial id -> SUCCEEDED, FAILED, EARLY_STOPPED, ..."""
+        rows = self.rows("SELECT trialJobId, event FROM TrialJobEvent ORDER BY rowid")
+        return {trial: event for trial, event in rows if event not in ("WAITING", "RUNNING")}
+
+    def wait_for_trials(self, count: int, seconds: float = 60) -> None:
+        self.wait_for(lambda: len(self.ends()) >= count, seconds)
+
+    @staticmethod
+    def wait_for(ready, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if ready():
+                    return
+            except sqlite3.Error:
+                pass  # the manager is still making its tables
+            time.sleep(0.2)
+        raise AssertionError("NNI took too long")

@@ -1,0 +1,124 @@
+"""What every start of this environment's Python sets, what it leaves alone, and what the preload acts on."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nni_setup.startup import PRELOAD, node_option, prepare
+from tests.nni_server import PROJECT
+
+NODE = next(Path(sys.prefix).glob("lib/python*/site-packages/nni_node/node"), None)
+LISTEN = """
+const server = require('net').createServer().listen(0, () => {
+  console.log(JSON.stringify([server.address().address, process.env.FACE_MASK_NNI_PRELOAD || null]));
+  server.close();
+});
+"""
+needs_node = pytest.mark.skipif(NODE is None, reason="NNI, and the Node that it carries, is not installed")
+
+
+def listens_on(script: Path, options: str) -> list:
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(LISTEN)
+    environ = {**os.environ, "NODE_OPTIONS": options}
+    environ.pop("FACE_MASK_NNI_PRELOAD", None)
+    return json.loads(subprocess.run([NODE, script], env=environ, capture_output=True, check=True).stdout)
+
+
+@needs_node
+def test_only_nnis_manager_is_changed(tmp_path):
+    option = node_option(PRELOAD)
+    assert listens_on(tmp_path / "nni_node" / "main.js", option) == ["127.0.0.1", "1"]
+    assert listens_on(tmp_path / "foreign" / "main.js", option) in (["::", None], ["0.0.0.0", None])
+    assert listens_on(tmp_path / "nni_node" / "other.js", option) in (["::", None], ["0.0.0.0", None])
+
+
+@needs_node
+@pytest.mark.parametrize("name", ["a space", "quotes \"two\" 'one'", "back\\slash", "é 面"])
+def test_any_path_of_the_preload_is_read_by_node(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    preload = shutil.copy(PRELOAD, folder)
+    assert listens_on(tmp_path / "nni_node" / "main.js", node_option(str(preload))) == ["127.0.0.1", "1"]
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "call",
+    [
+        "PORT",
+        "PORT, 511",
+        "'PORT'",
+        "PORT, '0.0.0.0'",
+        "{port: PORT}",
+        "{port: PORT, host: '::'}",
+        "PORT, undefined",
+    ],
+)
+def test_every_way_to_listen_stays_on_this_machine(tmp_path, call):
+    script = tmp_path / "nni_node" / "main.js"
+    script.parent.mkdir()
+    script.write_text(
+        f"const s = require('http').createServer().listen({call.replace('PORT', '0')});"
+        "s.on('listening', () => { console.log(s.address().address); s.close(); });"
+    )
+    environ = {**os.environ, "NODE_OPTIONS": node_option(PRELOAD)}
+    done = subprocess.run([NODE, script], env=environ, capture_output=True, text=True, timeout=20)
+    assert done.stdout.strip() == "127.0.0.1", done.stderr
+
+
+def test_what_a_person_has_set_is_kept():
+    environ = {
+        "NODE_OPTIONS": "--max-old-space-size=100",
+        "PATH": "/usr/bin",
+        "NO_ALBUMENTATIONS_UPDATE": "0",
+    }
+    prepare(environ, sys.prefix)
+    assert environ["NODE_OPTIONS"] == f"--max-old-space-size=100 {node_option(PRELOAD)}"
+    assert environ["PATH"] == os.pathsep.join([f"{sys.prefix}/bin", "/usr/bin"])
+    assert environ["NO_ALBUMENTATIONS_UPDATE"] == "0"
+    once = dict(environ)
+    prepare(environ, sys.prefix)
+    assert environ == once, "a child's start must not add it again"
+
+
+def test_nothing_is_set_when_the_preload_is_gone(tmp_path):
+    environ: dict[str, str] = {}
+    prepare(environ, sys.prefix, str(tmp_path / "preload.js"))
+    assert "NODE_OPTIONS" not in environ
+
+
+@pytest.mark.parametrize("gone", ["preload.js", "startup.py", ""])
+def test_python_starts_in_a_project_that_lost_its_files(tmp_path, gone):
+    """The installed line, in a small environment of its own with the project's files around it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+    site = next(tmp_path.glob(".venv/lib/python*/site-packages"))
+    shutil.copy(PROJECT / "nni_setup" / "startup.pth", site)
+    if gone:
+        (tmp_path / "nni_setup").mkdir()
+        for name in {"preload.js", "startup.py"} - {gone}:
+            shutil.copy(PROJECT / "nni_setup" / name, tmp_path / "nni_setup")
+    moved = tmp_path.rename(tmp_path.with_name(tmp_path.name + " moved"))
+    environ = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"}
+    done = subprocess.run(
+        [moved / ".venv/bin/python", "-W", "error", "-c", "import os; print(os.environ.get('NODE_OPTIONS'))"],
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("None\n", "", 0)
+
+
+def test_this_environment_has_the_line():
+    asked = "import os; print(os.environ['NODE_OPTIONS'], os.environ['PATH'].split(os.pathsep)[0], sep='|')"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env={"PATH": "/usr/bin"}, capture_output=True, text=True
+    )
+    options, first = done.stdout.strip().split("|")
+    assert options == node_option(PRELOAD)
+    assert first == f"{sys.prefix}/bin"
