@@ -1,0 +1,73 @@
+import pytest
+
+from tuners.default_point import default_point
+
+DefaultFirstTPE = pytest.importorskip("nni") and pytest.importorskip("tuners.default_first").DefaultFirstTPE
+SPACE = {
+    "model": {"_type": "choice", "_value": ["a", "b", "c"]},
+    "lr": {"_type": "loguniform", "_value": [0.0001, 0.01]},
+    "loss": {
+        "_type": "choice",
+        "_value": [{"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}, {"_name": "plain"}],
+    },
+}
+
+
+def tuner(**arguments):
+    made = DefaultFirstTPE(**arguments)
+    made.update_search_space(SPACE)
+    return made
+
+
+def approximately(point):
+    return {**point, "lr": pytest.approx(point["lr"])}
+
+
+def test_the_default_comes_first_and_once():
+    chosen = tuner()
+    points = chosen.generate_multiple_parameters([0, 1, 2])
+    assert points[0] == approximately(default_point(SPACE))
+    assert points[1] != points[0]
+    assert points[2] != points[0]
+
+
+def test_a_space_of_choices_only_never_repeats_the_default():
+    made = DefaultFirstTPE()
+    made.update_search_space({"model": SPACE["model"]})
+    assert {made.generate_parameters(i)["model"] for i in range(3)} == {"a", "b", "c"}
+
+
+def test_same_seed_same_search():
+    def search(seed):
+        made, points = tuner(seed=seed, tpe_args={"n_startup_jobs": 3}), []
+        for i in range(8):
+            points.append(made.generate_parameters(i))
+            made.receive_trial_result(i, points[-1], {"default": points[-1]["lr"]})
+        return points
+
+    assert search(1) == search(1)
+    assert search(1) != search(2)
+
+
+def test_it_learns_from_the_default_too():
+    made = tuner()
+    point = made.generate_parameters(0)
+    made.receive_trial_result(0, point, {"default": 0.5})
+    assert made._history[("model",)][0].loss == -0.5
+
+
+def test_a_failed_default_is_no_harm():
+    made = tuner()
+    made.generate_parameters(0)
+    made.trial_end(0, False)
+    assert made.generate_parameters(1)["model"] in "abc"
+
+
+def test_a_resumed_search_does_not_repeat_it():
+    made = tuner()
+    made.import_data([{"parameter": default_point(SPACE), "value": {"default": 0.4}}])
+    assert made.generate_parameters(7) != approximately(default_point(SPACE))
+
+
+def test_a_stated_default_is_used():
+    assert tuner(default={"model": "c"}).generate_parameters(0)["model"] == "c"
