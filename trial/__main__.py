@@ -22,13 +22,17 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command(epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2")
+@app.command(
+    epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2"
+)
 @exit_on_mistake()
 def main(
     values: Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe")] = None,
     show: Annotated[bool, typer.Option("--list", help="show what there is to choose from")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --list: {field: [names]}")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the parsed config, train nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
+    ] = False,
 ) -> None:
     """Train one recipe and keep the run in its folder. `python -m trial weights NAME ...` fetches weights."""
     if show:
@@ -113,11 +117,15 @@ def _run(config: TrialConfig, writer, in_experiment: bool) -> None:
         advisor.report_final(best)
 
 
-@weights_app.command(epilog="Example: python -m trial weights resnet34.tv_in1k   or   --experiment experiments/models.yaml")
+@weights_app.command(
+    epilog="Example: python -m trial weights resnet34.tv_in1k   or   --experiment experiments/models.yaml"
+)
 @exit_on_mistake()
 def weights(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="timm's names")] = None,
-    experiment: Annotated[Path | None, typer.Option(help="fetch all that this experiment's YAML needs")] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(help="fetch all that this experiment's YAML needs")
+    ] = None,
 ) -> None:
     """Fetch ImageNet weights through timm into weights/, for trials, which never download."""
     from trial.fetch import fetch_all, wanted_by

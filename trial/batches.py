@@ -30,7 +30,9 @@ class Photos(Dataset):
     ):
         self.paths = list(table["path"])
         # A table of photos to be answered has no labels.
-        self.labels = table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
+        self.labels = (
+            table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
+        )
         self.rows = table.index.to_numpy()
         self.pixels, self.preprocessing, self.seed = pixels, preprocessing, seed
         self.augment = policy.build(preprocessing.image_size) if policy else None
@@ -87,7 +89,9 @@ def loader(photos: Photos, batch_size: int, workers: int = 0, shuffle: bool = Fa
     )
 
 
-def shared_pixels(table: "pd.DataFrame", preprocessing: Preprocessing, data_fingerprint: str) -> np.ndarray | None:
+def shared_pixels(
+    table: "pd.DataFrame", preprocessing: Preprocessing, data_fingerprint: str
+) -> np.ndarray | None:
     """The cached photos of a whole photo table; parts of it index them by their own row labels."""
     return cached(
         list(table["path"]), preprocessing.image_size, preprocessing.interpolation, data_fingerprint

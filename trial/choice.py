@@ -70,7 +70,11 @@ def typed(value: Any, kind: Any) -> Any:
 
 def _as_number(text: str, kind: type) -> str:
     try:
-        return f"; write {kind(float(text)):.10f}".rstrip("0").rstrip(".") if kind is float else f"; write {int(text)}"
+        return (
+            f"; write {kind(float(text)):.10f}".rstrip("0").rstrip(".")
+            if kind is float
+            else f"; write {int(text)}"
+        )
     except ValueError:
         return ""
 

@@ -36,7 +36,9 @@ def decide(config: TrialConfig) -> Compute:
     on_gpu = torch.cuda.is_available()
     name = ("cuda" if on_gpu else "cpu") if config.device == "auto" else config.device
     if name.startswith("cuda") and not on_gpu:
-        raise CallersMistake(f"device={name}: no GPU that torch can use here; leave device out, or device=cpu")
+        raise CallersMistake(
+            f"device={name}: no GPU that torch can use here; leave device out, or device=cpu"
+        )
     device = torch.device(name)
     if config.precision == "float16" and device.type == "cpu":
         raise CallersMistake("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")

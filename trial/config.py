@@ -1,6 +1,5 @@
 """TrialConfig: one frozen dataclass is the run. `parse` gives it, or every mistake at once."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path

@@ -29,7 +29,11 @@ def fetch_all(names: list[str]) -> None:
             first_line = (str(error).splitlines() or [""])[0]
             failed.append(f"{name}: the download failed ({type(error).__name__}: {first_line})")
     if failed:
-        print("\n".join(failed), "Is this machine on the internet? weights=FILE takes a file from elsewhere.", sep="\n")
+        print(
+            "\n".join(failed),
+            "Is this machine on the internet? weights=FILE takes a file from elsewhere.",
+            sep="\n",
+        )
         raise SystemExit(1)
 
 
@@ -39,16 +43,24 @@ def wanted_by(experiment: Path) -> list[str]:
 
     try:
         read = yaml.safe_load(experiment.read_text())
-        space = read.get("searchSpace") or json.loads((experiment.parent / read["searchSpaceFile"]).read_text())
+        space = read.get("searchSpace") or json.loads(
+            (experiment.parent / read["searchSpaceFile"]).read_text()
+        )
         words = shlex.split(read["trialCommand"])
     except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
-        raise CallersMistake(f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check")
+        raise CallersMistake(
+            f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check"
+        )
     fixed = parse_arguments([word for word in words if "=" in word])
     models: list[Any] = space["model"]["_value"] if "model" in space else [fixed.get("model", "resnet34")]
     sources = space["weights"]["_value"] if "weights" in space else [fixed.get("weights", "hub")]
     wanted = []
     for model in models:
-        name, own = (model["_name"], [model["weights"]] if "weights" in model else sources) if isinstance(model, dict) else (model, sources)
+        name, own = (
+            (model["_name"], [model["weights"]] if "weights" in model else sources)
+            if isinstance(model, dict)
+            else (model, sources)
+        )
         if "hub" in own:
             wanted.append(name)
     return wanted

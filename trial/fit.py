@@ -39,7 +39,14 @@ class Epoch:
         """A line of epochs.csv."""
         row = {
             name: getattr(self, name)
-            for name in ("epoch", "seconds", "learning_rate", "train_loss", "train_accuracy", "validation_loss")
+            for name in (
+                "epoch",
+                "seconds",
+                "learning_rate",
+                "train_loss",
+                "train_accuracy",
+                "validation_loss",
+            )
         }
         if self.scores is not None:
             row |= {"accuracy": self.scores.accuracy, "macro_f1": self.scores.macro_f1}
@@ -72,7 +79,11 @@ def fit(
         begun = time.perf_counter()
         network.train()
         # Summed on the device: a look at each step's loss would wait for it.
-        total, hits, photos = torch.zeros((), device=compute.device), torch.zeros((), device=compute.device), 0
+        total, hits, photos = (
+            torch.zeros((), device=compute.device),
+            torch.zeros((), device=compute.device),
+            0,
+        )
         for step, (batch, labels) in enumerate(train):
             learning_rate = config.learning_rate * schedule(epoch - 1 + step / steps)
             for group in optimizer.param_groups:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
-PACKAGES = ("torch", "torchvision", "timm", "albumentations", "numpy", "pandas", "opencv-python-headless", "nni")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "albumentations",
+    "numpy",
+    "pandas",
+    "opencv-python-headless",
+    "nni",
+)
 
 
 def origin(data_fingerprint: str, seed: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)
+        part.chmod(0o644)  # safetensors writes for the owner alone
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -49,7 +50,7 @@ class RunWriter:
             (folder / name).unlink(missing_ok=True)
         self._status: dict[str, Any] = {
             "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
-            "best_epoch": None, "macro_f1": None,
+            "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
         self._write_status()
@@ -70,8 +71,13 @@ class RunWriter:
             self._rows.append(dict(row))
             table = pd.DataFrame(self._rows)
             write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
+            seconds = self._status["seconds"] + row["seconds"]
+            self._status |= {"epochs": len(self._rows), "seconds": round(seconds, 2)}
+            self._write_status()
 
-    def best(self, epoch: int, macro_f1: float, weights: Mapping[str, Any], validation: "pd.DataFrame") -> None:
+    def best(
+        self, epoch: int, macro_f1: float, weights: Mapping[str, Any], validation: "pd.DataFrame"
+    ) -> None:
         """The best epoch so far: its weights, its validation probabilities, its score."""
         with self._lock:
             self.weights(weights)

@@ -50,7 +50,9 @@ def locate(model: str, source: str) -> Path | None:
                 return candidate
         raise CallersMistake(f"weights={source}: the folder holds no {name} ({', '.join(SUFFIXES)})")
     if not path.is_file():
-        raise CallersMistake(f"weights={source}: no such file or folder; sources: hub, package, none or a path")
+        raise CallersMistake(
+            f"weights={source}: no such file or folder; sources: hub, package, none or a path"
+        )
     if path.suffix not in SUFFIXES:
         raise CallersMistake(f"weights={source}: not a weights file ({', '.join(SUFFIXES)})")
     return path

@@ -1,0 +1,1 @@
+"""After the experiment: which recipe is best, retrained on everyone, down to the submission."""

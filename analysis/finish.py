@@ -1,0 +1,141 @@
+"""The last step: export the best recipes, retrain them on all people, write submission and report."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import select
+from analysis.predict import predict, soft_vote
+from analysis.recipes import Recipe, recipe_of
+from analysis.report import write_report
+from analysis.retrain import retrain
+from analysis.submission import refuse_overwriting, write_submission
+from analysis.trials import Experiment, trial_table
+from dataset.errors import CallersMistake
+from dataset.photos import read_eval
+from trial.record import RunFolder, write_atomic
+
+CURVES = 60  # the report draws no more
+
+
+def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
+    """The `top` best recipes as OUT/1.json ..., best first. CallersMistake where one is there already."""
+    paths = [out / f"{number}.json" for number in range(1, top + 1)]
+    if there := [path for path in paths if path.exists()]:
+        raise CallersMistake(f"{there[0]} is there already; give another --out, or move it away")
+    rows = select.best(trial_table(experiment), top, model)
+    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    for recipe, path in zip(recipes, paths, strict=True):
+        print(recipe.write(path))
+    return recipes
+
+
+def retrain_and_submit(
+    recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """`recipe` (with `values` changed) trained on all people of `data` into the run folder `out`, and its
+    submission there: (probabilities (photos, 18), submission.json)."""
+    refuse_overwriting(out)
+    if (out / "status.json").exists():
+        raise CallersMistake(f"{out} holds a run already; give another --out, or move it away")
+    photos = read_eval(data)
+    config = recipe.config({**values, "data": str(data)})
+    followed = retrain(config, out, recipe.stop_after, average)
+    probabilities = predict(out, photos)
+    about = about_run(out, recipe) | {"rule": followed}
+    write_submission(out, list(photos["photo"]), probabilities, about)
+    return probabilities, about
+
+
+def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
+    """submission.json of a run folder's network: what it is and where it comes from."""
+    folder = RunFolder(run)
+    origin = folder.origin()
+    searched = recipe.origin if recipe else origin
+    return {
+        "recipe": folder.config().recipe(),
+        "data_fingerprint": origin["data_fingerprint"],
+        "code": origin["code"],
+        "versions": origin["versions"],
+        "validation": dict(recipe.scores) if recipe else scores_of(folder),
+        "experiment": searched.get("experiment"),
+        "trial": searched.get("trial"),
+        "searched_on": searched.get("data_fingerprint"),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def scores_of(folder: RunFolder) -> dict[str, Any]:
+    """Validation scores of a trial's run; {} of a run without validation people."""
+    status = folder.status()
+    return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}
+
+
+def export_best_and_retrain(
+    experiment: Experiment,
+    data: Path,
+    out: Path,
+    top: int = 1,
+    model: str | None = None,
+    average: int = 1,
+    values: Mapping[str, Any] | None = None,
+) -> Path:
+    """Export the `top` best recipes to OUT/best/1 ..., retrain each on all people of `data`, and write
+    OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html; the submission's path.
+
+    Everything that can be refused is refused before the first training.
+    """
+    refuse_overwriting(out)
+    table = trial_table(experiment)
+    rows = select.best(table, top, model)
+    photos = read_eval(data)
+    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    for recipe in recipes:
+        recipe.config({**(values or {}), "data": str(data)})
+    folders = [out / "best" / str(number) for number in range(1, top + 1)]
+    if there := [folder for folder in folders if folder.exists()]:
+        raise CallersMistake(f"{there[0]} is there already; give another --out, or move it away")
+    write_trials(table, out / "trials.csv")
+    answers, abouts = [], []
+    for number, (recipe, folder) in enumerate(zip(recipes, folders, strict=True), start=1):
+        print(f"{number} of {top}: {recipe.about}", flush=True)
+        recipe.write(folder / "recipe.json")
+        probabilities, about = retrain_and_submit(recipe, data, folder, values or {}, average)
+        answers.append(probabilities)
+        abouts.append(about)
+    about = abouts[0] | {"selection": select.RULE, "network": model}
+    if top > 1:
+        about |= {"vote": "soft", "members": abouts}
+    path = write_submission(out, list(photos["photo"]), soft_vote(answers), about)
+    write_experiment_report(experiment, out / "report.html", table, rows.iloc[0], about)
+    return path
+
+
+def write_trials(table: pd.DataFrame, path: Path) -> Path:
+    """trials.csv: the trials table, finished ones first, best first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ranked = select.rank(table)
+    ordered = pd.concat([ranked, table.drop(ranked.index)])
+    return write_atomic(path, lambda part: ordered.to_csv(part, index=False))
+
+
+def write_experiment_report(
+    experiment: Experiment,
+    path: Path,
+    table: pd.DataFrame,
+    best: pd.Series | None,
+    submission: Mapping[str, Any] | None = None,
+) -> Path:
+    """report.html of an experiment, with what its run folders hold."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = table.sort_values("macro_f1", ascending=False, na_position="last").head(CURVES)
+    named = [select.default_trial(table), select.median_trial(table), best]
+    folders = dict(zip(order["trial"], order["folder"], strict=True))
+    folders |= {row["trial"]: row["folder"] for row in named if row is not None}
+    curves = {t: RunFolder(f).epochs() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
+    validation = None if best is None else RunFolder(best["folder"]).validation()
+    return write_report(path, experiment.name or experiment.id, table, curves, best, validation, submission)

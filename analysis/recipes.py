@@ -1,0 +1,63 @@
+"""Recipe files: a recipe worth keeping as JSON, with where it comes from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dataset.errors import CallersMistake
+from trial.choice import unknown
+from trial.config import PLACES, TrialConfig, parse
+from trial.record import RunFolder, write_json
+
+KEYS = ("about", "recipe", "stop_after", "scores", "origin")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`recipe`: a TrialConfig's fields without places. `stop_after`: the epoch after which training ends
+    though the schedule is for all of them (None: at its end). `scores`: on validation people."""
+
+    recipe: dict[str, Any]
+    about: str = ""
+    stop_after: int | None = None
+    scores: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, values: Mapping[str, Any]) -> TrialConfig:
+        """The config of this recipe with `values` (places, and what is to differ from the recipe)."""
+        return parse({**self.recipe, **values})
+
+    def write(self, path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_json(path, {key: getattr(self, key) for key in KEYS})
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe file, or the config.json of a run. CallersMistake names what is wrong with it."""
+    try:
+        read = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CallersMistake(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
+    if not isinstance(read, dict):
+        raise CallersMistake(f"{path}: not a recipe; recipes/ has examples")
+    if "recipe" not in read:  # a run's config.json
+        read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
+    if faults := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
+        raise CallersMistake(faults)
+    return Recipe(**read)
+
+
+def recipe_of(row: pd.Series, experiment: str) -> Recipe:
+    """The recipe of a trials table's row, with its scores."""
+    run = RunFolder(Path(row["folder"]))
+    epochs = run.epochs().set_index("epoch")
+    best = epochs.loc[int(row["best_epoch"])]
+    about = f"trial {row['trial']} of experiment {experiment}: validation macro-F1 {row['macro_f1']:.4f}"
+    scores = {"macro_f1": float(row["macro_f1"]), "accuracy": float(best["accuracy"])}
+    scores |= {"best_epoch": int(row["best_epoch"]), "epochs": int(row["epochs_done"])}
+    origin = {"experiment": experiment, "trial": row["trial"], **run.origin()}
+    return Recipe(run.config().recipe(), about, int(row["best_epoch"]), scores, origin)

@@ -1,0 +1,90 @@
+"""A recipe -> a network trained on all people."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataset.fingerprint import fingerprint
+from dataset.labels import N_CLASSES
+from dataset.photos import read_train
+from dataset.progress import track
+from trial import batches, models
+from trial.compute import decide
+from trial.config import TrialConfig
+from trial.fit import Epoch, fit
+from trial.origin import origin
+from trial.record import RunWriter
+
+
+def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
+    """How the network of all people is trained, for submission.json."""
+    return {
+        "photos": "all people of train/, none held out",
+        "schedule": f"{config.schedule} over {config.epochs} epochs, as in the trial, by share of epochs done",
+        "stopped_after_epoch": stop_after,
+        "why": "the epoch where validation was best" if stop_after < config.epochs else "the last epoch",
+        "weights": "last" if average == 1 else f"mean of the last {average} epochs",
+    }
+
+
+def retrain(
+    config: TrialConfig, out: Path, stop_after: int | None = None, average: int = 1
+) -> dict[str, Any]:
+    """Train `config` on all people into the run folder `out`; the rule it followed.
+
+    The schedule is the trial's, by share of epochs; training ends after epoch `stop_after` of it. `average`:
+    the weights are the mean over that many last epochs (1: the last ones).
+    """
+    stop_after = min(stop_after or config.epochs, config.epochs)
+    average = min(average, stop_after)
+    config = replace(config, out=str(out))
+    writer = RunWriter(out, config)
+    try:
+        compute = decide(config)
+        mark = fingerprint(Path(config.data))
+        writer.origin(origin(mark, config.seed))
+        table = read_train(Path(config.data), config.corrections or None)
+        torch.manual_seed(config.seed)
+        network, preprocessing = models.build(config)
+        writer.preprocessing(preprocessing)
+        pixels = batches.shared_pixels(table, preprocessing, mark)
+        photos = batches.Photos(table, preprocessing, pixels, config.augment, config.seed)
+        train = batches.loader(photos, config.batch_size, compute.workers, shuffle=True)
+        counts = np.bincount(table["label"], minlength=N_CLASSES)
+        kept: list[dict[str, Tensor]] = []
+        epochs = fit(network, preprocessing, config, compute, counts, track(train, "retraining"))
+        for epoch in _until(epochs, stop_after):
+            writer.epoch(epoch.row())
+            print(f"retraining on all people: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "
+                  f"{epoch.seconds:.1f} s", flush=True)  # fmt: skip
+            if epoch.epoch > stop_after - average:
+                kept.append(
+                    {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
+                )
+        writer.weights(mean(kept))
+    except BaseException as error:
+        writer.end("failed", str(error) or type(error).__name__)
+        raise
+    writer.end("done")
+    return rule(config, stop_after, average)
+
+
+def _until(epochs: Iterator[Epoch], last: int) -> Iterator[Epoch]:
+    for epoch in epochs:
+        yield epoch
+        if epoch.epoch == last:
+            return
+
+
+def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of several state dicts; whole numbers (counters) are the last one's."""
+    last = states[-1]
+    return {
+        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
+        for key, value in last.items()
+    }

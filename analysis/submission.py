@@ -1,0 +1,90 @@
+"""Probabilities -> submission.csv, checked against info.csv; and its score where answers are known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dataset.errors import CallersMistake
+from dataset.labels import CLASS_NAMES, N_CLASSES
+from trial.metrics import score
+from trial.record import write_atomic, write_json
+
+CSV, JSON = "submission.csv", "submission.json"
+
+
+def refuse_overwriting(out: Path) -> None:
+    """CallersMistake where `out` holds a submission already: nothing is ever overwritten."""
+    if (out / CSV).exists():
+        raise CallersMistake(f"{out / CSV} is there already; give another --out, or move it away")
+
+
+def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any]) -> Path:
+    """submission.csv (ImageID, ans) of `probabilities` (photos, 18), in the order of `photos`, with
+    `about` as submission.json beside it; read back and checked. CallersMistake where one is there."""
+    refuse_overwriting(out)
+    if probabilities.shape != (len(photos), N_CLASSES) or not np.isfinite(probabilities).all():
+        raise ValueError(f"probabilities {probabilities.shape} for {len(photos)} photos")
+    out.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"ImageID": photos, "ans": probabilities.argmax(1)})
+    path = write_atomic(out / CSV, lambda part: table.to_csv(part, index=False))
+    write_json(out / JSON, about | {"photos": len(photos)})
+    if faults := submission_faults(path, photos):
+        raise AssertionError("\n".join(faults))
+    return path
+
+
+def submission_faults(path: Path, photos: list[str]) -> list[str]:
+    """What makes a submission invalid for `photos` (info.csv's ImageIDs, in order); [] when it is valid."""
+    table, faults = read_answers(path)
+    if faults:
+        return faults
+    if list(table["ImageID"]) != list(photos):
+        missing, extra = (
+            sorted(set(photos) - set(table["ImageID"])),
+            sorted(set(table["ImageID"]) - set(photos)),
+        )
+        few = f"missing {missing[:3]}, unknown {extra[:3]}" if missing or extra else "another order"
+        faults.append(
+            f"{path}: ImageID differs from info.csv ({len(missing)} missing, {len(extra)} unknown: {few})"
+        )
+    return faults
+
+
+def read_answers(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The table (ImageID, ans) of a submission or answers file, and what is wrong with it."""
+    try:
+        table = pd.read_csv(path, dtype={"ImageID": str})
+    except (OSError, ValueError) as error:
+        return pd.DataFrame(), [f"{path}: can't be read as a CSV ({error})"]
+    faults = [f"{path}: no column {c}; it needs ImageID,ans" for c in ("ImageID", "ans") if c not in table]
+    if faults:
+        return table, faults
+    if table.empty:
+        faults.append(f"{path}: holds no answer")
+    if table["ImageID"].duplicated().any():
+        faults.append(
+            f"{path}: ImageID {table['ImageID'][table['ImageID'].duplicated()].iloc[0]} is there twice"
+        )
+    if not pd.to_numeric(table["ans"], errors="coerce").isin(range(N_CLASSES)).all():
+        faults.append(f"{path}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
+    return table, faults
+
+
+def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", "photos", "recall": {class: share or None}}. CallersMistake where the files
+    are invalid or speak of different photos."""
+    (given, faults), (truth, more) = read_answers(submission), read_answers(answers)
+    if faults or more:
+        raise CallersMistake(faults + more)
+    if faults := submission_faults(submission, list(truth["ImageID"])):
+        if set(given["ImageID"]) != set(truth["ImageID"]):
+            raise CallersMistake([fault.replace("info.csv", str(answers)) for fault in faults])
+    both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
+    scores = score(both["ans_true"].to_numpy(), both["ans_given"].to_numpy())
+    recall = {
+        name: None if np.isnan(r) else round(float(r), 4)
+        for name, r in zip(CLASS_NAMES, scores.recall, strict=True)
+    }
+    return {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(both), "recall": recall}
