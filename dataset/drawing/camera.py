@@ -1,0 +1,43 @@
+"""Where a person stands, the light on them, and what the camera does to it."""
+
+import cv2
+import numpy as np
+
+from dataset.drawing.canvas import Canvas, Colour, shade
+
+
+def pose(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """2 x 3: face units to pixels; a face some 60 % of the width, shifted, turned and scaled a little."""
+    unit = width * 0.29 * rng.uniform(0.92, 1.08)
+    turn = np.radians(rng.normal(0, 3))
+    cos, sin = unit * np.cos(turn), unit * np.sin(turn)
+    x, y = width * (0.5 + rng.normal(0, 0.025)), height * (0.47 + rng.normal(0, 0.015))
+    return np.array([[cos, -sin, x], [sin, cos, y]])
+
+
+def backdrop(canvas: Canvas, wall: Colour, rng: np.random.Generator) -> None:
+    """A wall, lighter on one side, with a frame or a curtain on some photos."""
+    height, width = canvas.pixels.shape[:2]
+    side = rng.uniform(0.8, 1.0), rng.uniform(0.95, 1.12)
+    across = np.linspace(*(side if rng.random() < 0.5 else side[::-1]), width)
+    canvas.pixels[:] = np.clip(across[None, :, None] * np.array(wall), 0, 255).astype(np.uint8)
+    if rng.random() < 0.4:
+        left = int(rng.uniform(-0.1, 0.9) * width)
+        top, right, bottom = (
+            int(rng.uniform(-0.1, 0.3) * height),
+            left + width // 4,
+            int(rng.uniform(0.4, 1) * height),
+        )
+        cv2.rectangle(canvas.pixels, (left, top), (right, bottom), shade(wall, rng.uniform(0.7, 0.9)), -1)
+
+
+def expose(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The photo, uint8 RGB: light from a side, tint, blur, noise."""
+    width = pixels.shape[1]
+    photo = pixels.astype(np.float32)
+    bright, slope = rng.normal(1.0, 0.09), rng.uniform(-0.16, 0.16)
+    light = bright + slope * np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+    photo *= light * (1 + rng.normal(0, 0.025, 3).astype(np.float32))
+    photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.2, 1.1))
+    photo += rng.normal(0, rng.uniform(1, 5), photo.shape[:2]).astype(np.float32)[..., None]
+    return np.clip(photo, 0, 255).astype(np.uint8)

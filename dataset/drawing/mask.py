@@ -1,0 +1,53 @@
+"""Masks: worn as they should be, or out of place."""
+
+import numpy as np
+
+from dataset.drawing.canvas import Canvas, Colour, shade
+from dataset.drawing.people import Person
+
+COLOURS: tuple[Colour, ...] = (
+    (236, 240, 242),
+    (236, 240, 242),
+    (150, 196, 222),
+    (150, 196, 222),
+    (52, 52, 58),
+    (244, 190, 200),
+    (176, 206, 168),
+    (206, 172, 140),
+)
+# A mask out of place leaves the nose free, or hangs on the chin alone.
+ONLY_CHIN = 0.4
+
+
+def wear(canvas: Canvas, person: Person, rng: np.random.Generator, correctly: bool) -> None:
+    """A mask of any colour over nose and chin; else one that leaves the nose, or more, free."""
+    colour = COLOURS[rng.integers(len(COLOURS))]
+    low = 1.4
+    top, side = 0.16 + rng.normal(0, 0.03), 0.28 + rng.normal(0, 0.04)
+    if not correctly:
+        if rng.random() < ONLY_CHIN:
+            top, side, low = 0.98 + rng.normal(0, 0.04), 0.86, 1.55
+        else:
+            top, side = 0.58 + rng.normal(0, 0.03), 0.5 + rng.normal(0, 0.04)
+    _cloth(canvas, colour, top, side, low, person.jaw, pleats=bool(rng.random() < 0.7))
+
+
+def _cloth(
+    canvas: Canvas, colour: Colour, top: float, side: float, low: float, jaw: float, pleats: bool
+) -> None:
+    half = jaw + 0.14
+    bottom = low - 0.25
+    for sign in (-1, 1):
+        for y in (side + 0.05, (side + bottom) / 2 + 0.12):
+            canvas.stroke([(sign * half * 0.95, y), (sign * 1.0, -0.02)], shade(colour, 0.9), 0.045)
+    edge = [(half, side), (half, bottom - 0.18), (half * 0.62, bottom + 0.12), (0, low)]
+    right = [(0, top), (0.3, top + 0.04), *edge]
+    left = [(-x, y) for x, y in right[::-1]]
+    canvas.blob([*right, *left], shade(colour, 0.82), smooth=True)
+    inner = np.array([*right, *left])
+    centre = inner.mean(axis=0)
+    canvas.blob(centre + (inner - centre) * 0.95, colour, smooth=True)
+    if pleats:
+        for share in (0.35, 0.55, 0.75):
+            y = side + (bottom - side) * share
+            canvas.stroke([(-half * 0.85, y), (0, y + 0.05), (half * 0.85, y)], shade(colour, 0.86), 0.035)

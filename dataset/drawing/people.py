@@ -1,0 +1,137 @@
+"""Made-up people: gender and age decide, loosely, how somebody looks."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataset.drawing.canvas import Colour, mix, shade
+from dataset.errors import CallersMistake
+from dataset.labels import AGE_BANDS, GENDERS
+
+# Shares of the original's people: 61 % female; 47 % under 30, 45 % 30 to 59, 7 % of 60.
+GENDER_SHARES = (0.39, 0.61)
+BAND_SHARES = (0.475, 0.455, 0.07)
+
+INK = ((24, 20, 22), (40, 28, 24), (62, 42, 30))
+VIVID = ((168, 106, 50), (196, 140, 72), (140, 52, 44), (122, 70, 122), (74, 92, 148))
+GREY = ((186, 184, 184), (212, 210, 206), (150, 148, 150))
+COOL = ((52, 84, 140), (64, 112, 104), (70, 78, 92), (44, 56, 84), (98, 122, 70))
+WARM = ((206, 84, 96), (232, 150, 168), (226, 172, 96), (178, 92, 150), (236, 206, 196))
+SUBDUED = ((120, 104, 92), (140, 130, 104), (96, 84, 100), (150, 138, 130), (88, 96, 88))
+
+
+@dataclass(frozen=True)
+class Person:
+    """What stays the same over a person's photos. Lengths in half face widths, strengths 0..1."""
+
+    gender: int
+    age: int
+    skin: Colour
+    hair: Colour
+    style: str  # bald, short, bob, long, bun
+    fringe: float  # how far hair covers the forehead; below 0 it recedes
+    jaw: float
+    brow: float
+    eye: float
+    lips: float
+    wrinkles: float
+    roughness: float
+    bags: float
+    beard: float
+    glasses: bool
+    earrings: bool
+    garment: str  # tee, hoodie, collar, suit, knit
+    clothes: Colour
+    shoulders: float
+    wall: Colour
+
+
+def cast(people: int, at_least: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """(gender, age) of so many people, skewed like the original, `at_least` of every gender x age band.
+
+    Raises CallersMistake where that needs more people.
+    """
+    groups = [(gender, band) for gender in range(len(GENDERS)) for band in range(len(AGE_BANDS))]
+    if people < at_least * len(groups):
+        raise CallersMistake(
+            f"{people} people are too few: {at_least} of each of {len(groups)} groups of gender and age need "
+            f"{at_least * len(groups)}"
+        )
+    counts = Counter(dict.fromkeys(groups, at_least))
+    shares = np.array([GENDER_SHARES[gender] * BAND_SHARES[band] for gender, band in groups])
+    for _ in range(people - at_least * len(groups)):
+        # Whoever is furthest below their share comes next: the counts are the same for every seed.
+        lacking = shares * people - [counts[group] for group in groups]
+        counts[groups[int(lacking.argmax())]] += 1
+    drawn = [(gender, _age(band, rng)) for (gender, band) in groups for _ in range(counts[gender, band])]
+    return [drawn[index] for index in rng.permutation(len(drawn))]
+
+
+def _age(band: int, rng: np.random.Generator) -> int:
+    if band == 0:
+        return int(rng.triangular(18, 22, 30))
+    return int(rng.triangular(30, 46, 60)) if band == 1 else 60
+
+
+def imagine(gender: int, age: int, rng: np.random.Generator) -> Person:
+    """Somebody of that gender and age. Every cue is noisy by itself; together they mostly tell.
+
+    As in the original, 60 is the oldest age recorded: they look like anything from 60 to 72.
+    """
+    female = gender == GENDERS.index("female")
+    looks = age + rng.normal(0, 2.5) + (rng.uniform(2, 12) if age >= 60 else 0)
+    young, old = _ramp(looks, 36, 24), _ramp(looks, 50, 66)
+
+    def chance(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    def one_of(colours) -> Colour:
+        return colours[rng.integers(len(colours))]
+
+    skin = mix((244, 206, 178), (196, 146, 108), rng.beta(2, 3) * 0.7 + 0.3 * (1 - young) * rng.random())
+    skin = mix(skin, (250, 196, 186), 0.25 * young)
+    hair = one_of(VIVID) if chance(0.1 + 0.4 * young) else one_of(INK)
+    if not chance(0.08):
+        hair = mix(hair, one_of(GREY), _ramp(looks + rng.normal(0, 5), 42, 64))
+    long = chance(0.86 if female else 0.08)
+    styles = (("long", "long", "bun", "bob"), ("short", "short", "bald"))
+    style = (
+        styles[0][rng.integers(4)] if long else styles[1][rng.integers(3 if looks > 45 and not female else 2)]
+    )
+    dress = one_of((COOL, COOL, COOL, WARM) if not female else (WARM, WARM, WARM, COOL))
+    garments = (
+        ("tee", "hoodie", "tee", "knit"),
+        ("collar", "suit", "suit", "tee"),
+        ("knit", "knit", "collar"),
+    )
+    garment = one_of(garments[0 if chance(young) else 2 if chance(old) else 1])
+    clothes = mix(one_of(dress), one_of(SUBDUED), 0.75 * old + 0.2 * rng.random())
+    clothes = shade(clothes, 1.0 + 0.25 * young - (0.5 if garment == "suit" else 0.15 * (1 - young - old)))
+    return Person(
+        gender=gender,
+        age=age,
+        skin=skin,
+        hair=hair,
+        style=style,
+        fringe=float(rng.normal(0.35, 0.2) - (0.0 if female else 0.35 * (1 - young)) - 0.1 * old),
+        jaw=float(rng.normal(0.66 if female else 0.82, 0.05) + 0.05 * old),
+        brow=float(np.clip(rng.normal(0.35 if female else 0.75, 0.17), 0.1, 1)),
+        eye=float(np.clip(rng.normal(0.55 + 0.15 * female + 0.15 * young - 0.15 * old, 0.1), 0.2, 1)),
+        lips=float(np.clip(rng.normal(0.7 if female else 0.2, 0.2), 0, 1)),
+        wrinkles=float(np.clip(_ramp(looks + rng.normal(0, 5), 32, 66), 0, 1)),
+        roughness=float(np.clip(_ramp(looks + rng.normal(0, 7), 24, 64), 0, 1)),
+        bags=float(np.clip(_ramp(looks + rng.normal(0, 8), 30, 64), 0, 1)),
+        beard=0.0 if female or chance(0.55) else float(rng.uniform(0.2, 1)),
+        glasses=chance(0.16 + 0.4 * old),
+        earrings=chance(0.4 if female else 0.05),
+        garment=garment,
+        clothes=clothes,
+        shoulders=float(rng.normal(1.55 if female else 1.8, 0.09)),
+        wall=mix(mix((214, 222, 232), (232, 214, 184), rng.random()), one_of((*COOL, *WARM)), rng.beta(1, 4)),
+    )
+
+
+def _ramp(value: float, begin: float, end: float) -> float:
+    """0 at begin, 1 at end, straight between, level outside."""
+    return float(np.clip((value - begin) / (end - begin), 0, 1))
