@@ -5,8 +5,8 @@ import pandas as pd
 from dataset.errors import CallersMistake
 
 RULE = (
-    "the finished trial with the highest macro-F1 of its best epoch, on validation people; of equals the earlier. "
-    "Stopped, failed and mismatched trials are not ranked."
+    "the finished trial with the highest macro-F1 of its best epoch, on validation people; of equals "
+    "the earlier. Stopped, failed and mismatched trials are not ranked."
 )
 
 

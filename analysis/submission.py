@@ -78,9 +78,9 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     (given, faults), (truth, more) = read_answers(submission), read_answers(answers)
     if faults or more:
         raise CallersMistake(faults + more)
-    if faults := submission_faults(submission, list(truth["ImageID"])):
-        if set(given["ImageID"]) != set(truth["ImageID"]):
-            raise CallersMistake([fault.replace("info.csv", str(answers)) for fault in faults])
+    if set(given["ImageID"]) != set(truth["ImageID"]):
+        faults = submission_faults(submission, list(truth["ImageID"]))
+        raise CallersMistake([fault.replace("info.csv", str(answers)) for fault in faults])
     both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
     scores = score(both["ans_true"].to_numpy(), both["ans_given"].to_numpy())
     recall = {

@@ -1,4 +1,4 @@
-"""What timm and albumentations offer, as two generated files, so that names are checked without importing them.
+"""What timm and albumentations offer, as two generated files: names are checked without importing them.
 
 `python -m trial.catalogue` makes them anew (some minutes); a test holds them against what is installed.
 """

@@ -29,7 +29,8 @@ class Compute:
 def decide(config: TrialConfig) -> Compute:
     """What `config` asks for on this machine; CallersMistake where the machine hasn't got it.
 
-    'auto' is the GPU where there is one, with float16 (bfloat16 where it is native), else the CPU with float32.
+    'auto' is the GPU where there is one, with bfloat16 where it is native (else float16), or the CPU with
+    float32.
     """
     import torch
 

@@ -19,7 +19,7 @@ PLACES = ("data", "out", "device", "workers", "threads")
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """A recipe (what is trained) and where it runs (PLACES). Defaults are the seed project's, where it had one."""
+    """A recipe (what is trained) and where it runs (PLACES). Defaults are the seed project's."""
 
     model: str = "resnet34"
     weights: str = "hub"

@@ -50,7 +50,7 @@ def wanted_by(experiment: Path) -> list[str]:
     except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise CallersMistake(
             f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check"
-        )
+        ) from None
     fixed = parse_arguments([word for word in words if "=" in word])
     models: list[Any] = space["model"]["_value"] if "model" in space else [fixed.get("model", "resnet34")]
     sources = space["weights"]["_value"] if "weights" in space else [fixed.get("weights", "hub")]

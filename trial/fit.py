@@ -103,7 +103,8 @@ def fit(
         train_loss = float(total) / photos
         if not np.isfinite(train_loss):
             raise FloatingPointError(
-                f"the training loss is {train_loss} in epoch {epoch}: a smaller learning_rate, or float32, may help"
+                f"the training loss is {train_loss} in epoch {epoch}; "
+                "a smaller learning_rate or precision=float32 may help"
             )
         measured = {} if validation is None else evaluate(network, preprocessing, compute, validation, loss)
         seconds = time.perf_counter() - begun
