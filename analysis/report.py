@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,7 +29,7 @@ def write_report(
     curves: Mapping[str, pd.DataFrame],
     best: pd.Series | None,
     validation: pd.DataFrame | None,
-    submission: Mapping[str, object] | None,
+    submission: Mapping[str, Any] | None,
 ) -> Path:
     """Writes the self-contained page `out` (an .html file) in one step and returns it.
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -116,7 +117,7 @@ def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str])
     }
 
 
-def submission_facts(submission: Mapping[str, object]) -> dict:
+def submission_facts(submission: Mapping[str, Any]) -> dict:
     """`facts` (key, text) of a submission.json, one level of keys opened, and its `recipes` as JSON: one,
     or one of each member of a vote."""
     facts = []

@@ -1,0 +1,39 @@
+// Figures come in light tones; in dark mode each tone is swapped for its dark one before drawing.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+function draw() {
+  for (const source of document.querySelectorAll("script[data-for]")) {
+    let text = source.textContent;
+    if (dark.matches) text = text.replace(/#[0-9a-f]{6}\b/g, tone => DARK_TONES[tone] || tone);
+    const figure = JSON.parse(text);
+    Plotly.react(source.dataset.for, figure.data, figure.layout,
+      { responsive: true, displaylogo: false, displayModeBar: innerWidth > 760, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] });
+  }
+}
+draw();
+dark.addEventListener("change", draw);
+
+// A click on a table's head sorts by that column; dashes (no value) always go last.
+const keyOf = row_cell => { const text = row_cell.dataset.key ?? row_cell.textContent.trim(); return text === "–" || text === "" ? null : isNaN(text) ? text : Number(text); };
+const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") !== "descending";
+    heads.forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const keyed = [...body.rows].map(row => [keyOf(row.cells[column]), row]);
+    keyed.sort(([a], [b]) => a === null || b === null ? (a === null) - (b === null) : (down ? -1 : 1) * compare(a, b));
+    body.append(...keyed.map(([, row]) => row));
+  }));
+}
+
+// Words in the filter: only rows that hold all of them stay.
+for (const input of document.querySelectorAll("input.filter")) {
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of document.getElementById(input.dataset.table).tBodies[0].rows) {
+      const text = [...row.cells].map(cell => cell.textContent.trim()).join(" ").toLowerCase();
+      row.hidden = !words.every(word => text.includes(word));
+    }
+  });
+}
