@@ -16,6 +16,8 @@ from dataset.pixels import unreadable
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
 EVAL_COLUMNS = ["ImageID", "ans"]
+COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
+AGE = "[0-9]{1,3}"
 LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
 
 
@@ -27,40 +29,43 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
     known label errors; how many were applied is printed and kept in `table.attrs["corrections"]`.
     Raises CallersMistake with every fault of folders, names and CSV; photos are not decoded here.
     """
-    data = Path(data)
-    images = data / "train" / "images"
-    people, faults = _read_csv(data, data / "train" / "train.csv", TRAIN_COLUMNS)
-    if not faults and people.empty:
-        faults.append(f"{data / 'train' / 'train.csv'}: lists nobody; it needs a line for each person")
-    if data.is_dir() and not images.is_dir():
-        faults.append(f"no folder {images}; {LAYOUT}")
-    if faults and people.empty:
-        raise CallersMistake(faults)
-    faults += _people_faults(data / "train" / "train.csv", people)
-    rows, folder_faults = _photos_of(images, people) if images.is_dir() else ([], [])
-    faults += folder_faults
+    table, faults = scan_train(data)
     if faults:
         raise CallersMistake(faults)
-
-    table = pd.DataFrame(rows, columns=["photo", "person", "mask"]).merge(
-        people.assign(
-            person=people["id"],
-            gender=people["gender"].map(GENDERS.index),
-            age=people["age"].astype(int),
-            age_band=people["age"].astype(int).map(age_band),
-        )[["person", "gender", "age", "age_band"]],
-        on="person",
-    )
-    table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
     changed = 0
     if corrections is not None:
         table, changed = apply_corrections(table, corrections)
+        table["label"] = encode(table["mask"], table["gender"], table["age_band"])
         print(f"label corrections from {corrections}: {changed} applied", file=sys.stderr)
-    table["label"] = encode(table["mask"], table["gender"], table["age_band"])
-    columns = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
-    table = table.sort_values("photo", ignore_index=True)[columns]
     table.attrs["corrections"] = changed
     return table
+
+
+def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
+    """`read_train`'s table of what can be read, and every fault; people with a faulty line are left out."""
+    data = Path(data)
+    images, csv = data / "train" / "images", data / "train" / "train.csv"
+    people, faults = _read_csv(data, csv, TRAIN_COLUMNS)
+    if not faults and people.empty:
+        faults.append(f"{csv}: lists nobody; it needs a line for each person")
+    if data.is_dir() and not images.is_dir():
+        faults.append(f"no folder {images}; {LAYOUT}")
+    rows = []
+    if not people.empty:
+        faults += _people_faults(csv, people)
+        rows, folder_faults = _photos_of(images, people) if images.is_dir() else ([], [])
+        faults += folder_faults
+
+    good = people["gender"].isin(GENDERS) & people["age"].str.fullmatch(AGE) & people["id"].ne("")
+    people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
+    people = people.assign(folder=people["path"], person=people["id"], age=people["age"].astype(int))
+    people["gender"] = people["gender"].map({name: index for index, name in enumerate(GENDERS)}).astype(int)
+    people["age_band"] = people["age"].map(age_band).astype(int)
+    table = pd.DataFrame(rows, columns=["photo", "folder", "mask"]).astype({"mask": int})
+    table = table.merge(people[["folder", "person", "gender", "age", "age_band"]], on="folder")
+    table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
+    table["label"] = encode(table["mask"], table["gender"], table["age_band"])
+    return table.sort_values("photo", ignore_index=True)[COLUMNS], faults
 
 
 def read_eval(data: Path) -> pd.DataFrame:
@@ -68,6 +73,14 @@ def read_eval(data: Path) -> pd.DataFrame:
 
     Raises CallersMistake with every fault: missing file or column, missing, extra or double photo, empty set.
     """
+    table, faults = scan_eval(data)
+    if faults:
+        raise CallersMistake(faults)
+    return table
+
+
+def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
+    """`read_eval`'s table of what can be read, and every fault."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
     info, faults = _read_csv(data, csv, EVAL_COLUMNS)
@@ -75,16 +88,14 @@ def read_eval(data: Path) -> pd.DataFrame:
         faults.append(f"{csv}: lists no photo; it needs a line for each ImageID")
     if data.is_dir() and not images.is_dir():
         faults.append(f"no folder {images}; {LAYOUT}")
+    listed, found = set(info["ImageID"]), set(_names(images)) if images.is_dir() else set()
     if not faults:
-        listed, found = set(info["ImageID"]), set(_names(images))
         faults += [f"{csv}: ImageID {name!r} is there twice" for name in _doubles(info["ImageID"])]
         faults += [f"missing photo {images / name}: {csv.name} lists it" for name in sorted(listed - found)]
         faults += [f"extra {images / name}: {csv.name} doesn't list it" for name in sorted(found - listed)]
-    if faults:
-        raise CallersMistake(faults)
-    return pd.DataFrame(
-        {"photo": info["ImageID"], "path": [str(images.absolute() / n) for n in info["ImageID"]]}
-    )
+    names = [name for name in info["ImageID"].drop_duplicates() if name in found]
+    table = pd.DataFrame({"photo": names, "path": [str(images.absolute() / name) for name in names]})
+    return table, faults
 
 
 def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -119,7 +130,7 @@ def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:
             faults.append(
                 f"{csv} line {line} (id {row.id}): unknown gender {row.gender!r}; use {' or '.join(GENDERS)}"
             )
-        if not re.fullmatch("[0-9]{1,3}", row.age):
+        if not re.fullmatch(AGE, row.age):
             faults.append(f"{csv} line {line} (id {row.id}): age {row.age!r} is not a whole number of years")
         if not row.path or Path(row.path).name != row.path:
             faults.append(
@@ -129,7 +140,7 @@ def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:
 
 
 def _photos_of(images: Path, people: pd.DataFrame) -> tuple[list[tuple[str, str, int]], list[str]]:
-    """(photo, person, mask) of each photo, and what is missing or extra in the folders."""
+    """(photo, folder, mask) of each photo, and what is missing or extra in the folders."""
     rows, faults = [], []
     listed = dict(zip(people["path"], people["id"], strict=True))
     for name in sorted(set(_names(images)) - set(listed)):
@@ -154,7 +165,7 @@ def _photos_of(images: Path, people: pd.DataFrame) -> tuple[list[tuple[str, str,
                 faults.append(f"extra photo {where}: {stems[stem]} is there too")
             else:
                 stems[stem] = name
-                rows.append((f"{folder}/{name}", person, PHOTO_MASKS[stem]))
+                rows.append((f"{folder}/{name}", folder, PHOTO_MASKS[stem]))
         missing = [stem for stem in PHOTO_MASKS if stem not in stems]
         faults += [f"missing photo {images / folder / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
     return rows, faults
@@ -169,4 +180,4 @@ def _doubles(column: pd.Series) -> list[str]:
     return sorted(set(column[column.duplicated()]))
 
 
-__all__ = ["EXTENSIONS", "read_eval", "read_train", "unreadable"]
+__all__ = ["EXTENSIONS", "read_eval", "read_train", "scan_eval", "scan_train", "unreadable"]
