@@ -39,7 +39,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["figure"] = _figure
+    environment.globals.update(figure=_figure, zip=zip)
     environment.filters.update(score=score_text, value=value_text, count=lambda number: f"{number:,}")
     return environment
 

@@ -1,0 +1,52 @@
+"""The figures of the data page; each takes a table of analysis/eda_facts.py."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.plots import is_eldest
+from analysis.theme import LIGHT, blank
+from dataset.labels import age_band
+
+TONES = {"male": "best", "female": "default"}
+
+
+def ages(by_age: pd.DataFrame) -> go.Figure:
+    """People by year of age, stacked by gender; the borders between the age bands are drawn."""
+    figure = blank(320, barmode="stack", bargap=0.15, hovermode="x unified")
+    for gender in by_age.columns:
+        figure.add_bar(
+            x=by_age.index,
+            y=by_age[gender],
+            name=gender,
+            marker_color=LIGHT[TONES[gender]],
+            hovertemplate="%{y} people",
+        )
+    years = by_age.index.tolist()
+    for border in [age for age in years[1:] if age_band(age) != age_band(age - 1)]:
+        figure.add_vline(x=border - 0.5, line=dict(color=LIGHT["ink"], width=1, dash="dash"))
+        figure.add_annotation(
+            x=border - 0.5, y=1, yref="paper", yanchor="bottom", text=f"from {border}", showarrow=False,
+            font=dict(color=LIGHT["ink"], size=11),
+        )  # fmt: skip
+    figure.update_xaxes(title_text="age in years", showgrid=False)
+    figure.update_yaxes(title_text="people")
+    return figure
+
+
+def classes(by_class: pd.DataFrame) -> go.Figure:
+    """Photos of each class, a bar a class; those of the oldest age band stand out."""
+    figure = blank(500, bargap=0.35, showlegend=False)
+    figure.add_bar(
+        x=by_class["photos"],
+        y=by_class["name"],
+        orientation="h",
+        marker_color=[LIGHT["elder" if is_eldest(label) else "best"] for label in range(len(by_class))],
+        text=[f"{row.photos:,}  ({row.share:.1%})" for row in by_class.itertuples()],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=by_class["people"],
+        hovertemplate="%{y}: %{x:,} photos of %{customdata:,} people<extra></extra>",
+    )
+    figure.update_yaxes(categoryorder="array", categoryarray=by_class["name"][::-1], showgrid=False)
+    figure.update_xaxes(title_text="photos", range=[0, 1.2 * max(1, by_class["photos"].max())])
+    return figure
