@@ -30,6 +30,7 @@ def ages(by_age: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     figure.update_xaxes(title_text="age in years", showgrid=False)
     figure.update_yaxes(title_text="people")
+    figure.update_layout(legend_y=1.1, margin_t=56)
     return figure
 
 
@@ -48,5 +49,5 @@ def classes(by_class: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}: %{x:,} photos of %{customdata:,} people<extra></extra>",
     )
     figure.update_yaxes(categoryorder="array", categoryarray=by_class["name"][::-1], showgrid=False)
-    figure.update_xaxes(title_text="photos", range=[0, 1.2 * max(1, by_class["photos"].max())])
+    figure.update_xaxes(title_text="photos", range=[0, 1.35 * max(1, by_class["photos"].max())])
     return figure

@@ -14,6 +14,8 @@ from analysis.theme import LIGHT, blank
 
 # Up to which share of the finished trials, worst first: name in the legend (a click hides it), tone.
 GROUPS = ((0.5, "lower half", "line"), (0.9, "upper half", "faint"), (1.0, "best tenth", "heat2"))
+FEW = 20  # finished trials, of which each deserves to be seen well
+GROUPS_OF_FEW = ((0.5, "lower half", "faint"), (1.0, "upper half", "heat2"))
 MOST_LINES = 80  # of a group
 MISSING = -0.12  # where a line runs that has no value there: below the axis
 MOST_CATEGORIES = 6  # that many numbers, each there twice on average, are shown as steps, not as a scale
@@ -62,7 +64,7 @@ def parallel_coordinates(table: pd.DataFrame, columns: list[str], best: str | No
     figure = blank(460, hovermode="closest")
     _add(figure, table, axes, _thinned(np.flatnonzero(~done)), LIGHT["faint"], "stopped early", dash="dot")
     finished, start = np.flatnonzero(done), 0
-    for share, name, tone in GROUPS:
+    for share, name, tone in GROUPS if len(finished) > FEW else GROUPS_OF_FEW:
         end = int(np.ceil(share * len(finished)))
         _add(figure, table, axes, _thinned(finished[start:end]), LIGHT[tone], name)
         start = end

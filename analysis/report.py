@@ -44,7 +44,8 @@ def write_report(
     apart = table[~table["trial"].isin(ranked["trial"])]
     urgency = apart["state"].map({"mismatch": 0, "failed": 1, "running": 2}).fillna(3)
     apart = apart.assign(urgency=urgency).sort_values(["urgency", "macro_f1"], ascending=[True, False])
-    same = [(name, text) for name, text in recipe_columns(table, varying=False) if name not in searched]
+    shared = recipe_columns(table, varying=False)
+    same = [(name, text) for name, text in shared if name not in searched and text != "–"]
     return write_page(
         out,
         "report.html.j2",

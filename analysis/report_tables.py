@@ -9,7 +9,10 @@ import pandas as pd
 from analysis.page import score_text, value_text
 
 # Columns of the trials table that say what became of a trial; all others are its recipe.
-OUTCOME = ("sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "seconds", "folder")
+OUTCOME = (
+    "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "seconds", "epochs_done", "folder",
+)  # fmt: skip
+TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
 
@@ -74,7 +77,7 @@ def trials_table(
     table: pd.DataFrame, searched: Sequence[str], marked: Mapping[str, str], with_reason: bool = False
 ) -> dict:
     """`columns` (name, kind, sorted) and `rows` (texts, roles) of the trials, in the table's order."""
-    outcome = ["sequence", "trial", "macro_f1", "best_epoch", "seconds"]
+    outcome = ["sequence", "trial", "macro_f1", "best_epoch", "epochs_done", "seconds"]
     names = [*outcome[:2], *(["state", "reason"] if with_reason else []), *outcome[2:]]
     names += [name for name in searched if name not in names]
     roles: dict[str, list[str]] = {}
@@ -82,7 +85,7 @@ def trials_table(
         roles.setdefault(trial, []).append(role)
     columns = [
         dict(
-            name={"sequence": "#", "best_epoch": "best epoch"}.get(name, name),
+            name=TITLES.get(name, name),
             kind="words" if name == "reason" else "number" if _is_number(table[name]) else "",
             sorted=name == "macro_f1" and not with_reason,
         )
