@@ -8,7 +8,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dataset.cache import cached, read_resized
-from trial.stop import let_stop
 from trial.transforms import Policy, Preprocessing
 
 if TYPE_CHECKING:
@@ -85,7 +84,6 @@ def loader(photos: Photos, batch_size: int, workers: int = 0, shuffle: bool = Fa
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=let_stop,
     )
 
 

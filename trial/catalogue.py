@@ -50,7 +50,9 @@ def find_steps() -> dict[str, dict[str, Any]]:
         bases = (albumentations.ImageOnlyTransform, albumentations.DualTransform)
         if inspect.isclass(kind) and issubclass(kind, bases) and kind not in bases:
             numbers = inspect.signature(kind).parameters.values()
-            found[name] = {n.name: "required" if n.default is n.empty else _plain(n.default) for n in numbers}
+            defaults = {n.name: "required" if n.default is n.empty else _plain(n.default) for n in numbers}
+            if "metadata_key" not in defaults:  # those mix in other photos, which a policy hasn't got
+                found[name] = defaults
     return found
 
 

@@ -15,8 +15,11 @@ STOPPED = 143  # 128 + SIGTERM, as shells say it
 
 
 def on_stop(write: Callable[[], None]) -> None:
-    """From now on SIGTERM calls `write`, ends the loader's workers and this process. To be called before
-    other threads are started: they inherit that SIGTERM waits."""
+    """From now on SIGTERM calls `write`, ends the loader's workers and this process.
+
+    To be called before threads and workers are started: they inherit that SIGTERM waits. (A worker that dies
+    of it first would raise an error in the main thread, and the run be told as failed.)
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
     def wait() -> None:
@@ -31,8 +34,3 @@ def on_stop(write: Callable[[], None]) -> None:
             os._exit(STOPPED)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
-
-
-def let_stop(worker: int) -> None:
-    """In a loader's worker: SIGTERM ends it as usual."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -1,0 +1,27 @@
+"""What many tests share: a small set of drawn people."""
+
+from pathlib import Path
+
+import pytest
+
+from dataset.synthetic import draw
+
+PROJECT = Path(__file__).resolve().parent.parent
+TINY = {  # the least that still is a trial
+    "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,
+    "learning_rate": 0.003, "optimizer": "adamw", "schedule": "onecycle", "threads": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory) -> Path:
+    """30 people to train on, 6 to answer for, at 64 x 48; read only, please."""
+    return draw(tmp_path_factory.mktemp("drawn") / "set", people=30, height=64, width=48)
+
+
+@pytest.fixture(scope="session")
+def standin() -> Path:
+    path = PROJECT.parent / "shared" / "data" / "standin"
+    if not path.is_dir():
+        pytest.skip("the stand-in photos are not here (../shared/data/standin)")
+    return path

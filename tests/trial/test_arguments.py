@@ -1,0 +1,42 @@
+import pytest
+
+from dataset.errors import CallersMistake
+from trial.arguments import parse_arguments
+
+
+def test_texts_become_values_of_their_fields():
+    values = parse_arguments(["learning_rate=1e-4", "epochs=3", "model=resnet18", "image_size=64x48"])
+    assert values == {"learning_rate": 1e-4, "epochs": 3, "model": "resnet18", "image_size": "64x48"}
+
+
+@pytest.mark.parametrize("order", [["loss=focal", "loss.gamma=2"], ["loss.gamma=2", "loss=focal"]])
+def test_a_nested_choice_has_a_command_line_form(order):
+    assert parse_arguments(order) == {"loss": {"_name": "focal", "gamma": 2}}
+
+
+def test_a_policy_can_be_written_as_json():
+    values = parse_arguments(['augment=[{"_name": "flip", "p": 0.3}]'])
+    assert values == {"augment": [{"_name": "flip", "p": 0.3}]}
+
+
+def test_the_tuners_values_join_the_fixed_ones():
+    values = parse_arguments(["epochs=3"], {"loss": {"_name": "focal", "gamma": 2}, "learning_rate": 0.1})
+    assert values == {"epochs": 3, "loss": {"_name": "focal", "gamma": 2}, "learning_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tuner", "words"),
+    [
+        (["epochs"], {}, "not key=value"),
+        (["epochs=1", "epochs=2"], {}, "epochs is given twice"),
+        (["epochs=1"], {"epochs": 2}, "by both the command and the search space"),
+        (["loss.gamma=2"], {"loss": "focal"}, "by both the command and the search space"),
+    ],
+)
+def test_what_is_unclear_is_refused(arguments, tuner, words):
+    with pytest.raises(CallersMistake, match=words):
+        parse_arguments(arguments, tuner)
+
+
+def test_text_that_does_not_fit_is_left_for_the_parser_to_name():
+    assert parse_arguments(["epochs=many"]) == {"epochs": "many"}

@@ -1,0 +1,117 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.conftest import PROJECT, TINY
+from trial.record import RunFolder
+
+
+def command(*arguments: str, **more) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "trial", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **more,
+    )
+
+
+def tiny(people, out, **values) -> list[str]:
+    return [f"{key}={value}" for key, value in {**TINY, "data": people, "out": out, **values}.items()]
+
+
+def test_mistakes_are_refused_together_before_torch_is_imported():
+    code = "import runpy, sys; sys.argv = ['trial', 'model=resnet43', 'lossy=1']\n"
+    code += "try: runpy.run_module('trial', run_name='__main__')\n"
+    code += "except SystemExit as end: print(end.code, [m for m in ('torch', 'timm', 'pandas') if m in sys.modules])"
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert time.monotonic() - started < 2
+    assert done.stdout.strip() == "2 []"
+    assert "resnet34" in done.stderr
+    assert "lossy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_list_and_dry_run_say_what_there_is():
+    assert "Example:" in command("--help").stdout
+    assert "Example:" in command("weights", "--help").stdout
+    named = json.loads(command("--list", "--json").stdout)
+    assert {"model", "loss", "augment", "step", "optimizer", "schedule"} <= named.keys()
+    assert "cross_entropy" in command("--list").stdout
+    parsed = json.loads(command("--dry-run", "weights=none", "loss=focal", "loss.gamma=2").stdout)
+    assert parsed["loss"] == {"_name": "focal", "gamma": 2.0}
+    assert parsed["model"] == "resnet34"
+
+
+def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
+    done = command(*tiny(people, tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "run") in done.stdout
+    run = RunFolder(tmp_path / "run")
+    assert run.status()["state"] == "done"
+    best = run.epochs()["macro_f1"].max()
+    assert run.status()["macro_f1"] == pytest.approx(best)
+    assert len(run.epochs()) == 2
+    table = run.validation()
+    assert list(table.columns) == ["photo", "person", "fold", "label", *(f"p{n:02d}" for n in range(18))]
+    assert run.origin()["data_fingerprint"]
+    assert run.origin()["versions"]["torch"]
+    again = command(*tiny(people, tmp_path / "run"))
+    assert again.returncode == 2
+    assert "holds a run already" in again.stderr
+
+
+def test_early_stopping_by_patience_ends_done(people, tmp_path):
+    done = command(*tiny(people, tmp_path / "run", epochs=30, patience=1, learning_rate=1e-9))
+    assert done.returncode == 0, done.stderr
+    assert len(RunFolder(tmp_path / "run").epochs()) < 30
+    assert RunFolder(tmp_path / "run").status()["state"] == "done"
+
+
+def test_a_missing_data_folder_says_how_to_make_one(tmp_path):
+    done = command(*tiny(tmp_path / "nowhere", tmp_path / "run"))
+    assert done.returncode == 2
+    assert "python -m dataset synthetic" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
+    done = command(*tiny(people, tmp_path / "run", learning_rate=1e30, optimizer="sgd"))
+    assert done.returncode == 1
+    status = RunFolder(tmp_path / "run").status()
+    assert status["state"] == "failed"
+    assert "loss is nan" in status["reason"] or "loss is inf" in status["reason"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_sigterm_is_heard_within_two_seconds_and_leaves_no_worker(people, tmp_path, workers):
+    arguments = tiny(people, tmp_path / "run", epochs=5000, workers=workers)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trial", *arguments], cwd=PROJECT, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        end = time.monotonic() + 60
+        while not (tmp_path / "run" / "epochs.csv").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= workers
+        started = time.monotonic()
+        # To the whole tree, as NNI does.
+        for one in [*children, psutil.Process(process.pid)]:
+            os.kill(one.pid, signal.SIGTERM)
+        process.wait(5)
+        assert time.monotonic() - started < 2
+        assert not psutil.wait_procs(children, timeout=3)[1]
+    finally:
+        process.kill()
+    status = RunFolder(tmp_path / "run").status()
+    assert status["state"] == "stopped_early"
+    assert status["macro_f1"] is not None

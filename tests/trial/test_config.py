@@ -1,0 +1,107 @@
+import dataclasses
+import json
+
+import pytest
+
+from dataset.errors import CallersMistake
+from trial.config import TrialConfig, choices, parse
+
+BASE = {"model": "resnet18", "weights": "none", "image_size": "64x48"}
+
+
+def faults(**values) -> list[str]:
+    with pytest.raises(CallersMistake) as caught:
+        parse({**BASE, **values})
+    return caught.value.faults
+
+
+def test_a_config_is_frozen_and_comes_back_from_its_json():
+    config = parse({**BASE, "loss": {"_name": "focal", "gamma": 3}, "augment": "light", "learning_rate": 1})
+    assert parse(json.loads(json.dumps(config.to_json()))) == config
+    assert config.image_size == (64, 48)
+    assert config.learning_rate == 1.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.seed = 1  # type: ignore[misc]
+
+
+def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
+    said = faults(model="resnet43", loss="focale", lossy="x", epochs=0, learning_rate="abc", augment="lite")
+    text = "\n".join(said)
+    assert len(said) == 6
+    for word in ("resnet34", "focal", "lossy", "epochs=0", "learning_rate", "light"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"learning_rate": "1e-4"}, "'1e-4' is text, not a number; write 0.0001"),
+        ({"learning_rate": 0}, "must be above 0"),
+        ({"batch_size": 1}, "must be 2 or more"),
+        ({"batch_size": 8.5}, "not a whole number"),
+        ({"epochs": True}, "not a whole number"),
+        ({"fold": 5}, "fold=5: must be below folds=5"),
+        ({"image_size": "512"}, "height x width"),
+        ({"image_size": "0x4"}, "height x width"),
+        ({"image_size": "8x8"}, "needs at least 16"),
+        ({"model": "vit_tiny_patch16_224"}, "takes only 224x224"),
+        ({"model": "resnet34.tv2_in1k"}, "did you mean tv_in1k"),
+        ({"precision": "float16", "device": "cpu"}, "needs a GPU"),
+        ({"precision": "fp16"}, "did you mean float16"),
+        ({"device": "gpu"}, "unknown device"),
+        ({"loss": {"_name": "focal", "gama": 2}}, "did you mean gamma"),
+        ({"loss": {"_name": "focal", "gamma": "high"}}, "loss.gamma"),
+        ({"loss": {"_name": "weighted", "weights": "invers"}}, "did you mean inverse"),
+        ({"augment": [{"_name": "flip", "p": 1.5}]}, "no probability"),
+        ({"augment": [{"_name": "flipp"}]}, "did you mean flip"),
+        ({"augment": [{"_name": "GaussianBlur", "sigma": 1}]}, "unknown number 'sigma'"),
+        ({"augment": [{"_name": "RandomCrop"}]}, "needs height"),
+        ({"corrections": "nowhere.csv"}, "no such file"),
+        ({"weights": "nowhere.safetensors"}, "no such file or folder"),
+        ({"weights": "package"}, "no package for resnet18"),
+    ],
+)
+def test_bad_values_are_refused_in_words(values, words):
+    assert words in "\n".join(faults(**values))
+
+
+def test_missing_weights_are_refused_with_the_command_that_fetches_them(monkeypatch, tmp_path):
+    monkeypatch.setattr("trial.weights.FETCHED", tmp_path)
+    assert "python -m trial weights resnet18.a1_in1k" in "\n".join(faults(weights="hub"))
+    assert "weights=package" in "\n".join(faults(model="tf_efficientnet_lite0", weights="hub"))
+    (tmp_path / "resnet18.a1_in1k.safetensors").touch()
+    assert parse({**BASE, "weights": "hub"}).weights == "hub"
+
+
+def test_a_model_of_a_search_space_can_carry_its_weights():
+    config = parse({"model": {"_name": "resnet18", "weights": "none"}, "image_size": "64x48"})
+    assert (config.model, config.weights) == ("resnet18", "none")
+    assert "weights is given twice" in "\n".join(faults(model={"_name": "resnet18", "weights": "none"}))
+
+
+def test_the_defaults_of_a_choice_are_spelt_out():
+    loss = parse({**BASE, "loss": "weighted"}).to_json()["loss"]
+    assert loss == {"_name": "weighted", "weights": "inverse"}
+    steps = parse({**BASE, "augment": "light"}).to_json()["augment"]["steps"]
+    assert steps[1] == {"_name": "shift_scale", "shift": 0.08, "scale": 0.08, "p": 1.0}
+
+
+def test_a_policy_keeps_its_numbers_though_the_shipped_one_may_change():
+    own = {"_name": "light", "steps": [{"_name": "flip", "p": 0.1}]}
+    assert parse({**BASE, "augment": own}).to_json()["augment"] == own
+
+
+def test_the_recipe_leaves_out_where_it_runs():
+    recipe = parse({**BASE, "data": "elsewhere", "threads": 2}).recipe()
+    assert not recipe.keys() & {"data", "out", "device", "workers", "threads"}
+    assert parse(recipe).recipe() == recipe
+
+
+def test_choices_are_those_that_parse(monkeypatch):
+    named = choices()
+    for field in ("loss", "optimizer", "schedule", "augment"):
+        for name in named[field]:
+            assert str(getattr(parse({**BASE, field: name}), field)) == name
+    assert {"resnet34", "tf_efficientnet_lite0"} <= set(named["model"])
+    assert {"flip", "GaussianBlur", "CoarseDropout"} <= set(named["step"])
+    assert set(named) - {"step"} <= {f.name for f in dataclasses.fields(TrialConfig)}

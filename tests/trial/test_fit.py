@@ -1,0 +1,84 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dataset.photos import read_train
+from tests.conftest import TINY
+from trial import batches, models
+from trial.compute import decide
+from trial.config import parse
+from trial.fit import fit
+from trial.optim import SCHEDULES
+
+CONFIG = parse(TINY)
+
+
+def epochs_of(table, config=CONFIG, workers=0, validation=True):
+    compute = dataclasses.replace(decide(config), workers=workers)
+    torch.manual_seed(config.seed)
+    network, preprocessing = models.build(config)
+    learn = batches.Photos(table, preprocessing, None, config.augment, config.seed)
+    check = batches.Photos(table.head(60), preprocessing)
+    counts = np.bincount(table["label"], minlength=18)
+    train = batches.loader(learn, config.batch_size, workers, shuffle=True)
+    held_out = batches.loader(check, 64, workers) if validation else None
+    return list(fit(network, preprocessing, config, compute, counts, train, held_out)), network
+
+
+@pytest.fixture(scope="module")
+def table(people):
+    return read_train(people)
+
+
+def test_the_loss_falls_and_each_epoch_is_scored(table):
+    epochs, _ = epochs_of(table, parse({**TINY, "epochs": 4}))
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3, 4]
+    assert epochs[-1].train_loss < epochs[0].train_loss - 0.3
+    assert epochs[-1].probabilities.shape == (60, 18)
+    assert np.allclose(epochs[-1].probabilities.sum(1), 1, atol=1e-5)
+    assert {"accuracy", "macro_f1", "recall_17"} <= epochs[0].row().keys()
+
+
+def test_the_same_seed_gives_the_same_run_whatever_the_workers(table):
+    config = parse({**TINY, "augment": "light", "epochs": 1})
+    (one,), first = epochs_of(table, config)
+    (two,), second = epochs_of(table, config, workers=2)
+    assert one.train_loss == two.train_loss
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    (other,), _ = epochs_of(table, parse({**TINY, "augment": "light", "epochs": 1, "seed": 1}))
+    assert other.train_loss != one.train_loss
+
+
+def test_the_learning_rate_follows_the_schedule_step_by_step(table):
+    epochs, _ = epochs_of(table)
+    steps = -(-len(table) // CONFIG.batch_size)
+    schedule = SCHEDULES["onecycle"](2)
+    for epoch in epochs:
+        done = epoch.epoch - 1 + (steps - 1) / steps
+        assert epoch.learning_rate == pytest.approx(CONFIG.learning_rate * schedule(done))
+
+
+def test_without_validation_there_is_nothing_to_score(table):
+    epochs, _ = epochs_of(table, validation=False)
+    assert epochs[0].scores is None
+    assert "macro_f1" not in epochs[0].row()
+
+
+def test_a_loss_that_is_no_number_is_an_error(table):
+    with pytest.raises(FloatingPointError, match="smaller learning_rate"):
+        epochs_of(table, parse({**TINY, "learning_rate": 1e30, "optimizer": "sgd"}))
+
+
+def test_bfloat16_trains_too(table):
+    epochs, network = epochs_of(table, parse({**TINY, "precision": "bfloat16"}))
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert next(network.parameters()).dtype == torch.float32
+
+
+def test_a_last_batch_of_one_photo_joins_the_one_before():
+    sizes = [len(batch) for batch in batches.Shuffled(65, 32, 0)]
+    assert sizes == [32, 33]
+    order = [row for batch in batches.Shuffled(65, 32, 0) for _, row in batch]
+    assert sorted(order) == list(range(65))

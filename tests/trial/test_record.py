@@ -1,0 +1,92 @@
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from trial.config import parse
+from trial.record import RunFolder, RunWriter, process_mark, write_atomic
+from trial.transforms import Preprocessing
+
+CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
+PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
+
+
+def write_run(folder) -> tuple[dict, pd.DataFrame]:
+    writer = RunWriter(folder, CONFIG)
+    weights = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}
+    validation = pd.DataFrame({"photo": ["x"], "person": ["1"], "fold": [0], "label": [3], "p00": [0.5]})
+    writer.origin({"seed": 1})
+    writer.preprocessing(PREPARED)
+    writer.epoch({"epoch": 1, "seconds": 2.0, "macro_f1": 0.25})
+    writer.best(1, 0.25, weights, validation)
+    writer.epoch({"epoch": 2, "seconds": 2.0, "macro_f1": 0.2})
+    writer.end("done")
+    return weights, validation
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    weights, validation = write_run(tmp_path)
+    run = RunFolder(tmp_path)
+    assert run.config() == CONFIG
+    assert run.preprocessing() == PREPARED
+    assert run.origin() == {"seed": 1}
+    assert list(run.epochs()["macro_f1"]) == [0.25, 0.2]
+    pd.testing.assert_frame_equal(run.validation(), validation)
+    assert all(torch.equal(run.weights()[key], weights[key]) for key in weights)
+    status = run.status()
+    assert (status["state"], status["best_epoch"], status["macro_f1"]) == ("done", 1, 0.25)
+    assert (status["epochs"], status["seconds"]) == (2, 4.0)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+def test_the_first_end_is_the_last_word(tmp_path):
+    writer = RunWriter(tmp_path, CONFIG)
+    writer.end("stopped_early", "SIGTERM")
+    writer.end("failed", "later")
+    assert RunFolder(tmp_path).status()["state"] == "stopped_early"
+
+
+def test_a_folder_taken_up_again_is_begun_anew(tmp_path):
+    write_run(tmp_path)
+    RunWriter(tmp_path, CONFIG)
+    assert RunFolder(tmp_path).status()["state"] == "running"
+    assert not (tmp_path / "epochs.csv").exists()
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_half_written_run_is_known_as_such(tmp_path):
+    code = f"from trial.record import RunWriter; from pathlib import Path; RunWriter(Path({str(tmp_path)!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    status = RunFolder(tmp_path).status()
+    assert status["state"] == "failed"
+    assert "half-written" in status["reason"]
+
+
+def test_a_recycled_process_number_is_not_the_run(tmp_path):
+    RunWriter(tmp_path)
+    path = tmp_path / "status.json"
+    status = json.loads(path.read_text())
+    assert RunFolder(tmp_path).status()["state"] == "running"
+    path.write_text(json.dumps(status | {"process": process_mark() | {"started": 1.0}}))
+    assert RunFolder(tmp_path).status()["state"] == "failed"
+
+
+def test_a_folder_without_a_run_says_so(tmp_path):
+    assert "no status.json" in RunFolder(tmp_path).status()["reason"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_text() == "old"
