@@ -1,0 +1,1 @@
+"""Experiments: one YAML a question, and what checks, runs and smoke-tests them."""

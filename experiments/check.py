@@ -1,0 +1,95 @@
+"""Every mistake in an experiment's YAML, space, data, weights and port at once, before anything starts."""
+
+import contextlib
+import importlib.util
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from dataset.errors import CallersMistake
+from experiments.algorithms import algorithm_faults
+from experiments.plan import Plan, read_plan
+from experiments.ports import port_faults
+from experiments.space import covering, space_faults
+from experiments.yaml_keys import key_faults
+from trial.arguments import parse_arguments
+from trial.config import parse
+
+NO_DATA = (
+    "data={data}: there is no folder {folder}. Link your photos: ln -s /path/to/set input; "
+    "or draw some: python -m dataset synthetic --people 60 --out input"
+)
+
+
+def check(
+    path: Path, data: Path | None = None, port: int | None = None, settings: Iterable[str] = ()
+) -> Plan:
+    """The plan in the YAML at `path` with `data` and `settings` (`key=value`) in place; CallersMistake
+    names every mistake. A taken port is one only when it was asked for: otherwise a free one is chosen."""
+    settings = list(settings)
+    faults = [f"--set {word}: is not key=value" for word in settings if "=" not in word]
+    if importlib.util.find_spec("nni") is None:
+        faults.append("NNI is not installed here (it has no build for ARM); searches need an x86-64 machine")
+    plan, more = read_plan(path)
+    faults += more
+    if plan is not None:
+        faults += key_faults(plan.config)
+        for key in ("tuner", "assessor"):
+            if isinstance(plan.config.get(key), dict):
+                faults += algorithm_faults(key, plan.config[key], path.parent)
+        wrong_space = space_faults(plan.space)
+        faults += wrong_space + _folder_faults(plan)
+        if not wrong_space:
+            if data is not None:
+                settings.append(f"data={data.resolve()}")
+            plan = plan.with_settings(word for word in settings if "=" in word)
+            faults += recipe_faults(plan) + data_faults(plan)
+    faults += port_faults(port)
+    if faults or plan is None:
+        raise CallersMistake(dict.fromkeys(faults))
+    return plan
+
+
+def recipe_faults(plan: Plan) -> list[str]:
+    """What the trials would refuse: each name and number of each choice is tried, pair by pair."""
+    faults: dict[str, None] = {}
+    with contextlib.chdir(plan.code if plan.code.is_dir() else "."):  # as for the trials' relative paths
+        for point in covering(plan.space):
+            try:
+                parse(parse_arguments(plan.fixed, point))
+            except CallersMistake as mistake:
+                faults |= dict.fromkeys(mistake.faults)
+    weights = [fault for fault in faults if "python -m trial weights" in fault]
+    if len(weights) > 1:
+        faults[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
+    return list(faults)
+
+
+def data_faults(plan: Plan) -> list[str]:
+    """What is wrong with the photos that the trials would read; each is decoded."""
+    data = next((word.partition("=")[2] for word in plan.fixed if word.startswith("data=")), "input")
+    folder = plan.code / data
+    if not folder.is_dir():
+        return [NO_DATA.format(data=data, folder=folder)]
+    from dataset.photos import read_eval, read_train
+    from dataset.pixels import unreadable
+
+    faults: list[str] = []
+    paths: list[str] = []
+    for read in [read_train, *([read_eval] if (folder / "eval").exists() else [])]:
+        try:
+            paths += list(read(folder)["path"])
+        except CallersMistake as mistake:
+            faults += mistake.faults
+    return faults + unreadable(paths, progress=True)
+
+
+def _folder_faults(plan: Plan) -> list[str]:
+    faults = []
+    for key, folder in (("trialCodeDirectory", plan.code), ("experimentWorkingDirectory", plan.runs)):
+        # NNI writes these into its scripts without quotes.
+        if strange := re.search(r"[^\w@%+=:,./-]", str(folder)):
+            faults.append(f"{key}: NNI can't run trials in {folder}: {strange[0]!r} is in the path; move it")
+    if not (plan.code / "trial" / "__main__.py").is_file():
+        faults.append(f"trialCodeDirectory: {plan.code} is not this project's folder: it has no trial/")
+    return faults

@@ -1,0 +1,103 @@
+"""An experiment from its YAML to its end: checked, started, watched, stopped."""
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from experiments import server
+from experiments.check import check
+from experiments.interrupts import Interrupts
+from experiments.plan import Plan
+from experiments.ports import DEFAULT, free_port, taken
+from experiments.progress import Display, State, look
+from experiments.server import Server, short
+from trial.record import RunFolder
+
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """A stopped experiment: its `id`, its `folder`, how its trials ended (`state`) and the command that opens
+    it in NNI's page again."""
+
+    id: str
+    folder: Path
+    state: State
+    view_command: str
+
+
+def run_experiment(
+    path: Path,
+    data: Path | None = None,
+    port: int | None = None,
+    settings: Iterable[str] = (),
+    trials: int | None = None,
+) -> ExperimentResult:
+    """Run the experiment in the YAML at `path` to its end; its server is stopped in any case.
+
+    `data`: the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free one);
+    `settings`: `key=value` words that hold for all trials and are searched no longer; `trials`: how many.
+    CallersMistake names every mistake before anything starts. RuntimeError when NNI fails, or no trial
+    came to its end. Ctrl-C stops the experiment, then raises KeyboardInterrupt.
+    """
+    plan = check(path, data, port, settings)
+    total = trials or plan.config.get("maxTrialNumber")
+    config = _write_effective(plan, trials)
+    if port is None and taken(DEFAULT):
+        port = free_port(DEFAULT + 1)
+        print(f"port {DEFAULT} is in use: NNI's page goes to {port}", file=sys.stderr)
+    with Interrupts() as interrupts:
+        running = server.start(config, port or DEFAULT, plan.runs)
+        try:
+            config.replace(running.folder / "experiment.yaml")
+            print(f"experiment {plan.name}, {running.id}: {running.page}", file=sys.stderr, flush=True)
+            state, status = _watch(running, total, interrupts)
+        finally:
+            print("stopping NNI's server", file=sys.stderr, flush=True)
+            running.stop()
+        if interrupts.heard:
+            print(f"stopped early; open it again: {running.view_command}", file=sys.stderr)
+    result = ExperimentResult(running.id, running.folder, state, running.view_command)
+    if status in ("ERROR", "GONE"):
+        what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
+        raise RuntimeError(f"{what}; see {short(running.folder / 'log')}")
+    if not state.states["done"]:
+        raise RuntimeError(
+            f"no trial finished{_first_reason(running)}; see {short(running.folder / 'trials')}"
+        )
+    return result
+
+
+def _write_effective(plan: Plan, trials: int | None) -> Path:
+    config = plan.effective() | ({"maxTrialNumber": trials} if trials else {})
+    plan.runs.mkdir(parents=True, exist_ok=True)
+    path = plan.runs / f".{plan.name}.{os.getpid()}.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return path
+
+
+def _first_reason(running: Server) -> str:
+    for trial in sorted((running.folder / "trials").glob("*")):
+        if (status := RunFolder(trial).status())["state"] == "failed":
+            return f"; trial {trial.name}: {status['reason']}"
+    return ""
+
+
+def _watch(running: Server, total: int | None, interrupts: Interrupts) -> tuple[State, str]:
+    """Shows how it goes until it is done, or something is heard; the last state, and NNI's status."""
+    with Display(total) as display:
+        while True:
+            status = running.status()
+            state = look(running.folder, total)
+            display.show(state)
+            idle = not state.states["running"] + state.states["waiting"]
+            if status in ("DONE", "ERROR", "GONE") or (status == "TUNER_NO_MORE_TRIAL" and idle):
+                return state, status
+            if interrupts.heard:
+                return state, status
+            interrupts.sleep(LOOK_SECONDS)

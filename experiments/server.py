@@ -1,0 +1,97 @@
+"""NNI's manager: started by nnictl, asked how it is, stopped with everything that it started."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from dataset.errors import CallersMistake
+from experiments.ports import taken
+
+NNICTL = Path(sys.prefix) / "bin" / "nnictl"
+NNICTL_SECONDS, STOP_SECONDS = 120, 40
+# The page is on this machine: no proxy on the way.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Server:
+    id: str
+    port: int
+    folder: Path
+
+    @property
+    def page(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def view_command(self) -> str:
+        """Opens the experiment in NNI's page again, once it has stopped."""
+        words = [short(NNICTL), "view", self.id, "--port", str(self.port), "-e", short(self.folder.parent)]
+        return shlex.join(words)
+
+    def status(self) -> str:
+        """NNI's word: INITIALIZED, RUNNING, NO_MORE_TRIAL, TUNER_NO_MORE_TRIAL, DONE, ERROR, ...; GONE."""
+        try:
+            with DIRECT.open(f"{self.page}/api/v1/nni/check-status", timeout=10) as answer:
+                return str(json.load(answer)["status"])
+        except (OSError, ValueError, KeyError):
+            return "BUSY" if self.processes() else "GONE"
+
+    def processes(self) -> list[psutil.Process]:
+        """The manager and what it started that still runs (tuner, trials), the manager first."""
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "--experiment-id" in words and self.id in words and "nni_node" in " ".join(words):
+                try:
+                    return [process, *process.children(recursive=True)]
+                except psutil.NoSuchProcess:
+                    return []
+        return []
+
+    def stop(self) -> None:
+        """Ends manager, tuner and trials; what has not gone on its own in time is killed."""
+        processes = self.processes()
+        _nnictl("stop", self.id)
+        _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=5)
+
+
+def short(path: Path) -> str:
+    """`path` from where the person is, if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def start(config: Path, port: int, runs: Path) -> Server:
+    """`nnictl create` on `config`; RuntimeError, with NNI's own words, when it doesn't come up."""
+    said = _nnictl("create", "--config", str(config), "--port", str(port))
+    found = re.search(r"nnictl stop (\w{8})", said)
+    if found:
+        return Server(found[1], port, runs / found[1])
+    if created := re.search(r"Experiment ID: \W*(\w{8})", said):
+        Server(created[1], port, runs / created[1]).stop()
+    if "is not idle" in said or taken(port):
+        raise CallersMistake(f"port {port} is in use; try again, or choose another with --port")
+    raise RuntimeError(f"NNI did not start:\n{said.strip()[-2000:]}")
+
+
+def _nnictl(*words: str) -> str:
+    """What nnictl prints; in a session of its own, so that Ctrl-C is left to us, who stop what it started."""
+    done = subprocess.run(
+        [sys.executable, str(NNICTL), *words],
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=NNICTL_SECONDS,
+    )
+    return done.stdout

@@ -1,0 +1,132 @@
+"""A search space: what is wrong with it, the recipes that cover it, and fixing a field of it."""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+from typing import Any
+
+from trial.choice import unknown
+
+# How many numbers each kind of range takes.
+RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
+          "normal": 2, "lognormal": 2, "qnormal": 3, "qlognormal": 3}  # fmt: skip
+KINDS = ("choice", *RANGES)
+INSIDE = 0.38  # a share of a range that is no round number: shows a field that takes whole numbers only
+Space = Mapping[str, Any]
+
+
+def space_faults(space: Any, where: str = "") -> list[str]:
+    """What NNI could not draw from; names and values of fields are the recipe's business."""
+    if not isinstance(space, Mapping):
+        return [f"{where or 'the space'}: {space!r} is not a mapping of names to {{_type, _value}}"]
+    faults = []
+    for key, spec in space.items():
+        name = f"{where}{key}"
+        if not isinstance(spec, Mapping) or "_type" not in spec or "_value" not in spec:
+            example = '{"_type": "choice", "_value": [...]}'
+            faults.append(f"{name}: {spec!r} has no _type and _value; one value alone is {example}")
+            continue
+        faults += [f"{name}: {unknown('key', k, ('_type', '_value'))}" for k in spec if k[:1] != "_"]
+        kind, values = spec["_type"], spec["_value"]
+        if kind not in KINDS:
+            faults.append(f"{name}: {unknown('_type', kind, KINDS)}")
+        elif not isinstance(values, list) or not values:
+            faults.append(f"{name}: _value {values!r} is not a list with something in it")
+        elif kind == "choice":
+            faults += _choice_faults(name, values)
+        else:
+            faults += _range_faults(name, kind, values)
+    return faults
+
+
+def _choice_faults(name: str, values: list[Any]) -> list[str]:
+    nested = [value for value in values if isinstance(value, Mapping) and "_name" in value]
+    if nested and len(nested) < len(values):
+        bare = next(value for value in values if value not in nested)
+        return [f'{name}: where one option has a _name, all need it: {bare!r} is {{"_name": {bare!r}}}']
+    faults: list[str] = []
+    for value in nested:
+        inner = {key: spec for key, spec in value.items() if key != "_name"}
+        faults += space_faults(inner, f"{name}.{value['_name']}.")
+    return faults
+
+
+def _range_faults(name: str, kind: str, values: list[Any]) -> list[str]:
+    if len(values) != RANGES[kind]:
+        return [f"{name}: {kind} takes {RANGES[kind]} numbers, not {len(values)}"]
+    faults = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            faults.append(f"{name}: {value!r} is text, not a number{_as_number(value)}")
+    if faults:
+        return faults
+    if "normal" not in kind and values[0] >= values[1]:
+        faults.append(f"{name}: {kind} from {values[0]} to {values[1]} is empty")
+    if kind in ("loguniform", "qloguniform") and values[0] <= 0:
+        faults.append(f"{name}: {kind} must start above 0")
+    if kind.startswith("q") and values[2] <= 0:
+        faults.append(f"{name}: the step of {kind} must be above 0")
+    return faults
+
+
+def _as_number(text: Any) -> str:
+    try:
+        return f"; write {float(text):.10f}".rstrip("0").rstrip(".")
+    except (TypeError, ValueError):
+        return ""
+
+
+def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
+    """Every option of a choice, with every option of its own numbers; both ends and the inside of a range."""
+    kind, values = spec["_type"], spec["_value"]
+    if kind == "choice":
+        found: list[Any] = []
+        for value in values:
+            if isinstance(value, Mapping) and "_name" in value:
+                inner = {key: sub for key, sub in value.items() if key != "_name"}
+                found += [{"_name": value["_name"], **point} for point in covering(inner)]
+            else:
+                found.append(value)
+        return found
+    if kind == "randint":
+        return list(dict.fromkeys([int(values[0]), int(values[1]) - 1]))
+    if "normal" in kind:
+        return [values[0]] if "log" not in kind else []
+    low, high = values[:2]
+    inside = low + (high - low) * INSIDE
+    if kind.startswith("q"):
+        inside = min(max(round(inside / values[2]) * values[2], low), high)
+    return [inside, low, high]
+
+
+def covering(space: Space) -> Iterator[dict[str, Any]]:
+    """Points of the space in which every value, and every pair of values, of all choices appears.
+
+    What is impossible is so by one value or by two (a network and its size), so these find it, and there are
+    far fewer of them than points in the space.
+    """
+    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+    first = {key: values[0] for key, values in options.items()}
+    yield first
+    for key, values in options.items():
+        yield from ({**first, key: value} for value in values[1:])
+    for one, two in combinations(options, 2):
+        for a, b in product(options[one][1:], options[two][1:]):
+            yield {**first, one: a, two: b}
+
+
+def without(space: Space, field: str) -> dict[str, Any]:
+    """The space with `field` no longer searched, also where an option of another field brings it along."""
+    kept = {}
+    for key, spec in space.items():
+        if key == field:
+            continue
+        if spec["_type"] == "choice":
+            values = [
+                {k: v for k, v in value.items() if k != field}
+                if isinstance(value, Mapping) and "_name" in value and key == "model"
+                else value
+                for value in spec["_value"]
+            ]
+            spec = {**spec, "_value": values}
+        kept[key] = spec
+    return kept
