@@ -25,7 +25,7 @@ def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
     """How the network of all people is trained, for submission.json."""
     return {
         "photos": "all people of train/, none held out",
-        "schedule": f"{config.schedule} over {config.epochs} epochs, as in the trial, by share of epochs done",
+        "schedule": f"{config.schedule} over {config.epochs} epochs, as in the trial by share of these",
         "stopped_after_epoch": stop_after,
         "why": "the epoch where validation was best" if stop_after < config.epochs else "the last epoch",
         "weights": "last" if average == 1 else f"mean of the last {average} epochs",

@@ -36,11 +36,25 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
 
 
 def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(train table, validation table): validation holds the people of `fold`, train all the others."""
+    """(train table, validation table): validation holds the people of `fold`, train all the others.
+
+    Rows keep their index, so that what was cached for the whole table can be found for its parts.
+    """
     if not 0 <= fold < folds:
         raise CallersMistake(f"fold={fold}: must be from 0 to {folds - 1} (folds={folds})")
     held_out = fold_of(table, folds, seed) == fold
-    return table[~held_out].reset_index(drop=True), table[held_out].reset_index(drop=True)
+    return table[~held_out], table[held_out]
+
+
+def share_of(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """The photos of `share` (0 to 1) of the people of each gender and age band, at least one of each, by seed.
+
+    A smaller share of the same seed holds none but people of the larger one.
+    """
+    people = table.drop_duplicates("person").sort_values("person").sample(frac=1, random_state=seed)
+    groups = people.groupby(["gender", "age_band"])["person"]
+    wanted = np.ceil(groups.transform("size") * share - 1e-9).clip(lower=1)
+    return table[table["person"].isin(people["person"][groups.cumcount() < wanted])]
 
 
 def absent_classes(table: pd.DataFrame) -> list[str]:

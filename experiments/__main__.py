@@ -69,5 +69,20 @@ def smoke_command(
         raise SystemExit(1)
 
 
+@app.command("demo", epilog=EXAMPLE + "demo --data ~/photos")
+@exit_on_mistake()
+def demo_command(
+    data: Annotated[Path | None, typer.Option(help="photos; left out: people are drawn")] = None,
+) -> None:
+    """The whole job into out/demo/: search, best recipe, retraining on all people, submission, report."""
+    from experiments.demo import demo
+
+    try:
+        demo(data)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(1) from None
+
+
 if __name__ == "__main__":
     app(prog_name="python -m experiments")

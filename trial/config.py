@@ -33,6 +33,7 @@ class TrialConfig:
     augment: Policy = Policy("none", ())
     epochs: int = 20
     patience: int = 0  # epochs without a better macro-F1 before it ends; 0: never
+    train_share: float = 1.0  # of the training people: a cheap look at a recipe; retraining takes all
     fold: int = 0
     folds: int = 5
     seed: int = 0
@@ -55,7 +56,7 @@ class TrialConfig:
 
 FIELDS = {f.name: f for f in fields(TrialConfig)}
 SIGNS = {
-    "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "folds": "2 or more",
+    "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "train_share": "above 0", "folds": "2 or more",
     "weight_decay": "0 or more", "patience": "0 or more", "fold": "0 or more", "seed": "0 or more",
     "threads": "0 or more", "workers": "-1 or more",
 }  # fmt: skip
@@ -161,6 +162,8 @@ def _read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
 def _impossible(config: TrialConfig, unread: Iterable[str]) -> list[str]:
     """Combinations that can't be, of the fields that could be read."""
     faults = []
+    if config.train_share > 1:
+        faults.append(f"train_share={config.train_share}: is a share of the people, above 0 and at most 1")
     if config.fold >= config.folds and not {"fold", "folds"} & set(unread):
         faults.append(f"fold={config.fold}: must be below folds={config.folds}")
     if not {"model", "image_size"} & set(unread):

@@ -11,7 +11,7 @@ import torch
 from dataset.fingerprint import fingerprint
 from dataset.labels import N_CLASSES
 from dataset.photos import read_train
-from dataset.split import absent_classes, fold_of
+from dataset.split import absent_classes, share_of, split
 from trial import batches, models
 from trial.compute import decide
 from trial.config import TrialConfig
@@ -28,8 +28,8 @@ def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None
     mark = fingerprint(Path(config.data))
     writer.origin(origin(mark, config.seed))
     table = read_train(Path(config.data), config.corrections or None)
-    held_out = fold_of(table, config.folds, config.seed) == config.fold
-    train, validation = table[~held_out], table[held_out]
+    train, validation = split(table, config.fold, config.folds, config.seed)
+    train = share_of(train, config.train_share, config.seed)
     for side, photos in (("training", train), ("validation", validation)):
         if absent := absent_classes(photos):
             print(f"{side} lacks {len(absent)} classes, counted as 0: {', '.join(absent)}", file=sys.stderr)

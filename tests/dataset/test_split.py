@@ -4,7 +4,7 @@ import pytest
 from dataset.errors import CallersMistake
 from dataset.labels import age_band, encode
 from dataset.photos import read_train
-from dataset.split import absent_classes, fold_of, split
+from dataset.split import absent_classes, fold_of, share_of, split
 
 
 def made_up(people: int) -> pd.DataFrame:
@@ -68,3 +68,13 @@ def test_groups_smaller_than_the_folds_still_split():
 def test_impossible_folds_are_refused(fold, folds):
     with pytest.raises(CallersMistake, match="fold"):
         split(made_up(60), fold, folds, 0)
+
+
+def test_a_share_takes_people_of_every_group_and_grows_by_the_same_people():
+    table = made_up(90)
+    small, large = share_of(table, 0.2, 0), share_of(table, 0.5, 0)
+    assert small.groupby("person").size().eq(7).all()
+    assert set(small["person"]) < set(large["person"]) < set(table["person"])
+    assert absent_classes(small) == absent_classes(table)
+    assert large["person"].nunique() == pytest.approx(45, abs=6)
+    assert share_of(table, 1.0, 0).equals(table)

@@ -40,6 +40,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"batch_size": 1}, "must be 2 or more"),
         ({"batch_size": 8.5}, "not a whole number"),
         ({"epochs": True}, "not a whole number"),
+        ({"train_share": 1.5}, "at most 1"),
         ({"fold": 5}, "fold=5: must be below folds=5"),
         ({"image_size": "512"}, "height x width"),
         ({"image_size": "0x4"}, "height x width"),

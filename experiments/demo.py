@@ -1,0 +1,77 @@
+"""The whole job in one command: search, best recipe, retraining, submission, report."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import select
+from analysis.finish import export_best_and_retrain
+from analysis.trials import Experiment, flat, trial_table
+from dataset.photos import read_eval, read_train
+from dataset.synthetic import draw
+from experiments.run import ExperimentResult, run_experiment
+from experiments.server import short
+from trial.record import RunFolder
+
+PROJECT = Path(__file__).resolve().parent.parent
+OUT = PROJECT / "out" / "demo"
+PEOPLE, EVAL_PEOPLE = 100, 60
+
+
+def demo(data: Path | None = None, out: Path = OUT) -> None:
+    """Search, export, retrain and submit into `out`; an earlier result is moved aside, never overwritten.
+
+    Without `data` on people drawn into OUT/data, by experiments/demo.yaml; with photos in the competition's
+    layout by experiments/demo_photos.yaml. CallersMistake where these photos are faulty.
+    """
+    if data is not None:  # before the earlier result is moved
+        read_train(data)
+        read_eval(data)
+    if (aside := move_aside(out)) is not None:
+        print(f"the earlier result lies in {short(aside)} now")
+    out.mkdir(parents=True)
+    answers = None
+    if data is None:
+        data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
+        answers = data / "answers.csv"
+        print(f"drew {PEOPLE} people to learn from and {EVAL_PEOPLE} to answer for: {short(data)}")
+        yaml = PROJECT / "experiments" / "demo.yaml"
+    else:
+        yaml = PROJECT / "experiments" / "demo_photos.yaml"
+    result = run_experiment(yaml, data=data)
+    experiment = Experiment(result.id, yaml.stem, result.folder)
+    export_best_and_retrain(experiment, data, out)
+    _summary(result, trial_table(experiment), out, data, answers)
+
+
+def move_aside(out: Path) -> Path | None:
+    """`out` renamed to the first free of OUT.1, OUT.2 ...; None where there is nothing to move."""
+    if not out.exists():
+        return None
+    number = 1
+    while (aside := out.with_name(f"{out.name}.{number}")).exists():
+        number += 1
+    os.rename(out, aside)
+    return aside
+
+
+def _summary(
+    result: ExperimentResult, table: pd.DataFrame, out: Path, data: Path, answers: Path | None
+) -> None:
+    best = select.best(table).iloc[0]
+    recipe = flat(RunFolder(Path(best["folder"])).config())
+    print(f"\nbest recipe (trial #{best['sequence']} of {len(table)}):")
+    print("  " + "  ".join(f"{name}={recipe[name]}" for name in table.attrs["searched"] if name in recipe))
+    rows = {"best": best, "default": select.default_trial(table), "median": select.median_trial(table)}
+    for name, row in rows.items():
+        score = "did not finish" if row is None else f"macro-F1 {row['macro_f1']:.3f}"
+        note = "" if row is None or row["state"] == "done" else f" so far ({row['state'].replace('_', ' ')})"
+        print(f"  {name:8} {score}{note}")
+    print(
+        "  (on validation people, of whom no photo was trained on; the best of several is flattered by luck)"
+    )
+    print(f"\nsubmission:  {short(out / 'submission.csv')}\nreport:      {short(out / 'report.html')}")
+    print(f"NNI's page:  {result.view_command}")
+    truth = short(answers) if answers else "ANSWERS.csv"
+    print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} {truth}")
