@@ -1,0 +1,49 @@
+"""An experiment's folder as NNI leaves it, made without NNI: its database, and real run folders."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+from trial.config import parse
+from trial.record import RunWriter
+
+TABLES = (
+    "create table TrialJobEvent (timestamp integer, trialJobId text, event text, data text, logPath text, "
+    "sequenceId integer, message text)",
+    "create table ExperimentProfile (params text, id text, execDuration integer, startTime integer, "
+    "endTime integer, logDir text, nextSequenceId integer, revision integer)",
+)
+
+
+def make_experiment(folder: Path, space: dict, name: str = "tiny") -> Path:
+    (folder / "db").mkdir(parents=True)
+    (folder / "log").mkdir()
+    with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
+        for table in TABLES:
+            database.execute(table)
+        params = json.dumps({"experimentName": name, "searchSpace": space})
+        database.execute("insert into ExperimentProfile values (?,?,0,0,0,'',0,0)", (params, folder.name))
+    return folder
+
+
+def record(folder: Path, trial: str, parameters: dict, event: str = "SUCCEEDED") -> Path:
+    """Let NNI's database say that `trial` was given `parameters` and ended so; its trial folder."""
+    with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
+        (sequence,) = database.execute("select count(distinct trialJobId) from TrialJobEvent").fetchone()
+        data = json.dumps({"parameter_id": sequence, "parameters": parameters})
+        add = "insert into TrialJobEvent values (0,?,?,?,'',?,'')"
+        database.execute(add, (trial, "WAITING", data, sequence))
+        if event != "WAITING":
+            database.execute(add, (trial, event, None, sequence))
+    return folder / "trials" / trial
+
+
+def finished(folder: Path, values: dict, macro_f1: float, state: str = "done", epochs: int = 2) -> RunWriter:
+    """A run folder that says so, without training."""
+    writer = RunWriter(folder, parse(values))
+    writer.origin({"data_fingerprint": "f" * 64, "experiment": "tiny", "trial": folder.name})
+    for epoch in range(1, epochs + 1):
+        writer.epoch({"epoch": epoch, "seconds": 1.0, "accuracy": 0.5, "macro_f1": macro_f1})
+    writer._status |= {"macro_f1": macro_f1, "best_epoch": 1}
+    writer.end(state)
+    return writer

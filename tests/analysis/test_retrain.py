@@ -1,0 +1,125 @@
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from analysis.finish import export_best_and_retrain, retrain_and_submit
+from analysis.predict import predict
+from analysis.recipes import Recipe, read_recipe
+from analysis.retrain import mean, retrain
+from analysis.submission import submission_faults
+from analysis.trials import Experiment
+from dataset.errors import CallersMistake
+from dataset.photos import read_eval, read_train
+from tests.analysis.fake_experiment import make_experiment, record
+from tests.conftest import PROJECT, TINY
+from trial.config import parse
+from trial.optim import SCHEDULES
+from trial.record import RunFolder, RunWriter
+from trial.run import run
+
+
+def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, tmp_path):
+    config = parse({**TINY, "epochs": 4, "data": str(people)})
+    rule = retrain(config, tmp_path / "run", stop_after=2)
+    epochs = RunFolder(tmp_path / "run").epochs()
+    steps = -(-len(read_train(people)) // config.batch_size)
+    last = config.learning_rate * SCHEDULES["onecycle"](4)(1 + (steps - 1) / steps)
+    assert len(epochs) == 2
+    assert epochs["learning_rate"].iloc[-1] == pytest.approx(last)
+    assert (rule["stopped_after_epoch"], rule["weights"]) == (2, "last")
+
+
+def test_averaged_weights_are_the_mean_of_the_last_epochs(people, tmp_path):
+    config = parse({**TINY, "epochs": 3, "data": str(people)})
+    retrain(config, tmp_path / "last")
+    retrain(config, tmp_path / "two", stop_after=2)
+    rule = retrain(config, tmp_path / "mean", average=2)
+    last, two, both = (RunFolder(tmp_path / name).weights() for name in ("last", "two", "mean"))
+    for key, value in both.items():
+        if value.is_floating_point():
+            assert torch.allclose(value, (last[key] + two[key]) / 2, atol=1e-5), key
+    assert rule["weights"] == "mean of the last 2 epochs"
+
+
+def test_the_mean_of_counters_is_the_last_one():
+    states = [
+        {"w": torch.tensor([1.0]), "n": torch.tensor(1)},
+        {"w": torch.tensor([3.0]), "n": torch.tensor(2)},
+    ]
+    assert mean(states) == {"w": torch.tensor([2.0]), "n": torch.tensor(2)}
+
+
+@pytest.fixture(scope="module")
+def experiment(people, tmp_path_factory):
+    """Two real trials, recorded as NNI would."""
+    folder = make_experiment(
+        tmp_path_factory.mktemp("runs") / "xyz", {"seed": {"_type": "choice", "_value": [0, 1]}}
+    )
+    for seed in (0, 1):
+        config = parse({**TINY, "seed": seed, "data": str(people)})
+        writer = RunWriter(record(folder, f"t{seed}", {"seed": seed}), config)
+        run(config, writer, lambda epoch: None)
+        writer.end("done")
+    return Experiment("xyz", "tiny", folder)
+
+
+def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path):
+    out = tmp_path / "out"
+    path = export_best_and_retrain(experiment, people, out, top=2)
+    photos = read_eval(people)
+    for folder in (out, out / "best" / "1", out / "best" / "2"):
+        assert submission_faults(folder / "submission.csv", list(photos["photo"])) == []
+    votes = sum(predict(out / "best" / n, photos) for n in ("1", "2")) / 2
+    assert list(pd.read_csv(path)["ans"]) == list(votes.argmax(1))
+    about = json.loads((out / "submission.json").read_text())
+    assert about["vote"] == "soft"
+    assert len(about["members"]) == 2
+    assert about["rule"]["photos"].startswith("all people")
+    assert about["data_fingerprint"] == about["searched_on"]
+    assert (out / "report.html").stat().st_size > 10_000
+    assert len(pd.read_csv(out / "trials.csv")) == 2
+    assert read_recipe(out / "best" / "1" / "recipe.json").scores["macro_f1"] > 0
+    with pytest.raises(CallersMistake, match="is there already"):
+        export_best_and_retrain(experiment, people, out)
+
+
+def test_nothing_is_trained_when_something_will_be_refused(people, experiment, tmp_path):
+    with pytest.raises(CallersMistake, match="no finished trial of model=resnet34"):
+        export_best_and_retrain(experiment, people, tmp_path / "out", model="resnet34")
+    with pytest.raises(CallersMistake, match="no folder"):
+        export_best_and_retrain(experiment, tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trials_folder_is_predicted_as_it_was_validated(people, experiment):
+    folder = experiment.folder / "trials" / "t0"
+    validation = RunFolder(folder).validation()
+    table = read_train(people).set_index("photo").loc[validation["photo"]].reset_index()
+    again = predict(folder, table[["photo", "path"]])
+    assert abs(again - validation[[f"p{n:02d}" for n in range(18)]].to_numpy()).max() < 1e-4
+
+
+def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
+    import timm
+    from safetensors.torch import save_file
+
+    weights = tmp_path / "resnet34.safetensors"
+    save_file({k: v.contiguous() for k, v in timm.create_model("resnet34").state_dict().items()}, weights)
+    recipe = read_recipe(PROJECT / "recipes" / "seed_resnet34.json")
+    changed = {"image_size": "64x48", "epochs": 1, "weights": str(weights), "threads": 1}
+    _, about = retrain_and_submit(recipe, people, tmp_path / "out", changed)
+    assert submission_faults(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"])) == []
+    assert about["recipe"]["model"] == "resnet34.tv_in1k"
+    assert about["recipe"]["loss"]["weights"] == "one_minus_frequency"
+
+
+def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
+    recipe = Recipe({"model": "resnet18"}, "mine", 3, {"macro_f1": 0.5})
+    assert read_recipe(recipe.write(tmp_path / "r.json")) == recipe
+    (tmp_path / "bad.json").write_text('{"recipe": {}, "stop": 3}')
+    with pytest.raises(CallersMistake, match="did you mean stop_after"):
+        read_recipe(tmp_path / "bad.json")
+    with pytest.raises(CallersMistake, match="can't be read as a recipe"):
+        read_recipe(tmp_path / "none.json")

@@ -1,0 +1,70 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.submission import score_submission, submission_faults, write_submission
+from dataset.errors import CallersMistake
+
+PHOTOS = ["b.jpg", "a.jpg", "c.png"]
+PROBABILITIES = np.eye(18)[[3, 0, 17]]
+
+
+def test_a_submission_keeps_info_csvs_order_and_says_where_it_comes_from(tmp_path):
+    path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {"recipe": {"model": "x"}})
+    assert path.read_text() == "ImageID,ans\nb.jpg,3\na.jpg,0\nc.png,17\n"
+    assert json.loads((tmp_path / "submission.json").read_text()) == {"recipe": {"model": "x"}, "photos": 3}
+    assert submission_faults(path, PHOTOS) == []
+
+
+def test_nothing_is_overwritten(tmp_path):
+    write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    with pytest.raises(CallersMistake, match="is there already"):
+        write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+
+
+def test_probabilities_that_do_not_fit_are_an_error(tmp_path):
+    with pytest.raises(ValueError, match="probabilities"):
+        write_submission(tmp_path, PHOTOS, PROBABILITIES[:2], {})
+    with pytest.raises(ValueError, match="probabilities"):
+        write_submission(tmp_path, PHOTOS, PROBABILITIES * np.nan, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ImageID,answer\na.jpg,1\n", "no column ans"),
+        ("ImageID,ans\nb.jpg,3\na.jpg,18\nc.png,1\n", "from 0 to 17"),
+        ("ImageID,ans\nb.jpg,3\na.jpg,\nc.png,1\n", "from 0 to 17"),
+        ("ImageID,ans\nb.jpg,3\nb.jpg,3\nc.png,1\n", "is there twice"),
+        ("ImageID,ans\na.jpg,3\nb.jpg,3\nc.png,1\n", "another order"),
+        ("ImageID,ans\nb.jpg,3\nc.png,1\n", "1 missing"),
+        ("ImageID,ans\n", "holds no answer"),
+        ("", "can't be read as a CSV"),
+    ],
+)
+def test_what_makes_a_submission_invalid_is_named(tmp_path, text, words):
+    path = tmp_path / "s.csv"
+    path.write_text(text)
+    assert words in "\n".join(submission_faults(path, PHOTOS))
+
+
+def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
+    answers, given = tmp_path / "answers.csv", tmp_path / "given.csv"
+    pd.DataFrame({"ImageID": PHOTOS, "ans": [3, 0, 17]}).to_csv(answers, index=False)
+    pd.DataFrame({"ImageID": PHOTOS[::-1], "ans": [17, 0, 4]}).to_csv(given, index=False)
+    scores = score_submission(given, answers)
+    assert scores["macro_f1"] == pytest.approx(2 / 18)
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["recall"]["wear female <30"] == 0
+    assert scores["recall"]["wear male 30-59"] is None
+
+
+def test_answers_of_other_photos_are_refused(tmp_path):
+    answers, given = tmp_path / "answers.csv", tmp_path / "given.csv"
+    answers.write_text("ImageID,ans\nx.jpg,1\n")
+    given.write_text("ImageID,ans\ny.jpg,1\n")
+    with pytest.raises(CallersMistake, match="1 missing, 1 unknown"):
+        score_submission(given, answers)

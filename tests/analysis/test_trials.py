@@ -1,0 +1,103 @@
+import os
+
+import pytest
+
+from analysis.select import best, default_trial, median_trial, rank
+from analysis.trials import Experiment, find, mispaired, trial_table
+from dataset.errors import CallersMistake
+from tests.analysis.fake_experiment import finished, make_experiment, record
+from tests.conftest import TINY
+from trial.config import parse
+
+SPACE = {
+    "learning_rate": {"_type": "loguniform", "_value": [0.001, 0.1]},
+    "loss": {"_type": "choice", "_value": [{"_name": "cross_entropy"}, {"_name": "focal"}]},
+}
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    folder = make_experiment(tmp_path / "abc", SPACE)
+    scores = {"a": 0.3, "b": 0.5, "c": 0.5, "d": 0.4}
+    for number, (trial, macro_f1) in enumerate(scores.items(), start=1):
+        given = {"learning_rate": number / 100, "loss": {"_name": "focal", "gamma": float(number)}}
+        finished(record(folder, trial, given), {**TINY, **given}, macro_f1)
+    return Experiment("abc", "tiny", folder)
+
+
+def test_a_row_a_trial_with_its_recipe_flat(experiment):
+    table = trial_table(experiment)
+    assert list(table["trial"]) == ["a", "b", "c", "d"]
+    assert list(table["state"]) == ["done"] * 4
+    assert list(table["loss.gamma"]) == [1.0, 2.0, 3.0, 4.0]
+    assert set(table.attrs["searched"]) == {"learning_rate", "loss", "loss.gamma"}
+    assert list(table["epochs_done"]) == [2] * 4
+
+
+def test_the_best_is_chosen_by_the_stated_rule(experiment):
+    table = trial_table(experiment)
+    assert list(rank(table)["trial"]) == ["b", "c", "d", "a"]
+    assert list(best(table, top=2)["trial"]) == ["b", "c"]
+    assert default_trial(table)["trial"] == "a"
+    assert median_trial(table)["trial"] == "d"
+
+
+def test_a_trial_that_ran_other_values_than_recorded_is_not_ranked(experiment):
+    given = {"learning_rate": 0.05, "loss": "cross_entropy"}
+    finished(record(experiment.folder, "e", given), {**TINY, **given, "learning_rate": 0.06}, 0.9)
+    table = trial_table(experiment)
+    assert table.iloc[4]["state"] == "mismatch"
+    assert "learning_rate" in table.iloc[4]["reason"]
+    assert "e" not in set(rank(table)["trial"])
+
+
+def test_a_nested_model_with_its_weights_agrees_with_what_ran():
+    config = parse(
+        {**TINY, "model": {"_name": "test_resnet", "weights": "none"}, "weights": None}
+        | {"weights": "none", "model": "test_resnet"}
+    )
+    assert mispaired(config, {"model": {"_name": "test_resnet", "weights": "none"}}) == []
+    assert mispaired(config, {"model": {"_name": "test_vit", "weights": "none"}}) != []
+
+
+def test_stopped_failed_and_waiting_trials_are_told_apart(experiment):
+    given = {"learning_rate": 0.05, "loss": "cross_entropy"}
+    values = {**TINY, **given}
+    finished(record(experiment.folder, "s", given, "EARLY_STOPPED"), values, 0.8, "stopped_early")
+    finished(record(experiment.folder, "late", given, "EARLY_STOPPED"), values, 0.45)
+    finished(record(experiment.folder, "f", given, "FAILED"), values, 0.9, "failed")
+    record(experiment.folder, "gone", given, "FAILED")
+    record(experiment.folder, "w", given, "WAITING")
+    table = trial_table(experiment).set_index("trial")
+    assert dict(table["state"][4:]) == {
+        "s": "stopped_early", "late": "done", "f": "failed", "gone": "failed", "w": "running",
+    }  # fmt: skip
+    assert table.loc["s", "macro_f1"] == 0.8
+    assert best(table.reset_index())["trial"].item() == "b"
+
+
+def test_too_few_or_no_finished_trials_are_refused_in_words(experiment, tmp_path):
+    table = trial_table(experiment)
+    with pytest.raises(CallersMistake, match="there are 4 finished trials"):
+        best(table, top=5)
+    with pytest.raises(CallersMistake, match=r"no finished trial of model=resnet34; .*test_resnet"):
+        best(table, model="resnet34")
+    assert len(best(table, model="test_resnet")) == 1
+    empty = make_experiment(tmp_path / "empty", SPACE)
+    record(empty, "a", {}, "WAITING")
+    with pytest.raises(CallersMistake, match="no finished trial to choose from"):
+        best(trial_table(Experiment("empty", "", empty)))
+
+
+def test_an_experiment_is_found_by_id_folder_name_or_latest(tmp_path):
+    for number, (name, id) in enumerate([("loss", "aaa"), ("models", "bbb"), ("loss", "ccc")]):
+        folder = make_experiment(tmp_path / id, SPACE, name)
+        os.utime(folder / "db" / "nni.sqlite", (number, number))
+    assert find("bbb", tmp_path).name == "models"
+    assert find(str(tmp_path / "aaa"), tmp_path).id == "aaa"
+    assert find("loss", tmp_path).id == find("experiments/loss.yaml", tmp_path).id == "ccc"
+    assert find("latest", tmp_path).id == "ccc"
+    with pytest.raises(CallersMistake, match="did you mean models"):
+        find("model", tmp_path)
+    with pytest.raises(CallersMistake, match="holds none yet"):
+        find("latest", tmp_path / "nothing")
