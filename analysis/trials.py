@@ -1,0 +1,132 @@
+"""Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.nni_database import Recorded, database, experiment_name, recorded_trials, search_space
+from dataset.errors import CallersMistake
+from trial.choice import Choice, unknown
+from trial.config import TrialConfig, parse, size_text
+from trial.record import RunFolder
+
+ROOT = Path(__file__).resolve().parent.parent / "out" / "experiments"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    id: str
+    name: str
+    folder: Path
+
+
+def experiments(root: Path = ROOT) -> list[Experiment]:
+    """All experiments below `root`, the newest last."""
+    if not root.is_dir():
+        return []
+    folders = [folder for folder in root.iterdir() if database(folder).is_file()]
+    folders.sort(
+        key=lambda folder: ((folder / "log").stat().st_ctime if (folder / "log").exists() else 0, folder)
+    )
+    return [Experiment(folder.name, experiment_name(folder), folder) for folder in folders]
+
+
+def find(wanted: str, root: Path = ROOT) -> Experiment:
+    """The experiment by NNI's id, its folder, a YAML's name (its newest), or 'latest'."""
+    folder = Path(wanted)
+    if database(folder).is_file():
+        return Experiment(folder.resolve().name, experiment_name(folder), folder)
+    known = experiments(root)
+    if not known:
+        raise CallersMistake(f"no experiment '{wanted}': {root} holds none yet; start one: "
+                             "python -m experiments run experiments/demo.yaml")  # fmt: skip
+    if wanted == "latest":
+        return known[-1]
+    by_name = [e for e in known if wanted in (e.id, e.name) or (folder.stem == e.name and folder.suffix)]
+    if by_name:
+        return by_name[-1]
+    names = dict.fromkeys([*(e.name for e in reversed(known) if e.name), *(e.id for e in reversed(known))])
+    raise CallersMistake(unknown("experiment", wanted, names) + f" (in {root}); 'latest' is the newest")
+
+
+def trial_table(experiment: Experiment) -> pd.DataFrame:
+    """A row a trial, in NNI's order.
+
+    Columns: sequence, trial, state (done, stopped_early, failed, running, mismatch), reason, macro_f1 (best
+    so far), best_epoch, epochs_done, seconds, folder; then the recipe, flat (`loss`, `loss.gamma`, ...).
+    `attrs["searched"]`: the recipe's columns that the search space varies.
+    """
+    rows = [_row(experiment, recorded) for recorded in recorded_trials(experiment.folder)]
+    columns = [
+        "sequence",
+        "trial",
+        "state",
+        "reason",
+        "macro_f1",
+        "best_epoch",
+        "epochs_done",
+        "seconds",
+        "folder",
+    ]
+    table = pd.DataFrame(rows, columns=columns if not rows else None)
+    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
+        table[number] = pd.to_numeric(table[number])
+    varied = set(search_space(experiment.folder))
+    if "model" in varied:
+        varied.add("weights")
+    table.attrs["searched"] = [
+        c for c in table.columns[len(columns):] if (c.partition(".")[0] in varied and table[c].nunique() > 1)
+        or (c in varied and c != "weights")
+    ]  # fmt: skip
+    return table
+
+
+def _row(experiment: Experiment, recorded: Recorded) -> dict[str, Any]:
+    run = RunFolder(experiment.folder / "trials" / recorded.trial)
+    status = run.status()
+    row = {"sequence": recorded.sequence, "trial": recorded.trial}
+    row |= {"state": status["state"], "reason": status["reason"]}
+    if not (run.folder / "status.json").exists() and recorded.event in ("WAITING", "RUNNING"):
+        row |= {"state": "running", "reason": "waiting for its turn" if recorded.event == "WAITING" else ""}
+    row |= {key: status.get(key) for key in ("macro_f1", "best_epoch", "seconds")}
+    row["epochs_done"] = status.get("epochs")
+    row["folder"] = str(run.folder)
+    try:
+        config = run.config()
+    except FileNotFoundError:
+        return row
+    except CallersMistake as mistake:
+        return row | {"state": "mismatch", "reason": f"config.json is not one of this version: {mistake}"}
+    if differing := mispaired(config, recorded.parameters):
+        row |= {"state": "mismatch", "reason": f"ran other values than NNI recorded: {', '.join(differing)}"}
+    return row | flat(config)
+
+
+def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
+    """The fields in which what ran differs from what NNI recorded for the trial; [] when they agree."""
+    ran = config.to_json()
+    model = parameters.get("model")
+    inner = model.keys() if isinstance(model, dict) else ()
+    kept = {key: value for key, value in ran.items() if key not in inner}
+    try:
+        recorded = parse({**kept, **parameters}, present=False).to_json()
+    except CallersMistake as mistake:
+        return mistake.faults
+    return [key for key in ran if ran[key] != recorded[key]]
+
+
+def flat(config: TrialConfig) -> dict[str, Any]:
+    """The recipe as one level of names and plain values: `loss` and `loss.gamma`, `augment` by name."""
+    row: dict[str, Any] = {}
+    for name in config.recipe():
+        value = getattr(config, name)
+        if isinstance(value, Choice):
+            row[name] = value.name
+            row |= {f"{name}.{number}": given for number, given in value.numbers}
+        elif name == "image_size":
+            row[name] = size_text(value)
+        else:
+            row[name] = str(value) if name == "augment" else value
+    return row
