@@ -50,13 +50,16 @@ def check(
     return plan
 
 
-def recipe_faults(plan: Plan) -> list[str]:
-    """What the trials would refuse: each name and number of each choice is tried, pair by pair."""
+def recipe_faults(plan: Plan, present: bool = True) -> list[str]:
+    """What the trials would refuse: each name and number of each choice is tried, pair by pair.
+
+    With `present`, weights that are not on this machine are among it.
+    """
     faults: dict[str, None] = {}
     with contextlib.chdir(plan.code if plan.code.is_dir() else "."):  # as for the trials' relative paths
         for point in covering(plan.space):
             try:
-                parse(parse_arguments(plan.fixed, point))
+                parse(parse_arguments(plan.fixed, point), present)
             except CallersMistake as mistake:
                 faults |= dict.fromkeys(mistake.faults)
     weights = [fault for fault in faults if "python -m trial weights" in fault]

@@ -23,6 +23,13 @@ def free_port(start: int = DEFAULT) -> int:
     return next(port for port in range(start, 65536) if not taken(port))
 
 
+def any_port() -> int:
+    """A free port far from those that people choose."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def port_faults(port: int | None) -> list[str]:
     if port is None:
         return []

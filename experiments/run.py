@@ -8,11 +8,12 @@ from pathlib import Path
 
 import yaml
 
+from dataset.errors import CallersMistake
 from experiments import server
 from experiments.check import check
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
-from experiments.ports import DEFAULT, free_port, taken
+from experiments.ports import DEFAULT, free_port
 from experiments.progress import Display, State, look
 from experiments.server import Server, short
 from trial.record import RunFolder
@@ -48,11 +49,12 @@ def run_experiment(
     plan = check(path, data, port, settings)
     total = trials or plan.config.get("maxTrialNumber")
     config = _write_effective(plan, trials)
-    if port is None and taken(DEFAULT):
-        port = free_port(DEFAULT + 1)
-        print(f"port {DEFAULT} is in use: NNI's page goes to {port}", file=sys.stderr)
     with Interrupts() as interrupts:
-        running = server.start(config, port or DEFAULT, plan.runs)
+        try:
+            running = _start(config, port, plan.runs)
+        except BaseException:
+            config.unlink()
+            raise
         try:
             config.replace(running.folder / "experiment.yaml")
             print(f"experiment {plan.name}, {running.id}: {running.page}", file=sys.stderr, flush=True)
@@ -71,6 +73,20 @@ def run_experiment(
             f"no trial finished{_first_reason(running)}; see {short(running.folder / 'trials')}"
         )
     return result
+
+
+def _start(config: Path, port: int | None, runs: Path) -> Server:
+    """On `port`, or on the first free one: another experiment may take that in the same second."""
+    for tried in range(3):
+        chosen = port or free_port(DEFAULT + tried)
+        if chosen not in (port, DEFAULT):
+            print(f"port {DEFAULT} is in use: NNI's page goes to {chosen}", file=sys.stderr)
+        try:
+            return server.start(config, chosen, runs)
+        except CallersMistake:
+            if port or tried == 2:
+                raise
+    raise AssertionError
 
 
 def _write_effective(plan: Plan, trials: int | None) -> Path:

@@ -76,7 +76,11 @@ def start(config: Path, port: int, runs: Path) -> Server:
     said = _nnictl("create", "--config", str(config), "--port", str(port))
     found = re.search(r"nnictl stop (\w{8})", said)
     if found:
-        return Server(found[1], port, runs / found[1])
+        server = Server(found[1], port, runs / found[1])
+        if server.processes():
+            return server
+        # Another manager took the port in between, and nnictl took that one for ours.
+        raise CallersMistake(f"port {port} was taken by another experiment; try again")
     if created := re.search(r"Experiment ID: \W*(\w{8})", said):
         Server(created[1], port, runs / created[1]).stop()
     if "is not idle" in said or taken(port):

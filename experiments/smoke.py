@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.nni_database import recorded_trials
+from dataset.synthetic import draw
 from experiments.plan import PROJECT, read_plan
+from experiments.ports import any_port
 from trial.record import RunFolder
 
 TRIALS = 2
@@ -29,8 +31,7 @@ def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
         copy_project(copy)
         # NNI's list of experiments is kept in HOME: the person's own is left as it is.
         environ = os.environ | {"HOME": folder}
-        drawn = [sys.executable, "-m", "dataset", "synthetic", "--people", str(people), "--out", "input"]
-        subprocess.run(drawn, cwd=copy, env=environ, check=True, stdout=subprocess.DEVNULL)
+        draw(copy / "input", people)
         results = [_one(copy, copy / "experiments" / name, environ) for name in names]
     return all(results)
 
@@ -57,6 +58,7 @@ def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
         "--trials",
         str(TRIALS),
     ]
+    command += ["--port", str(any_port())]  # others may be at work on this machine
     command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(
         command,
@@ -69,7 +71,7 @@ def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
     )
     faults = [] if done.returncode == 0 else [f"exit {done.returncode}: {done.stderr.strip()[-1500:]}"]
     runs = copy / "out" / "experiments"
-    found = [folder for folder in runs.glob("*") if (folder / "db").is_dir()]
+    found = [folder for folder in runs.glob("*") if (folder / "db").is_dir() and not folder.is_symlink()]
     trials = [trial.trial for folder in found for trial in recorded_trials(folder)]
     for folder in found:
         for trial in recorded_trials(folder):

@@ -32,6 +32,11 @@ def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELO
     options = environ.get("NODE_OPTIONS", "")
     if option not in options and os.path.isfile(preload):
         environ["NODE_OPTIONS"] = f"{options} {option}".strip()
+    if any(name.lower() in ("http_proxy", "all_proxy") for name in environ):
+        # nnictl asks its manager over HTTP; a proxy can't reach this machine's loopback.
+        for name in ("no_proxy", "NO_PROXY"):
+            hosts = [host for host in environ.get(name, "").split(",") if host]
+            environ[name] = ",".join(dict.fromkeys([*hosts, "localhost", "127.0.0.1"]))
     environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network at import otherwise
 
 

@@ -1,0 +1,135 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataset.errors import CallersMistake
+from experiments.check import check
+
+PROJECT = Path(__file__).resolve().parents[2]
+pytest.importorskip("nni")
+
+
+def faults(*arguments, **named):
+    with pytest.raises(CallersMistake) as caught:
+        check(*arguments, **named)
+    return "\n".join(caught.value.faults)
+
+
+def test_a_good_one_has_none(mine, people):
+    plan = check(mine.yaml, people, settings=["epochs=1"])
+    assert plan.name == "mine"
+    assert plan.fixed[-2:] == ("epochs=1", f"data={people}")
+    assert "epochs=2" not in plan.fixed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "maxTrialNumber: 2",
+            "maxTrialNumbr: 2",
+            "unknown key 'maxTrialNumbr'; did you mean maxTrialNumber?",
+        ),
+        (
+            "maxTrialNumber: 2",
+            "maxTrialNumber: 1e1",
+            "maxTrialNumber: '1e1' is not a whole number, 1 or more; write 10",
+        ),
+        ("maxTrialNumber: 2", "maxExperimentDuration: 2 hours", "maxExperimentDuration: '2 hours' is not"),
+        ("maxTrialNumber: 2", "trialConcurrency: 2", "trialConcurrency is given twice"),
+        ("trialConcurrency: 2", "", "trialConcurrency: is missing"),
+        ("space.json", "spaces.json", "there is no"),
+        ("searchSpaceFile: space.json", "", "exactly one of searchSpaceFile and searchSpace"),
+        ("DefaultFirstTPE", "DefaultFirst", "did you mean DefaultFirstTPE?"),
+        ("tuners.default_first", "tuners.first", "className: tuners.first.DefaultFirstTPE: there is no"),
+        ("{seed: 1}", "{sede: 1}", "unknown argument 'sede'; did you mean seed?"),
+        ("tuner: {", "tuner: {name: TPE, ", "exactly one of name"),
+        ("className", "klassName", "unknown key 'klassName'; did you mean className?"),
+        ("python -m trial", "python trial.py", "is not 'python -m trial key=value ...'"),
+        ("epochs=2", "epochs", "'epochs' is not key=value"),
+        (
+            "epochs=2",
+            "epochs=2 learning_rate=0.1",
+            "learning_rate is given by both the command and the search",
+        ),
+        ("epochs=2", "epocs=2", "did you mean epochs?"),
+        (f"trialCodeDirectory: {PROJECT}", "trialCodeDirectory: .", "it has no trial/"),
+        ("experimentWorkingDirectory: runs", "experimentWorkingDirectory: my runs", "' ' is in the path"),
+        ("experimentName: mine", "experimentName: [", "mine.yaml: while parsing"),
+    ],
+)
+def test_one_mistake_in_the_yaml(mine, people, old, new, said):
+    assert said in faults(mine.change(old, new), people)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ('{"learning_rate": ', "space.json: Expecting value: line 1"),
+        ('{"lr": {"_type": "choice", "_value": [1]}}', "unknown key 'lr'"),
+        ('{"model": {"_type": "choice", "_value": ["resnet43"]}}', "did you mean resnet34?"),
+        ('{"loss": {"_type": "choice", "_value": ["focal", "focul"]}}', "did you mean focal?"),
+        (
+            '{"learning_rate": {"_type": "choice", "_value": ["1e-4"]}}',
+            "'1e-4' is text, not a number; write 0.0001",
+        ),
+        ('{"fold": {"_type": "uniform", "_value": [0, 4]}}', "fold: 1.52 is not a whole number"),
+        (
+            '{"fold": {"_type": "choice", "_value": [0]}, "fold": {"_type": "choice", "_value": [1]}}',
+            "given twice",
+        ),
+    ],
+)
+def test_one_mistake_in_the_space(mine, people, space, said):
+    mine.space.write_text(space)
+    mine.change(" model=test_resnet.r160_in1k", "")
+    assert said in faults(mine.yaml, people)
+
+
+def test_an_impossible_pair_is_found_among_possible_values(mine, people):
+    mine.space.write_text(
+        '{"model": {"_type": "choice", "_value": ["resnet18", "vit_tiny_patch16_224"]},'
+        '"image_size": {"_type": "choice", "_value": ["64x48", "224x224"]}}'
+    )
+    mine.change(" model=test_resnet.r160_in1k", "")
+    mine.change(" image_size=32x32", "")
+    assert "image_size=64x48: vit_tiny_patch16_224 takes only 224x224" in faults(mine.yaml, people)
+
+
+def test_all_mistakes_at_once(mine, tmp_path):
+    mine.change("maxTrialNumber", "maxTrailNumber")
+    mine.change("epochs=2", "epochs=two weights=hub")
+    mine.change("weights=none ", "")
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        said = faults(mine.yaml, tmp_path / "nowhere", port, ["loss=focul"])
+    for part in (
+        "maxTrailNumber",
+        "epochs: 'two'",
+        "loss 'focul'",
+        "weights=hub",
+        "ln -s",
+        f"--port {port}: is in use",
+    ):
+        assert part in said
+
+
+def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(people, tmp_path / "photos")
+    photo = next(copy.glob("train/images/*/*"))
+    photo.write_bytes(b"no photo")
+    assert photo.name in faults(mine.yaml, copy)
+
+
+def test_the_command_says_it_in_one_go(tmp_path):
+    command = [sys.executable, "-m", "experiments", "check", str(tmp_path / "none.yaml"), "--port", "80"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no such file" in done.stderr
+    assert "--port 80" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,67 @@
+import io
+import json
+import sqlite3
+from collections import Counter
+
+import pytest
+
+from experiments.progress import Display, State, clock, look
+
+
+def database(folder, rows):
+    (folder / "db").mkdir()
+    with sqlite3.connect(folder / "db" / "nni.sqlite") as db:
+        db.execute(
+            "CREATE TABLE TrialJobEvent (timestamp, trialJobId, event, data, logPath, sequenceId, message)"
+        )
+        for trial, event in rows:
+            data = json.dumps({"parameters": {}, "parameter_id": 0}) if event == "WAITING" else None
+            db.execute("INSERT INTO TrialJobEvent VALUES (0, ?, ?, ?, '', NULL, '')", (trial, event, data))
+
+
+def status(folder, trial, **values):
+    run = folder / "trials" / trial
+    run.mkdir(parents=True)
+    (run / "status.json").write_text(json.dumps({"reason": "", "macro_f1": None, "epochs": 0, **values}))
+
+
+def test_counts_and_the_best_finished(tmp_path):
+    rows = [(t, "WAITING") for t in "abcde"] + [("a", "SUCCEEDED"), ("b", "EARLY_STOPPED"), ("c", "FAILED")]
+    database(tmp_path, [*rows, ("d", "RUNNING")])
+    status(tmp_path, "a", state="done", macro_f1=0.4)
+    status(tmp_path, "b", state="stopped_early", macro_f1=0.9)
+    status(tmp_path, "c", state="failed")
+    state = look(tmp_path, 8)
+    assert state.states == Counter(done=1, stopped_early=1, failed=1, running=1, waiting=1)
+    assert state.best == 0.4, "only finished trials count"
+    assert state.work == 3
+    assert state.line(30).startswith(
+        "3 of 8 trials ended, 1 running, 1 stopped early, 1 failed, best macro-F1 0.400"
+    )
+
+
+def test_an_experiment_without_tables_yet(tmp_path):
+    database(tmp_path, [])
+    state = look(tmp_path, 8)
+    assert state.ended == 0
+    assert "no macro-F1 yet, time left unknown yet" in state.line(1)
+
+
+def test_time_left():
+    assert State(8, work=2.0).seconds_left(60) == 180
+    assert State(8, work=0.1).seconds_left(60) is None
+    assert State(None, work=4.0).seconds_left(60) is None
+    assert State(2, work=3.0).seconds_left(60) == 0
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (75, "1:15"), (3700, "1:01:40")])
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_plain_lines_when_a_trial_ends_only():
+    stream = io.StringIO()
+    with Display(2, stream) as display:
+        for ended in (0, 0, 0, 1, 1):
+            display.show(State(2, Counter(done=ended), 0.5, ended))
+    assert len(stream.getvalue().splitlines()) == 2

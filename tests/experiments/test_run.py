@@ -1,0 +1,70 @@
+"""`python -m experiments run` through NNI's real manager."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from experiments.plan import PROJECT
+from experiments.ports import any_port, taken
+from tests.nni_server import listening
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def start(mine, people, *more):
+    command = [sys.executable, "-m", "experiments", "run", str(mine.yaml), "--data", str(people), *more]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def at_work_in(folder):
+    """Processes whose command names a folder."""
+    return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
+
+
+def test_from_start_to_page(mine, people, home):
+    port = any_port()
+    run = start(mine, people, "--port", str(port), "--set", "epochs=1")
+    out, err = run.communicate(timeout=150)
+    assert run.returncode == 0, err
+    assert "2 of 2 trials ended" in err
+    assert "best macro-F1 0." in err
+    assert not taken(port)
+    assert at_work_in(mine.folder / "runs") == []
+    folder = mine.folder / "runs" / re.search(r"^experiment (\w{8}):", out, re.MULTILINE)[1]
+    assert len(list(folder.glob("trials/*/weights.safetensors"))) == 2
+    assert (folder / "experiment.yaml").is_file()
+
+    view = shlex.split(re.search(r"NNI's page:\s+(.*)", out)[1])
+    try:
+        said = subprocess.run(view, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+        assert listening().get(str(port)) == {"127.0.0.1"}, said.stdout + said.stderr
+    finally:
+        subprocess.run([view[0], "stop", view[2]], cwd=PROJECT, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_leaves_nothing_running(mine, people, home, number, code):
+    port = any_port()
+    run = start(mine, people, "--port", str(port), "--set", "epochs=1000")
+    end = time.monotonic() + 60
+    while not list((mine.folder / "runs").glob("*/trials/*/epochs.csv")) and time.monotonic() < end:
+        time.sleep(0.3)
+    os.kill(run.pid, number)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == code, err
+    assert "open it again:" in err
+    assert "Traceback" not in err
+    assert not taken(port)
+    assert at_work_in(mine.folder / "runs") == []
