@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -63,7 +63,7 @@ def look(folder: Path, total: int | None) -> State:
     for recorded in recorded_trials(folder):
         run = RunFolder(folder / "trials" / recorded.trial)
         waits = recorded.event in ("WAITING", "RUNNING") and not (run.folder / "status.json").exists()
-        status = {"state": recorded.event.lower()} if waits else run.status()
+        status: dict[str, Any] = {"state": recorded.event.lower()} if waits else run.status()
         states[status["state"]] += 1
         if status["state"] in scores and status.get("macro_f1") is not None:
             scores[status["state"]].append(status["macro_f1"])
@@ -72,7 +72,7 @@ def look(folder: Path, total: int | None) -> State:
     return State(total, states, max(best, default=None), work)
 
 
-def _share(run: RunFolder, status: dict) -> float:
+def _share(run: RunFolder, status: dict[str, Any]) -> float:
     """The share of its epochs that a running trial has behind it."""
     try:
         return min(status.get("epochs", 0) / run.config().epochs, 1)

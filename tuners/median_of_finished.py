@@ -23,7 +23,7 @@ class MedianOfFinished(Assessor):
     def __init__(
         self, start_epoch: int = 2, min_finished: int = 3, margin: float = 0.0, epochs: int | None = None
     ):
-        self.rule = {
+        self.rule: dict[str, Any] = {
             "start_epoch": start_epoch,
             "min_finished": min_finished,
             "margin": margin,
