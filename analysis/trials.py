@@ -26,7 +26,8 @@ def experiments(root: Path = ROOT) -> list[Experiment]:
     """All experiments below `root`, the newest last."""
     if not root.is_dir():
         return []
-    folders = [folder for folder in root.iterdir() if database(folder).is_file()]
+    # NNI keeps a link, _latest, beside them.
+    folders = [f for f in root.iterdir() if database(f).is_file() and not f.is_symlink()]
     folders.sort(
         key=lambda folder: ((folder / "log").stat().st_ctime if (folder / "log").exists() else 0, folder)
     )

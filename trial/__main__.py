@@ -56,7 +56,15 @@ def _list(as_json: bool) -> None:
 
 def _train(arguments: list[str], nni_folder: Path | None) -> None:
     from trial.record import RunWriter
+    from trial.stop import on_stop
 
+    begun: list[RunWriter] = []
+
+    def stopped() -> None:
+        for writer in begun:
+            writer.end("stopped_early", "stopped from outside (SIGTERM)", wait=1)
+
+    on_stop(stopped)  # before anything starts a thread: nni and numpy do
     try:
         config = parse(parse_arguments(arguments, advisor.ask() if nni_folder else None))
         if not Path(config.data).is_dir():
@@ -69,9 +77,7 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
             RunWriter(nni_folder).end("failed", str(mistake))
         raise
     writer = RunWriter(nni_folder or _new_folder(config), config)
-    from trial.stop import on_stop
-
-    on_stop(lambda: writer.end("stopped_early", "stopped from outside (SIGTERM)", wait=1))
+    begun.append(writer)
     _run(replace(config, out=str(writer.folder)), writer, nni_folder is not None)
     print(f"run folder: {writer.folder}")
 

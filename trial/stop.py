@@ -17,8 +17,9 @@ STOPPED = 143  # 128 + SIGTERM, as shells say it
 def on_stop(write: Callable[[], None]) -> None:
     """From now on SIGTERM calls `write`, ends the loader's workers and this process.
 
-    To be called before threads and workers are started: they inherit that SIGTERM waits. (A worker that dies
-    of it first would raise an error in the main thread, and the run be told as failed.)
+    To be called before threads and workers are started: they inherit that SIGTERM waits. (A thread that
+    doesn't would end the process without a word, and a worker that dies first would raise an error in the
+    main thread, so that the run is told as failed.)
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
