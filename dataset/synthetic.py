@@ -30,8 +30,8 @@ def draw(
     width: int = 192,
     progress: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Draws `people` to train on, at least `folds` of every gender x age band, and an eval half; returns `out`.
-    The eval half has half as many people by default, and at least one of each group.
+    """Draws `people` to train on, at least `folds` of every gender x age band, and an eval half: by default
+    half as many people, at least one of each group. Returns `out`.
 
     Writes out/train, out/eval and out/answers.csv (ImageID,ans: labels of the eval half); seven photos a
     person, height x width pixels. The same arguments give the same bytes; `progress` is called after a photo.

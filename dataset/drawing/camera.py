@@ -7,11 +7,11 @@ from dataset.drawing.canvas import Canvas, Colour, shade
 
 
 def pose(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """2 x 3: face units to pixels; a face some 60 % of the width, shifted, turned and scaled a little."""
-    unit = width * 0.29 * rng.uniform(0.92, 1.08)
+    """2 x 3: face units to pixels; a face some 65 % of the width, shifted, turned and scaled a little."""
+    unit = width * 0.325 * rng.uniform(0.93, 1.07)
     turn = np.radians(rng.normal(0, 3))
     cos, sin = unit * np.cos(turn), unit * np.sin(turn)
-    x, y = width * (0.5 + rng.normal(0, 0.025)), height * (0.47 + rng.normal(0, 0.015))
+    x, y = width * (0.5 + rng.normal(0, 0.025)), height * (0.46 + rng.normal(0, 0.015))
     return np.array([[cos, -sin, x], [sin, cos, y]])
 
 
@@ -35,7 +35,7 @@ def expose(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The photo, uint8 RGB: light from a side, tint, blur, noise."""
     width = pixels.shape[1]
     photo = pixels.astype(np.float32)
-    bright, slope = rng.normal(1.0, 0.09), rng.uniform(-0.16, 0.16)
+    bright, slope = rng.normal(1.0, 0.06), rng.uniform(-0.1, 0.1)
     light = bright + slope * np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
     photo *= light * (1 + rng.normal(0, 0.025, 3).astype(np.float32))
     photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.2, 1.1))

@@ -24,7 +24,7 @@ def hair_behind(canvas: Canvas, person: Person) -> None:
             smooth=True,
         )
     elif person.style == "bun":
-        canvas.blob(oval(0, -1.72, 0.48, 0.42), colour)
+        canvas.blob(oval(0, -1.5, 0.5, 0.4), colour)
         canvas.blob(
             mirrored([(0, -1.6), (0.8, -1.5), (1.18, -0.7), (1.12, 0.1), (0.6, 0.4)]), colour, smooth=True
         )

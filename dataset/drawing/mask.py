@@ -5,30 +5,29 @@ import numpy as np
 from dataset.drawing.canvas import Canvas, Colour, shade
 from dataset.drawing.people import Person
 
+# White, pale blue, black, now and then pink or green.
 COLOURS: tuple[Colour, ...] = (
-    (236, 240, 242),
-    (236, 240, 242),
-    (150, 196, 222),
-    (150, 196, 222),
-    (52, 52, 58),
-    (244, 190, 200),
-    (176, 206, 168),
-    (206, 172, 140),
+    (238, 242, 244),
+    (158, 200, 226),
+    (46, 46, 52),
+    (242, 170, 190),
+    (150, 200, 150),
 )
+SHARES = (0.45, 0.3, 0.15, 0.05, 0.05)
 # A mask out of place leaves the nose free, or hangs on the chin alone.
-ONLY_CHIN = 0.4
+ONLY_CHIN = 0.5
 
 
 def wear(canvas: Canvas, person: Person, rng: np.random.Generator, correctly: bool) -> None:
     """A mask of any colour over nose and chin; else one that leaves the nose, or more, free."""
-    colour = COLOURS[rng.integers(len(COLOURS))]
+    colour = COLOURS[rng.choice(len(COLOURS), p=SHARES)]
     low = 1.4
-    top, side = 0.16 + rng.normal(0, 0.03), 0.28 + rng.normal(0, 0.04)
+    top, side = 0.12 + rng.normal(0, 0.03), 0.25 + rng.normal(0, 0.04)
     if not correctly:
         if rng.random() < ONLY_CHIN:
             top, side, low = 0.98 + rng.normal(0, 0.04), 0.86, 1.55
         else:
-            top, side = 0.58 + rng.normal(0, 0.03), 0.5 + rng.normal(0, 0.04)
+            top, side = 0.62 + rng.normal(0, 0.03), 0.55 + rng.normal(0, 0.04)
     _cloth(canvas, colour, top, side, low, person.jaw, pleats=bool(rng.random() < 0.7))
 
 

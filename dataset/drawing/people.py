@@ -13,9 +13,10 @@ from dataset.labels import AGE_BANDS, GENDERS
 GENDER_SHARES = (0.39, 0.61)
 BAND_SHARES = (0.475, 0.455, 0.07)
 
-INK = ((24, 20, 22), (40, 28, 24), (62, 42, 30))
-VIVID = ((168, 106, 50), (196, 140, 72), (140, 52, 44), (122, 70, 122), (74, 92, 148))
-GREY = ((186, 184, 184), (212, 210, 206), (150, 148, 150))
+INK = ((18, 16, 20), (34, 24, 24))
+BROWN = ((74, 50, 36), (92, 64, 46), (58, 42, 36))
+VIVID = ((186, 112, 48), (214, 156, 84), (158, 54, 42), (140, 74, 140), (74, 96, 164))
+GREY = ((206, 204, 204), (228, 226, 222), (176, 174, 176))
 COOL = ((52, 84, 140), (64, 112, 104), (70, 78, 92), (44, 56, 84), (98, 122, 70))
 WARM = ((206, 84, 96), (232, 150, 168), (226, 172, 96), (178, 92, 150), (236, 206, 196))
 SUBDUED = ((120, 104, 92), (140, 130, 104), (96, 84, 100), (150, 138, 130), (88, 96, 88))
@@ -80,26 +81,28 @@ def imagine(gender: int, age: int, rng: np.random.Generator) -> Person:
     As in the original, 60 is the oldest age recorded: they look like anything from 60 to 72.
     """
     female = gender == GENDERS.index("female")
-    looks = age + rng.normal(0, 2.5) + (rng.uniform(2, 12) if age >= 60 else 0)
-    young, old = _ramp(looks, 36, 24), _ramp(looks, 50, 66)
+    looks = age + rng.normal(0, 2) + (rng.uniform(3, 12) if age >= 60 else 0)
+    young, old = _ramp(looks, 34, 26), _ramp(looks, 53, 63)
 
     def chance(probability: float) -> bool:
         return bool(rng.random() < probability)
 
-    def one_of(colours) -> Colour:
-        return colours[rng.integers(len(colours))]
+    def one_of(choices):
+        return choices[rng.integers(len(choices))]
 
-    skin = mix((244, 206, 178), (196, 146, 108), rng.beta(2, 3) * 0.7 + 0.3 * (1 - young) * rng.random())
-    skin = mix(skin, (250, 196, 186), 0.25 * young)
-    hair = one_of(VIVID) if chance(0.1 + 0.4 * young) else one_of(INK)
-    if not chance(0.08):
-        hair = mix(hair, one_of(GREY), _ramp(looks + rng.normal(0, 5), 42, 64))
-    long = chance(0.86 if female else 0.08)
-    styles = (("long", "long", "bun", "bob"), ("short", "short", "bald"))
-    style = (
-        styles[0][rng.integers(4)] if long else styles[1][rng.integers(3 if looks > 45 and not female else 2)]
+    skin = mix(
+        (248, 212, 184),
+        (200, 148, 108),
+        rng.beta(2, 3) * (0.35 if female else 0.6) + 0.4 * (1 - young) * rng.random(),
     )
-    dress = one_of((COOL, COOL, COOL, WARM) if not female else (WARM, WARM, WARM, COOL))
+    skin = mix(mix(skin, (254, 204, 192), 0.3 * young), (206, 178, 140), 0.4 * old)
+    hair = one_of(VIVID if chance(0.6) else INK) if chance(0.1 + 0.85 * young) else one_of(BROWN)
+    if not chance(0.08):
+        hair = mix(hair, one_of(GREY), _ramp(looks + rng.normal(0, 4), 47, 62))
+    long = chance(0.94 if female else 0.04)
+    bald = not female and looks > 45 and chance(0.33)
+    style = one_of(("long", "long", "long", "bob", "bob", "bun")) if long else "bald" if bald else "short"
+    dress = WARM if female != chance(0.12) else COOL
     garments = (
         ("tee", "hoodie", "tee", "knit"),
         ("collar", "suit", "suit", "tee"),
@@ -115,19 +118,19 @@ def imagine(gender: int, age: int, rng: np.random.Generator) -> Person:
         hair=hair,
         style=style,
         fringe=float(rng.normal(0.35, 0.2) - (0.0 if female else 0.35 * (1 - young)) - 0.1 * old),
-        jaw=float(rng.normal(0.66 if female else 0.82, 0.05) + 0.05 * old),
-        brow=float(np.clip(rng.normal(0.35 if female else 0.75, 0.17), 0.1, 1)),
+        jaw=float(rng.normal(0.64 if female else 0.84, 0.05) + 0.05 * old),
+        brow=float(np.clip(rng.normal(0.2 if female else 0.8, 0.17), 0.05, 1)),
         eye=float(np.clip(rng.normal(0.55 + 0.15 * female + 0.15 * young - 0.15 * old, 0.1), 0.2, 1)),
-        lips=float(np.clip(rng.normal(0.7 if female else 0.2, 0.2), 0, 1)),
+        lips=float(np.clip(rng.normal(0.8 if female else 0.15, 0.2), 0, 1)),
         wrinkles=float(np.clip(_ramp(looks + rng.normal(0, 5), 32, 66), 0, 1)),
         roughness=float(np.clip(_ramp(looks + rng.normal(0, 7), 24, 64), 0, 1)),
         bags=float(np.clip(_ramp(looks + rng.normal(0, 8), 30, 64), 0, 1)),
-        beard=0.0 if female or chance(0.55) else float(rng.uniform(0.2, 1)),
+        beard=0.0 if female or chance(0.45) else float(rng.uniform(0.2, 1)),
         glasses=chance(0.16 + 0.4 * old),
         earrings=chance(0.4 if female else 0.05),
         garment=garment,
         clothes=clothes,
-        shoulders=float(rng.normal(1.55 if female else 1.8, 0.09)),
+        shoulders=float(rng.normal(1.45 if female else 1.85, 0.09)),
         wall=mix(mix((214, 222, 232), (232, 214, 184), rng.random()), one_of((*COOL, *WARM)), rng.beta(1, 4)),
     )
 
