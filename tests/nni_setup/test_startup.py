@@ -87,6 +87,16 @@ def test_what_a_person_has_set_is_kept():
     assert environ == once, "a child's start must not add it again"
 
 
+def test_nnictl_reaches_its_manager_past_a_proxy():
+    environ = {"https_proxy": "http://proxy:3128", "PATH": "/usr/bin"}
+    prepare(environ, sys.prefix)
+    assert "no_proxy" not in environ
+    environ |= {"HTTP_PROXY": "http://proxy:3128", "no_proxy": "intranet"}
+    prepare(environ, sys.prefix)
+    assert environ["no_proxy"] == "intranet,localhost,127.0.0.1"
+    assert environ["NO_PROXY"] == "localhost,127.0.0.1"
+
+
 def test_nothing_is_set_when_the_preload_is_gone(tmp_path):
     environ: dict[str, str] = {}
     prepare(environ, sys.prefix, str(tmp_path / "preload.js"))

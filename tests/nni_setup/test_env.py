@@ -1,0 +1,141 @@
+"""`make env` in a small project of its own, whose pins ask for nothing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.nni_server import PROJECT
+
+REAL = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL} to make an environment with"),
+]
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+class Small:
+    def __init__(self, folder: Path):
+        self.project, self.programs = folder / "a 'project'", folder / "programs"
+        self.programs.mkdir(parents=True)
+        self.project.mkdir()
+        shutil.copytree(
+            PROJECT / "nni_setup", self.project / "nni_setup", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        self.pins("# nothing")
+
+    def pins(self, text: str) -> None:
+        (self.project / "requirements.txt").write_text(text + "\n")
+
+    @property
+    def python(self) -> Path:
+        return self.project / ".venv" / "bin" / "python"
+
+    def env(self, **environ: str) -> subprocess.CompletedProcess:
+        programs = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.project), "PYTHON": str(REAL)}
+        return subprocess.run(
+            ["sh", self.project / "nni_setup" / "env.sh"],
+            env=programs | environ,
+            capture_output=True,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    small = Small(tmp_path_factory.mktemp("small"))
+    small.first = small.env()
+    assert small.first.returncode == 0, small.first.stderr
+    return small
+
+
+@pytest.fixture
+def small(made, tmp_path):
+    """A copy, with its environment: as if the project was copied or moved."""
+    copy = Small(tmp_path)
+    shutil.copytree(made.project / ".venv", copy.project / ".venv", symlinks=True)
+    return copy
+
+
+def test_made_once(made):
+    assert "making .venv with" in made.first.stderr
+    again = made.env()
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_its_python_has_the_preload(made):
+    asked = [made.python, "-c", "import os; print(os.environ['NODE_OPTIONS'])"]
+    said = subprocess.run(asked, env={}, capture_output=True, text=True)
+    assert str(made.project) in said.stdout, said.stderr
+
+
+def test_changed_pins_are_installed(small):
+    small.env()
+    small.pins("# something else")
+    assert "making .venv" not in (changed := small.env()).stderr
+    assert changed.returncode == 0
+    assert (small.env().stdout, small.env().stderr) == ("", "")
+
+
+def test_pins_that_cannot_be_installed_fail_every_time(small):
+    small.pins("no-such-package-at-all==1; python_version < '3'\n/no/such/folder")
+    for _ in range(2):
+        done = small.env()
+        assert done.returncode == 1
+        assert "pip could not install the pins" in done.stderr
+
+
+def test_a_moved_project_still_works(small):
+    pip = small.project / ".venv" / "bin" / "pip"
+    before = subprocess.run([pip, "--version"], capture_output=True, text=True)
+    assert str(small.project) in before.stdout, "even before make env: " + before.stderr
+    assert "making .venv" not in (done := small.env()).stderr
+    assert done.returncode == 0
+    assert str(small.project) in (small.project / ".venv" / "bin" / "activate.csh").read_text()
+
+
+@pytest.mark.parametrize("lost", ["lib", "bin"])
+def test_half_an_environment_is_made_again(small, lost):
+    shutil.rmtree(small.project / ".venv" / lost)
+    done = small.env()
+    assert done.returncode == 0, done.stderr
+    assert "making .venv" in done.stderr
+    assert small.python.exists()
+
+
+def test_looks_on_past_a_python_that_does_not_run(tmp_path):
+    small = Small(tmp_path)
+    script(small.programs / "python3.12", "echo 'not installed' >&2; exit 127")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "python3.13").symlink_to(REAL)
+    done = small.env(PATH=f"{small.programs}:{tmp_path / 'more'}:/usr/bin:/bin", PYTHON="")
+    assert done.returncode == 0, done.stderr
+    assert "not installed" not in done.stderr
+
+
+@pytest.mark.parametrize("asked", ["", "/no/such/python"])
+def test_says_in_one_line_which_python_is_needed(tmp_path, asked):
+    small = Small(tmp_path)
+    for name in ("python3.12", "python3.11", "python3.13", "python3", "python"):
+        script(small.programs / name, "exit 127")
+    for tool in ("sh", "cat", "cksum", "dirname", "rm", "uname"):
+        (small.programs / tool).symlink_to(shutil.which(tool) or "/bin/" + tool)
+    done = small.env(PATH=str(small.programs), PYTHON=asked)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "3.11, 3.12 or 3.13" in done.stderr
+
+
+def test_on_arm_it_says_what_works(small):
+    script(small.programs / "uname", "echo aarch64")
+    done = small.env()
+    assert done.returncode == 0
+    assert "NNI has no build for aarch64" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("NNI")
