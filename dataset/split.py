@@ -47,7 +47,7 @@ def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.Dat
 
 
 def share_of(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """The photos of `share` (0 to 1) of the people of each gender and age band, at least one of each, by seed.
+    """The photos of `share` (0 to 1) of the people of each gender and age band, at least one, by seed.
 
     A smaller share of the same seed holds none but people of the larger one.
     """

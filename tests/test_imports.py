@@ -36,10 +36,14 @@ def test_a_room_imports_only_those_below_it(room):
         rooms = imported(path) & BELOW.keys() - {room}
         assert rooms <= BELOW[room], f"{path} imports {rooms - BELOW[room]}"
         name = path.relative_to(PROJECT).as_posix()
-        assert "nni" not in imported(path) or room == "tuners" or name in MAY_IMPORT_NNI, f"{name} imports nni"
+        assert "nni" not in imported(path) or room == "tuners" or name in MAY_IMPORT_NNI, (
+            f"{name} imports nni"
+        )
 
 
 def test_the_files_stay_small():
-    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=PROJECT, capture_output=True, text=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=PROJECT, capture_output=True, text=True
+    ).stdout.split()
     long = {name: count for name in listed if (count := (PROJECT / name).read_text().count("\n")) > 220}
     assert not long, f"over 220 lines, often two ideas in one room: {long}"

@@ -56,8 +56,9 @@ class TrialConfig:
 
 FIELDS = {f.name: f for f in fields(TrialConfig)}
 SIGNS = {
-    "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "train_share": "above 0", "folds": "2 or more",
-    "weight_decay": "0 or more", "patience": "0 or more", "fold": "0 or more", "seed": "0 or more",
+    "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "train_share": "above 0",
+    "folds": "2 or more", "weight_decay": "0 or more", "patience": "0 or more",
+    "fold": "0 or more", "seed": "0 or more",
     "threads": "0 or more", "workers": "-1 or more",
 }  # fmt: skip
 
