@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from dataset.errors import CallersMistake
+from dataset.progress import track
 
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
@@ -43,14 +44,9 @@ def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]
     """Decodes them all, in threads; "path: reason" of each that can't be decoded whole, in their order."""
     paths = list(paths)
     with ThreadPoolExecutor() as threads:
-        reasons: Iterable[str] = threads.map(_reason, paths)
-        if progress:
-            from rich.console import Console
-            from rich.progress import track
-
-            console = Console(stderr=True)
-            reasons = track(reasons, "decoding photos", len(paths), console=console, transient=True)
-        return [f"{path}: {reason}" for path, reason in zip(paths, reasons, strict=True) if reason]
+        reasons = threads.map(_reason, paths)
+        shown = track(paths, "decoding photos") if progress else paths
+        return [f"{path}: {reason}" for path, reason in zip(shown, reasons, strict=True) if reason]
 
 
 def _reason(path: str | Path) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dataset.drawing.people import Person, cast, imagine
 from dataset.drawing.portrait import portrait
 from dataset.errors import CallersMistake
 from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
+from dataset.progress import track
 
 RACE = "Asian"  # as in every line of the original
 SHARE_OF_EXTENSIONS = ((".jpg", 0.9), (".jpeg", 0.07), (".png", 0.03))
@@ -28,13 +28,13 @@ def draw(
     seed: int = 0,
     height: int = 256,
     width: int = 192,
-    progress: Callable[[], None] = lambda: None,
+    progress: bool = False,
 ) -> Path:
     """Draws `people` to train on, at least `folds` of every gender x age band, and an eval half: by default
     half as many people, at least one of each group. Returns `out`.
 
     Writes out/train, out/eval and out/answers.csv (ImageID,ans: labels of the eval half); seven photos a
-    person, height x width pixels. The same arguments give the same bytes; `progress` is called after a photo.
+    person, height x width pixels. The same arguments give the same bytes; `progress` shows a bar.
     Raises CallersMistake if `out` holds anything already or the people are too few; nothing is overwritten.
     """
     out = Path(out)
@@ -46,15 +46,17 @@ def draw(
     trained = _people(people, folds, seed, TRAIN)
     judged = _people(half, 1, seed, EVAL)
     # Drawn aside and moved when whole, so that an interrupted run leaves no half of a set behind.
-    part = out.with_name(f"{out.name}.part{os.getpid()}")
+    whole = out.resolve()
+    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
     try:
         jobs = [*_train_half(part / "train", trained, seed), *_eval_half(part, judged, seed)]
         with ThreadPoolExecutor() as threads:
-            for _ in threads.map(lambda job: _photo(*job, height, width), jobs):
-                progress()
-        if out.exists():
-            out.rmdir()
-        os.replace(part, out)
+            done = threads.map(lambda job: _photo(*job, height, width), jobs)
+            for _ in zip(track(jobs, "drawing people") if progress else jobs, done, strict=True):
+                pass
+        if whole.exists():
+            whole.rmdir()
+        os.replace(part, whole)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return out

@@ -16,7 +16,7 @@ def faults_of(read, data) -> str:
 
 def test_table_has_one_row_a_photo_sorted(data):
     table = read_train(data)
-    assert list(table.columns) == "photo path person mask gender age age_band label".split()
+    assert list(table.columns) == ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
     assert len(table) == 14 * 7
     assert list(table["photo"]) == sorted(table["photo"])
     assert (table["label"] == encode(table["mask"], table["gender"], table["age_band"])).all()

@@ -1,0 +1,65 @@
+"""python -m dataset {synthetic,check}."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataset.errors import exit_on_mistake
+
+app = typer.Typer(
+    help="People and their photos: draw a set, or check one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command(epilog="Example: python -m dataset synthetic --people 60 --out input")
+@exit_on_mistake()
+def synthetic(
+    out: Annotated[Path, typer.Option(help="New or empty folder for the set.")],
+    people: Annotated[int, typer.Option(help="People to train on, seven photos each.")] = 60,
+    eval_people: Annotated[
+        int | None, typer.Option(help="People of the eval half; default: half of --people.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="At least so many people of every gender and age band.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same people.")] = 0,
+    height: Annotated[int, typer.Option(help="Pixels.")] = 256,
+    width: Annotated[int, typer.Option(help="Pixels.")] = 192,
+) -> None:
+    """Draw people with known labels in the competition's layout, with the eval half's answers aside."""
+    from dataset.synthetic import draw
+
+    draw(out, people, eval_people, folds, seed, height, width, progress=True)
+    print(f"drawn: {out} (train/, eval/, answers.csv)")
+
+
+@app.command(epilog="Example: python -m dataset check input --corrections competition")
+@exit_on_mistake()
+def check(
+    data: Annotated[Path, typer.Argument(help="Folder with train/ and eval/.")],
+    corrections: Annotated[
+        str | None, typer.Option(help='Known label errors: "competition" or a CSV file.')
+    ] = None,
+    with_eval: Annotated[bool, typer.Option("--eval/--no-eval", help="Check the eval half too.")] = True,
+    folds: Annotated[int, typer.Option(help="Folds that the people will be split into.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+) -> None:
+    """Name every fault of a set at once (folders, names, CSVs, each photo decoded), or say what it holds."""
+    from dataset import check as checking
+    from dataset.fingerprint import fingerprint
+    from dataset.split import absent_classes, split
+
+    train, judged = checking.check(data, corrections, with_eval, progress=True)
+    print("\n".join(checking.summary(train, judged)))
+    for fold in range(folds):
+        for side, table in zip(("train", "validation"), split(train, fold, folds, seed), strict=True):
+            if absent := absent_classes(table):
+                print(f"fold {fold} of {folds}, {side}: nobody of {', '.join(absent)}")
+    print(f"no faults; fingerprint {fingerprint(data, recompute=True)}")
+
+
+if __name__ == "__main__":
+    app()
