@@ -14,6 +14,7 @@ import pytest
 from experiments.plan import PROJECT
 from experiments.ports import any_port, taken
 from tests.nni_server import listening
+from trial.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -66,5 +67,7 @@ def test_interrupted_it_leaves_nothing_running(mine, people, home, number, code)
     assert run.returncode == code, err
     assert "open it again:" in err
     assert "Traceback" not in err
+    begun = [p.parent for p in (mine.folder / "runs").glob("[!_]*/trials/*/epochs.csv")]
+    assert {RunFolder(run).status()["state"] for run in begun} == {"stopped_early"}
     assert not taken(port)
     assert at_work_in(mine.folder / "runs") == []
