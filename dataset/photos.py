@@ -18,6 +18,8 @@ TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
 EVAL_COLUMNS = ["ImageID", "ans"]
 COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
 AGE = "[0-9]{1,3}"
+# The competition gave this id to two people, in two folders; any other double id is a fault.
+SHARED_IDS = ("003397",)
 LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
 
 
@@ -46,6 +48,7 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
     data = Path(data)
     images, csv = data / "train" / "images", data / "train" / "train.csv"
     people, faults = _read_csv(data, csv, TRAIN_COLUMNS)
+    people = _told_apart(people)
     if not faults and people.empty:
         faults.append(f"{csv}: lists nobody; it needs a line for each person")
     if data.is_dir() and not images.is_dir():
@@ -115,6 +118,16 @@ def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, 
             hint = f"; is {near[0]!r} meant?" if near else ""
             faults.append(f"{csv}: no column {column!r}; it has {','.join(table.columns)}{hint}")
     return (pd.DataFrame(columns=columns) if faults else table[columns].fillna("")), faults
+
+
+def _told_apart(people: pd.DataFrame) -> pd.DataFrame:
+    """The second folder of an id that two people are known to share gets an id of its own: 003397-1."""
+    people = people.copy()
+    for name in SHARED_IDS:
+        folders = sorted(people.loc[people["id"] == name, "path"])
+        if len(folders) == 2 and folders[0] != folders[1]:
+            people.loc[people["path"] == folders[1], "id"] = f"{name}-1"
+    return people
 
 
 def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:

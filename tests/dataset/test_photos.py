@@ -117,3 +117,10 @@ def test_hidden_files_do_not_count(data):
 def test_a_path_out_of_the_folder_is_refused(data, rewrite):
     rewrite("train/train.csv", ",000001_male_Asian_18", ",../../000001_male_Asian_18")
     assert "is not the name of a folder" in faults_of(read_train, data)
+
+
+def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrite):
+    rewrite("train/train.csv", "000001,male", "003397,male")
+    rewrite("train/train.csv", "000009,female", "003397,female")
+    people = set(read_train(data)["person"])
+    assert len(people) == 14 and {"003397", "003397-1"} <= people
