@@ -15,8 +15,8 @@ from analysis.report import write_report
 from analysis.retrain import retrain
 from analysis.submission import refuse_overwriting, write_submission
 from analysis.trials import Experiment, trial_table
-from dataset.errors import CallersMistake
-from dataset.photos import read_eval
+from dataset.errors import CallersMistake, all_at_once
+from dataset.photos import read_eval, read_train
 from trial.record import RunFolder, write_atomic
 
 CURVES = 60  # the report draws no more
@@ -42,8 +42,11 @@ def retrain_and_submit(
     refuse_overwriting(out)
     if (out / "status.json").exists():
         raise CallersMistake(f"{out} holds a run already; give another --out, or move it away")
-    photos = read_eval(data)
-    config = recipe.config({**values, "data": str(data)})
+    photos, config, _ = all_at_once(
+        lambda: read_eval(data),
+        lambda: recipe.config({**values, "data": str(data)}),
+        lambda: read_train(data),
+    )
     followed = retrain(config, out, recipe.stop_after, average)
     probabilities = predict(out, photos)
     about = about_run(out, recipe) | {"rule": followed}
@@ -92,10 +95,12 @@ def export_best_and_retrain(
     refuse_overwriting(out)
     table = trial_table(experiment)
     rows = select.best(table, top, model)
-    photos = read_eval(data)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    for recipe in recipes:
-        recipe.config({**(values or {}), "data": str(data)})
+    photos, *_ = all_at_once(
+        lambda: read_eval(data),
+        lambda: read_train(data),
+        lambda: [recipe.config({**(values or {}), "data": str(data)}) for recipe in recipes],
+    )
     folders = [out / "best" / str(number) for number in range(1, top + 1)]
     if there := [folder for folder in folders if folder.exists()]:
         raise CallersMistake(f"{there[0]} is there already; give another --out, or move it away")

@@ -1,8 +1,9 @@
 """The one exception that means "the caller can mend this": every command turns it into exit 2."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 MOST_LINES = 100
 
@@ -23,6 +24,19 @@ class CallersMistake(Exception):
     def __reduce__(self):
         # Exceptions are pickled with their joined text; a worker process must hand the list back whole.
         return type(self), (self.faults,)
+
+
+def all_at_once(*looks: Callable[[], Any]) -> list[Any]:
+    """What each of `looks` returns; CallersMistake with the faults of all of them together."""
+    found, faults = [], []
+    for look in looks:
+        try:
+            found.append(look())
+        except CallersMistake as mistake:
+            faults += mistake.faults
+    if faults:
+        raise CallersMistake(dict.fromkeys(faults))
+    return found
 
 
 @contextmanager

@@ -13,12 +13,7 @@ from experiments.ports import port_faults
 from experiments.space import covering, space_faults
 from experiments.yaml_keys import key_faults
 from trial.arguments import parse_arguments
-from trial.config import parse
-
-NO_DATA = (
-    "data={data}: there is no folder {folder}. Link your photos: ln -s /path/to/set input; "
-    "or draw some: python -m dataset synthetic --people 60 --out input"
-)
+from trial.config import NO_DATA, parse
 
 
 def check(
@@ -73,18 +68,16 @@ def data_faults(plan: Plan) -> list[str]:
     data = next((word.partition("=")[2] for word in plan.fixed if word.startswith("data=")), "input")
     folder = plan.code / data
     if not folder.is_dir():
-        return [NO_DATA.format(data=data, folder=folder)]
-    from dataset.photos import read_eval, read_train
-    from dataset.pixels import unreadable
+        return [NO_DATA.format(data=folder)]
+    from dataset.check import check as check_data
+    from dataset.fingerprint import fingerprint
 
-    faults: list[str] = []
-    paths: list[str] = []
-    for read in [read_train, *([read_eval] if (folder / "eval").exists() else [])]:
-        try:
-            paths += list(read(folder)["path"])
-        except CallersMistake as mistake:
-            faults += mistake.faults
-    return faults + unreadable(paths, progress=True)
+    try:
+        check_data(folder, with_eval=(folder / "eval").exists(), progress=True)
+    except CallersMistake as mistake:
+        return mistake.faults
+    fingerprint(folder, recompute=True)  # a photo rewritten in place is a new set, too
+    return []
 
 
 def _folder_faults(plan: Plan) -> list[str]:

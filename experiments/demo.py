@@ -8,6 +8,7 @@ import pandas as pd
 from analysis import select
 from analysis.finish import export_best_and_retrain
 from analysis.trials import Experiment, flat, trial_table
+from dataset.errors import all_at_once
 from dataset.photos import read_eval, read_train
 from dataset.synthetic import draw
 from experiments.run import ExperimentResult, run_experiment
@@ -26,8 +27,7 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
     layout by experiments/demo_photos.yaml. CallersMistake where these photos are faulty.
     """
     if data is not None:  # before the earlier result is moved
-        read_train(data)
-        read_eval(data)
+        all_at_once(lambda: read_train(data), lambda: read_eval(data))
     if (aside := move_aside(out)) is not None:
         print(f"the earlier result lies in {short(aside)} now")
     out.mkdir(parents=True)

@@ -13,7 +13,7 @@ import typer
 from dataset.errors import CallersMistake, exit_on_mistake
 from trial import advisor
 from trial.arguments import parse_arguments
-from trial.config import TrialConfig, choices, parse, size_text
+from trial.config import NO_DATA, TrialConfig, choices, parse, size_text
 
 if TYPE_CHECKING:
     from trial.fit import Epoch
@@ -68,10 +68,7 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
     try:
         config = parse(parse_arguments(arguments, advisor.ask() if nni_folder else None))
         if not Path(config.data).is_dir():
-            raise CallersMistake(
-                f"data={config.data}: no such folder. Link your photos: ln -s /path/to/set input; "
-                f"or draw some: python -m dataset synthetic --people 60 --out input"
-            )
+            raise CallersMistake(NO_DATA.format(data=config.data))
     except CallersMistake as mistake:
         if nni_folder:
             RunWriter(nni_folder).end("failed", str(mistake))

@@ -14,6 +14,10 @@ from trial.transforms import Policy, parse_policy
 from trial.weights import missing
 
 CHOICES: dict[str, Registry] = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+NO_DATA = (
+    "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
+    "or draw some: python -m dataset synthetic --people 60 --out input"
+)
 PLACES = ("data", "out", "device", "workers", "threads")
 
 

@@ -56,11 +56,10 @@ def wanted_by(experiment: Path) -> list[str]:
     sources = space["weights"]["_value"] if "weights" in space else [fixed.get("weights", "hub")]
     wanted = []
     for model in models:
-        name, own = (
-            (model["_name"], [model["weights"]] if "weights" in model else sources)
-            if isinstance(model, dict)
-            else (model, sources)
-        )
+        own = sources
+        if isinstance(model, dict):
+            own = model["weights"]["_value"] if "weights" in model else sources
+            model = model["_name"]
         if "hub" in own:
-            wanted.append(name)
+            wanted.append(model)
     return wanted

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dataset.errors import CallersMistake
 from trial.catalogue import steps as albumentations_steps
 from trial.choice import Choice, choose, unknown
 
@@ -96,18 +97,14 @@ class Policy:
     def build(self, image_size: tuple[int, int]) -> Callable[["np.ndarray", int], "np.ndarray"] | None:
         """`augment(photo, seed) -> photo`, the same for the same seed; None where there is nothing to do.
 
-        ValueError where albumentations refuses a number, or a step changes a photo's size or type.
+        CallersMistake where albumentations refuses a number, or a step changes a photo's size or type.
         """
         if not self.steps:
             return None
         import albumentations
         import numpy as np
 
-        made = [
-            s.build(STEPS) if s.name in STEPS else getattr(albumentations, s.name)(**dict(s.numbers))
-            for s in self.steps
-        ]
-        compose = albumentations.Compose(made)
+        compose = albumentations.Compose([_make(step) for step in self.steps])
 
         def augment(photo: "np.ndarray", seed: int) -> "np.ndarray":
             compose.set_random_seed(seed)
@@ -116,8 +113,21 @@ class Policy:
         blank = np.zeros((*image_size, 3), np.uint8)
         after = augment(blank, 0)
         if after.shape != blank.shape or after.dtype != blank.dtype:
-            raise ValueError(f"augment={self.name} makes {after.dtype} {after.shape} of uint8 {blank.shape}")
+            raise CallersMistake(
+                f"augment={self.name} makes {after.dtype} {after.shape} of uint8 {blank.shape}"
+            )
         return augment
+
+
+def _make(step: Choice) -> Any:
+    import albumentations
+
+    if step.name in STEPS:
+        return step.build(STEPS)
+    try:
+        return getattr(albumentations, step.name)(**dict(step.numbers))
+    except (ValueError, TypeError) as error:
+        raise CallersMistake(f"augment step {step.name}: {' '.join(str(error).split())}") from None
 
 
 def parse_policy(value: Any, faults: list[str]) -> Policy | None:

@@ -69,6 +69,24 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     assert "holds a run already" in again.stderr
 
 
+def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(people, tmp_path):
+    steps = [{"_name": "flip", "p": 0.5}, {"_name": "GaussianBlur", "blur_limit": [3, 5], "p": 0.3}]
+    done = command(*tiny(people, tmp_path / "run", epochs=1, augment=json.dumps(steps)))
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())["augment"]
+    assert kept == {"_name": "custom", "steps": steps}
+    assert RunFolder(tmp_path / "run").config().augment.name == "custom"
+
+
+def test_numbers_that_albumentations_refuses_are_refused_in_words(people, tmp_path):
+    steps = json.dumps([{"_name": "GaussianBlur", "blur_limit": "wide"}])
+    done = command(*tiny(people, tmp_path / "run", augment=steps))
+    assert done.returncode == 2, done.stderr
+    assert "GaussianBlur" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert RunFolder(tmp_path / "run").status()["state"] == "failed"
+
+
 def test_early_stopping_by_patience_ends_done(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run", epochs=30, patience=1, learning_rate=1e-9))
     assert done.returncode == 0, done.stderr

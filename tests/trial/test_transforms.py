@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.errors import CallersMistake
 from trial.transforms import Preprocessing, parse_policy
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
@@ -59,7 +60,7 @@ def test_albumentations_steps_are_used_by_name_with_their_numbers_in_order():
 
 
 def test_a_step_that_changes_the_size_is_refused():
-    with pytest.raises(ValueError, match="makes uint8"):
+    with pytest.raises(CallersMistake, match="makes uint8"):
         policy([{"_name": "RandomCrop", "height": 8, "width": 8}])
 
 
