@@ -1,6 +1,7 @@
 """The whole job in one command: search, best recipe, retraining, submission, report."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +28,7 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
     layout by experiments/demo_photos.yaml. CallersMistake where these photos are faulty.
     """
     if data is not None:  # before the earlier result is moved
-        all_at_once(lambda: read_train(data), lambda: read_eval(data))
+        all_at_once(partial(read_train, data), partial(read_eval, data))
     if (aside := move_aside(out)) is not None:
         print(f"the earlier result lies in {short(aside)} now")
     out.mkdir(parents=True)

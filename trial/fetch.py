@@ -43,9 +43,9 @@ def wanted_by(experiment: Path) -> list[str]:
 
     try:
         read = yaml.safe_load(experiment.read_text())
-        space = read.get("searchSpace") or json.loads(
-            (experiment.parent / read["searchSpaceFile"]).read_text()
-        )
+        space = read.get("searchSpace")
+        if space is None:
+            space = json.loads((experiment.parent / read["searchSpaceFile"]).read_text())
         words = shlex.split(read["trialCommand"])
     except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise CallersMistake(
