@@ -1,6 +1,6 @@
 # Every target sets up its own environment first (.venv, from requirements.txt; a no-op once it stands).
-# PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip, for instance, for the smaller CPU-only torch:
-#   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip: an --extra-index-url with CPU-only builds
+# of torch, say, for a smaller environment.
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
