@@ -1,8 +1,8 @@
 """The demo on real photos against the plain way of doing it, by macro-F1 on the eval answers and wall time.
 
-The rival is the script that most people would write: tf_efficientnet_lite0 with the packaged ImageNet weights,
-PIL and torchvision transforms one photo at a time in a DataLoader, Adam 3e-4, cross-entropy, flip .5, 7 epochs
-at 128x96, split by person; no search. Both get the same photos; answers are used for scoring alone.
+The rival is the script that most people would write: tf_efficientnet_lite0 with the packaged ImageNet
+weights, PIL and torchvision transforms one photo at a time in a DataLoader, Adam 3e-4, cross-entropy, flip
+.5, 7 epochs at 128x96, split by person; no search. Both get the same photos; answers only score.
 
     python -m benchmarks.real_faces DATA ANSWERS.csv        (about 30 minutes on 2 cores)
 """
