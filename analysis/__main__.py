@@ -103,14 +103,13 @@ def predict(
 ) -> None:
     """A submission from a run folder's network as it is."""
     from analysis import predict as prediction
-    from analysis.finish import about_run
-    from analysis.submission import refuse_overwriting, write_submission
+    from analysis.finish import REPORT, about_run, submit
+    from analysis.submission import refuse_overwriting
     from dataset.photos import read_eval
 
-    refuse_overwriting(out)
+    refuse_overwriting(out, REPORT)
     photos = read_eval(data)
-    probabilities = prediction.predict(run, photos)
-    print(f"submission: {write_submission(out, list(photos['photo']), probabilities, about_run(run))}")
+    print(f"submission: {submit(out, photos, prediction.predict(run, photos), about_run(run))}")
 
 
 @app.command(epilog=COMMAND + "score out/demo/submission.csv out/demo/data/answers.csv --json")

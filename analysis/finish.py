@@ -9,17 +9,19 @@ import numpy as np
 import pandas as pd
 
 from analysis import select
+from analysis.plots import MOST_CURVES
 from analysis.predict import predict, soft_vote
 from analysis.recipes import Recipe, recipe_of
 from analysis.report import write_report
 from analysis.retrain import retrain
 from analysis.submission import refuse_overwriting, write_submission
-from analysis.trials import Experiment, trial_table
+from analysis.trials import Experiment, no_trials, trial_table
+from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
-from dataset.photos import read_eval, read_train
+from trial.config import TrialConfig
 from trial.record import RunFolder, write_atomic
 
-CURVES = 60  # the report draws no more
+TRIALS, REPORT = "trials.csv", "report.html"
 
 
 def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
@@ -38,20 +40,32 @@ def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """`recipe` (with `values` changed) trained on all people of `data` into the run folder `out`, and its
-    submission there: (probabilities (photos, 18), submission.json)."""
-    refuse_overwriting(out)
-    if (out / "status.json").exists():
-        raise CallersMistake(f"{out} holds a run already; give another --out, or move it away")
-    photos, config, _ = all_at_once(
-        lambda: read_eval(data),
-        lambda: recipe.config({**values, "data": str(data)}),
-        lambda: read_train(data),
+    submission there: (probabilities (photos, 18), submission.json).
+
+    CallersMistake, before anything is trained, where the recipe or the data have faults.
+    """
+    refuse_overwriting(out, REPORT)
+    (_, photos), config = all_at_once(
+        lambda: check(data, progress=True), lambda: recipe.config({**values, "data": str(data)})
     )
-    followed = retrain(config, out, recipe.stop_after, average)
+    return _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average)
+
+
+def _retrain_checked(
+    recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None, average: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    followed = retrain(config, out, stop_after, average)
     probabilities = predict(out, photos)
     about = about_run(out, recipe) | {"rule": followed}
-    write_submission(out, list(photos["photo"]), probabilities, about)
+    submit(out, photos, probabilities, about)
     return probabilities, about
+
+
+def submit(out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any]) -> Path:
+    """submission.csv and submission.json of one network, with a report.html on it; the submission's path."""
+    path = write_submission(out, list(photos["photo"]), probabilities, about)
+    write_report(out / REPORT, about["recipe"]["model"], no_trials(), {}, None, None, about)
+    return path
 
 
 def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
@@ -92,31 +106,32 @@ def export_best_and_retrain(
 
     Everything that can be refused is refused before the first training.
     """
-    refuse_overwriting(out)
-    table = trial_table(experiment)
-    rows = select.best(table, top, model)
-    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    photos, *_ = all_at_once(
-        lambda: read_eval(data),
-        lambda: read_train(data),
-        lambda: [recipe.config({**(values or {}), "data": str(data)}) for recipe in recipes],
-    )
+    refuse_overwriting(out, TRIALS, REPORT)
     folders = [out / "best" / str(number) for number in range(1, top + 1)]
     if there := [folder for folder in folders if folder.exists()]:
         raise CallersMistake(f"{there[0]} is there already; give another --out, or move it away")
-    write_trials(table, out / "trials.csv")
+    values = values or {}
+    table = trial_table(experiment)
+    rows = select.best(table, top, model)
+    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    (_, photos), configs = all_at_once(
+        lambda: check(data, progress=True),
+        lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
+    )
+    write_trials(table, out / TRIALS)
     answers, abouts = [], []
-    for number, (recipe, folder) in enumerate(zip(recipes, folders, strict=True), start=1):
+    for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         print(f"{number} of {top}: {recipe.about}", flush=True)
         recipe.write(folder / "recipe.json")
-        probabilities, about = retrain_and_submit(recipe, data, folder, values or {}, average)
+        stop_after = recipe.stop_with(values)
+        probabilities, about = _retrain_checked(recipe, config, photos, folder, stop_after, average)
         answers.append(probabilities)
         abouts.append(about)
     about = abouts[0] | {"selection": select.RULE, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": abouts}
     path = write_submission(out, list(photos["photo"]), soft_vote(answers), about)
-    write_experiment_report(experiment, out / "report.html", table, rows.iloc[0], about)
+    write_experiment_report(experiment, out / REPORT, table, rows.iloc[0], about)
     return path
 
 
@@ -137,7 +152,7 @@ def write_experiment_report(
 ) -> Path:
     """report.html of an experiment, with what its run folders hold."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    order = table.sort_values("macro_f1", ascending=False, na_position="last").head(CURVES)
+    order = table.sort_values("macro_f1", ascending=False, na_position="last").head(MOST_CURVES)
     named = [select.default_trial(table), select.median_trial(table), best]
     folders = dict(zip(order["trial"], order["folder"], strict=True))
     folders |= {row["trial"]: row["folder"] for row in named if row is not None}

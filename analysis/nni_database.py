@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dataset.errors import CallersMistake
+
 
 @dataclass
 class Recorded:
@@ -46,16 +48,14 @@ def profile(folder: Path) -> dict[str, Any]:
     return json.loads(rows[0][0]) if rows else {}
 
 
-def search_space(folder: Path) -> dict[str, Any]:
-    return profile(folder).get("searchSpace") or {}
-
-
 def _rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
     path = database(folder).resolve()
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)
     try:
         return connection.execute(query).fetchall()
-    except sqlite3.OperationalError:  # the server is still making its tables
-        return []
+    except sqlite3.DatabaseError as error:
+        if "no such table" in str(error):  # the server is still making them
+            return []
+        raise CallersMistake(f"{path}: can't be read as NNI's database ({error})") from None
     finally:
         connection.close()

@@ -1,5 +1,6 @@
 """A run folder -> probabilities for the photos of eval/, prepared as in training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ def predict(run: Path, photos: pd.DataFrame, batch_size: int = 128) -> np.ndarra
         config, preprocessing, weights = folder.config(), folder.preprocessing(), folder.weights()
     except FileNotFoundError as error:
         raise CallersMistake(f"{run}: holds no trained network (no {Path(error.filename).name})") from None
+    # Where it was trained says nothing on where it predicts.
+    config = replace(config, device="auto", workers=-1, threads=0)
     compute = decide(config)
     network, _ = models.build(config, pretrained=False)
     network.load_state_dict(weights)

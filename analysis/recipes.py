@@ -31,6 +31,10 @@ class Recipe:
         """The config of this recipe with `values` (places, and what is to differ from the recipe)."""
         return parse({**self.recipe, **values})
 
+    def stop_with(self, values: Mapping[str, Any]) -> int | None:
+        """`stop_after`, if it holds still: another number of epochs is another schedule."""
+        return None if "epochs" in values else self.stop_after
+
     def write(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_json(path, {key: getattr(self, key) for key in KEYS})
@@ -48,6 +52,8 @@ def read_recipe(path: Path) -> Recipe:
         read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
     if faults := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
         raise CallersMistake(faults)
+    if not isinstance(read["recipe"], dict):
+        raise CallersMistake(f"{path}: 'recipe' must hold a recipe's fields; recipes/ has examples")
     return Recipe(**read)
 
 

@@ -42,12 +42,12 @@ def retrain(
     """
     stop_after = min(stop_after or config.epochs, config.epochs)
     average = min(average, stop_after)
-    config = replace(config, out=str(out))
+    config = replace(config, out=str(out), train_share=1.0)
     writer = RunWriter(out, config)
     try:
         compute = decide(config)
         mark = fingerprint(Path(config.data))
-        writer.origin(origin(mark, config.seed))
+        writer.origin(origin(mark, config.seed, compute))
         table = read_train(Path(config.data), config.corrections or None)
         torch.manual_seed(config.seed)
         network, preprocessing = models.build(config)
@@ -68,7 +68,8 @@ def retrain(
                 )
         writer.weights(mean(kept))
     except BaseException as error:
-        writer.end("failed", str(error) or type(error).__name__)
+        interrupted = isinstance(error, KeyboardInterrupt)
+        writer.end("stopped_early" if interrupted else "failed", str(error) or type(error).__name__)
         raise
     writer.end("done")
     return rule(config, stop_after, average)

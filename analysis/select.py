@@ -38,7 +38,10 @@ def best(table: pd.DataFrame, top: int = 1, model: str | None = None) -> pd.Data
 
 
 def default_trial(table: pd.DataFrame) -> pd.Series | None:
-    """The trial of the space's default recipe: our tuner always tries it first. None if it didn't finish."""
+    """The trial of the space's default recipe, which tuners.default_first tries first, finished or not; None
+    where another tuner searched, or it has no score."""
+    if not table.attrs.get("default_first", True):
+        return None
     first = table[(table["sequence"] == 0) & table["macro_f1"].notna()]
     return None if first.empty else first.iloc[0]
 

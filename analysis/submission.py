@@ -14,10 +14,13 @@ from trial.record import write_atomic, write_json
 CSV, JSON = "submission.csv", "submission.json"
 
 
-def refuse_overwriting(out: Path) -> None:
-    """CallersMistake where `out` holds a submission already: nothing is ever overwritten."""
-    if (out / CSV).exists():
-        raise CallersMistake(f"{out / CSV} is there already; give another --out, or move it away")
+def refuse_overwriting(out: Path, *more: str) -> None:
+    """CallersMistake where `out` is a file or holds a submission (or `more`): nothing is ever overwritten."""
+    if out.exists() and not out.is_dir():
+        raise CallersMistake(f"{out} is a file; give a folder as --out")
+    for name in (CSV, JSON, *more):
+        if (out / name).exists():
+            raise CallersMistake(f"{out / name} is there already; give another --out, or move it away")
 
 
 def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any]) -> Path:

@@ -6,13 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.nni_database import Recorded, database, experiment_name, recorded_trials, search_space
+from analysis.nni_database import Recorded, database, experiment_name, profile, recorded_trials
 from dataset.errors import CallersMistake
 from trial.choice import Choice, unknown
 from trial.config import TrialConfig, parse, size_text
 from trial.record import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent / "out" / "experiments"
+
+COLUMNS = [
+    "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,42 +61,36 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
 
     Columns: sequence, trial, state (done, stopped_early, failed, running, mismatch), reason, macro_f1 (best
     so far), best_epoch, epochs_done, seconds, folder; then the recipe, flat (`loss`, `loss.gamma`, ...).
-    `attrs["searched"]`: the recipe's columns that the search space varies.
+    `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
+    the first trial is the space's default recipe.
     """
-    rows = [_row(experiment, recorded) for recorded in recorded_trials(experiment.folder)]
-    columns = [
-        "sequence",
-        "trial",
-        "state",
-        "reason",
-        "macro_f1",
-        "best_epoch",
-        "epochs_done",
-        "seconds",
-        "folder",
-    ]
-    table = pd.DataFrame(rows, columns=columns if not rows else None)
+    config = profile(experiment.folder)
+    varied = set(config.get("searchSpace") or {})
+    rows = [_row(experiment, recorded, bool(varied)) for recorded in recorded_trials(experiment.folder)]
+    table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
     for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
         table[number] = pd.to_numeric(table[number])
-    varied = set(search_space(experiment.folder))
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
-        c for c in table.columns[len(columns):] if (c.partition(".")[0] in varied and table[c].nunique() > 1)
+        c for c in table.columns[len(COLUMNS):] if (c.partition(".")[0] in varied and table[c].nunique() > 1)
         or (c in varied and c != "weights")
     ]  # fmt: skip
+    # Only such a tuner begins with the space's default recipe.
+    tuner = config.get("tuner") or {}
+    table.attrs["default_first"] = "DefaultFirst" in str(tuner.get("className"))
     return table
 
 
-def _row(experiment: Experiment, recorded: Recorded) -> dict[str, Any]:
+def _row(experiment: Experiment, recorded: Recorded, searched: bool) -> dict[str, Any]:
     run = RunFolder(experiment.folder / "trials" / recorded.trial)
     status = run.status()
     row = {"sequence": recorded.sequence, "trial": recorded.trial}
     row |= {"state": status["state"], "reason": status["reason"]}
     if not (run.folder / "status.json").exists() and recorded.event in ("WAITING", "RUNNING"):
         row |= {"state": "running", "reason": "waiting for its turn" if recorded.event == "WAITING" else ""}
-    row |= {key: status.get(key) for key in ("macro_f1", "best_epoch", "seconds")}
-    row["epochs_done"] = status.get("epochs")
+    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
+    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
     row["folder"] = str(run.folder)
     try:
         config = run.config()
@@ -100,9 +98,16 @@ def _row(experiment: Experiment, recorded: Recorded) -> dict[str, Any]:
         return row
     except CallersMistake as mistake:
         return row | {"state": "mismatch", "reason": f"config.json is not one of this version: {mistake}"}
-    if differing := mispaired(config, recorded.parameters):
+    if searched and not recorded.parameters:
+        row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
+    elif differing := mispaired(config, recorded.parameters):
         row |= {"state": "mismatch", "reason": f"ran other values than NNI recorded: {', '.join(differing)}"}
     return row | flat(config)
+
+
+def no_trials() -> pd.DataFrame:
+    """A trials table of no experiment."""
+    return pd.DataFrame(columns=COLUMNS)
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

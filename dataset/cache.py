@@ -33,7 +33,8 @@ def cached(
     """uint8 (photos, height, width, 3), read-only and memory-mapped, in the order of `paths`.
 
     Built once for these photos (known by the fingerprint of their set), size and interpolation; a second
-    builder waits for the first. None where the set is over LIMIT or the disk has no room for it.
+    builder waits for the first. None where the set is over LIMIT or the disk has no room for it; the photos
+    are then decoded each time.
     CallersMistake names every file that is no photo.
     """
     need = len(paths) * size[0] * size[1] * 3
@@ -42,7 +43,10 @@ def cached(
     ).hexdigest()
     path = folder / f"photos-{size[0]}x{size[1]}-{key[:16]}.npy"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return None  # a read-only place
         with (folder / f"{path.stem}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():

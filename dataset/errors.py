@@ -54,6 +54,9 @@ def exit_on_mistake() -> Iterator[None]:
             lines = [*lines, f"... and {more} more faults like these"]
         print("\n".join(lines), file=sys.stderr, flush=True)
         raise SystemExit(2) from None
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         raise SystemExit(130) from None

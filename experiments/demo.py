@@ -1,7 +1,6 @@
 """The whole job in one command: search, best recipe, retraining, submission, report."""
 
 import os
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +8,9 @@ import pandas as pd
 from analysis import select
 from analysis.finish import export_best_and_retrain
 from analysis.trials import Experiment, flat, trial_table
-from dataset.errors import all_at_once
-from dataset.photos import read_eval, read_train
+from dataset.errors import CallersMistake
 from dataset.synthetic import draw
+from experiments.check import check
 from experiments.run import ExperimentResult, run_experiment
 from experiments.server import short
 from trial.record import RunFolder
@@ -27,8 +26,13 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
     Without `data` on people drawn into OUT/data, by experiments/demo.yaml; with photos in the competition's
     layout by experiments/demo_photos.yaml. CallersMistake where these photos are faulty.
     """
+    yaml = PROJECT / "experiments" / ("demo.yaml" if data is None else "demo_photos.yaml")
     if data is not None:  # before the earlier result is moved
-        all_at_once(partial(read_train, data), partial(read_eval, data))
+        if data.resolve().is_relative_to(out.resolve()):
+            raise CallersMistake(
+                f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere"
+            )
+        check(yaml, data)
     if (aside := move_aside(out)) is not None:
         print(f"the earlier result lies in {short(aside)} now")
     out.mkdir(parents=True)
@@ -37,9 +41,6 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
         data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
         answers = data / "answers.csv"
         print(f"drew {PEOPLE} people to learn from and {EVAL_PEOPLE} to answer for: {short(data)}")
-        yaml = PROJECT / "experiments" / "demo.yaml"
-    else:
-        yaml = PROJECT / "experiments" / "demo_photos.yaml"
     result = run_experiment(yaml, data=data)
     experiment = Experiment(result.id, yaml.stem, result.folder)
     export_best_and_retrain(experiment, data, out)

@@ -4,13 +4,14 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.errors import CallersMistake, exit_on_mistake
+from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
 from trial import advisor
 from trial.arguments import parse_arguments
 from trial.config import NO_DATA, TrialConfig, choices, parse, size_text
@@ -56,34 +57,35 @@ def _list(as_json: bool) -> None:
 
 def _train(arguments: list[str], nni_folder: Path | None) -> None:
     from trial.record import RunWriter
-    from trial.stop import on_stop
+    from trial.stop import end_with, on_stop
 
     begun: list[RunWriter] = []
 
     def stopped() -> None:
         for writer in begun:
-            writer.end("stopped_early", "stopped from outside (SIGTERM)", wait=1)
+            writer.end("stopped_early", "stopped from outside (assessor, person or system)", wait=1)
 
     on_stop(stopped)  # before anything starts a thread: nni and numpy do
     try:
-        config = parse(parse_arguments(arguments, advisor.ask() if nni_folder else None))
-        if not Path(config.data).is_dir():
-            raise CallersMistake(NO_DATA.format(data=config.data))
-    except CallersMistake as mistake:
         if nni_folder:
-            RunWriter(nni_folder).end("failed", str(mistake))
+            end_with(advisor.manager(), stopped)
+        values = parse_arguments(arguments, advisor.ask() if nni_folder else None)
+        config, _ = all_at_once(lambda: parse(values), lambda: _data_is_there(values))
+    except Exception as error:
+        if nni_folder:
+            RunWriter(nni_folder, again=True).end("failed", str(error) or type(error).__name__)
         raise
-    writer = RunWriter(nni_folder or _new_folder(config), config)
+    folder = nni_folder or Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    writer = RunWriter(folder, config, again=nni_folder is not None)
     begun.append(writer)
     _run(replace(config, out=str(writer.folder)), writer, nni_folder is not None)
     print(f"run folder: {writer.folder}")
 
 
-def _new_folder(config: TrialConfig) -> Path:
-    folder = Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
-    if (folder / "status.json").exists():
-        raise CallersMistake(f"out={folder}: holds a run already; choose another folder or move it away")
-    return folder
+def _data_is_there(values: Mapping[str, Any]) -> None:
+    data = str(values.get("data", TrialConfig.data))
+    if not Path(data).is_dir():
+        raise CallersMistake(NO_DATA.format(data=data))
 
 
 def _run(config: TrialConfig, writer, in_experiment: bool) -> None:

@@ -3,7 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psutil
 
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
 
@@ -16,6 +19,16 @@ def in_experiment() -> bool:
 def trial_folder() -> Path:
     """NNI's folder of this trial, which is its run folder."""
     return Path(os.environ["NNI_OUTPUT_DIR"])
+
+
+def manager() -> "psutil.Process | None":
+    """NNI's manager, which started this trial; None where it isn't on this machine."""
+    import psutil
+
+    for process in psutil.Process().parents():
+        if any("nni_node" in word for word in process.cmdline()):
+            return process
+    return None
 
 
 def ask() -> dict[str, Any]:

@@ -55,7 +55,9 @@ def _from_text(field: str, text: str) -> Any:
 
 
 def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    for read in (json.loads, float):  # .5 is a number here, though not in JSON
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text

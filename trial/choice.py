@@ -2,9 +2,11 @@
 
 import difflib
 import inspect
+import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 Registry = Mapping[str, Callable[..., Any]]
@@ -48,15 +50,22 @@ def numbers_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def typed(value: Any, kind: Any) -> Any:
-    """`value` as `kind` (bool, int, float, str or a Literal); ValueError says what was expected."""
+    """`value` as `kind`: bool, int, float, str, a Literal, or a number within bounds,
+    `Annotated[float, (0, 1)]`. ValueError says what was expected."""
+    if typing.get_origin(kind) is typing.Annotated:
+        number, (low, high) = typing.get_args(kind)
+        value = typed(value, number)
+        if not low <= value <= high:
+            raise ValueError(f"{value} is not from {low:g} to {high:g}")
+        return value
     if typing.get_origin(kind) is typing.Literal:
         allowed = typing.get_args(kind)
         if value in allowed:
             return value
         raise ValueError(unknown("value", value, map(str, allowed)))
-    if kind is Any:
-        return tuple(value) if isinstance(value, list) else value
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no finite number")
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
@@ -70,13 +79,15 @@ def typed(value: Any, kind: Any) -> Any:
 
 def _as_number(text: str, kind: type) -> str:
     try:
-        return (
-            f"; write {kind(float(text)):.10f}".rstrip("0").rstrip(".")
-            if kind is float
-            else f"; write {int(text)}"
-        )
+        number = kind(float(text))
     except ValueError:
         return ""
+    return f"; write {decimal(number)}"
+
+
+def decimal(number: float) -> str:
+    """1e-4 -> '0.0001': YAML reads `1e-4` as text."""
+    return format(Decimal(repr(number)), "f")
 
 
 def choose(what: str, value: Any, registry: Registry, faults: list[str]) -> Choice | None:
@@ -85,7 +96,7 @@ def choose(what: str, value: Any, registry: Registry, faults: list[str]) -> Choi
         value = value.to_json()
     given = dict(value) if isinstance(value, Mapping) else {"_name": value}
     name = given.pop("_name", None)
-    if name not in registry:
+    if not isinstance(name, str) or name not in registry:
         faults.append(unknown(what, name, registry))
         return None
     numbers = numbers_of(registry[name])

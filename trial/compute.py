@@ -19,6 +19,17 @@ class Compute:
     precision: "torch.dtype | None"
     workers: int
 
+    def to_json(self) -> dict[str, Any]:
+        """As decided, for origin.json."""
+        import torch
+
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+        precision = str(self.precision or torch.float32).removeprefix("torch.")
+        return {
+            "device": str(self.device), "name": name, "precision": precision, "workers": self.workers,
+            "threads": torch.get_num_threads(),
+        }  # fmt: skip
+
     def autocast(self) -> Any:
         import torch
 

@@ -1,5 +1,6 @@
 """TrialConfig: one frozen dataclass is the run. `parse` gives it, or every mistake at once."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -129,7 +130,7 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
     if name == "image_size":
         return _read_size(value, faults)
     if name == "model":
-        return _read_model(value, faults)
+        return read_model(value, faults)
     try:
         value = typed(value, FIELDS[name].type)
     except ValueError as error:
@@ -142,7 +143,7 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
     return value
 
 
-def _read_model(value: Any, faults: list[str]) -> str:
+def read_model(value: Any, faults: list[str]) -> str:
     name, _, tag = str(value).partition(".")
     network = networks().get(name)
     if network is None:
@@ -159,7 +160,7 @@ def _read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
         if min(height, width) < 1:
             raise ValueError
         return height, width
-    except ValueError:
+    except (ValueError, TypeError):
         faults.append(f"image_size={value!r}: must be height x width in pixels, such as 512x384")
         return None
 
@@ -175,7 +176,9 @@ def _impossible(config: TrialConfig, unread: Iterable[str]) -> list[str]:
         faults += _size_faults(networks()[config.model.partition(".")[0]], config)
     if config.precision == "float16" and config.device == "cpu":
         faults.append("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
-    if not (config.device in ("auto", "cpu", "mps") or config.device.startswith("cuda")):
+    if config.seed >= 2**32:
+        faults.append(f"seed={config.seed}: must be below {2**32}")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         faults.append(unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps")))
     return faults
 

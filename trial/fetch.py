@@ -2,19 +2,21 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 from dataset.errors import CallersMistake
 from trial.arguments import parse_arguments
-from trial.catalogue import networks
-from trial.choice import unknown
+from trial.config import TrialConfig, read_model
 from trial.weights import fetch
 
 
 def fetch_all(names: list[str]) -> None:
     """Fetch each and print its path. CallersMistake for unknown names, before the first download."""
-    faults = [unknown("model", n, networks()) for n in names if n.partition(".")[0] not in networks()]
+    faults: list[str] = []
+    for name in names:
+        read_model(name, faults)
     if not names:
         faults.append("nothing to fetch: give names of networks, or --experiment YAML with weights=hub")
     if faults:
@@ -29,11 +31,8 @@ def fetch_all(names: list[str]) -> None:
             first_line = (str(error).splitlines() or [""])[0]
             failed.append(f"{name}: the download failed ({type(error).__name__}: {first_line})")
     if failed:
-        print(
-            "\n".join(failed),
-            "Is this machine on the internet? weights=FILE takes a file from elsewhere.",
-            sep="\n",
-        )
+        hint = "Is this machine on the internet? weights=FILE takes a file from elsewhere."
+        print("\n".join(failed), hint, sep="\n", file=sys.stderr)
         raise SystemExit(1)
 
 
@@ -52,14 +51,19 @@ def wanted_by(experiment: Path) -> list[str]:
             f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check"
         ) from None
     fixed = parse_arguments([word for word in words if "=" in word])
-    models: list[Any] = space["model"]["_value"] if "model" in space else [fixed.get("model", "resnet34")]
-    sources = space["weights"]["_value"] if "weights" in space else [fixed.get("weights", "hub")]
+    models = _options(space.get("model", fixed.get("model", TrialConfig.model)))
+    sources = _options(space.get("weights", fixed.get("weights", TrialConfig.weights)))
     wanted = []
     for model in models:
         own = sources
         if isinstance(model, dict):
-            own = model["weights"]["_value"] if "weights" in model else sources
+            own = _options(model["weights"]) if "weights" in model else sources
             model = model["_name"]
         if "hub" in own:
             wanted.append(model)
     return wanted
+
+
+def _options(given: Any) -> list[Any]:
+    """What a value of a space, or a fixed one, can be."""
+    return given["_value"] if isinstance(given, dict) and "_value" in given else [given]

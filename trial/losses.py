@@ -2,7 +2,7 @@
 `loss(logits (B, 18), labels (B,)) -> scalar`, the mean over the batch."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ def weighted(
     return loss
 
 
-def focal(class_counts: "Tensor", *, gamma: float = 2.0) -> Loss:
+def focal(class_counts: "Tensor", *, gamma: Annotated[float, (0, 20)] = 2.0) -> Loss:
     """Focal loss, -(1 - p)^gamma log p (Lin et al. 2017, arXiv:1708.02002), without its alpha."""
     import torch.nn.functional as F
 

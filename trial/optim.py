@@ -7,8 +7,9 @@ keeps it as it was.
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Annotated, Any
 
+Share = Annotated[float, (0, 1)]
 Schedule = Callable[[float], float]
 
 
@@ -31,7 +32,7 @@ def sgd(
     learning_rate: float,
     weight_decay: float,
     *,
-    momentum: float = 0.9,
+    momentum: Annotated[float, (0, 1)] = 0.9,
     nesterov: bool = True,
 ) -> Any:
     """Stochastic gradient descent with (Nesterov) momentum."""
@@ -52,7 +53,7 @@ def constant(epochs: int) -> Schedule:
     return lambda done: 1.0
 
 
-def cosine(epochs: int, *, warmup: float = 0.0) -> Schedule:
+def cosine(epochs: int, *, warmup: Annotated[float, (0, 1000)] = 0.0) -> Schedule:
     """Linear from 0 over the first `warmup` epochs, then half a cosine to 0 (arXiv:1608.03983)."""
 
     def factor(done: float) -> float:
@@ -63,7 +64,7 @@ def cosine(epochs: int, *, warmup: float = 0.0) -> Schedule:
     return factor
 
 
-def onecycle(epochs: int, *, peak: float = 0.25, start: float = 0.04) -> Schedule:
+def onecycle(epochs: int, *, peak: Share = 0.25, start: Share = 0.04) -> Schedule:
     """One cycle (Smith 2018, arXiv:1708.07120): by cosine from `start` to 1 at the share `peak`
     of the epochs, then down to 0."""
 
@@ -76,7 +77,7 @@ def onecycle(epochs: int, *, peak: float = 0.25, start: float = 0.04) -> Schedul
     return factor
 
 
-def step(epochs: int, *, every: float = 0.33, factor: float = 0.1) -> Schedule:
+def step(epochs: int, *, every: Annotated[float, (0.001, 1)] = 0.33, factor: Share = 0.1) -> Schedule:
     """Times `factor` after each share `every` of the epochs."""
     return lambda done: factor ** math.floor(done / (every * epochs) + 1e-9)
 

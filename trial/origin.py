@@ -8,12 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from trial.compute import Compute
+
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "torch",
     "torchvision",
     "timm",
     "albumentations",
+    "scikit-learn",
+    "safetensors",
     "numpy",
     "pandas",
     "opencv-python-headless",
@@ -21,7 +25,7 @@ PACKAGES = (
 )
 
 
-def origin(data_fingerprint: str, seed: int) -> dict[str, Any]:
+def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]:
     """origin.json: all of it in plain JSON; NNI's ids are None without NNI."""
     return {
         "code": code(),
@@ -29,6 +33,7 @@ def origin(data_fingerprint: str, seed: int) -> dict[str, Any]:
         "data_fingerprint": data_fingerprint,
         "seed": seed,
         "machine": {"host": platform.node(), "system": platform.platform(), "cores": os.cpu_count()},
+        "compute": compute.to_json(),
         "experiment": os.environ.get("NNI_EXP_ID"),
         "trial": os.environ.get("NNI_TRIAL_JOB_ID"),
     }
@@ -42,9 +47,17 @@ def code(project: Path = PROJECT) -> dict[str, Any]:
     diff = _git(project, "diff", "HEAD") or ""
     for name in (_git(project, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0"):
         if (project / name).is_file():
-            diff += name + hashlib.sha256((project / name).read_bytes()).hexdigest()
+            diff += name + _mark(project / name)
     changes = hashlib.sha256(diff.encode()).hexdigest()[:16] if diff else None
     return {"commit": commit.strip(), "changed": bool(diff), "changes": changes}
+
+
+def _mark(path: Path) -> str:
+    """What tells a file from its later self; big ones (photos, archives left here) by size and time."""
+    facts = path.stat()
+    if facts.st_size > 2**20:
+        return f"{facts.st_size} {facts.st_mtime_ns}"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataset.errors import CallersMistake
 from trial.config import TrialConfig, parse
 from trial.transforms import Preprocessing
 
@@ -19,7 +20,6 @@ FILES = (
     "config.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
     "weights.safetensors", "status.json",
 )  # fmt: skip
-STATES = ("running", "done", "stopped_early", "failed")
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
@@ -39,14 +39,21 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 class RunWriter:
-    """Writes one run. A folder that holds an earlier try (NNI takes a trial up again) is begun anew."""
+    """Writes one run; its state is running, then done, stopped_early or failed.
 
-    def __init__(self, folder: Path, config: TrialConfig | None = None):
+    CallersMistake where the folder holds a run already. With `again` that is an earlier try (NNI takes a
+    trial up again in its folder), and is begun anew.
+    """
+
+    def __init__(self, folder: Path, config: TrialConfig | None = None, again: bool = False):
+        there = [name for name in FILES if (folder / name).exists()]
+        if there and not again:
+            raise CallersMistake(f"{folder} holds {there[0]} already; choose another folder, or move it away")
         self.folder = folder
         self._lock = threading.RLock()
         self._ended = False
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in there:
             (folder / name).unlink(missing_ok=True)
         self._status: dict[str, Any] = {
             "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),

@@ -26,7 +26,7 @@ def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None
     """Train `config` into the writer's folder; the best epoch's macro-F1. `on_epoch` hears each epoch."""
     compute = decide(config)
     mark = fingerprint(Path(config.data))
-    writer.origin(origin(mark, config.seed))
+    writer.origin(origin(mark, config.seed, compute))
     table = read_train(Path(config.data), config.corrections or None)
     train, validation = split(table, config.fold, config.folds, config.seed)
     train = share_of(train, config.train_share, config.seed)

@@ -1,4 +1,4 @@
-"""A stop from outside (SIGTERM), heard at once, whatever the main thread computes.
+"""A stop from outside (SIGTERM, or NNI's manager gone), heard at once, whatever the main thread computes.
 
 A Python signal handler waits for the running torch call to return, which may take longer than the 5 s that
 NNI gives. So SIGTERM is blocked everywhere and a thread waits for it.
@@ -9,7 +9,12 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 STOPPED = 143  # 128 + SIGTERM, as shells say it
 
@@ -25,13 +30,33 @@ def on_stop(write: Callable[[], None]) -> None:
 
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
-        try:
-            write()
-            for worker in multiprocessing.active_children():
-                worker.kill()
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(STOPPED)
+        _end(write)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
+
+
+def end_with(manager: "psutil.Process | None", write: Callable[[], None]) -> None:
+    """From now on the end of `manager` ends this process, too, after calling `write`.
+
+    When NNI's manager is killed its trials live on; once resumed it starts them again in the same folders.
+    """
+    if manager is None:
+        return
+
+    def watch() -> None:
+        while manager.is_running() and manager.status() != "zombie":
+            time.sleep(1)
+        _end(write)
+
+    threading.Thread(target=watch, name="manager", daemon=True).start()
+
+
+def _end(write: Callable[[], None]) -> None:
+    try:
+        write()
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(STOPPED)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dataset.errors import CallersMistake
 from trial.catalogue import steps as albumentations_steps
 from trial.choice import Choice, choose, unknown
+from trial.optim import Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,14 +46,14 @@ class Preprocessing:
         return photos.float().sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
-def flip(*, p: float = 0.5) -> Any:
+def flip(*, p: Share = 0.5) -> Any:
     """Left and right exchanged."""
     import albumentations
 
     return albumentations.HorizontalFlip(p=p)
 
 
-def shift_scale(*, shift: float = 0.08, scale: float = 0.08, p: float = 1.0) -> Any:
+def shift_scale(*, shift: Share = 0.08, scale: Share = 0.08, p: Share = 1.0) -> Any:
     """Moved by up to `shift` of each side and scaled by 1 +- `scale`; the edge is continued."""
     import albumentations
     import cv2
@@ -65,7 +66,7 @@ def shift_scale(*, shift: float = 0.08, scale: float = 0.08, p: float = 1.0) -> 
     )
 
 
-def brightness_contrast(*, brightness: float = 0.2, contrast: float = 0.2, p: float = 1.0) -> Any:
+def brightness_contrast(*, brightness: Share = 0.2, contrast: Share = 0.2, p: Share = 1.0) -> Any:
     """Brightness and contrast changed by up to these shares."""
     import albumentations
 
@@ -137,25 +138,32 @@ def parse_policy(value: Any, faults: list[str]) -> Policy | None:
         return value
     if isinstance(value, Mapping):
         name, steps = value.get("_name", "custom"), value.get("steps")
+        faults += ["augment: " + unknown("key", k, ("steps",)) for k in value if k not in ("_name", "steps")]
     elif isinstance(value, list | tuple):
         name, steps = "custom", value
     if steps is None:
-        if name not in POLICIES:
+        if not isinstance(name, str) or name not in POLICIES:
             faults.append(unknown("augment policy", name, POLICIES))
             return None
         steps = POLICIES[name]
+    if not isinstance(steps, list | tuple):
+        faults.append(f"augment: steps must be a list of steps, not {steps!r}")
+        return None
     chosen = [_step(step, faults) for step in steps]
     return Policy(name, tuple(step for step in chosen if step is not None))
 
 
 def _step(value: Any, faults: list[str]) -> Choice | None:
+    if not isinstance(value, str | Mapping):
+        faults.append(f'augment: {value!r} is no step; a step is a name or {{"_name": "flip", "p": 0.5}}')
+        return None
     given = {"_name": value} if isinstance(value, str) else dict(value)
     p = given.get("p", 0.5)
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         faults.append(f"augment: step {given.get('_name')}: p={p!r} is no probability (0 to 1)")
     known = albumentations_steps()
     name = given.get("_name")
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         return choose("augment step", given, {**STEPS, **dict.fromkeys(known)}, faults)
     numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "_name"}
     faults += [

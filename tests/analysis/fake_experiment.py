@@ -15,13 +15,15 @@ TABLES = (
 )
 
 
-def make_experiment(folder: Path, space: dict, name: str = "tiny") -> Path:
+def make_experiment(
+    folder: Path, space: dict, name: str = "tiny", tuner: str = "tuners.default_first.DefaultFirstTPE"
+) -> Path:
     (folder / "db").mkdir(parents=True)
     (folder / "log").mkdir()
     with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
         for table in TABLES:
             database.execute(table)
-        params = json.dumps({"experimentName": name, "searchSpace": space})
+        params = json.dumps({"experimentName": name, "searchSpace": space, "tuner": {"className": tuner}})
         database.execute("insert into ExperimentProfile values (?,?,0,0,0,'',0,0)", (params, folder.name))
     return folder
 

@@ -35,6 +35,8 @@ def test_what_is_fetched_is_found_by_trials_and_not_fetched_again(hub, capsys):
 def test_unknown_names_are_refused_before_the_first_download(hub):
     with pytest.raises(CallersMistake, match="did you mean resnet34"):
         fetch.fetch_all(["test_resnet", "resnet43"])
+    with pytest.raises(CallersMistake, match="did you mean tv_in1k"):
+        fetch.fetch_all(["resnet34.tv_in1"])
     with pytest.raises(CallersMistake, match="nothing to fetch"):
         fetch.fetch_all([])
     assert hub == []
@@ -49,7 +51,7 @@ def test_a_download_that_fails_is_told_and_leaves_nothing(monkeypatch, tmp_path,
     with pytest.raises(SystemExit) as end:
         fetch.fetch_all(["test_resnet"])
     assert end.value.code == 1
-    assert "no route to host" in capsys.readouterr().out
+    assert "no route to host" in capsys.readouterr().err
     assert not (tmp_path / "weights").exists()
 
 

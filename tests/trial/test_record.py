@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dataset.errors import CallersMistake
 from trial.config import parse
 from trial.record import RunFolder, RunWriter, process_mark, write_atomic
 from trial.transforms import Preprocessing
@@ -51,7 +52,10 @@ def test_the_first_end_is_the_last_word(tmp_path):
 
 def test_a_folder_taken_up_again_is_begun_anew(tmp_path):
     write_run(tmp_path)
-    RunWriter(tmp_path, CONFIG)
+    with pytest.raises(CallersMistake, match=r"holds config\.json already"):
+        RunWriter(tmp_path, CONFIG)
+    assert RunFolder(tmp_path).status()["state"] == "done"
+    RunWriter(tmp_path, CONFIG, again=True)
     assert RunFolder(tmp_path).status()["state"] == "running"
     assert not (tmp_path / "epochs.csv").exists()
     assert not (tmp_path / "weights.safetensors").exists()
