@@ -61,9 +61,9 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
 
     begun: list[RunWriter] = []
 
-    def stopped() -> None:
+    def stopped(why: str) -> None:
         for writer in begun:
-            writer.end("stopped_early", "stopped from outside (assessor, person or system)", wait=1)
+            writer.end("stopped_early", why, wait=1)
 
     on_stop(stopped)  # before anything starts a thread: nni and numpy do
     try:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 STOPPED = 143  # 128 + SIGTERM, as shells say it
 
 
-def on_stop(write: Callable[[], None]) -> None:
-    """From now on SIGTERM calls `write`, ends the loader's workers and this process.
+def on_stop(write: Callable[[str], None]) -> None:
+    """From now on SIGTERM calls `write` with the reason, ends the loader's workers and this process.
 
     To be called before threads and workers are started: they inherit that SIGTERM waits. (A thread that
     doesn't would end the process without a word, and a worker that dies first would raise an error in the
@@ -30,12 +30,12 @@ def on_stop(write: Callable[[], None]) -> None:
 
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
-        _end(write)
+        _end(write, "stopped from outside (assessor, person or system)")
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
 
 
-def end_with(manager: "psutil.Process | None", write: Callable[[], None]) -> None:
+def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> None:
     """From now on the end of `manager` ends this process, too, after calling `write`.
 
     When NNI's manager is killed its trials live on; once resumed it starts them again in the same folders.
@@ -46,14 +46,14 @@ def end_with(manager: "psutil.Process | None", write: Callable[[], None]) -> Non
     def watch() -> None:
         while manager.is_running() and manager.status() != "zombie":
             time.sleep(1)
-        _end(write)
+        _end(write, "NNI's manager is gone")
 
     threading.Thread(target=watch, name="manager", daemon=True).start()
 
 
-def _end(write: Callable[[], None]) -> None:
+def _end(write: Callable[[str], None], why: str) -> None:
     try:
-        write()
+        write(why)
         for worker in multiprocessing.active_children():
             worker.kill()
         sys.stdout.flush()
