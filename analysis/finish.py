@@ -18,6 +18,7 @@ from analysis.submission import refuse_overwriting, write_submission
 from analysis.trials import Experiment, no_trials, trial_table
 from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
+from dataset.fingerprint import fingerprint
 from trial.config import TrialConfig
 from trial.record import RunFolder, write_atomic
 
@@ -118,6 +119,11 @@ def export_best_and_retrain(
         lambda: check(data, progress=True),
         lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
     )
+    if any(recipe.origin["data_fingerprint"] != fingerprint(data) for recipe in recipes):
+        print(
+            f"note: the search ran on other photos than {data} holds (or these have changed since)",
+            flush=True,
+        )
     write_trials(table, out / TRIALS)
     answers, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
