@@ -37,13 +37,9 @@ def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
 
 
 def copy_project(copy: Path) -> None:
-    """The project's own files, committed or not, without what git ignores."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, names.split("\0")):
-        if (PROJECT / name).is_file():  # a deleted one is still listed
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, copy / name)
+    """The project's own files, without its environment, data and results."""
+    apart = (".git", ".venv", ".*_cache", "__pycache__", "out", "input", "weights")
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*apart))
 
 
 def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
