@@ -1,0 +1,29 @@
+import pytest
+
+from trial import advisor
+
+
+@pytest.fixture
+def nni_asked(monkeypatch):
+    # Imported first: under NNI's own variables it sets up a trial's log at import.
+    monkeypatch.setattr("nni.get_next_parameter", lambda: {"epochs": 3})
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    monkeypatch.setenv("NNI_TRIAL_JOB_ID", "abcde")
+
+
+def test_a_manager_without_the_preload_is_told_loudly(nni_asked, monkeypatch, capsys):
+    monkeypatch.delenv(advisor.PRELOADED, raising=False)
+    assert advisor.in_experiment()
+    assert advisor.ask() == {"epochs": 3}
+    assert "WARNING: NNI's manager was started without" in capsys.readouterr().err
+
+
+def test_a_manager_with_it_is_no_news(nni_asked, monkeypatch, capsys):
+    monkeypatch.setenv(advisor.PRELOADED, "1")
+    assert advisor.ask() == {"epochs": 3}
+    assert capsys.readouterr().err == ""
+
+
+def test_by_hand_there_is_no_experiment(monkeypatch):
+    monkeypatch.delenv("NNI_TRIAL_JOB_ID", raising=False)
+    assert not advisor.in_experiment()
