@@ -5,7 +5,6 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ from trial.config import NO_DATA, TrialConfig, choices, parse, size_text
 
 if TYPE_CHECKING:
     from trial.fit import Epoch
+    from trial.record import RunWriter
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -78,7 +78,7 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
     folder = nni_folder or Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
     writer = RunWriter(folder, config, again=nni_folder is not None)
     begun.append(writer)
-    _run(replace(config, out=str(writer.folder)), writer, nni_folder is not None)
+    _run(config, writer, nni_folder is not None)
     print(f"run folder: {writer.folder}")
 
 
@@ -88,7 +88,7 @@ def _data_is_there(values: Mapping[str, Any]) -> None:
         raise CallersMistake(NO_DATA.format(data=data))
 
 
-def _run(config: TrialConfig, writer, in_experiment: bool) -> None:
+def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
     def on_epoch(epoch: "Epoch") -> None:
         scores = epoch.scores
         assert scores is not None
