@@ -119,7 +119,7 @@ def export_best_and_retrain(
         lambda: check(data, progress=True),
         lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
     )
-    if any(recipe.origin["data_fingerprint"] != fingerprint(data) for recipe in recipes):
+    if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
         print(
             f"note: the search ran on other photos than {data} holds (or these have changed since)",
             flush=True,

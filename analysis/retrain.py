@@ -1,7 +1,7 @@
 """A recipe -> a network trained on all people."""
 
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from dataset.progress import track
 from trial import batches, models
 from trial.compute import decide
 from trial.config import TrialConfig
-from trial.fit import Epoch, fit
+from trial.fit import fit
 from trial.origin import origin
 from trial.record import RunWriter
 
@@ -58,7 +58,7 @@ def retrain(
         counts = np.bincount(table["label"], minlength=N_CLASSES)
         kept: list[dict[str, Tensor]] = []
         epochs = fit(network, preprocessing, config, compute, counts, track(train, "retraining"))
-        for epoch in _until(epochs, stop_after):
+        for epoch in islice(epochs, stop_after):
             writer.epoch(epoch.row())
             print(f"retraining on all people: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "
                   f"{epoch.seconds:.1f} s", flush=True)  # fmt: skip
@@ -73,13 +73,6 @@ def retrain(
         raise
     writer.end("done")
     return rule(config, stop_after, average)
-
-
-def _until(epochs: Iterator[Epoch], last: int) -> Iterator[Epoch]:
-    for epoch in epochs:
-        yield epoch
-        if epoch.epoch == last:
-            return
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

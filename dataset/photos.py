@@ -11,7 +11,6 @@ import pandas as pd
 from dataset.corrections import apply_corrections
 from dataset.errors import CallersMistake
 from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
-from dataset.pixels import unreadable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
@@ -191,6 +190,3 @@ def _names(folder: Path) -> list[str]:
 
 def _doubles(column: pd.Series) -> list[str]:
     return sorted(set(column[column.duplicated()]))
-
-
-__all__ = ["EXTENSIONS", "read_eval", "read_train", "scan_eval", "scan_train", "unreadable"]

@@ -11,7 +11,7 @@ from analysis.trials import Experiment, flat, trial_table
 from dataset.errors import CallersMistake
 from dataset.synthetic import draw
 from experiments.check import check
-from experiments.run import ExperimentResult, run_experiment
+from experiments.run import ExperimentResult, run_plan
 from experiments.server import short
 from trial.record import RunFolder
 
@@ -32,7 +32,7 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
             raise CallersMistake(
                 f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere"
             )
-        check(yaml, data)
+        plan = check(yaml, data)
     if (aside := move_aside(out)) is not None:
         print(f"the earlier result lies in {short(aside)} now")
     out.mkdir(parents=True)
@@ -41,7 +41,8 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
         data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
         answers = data / "answers.csv"
         print(f"drew {PEOPLE} people to learn from and {EVAL_PEOPLE} to answer for: {short(data)}")
-    result = run_experiment(yaml, data=data)
+        plan = check(yaml, data)
+    result = run_plan(plan)
     experiment = Experiment(result.id, yaml.stem, result.folder)
     export_best_and_retrain(experiment, data, out)
     _summary(result, trial_table(experiment), out, data, answers)

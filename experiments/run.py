@@ -46,7 +46,11 @@ def run_experiment(
     CallersMistake names every mistake before anything starts. RuntimeError when NNI fails, or no trial
     came to its end. Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
-    plan = check(path, data, port, settings)
+    return run_plan(check(path, data, port, settings), port, trials)
+
+
+def run_plan(plan: Plan, port: int | None = None, trials: int | None = None) -> ExperimentResult:
+    """`run_experiment` for a plan that was checked already."""
     total = trials or plan.config.get("maxTrialNumber")
     config = _write_effective(plan, trials)
     with Interrupts() as interrupts:

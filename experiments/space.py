@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
 
-from trial.choice import unknown
+from trial.choice import as_number, unknown
 
 # How many numbers each kind of range takes.
 RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
@@ -56,7 +56,7 @@ def _range_faults(name: str, kind: str, values: list[Any]) -> list[str]:
     faults = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            faults.append(f"{name}: {value!r} is text, not a number{_as_number(value)}")
+            faults.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
     if faults:
         return faults
     if "normal" not in kind and values[0] >= values[1]:
@@ -66,13 +66,6 @@ def _range_faults(name: str, kind: str, values: list[Any]) -> list[str]:
     if kind.startswith("q") and values[2] <= 0:
         faults.append(f"{name}: the step of {kind} must be above 0")
     return faults
-
-
-def _as_number(text: Any) -> str:
-    try:
-        return f"; write {float(text):.10f}".rstrip("0").rstrip(".")
-    except (TypeError, ValueError):
-        return ""
 
 
 def _alternatives(spec: Mapping[str, Any]) -> list[Any]:

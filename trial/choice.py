@@ -72,15 +72,16 @@ def typed(value: Any, kind: Any) -> Any:
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     if kind in (int, float) and isinstance(value, str):
-        raise ValueError(f"{value!r} is text, not a number{_as_number(value, kind)}")
+        raise ValueError(f"{value!r} is text, not a number{as_number(value, kind)}")
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
     raise ValueError(f"{value!r} is not {words[kind]}")
 
 
-def _as_number(text: str, kind: type) -> str:
+def as_number(text: Any, kind: type = float) -> str:
+    """'; write 0.0001' for the text '1e-4', '' where it is no number."""
     try:
         number = kind(float(text))
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         return ""
     return f"; write {decimal(number)}"
 

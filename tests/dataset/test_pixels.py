@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from dataset.errors import CallersMistake
-from dataset.photos import unreadable
-from dataset.pixels import read_photo, resize
+from dataset.pixels import read_photo, resize, unreadable
 
 
 def test_photos_are_rgb_height_width(tmp_path):
