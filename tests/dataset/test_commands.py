@@ -2,14 +2,12 @@ import pytest
 from typer.testing import CliRunner
 
 from dataset import check as checking
-from dataset import fingerprint
 from dataset.__main__ import app
 from dataset.errors import CallersMistake
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
-    monkeypatch.setattr(fingerprint.fingerprint, "__defaults__", (False, tmp_path / "fingerprints.json"))
+def run():
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
