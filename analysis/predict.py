@@ -26,11 +26,11 @@ def predict(run: Path, photos: pd.DataFrame, batch_size: int = 128) -> np.ndarra
         raise CallersMistake(f"{run}: holds no trained network (no {Path(error.filename).name})") from None
     # Where it was trained says nothing on where it predicts.
     config = replace(config, device="auto", workers=-1, threads=0)
-    compute = decide(config)
     network, _ = models.build(config, pretrained=False)
+    compute = decide(config, network)
     network.load_state_dict(weights)
     network.to(compute.device)
-    loader = batches.loader(batches.Photos(photos, preprocessing), batch_size, compute.workers)
+    loader = batches.loader(batches.Photos(photos, preprocessing), batch_size)
     logits, _ = infer(network, preprocessing, compute, track(loader, "predicting"))
     return logits.softmax(1).numpy()
 

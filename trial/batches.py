@@ -1,23 +1,50 @@
-"""Photo tables -> batches: uint8 (B, height, width, 3) and labels (B,)."""
+"""Photo tables -> batches of pixels and labels, on the device."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from dataset.cache import cached, read_resized
-from trial.transforms import Policy, Preprocessing
+from trial.augment import on_photos
+from trial.compute import cores
+from trial.policies import Policy
+from trial.transforms import Preprocessing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from trial.config import TrialConfig
+
 Item = tuple[int, int]  # epoch, row
+EVALUATED = 4  # times the batch size where no gradients are kept; halved where memory runs out
+
+
+class Batch(NamedTuple):
+    """`photos` uint8 (B, height, width, 3), `labels` (B,), `rows` (B,) in their table, `epoch` from 1."""
+
+    photos: Tensor
+    labels: Tensor
+    rows: np.ndarray
+    epoch: int
+
+    def to(self, device: torch.device) -> "Batch":
+        photos, labels = (tensor.to(device, non_blocking=True) for tensor in self[:2])
+        return self._replace(photos=photos, labels=labels)
 
 
 class Photos(Dataset):
-    """The photos of a table at their size, augmented by policy, the same for a seed, epoch and row."""
+    """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
+
+    They come from `pixels`, the cached ones, or are decoded each time, in threads. The same for a seed, epoch
+    and row, whoever asks.
+    """
 
     def __init__(
         self,
@@ -29,26 +56,37 @@ class Photos(Dataset):
     ):
         self.paths = list(table["path"])
         # A table of photos to be answered has no labels.
-        self.labels = (
-            table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
-        )
+        labels = table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
+        self.labels = torch.from_numpy(labels.copy())
         self.rows = table.index.to_numpy()
         self.pixels, self.preprocessing, self.seed = pixels, preprocessing, seed
-        self.augment = policy.build(preprocessing.image_size) if policy else None
+        self.augment = on_photos(policy, preprocessing.image_size) if policy else None
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, item: Item) -> tuple[torch.Tensor, int]:
-        epoch, row = item
-        if self.pixels is None:
-            size, interpolation = self.preprocessing.image_size, self.preprocessing.interpolation
-            photo = read_resized(self.paths[row], size, interpolation)
-        else:
-            photo = np.array(self.pixels[self.rows[row]])
+    def __getitems__(self, items: list[Item]) -> Batch:
+        epoch, rows = items[0][0], np.array([row for _, row in items])
+        photos = self._read(rows)
         if self.augment is not None:
-            photo = self.augment(photo, hash((self.seed, epoch, row)) % 2**32)
-        return torch.from_numpy(np.ascontiguousarray(photo)), int(self.labels[row])
+            photos = np.stack(
+                [self.augment(photo, row, epoch, self.seed) for photo, row in zip(photos, rows, strict=True)]
+            )
+        return Batch(torch.from_numpy(photos), self.labels[rows], rows, epoch)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        if self.pixels is not None:
+            return np.asarray(self.pixels[self.rows[rows]])
+        size, interpolation = self.preprocessing.image_size, self.preprocessing.interpolation
+
+        def read(row: int) -> np.ndarray:
+            return read_resized(self.paths[row], size, interpolation)
+
+        return np.stack(list(map(read, rows) if get_worker_info() else self._threads.map(read, rows)))
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(cores(), thread_name_prefix="decode")
 
 
 class Shuffled(Sampler):
@@ -77,20 +115,50 @@ class Shuffled(Sampler):
 
 
 def loader(photos: Photos, batch_size: int, workers: int = 0, shuffle: bool = False) -> DataLoader:
-    """Batches of `photos`, the same whatever the number of workers."""
+    """Batches of `photos`, the same whatever the number of workers. Only what a policy does on photos is
+    worth workers: the rest comes from the cache, or is decoded in threads."""
+    workers = workers if photos.augment is not None else 0
     return DataLoader(
         photos,
         batch_sampler=Shuffled(len(photos), batch_size, photos.seed if shuffle else None),
+        collate_fn=_as_it_is,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
     )
 
 
+def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """The batches on `device`; beside a GPU the next two are read and copied while this one computes. On the
+    CPU that would only take from it."""
+    if device.type == "cpu":
+        yield from batches
+        return
+    coming = iter(batches)
+
+    def prepare() -> Batch | None:
+        batch = next(coming, None)
+        return batch.to(device) if batch is not None else None
+
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+        prepared = deque(thread.submit(prepare) for _ in range(2))
+        while (batch := prepared.popleft().result()) is not None:
+            prepared.append(thread.submit(prepare))
+            yield batch
+
+
 def shared_pixels(
-    table: "pd.DataFrame", preprocessing: Preprocessing, data_fingerprint: str
+    table: "pd.DataFrame", preprocessing: Preprocessing, data_fingerprint: str, config: "TrialConfig"
 ) -> np.ndarray | None:
     """The cached photos of a whole photo table; parts of it index them by their own row labels."""
     return cached(
-        list(table["path"]), preprocessing.image_size, preprocessing.interpolation, data_fingerprint
+        list(table["path"]),
+        preprocessing.image_size,
+        preprocessing.interpolation,
+        data_fingerprint,
+        limit=int(config.cache_limit * 2**30),
     )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch

@@ -7,9 +7,10 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 Registry = Mapping[str, Callable[..., Any]]
+Share = Annotated[float, (0, 1)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def numbers_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 def typed(value: Any, kind: Any) -> Any:
     """`value` as `kind`: bool, int, float, str, a Literal, or a number within bounds,
     `Annotated[float, (0, 1)]`. ValueError says what was expected."""
-    if typing.get_origin(kind) is typing.Annotated:
+    if typing.get_origin(kind) is Annotated:
         number, (low, high) = typing.get_args(kind)
         value = typed(value, number)
         if not low <= value <= high:

@@ -10,16 +10,19 @@ from dataset.errors import CallersMistake
 from trial.catalogue import Network, networks
 from trial.choice import Choice, Registry, choose, typed, unknown
 from trial.losses import LOSSES
+from trial.mixing import MIXINGS
 from trial.optim import OPTIMIZERS, SCHEDULES
-from trial.transforms import Policy, parse_policy
+from trial.policies import Policy, parse_policy
 from trial.weights import missing
 
-CHOICES: dict[str, Registry] = {"loss": LOSSES, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+CHOICES: dict[str, Registry] = {
+    "loss": LOSSES, "mixing": MIXINGS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+}  # fmt: skip
 NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
     "or draw some: python -m dataset synthetic --people 60 --out input"
 )
-PLACES = ("data", "out", "device", "workers", "threads")
+PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class TrialConfig:
     schedule: Choice = Choice("constant")
     batch_size: int = 64
     loss: Choice = Choice("cross_entropy")
-    augment: Policy = Policy("none", ())
+    augment: Policy = Policy("none")
+    mixing: Choice = Choice("none")
     epochs: int = 20
     patience: int = 0  # epochs without a better macro-F1 before it ends; 0: never
     train_share: float = 1.0  # of the training people: a cheap look at a recipe; retraining takes all
@@ -47,8 +51,10 @@ class TrialConfig:
     data: str = "input"
     out: str = ""  # the run folder; '': out/runs/TIME, or NNI's trial folder
     device: str = "auto"
-    workers: int = -1  # loader processes; -1: none on the CPU, 4 with a GPU
+    workers: int = -1  # processes for steps on photos; -1: none on the CPU, 4 with a GPU
     threads: int = 0  # of torch; 0: as many as cores
+    compile: bool = False  # torch.compile: some minutes at the start, then faster steps
+    cache_limit: float = 20.0  # GiB of decoded photos in out/cache; over it they are decoded each time
 
     def to_json(self) -> dict[str, Any]:
         """Every field in plain JSON; `parse` takes it back."""
@@ -64,7 +70,7 @@ SIGNS = {
     "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "train_share": "above 0",
     "folds": "2 or more", "weight_decay": "0 or more", "patience": "0 or more",
     "fold": "0 or more", "seed": "0 or more",
-    "threads": "0 or more", "workers": "-1 or more",
+    "threads": "0 or more", "workers": "-1 or more", "cache_limit": "0 or more",
 }  # fmt: skip
 
 
@@ -195,7 +201,7 @@ def _size_faults(network: Network, config: TrialConfig) -> list[str]:
 def choices() -> dict[str, list[str]]:
     """{field: names} of everything that has a name."""
     from trial.catalogue import steps
-    from trial.transforms import POLICIES, STEPS
+    from trial.policies import POLICIES, STEPS
 
     return {
         "model": list(networks()),

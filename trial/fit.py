@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from dataset.labels import N_CLASSES
+from trial.augment import on_batches
+from trial.batches import Batch, on_device
 from trial.compute import Compute
 from trial.config import TrialConfig
+from trial.draw import Draw
 from trial.losses import LOSSES, Loss
 from trial.metrics import Scores, score
+from trial.mixing import MIXINGS
 from trial.optim import OPTIMIZERS, SCHEDULES
 from trial.transforms import Preprocessing
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[Batch]
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,10 @@ def fit(
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
     schedule = config.schedule.build(SCHEDULES, config.epochs)
+    augment, mix = on_batches(config.augment), config.mixing.build(MIXINGS)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
+    if config.compile:
+        network.compile()
     steps = len(train)  # type: ignore[arg-type]
 
     for epoch in range(1, config.epochs + 1):
@@ -84,22 +91,25 @@ def fit(
             torch.zeros((), device=compute.device),
             0,
         )
-        for step, (batch, labels) in enumerate(train):
+        for step, batch in enumerate(on_device(train, compute.device)):
             learning_rate = config.learning_rate * schedule(epoch - 1 + step / steps)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            labels = labels.to(compute.device, non_blocking=True)
-            images = preprocessing.normalise(batch.to(compute.device, non_blocking=True))
+            draw = Draw(
+                np.random.default_rng((config.seed, epoch, step)), batch.rows, epoch, config.image_size
+            )
+            images = augment(batch.photos, draw) if augment else batch.photos
+            images, targets = mix(preprocessing.normalise(images), batch.labels, draw)
             with compute.autocast():
                 logits = network(images)
-            step_loss = loss(logits.float(), labels)
+            step_loss = loss(logits.float(), targets)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(step_loss).backward()
             scaler.step(optimizer)
             scaler.update()
-            total += step_loss.detach() * len(labels)
-            hits += (logits.detach().argmax(1) == labels).sum()
-            photos += len(labels)
+            total += step_loss.detach() * len(batch.labels)
+            hits += (logits.detach().argmax(1) == batch.labels).sum()
+            photos += len(batch.labels)
         train_loss = float(total) / photos
         if not np.isfinite(train_loss):
             raise FloatingPointError(
@@ -130,10 +140,20 @@ def infer(
 ) -> tuple[Tensor, Tensor]:
     """Logits (photos, 18) float32 and labels (photos,), on the CPU, in the order of `batches`."""
     network.eval()
-    logits, labels = [torch.empty(0, N_CLASSES)], [torch.empty(0, dtype=torch.int64)]
-    for batch, truth in batches:
-        images = preprocessing.normalise(batch.to(compute.device, non_blocking=True))
+    logits = [torch.empty(0, N_CLASSES, device=compute.device)]
+    labels = [torch.empty(0, dtype=torch.int64, device=compute.device)]
+    for batch in on_device(batches, compute.device):
         with compute.autocast():
-            logits.append(network(images).float().cpu())
-        labels.append(truth)
-    return torch.cat(logits), torch.cat(labels)
+            logits.append(_forward(network, preprocessing.normalise(batch.photos)).float())
+        labels.append(batch.labels)
+    return torch.cat(logits).cpu(), torch.cat(labels).cpu()
+
+
+def _forward(network: nn.Module, images: Tensor) -> Tensor:
+    """Logits of all images; in halves where they don't fit into the GPU's memory at once."""
+    try:
+        return network(images)
+    except torch.OutOfMemoryError:
+        if len(images) == 1:
+            raise
+    return torch.cat([_forward(network, half) for half in images.chunk(2)])

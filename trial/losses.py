@@ -1,5 +1,6 @@
 """Losses by name. A builder takes the training photos' class counts (18,) and gives
-`loss(logits (B, 18), labels (B,)) -> scalar`, the mean over the batch."""
+`loss(logits (B, 18), targets) -> scalar`, the mean over the batch. Targets are labels (B,), or (B, 18) shares
+of each class where photos are mixed."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,8 +35,9 @@ def weighted(
     weight = torch.where(counts > 0, weight, torch.zeros_like(weight))
     weight = (weight * counts.sum() / (weight * counts).sum()).to(torch.float32)
 
-    def loss(logits: "Tensor", labels: "Tensor") -> "Tensor":
-        return F.cross_entropy(logits, labels, weight=weight.to(logits.device))
+    def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
+        shares = _shares(targets, logits) * weight.to(logits.device)
+        return -(shares * F.log_softmax(logits, dim=1)).sum() / shares.sum()
 
     return loss
 
@@ -44,11 +46,18 @@ def focal(class_counts: "Tensor", *, gamma: Annotated[float, (0, 20)] = 2.0) -> 
     """Focal loss, -(1 - p)^gamma log p (Lin et al. 2017, arXiv:1708.02002), without its alpha."""
     import torch.nn.functional as F
 
-    def loss(logits: "Tensor", labels: "Tensor") -> "Tensor":
-        log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
-        return ((1 - log_p.exp()) ** gamma * -log_p).mean()
+    def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
+        log_p = F.log_softmax(logits, dim=1)
+        return -(_shares(targets, logits) * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
 
     return loss
 
 
 LOSSES = {"cross_entropy": cross_entropy, "weighted": weighted, "focal": focal}
+
+
+def _shares(targets: "Tensor", logits: "Tensor") -> "Tensor":
+    """(B, classes) of labels (B,), or as they are."""
+    import torch.nn.functional as F
+
+    return F.one_hot(targets, logits.shape[1]).to(logits.dtype) if targets.dim() == 1 else targets

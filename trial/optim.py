@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-Share = Annotated[float, (0, 1)]
+from trial.choice import Share
+
 Schedule = Callable[[float], float]
 
 

@@ -24,9 +24,7 @@ PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 
 def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None]) -> float:
     """Train `config` into the writer's folder; the best epoch's macro-F1. `on_epoch` hears each epoch."""
-    compute = decide(config)
     mark = fingerprint(Path(config.data))
-    writer.origin(origin(mark, config.seed, compute))
     table = read_train(Path(config.data), config.corrections or None)
     train, validation = split(table, config.fold, config.folds, config.seed)
     train = share_of(train, config.train_share, config.seed)
@@ -36,8 +34,10 @@ def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None
 
     torch.manual_seed(config.seed)
     network, preprocessing = models.build(config)
+    compute = decide(config, network)
+    writer.origin(origin(mark, config.seed, compute))
     writer.preprocessing(preprocessing)
-    pixels = batches.shared_pixels(table, preprocessing, mark)
+    pixels = batches.shared_pixels(table, preprocessing, mark, config)
     learn = batches.Photos(train, preprocessing, pixels, config.augment, config.seed)
     check = batches.Photos(validation, preprocessing, pixels)
     epochs = fit(
@@ -47,7 +47,7 @@ def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None
         compute,
         np.bincount(train["label"], minlength=N_CLASSES),
         batches.loader(learn, config.batch_size, compute.workers, shuffle=True),
-        batches.loader(check, 2 * config.batch_size, compute.workers),
+        batches.loader(check, batches.EVALUATED * config.batch_size),
     )
     best, best_epoch = -1.0, 0
     for epoch in epochs:

@@ -74,7 +74,7 @@ def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(pe
     done = command(*tiny(people, tmp_path / "run", epochs=1, augment=json.dumps(steps)))
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "run" / "config.json").read_text())["augment"]
-    assert kept == {"_name": "custom", "steps": steps}
+    assert kept == {"_name": "custom", "steps": [{**step, "on": "photo"} for step in steps]}
     assert RunFolder(tmp_path / "run").config().augment.name == "custom"
 
 
@@ -111,7 +111,8 @@ def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_is_heard_within_two_seconds_and_leaves_no_worker(people, tmp_path, workers):
-    arguments = tiny(people, tmp_path / "run", epochs=5000, workers=workers)
+    steps = json.dumps([{"_name": "flip", "on": "photo"}])  # what workers are for
+    arguments = tiny(people, tmp_path / "run", epochs=5000, workers=workers, augment=steps)
     process = subprocess.Popen(
         [sys.executable, "-m", "trial", *arguments], cwd=PROJECT, stdout=subprocess.DEVNULL, text=True
     )

@@ -84,11 +84,11 @@ def test_the_defaults_of_a_choice_are_spelt_out():
     loss = parse({**BASE, "loss": "weighted"}).to_json()["loss"]
     assert loss == {"_name": "weighted", "weights": "inverse"}
     steps = parse({**BASE, "augment": "light"}).to_json()["augment"]["steps"]
-    assert steps[1] == {"_name": "shift_scale", "shift": 0.08, "scale": 0.08, "p": 1.0}
+    assert steps[1] == {"_name": "shift_scale", "shift": 0.08, "scale": 0.08, "p": 1.0, "on": "batch"}
 
 
 def test_a_policy_keeps_its_numbers_though_the_shipped_one_may_change():
-    own = {"_name": "light", "steps": [{"_name": "flip", "p": 0.1}]}
+    own = {"_name": "light", "steps": [{"_name": "flip", "p": 0.1, "on": "batch"}]}
     assert parse({**BASE, "augment": own}).to_json()["augment"] == own
 
 

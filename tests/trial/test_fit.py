@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -9,21 +7,21 @@ from tests.conftest import TINY
 from trial import batches, models
 from trial.compute import decide
 from trial.config import parse
-from trial.fit import fit
+from trial.fit import _forward, fit
 from trial.optim import SCHEDULES
 
 CONFIG = parse(TINY)
 
 
 def epochs_of(table, config=CONFIG, workers=0, validation=True):
-    compute = dataclasses.replace(decide(config), workers=workers)
     torch.manual_seed(config.seed)
     network, preprocessing = models.build(config)
+    compute = decide(config, network)
     learn = batches.Photos(table, preprocessing, None, config.augment, config.seed)
     check = batches.Photos(table.head(60), preprocessing)
     counts = np.bincount(table["label"], minlength=18)
     train = batches.loader(learn, config.batch_size, workers, shuffle=True)
-    held_out = batches.loader(check, 64, workers) if validation else None
+    held_out = batches.loader(check, 64) if validation else None
     return list(fit(network, preprocessing, config, compute, counts, train, held_out)), network
 
 
@@ -42,12 +40,13 @@ def test_the_loss_falls_and_each_epoch_is_scored(table):
 
 
 def test_the_same_seed_gives_the_same_run_whatever_the_workers(table):
-    config = parse({**TINY, "augment": "light", "epochs": 1})
+    steps = [{"_name": "RandomBrightnessContrast"}, "flip", "noise"]
+    config = parse({**TINY, "augment": steps, "epochs": 1})
     (one,), first = epochs_of(table, config)
     (two,), second = epochs_of(table, config, workers=2)
     assert one.train_loss == two.train_loss
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    (other,), _ = epochs_of(table, parse({**TINY, "augment": "light", "epochs": 1, "seed": 1}))
+    (other,), _ = epochs_of(table, parse({**TINY, "augment": steps, "epochs": 1, "seed": 1}))
     assert other.train_loss != one.train_loss
 
 
@@ -82,3 +81,40 @@ def test_a_last_batch_of_one_photo_joins_the_one_before():
     assert sizes == [32, 33]
     order = [row for batch in batches.Shuffled(65, 32, 0) for _, row in batch]
     assert sorted(order) == list(range(65))
+
+
+def test_mixed_photos_are_learnt_from(table):
+    plain, _ = epochs_of(table, parse({**TINY, "epochs": 3}))
+    mixed, _ = epochs_of(table, parse({**TINY, "epochs": 3, "mixing": "mixup"}))
+    assert mixed[-1].train_loss < mixed[0].train_loss
+    assert mixed[0].train_loss != plain[0].train_loss
+
+
+def test_validation_that_does_not_fit_into_memory_is_halved():
+    class Small(torch.nn.Module):
+        def forward(self, images):
+            if len(images) > 4:
+                raise torch.OutOfMemoryError("too large")
+            return images.mean((2, 3))
+
+    images = torch.rand(13, 3, 8, 6)
+    assert torch.equal(_forward(Small(), images), images.mean((2, 3)))
+    with pytest.raises(torch.OutOfMemoryError):
+        _forward(lambda images: Small()(images.repeat(9, 1, 1, 1)), images)
+
+
+def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
+    """On the `meta` device, which computes nothing: the same batches in the same order, errors included."""
+    preprocessing = models.build(CONFIG)[1]
+    photos = batches.Photos(table, preprocessing)
+    plain = [batch.rows for batch in batches.loader(photos, 16)]
+    ahead = list(batches.on_device(batches.loader(photos, 16), torch.device("meta")))
+    assert [list(batch.rows) for batch in ahead] == [list(rows) for rows in plain]
+    assert ahead[0].photos.device.type == "meta"
+
+    def broken():
+        yield next(iter(batches.loader(photos, 16)))
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(batches.on_device(broken(), torch.device("meta")))

@@ -1,0 +1,54 @@
+import pytest
+
+from trial.policies import POLICIES, parse_policy
+
+
+def parsed(value):
+    faults: list[str] = []
+    policy = parse_policy(value, faults)
+    return policy, faults
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_parses_and_its_json_is_read_back(name):
+    policy, faults = parsed(name)
+    assert not faults
+    assert parsed(policy.to_json()) == (policy, [])
+
+
+def test_each_step_says_where_it_runs():
+    policy, _ = parsed(["flip", "GaussianBlur", "noise"])
+    assert [(step["_name"], step["on"]) for step in policy.to_json()["steps"]] == [
+        ("flip", "photo"), ("GaussianBlur", "photo"), ("noise", "batch"),
+    ]  # fmt: skip
+    assert [step.on for step in parsed("light")[0].steps] == ["batch"] * 3
+
+
+def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
+    policy, faults = parsed(["flip", {"_name": "noise", "on": "photo"}, "erasing"])
+    assert not faults
+    assert [step.on for step in policy.steps] == ["photo", "photo", "batch"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [{"_name": "GaussianBlur", "on": "batch"}],
+            "GaussianBlur is albumentations' and runs photo by photo",
+        ),
+        (
+            [{"_name": "flip", "on": "batch"}, "GaussianBlur"],
+            "flip on batches can't come before GaussianBlur",
+        ),
+        ([{"_name": "flip", "on": "gpu"}], "on='gpu' is neither 'photo' nor 'batch'"),
+        ([{"_name": "flip", "p": 2}], "p=2 is no probability"),
+        ([{"_name": "perspektive"}], "did you mean perspective?"),
+        ([{"_name": "affine", "degrees": 100}], "degrees"),
+        ([3], "3 is no step"),
+        ({"_name": "light", "stepps": []}, "did you mean steps?"),
+    ],
+)
+def test_what_is_wrong_is_said(steps, said):
+    faults = parsed(steps)[1]
+    assert any(said in fault for fault in faults), faults

@@ -1,0 +1,87 @@
+"""Two photos of a batch made one, with their labels in the same shares.
+
+A builder gives `mix(images, labels, draw) -> (images, targets)`: images (B, 3, height, width); labels (B,)
+whole numbers; targets the labels as they are, or (B, 18) shares of each class.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from dataset.labels import N_CLASSES
+from trial.choice import Share
+from trial.draw import Draw
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Mix = Callable[["Tensor", "Tensor", Draw], "tuple[Tensor, Tensor]"]
+Alpha = Annotated[float, (0.01, 10)]
+
+
+def none() -> Mix:
+    """Each photo by itself."""
+    return lambda images, labels, draw: (images, labels)
+
+
+def mixup(*, alpha: Alpha = 0.2, p: Share = 1.0) -> Mix:
+    """Each photo blended with another one, its share from Beta(alpha, alpha) (Zhang et al. 2017,
+    arXiv:1710.09412)."""
+
+    def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
+        other = _others(draw)
+        share = _tensor(_shares(draw, alpha, p), images)
+        return images[other].lerp(images, share.view(-1, 1, 1, 1)), _targets(labels, other, share)
+
+    return mix
+
+
+def cutmix(*, alpha: Alpha = 1.0, p: Share = 0.5) -> Mix:
+    """A rectangle of each photo taken from another one, the rest's share from Beta(alpha, alpha) (Yun et al.
+    2019, arXiv:1905.04899)."""
+
+    def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
+        import torch
+
+        from trial.pixel_steps import box
+
+        other = _others(draw)
+        (height, width), side = draw.size, np.sqrt(1 - _shares(draw, alpha, p))
+        y, x = draw.uniform(0, 1) * height, draw.uniform(0, 1) * width
+        top, bottom = (np.clip(np.floor(y + sign * side * height / 2), 0, height) for sign in (-1, 1))
+        left, right = (np.clip(np.floor(x + sign * side * width / 2), 0, width) for sign in (-1, 1))
+        inside = box(images, top, left, bottom - top, right - left)
+        share = _tensor(1 - (bottom - top) * (right - left) / (height * width), images)
+        return torch.where(inside, images[other], images), _targets(labels, other, share)
+
+    return mix
+
+
+MIXINGS = {"none": none, "mixup": mixup, "cutmix": cutmix}
+
+
+def _others(draw: Draw) -> np.ndarray:
+    """(B,) for each photo another one of the batch."""
+    order = draw.random.permutation(len(draw))
+    others = np.empty_like(order)
+    others[order] = np.roll(order, 1)
+    return others
+
+
+def _shares(draw: Draw, alpha: float, p: float) -> np.ndarray:
+    """(B,) how much of each photo stays; 1 where nothing happens."""
+    return np.where(draw.happens(p), draw.random.beta(alpha, alpha, len(draw)), 1)
+
+
+def _targets(labels: "Tensor", other: np.ndarray, share: "Tensor") -> "Tensor":
+    import torch.nn.functional as F
+
+    own = F.one_hot(labels, N_CLASSES).float()
+    return own[other].lerp(own, share[:, None])
+
+
+def _tensor(numbers: np.ndarray, images: "Tensor") -> "Tensor":
+    import torch
+
+    return torch.as_tensor(numbers, dtype=torch.float32).to(images.device, non_blocking=True)

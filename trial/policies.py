@@ -1,0 +1,121 @@
+"""Augmentation policies: named, ordered lists of steps with their numbers, and where each runs.
+
+A step is one of STEPS (ours: on whole batches, on the device), or any transform of albumentations by its own
+name and with its own numbers (photo by photo). Steps run in their order. Those on photos come first, so one
+of ours before albumentations' runs photo by photo too; `on` in a step says where, and can say it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trial.catalogue import steps as albumentations_steps
+from trial.choice import Choice, choose, unknown
+from trial.pixel_steps import PIXEL_STEPS
+from trial.warps import WARPS
+
+STEPS = {**WARPS, **PIXEL_STEPS}
+PLACES = ("photo", "batch")
+
+POLICIES: dict[str, list[dict[str, Any]]] = {
+    "none": [],
+    "light": [{"_name": "flip", "p": 0.5}, {"_name": "shift_scale"}, {"_name": "brightness_contrast"}],
+    "seed": [{"_name": "flip", "p": 0.3}],
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """`on`: 'photo' (one by one, in the loader's workers where there are any) or 'batch' (on the device)."""
+
+    choice: Choice
+    on: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.choice.to_json(), "on": self.on}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy's name ('custom' for a list of one's own) and its steps in order: on photos, then batches."""
+
+    name: str
+    steps: tuple[Step, ...] = ()
+
+    def on(self, place: str) -> tuple[Choice, ...]:
+        return tuple(step.choice for step in self.steps if step.on == place)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"_name": self.name, "steps": [step.to_json() for step in self.steps]}
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def parse_policy(value: Any, faults: list[str]) -> Policy | None:
+    """A policy's name, a list of steps, or what `Policy.to_json` gave, as a Policy; faults are added."""
+    name, steps = value, None
+    if isinstance(value, Policy):
+        return value
+    if isinstance(value, Mapping):
+        name, steps = value.get("_name", "custom"), value.get("steps")
+        faults += ["augment: " + unknown("key", k, ("steps",)) for k in value if k not in ("_name", "steps")]
+    elif isinstance(value, list | tuple):
+        name, steps = "custom", value
+    if steps is None:
+        if not isinstance(name, str) or name not in POLICIES:
+            faults.append(unknown("augment policy", name, POLICIES))
+            return None
+        steps = POLICIES[name]
+    if not isinstance(steps, list | tuple):
+        faults.append(f"augment: steps must be a list of steps, not {steps!r}")
+        return None
+    read = [found for step in steps if (found := _step(step, faults))]
+    return Policy(name, _placed(read, faults))
+
+
+def _placed(steps: list[tuple[Choice, str | None]], faults: list[str]) -> tuple[Step, ...]:
+    """Each step with its place: on photos up to the last one that can't be elsewhere."""
+    placed: list[Step] = []
+    later = None  # the nearest later step that runs photo by photo
+    for choice, said in reversed(steps):
+        ours = choice.name in STEPS
+        if said == "batch" and not ours:
+            faults.append(f"augment: {choice.name} is albumentations' and runs photo by photo: on='photo'")
+        elif said == "batch" and later:
+            faults.append(f"augment: {choice.name} on batches can't come before {later} on photos")
+        if said == "photo" or not ours or later:
+            later = choice.name
+        placed.append(Step(choice, "photo" if later else "batch"))
+    return tuple(reversed(placed))
+
+
+def _step(value: Any, faults: list[str]) -> tuple[Choice, str | None] | None:
+    """(the step, where its writer wants it); None where it can't be read."""
+    if not isinstance(value, str | Mapping):
+        faults.append(f'augment: {value!r} is no step; a step is a name or {{"_name": "flip", "p": 0.5}}')
+        return None
+    given = {"_name": value} if isinstance(value, str) else dict(value)
+    name, said = given.get("_name"), given.pop("on", None)
+    if said not in (None, *PLACES):
+        faults.append(f"augment step {name}: on={said!r} is neither 'photo' nor 'batch'")
+        return None
+    choice = _choice(name, given, faults)
+    return choice and (choice, said)
+
+
+def _choice(name: Any, given: dict[str, Any], faults: list[str]) -> Choice | None:
+    known = albumentations_steps()
+    p = given.get("p", 0.5)
+    if not isinstance(p, int | float) or not 0 <= p <= 1:
+        faults.append(f"augment: step {name}: p={p!r} is no probability (0 to 1)")
+        return None
+    if not isinstance(name, str) or name not in known:
+        return choose("augment step", given, {**STEPS, **dict.fromkeys(known)}, faults)
+    numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "_name"}
+    faults += [
+        f"augment step {name}: " + unknown("number", k, known[name]) for k in numbers.keys() - known[name]
+    ]
+    needed = {k for k, default in known[name].items() if default == "required"} - numbers.keys()
+    faults += [f"augment step {name}: needs {k}" for k in sorted(needed)]
+    return Choice(name, tuple(numbers.items()))
