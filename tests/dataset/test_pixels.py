@@ -1,9 +1,11 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataset.errors import CallersMistake
-from dataset.pixels import read_photo, resize, unreadable
+from dataset.pixels import read_photo, read_to_size, resize, unreadable
+from dataset.synthetic import draw
 
 
 def test_photos_are_rgb_height_width(tmp_path):
@@ -43,3 +45,71 @@ def test_unreadable_photos_are_named(tmp_path):
     )
     with pytest.raises(CallersMistake, match=r"text\.jpg"):
         read_photo(tmp_path / "text.jpg")
+
+
+def near(one: np.ndarray, other: np.ndarray) -> float:
+    """Peak signal to noise in dB; 40 is hard to see."""
+    return 10 * np.log10(255**2 / max(((one.astype(float) - other) ** 2).mean(), 1e-9))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Drawn photos of 512x384, JPEGs."""
+    out = draw(tmp_path_factory.mktemp("large") / "set", 6, folds=1, height=512, width=384)
+    return sorted(out.glob("train/images/*/*.jp*g"))[::3]
+
+
+@pytest.mark.parametrize(
+    ("size", "decibels"),
+    [((64, 48), 48), ((96, 72), 43), ((128, 96), 48), ((256, 192), 44), ((224, 168), 90), ((300, 200), 90)],
+)
+def test_decoding_smaller_is_hard_to_tell_from_shrinking_the_whole(large, size, decibels):
+    for path in large:
+        photo, interpolated = read_to_size(path, size, "nearest")
+        assert photo.shape == (*size, 3) and photo.flags.c_contiguous and not interpolated
+        assert near(photo, resize(read_photo(path), size)) > decibels
+
+
+def test_never_decoded_to_between_one_and_two_times_the_size(large, monkeypatch):
+    decoded = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
+    for size, height in (
+        ((512, 384), 512), ((400, 300), 512), ((257, 192), 512), ((256, 192), 256), ((255, 191), 512),
+        ((129, 96), 512), ((128, 96), 128), ((127, 95), 256), ((128, 97), 512), ((64, 48), 64), ((60, 40), 128),
+        ((10, 8), 64), ((600, 20), 512),
+    ):  # fmt: skip
+        decoded.clear()
+        assert read_to_size(large[0], size)[0].shape == (*size, 3)
+        assert [photo.shape[0] for photo in decoded] == [height], size
+
+
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+def test_exif_is_honoured_when_decoded_smaller(large, tmp_path, turned):
+    whole = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    with Image.open(large[0]) as photo:
+        photo.save(whole, quality=95, exif=exif)
+    for size in ((128, 96), (96, 128), (64, 64), (32, 128)):
+        assert near(read_to_size(whole, size)[0], resize(read_photo(whole), size)) > 40
+
+
+def test_enlarging_and_mixed_sizes_are_interpolated_and_said(large):
+    for size, expected in (((512, 384), False), ((513, 384), True), ((600, 100), True), ((511, 383), False)):
+        photo, interpolated = read_to_size(large[0], size, "bicubic")
+        assert interpolated == expected
+        assert np.array_equal(photo, resize(read_photo(large[0]), size, "bicubic"))
+
+
+def test_damage_is_noticed_when_decoded_smaller(large, tmp_path):
+    data = large[0].read_bytes()
+    for name, damaged in (
+        ("cut", data[: len(data) // 2]),
+        ("head", data[:20]),
+        ("frame", data[:163] + b"x" * 99),
+    ):
+        (tmp_path / f"{name}.jpg").write_bytes(damaged)
+        with pytest.raises(CallersMistake, match=f"{name}.jpg: damaged"):
+            read_to_size(tmp_path / f"{name}.jpg", (64, 48))
+        assert unreadable([tmp_path / f"{name}.jpg"])
