@@ -1,4 +1,4 @@
-"""python -m dataset {synthetic,check}."""
+"""python -m dataset {synthetic,check,cache}."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from dataset.errors import exit_on_mistake
 
 app = typer.Typer(
-    help="People and their photos: draw a set, or check one.",
+    help="People and their photos: draw a set, check one, or see to its decoded photos.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,6 +59,37 @@ def check(
             if absent := absent_classes(table):
                 print(f"fold {fold} of {folds}, {side}: nobody of {', '.join(absent)}")
     print(f"no faults; fingerprint {fingerprint(data)}")
+
+
+@app.command(
+    epilog="Example: python -m dataset cache input --size 128x96, later python -m dataset cache --remove"
+)
+@exit_on_mistake()
+def cache(
+    data: Annotated[
+        Path | None, typer.Argument(help="A set whose photos to decode beforehand, at --size.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH; with --remove: only arrays of it.")] = None,
+    interpolation: Annotated[
+        str, typer.Option(help="Has a part only where photos are enlarged.")
+    ] = "bicubic",
+    limit: Annotated[float, typer.Option(help="GiB that all decoded photos may take.")] = 20,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove decoded photos; all, or as chosen.")
+    ] = False,
+    older_than: Annotated[
+        float | None, typer.Option(help="With --remove: only what was not used for so many days.")
+    ] = None,
+) -> None:
+    """List the decoded photos that trials share (in out/cache), remove them, or decode a set beforehand."""
+    from dataset import keep
+
+    if remove:
+        keep.remove(data, size, older_than)
+    elif data or size:
+        keep.decode(data, size, interpolation, limit)
+    else:
+        keep.show()
 
 
 if __name__ == "__main__":

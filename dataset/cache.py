@@ -1,26 +1,30 @@
-"""Photos decoded once into a memory-mapped array, shared by all trials at one size."""
+"""Photos decoded once into a memory-mapped array, shared by all trials and folds at one size."""
 
-import fcntl
+import errno
 import hashlib
 import json
+import math
 import os
-import shutil
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dataset.errors import CallersMistake
-from dataset.pixels import read_photo, resize
+from dataset.builder import build, only_builder
+from dataset.pixels import read_to_size
+from dataset.shelf import PROJECT, Holds, NoRoom, amount, make_room, remove_outdated, shown, sweep, touch
 
-CACHE = Path(__file__).resolve().parent.parent / "out" / "cache"
-LIMIT = 4 * 2**30  # bytes; a larger set is decoded by the loader's workers instead
+CACHE = PROJECT / "out" / "cache"
+LIMIT = 20 * 2**30  # bytes
+DECODING = 1  # to be raised where read_to_size comes to give other pixels: older arrays are not used then
 
 
 def read_resized(path: str, size: tuple[int, int], interpolation: str) -> np.ndarray:
     """uint8 (height, width, 3) of one photo; CallersMistake names a file that is no photo."""
-    return resize(read_photo(path), size, interpolation)
+    return read_to_size(path, size, interpolation)[0]
 
 
 def cached(
@@ -29,50 +33,72 @@ def cached(
     interpolation: str,
     data_fingerprint: str,
     folder: Path = CACHE,
+    limit: int = LIMIT,
 ) -> np.ndarray | None:
     """uint8 (photos, height, width, 3), read-only and memory-mapped, in the order of `paths`.
 
-    Built once for these photos (known by the fingerprint of their set), size and interpolation; a second
-    builder waits for the first. None where the set is over LIMIT or the disk has no room for it; the photos
-    are then decoded each time.
+    Built once for these photos (known by the fingerprint of their set), size and interpolation. One process
+    builds at a time, the others wait for it. `limit`: bytes of all arrays in `folder`; the least recently
+    used make room. None, and a line on stderr that says why, where the array alone is over the limit or the
+    disk has no room for it; the photos are then decoded each time (`limit=0`: as wanted, without a line).
     CallersMistake names every file that is no photo.
     """
+    if limit <= 0:
+        return None
+    wanted = _wanted(paths, size, interpolation, data_fingerprint)
+    if (array := _open(folder, wanted)) is not None:
+        return array
     need = len(paths) * size[0] * size[1] * 3
-    key = hashlib.sha256(
-        json.dumps([data_fingerprint, size, interpolation, list(paths)]).encode()
-    ).hexdigest()
-    path = folder / f"photos-{size[0]}x{size[1]}-{key[:16]}.npy"
-    if not path.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return None  # a read-only place
-        with (folder / f"{path.stem}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists():
-                if need > LIMIT or need * 1.1 > shutil.disk_usage(folder).free:
-                    return None
-                _build(path, paths, size, interpolation)
-    return np.load(path, mmap_mode="r")
-
-
-def _build(path: Path, paths: Sequence[str], size: tuple[int, int], interpolation: str) -> None:
-    part = path.with_suffix(".part")
-    faults: list[str] = []
     try:
-        array = np.lib.format.open_memmap(part, "w+", np.uint8, (len(paths), *size, 3))
+        if need > limit:
+            allow = f"allow cache_limit={math.ceil(need / 2**30)} (GiB)"
+            raise NoRoom(f"over cache_limit of {amount(limit)}: {allow}")
+        folder.mkdir(parents=True, exist_ok=True)
+        waiting = f"waiting for another process that decodes photos into {shown(folder)}"
+        with only_builder(folder, lambda: _say(waiting)):
+            if (array := _open(folder, wanted)) is not None:  # built while this process waited
+                return array
+            sweep(folder)
+            if remove_outdated(folder, wanted):
+                _say(
+                    f"photos in {shown(wanted.place)} changed since they were decoded; they are decoded anew"
+                )
+            for gone in make_room(folder, need, limit):
+                _say(f"removed {shown(gone.path)} ({amount(gone.bytes)}), least recently used, to make room")
+            what = f"{len(paths)} photos to {size[0]}x{size[1]}"
+            _say(f"decoding {what} once, into {shown(folder)} ({amount(need)})")
+            build(folder, wanted, paths)
+            return _open(folder, wanted)
+    except NoRoom as why:
+        reason = str(why)
+    except OSError as error:
+        reason = f"{shown(folder)} can't be written to ({error.strerror}): mend that"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"the disk of {shown(folder)} is full: free some space"
+    what = f"{len(paths)} photos at {size[0]}x{size[1]} ({amount(need)})"
+    _say(f"{what} are not kept, {reason}; until then they are decoded every time")
+    return None
 
-        def decode(row: int) -> None:
-            try:
-                array[row] = read_resized(paths[row], size, interpolation)
-            except CallersMistake as mistake:
-                faults.extend(mistake.faults)
 
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            list(threads.map(decode, range(len(paths))))
-        array.flush()
-        if faults:
-            raise CallersMistake(sorted(faults))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, data_fingerprint: str) -> Holds:
+    # What the first and the last have in common, all have.
+    common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
+    place = os.path.realpath(common)  # through a link or not, they are the same photos
+    names = [path[len(common) :] for path in paths]
+    facts = json.dumps([DECODING, data_fingerprint, place, names])
+    key = hashlib.sha256(facts.encode()).hexdigest()[:16]
+    return Holds(place, len(paths), (size[0], size[1]), interpolation, data_fingerprint, key)
+
+
+def _open(folder: Path, wanted: Holds) -> np.ndarray | None:
+    for holds in (replace(wanted, interpolation="any"), wanted):
+        path = folder / holds.name
+        with suppress(OSError, ValueError, EOFError):  # not there, or damaged: built anew
+            array = np.load(path, mmap_mode="r")
+            touch(path)
+            return array
+    return None

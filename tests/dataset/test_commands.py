@@ -1,9 +1,14 @@
+import os
+
 import pytest
 from typer.testing import CliRunner
 
+from dataset import cache
 from dataset import check as checking
 from dataset.__main__ import app
 from dataset.errors import CallersMistake
+from dataset.fingerprint import fingerprint
+from dataset.photos import read_train
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def test_a_set_without_eval_half_by_option(data):
     assert (len(train), len(judged)) == (98, 0)
 
 
-@pytest.mark.parametrize("command", ["synthetic", "check"])
+@pytest.mark.parametrize("command", ["synthetic", "check", "cache"])
 def test_help_shows_an_example(run, command):
     said = run(command, "--help")
     assert said.exit_code == 0 and f"Example: python -m dataset {command}" in said.output
@@ -66,3 +71,46 @@ def test_help_shows_an_example(run, command):
 def test_a_wrong_path_is_one_clear_line(run, tmp_path):
     said = run("check", tmp_path / "nowhere")
     assert said.exit_code == 2 and said.stderr.startswith("no folder ") and len(said.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_cache_is_built_listed_and_removed(run, data, folder):
+    assert "0 arrays" in run("cache").output
+    for size in ("8x6", "4x3"):
+        built = run("cache", data, "--size", size)
+        assert built.exit_code == 0 and f"98 photos at {size} lie in {folder}" in built.output, built.output
+    paths = list(read_train(data)["path"])
+    shared = cache.cached(paths, (8, 6), "bilinear", fingerprint(data), folder, 1)
+    assert shared is not None  # a trial finds it
+    listed = run("cache").output.splitlines()
+    assert len(listed) == 4 and listed[0].startswith("size") and listed[-1].startswith("2 arrays")
+    assert listed[1].split()[:4] == ["4x3", "98", "0.0", "MiB"]
+    assert listed[1].endswith(str(data / "train" / "images"))
+
+    oldest = next(folder.glob("photos-4x3-*.npy"))
+    for words in (("--older-than", 1), ("--size", "9x9"), (folder,)):
+        assert run("cache", "--remove", *words).stdout == "0 arrays removed, 0.0 MiB\n"
+    os.utime(oldest, (0, 0))
+    said = run("cache", "--remove", "--older-than", 1)
+    assert said.output.splitlines()[0] == f"removed {oldest} (0.0 MiB)" and not oldest.exists()
+    (folder / "killed.part").touch()
+    assert run("cache", "--remove", data, "--size", "8x6").output.endswith("1 array removed, 0.0 MiB\n")
+    assert [path.name for path in folder.iterdir()] == ["builder.lock"]
+    assert shared.sum() > 0  # whoever has it mapped goes on
+
+
+def test_cache_refuses_in_one_line(run, data, folder, tmp_path):
+    for words, piece in (
+        ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "128x96"), ((data, "--size", "0x8"), "128x96"),
+        ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"),
+        ((tmp_path / "nowhere", "--size", "8x6"), "no folder"), (("--remove", "--size", "x"), "128x96"),
+        ((data, "--size", "8x6", "--limit", 0.000001), "cache_limit"),
+    ):  # fmt: skip
+        said = run("cache", *words)
+        assert said.exit_code == 2 and piece in said.stderr and len(said.stderr.splitlines()) == 1, words
+    assert not folder.exists() or not list(folder.glob("*.npy"))

@@ -1,0 +1,95 @@
+"""Photos -> one array on the disk, whole or not at all, by one process at a time."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dataset.errors import CallersMistake
+from dataset.pixels import read_to_size
+from dataset.progress import track
+from dataset.shelf import LOCK, Holds, note, sweep
+
+
+@contextmanager
+def only_builder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """One for the whole folder, so that two together can't go over its limit. A killed one lets go."""
+    with (folder / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def tidy(folder: Path) -> None:
+    """Removes what killed builders left, unless one is at work."""
+    with suppress(OSError), (folder / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sweep(folder)
+
+
+def build(folder: Path, wanted: Holds, paths: Sequence[str]) -> None:
+    """Decodes `paths` into the array `wanted` and its JSON; only for who holds the builder's lock.
+
+    OSError where the disk gives no more, CallersMistake names every file that is no photo; then nothing is
+    left.
+    """
+    height, width = wanted.size
+    part = folder / f"{wanted.key}.part"
+    faults: list[str] = []
+    interpolated = set()
+    try:
+        # Written with pwrite, not through a map: there, a full disk would kill the process.
+        with part.open("wb", buffering=0) as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), height, width, 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            start, step = file.tell(), height * width * 3
+            _reserve(file.fileno(), start + step * len(paths))
+
+            def decode(row: int) -> None:
+                try:
+                    photo, by_interpolation = read_to_size(paths[row], wanted.size, wanted.interpolation)
+                except CallersMistake as mistake:
+                    faults.extend(mistake.faults)
+                    return
+                interpolated.add(by_interpolation)
+                if os.pwrite(file.fileno(), photo.data, start + row * step) != step:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            _in_threads(decode, len(paths))
+            os.fsync(file.fileno())
+        if faults:
+            raise CallersMistake(sorted(set(faults)))
+        holds = wanted if True in interpolated else replace(wanted, interpolation="any")
+        note(folder / holds.name, holds)
+        os.replace(part, folder / holds.name)
+    finally:
+        sweep(folder)
+
+
+def _reserve(file: int, size: int) -> None:
+    """So that a disk that is too small says it now, not in ten minutes."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+
+
+def _in_threads(decode: Callable[[int], None], count: int) -> None:
+    rows = range(count)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        try:
+            for _ in zip(track(rows, "decoding photos"), threads.map(decode, rows), strict=True):
+                pass
+        except BaseException:  # a full disk, Ctrl-C: not all the rest first
+            threads.shutdown(cancel_futures=True)
+            raise
