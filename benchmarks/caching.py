@@ -1,0 +1,101 @@
+"""Photos decoded once for all trials: photos a second, from JPEGs of 512x384 to an array on the disk.
+
+The rivals decode with PIL, antialiased as by default: one process that resizes with PIL (by averaging areas,
+as the cache does), and torchvision's Resize (bilinear) in a DataLoader of two workers; neither writes to the
+disk. The last rows set larger sets against the smallest: building costs the same a photo.
+
+    python -m benchmarks.caching            (under a minute on 2 cores)
+"""
+
+import shutil
+import tempfile
+import time
+from contextlib import redirect_stderr
+from functools import partial
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.measure import HEADER, Row, in_turn
+from dataset.cache import cached
+from dataset.photos import read_train
+from dataset.synthetic import draw
+
+SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
+COUNTS = (200, 400, 800)
+Size = tuple[int, int]
+
+
+def ours(paths: list[str], size: Size, folder: Path) -> float:
+    started = time.perf_counter()
+    with redirect_stderr(StringIO()):
+        assert cached(paths, size, "bilinear", "benchmark", folder) is not None
+    seconds = time.perf_counter() - started
+    shutil.rmtree(folder)
+    return len(paths) / seconds
+
+
+def pil(paths: list[str], size: Size) -> float:
+    started = time.perf_counter()
+    array = np.empty((len(paths), *size, 3), np.uint8)
+    for row, path in enumerate(paths):
+        array[row] = Image.open(path).convert("RGB").resize(size[::-1], Image.Resampling.BOX)
+    return len(paths) / (time.perf_counter() - started)
+
+
+class Photos(Dataset):
+    def __init__(self, paths: list[str], size: Size):
+        self.paths = paths
+        self.transform = transforms.Compose([transforms.Resize(size), transforms.PILToTensor()])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int):
+        return self.transform(Image.open(self.paths[row]).convert("RGB"))
+
+
+def workers(paths: list[str], size: Size) -> float:
+    started = time.perf_counter()
+    for _ in DataLoader(Photos(paths, size), 64, num_workers=2):
+        pass
+    return len(paths) / (time.perf_counter() - started)
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """Two rivals at every size, then every count against the least; `quick`: a quarter of it, two sizes."""
+    sizes, counts = (SIZES[1::2], tuple(n // 4 for n in COUNTS)) if quick else (SIZES, COUNTS)
+    repeats = 1 if quick else 3
+    found = []
+    with tempfile.TemporaryDirectory() as place:
+        data = draw(Path(place, "set"), 18 if quick else 80, 6, 1, height=512, width=384)
+        drawn = list(read_train(data)["path"])
+        # The largest set sees photos twice, which saves the time to draw them.
+        photos, cache = (drawn * 2)[: counts[-1]], Path(place, "cache")
+        some = photos[: counts[1]]
+        for size in sizes:
+            values = in_turn(
+                {
+                    "ours": partial(ours, some, size, cache),
+                    "PIL, one process": partial(pil, some, size),
+                    "PIL, torchvision, 2 workers": partial(workers, some, size),
+                },
+                repeats,
+            )
+            what = f"decoded once at {size[0]}x{size[1]}"
+            found += [Row(what, "photos/s", values, "ours", rival) for rival in list(values)[1:]]
+        sets = {f"{count} photos": partial(ours, photos[:count], SIZES[1], cache) for count in counts}
+        values = in_turn(sets, repeats)
+        least, *more = values
+        found += [Row(f"{larger}, at 128x96", "photos/s", values, larger, least) for larger in more]
+    return found
+
+
+if __name__ == "__main__":
+    print(HEADER)
+    for row in rows():
+        print(row)
