@@ -34,9 +34,9 @@ COMMAND = "Example: python -m analysis "
 def trials(
     experiment: Wanted, csv: Annotated[Path | None, typer.Option(help="write it here too")] = None
 ) -> None:
-    """The trials of an experiment, best first; stopped, failed and mismatched ones apart."""
-    from analysis.finish import write_trials
-    from analysis.print_trials import print_trials
+    """The trials of an experiment, best first; stopped, failed and mismatched ones apart. A terminal shows
+    the first 100 of each, a pipe or file all of them."""
+    from analysis.print_trials import print_trials, write_trials
     from analysis.trials import find, trial_table
 
     table = trial_table(find(experiment))
@@ -141,7 +141,7 @@ def report(
 ) -> None:
     """One self-contained page on an experiment; also while it runs."""
     from analysis import select
-    from analysis.finish import write_experiment_report
+    from analysis.report import write_experiment_report
     from analysis.trials import find, trial_table
 
     found = find(experiment)

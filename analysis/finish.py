@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import select
-from analysis.plots import MOST_CURVES
 from analysis.predict import predict, soft_vote
+from analysis.print_trials import write_trials
 from analysis.recipes import Recipe, recipe_of
-from analysis.report import write_report
+from analysis.report import write_experiment_report, write_report
 from analysis.retrain import retrain
 from analysis.submission import refuse_overwriting, write_submission
 from analysis.trials import Experiment, no_trials, trial_table
@@ -20,7 +20,7 @@ from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
 from dataset.fingerprint import fingerprint
 from trial.config import TrialConfig
-from trial.record import RunFolder, write_atomic
+from trial.record import RunFolder
 
 TRIALS, REPORT = "trials.csv", "report.html"
 
@@ -139,29 +139,3 @@ def export_best_and_retrain(
     path = write_submission(out, list(photos["photo"]), soft_vote(answers), about)
     write_experiment_report(experiment, out / REPORT, table, rows.iloc[0], about)
     return path
-
-
-def write_trials(table: pd.DataFrame, path: Path) -> Path:
-    """trials.csv: the trials table, finished ones first, best first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ranked = select.rank(table)
-    ordered = pd.concat([ranked, table.drop(ranked.index)])
-    return write_atomic(path, lambda part: ordered.to_csv(part, index=False))
-
-
-def write_experiment_report(
-    experiment: Experiment,
-    path: Path,
-    table: pd.DataFrame,
-    best: pd.Series | None,
-    submission: Mapping[str, Any] | None = None,
-) -> Path:
-    """report.html of an experiment, with what its run folders hold."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    order = table.sort_values("macro_f1", ascending=False, na_position="last").head(MOST_CURVES)
-    named = [select.default_trial(table), select.median_trial(table), best]
-    folders = dict(zip(order["trial"], order["folder"], strict=True))
-    folders |= {row["trial"]: row["folder"] for row in named if row is not None}
-    curves = {t: RunFolder(f).epochs() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
-    validation = None if best is None else RunFolder(best["folder"]).validation()
-    return write_report(path, experiment.name or experiment.id, table, curves, best, validation, submission)

@@ -1,38 +1,77 @@
-"""The trials table for a terminal."""
+"""The trials table as text: for a terminal, for a pipe or log, and as trials.csv."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
-from analysis.select import rank
+from analysis.select import apart, rank
+from trial.record import write_atomic
+
+MOST_ROWS = 100  # of each table on a terminal: below more of them the best would be out of sight
+
+Cells = dict[str, list[str]]
 
 
 def print_trials(table: pd.DataFrame) -> None:
     """Finished trials, best first, with what the search varied; the others below, with their reasons."""
-    ranked = rank(table)
-    apart = table.drop(ranked.index)
+    ranked, others = rank(table), apart(table)
     searched = table.attrs["searched"]
-    console = Console()
-    # A log has no width of its own: rows there must not be cut to 80 columns.
-    console = console if console.is_terminal else Console(width=200)
-    console.print(_drawn(f"{len(ranked)} finished, best first", ranked, searched))
-    if not apart.empty:
-        console.print(_drawn(f"{len(apart)} not ranked", apart, [*searched[:1], "reason"]))
+    draw = _draw_on_terminal if sys.stdout.isatty() else _print_whole
+    draw(f"{len(ranked)} finished, best first", _cells(ranked, searched))
+    if not others.empty:
+        draw(f"{len(others)} not ranked", _cells(others, [*searched[:1], "reason"]))
 
 
-def _drawn(title: str, rows: pd.DataFrame, extra: list[str]) -> Table:
+def write_trials(table: pd.DataFrame, path: Path) -> Path:
+    """trials.csv: the trials table, finished ones first, best first; the others below."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = pd.concat([rank(table), apart(table)])
+    return write_atomic(path, lambda part: ordered.to_csv(part, index=False))
+
+
+def _cells(rows: pd.DataFrame, extra: list[str]) -> Cells:
+    """{title: texts}, column by column: row by row takes pandas many times as long."""
+    shown: list[tuple[str, str, Callable[[object], str]]] = [
+        ("#", "sequence", _text), ("trial", "trial", _text), ("state", "state", _text),
+        ("macro-F1", "macro_f1", _text), ("best epoch", "best_epoch", _whole), ("seconds", "seconds", _whole),
+        *((name, name, _text) for name in extra if name in rows),
+    ]  # fmt: skip
+    return {title: [text(value) for value in rows[name]] for title, name, text in shown}
+
+
+def _draw_on_terminal(title: str, cells: Cells) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     drawn = Table(title=title, title_justify="left")
-    for name in ("#", "trial", "state", "macro-F1", "best epoch", "seconds", *extra):
+    for name in cells:
         drawn.add_column(name)
-    for _, row in rows.iterrows():
-        numbers = [_text(row["macro_f1"]), _whole(row["best_epoch"]), _whole(row["seconds"])]
-        values = [_text(row.get(name)) for name in extra]
-        drawn.add_row(str(row["sequence"]), row["trial"], row["state"], *numbers, *values)
-    return drawn
+    rows = list(zip(*cells.values(), strict=True))
+    for row in rows[:MOST_ROWS]:
+        drawn.add_row(*row)
+    # A reason may hold [brackets] or :words:, which are no markup.
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.print(drawn)
+    if len(rows) > MOST_ROWS:
+        console.print(f"... and {len(rows) - MOST_ROWS} more: with --csv FILE, or through a pipe (| less)")
 
 
-def _whole(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.0f}"
+def _print_whole(title: str, cells: Cells) -> None:
+    """No cell cut or folded, a line a trial: to be searched and sorted by other tools. (Drawn by rich, 2,000
+    trials would take 2 s.)"""
+    columns = []
+    for name, texts in cells.items():
+        lines = [name, *(" ".join(text.split()) for text in texts)]
+        width = max(map(len, lines))
+        columns.append([line.ljust(width) for line in lines])
+    print(title)
+    print("\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)))
+
+
+def _whole(value: object) -> str:
+    return f"{value:.0f}" if isinstance(value, int | float) and value == value else ""
 
 
 def _text(value: object) -> str:

@@ -17,9 +17,29 @@ from analysis.report_tables import (
     submission_facts,
     trials_table,
 )
-from analysis.select import default_trial, median_trial, rank
+from analysis.select import apart, default_trial, median_trial, rank
+from analysis.trials import Experiment
 from dataset.labels import N_CLASSES
 from trial.metrics import score
+from trial.record import RunFolder
+
+
+def write_experiment_report(
+    experiment: Experiment,
+    path: Path,
+    table: pd.DataFrame,
+    best: pd.Series | None,
+    submission: Mapping[str, Any] | None = None,
+) -> Path:
+    """report.html of an experiment, with what its run folders hold."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = table.sort_values("macro_f1", ascending=False, na_position="last").head(plots.MOST_CURVES)
+    named = [default_trial(table), median_trial(table), best]
+    folders = dict(zip(order["trial"], order["folder"], strict=True))
+    folders |= {row["trial"]: row["folder"] for row in named if row is not None}
+    curves = {t: RunFolder(f).epochs() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
+    validation = None if best is None else RunFolder(best["folder"]).validation()
+    return write_report(path, experiment.name or experiment.id, table, curves, best, validation, submission)
 
 
 def write_report(
@@ -41,9 +61,6 @@ def write_report(
     roles = _roles(table, best)
     searched = searched_columns(table)
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
-    apart = table[~table["trial"].isin(ranked["trial"])]
-    urgency = apart["state"].map({"mismatch": 0, "failed": 1, "running": 2}).fillna(3)
-    apart = apart.assign(urgency=urgency).sort_values(["urgency", "macro_f1"], ascending=[True, False])
     shared = recipe_columns(table, varying=False)
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
     return write_page(
@@ -56,7 +73,7 @@ def write_report(
         headline=headline(roles, len(ranked)),
         chosen_words=_chosen_words(ranked, best),
         finished=trials_table(ranked, searched, marked),
-        apart=trials_table(apart, searched, marked, with_reason=True),
+        apart=trials_table(apart(table), searched, marked, with_reason=True),
         running=bool(table["state"].eq("running").any()),
         same=same,
         recipe=compare_recipes(roles, [name for name, _ in recipe_columns(table)]),

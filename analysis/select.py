@@ -16,6 +16,17 @@ def rank(table: pd.DataFrame) -> pd.DataFrame:
     return finished.sort_values(["macro_f1", "sequence"], ascending=[False, True])
 
 
+def apart(table: pd.DataFrame) -> pd.DataFrame:
+    """The trials that `rank` leaves out, those that somebody should look into first: mismatched, failed,
+    running, stopped ones; each by score."""
+    left = table[~table["trial"].isin(rank(table)["trial"])]
+    urgency = left["state"].map({"mismatch": 0, "failed": 1, "running": 2}).fillna(3)
+    ordered = left.assign(urgency=urgency).sort_values(
+        ["urgency", "macro_f1"], ascending=[True, False], kind="stable"
+    )
+    return ordered.drop(columns="urgency")
+
+
 def best(table: pd.DataFrame, top: int = 1, model: str | None = None) -> pd.DataFrame:
     """The `top` best finished trials, of network `model` where one is asked for.
 
