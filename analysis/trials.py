@@ -1,6 +1,8 @@
 """Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,8 @@ def no_trials() -> pd.DataFrame:
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
     """The fields in which what ran differs from what NNI recorded for the trial; [] when they agree."""
     ran = config.to_json()
+    if _plainly_agree(ran, parameters):
+        return []
     model = parameters.get("model")
     inner = model.keys() if isinstance(model, dict) else ()
     kept = {key: value for key, value in ran.items() if key not in inner}
@@ -121,6 +125,41 @@ def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
     except CallersMistake as mistake:
         return mistake.faults
     return [key for key in ran if ran[key] != recorded[key]]
+
+
+def _plainly_agree(ran: dict[str, Any], parameters: dict[str, Any]) -> bool:
+    """Whether each recorded value, read by itself, is what ran; False proves nothing yet.
+
+    Only a shortcut: fields are read one by one, so that these together make what ran, too. It saves nearly
+    all trials a second parse, a third of the time that a large table takes.
+    """
+    model = parameters.get("model")
+    if isinstance(model, dict):
+        if model.keys() & parameters.keys():
+            return False
+        parameters = parameters | model | {"model": model.get("_name")}
+        parameters.pop("_name", None)
+    for name, value in parameters.items():
+        if name not in ran:
+            return False
+        there = ran[name]
+        if type(value) is type(there) and value == there and not isinstance(value, dict):
+            continue
+        # As texts, since 1 == True == 1.0 in Python.
+        given, wanted = json.dumps(value), json.dumps(there)
+        if given != wanted and _read_alone(name, given) != wanted:
+            return False
+    return True
+
+
+@lru_cache(1000)  # most searched values are one of a few names
+def _read_alone(name: str, given: str) -> str | None:
+    """What a recorded value of one field stands for, as JSON: 'light' is a policy with its steps, say. None
+    where it can't be said without the other fields."""
+    try:
+        return json.dumps(parse({name: json.loads(given)}, present=False).to_json()[name])
+    except CallersMistake:
+        return None
 
 
 def flat(config: TrialConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from analysis import trials
 from analysis.select import best, default_trial, median_trial, rank
 from analysis.trials import Experiment, find, mispaired, trial_table
 from dataset.errors import CallersMistake
@@ -101,3 +102,51 @@ def test_an_experiment_is_found_by_id_folder_name_or_latest(tmp_path):
         find("model", tmp_path)
     with pytest.raises(CallersMistake, match="holds none yet"):
         find("latest", tmp_path / "nothing")
+
+
+RAN = {
+    "model": "test_resnet", "weights": "none", "patience": 1, "loss": {"_name": "focal", "gamma": 2.0},
+    "augment": "light", "optimizer": {"_name": "sgd"}, "learning_rate": 0.01, "image_size": "64x48",
+}  # fmt: skip
+AGREEING = (
+    {},
+    {"loss": "focal", "optimizer": "sgd", "augment": "light"},
+    {"loss": {"gamma": 2, "_name": "focal"}, "patience": 1.0},
+    {"optimizer": {"_name": "sgd", "nesterov": True}, "image_size": [64, 48]},
+    {"augment": {"_name": "light"}},
+    {"model": {"_name": "test_resnet", "weights": "none"}, "learning_rate": 0.01},
+)
+DIFFERING = (
+    ({"loss": "cross_entropy"}, "loss"),
+    ({"loss": {"_name": "focal", "gamma": 2.0000001}}, "loss"),
+    ({"learning_rate": 0.010000001, "loss": "focal"}, "learning_rate"),
+    ({"augment": [{"_name": "flip", "p": 0.5}]}, "augment"),
+    ({"augment": "seed", "image_size": "48x64"}, "image_size"),
+    ({"patience": True}, "patience"),
+    ({"optimizer": {"_name": "sgd", "momentum": 0.9, "nesterov": 1}}, "nesterov"),
+    ({"optimizer": {"_name": "sgd", "momentum": 0.8}}, "optimizer"),
+    ({"model": {"_name": "test_resnet", "weights": "hub"}}, "weights"),
+    ({"model": {"_name": "resnet18", "weights": "none"}}, "model"),
+    ({"model": {"_name": "test_resnet", "weights": "none"}, "weights": "none"}, "given twice"),
+    ({"gamma": 2.0}, "gamma"),
+)
+
+
+def both_ways(parameters: dict, monkeypatch) -> list[str]:
+    """`mispaired`, the same with its shortcut and without."""
+    config = parse(RAN, present=False)
+    found = trials.mispaired(config, parameters)
+    monkeypatch.setattr(trials, "_plainly_agree", lambda ran, parameters: False)
+    assert found == trials.mispaired(config, parameters)
+    return found
+
+
+@pytest.mark.parametrize("parameters", AGREEING)
+def test_what_agrees_is_seen_without_a_second_parse(parameters, monkeypatch):
+    assert trials._plainly_agree(parse(RAN, present=False).to_json(), parameters)
+    assert both_ways(parameters, monkeypatch) == []
+
+
+@pytest.mark.parametrize(("parameters", "named"), DIFFERING)
+def test_no_difference_escapes_the_shortcut(parameters, named, monkeypatch):
+    assert named in " ".join(both_ways(parameters, monkeypatch))
