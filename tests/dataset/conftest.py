@@ -1,5 +1,6 @@
-"""A small set in the competition's layout, made of plain colour photos: 14 people, 4 eval photos."""
+"""A small set in the competition's layout (14 people, 4 eval photos of one colour each); what the cache's tests share."""
 
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -53,3 +54,71 @@ def rewrite(data: Path):
         path.write_text(text.replace(old, new))
 
     return change
+
+
+@pytest.fixture
+def photos_in():
+    """photos_in(folder): paths of twelve photos of 40x30, made there."""
+
+    def make(folder: Path) -> list[str]:
+        rng = np.random.default_rng(0)
+        folder.mkdir()
+        paths = [str(folder / f"{number}.png") for number in range(12)]
+        for path in paths:
+            assert cv2.imwrite(path, rng.integers(0, 256, (40, 30, 3), dtype=np.uint8))
+        return paths
+
+    return make
+
+
+@pytest.fixture
+def paths(tmp_path: Path, photos_in) -> list[str]:
+    return photos_in(tmp_path / "photos")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where decoded photos will lie."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def arrays():
+    """arrays(folder): the sizes of what lies there."""
+    return lambda folder: sorted(path.name.split("-")[1] for path in folder.glob("*.npy"))
+
+
+@pytest.fixture
+def nothing_half_made():
+    """nothing_half_made(folder): only whole arrays, each with its JSON."""
+
+    def look(folder: Path) -> bool:
+        left = {path for path in folder.iterdir() if path.name != "builder.lock"}
+        whole = set(folder.glob("*.npy"))
+        return left == whole | {path.with_suffix(".json") for path in whole}
+
+    return look
+
+
+@pytest.fixture
+def disk(tmp_path: Path):
+    """disk(size): a folder on a disk of its own, of so many bytes; disk.lock(): read-only from now on."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        try:
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True, capture_output=True
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no disk can be mounted here ({error})")
+        return place
+
+    def make(size: int | str) -> Path:
+        return mount(f"size={size}")
+
+    make.lock = lambda: mount("remount,ro")
+    yield make
+    if place.is_mount():
+        subprocess.run(["umount", place], check=True)
