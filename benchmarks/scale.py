@@ -8,6 +8,7 @@ round that doesn't count comes first, so files are read from memory rather than 
     python -m benchmarks.scale            (200 to 2,000 trials: some 2 minutes, and 400 MB in the temp folder)
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def rows(quick: bool = False) -> list[Row]:
         out = ["--out", str(Path(temporary) / "report.html")]
         for size in sizes:
             experiment.grow(size)
+            os.sync()  # or writing it to the disk would slow the first command
             for name, options in (("trials", []), ("report", out)):
                 command = ["-m", "analysis", name, str(experiment.folder), *options]
                 found[name, size] = both(command, ["-c", IMPORTS[name]], repeats)
