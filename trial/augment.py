@@ -14,27 +14,36 @@ from trial.choice import Choice
 from trial.draw import Draw
 from trial.pixel_steps import PIXEL_STEPS
 from trial.policies import STEPS, Policy
+from trial.transforms import Preprocessing
 from trial.warps import FLIPS, WARPS
 
-OnBatch = Callable[[Tensor, Draw], Tensor]
+Part = Callable[[Tensor, Draw], Tensor]
 OnPhoto = Callable[[np.ndarray, int, int, int], np.ndarray]
+CACHED = 2**20  # floats that a processor keeps near while the steps go over them one after the other
 
 
-def on_batches(policy: Policy) -> OnBatch | None:
-    """`augment(photos, draw)`: uint8 (B, height, width, 3) -> float (B, 3, height, width) from 0 to 1, where
-    the photos are. None where there is nothing to do."""
-    steps = policy.on("batch")
-    if not steps:
-        return None
-    parts = _parts(steps)
+def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
+    """`prepare(photos, draw)`: uint8 (B, height, width, 3) -> float (B, 3, height, width), augmented and
+    normalised, where the photos are."""
+    parts = _parts(policy.on("batch"))
 
-    def augment(photos: Tensor, draw: Draw) -> Tensor:
-        images = photos.permute(0, 3, 1, 2) * (1 / 255)
-        for part in parts:
-            images = part(images, draw)
-        return images
+    def prepare(photos: Tensor, draw: Draw) -> Tensor:
+        if not parts:
+            return preprocessing.normalise(photos)
+        batch, height, width, channels = photos.shape
+        done = torch.empty(
+            (batch, channels, height, width), device=photos.device, memory_format=torch.channels_last
+        )
+        at_once = batch if photos.device.type != "cpu" else max(1, CACHED // (height * width * channels))
+        for start in range(0, batch, at_once):
+            piece = slice(start, start + at_once)
+            images = photos[piece].permute(0, 3, 1, 2) * (1 / 255)
+            for part in parts:
+                images = part(images, draw.of(piece))
+            preprocessing.normalise(images, out=done[piece])
+        return done
 
-    return augment
+    return prepare
 
 
 def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
@@ -65,16 +74,16 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     return augment
 
 
-def _parts(steps: Sequence[Choice]) -> list[OnBatch]:
+def _parts(steps: Sequence[Choice]) -> list[Part]:
     """Each change of colours by itself; neighbouring warps as one."""
-    parts: list[OnBatch] = []
+    parts: list[Part] = []
     for warping, group in groupby(steps, key=lambda step: step.name in WARPS):
         run = list(group)
         parts += [_warp(run)] if warping else [step.build(PIXEL_STEPS) for step in run]
     return parts
 
 
-def _warp(steps: Sequence[Choice]) -> OnBatch:
+def _warp(steps: Sequence[Choice]) -> Part:
     """The steps' homographies multiplied, and the photos looked up once (bilinear, edges continued)."""
     warps = [step.build(WARPS) for step in steps]
     only_flips = all(step.name in FLIPS for step in steps)

@@ -1,6 +1,7 @@
 """A named choice that carries its own numbers: `{"_name": "focal", "gamma": 2.0}`."""
 
 import difflib
+import functools
 import inspect
 import math
 import typing
@@ -41,6 +42,7 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
     return f"unknown {what} '{name}'; there is {few or 'nothing to set'}"
 
 
+@functools.cache
 def numbers_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """{number: (type, default)}: the keyword-only parameters of a builder."""
     return {

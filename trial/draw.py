@@ -1,6 +1,6 @@
-"""The random numbers of one batch's augmentation, drawn on the CPU: the same on every device."""
+"""The random numbers of one batch's augmentation, drawn on the CPU."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,10 @@ class Draw:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def of(self, piece: slice) -> "Draw":
+        """The same for a piece of the batch."""
+        return replace(self, rows=self.rows[piece])
 
     def uniform(self, low: float, high: float) -> np.ndarray:
         """(B,) numbers between low and high."""

@@ -76,7 +76,7 @@ def fit(
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
     schedule = config.schedule.build(SCHEDULES, config.epochs)
-    augment, mix = on_batches(config.augment), config.mixing.build(MIXINGS)
+    prepare, mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
     if config.compile:
         network.compile()
@@ -98,8 +98,7 @@ def fit(
             draw = Draw(
                 np.random.default_rng((config.seed, epoch, step)), batch.rows, epoch, config.image_size
             )
-            images = augment(batch.photos, draw) if augment else batch.photos
-            images, targets = mix(preprocessing.normalise(images), batch.labels, draw)
+            images, targets = mix(prepare(batch.photos, draw), batch.labels, draw)
             with compute.autocast():
                 logits = network(images)
             step_loss = loss(logits.float(), targets)

@@ -27,18 +27,17 @@ class Preprocessing:
     def from_json(cls, read: Mapping[str, Any]) -> "Preprocessing":
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()})
 
-    def normalise(self, photos: "Tensor") -> "Tensor":
+    def normalise(self, photos: "Tensor", out: "Tensor | None" = None) -> "Tensor":
         """float32 (B, 3, height, width), where `photos` are: uint8 (B, height, width, 3) from 0 to 255 or
-        float (B, 3, height, width) from 0 to 1. channels_last."""
+        float (B, 3, height, width) from 0 to 1. Into `out` where it is given; channels_last."""
         import torch
 
-        whole = photos.dtype == torch.uint8
-        if whole:
-            photos = photos.permute(0, 3, 1, 2)
-        top = 255 if whole else 1
-        # (x / top - mean) / std in one pass.
-        std = torch.tensor(self.std, device=photos.device).view(1, 3, 1, 1)
-        mean = torch.tensor(self.mean, device=photos.device).view(1, 3, 1, 1)
-        return torch.addcmul(-mean / std, photos.float(), 1 / (top * std)).contiguous(
-            memory_format=torch.channels_last
-        )
+        top = 1
+        if photos.dtype == torch.uint8:
+            photos, top = photos.permute(0, 3, 1, 2), 255
+        if out is None:
+            out = torch.empty(
+                photos.shape, device=photos.device, memory_format=torch.channels_last, dtype=torch.float32
+            )
+        mean, std = (torch.tensor(v, device=photos.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        return torch.mul(photos, 1 / (top * std), out=out).sub_(mean / std)

@@ -9,13 +9,16 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 
 from dataset.errors import CallersMistake
+from trial import augment
 from trial.augment import on_batches, on_photos
 from trial.draw import Draw
 from trial.policies import parse_policy
+from trial.transforms import Preprocessing
 
 SIZE = (64, 48)
 PHOTO = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 MANY, BATCH = 600, 8
+AS_IT_IS = Preprocessing(SIZE, (0.0,) * 3, (1.0,) * 3, "bicubic")
 
 
 def policy(value):
@@ -27,10 +30,11 @@ def policy(value):
 
 def in_batches(steps, photo=PHOTO, count=MANY, seed=0, epoch=1):
     """float (count, 3, height, width) from 0 to 1: the photo augmented `count` times, in batches of 8."""
-    augment, random, made = on_batches(policy(steps)), np.random.default_rng(seed), []
+    prepare = on_batches(policy(steps), AS_IT_IS)
+    random, made = np.random.default_rng(seed), []
     for rows in np.array_split(np.arange(count), -(-count // BATCH)):
         draw = Draw(random, rows, epoch, photo.shape[:2])
-        made.append(augment(torch.from_numpy(photo).expand(len(rows), *photo.shape), draw))
+        made.append(prepare(torch.from_numpy(photo).expand(len(rows), *photo.shape), draw))
     return torch.cat(made)
 
 
@@ -172,19 +176,20 @@ def test_the_same_seed_gives_the_same_photos_and_another_others():
 def test_photo_by_photo_is_the_same_distribution(steps):
     parsed = policy(steps)
     on_photo = policy([{**step.choice.to_json(), "on": "photo"} for step in parsed.steps])
-    augment, photo = on_photos(on_photo, SIZE), spot()
-    alone = np.stack([augment(photo, row, 1, 0) for row in range(MANY)])
+    augmented, photo = on_photos(on_photo, SIZE), spot()
+    alone = np.stack([augmented(photo, row, 1, 0) for row in range(MANY)])
     assert_alike(in_batches(steps, photo), torch.from_numpy(alone).permute(0, 3, 1, 2) / 255)
 
 
-def test_nothing_to_do_is_none():
-    assert on_batches(policy("none")) is None
+def test_without_steps_on_photos_there_is_nothing_to_do_on_them():
     assert on_photos(policy("light"), SIZE) is None
 
 
 def test_albumentations_steps_are_used_by_name_with_their_numbers_in_order():
-    augment = on_photos(policy([{"_name": "HorizontalFlip", "p": 1}, {"_name": "InvertImg", "p": 1.0}]), SIZE)
-    assert np.array_equal(augment(PHOTO, 0, 1, 0), 255 - PHOTO[:, ::-1])
+    augmented = on_photos(
+        policy([{"_name": "HorizontalFlip", "p": 1}, {"_name": "InvertImg", "p": 1.0}]), SIZE
+    )
+    assert np.array_equal(augmented(PHOTO, 0, 1, 0), 255 - PHOTO[:, ::-1])
 
 
 def test_ours_before_albumentations_keeps_the_order():
@@ -194,8 +199,8 @@ def test_ours_before_albumentations_keeps_the_order():
 
 
 def test_a_photo_is_augmented_alike_whoever_asks_and_otherwise_each_epoch():
-    augment = on_photos(policy([{"_name": "RandomBrightnessContrast", "p": 1}]), SIZE)
-    first, again, next_epoch = augment(PHOTO, 3, 1, 0), augment(PHOTO, 3, 1, 0), augment(PHOTO, 3, 2, 0)
+    augmented = on_photos(policy([{"_name": "RandomBrightnessContrast", "p": 1}]), SIZE)
+    first, again, next_epoch = augmented(PHOTO, 3, 1, 0), augmented(PHOTO, 3, 1, 0), augmented(PHOTO, 3, 2, 0)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, next_epoch)
 
@@ -203,3 +208,11 @@ def test_a_photo_is_augmented_alike_whoever_asks_and_otherwise_each_epoch():
 def test_a_step_that_changes_the_size_is_refused():
     with pytest.raises(CallersMistake, match="makes uint8"):
         on_photos(policy([{"_name": "RandomCrop", "height": 8, "width": 8}]), SIZE)
+
+
+def test_a_large_batch_goes_through_in_pieces_that_are_all_different(monkeypatch):
+    monkeypatch.setattr(augment, "CACHED", 3 * PHOTO.size)
+    draw = Draw(np.random.default_rng(0), np.arange(7), 1, SIZE)
+    done = on_batches(policy("light"), AS_IT_IS)(torch.from_numpy(PHOTO).expand(7, *PHOTO.shape), draw)
+    assert done.is_contiguous(memory_format=torch.channels_last)
+    assert len({round(float(image.sum()), 3) for image in done}) == 7

@@ -1,0 +1,127 @@
+"""Anonymous memory (RssAnon: mapped photos don't count, workers do) beyond the network's own need.
+
+    python -m benchmarks.memory        (writes 11 GB of noise below out/, and removes it)
+
+Each way trains lcnet_050 at 512x384 for a few steps in a process of its own, and tells the most it held. The
+limit is the same training on random tensors, its photos made once.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from benchmarks.measure import HEADER, Row
+
+SIZE, BATCH, STEPS = (512, 384), 16, 12
+FULL = 18_900  # photos: the competition's training set
+FEW = 200
+
+
+class Peak(threading.Thread):
+    """The most anonymous memory of this process and its children, in MB, looked at every 10 ms."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.most = 0.0
+        self.start()
+
+    def run(self) -> None:
+        me = psutil.Process()
+        while True:
+            self.most = max(self.most, sum(map(_anonymous, [me, *me.children(recursive=True)])))
+            time.sleep(0.01)
+
+
+def _anonymous(process: psutil.Process) -> float:
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+
+
+def write_noise(path: Path, photos: int) -> None:
+    """An array of noise as the cache would hold it, written piece by piece."""
+    random = np.random.default_rng(0)
+    array = np.lib.format.open_memmap(path, "w+", np.uint8, (photos, *SIZE, 3))
+    for start in range(0, photos, 100):
+        array[start : start + 100] = random.integers(0, 256, array[start : start + 100].shape, np.uint8)
+    array.flush()
+
+
+def ours(cache: str) -> float:
+    """A trial's training over a cache."""
+    import pandas as pd
+
+    from benchmarks.training import epochs_of, recipe
+    from trial import fit
+
+    pixels = np.load(cache, mmap_mode="r")
+    table = pd.DataFrame({"path": "", "label": np.arange(len(pixels)) % 18})
+    config = recipe("lcnet_050", SIZE, batch_size=BATCH)
+    peak = Peak()
+    limited = fit.on_device
+    fit.on_device = lambda batches, device: _first(limited(batches, device), STEPS)
+    next(epochs_of(config, table, pixels))
+    return peak.most
+
+
+def limit(_: str) -> float:
+    """The network's own need."""
+    from benchmarks import rivals
+    from benchmarks.training import recipe
+    from trial.compute import decide
+
+    network = rivals.plain_network("lcnet_050", channels_last=True)
+    decide(recipe("lcnet_050", SIZE), network)
+    peak = Peak()
+    rivals.steps(network, rivals.random_batches(SIZE, BATCH, STEPS, channels_last=True))
+    return peak.most
+
+
+def _first(things, count: int):
+    for _, thing in zip(range(count), things, strict=False):
+        yield thing
+
+
+def measured(way: str, cache: Path) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", way, str(cache)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    out = Path(__file__).resolve().parent.parent / "out"
+    out.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        for photos in (FEW,) if quick else (FEW, FULL):
+            cache = Path(folder, f"{photos}.npy")
+            write_noise(cache, photos)
+            values: dict[str, list[float]] = {"ours": [], "the network alone": []}
+            for _ in range(2 if quick else 3):
+                values["ours"].append(measured("ours", cache))
+                values["the network alone"].append(measured("limit", cache))
+            gib = cache.stat().st_size / 2**30
+            what = f"peak memory, {photos} photos of 512x384, {gib:.1f} GiB"
+            yield Row(what, "MB", values, "ours", "the network alone")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(json.dumps({"ours": ours, "limit": limit}[sys.argv[1]](sys.argv[2])))
+    else:
+        print(HEADER)
+        for row in rows("--quick" in sys.argv):
+            print(row, flush=True)

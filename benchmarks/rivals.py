@@ -1,0 +1,104 @@
+"""What the suite is measured against: the plain way, timm's loader, and the limit.
+
+The plain way is the script that most people write: a torch DataLoader, PIL and torchvision's transforms, one
+photo at a time. The limit is the same network on random tensors that lie in memory already.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import timm
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from dataset.labels import N_CLASSES
+
+HALF = [0.5, 0.5, 0.5]
+
+
+class PlainPhotos(Dataset):
+    """A photo table read by PIL, each photo through `transform`."""
+
+    def __init__(self, table, transform=None):
+        self.paths = list(table["path"])
+        self.labels = list(table["label"]) if "label" in table else [0] * len(table)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int):
+        return self.transform(Image.open(self.paths[row]).convert("RGB")), self.labels[row]
+
+
+def plain_transform(size: tuple[int, int], augment: str = "none") -> transforms.Compose:
+    """torchvision's counterpart of the policies none, seed and light."""
+    steps = {
+        "none": [],
+        "seed": [transforms.RandomHorizontalFlip(0.3)],
+        "light": [
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomAffine(0, (0.08, 0.08), (0.92, 1.08)),
+            transforms.ColorJitter(0.2, 0.2),
+        ],
+    }[augment]
+    return transforms.Compose(
+        [transforms.Resize(size), *steps, transforms.ToTensor(), transforms.Normalize(HALF, HALF)]
+    )
+
+
+def plain_loader(table, size: tuple[int, int], batch: int, workers: int, augment: str) -> DataLoader:
+    photos = PlainPhotos(table, plain_transform(size, augment))
+    return DataLoader(
+        photos, batch, shuffle=augment != "none", num_workers=workers, persistent_workers=workers > 0
+    )
+
+
+def timm_loader(table, size: tuple[int, int], batch: int, workers: int):
+    """timm's own, with its usual training transform at the strength of light."""
+    return timm.data.create_loader(
+        PlainPhotos(table), (3, *size), batch, is_training=True, scale=(0.85, 1.0), ratio=(0.7, 0.8),
+        hflip=0.5, color_jitter=0.2, use_prefetcher=False, num_workers=workers, mean=HALF, std=HALF,
+        persistent_workers=workers > 0,
+    )  # fmt: skip
+
+
+def steps(network: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> int:
+    """The plain training loop, AdamW and cross-entropy; how many photos it took."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    network.train()
+    photos = 0
+    for images, labels in batches:
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(images), labels).backward()
+        optimizer.step()
+        photos += len(labels)
+    return photos
+
+
+def plain_network(model: str, channels_last: bool = False) -> nn.Module:
+    network = timm.create_model(model, num_classes=N_CLASSES)
+    return network.to(memory_format=torch.channels_last) if channels_last else network
+
+
+def random_batches(size: tuple[int, int], batch: int, count: int, channels_last: bool):
+    """The limit's photos: the same random tensor again and again."""
+    images = torch.randn(batch, 3, *size)
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch) % N_CLASSES
+    return [(images, labels)] * count
+
+
+def drawn_table(folder: Path, size: tuple[int, int], people: int = 60):
+    """The photo table of people drawn at this size."""
+    from dataset.photos import read_train
+    from dataset.synthetic import draw
+
+    data = folder / f"{size[0]}x{size[1]}"
+    if not data.exists():
+        draw(data, people, 30, height=size[0], width=size[1])
+    return read_train(data)

@@ -1,0 +1,82 @@
+"""Whether speed was bought with quality: macro-F1 of the fast way against the one before it, by paired seeds.
+
+    python -m benchmarks.same_score DATA [MODEL [PAIRS]]
+
+Each pair is one seed: the same split, first weights and order of photos. The rival augments photo by photo
+with albumentations and computes in float32; ours augments whole batches, at the machine's own precision
+(bfloat16 for a ResNet on some processors, float32 for mobile networks). Prints the mean difference with its
+95 % interval (Student's t over the pairs).
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t as student
+
+from dataset.progress import track
+from trial.config import TrialConfig, parse
+from trial.record import RunWriter
+from trial.run import run
+
+ONE_BY_ONE = [
+    {"_name": "HorizontalFlip", "p": 0.5},
+    {
+        "_name": "Affine",
+        "translate_percent": [-0.08, 0.08],
+        "scale": [0.92, 1.08],
+        "border_mode": 1,
+        "p": 1.0,
+    },
+    {"_name": "RandomBrightnessContrast", "p": 1.0},
+]
+RECIPES = {
+    "tf_efficientnet_lite0": {"weights": "package", "learning_rate": 0.002, "epochs": 4},
+    "resnet10t": {"weights": "none", "learning_rate": 0.003, "epochs": 6},
+}
+WAYS = {
+    "before": {"augment": ONE_BY_ONE, "precision": "float32"},
+    "ours": {"augment": "light"},
+}
+
+
+def recipe(data: Path, model: str, seed: int, **way) -> TrialConfig:
+    return parse(
+        dict(data=str(data), model=model, image_size="64x48", folds=2, optimizer="adamw", weight_decay=0.02,
+             schedule="onecycle", batch_size=64, seed=seed, **RECIPES[model], **way)
+    )  # fmt: skip
+
+
+def macro_f1(config: TrialConfig) -> tuple[float, float]:
+    """(of the last epoch: the best one's is luck as well; seconds)."""
+    scores = []
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            config, RunWriter(Path(folder, "run"), config), lambda epoch: scores.append(epoch.scores.macro_f1)
+        )
+    return scores[-1], time.perf_counter() - begun
+
+
+def main(data: Path, model: str, pairs: int) -> None:
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+    for seed in track(range(pairs), "pairs"):
+        for name in list(WAYS)[:: 1 if seed % 2 else -1]:  # neither is always first
+            results[name].append(macro_f1(recipe(data, model, seed, **WAYS[name])))
+        print(f"seed {seed}: " + "  ".join(f"{name} {results[name][-1][0]:.4f}" for name in WAYS), flush=True)
+    before, ours = (np.array(results[name]) for name in ("before", "ours"))
+    difference = ours[:, 0] - before[:, 0]
+    half = student.ppf(0.975, pairs - 1) * difference.std(ddof=1) / np.sqrt(pairs)
+    print(f"macro-F1: before {before[:, 0].mean():.4f}, ours {ours[:, 0].mean():.4f}")
+    print(f"difference {difference.mean():+.4f}, 95 % interval {difference.mean() - half:+.4f} to "
+          f"{difference.mean() + half:+.4f} over {pairs} pairs")  # fmt: skip
+    print(f"time: ours {ours[:, 1].mean():.1f} s, ratio {ours[:, 1].mean() / before[:, 1].mean():.2f}")
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    if not 1 <= len(given) <= 3 or (given[1:2] and given[1] not in RECIPES):
+        raise SystemExit(__doc__)
+    main(Path(given[0]), given[1] if given[1:] else next(iter(RECIPES)), int(given[2]) if given[2:] else 12)

@@ -1,0 +1,149 @@
+"""Input, training step and whole epoch, against the plain way, timm's loader and the limit.
+
+    python -m benchmarks.training [--quick]
+
+ours is what a trial runs: `fit` over the cached photos, policy light, batch 64, all cores. The limit is given
+the faster of NCHW and channels_last; the plain way and timm the better of one worker and two. Photos are
+drawn JPEGs, 256x192 for small sizes and 512x384 for the full one.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import rivals
+from benchmarks.measure import HEADER, Row, in_turn
+from trial import batches, models
+from trial.augment import on_batches
+from trial.compute import decide
+from trial.config import TrialConfig, parse, size_text
+from trial.draw import Draw
+from trial.fit import fit
+
+SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
+MODELS = ("lcnet_050", "resnet18", "resnet34")
+BATCH = 64
+
+
+def recipe(model: str, size: tuple[int, int], **more) -> TrialConfig:
+    return parse(
+        dict(model=model, weights="none", image_size=size_text(size), augment="light", batch_size=BATCH,
+             optimizer="adamw", learning_rate=0.001, epochs=1000, **more)
+    )  # fmt: skip
+
+
+def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
+    """The cached photos of a table, in a folder of the benchmark's own."""
+    from dataset.cache import cached
+
+    pixels = cached(list(table["path"]), size, "bicubic", "benchmark", folder / "cache")
+    assert pixels is not None
+    return pixels
+
+
+def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
+    """What a trial does, without validation."""
+    network, preprocessing = models.build(config)
+    compute = decide(config, network)
+    photos = batches.Photos(table, preprocessing, pixels, config.augment, 0)
+    train = batches.loader(photos, config.batch_size, compute.workers, shuffle=True)
+    return fit(network, preprocessing, config, compute, np.ones(18), train)
+
+
+def speed(photos: int, run: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    run()
+    return photos / (time.perf_counter() - begun)
+
+
+def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
+    for size in SIZES[1::2] if quick else SIZES:
+        table = rivals.drawn_table(folder, (256, 192) if size[0] < 256 else (512, 384))
+        table = table.head(320 if size[0] < 500 else 128)
+        pixels, config = photos_of(table, size, folder), recipe("lcnet_050", size)
+        network, preprocessing = models.build(config)
+        decide(config, network)
+        prepare = on_batches(config.augment, preprocessing)
+        loader = batches.loader(batches.Photos(table, preprocessing, pixels, None, 0), BATCH, shuffle=True)
+        repeat = 10 if size[0] < 500 else 2
+
+        def ours(loader=loader, prepare=prepare, size=size, repeat=repeat):
+            for _ in range(repeat):  # short, beside the rivals
+                for step, batch in enumerate(loader):
+                    draw = Draw(np.random.default_rng((0, step)), batch.rows, batch.epoch, size)
+                    prepare(batch.photos, draw)
+
+        ways = {"ours": lambda ours=ours, n=len(table) * repeat: speed(n, ours)}
+        for workers in (1, 2):
+            plain = rivals.plain_loader(table, size, BATCH, workers, "light")
+            ways[f"plain way, {workers} workers"] = lambda w=plain, n=len(table): speed(n, lambda: list(w))
+            theirs = rivals.timm_loader(table, size, BATCH, workers)
+            ways[f"timm, {workers} workers"] = lambda w=theirs, n=len(table): speed(n, lambda: list(w))
+        values = in_turn(ways, 3 if quick else 5)
+        for rival in ("plain way", "timm"):
+            yield Row(f"input, light, {size_text(size)}", "photos/s", *best(values, rival))
+
+
+def training_rows(folder: Path, quick: bool) -> Iterator[Row]:
+    cases = [("lcnet_050", (128, 96)), ("resnet18", (128, 96))]
+    if not quick:
+        cases += [(model, size) for size in SIZES for model in MODELS if (model, size) not in cases]
+    for model, size in cases:
+        yield from epoch_rows(folder, model, size, against_plain=size == (128, 96) and model != "resnet34")
+
+
+def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: bool) -> Iterator[Row]:
+    table = rivals.drawn_table(folder, (256, 192) if size[0] < 256 else (512, 384))
+    # As many batches as take some seconds; at full size one small one, as a step takes long.
+    cost = {"lcnet_050": 1, "resnet18": 5, "resnet34": 9}[model] * size[0] * size[1] / (128 * 96)
+    steps, batch = max(1, round(12 / cost)), BATCH if cost < 20 else 8
+    count = steps * batch
+    table = table.loc[np.resize(table.index, count)]
+    pixels = photos_of(table, size, folder)
+    table = table.reset_index(drop=True)
+    plain_speed = recipe(model, size, precision="float32")
+    ways = {}
+    for name, config in {"ours, float32": plain_speed, "ours": recipe(model, size)}.items():
+        config = parse({**config.to_json(), "batch_size": batch})
+        epochs = epochs_of(config, table, pixels)
+        ways[name] = lambda epochs=epochs: speed(count, lambda: next(epochs))
+    for layout in (False, True):
+        network = rivals.plain_network(model, layout)
+        data = rivals.random_batches(size, batch, steps, layout)
+        name = f"the limit, {'channels_last' if layout else 'NCHW'}"
+        ways[name] = lambda n=network, d=data: speed(count, lambda: rivals.steps(n, d))
+    if against_plain:
+        for workers in (1, 2):
+            loader = rivals.plain_loader(table, size, batch, workers, "light")
+            network = rivals.plain_network(model)
+            name = f"plain way, {workers} workers"
+            ways[name] = lambda n=network, d=loader: speed(count, lambda: rivals.steps(n, d))
+    values = in_turn(ways, 5 if cost < 20 else 3)
+    what = f"epoch, {model}, {size_text(size)}, batch {batch}"
+    for rival in ("the limit", "plain way") if against_plain else ("the limit",):
+        yield Row(f"{what}, float32", "photos/s", *best(values, rival, "ours, float32"))
+        yield Row(f"{what}, as it is", "photos/s", *best(values, rival))
+
+
+def best(values, rival: str, ours: str = "ours"):
+    """(values, ours, the fastest variant of the rival)."""
+    variants = [name for name in values if name.startswith(rival)]
+    return values, ours, max(variants, key=lambda name: np.median(values[name]))
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        yield from input_rows(Path(folder), quick)
+        yield from training_rows(Path(folder), quick)
+
+
+if __name__ == "__main__":
+    print(HEADER)
+    for row in rows("--quick" in sys.argv):
+        print(row, flush=True)
