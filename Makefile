@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
-.PHONY: help env demo test smoke lint
+.PHONY: help env demo test smoke lint bench
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make demo DATA=DIR   the same on photos in the competition's layout"
 	@echo "make test            the tests; make test ARGS='-m \"not server and not slow\"' only the quick ones"
 	@echo "make smoke           two tiny trials of every shipped experiment"
+	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
 	@echo "make lint            style and types"
 	@echo "make env             only the environment"
 
@@ -26,6 +27,9 @@ test: env
 
 smoke: env
 	@$(PY) -m experiments smoke
+
+bench: env
+	@$(PY) -m benchmarks $(if $(QUICK),--quick)
 
 lint: env
 	@$(PY) -m ruff check .

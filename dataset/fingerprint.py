@@ -8,11 +8,11 @@ from pathlib import Path
 from dataset.errors import CallersMistake
 
 
-def fingerprint(data: Path, recompute: bool = True) -> str:
+def fingerprint(data: Path) -> str:
     """64 hex digits over path (within the set), size and time of every file in train/ and eval/.
 
     Gone through afresh each time (a tenth of a second for 31,500 files), so that a file added, removed,
-    replaced or rewritten in place is always noticed. `recompute` has no effect any more.
+    replaced or rewritten in place is always noticed.
     """
     data = Path(data)
     if not data.is_dir():

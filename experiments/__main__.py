@@ -73,12 +73,13 @@ def smoke_command(
 @exit_on_mistake()
 def demo_command(
     data: Annotated[Path | None, typer.Option(help="photos; left out: people are drawn")] = None,
+    settings: Settings = None,
 ) -> None:
     """The whole job into out/demo/: search, best recipe, retraining on all people, submission, report."""
     from experiments.demo import demo
 
     try:
-        demo(data)
+        demo(data, settings=settings or ())
     except RuntimeError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None

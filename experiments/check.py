@@ -70,13 +70,11 @@ def data_faults(plan: Plan) -> list[str]:
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
-    from dataset.fingerprint import fingerprint
 
     try:
         check_data(folder, with_eval=(folder / "eval").exists(), progress=True)
     except CallersMistake as mistake:
         return mistake.faults
-    fingerprint(folder, recompute=True)  # a photo rewritten in place is a new set, too
     return []
 
 

@@ -1,6 +1,7 @@
 """The whole job in one command: search, best recipe, retraining, submission, report."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +21,9 @@ OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
 
 
-def demo(data: Path | None = None, out: Path = OUT) -> None:
+def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
     """Search, export, retrain and submit into `out`; an earlier result is moved aside, never overwritten.
+    `settings`: `key=value` words that hold for all trials, such as seed=1.
 
     Without `data` on people drawn into OUT/data, by experiments/demo.yaml; with photos in the competition's
     layout by experiments/demo_photos.yaml. CallersMistake where these photos are faulty.
@@ -32,7 +34,7 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
             raise CallersMistake(
                 f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere"
             )
-        plan = check(yaml, data)
+        plan = check(yaml, data, settings=settings)
     if (aside := move_aside(out)) is not None:
         print(f"the earlier result lies in {short(aside)} now")
     out.mkdir(parents=True)
@@ -41,7 +43,7 @@ def demo(data: Path | None = None, out: Path = OUT) -> None:
         data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
         answers = data / "answers.csv"
         print(f"drew {PEOPLE} people to learn from and {EVAL_PEOPLE} to answer for: {short(data)}")
-        plan = check(yaml, data)
+        plan = check(yaml, data, settings=settings)
     result = run_plan(plan)
     experiment = Experiment(result.id, yaml.stem, result.folder)
     export_best_and_retrain(experiment, data, out)

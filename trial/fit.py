@@ -71,7 +71,7 @@ def fit(
 
     FloatingPointError when the loss is no longer a number.
     """
-    network.to(compute.device, memory_format=torch.channels_last)
+    network.to(compute.device).to(memory_format=torch.channels_last)
     loss: Loss = config.loss.build(LOSSES, torch.as_tensor(class_counts))
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from trial.choice import Share
+from trial.choice import Registry, Share
 from trial.draw import Draw
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def erasing(*, least: Share = 0.02, most: Share = 0.33, stretch: Annotated[float
     return change
 
 
-PIXEL_STEPS = {
+PIXEL_STEPS: Registry = {
     "brightness_contrast": brightness_contrast, "jitter": jitter, "noise": noise, "erasing": erasing,
 }  # fmt: skip
 
@@ -100,8 +100,8 @@ def box(photos: "Tensor", top: np.ndarray, left: np.ndarray, tall: np.ndarray, w
 
     y = torch.arange(photos.shape[2], device=photos.device).view(1, 1, -1, 1)
     x = torch.arange(photos.shape[3], device=photos.device).view(1, 1, 1, -1)
-    top, left, bottom, right = (_each(edge, photos) for edge in (top, left, top + tall, left + wide))
-    return (y >= top) & (y < bottom) & (x >= left) & (x < right)
+    upper, lower, first, last = (_each(edge, photos) for edge in (top, top + tall, left, left + wide))
+    return (y >= upper) & (y < lower) & (x >= first) & (x < last)
 
 
 def _each(numbers: np.ndarray, photos: "Tensor") -> "Tensor":

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from trial.catalogue import steps as albumentations_steps
-from trial.choice import Choice, choose, unknown
+from trial.choice import Choice, Registry, choose, unknown
 from trial.pixel_steps import PIXEL_STEPS
-from trial.warps import WARPS
+from trial.warps import WARPS, flip
 
-STEPS = {**WARPS, **PIXEL_STEPS}
+STEPS: Registry = {**WARPS, **PIXEL_STEPS}
 PLACES = ("photo", "batch")
 
 POLICIES: dict[str, list[dict[str, Any]]] = {
@@ -101,7 +101,7 @@ def _step(value: Any, faults: list[str]) -> tuple[Choice, str | None] | None:
         faults.append(f"augment step {name}: on={said!r} is neither 'photo' nor 'batch'")
         return None
     choice = _choice(name, given, faults)
-    return choice and (choice, said)
+    return None if choice is None else (choice, said)
 
 
 def _choice(name: Any, given: dict[str, Any], faults: list[str]) -> Choice | None:
@@ -111,7 +111,7 @@ def _choice(name: Any, given: dict[str, Any], faults: list[str]) -> Choice | Non
         faults.append(f"augment: step {name}: p={p!r} is no probability (0 to 1)")
         return None
     if not isinstance(name, str) or name not in known:
-        return choose("augment step", given, {**STEPS, **dict.fromkeys(known)}, faults)
+        return choose("augment step", given, {**STEPS, **dict.fromkeys(known, flip)}, faults)
     numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "_name"}
     faults += [
         f"augment step {name}: " + unknown("number", k, known[name]) for k in numbers.keys() - known[name]

@@ -25,7 +25,8 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, read: Mapping[str, Any]) -> "Preprocessing":
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in read.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
+        return cls(**values)
 
     def normalise(self, photos: "Tensor", out: "Tensor | None" = None) -> "Tensor":
         """float32 (B, 3, height, width), where `photos` are: uint8 (B, height, width, 3) from 0 to 255 or

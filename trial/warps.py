@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 
-from trial.choice import Share
+from trial.choice import Registry, Share
 from trial.draw import Draw
 
 Warp = Callable[[Draw], np.ndarray]
@@ -99,8 +99,10 @@ def crop(*, least: Annotated[float, (0.05, 1)] = 0.7, stretch: Annotated[float, 
     return warp
 
 
-FLIPS = {"flip": flip, "alternating_flip": alternating_flip}
-WARPS = {**FLIPS, "shift_scale": shift_scale, "affine": affine, "perspective": perspective, "crop": crop}
+FLIPS: Registry = {"flip": flip, "alternating_flip": alternating_flip}
+WARPS: Registry = {
+    **FLIPS, "shift_scale": shift_scale, "affine": affine, "perspective": perspective, "crop": crop,
+}  # fmt: skip
 
 
 def _mirrored(which: np.ndarray) -> np.ndarray:

@@ -1,0 +1,29 @@
+"""make bench: every benchmark's table, each row a ratio against a named rival in the same run.
+
+python -m benchmarks [--quick] [NAME ...]        NAME: caching, memory, scale, starting, training
+"""
+
+import sys
+
+from benchmarks import caching, memory, scale, training
+from benchmarks.measure import HEADER
+
+ALL = {"training": training, "caching": caching, "memory": memory, "scale": scale}
+
+
+def main(arguments: list[str]) -> None:
+    quick = "--quick" in arguments
+    names = [name for name in arguments if name != "--quick"] or list(ALL)
+    if wrong := [name for name in names if name not in ALL]:
+        raise SystemExit(f"no benchmark {', '.join(wrong)}; there is {', '.join(ALL)}")
+    for name in names:
+        print(f"\n{name}: {(ALL[name].__doc__ or '').splitlines()[0]}\n{HEADER}", flush=True)
+        for row in ALL[name].rows(quick):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+    else:
+        main(sys.argv[1:])
