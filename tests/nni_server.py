@@ -72,6 +72,25 @@ class TinyExperiment:
         (folder / "tiny.yaml").write_text(YAML.format(trials=trials, tuner=tuner, more=more))
         return cls(folder, free_port())
 
+    @classmethod
+    def of_trials(cls, folder: Path, trials: int, values: dict, more: str = ""):
+        """Runs `python -m trial` with these values and a learning rate of NNI's, one trial at a time."""
+        tiny = cls.write(folder, trials, more=more)
+        words = " ".join(f"{key}={value}" for key, value in values.items() if key != "learning_rate")
+        yaml = (folder / "tiny.yaml").read_text().replace("python trial.py", f"python -m trial {words}")
+        yaml = yaml.replace("trialCodeDirectory: .", f"trialCodeDirectory: {PROJECT}")
+        (folder / "tiny.yaml").write_text(yaml.replace("trialConcurrency: 2", "trialConcurrency: 1"))
+        space = {"learning_rate": {"_type": "uniform", "_value": [0.001, 0.003]}}
+        (folder / "space.json").write_text(json.dumps(space))
+        return tiny
+
+    def manager(self) -> psutil.Process:
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if self.id in words and any("nni_node" in word for word in words):
+                return process
+        raise AssertionError("NNI's manager is gone")
+
     def nnictl(self, *words: str, **environ: str) -> str:
         done = subprocess.run(
             [NNICTL, *words],

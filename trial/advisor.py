@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import psutil
 
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
+MANAGER = (
+    "FACE_MASK_NNI_MANAGER"  # its process id, where the parents of a trial don't lead to it (trial/warm.py)
+)
 
 
 def in_experiment() -> bool:
@@ -25,6 +28,8 @@ def manager() -> "psutil.Process | None":
     """NNI's manager, which started this trial; None where it isn't on this machine."""
     import psutil
 
+    if MANAGER in os.environ:
+        return psutil.Process(int(os.environ[MANAGER]))
     for process in psutil.Process().parents():
         if any("nni_node" in word for word in process.cmdline()):
             return process

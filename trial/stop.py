@@ -44,11 +44,21 @@ def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> 
         return
 
     def watch() -> None:
-        while manager.is_running() and manager.status() != "zombie":
+        while lives(manager):
             time.sleep(1)
         _end(write, "NNI's manager is gone")
 
     threading.Thread(target=watch, name="manager", daemon=True).start()
+
+
+def lives(process: "psutil.Process") -> bool:
+    """Whether it still runs: an ended one whose parent hasn't asked for its exit code does not."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _end(write: Callable[[str], None], why: str) -> None:

@@ -1,0 +1,148 @@
+"""What `python -m trial` does: train one recipe, list, check, fetch weights."""
+
+import gc
+import json
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
+from trial import advisor
+from trial.arguments import parse_arguments
+from trial.config import NO_DATA, TrialConfig, choices, parse, size_text
+
+if TYPE_CHECKING:
+    from trial.fit import Epoch
+    from trial.record import RunWriter
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(
+    epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2"
+)
+@exit_on_mistake()
+def main(
+    values: Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe")] = None,
+    show: Annotated[bool, typer.Option("--list", help="show what there is to choose from")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --list: {field: [names]}")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
+    ] = False,
+) -> None:
+    """Train one recipe and keep the run in its folder. `python -m trial weights NAME ...` fetches weights."""
+    if show:
+        _list(as_json)
+    elif dry_run:
+        print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
+    elif advisor.in_experiment():
+        _train(values or [], advisor.trial_folder())
+    else:
+        _train(values or [], None)
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(choices()))
+        return
+    for field, names in choices().items():
+        shown = names if len(names) <= 150 else [*names[:30], f"... {len(names)} in all (--json)"]
+        print(f"{field}\n  {', '.join(shown)}")
+
+
+def _train(arguments: list[str], nni_folder: Path | None) -> None:
+    from trial.record import RunWriter
+    from trial.stop import end_with, on_stop
+
+    begun: list[RunWriter] = []
+
+    def stopped(why: str) -> None:
+        for writer in begun:
+            writer.end("stopped_early", why, wait=1)
+
+    on_stop(stopped)  # before anything starts a thread: nni and numpy do
+    try:
+        if nni_folder:
+            end_with(advisor.manager(), stopped)
+        values = parse_arguments(arguments, advisor.ask() if nni_folder else None)
+        config, _ = all_at_once(lambda: parse(values), lambda: _data_is_there(values))
+    except Exception as error:
+        if nni_folder:
+            RunWriter(nni_folder, again=True).end("failed", str(error) or type(error).__name__)
+        raise
+    folder = nni_folder or Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    writer = RunWriter(folder, config, again=nni_folder is not None)
+    begun.append(writer)
+    _run(config, writer, nni_folder is not None)
+    print(f"run folder: {writer.folder}")
+
+
+def _data_is_there(values: Mapping[str, Any]) -> None:
+    data = str(values.get("data", TrialConfig.data))
+    if not Path(data).is_dir():
+        raise CallersMistake(NO_DATA.format(data=data))
+
+
+def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
+    def on_epoch(epoch: "Epoch") -> None:
+        scores = epoch.scores
+        assert scores is not None
+        print(
+            f"epoch {epoch.epoch}/{config.epochs}  macro-F1 {scores.macro_f1:.4f}  "
+            f"accuracy {scores.accuracy:.4f}  loss {epoch.train_loss:.4f} / {epoch.validation_loss:.4f}  "
+            f"{epoch.seconds:.1f} s",
+            flush=True,
+        )
+        if in_experiment:
+            advisor.report(scores.macro_f1, scores.accuracy, epoch.validation_loss)
+
+    print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
+    try:
+        from trial.run import run
+
+        gc.freeze()  # what is imported stays: going through it again takes a second at the end alone
+        best = run(config, writer, on_epoch)
+    except CallersMistake as mistake:
+        writer.end("failed", str(mistake))
+        raise
+    except KeyboardInterrupt:
+        writer.end("stopped_early", "interrupted")
+        raise
+    except Exception as error:
+        writer.end("failed", f"{type(error).__name__}: {error}")
+        traceback.print_exc()
+        print(f"failed: {error} (run folder: {writer.folder})", file=sys.stderr)
+        raise SystemExit(1) from None
+    writer.end("done")
+    if in_experiment:
+        advisor.report_final(best)
+
+
+@weights_app.command(
+    epilog="Example: python -m trial weights resnet34.tv_in1k   or   --experiment experiments/models.yaml"
+)
+@exit_on_mistake()
+def weights(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="timm's names")] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(help="fetch all that this experiment's YAML needs")
+    ] = None,
+) -> None:
+    """Fetch ImageNet weights through timm into weights/, for trials, which never download."""
+    from trial.fetch import fetch_all, wanted_by
+
+    fetch_all([*(names or []), *(wanted_by(experiment) if experiment else [])])
+
+
+def run_command(arguments: list[str]) -> None:
+    """Run `python -m trial ARGUMENTS`; ends in SystemExit."""
+    if arguments[:1] == ["weights"]:
+        weights_app(arguments[1:], prog_name="python -m trial weights")
+    else:
+        app(arguments, prog_name="python -m trial")

@@ -1,0 +1,174 @@
+"""The warm server of one experiment: it has imported what trials need, and forks one for each that asks.
+
+Started by the first trial (trial/warm.py) with NNI's manager's process id; ends when that manager is gone,
+or when the code that it has imported was changed. It computes nothing and never looks for a GPU: threads of
+a computation and CUDA's state don't outlive a fork.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+
+import psutil
+
+from trial.catalogue import networks, steps
+from trial.stop import STOPPED, lives
+from trial.warm import GO, MOST_BYTES, PROJECT, READY, STOP, address, same_user
+
+LOOK_SECONDS = 1  # for the manager
+STOP_SECONDS = 5  # as long as NNI waits, too
+# All that a trial imports, but for nni itself, which reads its trial's environment as it is imported.
+MODULES = (
+    "trial.command", "trial.run", "timm", "sklearn.model_selection", "albumentations", "pyarrow.parquet",
+    "safetensors.torch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller asks for: a trial with these arguments, environment and folder, writing to `output`
+    (its stdout and stderr)."""
+
+    caller: socket.socket
+    output: list[int]
+    arguments: list[str]
+    environ: dict[str, str]
+    folder: str
+
+    def close_output(self) -> None:
+        for end in self.output:
+            os.close(end)
+
+
+def take_name(manager: int) -> socket.socket | None:
+    """Listens under the server's name, detached from the trial that started it; None where it is taken."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listener.bind(address(manager))
+    except OSError:
+        return None
+    listener.listen(128)
+    if os.fork():  # whoever started this one waits for it, and can connect now
+        os._exit(0)
+    return listener
+
+
+def import_all() -> None:
+    for module in MODULES:
+        importlib.import_module(module)
+    networks(), steps()
+
+
+def code_mark() -> list[tuple[str, int]]:
+    """What differs once a source file was changed, added or removed."""
+    files = (path for room in ("trial", "dataset") for path in (PROJECT / room).rglob("*.py"))
+    return sorted((str(path), path.stat().st_mtime_ns) for path in files)
+
+
+def serve(listener: socket.socket, manager: psutil.Process, mark: list[tuple[str, int]]) -> Request | None:
+    """Returns in each process forked for a trial, with what was asked; None in the server, at its end."""
+    trials: dict[int, tuple[int, socket.socket]] = {}  # by pidfd, which can be waited for: process id, caller
+    while listener.fileno() >= 0 or trials:
+        for ready in wait([*trials, *([listener] if listener.fileno() >= 0 else [])], LOOK_SECONDS):
+            if isinstance(ready, int):
+                _report(*trials.pop(ready))
+                os.close(ready)
+                continue
+            caller, _ = listener.accept()
+            if code_mark() != mark:
+                listener.close()  # first: the caller starts a new server under this name
+                caller.close()
+                continue
+            try:
+                request = _receive(caller)
+                child = os.fork()
+            except (OSError, ValueError):  # it has given up, is another user's, or there is no memory left
+                caller.close()
+                continue
+            if child == 0:
+                for one in (listener, *(connection for _, connection in trials.values())):
+                    one.close()
+                for pidfd in trials:
+                    os.close(pidfd)
+                return request
+            trials[os.pidfd_open(child)] = child, caller
+            request.close_output()
+        if not lives(manager):
+            listener.close()
+    return None
+
+
+def _receive(caller: socket.socket) -> Request:
+    if not same_user(caller):
+        raise PermissionError
+    caller.settimeout(STOP_SECONDS)
+    packet, output, _, _ = socket.recv_fds(caller, MOST_BYTES, 2)
+    return Request(caller, output, **json.loads(packet))
+
+
+def _report(trial: int, caller: socket.socket) -> None:
+    """Tell the one who asked for this trial how it ended; a killed one as a shell tells it."""
+    code = os.waitstatus_to_exitcode(os.waitpid(trial, 0)[1])
+    with contextlib.suppress(OSError), caller:
+        caller.send(b"%d" % (code if code >= 0 else 128 - code))
+
+
+def become(request: Request) -> None:
+    """This process is the trial from now on, once its caller has said so."""
+    import numpy
+
+    os.setsid()
+    caller = request.caller
+    caller.settimeout(None)
+    caller.send(READY)
+    if caller.recv(len(GO)) != GO:
+        os._exit(STOPPED)
+    for end, output in enumerate(request.output, start=1):
+        os.dup2(output, end)
+    request.close_output()
+    os.environ.clear()
+    os.environ.update(request.environ)
+    os.chdir(request.folder)
+    sys.argv[1:] = request.arguments
+    numpy.random.seed()  # or all trials had the server's; Python's own is seeded anew at a fork
+
+    def obey() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        caller.recv(len(STOP))  # or nothing, when the caller is gone
+        os.kill(os.getpid(), signal.SIGTERM)  # as if NNI had sent it here: trial/stop.py hears it
+        time.sleep(STOP_SECONDS)
+        os._exit(STOPPED)
+
+    threading.Thread(target=obey, name="caller", daemon=True).start()
+
+
+def main(manager: int) -> None:
+    listener = take_name(manager)
+    if listener is None:
+        return
+    mark = code_mark()
+    import_all()
+    # Not the first trial's output any longer: who reads it waits for its end.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    gc.freeze()  # what is imported stays: no trial goes through it again
+    request = serve(listener, psutil.Process(manager), mark)
+    if request is not None:
+        become(request)
+        from trial.command import run_command
+
+        run_command(request.arguments)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
