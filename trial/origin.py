@@ -41,15 +41,15 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
 
 def code(project: Path = PROJECT) -> dict[str, Any]:
     """{"commit", "changed", "changes"}: 'unknown' outside git; where the tree is changed, a hash of how."""
-    commit = _git(project, "rev-parse", "HEAD")
-    if commit is None:
+    top, _, commit = (_git(project, "rev-parse", "--show-toplevel", "HEAD") or "").rstrip().rpartition("\n")
+    if not commit or Path(top).resolve() != project.resolve():  # or inside a foreign repository
         return {"commit": "unknown", "changed": None, "changes": None}
     diff = _git(project, "diff", "HEAD") or ""
     for name in (_git(project, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0"):
         if (project / name).is_file():
             diff += name + _mark(project / name)
     changes = hashlib.sha256(diff.encode()).hexdigest()[:16] if diff else None
-    return {"commit": commit.strip(), "changed": bool(diff), "changes": changes}
+    return {"commit": commit, "changed": bool(diff), "changes": changes}
 
 
 def _mark(path: Path) -> str:
@@ -71,13 +71,8 @@ def versions() -> dict[str, str]:
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """git's answer about `project` itself, None where it is no repository (or lies inside a foreign one)."""
+    """git's answer in `project`, None where it has none."""
     try:
-        top = subprocess.run(
-            ["git", "rev-parse", "--show-toplevel"], cwd=project, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        if Path(top).resolve() != project.resolve():
-            return None
         ran = subprocess.run(["git", *arguments], cwd=project, capture_output=True, check=True)
         return ran.stdout.decode(errors="replace")
     except (OSError, subprocess.CalledProcessError):
