@@ -1,0 +1,118 @@
+"""What a trial costs before it trains: seconds to its first step, and between two trials of a search.
+
+To the first step: from starting `python -m trial` to the first call of the network in training mode, where
+the process is ended, against `python -c 'import torch, timm'` to the end of those imports. Between trials:
+from the end of one's last epoch to the beginning of the next one's first, through NNI, one trial at a time,
+by the run folders (epochs.csv is written at the end of an epoch, and holds its seconds); each trains one
+epoch. The rivals are the same with FACE_MASK_WARM=0, and a trial of one minute.
+
+    python -m benchmarks.starting            (about 3 minutes on 2 cores)
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks.measure import HEADER, Row, in_turn
+from dataset.synthetic import draw
+from experiments.plan import PROJECT
+from experiments.ports import any_port
+from trial.record import RunFolder
+from trial.warm import SWITCH
+
+RECIPE = (
+    "model=tf_efficientnet_lite0", "weights=package", "image_size=128x96", "augment=light", "epochs=1",
+    "batch_size=32",
+)  # fmt: skip
+BARE = "import torch, timm, time; print(time.time())"
+# `_run` is what comes before torch is imported; a hook for all modules needs no look into the loop.
+TO_FIRST_STEP = """
+import os, sys, time
+from trial import command
+
+def run(*arguments, begin=command._run):
+    import torch
+
+    def first(module, _):
+        if module.training:
+            print(time.time(), flush=True)
+            os._exit(0)
+
+    torch.nn.modules.module.register_module_forward_pre_hook(first)
+    begin(*arguments)
+
+command._run = run
+command.run_command(sys.argv[1:])
+"""
+YAML = """
+experimentName: starting
+experimentWorkingDirectory: runs
+searchSpace: {{learning_rate: {{_type: loguniform, _value: [0.0001, 0.01]}}}}
+trialCodeDirectory: "{project}"
+trialCommand: python -m trial data={data} {recipe}
+trialConcurrency: 1
+maxTrialNumber: {trials}
+tuner: {{name: TPE}}
+trainingService: {{platform: local}}
+"""
+
+
+def seconds(code: str, *arguments: str) -> float:
+    """From the start of a Python to the time that its `code` prints last."""
+    started = time.time()
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.split()[-1]) - started
+
+
+def to_first_step(data: Path) -> float:
+    with tempfile.TemporaryDirectory() as run:
+        return seconds(TO_FIRST_STEP, f"data={data}", f"out={run}/run", *RECIPE)
+
+
+def gaps(data: Path, warm: bool, trials: int) -> list[float]:
+    """Seconds between `trials` trials, one after the other, on NNI's manager."""
+    with tempfile.TemporaryDirectory() as place:
+        yaml = Path(place, "starting.yaml")
+        yaml.write_text(YAML.format(project=PROJECT, data=data, recipe=" ".join(RECIPE), trials=trials))
+        # NNI's list of experiments is kept in HOME: the person's own is left as it is.
+        environ = {**os.environ, "HOME": place, SWITCH: str(int(warm))}
+        command = [sys.executable, "-m", "experiments", "run", str(yaml), "--port", str(any_port())]
+        subprocess.run(command, cwd=PROJECT, env=environ, check=True, capture_output=True)
+        ends, begins = [], []
+        tables = {
+            path.resolve() for path in Path(place, "runs").glob("*/trials/*/epochs.csv")
+        }  # _latest: twice
+        for table in sorted(tables, key=_written):
+            ends.append(_written(table))
+            begins.append(ends[-1] - RunFolder(table.parent).epochs()["seconds"].sum())
+    assert len(ends) == trials
+    return [begin - end for end, begin in zip(ends, begins[1:], strict=False)]
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def rows(quick: bool = False) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as place:
+        data = draw(Path(place, "set"), people=60)
+        ways = {"trial": partial(to_first_step, data), "import torch, timm": partial(seconds, BARE)}
+        values = in_turn(ways, repeats=2 if quick else 7)
+        yield Row("to the first training step", "s", values, "trial", "import torch, timm")
+        trials = 3 if quick else 6
+        between = {"warm": gaps(data, True, trials), "FACE_MASK_WARM=0": gaps(data, False, trials)}
+        between["a trial of a minute"] = [60.0] * (trials - 1)
+        for rival in ("FACE_MASK_WARM=0", "a trial of a minute"):
+            yield Row("between two trials of a search", "s", between, "warm", rival)
+
+
+if __name__ == "__main__":
+    print(HEADER)
+    for row in rows():
+        print(row, flush=True)
