@@ -6,20 +6,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dataset.errors import CallersMistake
 from trial.choice import Choice
 from trial.draw import Draw
-from trial.pixel_steps import PIXEL_STEPS
+from trial.pixel_steps import PIXEL_STEPS, Change
 from trial.policies import STEPS, Policy
 from trial.transforms import Preprocessing
-from trial.warps import FLIPS, WARPS
+from trial.warping import floats, joined
+from trial.warps import WARPS
 
+# Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width) from 0 to 1.
 Part = Callable[[Tensor, Draw], Tensor]
 OnPhoto = Callable[[np.ndarray, int, int, int], np.ndarray]
-CACHED = 2**20  # floats that a processor keeps near while the steps go over them one after the other
+CACHED = 2**22  # floats that a processor keeps near while the steps go over them one after the other
 
 
 def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
@@ -37,7 +38,7 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
         at_once = batch if photos.device.type != "cpu" else max(1, CACHED // (height * width * channels))
         for start in range(0, batch, at_once):
             piece = slice(start, start + at_once)
-            images = photos[piece].permute(0, 3, 1, 2) * (1 / 255)
+            images = photos[piece]
             for part in parts:
                 images = part(images, draw.of(piece))
             preprocessing.normalise(images, out=done[piece])
@@ -75,43 +76,16 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
 
 
 def _parts(steps: Sequence[Choice]) -> list[Part]:
-    """Each change of colours by itself; neighbouring warps as one."""
+    """Neighbouring warps as one; each change of colours by itself, on floats."""
     parts: list[Part] = []
     for warping, group in groupby(steps, key=lambda step: step.name in WARPS):
         run = list(group)
-        parts += [_warp(run)] if warping else [step.build(PIXEL_STEPS) for step in run]
+        parts += [joined(run)] if warping else [_on_floats(step.build(PIXEL_STEPS)) for step in run]
     return parts
 
 
-def _warp(steps: Sequence[Choice]) -> Part:
-    """The steps' homographies multiplied, and the photos looked up once (bilinear, edges continued)."""
-    warps = [step.build(WARPS) for step in steps]
-    only_flips = all(step.name in FLIPS for step in steps)
-    keeps_parallels = all(step.name != "perspective" for step in steps)
-
-    def warp(images: Tensor, draw: Draw) -> Tensor:
-        places = np.eye(3)
-        for one in warps:
-            places = places @ one(draw)
-        if only_flips:
-            mirrored = torch.from_numpy(places[:, 0, 0] < 0).to(images.device, non_blocking=True)
-            return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-        theta = torch.from_numpy(places.astype(np.float32)).to(images.device, non_blocking=True)
-        if keeps_parallels:
-            grid = F.affine_grid(theta[:, :2], list(images.shape), align_corners=False)
-        else:
-            grid = _projected(theta, *images.shape[2:])
-        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-    return warp
-
-
-def _projected(theta: Tensor, height: int, width: int) -> Tensor:
-    """(B, height, width, 2): where homographies (B, 3, 3) send the middle of each pixel."""
-    y, x = ((torch.arange(n, device=theta.device) * 2 + 1) / n - 1 for n in (height, width))
-    places = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)
-    flat = F.pad(places, (0, 1), value=1.0).view(1, -1, 3) @ theta.mT
-    return (flat[..., :2] / flat[..., 2:]).view(-1, height, width, 2)
+def _on_floats(change: Change) -> Part:
+    return lambda images, draw: change(floats(images), draw)
 
 
 def _ours_on_photo(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:
@@ -119,10 +93,12 @@ def _ours_on_photo(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.n
     parts = _parts(steps)
 
     def augment(photo: np.ndarray, draw: Draw) -> np.ndarray:
-        images = torch.from_numpy(photo).permute(2, 0, 1)[None].float().div_(255)
+        images = torch.from_numpy(photo)[None]
         for part in parts:
             images = part(images, draw)
-        return (images[0] * 255).round_().byte().permute(1, 2, 0).numpy()
+        if images.dtype != torch.uint8:
+            images = (images * 255).round_().byte().permute(0, 2, 3, 1)
+        return images[0].numpy()
 
     return augment
 
