@@ -1,5 +1,6 @@
 """NNI, seen from a trial: ask for values, report scores. The only file here that imports nni."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -31,8 +32,9 @@ def manager() -> "psutil.Process | None":
     if MANAGER in os.environ:
         return psutil.Process(int(os.environ[MANAGER]))
     for process in psutil.Process().parents():
-        if any("nni_node" in word for word in process.cmdline()):
-            return process
+        with contextlib.suppress(psutil.Error):  # another user's, or gone since: not NNI's
+            if any("nni_node" in word for word in process.cmdline()):
+                return process
     return None
 
 

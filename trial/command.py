@@ -36,7 +36,11 @@ def main(
         bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
     ] = False,
 ) -> None:
-    """Train one recipe and keep the run in its folder. `python -m trial weights NAME ...` fetches weights."""
+    """Train one recipe and keep the run in its folder. `python -m trial weights NAME ...` fetches weights.
+
+    In an NNI experiment a server that has imported everything starts the trials; FACE_MASK_WARM=0 has each
+    start by itself.
+    """
     if show:
         _list(as_json)
     elif dry_run:
