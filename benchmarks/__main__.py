@@ -5,10 +5,12 @@ python -m benchmarks [--quick] [NAME ...]        NAME: caching, memory, scale, s
 
 import sys
 
-from benchmarks import caching, memory, scale, training
+from benchmarks import caching, memory, scale, starting, training
 from benchmarks.measure import HEADER
 
-ALL = {"training": training, "caching": caching, "memory": memory, "scale": scale}
+ALL = {
+    "training": training, "caching": caching, "memory": memory, "starting": starting, "scale": scale,
+}  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:

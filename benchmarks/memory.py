@@ -66,7 +66,7 @@ def ours(cache: str) -> float:
 
     pixels = np.load(cache, mmap_mode="r")
     table = pd.DataFrame({"path": "", "label": np.arange(len(pixels)) % 18})
-    config = recipe("lcnet_050", SIZE, batch_size=BATCH)
+    config = recipe("lcnet_050", SIZE, BATCH)
     peak = Peak()
     limited = fit.on_device
     fit.on_device = lambda batches, device: _first(limited(batches, device), STEPS)

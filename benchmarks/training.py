@@ -30,9 +30,9 @@ MODELS = ("lcnet_050", "resnet18", "resnet34")
 BATCH = 64
 
 
-def recipe(model: str, size: tuple[int, int], **more) -> TrialConfig:
+def recipe(model: str, size: tuple[int, int], batch: int = BATCH, **more) -> TrialConfig:
     return parse(
-        dict(model=model, weights="none", image_size=size_text(size), augment="light", batch_size=BATCH,
+        dict(model=model, weights="none", image_size=size_text(size), augment="light", batch_size=batch,
              optimizer="adamw", learning_rate=0.001, epochs=1000, **more)
     )  # fmt: skip
 
@@ -106,11 +106,9 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
     table = table.loc[np.resize(table.index, count)]
     pixels = photos_of(table, size, folder)
     table = table.reset_index(drop=True)
-    plain_speed = recipe(model, size, precision="float32")
     ways = {}
-    for name, config in {"ours, float32": plain_speed, "ours": recipe(model, size)}.items():
-        config = parse({**config.to_json(), "batch_size": batch})
-        epochs = epochs_of(config, table, pixels)
+    for name, precision in {"ours, float32": "float32", "ours": "auto"}.items():
+        epochs = epochs_of(recipe(model, size, batch, precision=precision), table, pixels)
         ways[name] = lambda epochs=epochs: speed(count, lambda: next(epochs))
     for layout in (False, True):
         network = rivals.plain_network(model, layout)

@@ -1,7 +1,9 @@
 """NNI, seen from a trial: ask for values, report scores. The only file here that imports nni."""
 
 import contextlib
+import json
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +12,8 @@ if TYPE_CHECKING:
     import psutil
 
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
-MANAGER = (
-    "FACE_MASK_NNI_MANAGER"  # its process id, where the parents of a trial don't lead to it (trial/warm.py)
-)
+# Its process id, where the parents of a trial don't lead to it (trial/warm.py).
+MANAGER = "FACE_MASK_NNI_MANAGER"
 
 
 def in_experiment() -> bool:
@@ -36,6 +37,19 @@ def manager() -> "psutil.Process | None":
             if any("nni_node" in word for word in process.cmdline()):
                 return process
     return None
+
+
+def concurrency() -> int:
+    """How many trials of this experiment run at a time: they share the machine's cores. 1 where NNI's
+    database can't say."""
+    experiment = Path(os.environ["NNI_OUTPUT_DIR"]).parent.parent
+    query = "select params from ExperimentProfile order by revision desc limit 1"
+    try:
+        database = sqlite3.connect(f"{(experiment / 'db' / 'nni.sqlite').as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(database):
+            return max(1, int(json.loads(database.execute(query).fetchone()[0])["trialConcurrency"]))
+    except (sqlite3.Error, TypeError, ValueError, KeyError):
+        return 1
 
 
 def ask() -> dict[str, Any]:

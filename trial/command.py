@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
 from trial import advisor
 from trial.arguments import parse_arguments
+from trial.compute import cores
 from trial.config import NO_DATA, TrialConfig, choices, parse, size_text
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
         if nni_folder:
             RunWriter(nni_folder, again=True).end("failed", str(error) or type(error).__name__)
         raise
+    if nni_folder and not config.threads:
+        config = replace(config, threads=max(1, cores() // advisor.concurrency()))
     folder = nni_folder or Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
     writer = RunWriter(folder, config, again=nni_folder is not None)
     begun.append(writer)

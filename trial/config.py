@@ -52,7 +52,7 @@ class TrialConfig:
     out: str = ""  # the run folder; '': out/runs/TIME, or NNI's trial folder
     device: str = "auto"
     workers: int = -1  # processes for steps on photos; -1: none on the CPU, 4 with a GPU
-    threads: int = 0  # of torch; 0: as many as cores
+    threads: int = 0  # of torch; 0: as many as cores, shared by an experiment's trials
     compile: bool = False  # torch.compile: some minutes at the start, then faster steps
     cache_limit: float = 20.0  # GiB of decoded photos in out/cache; over it they are decoded each time
 

@@ -28,8 +28,7 @@ LOOK_SECONDS = 1  # for the manager
 STOP_SECONDS = 5  # as long as NNI waits, too
 # All that a trial imports, but for nni itself, which reads its trial's environment as it is imported.
 MODULES = (
-    "trial.command", "trial.run", "timm", "sklearn.model_selection", "albumentations", "pyarrow.parquet",
-    "safetensors.torch",
+    "trial.command", "trial.run", "timm", "albumentations", "pyarrow.parquet", "safetensors.torch",
 )  # fmt: skip
 
 

@@ -1,5 +1,9 @@
+import warnings
+
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from dataset.errors import CallersMistake
 from dataset.labels import age_band, encode
@@ -78,3 +82,21 @@ def test_a_share_takes_people_of_every_group_and_grows_by_the_same_people():
     assert absent_classes(small) == absent_classes(table)
     assert large["person"].nunique() == pytest.approx(45, abs=6)
     assert share_of(table, 1.0, 0).equals(table)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("people", "folds"), [(97, 5), (40, 2), (300, 7), (11, 3), (6, 6)])
+def test_people_are_dealt_as_scikit_learn_deals_them(people, folds, seed):
+    table = made_up(people).sample(frac=1, random_state=seed)
+    ones = table.drop_duplicates("person").sort_values("person")
+    groups = ones["gender"] * 3 + ones["age_band"]
+    kind = StratifiedKFold if groups.value_counts().max() >= folds else KFold
+    expected = np.zeros(people, int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of groups with fewer people than folds
+        for number, (_, held_out) in enumerate(
+            kind(folds, shuffle=True, random_state=seed).split(groups, groups)
+        ):
+            expected[held_out] = number
+    dealt = fold_of(table, folds, seed).groupby(table["person"]).first().sort_index()
+    assert list(dealt) == list(expected)

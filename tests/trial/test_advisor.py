@@ -1,3 +1,7 @@
+import contextlib
+import json
+import sqlite3
+
 import pytest
 
 from trial import advisor
@@ -27,3 +31,17 @@ def test_a_manager_with_it_is_no_news(nni_asked, monkeypatch, capsys):
 def test_by_hand_there_is_no_experiment(monkeypatch):
     monkeypatch.delenv("NNI_TRIAL_JOB_ID", raising=False)
     assert not advisor.in_experiment()
+
+
+def test_trials_share_the_cores_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "trials" / "abc"))
+    assert advisor.concurrency() == 1  # no database: one by one
+    (tmp_path / "db").mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "db" / "nni.sqlite")) as database, database:
+        database.execute("create table ExperimentProfile (params text, revision int)")
+        for revision, trials in enumerate((2, 3)):
+            database.execute(
+                "insert into ExperimentProfile values (?, ?)",
+                (json.dumps({"trialConcurrency": trials}), revision),
+            )
+    assert advisor.concurrency() == 3
