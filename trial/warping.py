@@ -74,11 +74,11 @@ def _by_opencv(photos: np.ndarray, places: np.ndarray, keeps_parallels: bool) ->
             else:
                 cv2.warpPerspective(photos[row], matrices[row], (width, height), dst=warped[row], **how)
 
-    threads = min(torch.get_num_threads(), batch)
-    if threads == 1:
-        some(np.arange(batch))
-    else:
-        list(_pool(threads).map(some, np.array_split(np.arange(batch), threads)))
+    own, *others = np.array_split(np.arange(batch), min(torch.get_num_threads(), batch))
+    elsewhere = [_pool(len(others)).submit(some, rows) for rows in others]
+    some(own)
+    for one in elsewhere:
+        one.result()
     return torch.from_numpy(warped)
 
 
