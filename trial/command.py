@@ -16,7 +16,7 @@ from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
 from trial import advisor
 from trial.arguments import parse_arguments
 from trial.compute import cores
-from trial.config import NO_DATA, TrialConfig, choices, parse, size_text
+from trial.config import NO_DATA, TrialConfig, parse, size_text
 
 if TYPE_CHECKING:
     from trial.fit import Epoch
@@ -44,22 +44,15 @@ def main(
     start by itself.
     """
     if show:
-        _list(as_json)
+        from trial.listing import show as show_choices
+
+        show_choices(as_json)
     elif dry_run:
         print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
     elif advisor.in_experiment():
         _train(values or [], advisor.trial_folder())
     else:
         _train(values or [], None)
-
-
-def _list(as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(choices()))
-        return
-    for field, names in choices().items():
-        shown = names if len(names) <= 150 else [*names[:30], f"... {len(names)} in all (--json)"]
-        print(f"{field}\n  {', '.join(shown)}")
 
 
 def _train(arguments: list[str], nni_folder: Path | None) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from dataset.errors import CallersMistake
 from trial.catalogue import Network, networks
@@ -196,18 +196,3 @@ def _size_faults(network: Network, config: TrialConfig) -> list[str]:
     if min(config.image_size) < network.least:
         return [f"image_size={size}: {config.model} needs at least {network.least} each way"]
     return []
-
-
-def choices() -> dict[str, list[str]]:
-    """{field: names} of everything that has a name."""
-    from trial.catalogue import steps
-    from trial.policies import POLICIES, STEPS
-
-    return {
-        "model": list(networks()),
-        "weights": ["hub", "package", "none", "PATH"],
-        **{name: list(registry) for name, registry in CHOICES.items()},
-        "augment": list(POLICIES),
-        "step": [*STEPS, *steps()],
-        "precision": list(get_args(FIELDS["precision"].type)),
-    }

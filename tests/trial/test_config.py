@@ -4,7 +4,8 @@ import json
 import pytest
 
 from dataset.errors import CallersMistake
-from trial.config import TrialConfig, choices, parse
+from trial.config import TrialConfig, parse
+from trial.listing import choices
 
 BASE = {"model": "resnet18", "weights": "none", "image_size": "64x48"}
 
