@@ -36,7 +36,9 @@ def weighted(
     weight = (weight * counts.sum() / (weight * counts).sum()).to(torch.float32)
 
     def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
-        shares = _shares(targets, logits) * weight.to(logits.device)
+        nonlocal weight
+        weight = weight.to(logits.device)  # once: at each step it would wait for the GPU
+        shares = _shares(targets, logits) * weight
         return -(shares * F.log_softmax(logits, dim=1)).sum() / shares.sum()
 
     return loss

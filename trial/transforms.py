@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -33,15 +35,26 @@ class Preprocessing:
         float (B, 3, height, width) from 0 to 1. Into `out` where it is given; channels_last."""
         import torch
 
-        top = 255 if photos.dtype == torch.uint8 else 1
-        pixels = photos if photos.dtype == torch.uint8 else photos.permute(0, 2, 3, 1)
+        whole = photos.dtype == torch.uint8
+        pixels = photos if whole else photos.permute(0, 2, 3, 1)
         batch, height, width, channels = pixels.shape
         if out is None:
             out = torch.empty(
                 (batch, channels, height, width), device=photos.device, memory_format=torch.channels_last
             )
-        # Whole rows, each with the three numbers again and again: three by three is slow.
-        mean, std = (torch.tensor(v * width, device=photos.device) for v in (self.mean, self.std))
         rows = pixels.float().reshape(batch, height, -1)
-        torch.addcmul(-mean / std, rows, 1 / (top * std), out=out.permute(0, 2, 3, 1).view_as(rows))
+        scale, shift = _row(self, width, 255 if whole else 1, photos.device)
+        torch.addcmul(shift, rows, scale, out=out.permute(0, 2, 3, 1).view_as(rows))
         return out
+
+
+@cache
+def _row(
+    preprocessing: Preprocessing, width: int, top: int, device: "torch.device"
+) -> "tuple[Tensor, Tensor]":
+    """(scale, shift) for a whole row, (width * 3,): three numbers by themselves are slow. Made once: to send
+    them to a GPU at each step would wait for it."""
+    import torch
+
+    mean, std = (torch.tensor(v * width, device=device) for v in (preprocessing.mean, preprocessing.std))
+    return 1 / (top * std), -mean / std
