@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,10 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
             f"device={name}: no GPU that torch can use here; leave device out, or device=cpu"
         )
     device = torch.device(name)
+    if config.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
+        raise CallersMistake(
+            "compile=true needs a C++ compiler (Debian, Ubuntu: apt install g++); or leave it out"
+        )
     if config.precision == "float16" and device.type == "cpu":
         raise CallersMistake("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
     if config.precision == "auto":

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -118,3 +120,14 @@ def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
 
     with pytest.raises(ValueError, match="no more"):
         list(batches.on_device(broken(), torch.device("meta")))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++") and not shutil.which("clang++"), reason="no C++ compiler here")
+def test_a_compiled_network_learns_the_same_and_keeps_its_names(table):
+    (plain,), network = epochs_of(table, parse({**TINY, "epochs": 1, "precision": "float32"}))
+    (compiled,), same = epochs_of(
+        table, parse({**TINY, "epochs": 1, "precision": "float32", "compile": True})
+    )
+    assert compiled.train_loss == pytest.approx(plain.train_loss, rel=0.02)
+    assert same.state_dict().keys() == network.state_dict().keys()

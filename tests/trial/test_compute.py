@@ -1,0 +1,63 @@
+import shutil
+
+import pytest
+import timm
+import torch
+
+from dataset.errors import CallersMistake
+from tests.conftest import TINY
+from trial.compute import cores, decide
+from trial.config import parse
+
+
+def decided(model="resnet18", **values):
+    return decide(parse({**TINY, **values}), timm.create_model(model))
+
+
+@pytest.fixture
+def with_amx(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+
+
+@pytest.fixture
+def without_amx(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides otherwise")
+@pytest.mark.usefixtures("with_amx")
+def test_plain_convolutions_take_bfloat16_where_the_processor_multiplies_it():
+    assert decided("resnet18").precision == torch.bfloat16
+    assert decided("lcnet_050").precision is None
+    assert decided("resnext26ts").precision is None
+    assert decided("resnet18", precision="float32").precision is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides otherwise")
+@pytest.mark.usefixtures("without_amx")
+def test_elsewhere_it_is_float32():
+    assert decided("resnet18").precision is None
+    assert decided("resnet18", precision="bfloat16").precision == torch.bfloat16
+
+
+def test_threads_are_those_asked_for_or_the_cores():
+    before = torch.get_num_threads()
+    try:
+        decided(threads=1)
+        assert torch.get_num_threads() == 1
+        decided(threads=0)
+        assert torch.get_num_threads() == cores()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(CallersMistake, match="C\\+\\+ compiler"):
+        decided(compile=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_gpu_that_is_not_there_is_refused_in_words():
+    with pytest.raises(CallersMistake, match="no GPU"):
+        decided(device="cuda")
