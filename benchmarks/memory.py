@@ -102,7 +102,7 @@ def measured(way: str, cache: Path) -> float:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def rows(quick: bool = False) -> Iterator[Row]:
     out = Path(__file__).resolve().parent.parent / "out"
     out.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:

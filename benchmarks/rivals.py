@@ -4,7 +4,7 @@ The plain way is the script that most people write: a torch DataLoader, PIL and 
 photo at a time. The limit is the same network on random tensors that lie in memory already.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import timm
@@ -64,19 +64,23 @@ def timm_loader(table, size: tuple[int, int], batch: int, workers: int):
     """timm's own, with its usual training transform at the strength of light."""
     return timm.data.create_loader(
         PlainPhotos(table), (3, *size), batch, is_training=True, scale=(0.85, 1.0), ratio=(0.7, 0.8),
-        hflip=0.5, color_jitter=0.2, use_prefetcher=False, num_workers=workers, mean=HALF, std=HALF,
-        persistent_workers=workers > 0,
+        hflip=0.5, color_jitter=(0.2, 0.2, 0.0), use_prefetcher=False, num_workers=workers,
+        persistent_workers=workers > 0, mean=HALF, std=HALF,
     )  # fmt: skip
 
 
-def steps(network: nn.Module, batches: Iterator[tuple[Tensor, Tensor]]) -> int:
+def steps(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: torch.dtype | None = None
+) -> int:
     """The plain training loop, AdamW and cross-entropy; how many photos it took."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     network.train()
     photos = 0
     for images, labels in batches:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(images), labels).backward()
+        with torch.autocast("cpu", precision or torch.bfloat16, enabled=precision is not None):
+            logits = network(images)
+        torch.nn.functional.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
         photos += len(labels)
     return photos

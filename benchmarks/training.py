@@ -3,8 +3,8 @@
     python -m benchmarks.training [--quick]
 
 ours is what a trial runs: `fit` over the cached photos, policy light, batch 64, all cores. The limit is given
-the faster of NCHW and channels_last; the plain way and timm the better of one worker and two. Photos are
-drawn JPEGs, 256x192 for small sizes and 512x384 for the full one.
+the faster of NCHW and channels_last, and the same precision; the plain way and timm the better of one worker
+and two. Photos are drawn JPEGs, 256x192 for small sizes and 512x384 for the full one.
 """
 
 import sys
@@ -12,12 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
 
 from benchmarks import rivals
-from benchmarks.measure import HEADER, Row, in_turn
+from benchmarks.measure import HEADER, Row, Way, in_turn
 from trial import batches, models
 from trial.augment import on_batches
 from trial.compute import decide
@@ -28,6 +29,7 @@ from trial.fit import fit
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
 MODELS = ("lcnet_050", "resnet18", "resnet34")
 BATCH = 64
+Values = dict[str, list[float]]
 
 
 def recipe(model: str, size: tuple[int, int], batch: int = BATCH, **more) -> TrialConfig:
@@ -62,28 +64,27 @@ def speed(photos: int, run: Callable[[], object]) -> float:
 
 
 def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
+    """Batches made and thrown away; as many for ours as for the rivals."""
     for size in SIZES[1::2] if quick else SIZES:
-        table = rivals.drawn_table(folder, (256, 192) if size[0] < 256 else (512, 384))
-        table = table.head(320 if size[0] < 500 else 128)
+        count = 16 * BATCH if size[0] < 500 else 6 * BATCH
+        table = many(rivals.drawn_table(folder, drawn_size(size)), count)
         pixels, config = photos_of(table, size, folder), recipe("lcnet_050", size)
         network, preprocessing = models.build(config)
         decide(config, network)
         prepare = on_batches(config.augment, preprocessing)
         loader = batches.loader(batches.Photos(table, preprocessing, pixels, None, 0), BATCH, shuffle=True)
-        repeat = 10 if size[0] < 500 else 2
 
-        def ours(loader=loader, prepare=prepare, size=size, repeat=repeat):
-            for _ in range(repeat):  # short, beside the rivals
-                for step, batch in enumerate(loader):
-                    draw = Draw(np.random.default_rng((0, step)), batch.rows, batch.epoch, size)
-                    prepare(batch.photos, draw)
+        def ours(loader=loader, prepare=prepare, size=size) -> None:
+            for step, batch in enumerate(loader):
+                prepare(batch.photos, Draw(np.random.default_rng((0, step)), batch.rows, batch.epoch, size))
 
-        ways = {"ours": lambda ours=ours, n=len(table) * repeat: speed(n, ours)}
+        ways: dict[str, Way] = {"ours": lambda ours=ours, n=count: speed(n, ours)}
         for workers in (1, 2):
-            plain = rivals.plain_loader(table, size, BATCH, workers, "light")
-            ways[f"plain way, {workers} workers"] = lambda w=plain, n=len(table): speed(n, lambda: list(w))
-            theirs = rivals.timm_loader(table, size, BATCH, workers)
-            ways[f"timm, {workers} workers"] = lambda w=theirs, n=len(table): speed(n, lambda: list(w))
+            for name, theirs in (
+                ("plain way", rivals.plain_loader(table, size, BATCH, workers, "light")),
+                ("timm", rivals.timm_loader(table, size, BATCH, workers)),
+            ):
+                ways[f"{name}, {workers} workers"] = lambda w=theirs, n=count: speed(n, lambda: all_of(w))
         values = in_turn(ways, 3 if quick else 5)
         for rival in ("plain way", "timm"):
             yield Row(f"input, light, {size_text(size)}", "photos/s", *best(values, rival))
@@ -93,48 +94,75 @@ def training_rows(folder: Path, quick: bool) -> Iterator[Row]:
     cases = [("lcnet_050", (128, 96)), ("resnet18", (128, 96))]
     if not quick:
         cases += [(model, size) for size in SIZES for model in MODELS if (model, size) not in cases]
-    for model, size in cases:
-        yield from epoch_rows(folder, model, size, against_plain=size == (128, 96) and model != "resnet34")
+    for number, (model, size) in enumerate(cases):
+        yield from epoch_rows(folder, model, size, against_plain=number < 2)
 
 
 def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: bool) -> Iterator[Row]:
-    table = rivals.drawn_table(folder, (256, 192) if size[0] < 256 else (512, 384))
-    # As many batches as take some seconds; at full size one small one, as a step takes long.
+    # As many batches as take some seconds; at full size a small one, as a step takes long.
     cost = {"lcnet_050": 1, "resnet18": 5, "resnet34": 9}[model] * size[0] * size[1] / (128 * 96)
     steps, batch = max(1, round(12 / cost)), BATCH if cost < 20 else 8
     count = steps * batch
-    table = table.loc[np.resize(table.index, count)]
+    table = many(rivals.drawn_table(folder, drawn_size(size)), count)
     pixels = photos_of(table, size, folder)
-    table = table.reset_index(drop=True)
-    ways = {}
-    for name, precision in {"ours, float32": "float32", "ours": "auto"}.items():
-        epochs = epochs_of(recipe(model, size, batch, precision=precision), table, pixels)
-        ways[name] = lambda epochs=epochs: speed(count, lambda: next(epochs))
-    for layout in (False, True):
-        network = rivals.plain_network(model, layout)
-        data = rivals.random_batches(size, batch, steps, layout)
-        name = f"the limit, {'channels_last' if layout else 'NCHW'}"
-        ways[name] = lambda n=network, d=data: speed(count, lambda: rivals.steps(n, d))
+    ways: dict[str, Way] = {}
+
+    def against_limit(name: str, precision: str) -> "torch.dtype | None":
+        config = recipe(model, size, batch, precision=precision)
+        chosen = decide(config, models.build(config)[0]).precision
+        epochs = epochs_of(config, table, pixels)
+        ways[f"ours, {name}"] = lambda: speed(count, lambda: next(epochs))
+        for layout in (False, True):
+            network = rivals.plain_network(model, layout)
+            data = rivals.random_batches(size, batch, steps, layout)
+            limit = f"limit, {name}, {'channels_last' if layout else 'NCHW'}"
+            ways[limit] = lambda n=network, d=data: speed(count, lambda: rivals.steps(n, d, chosen))
+        return chosen
+
+    against_limit("float32", "float32")
+    own = "auto" if against_limit("auto", "auto") else "float32"
+    if own == "float32":  # auto is float32 for this network here: the same again
+        ways = {name: way for name, way in ways.items() if "auto" not in name}
     if against_plain:
         for workers in (1, 2):
             loader = rivals.plain_loader(table, size, batch, workers, "light")
             network = rivals.plain_network(model)
             name = f"plain way, {workers} workers"
             ways[name] = lambda n=network, d=loader: speed(count, lambda: rivals.steps(n, d))
-    values = in_turn(ways, 5 if cost < 20 else 3)
+    values = in_turn(ways, 5 if against_plain else 3)
     what = f"epoch, {model}, {size_text(size)}, batch {batch}"
-    for rival in ("the limit", "plain way") if against_plain else ("the limit",):
-        yield Row(f"{what}, float32", "photos/s", *best(values, rival, "ours, float32"))
-        yield Row(f"{what}, as it is", "photos/s", *best(values, rival))
+    yield Row(f"{what}, float32", "photos/s", *best(values, "limit, float32", "ours, float32"))
+    if own == "auto":
+        yield Row(f"{what}, auto", "photos/s", *best(values, "limit, auto", "ours, auto"))
+        yield Row(f"{what}, auto", "photos/s", values, "ours, auto", "ours, float32")
+    if against_plain:
+        yield Row(what, "photos/s", *best(values, "plain way", f"ours, {own}"))
+        yield Row(f"limit, {what.removeprefix('epoch, ')}", "photos/s",
+                  *best(values, "plain way", best(values, "limit, float32")[2]))  # fmt: skip
 
 
-def best(values, rival: str, ours: str = "ours"):
+def best(values: Values, rival: str, ours: str = "ours") -> tuple[Values, str, str]:
     """(values, ours, the fastest variant of the rival)."""
     variants = [name for name in values if name.startswith(rival)]
-    return values, ours, max(variants, key=lambda name: np.median(values[name]))
+    return values, ours, max(variants, key=lambda name: median(values[name]))
 
 
-def rows(quick: bool) -> Iterator[Row]:
+def many(table, count: int):
+    """The table's photos again and again, `count` of them."""
+    return table.loc[np.resize(table.index, count)].reset_index(drop=True)
+
+
+def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The photos' own size, from which they are resized."""
+    return (256, 192) if size[0] < 256 else (512, 384)
+
+
+def all_of(loader) -> None:
+    for _ in loader:
+        pass
+
+
+def rows(quick: bool = False) -> Iterator[Row]:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         yield from input_rows(Path(folder), quick)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dataset.errors import CallersMistake
 from trial.choice import Choice
-from trial.draw import Draw
+from trial.draw import Draw, stream
 from trial.pixel_steps import PIXEL_STEPS, Change
 from trial.policies import STEPS, Policy
 from trial.transforms import Preprocessing
@@ -25,7 +25,8 @@ CACHED = 2**22  # floats that a processor keeps near while the steps go over the
 
 def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
     """`prepare(photos, draw)`: uint8 (B, height, width, 3) -> float (B, 3, height, width), augmented and
-    normalised, where the photos are."""
+    normalised, where the photos are. On a CPU colours are changed in pieces of the batch, each drawing after
+    the one before."""
     steps = policy.on("batch")
     parts = _parts(steps)
     # A warp at the front sees whole numbers, a third of the memory of floats: all at once, in threads.
@@ -65,8 +66,7 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     ]
 
     def augment(photo: np.ndarray, row: int, epoch: int, seed: int) -> np.ndarray:
-        random = np.random.default_rng((seed, epoch, row))
-        draw = Draw(random, np.array([row]), epoch, size)
+        draw = Draw(stream("photo", seed, epoch, row), np.array([row]), epoch, size)
         for part in parts:
             photo = part(photo, draw)
         return photo

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from dataset.cache import cached, read_resized
 from trial.augment import on_photos
 from trial.compute import cores
+from trial.draw import stream
 from trial.policies import Policy
 from trial.transforms import Preprocessing
 
@@ -100,7 +101,7 @@ class Shuffled(Sampler):
         self.starts = list(range(0, rows, batch_size))
         if len(self.starts) > 1 and rows - self.starts[-1] == 1:
             self.starts.pop()
-        self.epoch = 0
+        self.epoch = 0  # counted as an epoch's first batch is asked for: torch may make iterators in vain
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -109,7 +110,7 @@ class Shuffled(Sampler):
         self.epoch += 1
         order = np.arange(self.rows)
         if self.seed is not None:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+            stream("order", self.seed, self.epoch).shuffle(order)
         for start, end in zip(self.starts, [*self.starts[1:], self.rows], strict=True):
             yield [(self.epoch, int(row)) for row in order[start:end]]
 
@@ -125,12 +126,13 @@ def loader(photos: Photos, batch_size: int, workers: int = 0, shuffle: bool = Fa
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # not torch's own, from which networks draw what they drop
     )
 
 
 def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """The batches on `device`; beside a GPU the next two are read and copied while this one computes. On the
-    CPU that would only take from it."""
+    """The batches on `device`; beside a GPU the next two are read and queued to be copied while this one
+    computes. On the CPU that would only take from it."""
     if device.type == "cpu":
         yield from batches
         return

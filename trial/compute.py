@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,10 +54,6 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
             f"device={name}: no GPU that torch can use here; leave device out, or device=cpu"
         )
     device = torch.device(name)
-    if config.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
-        raise CallersMistake(
-            "compile=true needs a C++ compiler (Debian, Ubuntu: apt install g++); or leave it out"
-        )
     if config.precision == "float16" and device.type == "cpu":
         raise CallersMistake("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
     if config.precision == "auto":
@@ -90,9 +85,8 @@ def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype | Non
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if native else torch.float16
     grouped = any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules())
-    if device.type == "cpu" and not grouped and torch.cpu._is_amx_tile_supported():
-        return torch.bfloat16
-    return None
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # torch has no public name for it
+    return torch.bfloat16 if device.type == "cpu" and not grouped and has_amx() else None
 
 
 def _keep_freed_memory() -> None:
@@ -102,5 +96,6 @@ def _keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         if hasattr(library, "mallopt"):  # glibc's; musl has none
             mmap_threshold, trim_threshold = -3, -1
-            library.mallopt(mmap_threshold, 2**30)
+            # An older one takes no more than the second.
+            library.mallopt(mmap_threshold, 2**30) or library.mallopt(mmap_threshold, 2**25)
             library.mallopt(trim_threshold, 2**31 - 1)

@@ -1,6 +1,9 @@
 """TrialConfig: one frozen dataclass is the run. `parse` gives it, or every mistake at once."""
 
+import os
 import re
+import shlex
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -96,11 +99,18 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
     if present:
         if "model" in good or "model" not in values:
             faults += missing(config.model, config.weights)
+        if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
+            faults.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")
         if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():
             faults.append(f"corrections={config.corrections}: no such file; 'competition' is the shipped one")
     if faults:
         raise CallersMistake(faults)
     return config
+
+
+def _named_compilers() -> list[str]:
+    """What CC and CXX name: torch.compile heeds them."""
+    return [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
 
 
 def size_text(size: tuple[int, int]) -> str:

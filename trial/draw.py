@@ -9,6 +9,14 @@ if TYPE_CHECKING:
     import torch
 
 
+STREAMS = ("order", "batch", "photo")
+
+
+def stream(what: str, *numbers: int) -> np.random.Generator:
+    """Random numbers of their own for what they are used for (STREAMS), and for seed, epoch and the like."""
+    return np.random.default_rng((STREAMS.index(what), *numbers))
+
+
 @dataclass(frozen=True)
 class Draw:
     """What the steps of a policy draw from for one batch of B photos.

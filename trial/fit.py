@@ -13,7 +13,7 @@ from trial.augment import on_batches
 from trial.batches import Batch, on_device
 from trial.compute import Compute
 from trial.config import TrialConfig
-from trial.draw import Draw
+from trial.draw import Draw, stream
 from trial.losses import LOSSES, Loss
 from trial.metrics import Scores, score
 from trial.mixing import MIXINGS
@@ -27,7 +27,8 @@ Batches = Iterable[Batch]
 class Epoch:
     """One epoch, counted from 1. Without validation photos its last three are None and the loss nan.
 
-    `learning_rate` is that of its last step; `probabilities` (photos, 18) are in validation's order.
+    `learning_rate` is that of its last step; `train_accuracy` is held against the larger share of mixed
+    photos; `probabilities` (photos, 18) are in validation's order.
     """
 
     epoch: int
@@ -95,9 +96,8 @@ def fit(
             learning_rate = config.learning_rate * schedule(epoch - 1 + step / steps)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            draw = Draw(
-                np.random.default_rng((config.seed, epoch, step)), batch.rows, epoch, config.image_size
-            )
+            random = stream("batch", config.seed, epoch, step)
+            draw = Draw(random, batch.rows, epoch, config.image_size)
             images, targets = mix(prepare(batch.photos, draw), batch.labels, draw)
             with compute.autocast():
                 logits = network(images)
@@ -107,7 +107,8 @@ def fit(
             scaler.step(optimizer)
             scaler.update()
             total += step_loss.detach() * len(batch.labels)
-            hits += (logits.detach().argmax(1) == batch.labels).sum()
+            truth = targets if targets.dim() == 1 else targets.argmax(1)
+            hits += (logits.detach().argmax(1) == truth).sum()
             photos += len(batch.labels)
         train_loss = float(total) / photos
         if not np.isfinite(train_loss):
@@ -143,16 +144,16 @@ def infer(
     labels = [torch.empty(0, dtype=torch.int64, device=compute.device)]
     for batch in on_device(batches, compute.device):
         with compute.autocast():
-            logits.append(_forward(network, preprocessing.normalise(batch.photos)).float())
+            logits.append(_forward(network, preprocessing, batch.photos).float())
         labels.append(batch.labels)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
 
 
-def _forward(network: nn.Module, images: Tensor) -> Tensor:
-    """Logits of all images; in halves where they don't fit into the GPU's memory at once."""
+def _forward(network: nn.Module, preprocessing: Preprocessing, photos: Tensor) -> Tensor:
+    """Logits of all photos; in halves where they don't fit into the GPU's memory at once."""
     try:
-        return network(images)
+        return network(preprocessing.normalise(photos))
     except torch.OutOfMemoryError:
-        if len(images) == 1:
+        if len(photos) == 1:
             raise
-    return torch.cat([_forward(network, half) for half in images.chunk(2)])
+    return torch.cat([_forward(network, preprocessing, half) for half in photos.chunk(2)])

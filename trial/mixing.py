@@ -30,7 +30,7 @@ def mixup(*, alpha: Alpha = 0.2, p: Share = 1.0) -> Mix:
     arXiv:1710.09412)."""
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
-        other = _others(draw)
+        other = _others(draw, images)
         share = _tensor(_shares(draw, alpha, p), images)
         return images[other].lerp(images, share.view(-1, 1, 1, 1)), _targets(labels, other, share)
 
@@ -46,7 +46,7 @@ def cutmix(*, alpha: Alpha = 1.0, p: Share = 0.5) -> Mix:
 
         from trial.pixel_steps import box
 
-        other = _others(draw)
+        other = _others(draw, images)
         (height, width), side = draw.size, np.sqrt(1 - _shares(draw, alpha, p))
         y, x = draw.uniform(0, 1) * height, draw.uniform(0, 1) * width
         top, bottom = (np.clip(np.floor(y + sign * side * height / 2), 0, height) for sign in (-1, 1))
@@ -61,12 +61,14 @@ def cutmix(*, alpha: Alpha = 1.0, p: Share = 0.5) -> Mix:
 MIXINGS = {"none": none, "mixup": mixup, "cutmix": cutmix}
 
 
-def _others(draw: Draw) -> np.ndarray:
-    """(B,) for each photo another one of the batch."""
+def _others(draw: Draw, images: "Tensor") -> "Tensor":
+    """(B,) for each photo another one of the batch, where the images are."""
+    import torch
+
     order = draw.random.permutation(len(draw))
     others = np.empty_like(order)
     others[order] = np.roll(order, 1)
-    return others
+    return torch.from_numpy(others).to(images.device, non_blocking=True)
 
 
 def _shares(draw: Draw, alpha: float, p: float) -> np.ndarray:
@@ -74,7 +76,7 @@ def _shares(draw: Draw, alpha: float, p: float) -> np.ndarray:
     return np.where(draw.happens(p), draw.random.beta(alpha, alpha, len(draw)), 1)
 
 
-def _targets(labels: "Tensor", other: np.ndarray, share: "Tensor") -> "Tensor":
+def _targets(labels: "Tensor", other: "Tensor", share: "Tensor") -> "Tensor":
     import torch.nn.functional as F
 
     own = F.one_hot(labels, N_CLASSES).float()

@@ -35,7 +35,7 @@ def brightness_contrast(*, brightness: Share = 0.2, contrast: Share = 0.2, p: Sh
 def jitter(*, brightness: Share = 0.2, contrast: Share = 0.2, saturation: Share = 0.2,
            hue: Annotated[float, (0, 0.5)] = 0.0, p: Share = 1.0) -> Change:  # fmt: skip
     """torchvision's ColorJitter: brightness, contrast, saturation by a factor 1 +- the number, hue by up to
-    that part of the circle; in an order drawn for each batch."""
+    that part of the circle; in an order drawn for each piece of a batch."""
 
     def change(photos: "Tensor", draw: Draw) -> "Tensor":
         happens = draw.happens(p)
@@ -132,6 +132,5 @@ def _turn_hue(photos: "Tensor", turn: "Tensor") -> "Tensor":
     is_red, is_green, _ = (channel == most for channel in photos.split(1, dim=1))
     hue = torch.where(is_red, blue - green, torch.where(is_green, 2 + red - blue, 4 + green - red)) / 6 + turn
     # How far each channel lies below the greatest one, by its place on the circle of hues.
-    places = torch.tensor([5.0, 3.0, 1.0], device=photos.device).view(1, 3, 1, 1)
-    place = (places + hue * 6) % 6
-    return most - spread * torch.minimum(place, 4 - place).clamp(0, 1)
+    places = torch.cat([(place + hue * 6) % 6 for place in (5, 3, 1)], dim=1)
+    return most - spread * torch.minimum(places, 4 - places).clamp(0, 1)

@@ -12,10 +12,10 @@ from typing import Any
 from trial.catalogue import steps as albumentations_steps
 from trial.choice import Choice, Registry, choose, unknown
 from trial.pixel_steps import PIXEL_STEPS
-from trial.warps import WARPS, flip
+from trial.warps import WARPS
 
 STEPS: Registry = {**WARPS, **PIXEL_STEPS}
-PLACES = ("photo", "batch")
+ON = ("photo", "batch")
 
 POLICIES: dict[str, list[dict[str, Any]]] = {
     "none": [],
@@ -97,7 +97,7 @@ def _step(value: Any, faults: list[str]) -> tuple[Choice, str | None] | None:
         return None
     given = {"_name": value} if isinstance(value, str) else dict(value)
     name, said = given.get("_name"), given.pop("on", None)
-    if said not in (None, *PLACES):
+    if said not in (None, *ON):
         faults.append(f"augment step {name}: on={said!r} is neither 'photo' nor 'batch'")
         return None
     choice = _choice(name, given, faults)
@@ -110,8 +110,11 @@ def _choice(name: Any, given: dict[str, Any], faults: list[str]) -> Choice | Non
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         faults.append(f"augment: step {name}: p={p!r} is no probability (0 to 1)")
         return None
-    if not isinstance(name, str) or name not in known:
-        return choose("augment step", given, {**STEPS, **dict.fromkeys(known, flip)}, faults)
+    if name in STEPS:
+        return choose("augment step", given, STEPS, faults)
+    if name not in known:
+        faults.append(unknown("augment step", name, [*STEPS, *known]))
+        return None
     numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "_name"}
     faults += [
         f"augment step {name}: " + unknown("number", k, known[name]) for k in numbers.keys() - known[name]

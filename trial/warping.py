@@ -14,7 +14,8 @@ from trial.choice import Choice
 from trial.draw import Draw
 from trial.warps import FLIPS, WARPS
 
-cv2.setNumThreads(0)  # the threads are ours, a photo each
+# For the whole process, decoding too: the threads are ours, each at a photo of its own.
+cv2.setNumThreads(0)
 
 
 def joined(steps: Sequence[Choice]) -> Callable[[Tensor, Draw], Tensor]:
@@ -36,10 +37,8 @@ def joined(steps: Sequence[Choice]) -> Callable[[Tensor, Draw], Tensor]:
             return _by_opencv(photos.numpy(), places, keeps_parallels)
         images = floats(photos)
         theta = torch.from_numpy(places.astype(np.float32)).to(images.device, non_blocking=True)
-        if keeps_parallels:
-            grid = F.affine_grid(theta[:, :2], list(images.shape), align_corners=False)
-        else:
-            grid = _projected(theta, *images.shape[2:])
+        height, width = images.shape[2:]
+        grid = _grid(theta, height, width, keeps_parallels)
         return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
     return warp
@@ -50,12 +49,16 @@ def floats(photos: Tensor) -> Tensor:
     return photos.permute(0, 3, 1, 2).float().mul_(1 / 255) if photos.dtype == torch.uint8 else photos
 
 
-def _projected(theta: Tensor, height: int, width: int) -> Tensor:
-    """(B, height, width, 2): where homographies (B, 3, 3) send the middle of each pixel."""
+def _grid(theta: Tensor, height: int, width: int, keeps_parallels: bool) -> Tensor:
+    """(B, height, width, 2): where homographies (B, 3, 3) send the middle of each pixel. Not as a matrix
+    product: on a GPU that may be rounded to TF32's ten bits, a tenth of a pixel."""
     y, x = ((torch.arange(n, device=theta.device) * 2 + 1) / n - 1 for n in (height, width))
-    places = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=-1)
-    flat = F.pad(places, (0, 1), value=1.0).view(1, -1, 3) @ theta.mT
-    return (flat[..., :2] / flat[..., 2:]).view(-1, height, width, 2)
+    numbers = theta[..., None, None]
+    x_there, y_there, scale = (
+        numbers[:, row, 0] * x + numbers[:, row, 1] * y[:, None] + numbers[:, row, 2] for row in range(3)
+    )
+    places = torch.stack([x_there, y_there], dim=-1)
+    return places if keeps_parallels else places / scale[..., None]
 
 
 def _by_opencv(photos: np.ndarray, places: np.ndarray, keeps_parallels: bool) -> Tensor:

@@ -14,7 +14,8 @@ from trial.choice import Registry, Share
 from trial.draw import Draw
 
 Warp = Callable[[Draw], np.ndarray]
-Degrees = Annotated[float, (0, 90)]
+Part = Annotated[float, (0, 0.9)]  # by all of it, a photo would vanish in a dot or a line
+Degrees = Annotated[float, (0, 60)]
 
 
 def flip(*, p: Share = 0.5) -> Warp:
@@ -34,7 +35,7 @@ def alternating_flip() -> Warp:
     return warp
 
 
-def shift_scale(*, shift: Share = 0.08, scale: Share = 0.08, p: Share = 1.0) -> Warp:
+def shift_scale(*, shift: Share = 0.08, scale: Part = 0.08, p: Share = 1.0) -> Warp:
     """Moved by up to `shift` of each side and scaled by 1 +- `scale`, each way by itself."""
 
     def warp(draw: Draw) -> np.ndarray:
@@ -48,7 +49,7 @@ def shift_scale(*, shift: Share = 0.08, scale: Share = 0.08, p: Share = 1.0) -> 
 
 
 def affine(
-    *, degrees: Degrees = 10.0, shift: Share = 0.05, scale: Share = 0.1, shear: Degrees = 0.0, p: Share = 1.0
+    *, degrees: Degrees = 10.0, shift: Share = 0.05, scale: Part = 0.1, shear: Degrees = 0.0, p: Share = 1.0
 ) -> Warp:
     """Turned by up to `degrees`, moved by up to `shift` of each side, scaled by 1 +- `scale` (both ways
     alike) and slanted sideways by up to `shear` degrees: torchvision's RandomAffine."""
@@ -67,7 +68,7 @@ def affine(
     return warp
 
 
-def perspective(*, distortion: Share = 0.3, p: Share = 0.5) -> Warp:
+def perspective(*, distortion: Part = 0.3, p: Share = 0.5) -> Warp:
     """Each corner drawn inwards by up to `distortion` of half a side: torchvision's RandomPerspective."""
 
     def warp(draw: Draw) -> np.ndarray:

@@ -52,9 +52,11 @@ def test_threads_are_those_asked_for_or_the_cores():
 
 
 def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(CallersMistake, match="C\\+\\+ compiler"):
-        decided(compile=True)
+    monkeypatch.setattr(shutil, "which", lambda name: "/bin/mycc" if name == "mycc" else None)
+    with pytest.raises(CallersMistake, match="needs a compiler"):
+        parse({**TINY, "compile": True})
+    monkeypatch.setenv("CXX", "mycc -O2")
+    assert parse({**TINY, "compile": True}).compile
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
