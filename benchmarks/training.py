@@ -131,6 +131,8 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
             ways[name] = lambda n=network, d=loader: speed(count, lambda: rivals.steps(n, d))
     values = in_turn(ways, 5 if against_plain else 3)
     what = f"epoch, {model}, {size_text(size)}, batch {batch}"
+    step = f"training step, {what.removeprefix('epoch, ')}"
+    yield Row(step, "photos/s", values, "limit, float32, channels_last", "limit, float32, NCHW")
     yield Row(f"{what}, float32", "photos/s", *best(values, "limit, float32", "ours, float32"))
     if own == "auto":
         yield Row(f"{what}, auto", "photos/s", *best(values, "limit, auto", "ours, auto"))
