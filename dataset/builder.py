@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.errors import CallersMistake
+from dataset.machine import cores
 from dataset.pixels import read_to_size
 from dataset.progress import track
 from dataset.shelf import LOCK, Holds, note, sweep
@@ -76,9 +77,12 @@ def build(folder: Path, wanted: Holds, paths: Sequence[str]) -> None:
 
 
 def _reserve(file: int, size: int) -> None:
-    """So that a disk that is too small says it now, not in ten minutes."""
+    """So that a disk that is too small says it now, not in ten minutes (macOS: only while writing)."""
+    reserve = getattr(os, "posix_fallocate", None)
+    if reserve is None:
+        return
     try:
-        os.posix_fallocate(file, 0, size)
+        reserve(file, 0, size)
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
             raise
@@ -87,6 +91,6 @@ def _reserve(file: int, size: int) -> None:
 def _in_threads(decode: Callable[[int], None], count: int) -> None:
     """The first that fails (a full disk, Ctrl-C) ends it: `map` gives up those that have not begun."""
     rows = range(count)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         for _ in zip(track(rows, "decoding photos"), threads.map(decode, rows), strict=True):
             pass

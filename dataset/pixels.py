@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dataset.errors import CallersMistake
+from dataset.machine import cores
 from dataset.progress import track
 
 INTERPOLATIONS = {
@@ -60,7 +61,7 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
 def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
     """Decodes them all, in threads; "path: reason" of each that can't be decoded whole, in their order."""
     paths = list(paths)
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         reasons = threads.map(_reason, paths)
         shown = track(paths, "decoding photos") if progress else paths
         return [f"{path}: {reason}" for path, reason in zip(shown, reasons, strict=True) if reason]
