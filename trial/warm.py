@@ -74,12 +74,22 @@ def _begin(arguments: list[str], manager: "psutil.Process") -> socket.socket:
             socket.send_fds(connection, [request], [1, 2])
             answer = connection.recv(len(READY))
         if answer == READY:
-            signal.signal(signal.SIGTERM, partial(_stop, connection))
-            connection.send(GO)
-            connection.settimeout(None)
+            _let_go(connection)
             return connection
         connection.close()
     raise ConnectionError("it ended before the trial began")
+
+
+def _let_go(connection: socket.socket) -> None:
+    """The trial runs from here on, and a SIGTERM is passed on to it. One that comes meanwhile waits: before
+    the GO it would have this process run the trial itself, deaf to the next one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        connection.settimeout(None)
+        connection.send(GO)
+        signal.signal(signal.SIGTERM, partial(_stop, connection))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _connect(manager: "psutil.Process") -> socket.socket:
@@ -90,7 +100,8 @@ def _connect(manager: "psutil.Process") -> socket.socket:
     except ConnectionRefusedError:
         # Returns when the name is taken, by this server or by one that another trial has just started.
         command = [sys.executable, "-m", "trial.warm_server", str(manager.pid)]
-        subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True)
+        if subprocess.run(command, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True).returncode:
+            raise ConnectionError("it didn't start") from None  # it has said why
         connection.connect(address(manager.pid))
     if not same_user(connection):
         raise PermissionError("its name is taken by another user")
@@ -114,5 +125,8 @@ def _exit_code(connection: socket.socket) -> int:
     from trial.record import RunFolder
     from trial.stop import STOPPED
 
-    state = RunFolder(advisor.trial_folder()).status()["state"]
-    return {"done": 0, "stopped_early": STOPPED}.get(state, 1)
+    status = RunFolder(advisor.trial_folder()).status()
+    code = {"done": 0, "stopped_early": STOPPED}.get(status["state"], 1)
+    if code == 1:
+        print(f"failed: {status['reason']} (its warm server is gone)", file=sys.stderr, flush=True)
+    return code

@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 
 import psutil
 
@@ -62,15 +63,24 @@ def take_name(manager: int) -> socket.socket | None:
 
 
 def import_all() -> None:
+    # pyarrow would start a thread, which doesn't outlive a fork.
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     for module in MODULES:
         importlib.import_module(module)
     networks(), steps()
 
 
 def code_mark() -> list[tuple[str, int]]:
-    """What differs once a source file was changed, added or removed."""
-    files = (path for room in ("trial", "dataset") for path in (PROJECT / room).rglob("*.py"))
-    return sorted((str(path), path.stat().st_mtime_ns) for path in files)
+    """What differs once a source file or a catalogue was changed, added or removed."""
+    files = (path for room in ("trial", "dataset") for path in (PROJECT / room).rglob("*"))
+    return sorted((str(path), _written(path)) for path in files if path.suffix in (".py", ".json"))
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # removed just now
+        return -1
 
 
 def serve(listener: socket.socket, manager: psutil.Process, mark: list[tuple[str, int]]) -> Request | None:
@@ -82,16 +92,16 @@ def serve(listener: socket.socket, manager: psutil.Process, mark: list[tuple[str
                 _report(*trials.pop(ready))
                 os.close(ready)
                 continue
-            caller, _ = listener.accept()
-            if code_mark() != mark:
-                listener.close()  # first: the caller starts a new server under this name
-                caller.close()
+            request = _next(listener, mark)
+            if request is None:
                 continue
             try:
-                request = _receive(caller)
                 child = os.fork()
-            except (OSError, ValueError):  # it has given up, is another user's, or there is no memory left
-                caller.close()
+                if child:
+                    trials[_pidfd(child)] = child, request.caller
+            except OSError:  # no memory or file left
+                request.caller.close()
+                request.close_output()
                 continue
             if child == 0:
                 for one in (listener, *(connection for _, connection in trials.values())):
@@ -99,10 +109,37 @@ def serve(listener: socket.socket, manager: psutil.Process, mark: list[tuple[str
                 for pidfd in trials:
                     os.close(pidfd)
                 return request
-            trials[os.pidfd_open(child)] = child, caller
             request.close_output()
         if not lives(manager):
             listener.close()
+    return None
+
+
+def _pidfd(child: int) -> int:
+    """What tells when this process ends; without one nobody would hear of it, so it is ended."""
+    try:
+        return os.pidfd_open(child)
+    except OSError:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+
+
+def _next(listener: socket.socket, mark: list[tuple[str, int]]) -> Request | None:
+    """What the next caller asks for; None where it is turned away. A server that is of no more use closes
+    the listener first: the caller starts a new one under this name."""
+    try:
+        caller, _ = listener.accept()
+    except OSError:  # no file left
+        listener.close()
+        return None
+    try:
+        if code_mark() == mark:
+            return _receive(caller)
+        listener.close()
+    except (OSError, ValueError, TypeError):  # it has given up, is another user's, or there is no file left
+        pass
+    caller.close()
     return None
 
 
@@ -111,7 +148,13 @@ def _receive(caller: socket.socket) -> Request:
         raise PermissionError
     caller.settimeout(STOP_SECONDS)
     packet, output, _, _ = socket.recv_fds(caller, MOST_BYTES, 2)
-    return Request(caller, output, **json.loads(packet))
+    try:
+        stdout, stderr = output
+        return Request(caller, [stdout, stderr], **json.loads(packet))
+    except (ValueError, TypeError):
+        for end in output:
+            os.close(end)
+        raise
 
 
 def _report(trial: int, caller: socket.socket) -> None:
@@ -151,15 +194,19 @@ def become(request: Request) -> None:
 
 
 def main(manager: int) -> None:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError) as error:
+        raise SystemExit(f"a warm server needs pidfd_open, of Linux 5.3: {error}") from None
     listener = take_name(manager)
     if listener is None:
         return
     mark = code_mark()
     import_all()
     # Not the first trial's output any longer: who reads it waits for its end.
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
     gc.freeze()  # what is imported stays: no trial goes through it again
     request = serve(listener, psutil.Process(manager), mark)
     if request is not None:

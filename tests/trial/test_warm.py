@@ -141,7 +141,10 @@ def test_four_that_start_at_once_start_one_server_which_ends_with_the_manager(ow
     names = "abcd"
     trials = [own.start(name, epochs=EPOCHS) for name in names]
     servers = {own.begun(name).parent() for name in names}
-    assert len(servers) == 1
+    (server,) = servers
+    assert server.num_threads() == 1  # no other would outlive a fork
+    files = [os.readlink(file) for file in Path(f"/proc/{server.pid}/fd").iterdir()]
+    assert files.count(os.devnull) == 3  # and not a fourth, for every trial to inherit
     own.manager.kill()
     own.manager.wait()
     assert [trial.wait(5) for trial in trials] == [143] * 4
@@ -175,11 +178,13 @@ def test_changed_code_gets_a_new_server(people, tmp_path):
     copy_project(tmp_path / "project")
     own = Experiment(tmp_path, people, tmp_path / "project")
     try:
-        own.start("before", epochs=EPOCHS)
+        own.start("before", epochs=EPOCHS, cache_limit=1)  # this project's cache goes with it
         server = own.begun("before").parent()
+        assert len(list((own.project / "out" / "cache").glob("*.npy"))) == 1
         os.utime(own.project / "trial" / "fit.py")
-        own.start("after", epochs=EPOCHS)
+        own.start("after", epochs=EPOCHS, cache_limit=1)
         assert own.begun("after").parent() != server
+        assert "decoding" in own.said("before") and "decoding" not in own.said("after")
         assert "no warm server" not in own.said("after")
         own.trials["before"].terminate()
         server.wait(5)
@@ -190,14 +195,13 @@ def test_changed_code_gets_a_new_server(people, tmp_path):
 
 def test_what_is_imported_before_the_fork_starts_no_thread_and_asks_for_no_gpu():
     code = """
-import threading, torch
+from trial.warm_server import import_all
+import os, sys, torch
 asked = []
 torch._C._cuda_getDeviceCount = lambda: asked.append(1) or 0
 torch._C._cuda_init = lambda: asked.append(1)
-from trial.warm_server import import_all
 import_all()
-import sys
-print(threading.active_count(), asked, torch.cuda.is_initialized(), "nni" in sys.modules)
+print(len(os.listdir("/proc/self/task")), asked, torch.cuda.is_initialized(), "nni" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     assert done.stdout.strip() == "1 [] False False", done.stderr
