@@ -10,6 +10,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 TINY = {  # the least that still is a trial
     "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,
     "learning_rate": 0.003, "optimizer": "adamw", "schedule": "onecycle", "threads": 1,
+    "cache_limit": 0,  # or each set that a test draws would leave an array in out/cache
 }  # fmt: skip
 
 
