@@ -15,7 +15,18 @@ import numpy as np
 
 from dataset.builder import build, only_builder
 from dataset.pixels import read_to_size
-from dataset.shelf import PROJECT, Holds, NoRoom, amount, make_room, remove_outdated, shown, sweep, touch
+from dataset.shelf import (
+    PROJECT,
+    Holds,
+    NoRoom,
+    amount,
+    make_room,
+    remove_lost,
+    remove_outdated,
+    shown,
+    sweep,
+    touch,
+)
 
 CACHE = PROJECT / "out" / "cache"
 LIMIT = 20 * 2**30  # bytes
@@ -37,11 +48,11 @@ def cached(
 ) -> np.ndarray | None:
     """uint8 (photos, height, width, 3), read-only and memory-mapped, in the order of `paths`.
 
-    Built once for these photos (known by the fingerprint of their set), size and interpolation. One process
-    builds at a time, the others wait for it. `limit`: bytes of all arrays in `folder`; the least recently
-    used make room. None, and a line on stderr that says why, where the array alone is over the limit or the
-    disk has no room for it; the photos are then decoded each time (`limit=0`: as wanted, without a line).
-    CallersMistake names every file that is no photo.
+    Built once for these photos (known by their paths, sizes and times), size and interpolation. One process
+    builds at a time, the others wait for it. `limit`: bytes of all arrays in `folder`; those whose photos
+    are gone, then the least recently used make room. None, and a line on stderr that says why, where the
+    array alone is over the limit or the disk has no room for it; the photos are then decoded each time
+    (`limit=0`: as wanted, without a line). CallersMistake names every file that is no photo.
     """
     if limit <= 0:
         return None
@@ -51,8 +62,9 @@ def cached(
     need = len(paths) * size[0] * size[1] * 3
     try:
         if need > limit:
-            allow = f"allow cache_limit={math.ceil(need / 2**30)} (GiB)"
-            raise NoRoom(f"over cache_limit of {amount(limit)}: {allow}")
+            more = math.ceil(need / 2**30)
+            allow = f"allow {more} GiB (cache_limit={more}; python -m dataset cache: --limit {more})"
+            raise NoRoom(f"over the limit of {amount(limit)}: {allow}")
         folder.mkdir(parents=True, exist_ok=True)
         waiting = f"waiting for another process that decodes photos into {shown(folder)}"
         with only_builder(folder, lambda: _say(waiting)):
@@ -63,6 +75,8 @@ def cached(
                 _say(
                     f"photos in {shown(wanted.place)} changed since they were decoded; they are decoded anew"
                 )
+            for lost, place in remove_lost(folder):
+                _say(f"removed {shown(lost.path)}: its photos in {shown(place)} are gone")
             for gone in make_room(folder, need, limit):
                 _say(f"removed {shown(gone.path)} ({amount(gone.bytes)}), least recently used, to make room")
             what = f"{len(paths)} photos to {size[0]}x{size[1]}"
@@ -88,10 +102,22 @@ def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, dat
     # What the first and the last have in common, all have.
     common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
     place = os.path.realpath(common)  # through a link or not, they are the same photos
-    names = [path[len(common) :] for path in paths]
-    facts = json.dumps([DECODING, data_fingerprint, place, names])
-    key = hashlib.sha256(facts.encode()).hexdigest()[:16]
-    return Holds(place, len(paths), (size[0], size[1]), interpolation, data_fingerprint, key)
+    names = _hash([DECODING, place, [path[len(common) :] for path in paths]])
+    key = _hash([names, [_mark(path) for path in paths]])
+    return Holds(place, len(paths), (size[0], size[1]), interpolation, data_fingerprint, names, key)
+
+
+def _mark(path: str) -> tuple[int, int] | None:
+    """What changes with the photo; None where there is none, which the builder will say."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _hash(facts: list) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _open(folder: Path, wanted: Holds) -> np.ndarray | None:

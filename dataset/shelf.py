@@ -20,13 +20,16 @@ class NoRoom(Exception):
 
 @dataclass(frozen=True)
 class Holds:
-    """What an array holds. `place`: the photos' folder, without links; `key`: a hash of photos and data."""
+    """What an array holds. `place`: the photos' folder, without links; `names`: a hash of place and photos;
+    `key`: one of these, their sizes and times; `data_fingerprint`: the set that they were decoded for, for
+    whoever reads the JSON (other sets may share its photos)."""
 
     place: str
     photos: int
     size: tuple[int, int]  # height, width
     interpolation: str  # "any" where all photos shrank: it had no part then
     data_fingerprint: str
+    names: str
     key: str
 
     @property
@@ -97,12 +100,20 @@ def remove_outdated(folder: Path, wanted: Holds) -> bool:
         entry
         for entry in entries(folder)
         if entry.holds
-        and (entry.holds.place, entry.holds.size) == (wanted.place, wanted.size)
-        and entry.holds.data_fingerprint != wanted.data_fingerprint
+        and (entry.holds.names, entry.holds.size) == (wanted.names, wanted.size)
+        and entry.holds.key != wanted.key
     ]
     for entry in old:
         entry.remove()
     return bool(old)
+
+
+def remove_lost(folder: Path) -> Iterator[tuple[Entry, str]]:
+    """Removes what was decoded from folders that are there no more; yields each and that folder."""
+    for entry in entries(folder):
+        if entry.holds and not os.path.isdir(entry.holds.place):
+            entry.remove()
+            yield entry, entry.holds.place
 
 
 def make_room(folder: Path, need: int, limit: int) -> Iterator[Entry]:

@@ -1,12 +1,11 @@
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dataset import cache
+from dataset import builder
 from dataset.cache import cached, read_resized
 from dataset.errors import CallersMistake
 
@@ -23,11 +22,10 @@ def test_the_cache_holds_what_decoding_gives_and_is_read_only(paths, folder):
             array[0] = 0
 
 
-def test_decoded_once(paths, folder, capsys):
+def test_decoded_once(paths, folder, capsys, monkeypatch):
     first = cached(paths, SIZE, "bicubic", "mark", folder)
     assert capsys.readouterr().err == f"decoding 12 photos to 20x15 once, into {folder} (0.0 MiB)\n"
-    for path in paths:
-        os.truncate(path, 0)  # whoever decodes again fails
+    monkeypatch.delattr(builder, "read_to_size")  # whoever decodes again fails
     assert np.array_equal(cached(paths, SIZE, "bicubic", "mark", folder), first)
     assert capsys.readouterr().err == ""
 
@@ -64,11 +62,11 @@ def test_folders_with_the_same_names_inside_are_told_apart_and_links_are_not(pat
 
 
 def test_changed_photos_are_decoded_anew_and_it_is_said(paths, folder, capsys, arrays, nothing_half_made):
-    cached(paths, SIZE, "bicubic", "before", folder)
-    cached(paths, (10, 8), "bicubic", "before", folder)
+    cached(paths, SIZE, "bicubic", "mark", folder)
+    cached(paths, (10, 8), "bicubic", "mark", folder)
     shutil.copy(paths[0], paths[1])
     capsys.readouterr()
-    array = cached(paths, SIZE, "bilinear", "after", folder)
+    array = cached(paths, SIZE, "bilinear", "mark", folder)
     assert np.array_equal(array[0], array[1])
     said = capsys.readouterr().err.splitlines()
     assert (
@@ -76,6 +74,45 @@ def test_changed_photos_are_decoded_anew_and_it_is_said(paths, folder, capsys, a
     )
     assert said[1].startswith("decoding 12 photos to 20x15 once") and len(said) == 2
     assert arrays(folder) == ["10x8", "20x15"] and nothing_half_made(folder)
+
+
+def test_a_photo_of_another_time_or_size_has_changed(paths, folder, capsys):
+    cached(paths, SIZE, "bicubic", "mark", folder)
+    written = os.stat(paths[1]).st_mtime_ns
+    for more, later in ((b"x", 0), (b"", 1)):
+        with open(paths[1], "ab") as photo:
+            photo.write(more)
+        os.utime(paths[1], ns=(0, written + later))
+        cached(paths, SIZE, "bicubic", "mark", folder)
+        assert "changed since they were decoded" in capsys.readouterr().err
+
+
+def test_sets_that_share_photos_share_the_array(paths, folder, capsys):
+    """Linked photos, another train.csv: their fingerprints differ, and neither throws out the other's."""
+    first = cached(paths, SIZE, "bicubic", "one set", folder)
+    some = cached(paths[:5], SIZE, "bicubic", "another", folder)
+    capsys.readouterr()
+    for photos, mark, array in (
+        (paths, "another", first),
+        (paths[:5], "one set", some),
+        (paths, "one set", first),
+    ):
+        assert cached(photos, SIZE, "bicubic", mark, folder).filename == array.filename
+    assert capsys.readouterr().err == ""
+
+
+def test_arrays_whose_photos_are_gone_are_removed_when_another_is_built(
+    paths, folder, tmp_path, photos_in, capsys, arrays, nothing_half_made
+):
+    gone = cached(photos_in(tmp_path / "temporary"), (10, 8), "bicubic", "mark", folder).filename
+    cached(paths, SIZE, "bicubic", "mark", folder)
+    assert arrays(folder) == ["10x8", "20x15"]
+    shutil.rmtree(tmp_path / "temporary")
+    capsys.readouterr()
+    cached(paths, (30, 20), "bicubic", "mark", folder)
+    assert arrays(folder) == ["20x15", "30x20"] and nothing_half_made(folder)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"removed {gone}: its photos in {tmp_path / 'temporary'} are gone" and len(said) == 2
 
 
 def test_a_damaged_array_is_built_anew(paths, folder):
@@ -90,16 +127,27 @@ def test_a_damaged_array_is_built_anew(paths, folder):
 def test_every_file_that_is_no_photo_is_named_and_nothing_half_made_is_left(paths, folder):
     for path in paths[2:4]:
         Path(path).write_text("no photo")
+    Path(paths[4]).unlink()
     with pytest.raises(CallersMistake) as caught:
         cached(paths, SIZE, "bicubic", "mark", folder)
-    assert [fault.partition(":")[0] for fault in caught.value.faults] == paths[2:4]
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == paths[2:5]
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
 
 
-def test_finding_an_array_takes_no_time(folder, tmp_path, photos_in):
-    """18,900 photos: what every trial pays at its start."""
-    (path,) = photos_in(tmp_path / "few")[:1]
-    paths = [str(tmp_path / f"few/../few/{number:06d}/../" / Path(path).name) for number in range(18900)]
-    started = time.perf_counter()
-    cache._wanted(paths, SIZE, "bicubic", "mark")
-    assert time.perf_counter() - started < 0.5
+def test_finding_an_array_asks_once_for_each_photo(paths, folder, monkeypatch):
+    """What every trial pays at its start."""
+    asked = []
+    for name in ("stat", "lstat", "open", "scandir", "readlink"):
+
+        def ask(*given, call=getattr(os, name), **more):
+            asked.append(given)
+            return call(*given, **more)
+
+        monkeypatch.setattr(os, name, ask)
+    counts = []
+    for some in (paths[:3], paths):
+        cached(some, SIZE, "bicubic", "mark", folder)
+        asked.clear()
+        cached(some, SIZE, "bicubic", "mark", folder)
+        counts.append(len(asked))
+    assert counts[1] - counts[0] == len(paths) - 3

@@ -37,7 +37,7 @@ def test_what_alone_is_over_the_limit_is_left_to_the_workers(paths, folder, caps
     capsys.readouterr()
     assert cached(paths, (40, 30), "bicubic", "mark", folder, 2 * NEED) is None
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "40x30" in said and "cache_limit=1 (GiB)" in said
+    assert len(said.splitlines()) == 1 and "40x30" in said and "allow 1 GiB (cache_limit=1; " in said
     assert arrays(folder) == ["20x15"]
 
 
