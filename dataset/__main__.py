@@ -71,9 +71,11 @@ def cache(
     ] = None,
     size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH; with --remove: only arrays of it.")] = None,
     interpolation: Annotated[
-        str, typer.Option(help="Has a part only where photos are enlarged.")
-    ] = "bicubic",
-    limit: Annotated[float, typer.Option(help="GiB that all decoded photos may take.")] = 20,
+        str | None, typer.Option(help="Has a part only where photos are enlarged; default: bicubic.")
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(help="GiB that all decoded photos may take; default: 20.")
+    ] = None,
     remove: Annotated[
         bool, typer.Option("--remove", help="Remove decoded photos; all, or as chosen.")
     ] = False,
@@ -84,10 +86,11 @@ def cache(
     """List the decoded photos that trials share (in out/cache), remove them, or decode a set beforehand."""
     from dataset import keep
 
+    keep.refuse_unheard(remove, size, older_than, interpolation, limit)
     if remove:
         keep.remove(data, size, older_than)
     elif data or size:
-        keep.decode(data, size, interpolation, limit)
+        keep.decode(data, size, interpolation or "bicubic", limit)
     else:
         keep.show()
 

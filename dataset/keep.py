@@ -1,5 +1,6 @@
 """The command `python -m dataset cache`: what is decoded, listed, removed or added to."""
 
+import math
 import re
 import time
 from pathlib import Path
@@ -13,6 +14,20 @@ from dataset.fingerprint import fingerprint
 from dataset.photos import read_train
 from dataset.pixels import INTERPOLATIONS
 from dataset.shelf import Entry, amount, entries, shown
+
+
+def refuse_unheard(
+    remove: bool, size: str | None, older_than: float | None, interpolation: str | None, limit: float | None
+) -> None:
+    """CallersMistake names every option that would change nothing."""
+    faults = []
+    if older_than is not None and not remove:
+        faults.append("--older-than goes with --remove")
+    for option, value in (("--interpolation", interpolation), ("--limit", limit)):
+        if value is not None and (remove or size is None):
+            faults.append(f"{option} goes with a set and --size, to decode it beforehand, not with --remove")
+    if faults:
+        raise CallersMistake(faults)
 
 
 def show() -> None:
@@ -45,15 +60,18 @@ def remove(data: Path | None, size: str | None, older_than: float | None) -> Non
     print(_total(chosen, "removed"))
 
 
-def decode(data: Path | None, size: str | None, interpolation: str, limit: float) -> None:
-    """Decodes the set's train half as trials will want it."""
+def decode(data: Path | None, size: str | None, interpolation: str, limit: float | None) -> None:
+    """Decodes the set's train half as trials will want it. `limit`: GiB, or None: as many as usual."""
     if data is None or size is None:
         raise CallersMistake("to decode beforehand, give both a set and --size HEIGHTxWIDTH")
     if interpolation not in INTERPOLATIONS:
         raise CallersMistake(f"unknown interpolation {interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
+    if limit is not None and not 0 < limit < math.inf:
+        raise CallersMistake(f"--limit {limit:g}: give a number of GiB above 0")
     wanted = _size(size)
     paths = list(read_train(data)["path"])
-    if cache.cached(paths, wanted, interpolation, fingerprint(data), cache.CACHE, int(limit * 2**30)) is None:
+    most = cache.LIMIT if limit is None else math.ceil(limit * 2**30)
+    if cache.cached(paths, wanted, interpolation, fingerprint(data), cache.CACHE, most) is None:
         raise typer.Exit(2)  # why has been said
     print(f"{len(paths)} photos at {size} lie in {shown(cache.CACHE)}")
 

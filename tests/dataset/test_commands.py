@@ -109,7 +109,13 @@ def test_cache_refuses_in_one_line(run, data, folder, tmp_path):
         ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "128x96"), ((data, "--size", "0x8"), "128x96"),
         ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"),
         ((tmp_path / "nowhere", "--size", "8x6"), "no folder"), (("--remove", "--size", "x"), "128x96"),
-        ((data, "--size", "8x6", "--limit", 0.000001), "cache_limit"),
+        ((data, "--size", "8x6", "--limit", 0.000001), "--limit 1)"),
+        ((data, "--size", "8x6", "--limit", 0), "--limit 0: give a number of GiB above 0"),
+        ((data, "--size", "8x6", "--limit", -1), "--limit -1: give"), ((data, "--size", "8x6", "--limit", "nan"), "--limit nan: give"),
+        ((data, "--size", "8x6", "--limit", "inf"), "--limit inf: give"),
+        (("--older-than", 1), "--older-than goes with --remove"), ((data, "--size", "8x6", "--older-than", 1), "with --remove"),
+        (("--limit", 5), "--limit goes with a set and --size"), (("--interpolation", "area"), "--interpolation goes with"),
+        (("--remove", "--limit", 5), "not with --remove"), (("--remove", "--size", "8x6", "--interpolation", "area"), "not with --remove"),
     ):  # fmt: skip
         said = run("cache", *words)
         assert said.exit_code == 2 and piece in said.stderr and len(said.stderr.splitlines()) == 1, words
