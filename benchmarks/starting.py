@@ -4,9 +4,10 @@ To the first step: from starting `python -m trial` to the first call of the netw
 the process is ended, against `python -c 'import torch, timm'` to the end of those imports. Between trials:
 from the end of one's last epoch to the beginning of the next one's first, through NNI, one trial at a time,
 by the run folders (epochs.csv is written at the end of an epoch, and holds its seconds); each trains one
-epoch. The rivals are the same with FACE_MASK_WARM=0, and a trial of one minute.
+epoch, and short experiments with and without the warm server take turns. The rivals are the same with
+FACE_MASK_WARM=0, and a trial of one minute.
 
-    python -m benchmarks.starting            (about 3 minutes on 2 cores)
+    python -m benchmarks.starting            (about 4 minutes on 2 cores)
 """
 
 import os
@@ -49,6 +50,7 @@ def run(*arguments, begin=command._run):
 command._run = run
 command.run_command(sys.argv[1:])
 """
+TRIALS = 3  # of one experiment: two gaps
 YAML = """
 experimentName: starting
 experimentWorkingDirectory: runs
@@ -75,11 +77,11 @@ def to_first_step(data: Path) -> float:
         return seconds(TO_FIRST_STEP, f"data={data}", f"out={run}/run", *RECIPE)
 
 
-def gaps(data: Path, warm: bool, trials: int) -> list[float]:
-    """Seconds between `trials` trials, one after the other, on NNI's manager."""
+def gaps(data: Path, warm: bool) -> list[float]:
+    """Seconds between the trials of an experiment, one after the other, on NNI's manager."""
     with tempfile.TemporaryDirectory() as place:
         yaml = Path(place, "starting.yaml")
-        yaml.write_text(YAML.format(project=PROJECT, data=data, recipe=" ".join(RECIPE), trials=trials))
+        yaml.write_text(YAML.format(project=PROJECT, data=data, recipe=" ".join(RECIPE), trials=TRIALS))
         # NNI's list of experiments is kept in HOME: the person's own is left as it is.
         environ = {**os.environ, "HOME": place, SWITCH: str(int(warm))}
         command = [sys.executable, "-m", "experiments", "run", str(yaml), "--port", str(any_port())]
@@ -91,7 +93,7 @@ def gaps(data: Path, warm: bool, trials: int) -> list[float]:
         for table in sorted(tables, key=_written):
             ends.append(_written(table))
             begins.append(ends[-1] - RunFolder(table.parent).epochs()["seconds"].sum())
-    assert len(ends) == trials
+    assert len(ends) == TRIALS
     return [begin - end for end, begin in zip(ends, begins[1:], strict=False)]
 
 
@@ -105,9 +107,11 @@ def rows(quick: bool = False) -> Iterator[Row]:
         ways = {"trial": partial(to_first_step, data), "import torch, timm": partial(seconds, BARE)}
         values = in_turn(ways, repeats=2 if quick else 7)
         yield Row("to the first training step", "s", values, "trial", "import torch, timm")
-        trials = 3 if quick else 6
-        between = {"warm": gaps(data, True, trials), "FACE_MASK_WARM=0": gaps(data, False, trials)}
-        between["a trial of a minute"] = [60.0] * (trials - 1)
+        between: dict[str, list[float]] = {"warm": [], "FACE_MASK_WARM=0": []}
+        for _ in range(1 if quick else 3):
+            for name in between:
+                between[name] += gaps(data, warm=name == "warm")
+        between["a trial of a minute"] = [60.0] * len(between["warm"])
         for rival in ("FACE_MASK_WARM=0", "a trial of a minute"):
             yield Row("between two trials of a search", "s", between, "warm", rival)
 
