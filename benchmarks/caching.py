@@ -10,6 +10,7 @@ disk. The last rows set larger sets against the smallest: building costs the sam
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import redirect_stderr
 from functools import partial
 from io import StringIO
@@ -43,7 +44,8 @@ def pil(paths: list[str], size: Size) -> float:
     started = time.perf_counter()
     array = np.empty((len(paths), *size, 3), np.uint8)
     for row, path in enumerate(paths):
-        array[row] = Image.open(path).convert("RGB").resize(size[::-1], Image.Resampling.BOX)
+        photo = Image.open(path).convert("RGB").resize(size[::-1], Image.Resampling.BOX)
+        array[row] = np.asarray(photo)
     return len(paths) / (time.perf_counter() - started)
 
 
@@ -66,11 +68,10 @@ def workers(paths: list[str], size: Size) -> float:
     return len(paths) / (time.perf_counter() - started)
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> Iterator[Row]:
     """Two rivals at every size, then every count against the least; `quick`: a quarter of it, two sizes."""
     sizes, counts = (SIZES[1::2], tuple(n // 4 for n in COUNTS)) if quick else (SIZES, COUNTS)
     repeats = 1 if quick else 3
-    found = []
     with tempfile.TemporaryDirectory() as place:
         data = draw(Path(place, "set"), 18 if quick else 80, 6, 1, height=512, width=384)
         drawn = list(read_train(data)["path"])
@@ -87,15 +88,14 @@ def rows(quick: bool = False) -> list[Row]:
                 repeats,
             )
             what = f"decoded once at {size[0]}x{size[1]}"
-            found += [Row(what, "photos/s", values, "ours", rival) for rival in list(values)[1:]]
+            yield from (Row(what, "photos/s", values, "ours", rival) for rival in list(values)[1:])
         sets = {f"{count} photos": partial(ours, photos[:count], SIZES[1], cache) for count in counts}
         values = in_turn(sets, repeats)
         least, *more = values
-        found += [Row(f"{larger}, at 128x96", "photos/s", values, larger, least) for larger in more]
-    return found
+        yield from (Row(f"{larger}, at 128x96", "photos/s", values, larger, least) for larger in more)
 
 
 if __name__ == "__main__":
     print(HEADER)
     for row in rows():
-        print(row)
+        print(row, flush=True)
