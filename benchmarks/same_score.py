@@ -35,7 +35,7 @@ ONE_BY_ONE = [
     {"_name": "RandomBrightnessContrast", "p": 1.0},
 ]
 RECIPES = {
-    "tf_efficientnet_lite0": {"weights": "package", "learning_rate": 0.002, "epochs": 4},
+    "tf_efficientnet_lite0": {"weights": "package", "learning_rate": 0.002, "epochs": 3},
     "resnet10t": {"weights": "none", "learning_rate": 0.003, "epochs": 6},
 }
 MARGIN = 0.02
