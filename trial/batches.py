@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from dataset.cache import cached, read_resized
+from dataset.machine import cores
 from trial.augment import on_photos
-from trial.compute import cores
 from trial.draw import stream
 from trial.policies import Policy
 from trial.transforms import Preprocessing

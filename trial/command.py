@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
+from dataset.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
-from trial.compute import cores
 from trial.config import NO_DATA, TrialConfig, parse, size_text
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
 """Device, precision and threads, decided once a run."""
 
 import ctypes
-import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
+from dataset.machine import cores
 from trial.config import TrialConfig
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
     _keep_freed_memory()
     workers = config.workers if config.workers >= 0 else (4 if device.type == "cuda" else 0)
     return Compute(device, precision, workers)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype | None":

@@ -5,8 +5,9 @@ import timm
 import torch
 
 from dataset.errors import CallersMistake
+from dataset.machine import cores
 from tests.conftest import TINY
-from trial.compute import cores, decide
+from trial.compute import decide
 from trial.config import parse
 
 
