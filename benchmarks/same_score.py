@@ -35,7 +35,7 @@ ONE_BY_ONE = [
     {"_name": "RandomBrightnessContrast", "p": 1.0},
 ]
 RECIPES = {
-    "tf_efficientnet_lite0": {"weights": "package", "learning_rate": 0.002, "epochs": 3},
+    "tf_efficientnet_lite0": {"weights": "package", "learning_rate": 0.002, "epochs": 4},
     "resnet10t": {"weights": "none", "learning_rate": 0.003, "epochs": 6},
 }
 MARGIN = 0.02
@@ -47,7 +47,7 @@ WAYS = {
 
 def recipe(data: Path, model: str, seed: int, **way) -> TrialConfig:
     return parse(
-        dict(data=str(data), model=model, image_size="64x48", folds=2, optimizer="adamw", weight_decay=0.02,
+        dict(data=str(data), model=model, image_size="48x36", folds=2, optimizer="adamw", weight_decay=0.02,
              schedule="onecycle", batch_size=64, seed=seed, **RECIPES[model], **way)
     )  # fmt: skip
 
