@@ -9,16 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.fingerprint import fingerprint
 from dataset.labels import N_CLASSES
-from dataset.photos import read_train
 from dataset.progress import track
-from trial import batches, models
-from trial.compute import decide
+from trial import batches
 from trial.config import TrialConfig
 from trial.fit import fit
-from trial.origin import origin
 from trial.record import RunWriter
+from trial.run import start
 
 
 def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
@@ -45,14 +42,7 @@ def retrain(
     config = replace(config, out=str(out), train_share=1.0)
     writer = RunWriter(out, config)
     try:
-        mark = fingerprint(Path(config.data))
-        table = read_train(Path(config.data), config.corrections or None)
-        torch.manual_seed(config.seed)
-        network, preprocessing = models.build(config)
-        compute = decide(config, network)
-        writer.origin(origin(mark, config.seed, compute))
-        writer.preprocessing(preprocessing)
-        pixels = batches.shared_pixels(table, preprocessing, mark, config)
+        table, network, preprocessing, compute, pixels = start(config, writer)
         photos = batches.Photos(table, preprocessing, pixels, config.augment, config.seed)
         train = batches.loader(photos, config.batch_size, compute.workers, shuffle=True)
         counts = np.bincount(table["label"], minlength=N_CLASSES)

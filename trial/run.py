@@ -3,41 +3,60 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from dataset.fingerprint import fingerprint
 from dataset.labels import N_CLASSES
 from dataset.photos import read_train
 from dataset.split import absent_classes, share_of, split
 from trial import batches, models
-from trial.compute import decide
+from trial.compute import Compute, decide
 from trial.config import TrialConfig
 from trial.fit import Epoch, fit
 from trial.origin import origin
 from trial.record import RunWriter
+from trial.transforms import Preprocessing
 
 PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 
 
-def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None]) -> float:
-    """Train `config` into the writer's folder; the best epoch's macro-F1. `on_epoch` hears each epoch."""
+class Start(NamedTuple):
+    """What training starts from. `table`: all photos of train/; `pixels`: these decoded, or None."""
+
+    table: pd.DataFrame
+    network: nn.Module
+    preprocessing: Preprocessing
+    compute: Compute
+    pixels: np.ndarray | None
+
+
+def start(config: TrialConfig, writer: RunWriter) -> Start:
+    """Photos, network and device of `config`, as the writer's folder is told."""
     mark = fingerprint(Path(config.data))
     table = read_train(Path(config.data), config.corrections or None)
-    train, validation = split(table, config.fold, config.folds, config.seed)
-    train = share_of(train, config.train_share, config.seed)
-    for side, photos in (("training", train), ("validation", validation)):
-        if absent := absent_classes(photos):
-            print(f"{side} lacks {len(absent)} classes, counted as 0: {', '.join(absent)}", file=sys.stderr)
-
     torch.manual_seed(config.seed)
     network, preprocessing = models.build(config)
     compute = decide(config, network)
     writer.origin(origin(mark, config.seed, compute))
     writer.preprocessing(preprocessing)
     pixels = batches.shared_pixels(table, preprocessing, mark, config)
+    return Start(table, network, preprocessing, compute, pixels)
+
+
+def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None]) -> float:
+    """Train `config` into the writer's folder; the best epoch's macro-F1. `on_epoch` hears each epoch."""
+    table, network, preprocessing, compute, pixels = start(config, writer)
+    train, validation = split(table, config.fold, config.folds, config.seed)
+    train = share_of(train, config.train_share, config.seed)
+    for side, photos in (("training", train), ("validation", validation)):
+        if absent := absent_classes(photos):
+            print(f"{side} lacks {len(absent)} classes, counted as 0: {', '.join(absent)}", file=sys.stderr)
+
     learn = batches.Photos(train, preprocessing, pixels, config.augment, config.seed)
     check = batches.Photos(validation, preprocessing, pixels)
     epochs = fit(
