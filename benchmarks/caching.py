@@ -34,7 +34,7 @@ Size = tuple[int, int]
 def ours(paths: list[str], size: Size, folder: Path) -> float:
     started = time.perf_counter()
     with redirect_stderr(StringIO()):
-        assert cached(paths, size, "bilinear", "benchmark", folder) is not None
+        assert cached(paths, size, "bilinear", folder) is not None
     seconds = time.perf_counter() - started
     shutil.rmtree(folder)
     return len(paths) / seconds

@@ -43,7 +43,7 @@ def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
     """The cached photos of a table, in a folder of the benchmark's own."""
     from dataset.cache import cached
 
-    pixels = cached(list(table["path"]), size, "bicubic", "benchmark", folder / "cache")
+    pixels = cached(list(table["path"]), size, "bicubic", folder / "cache")
     assert pixels is not None
     return pixels
 

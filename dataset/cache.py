@@ -42,7 +42,6 @@ def cached(
     paths: Sequence[str],
     size: tuple[int, int],
     interpolation: str,
-    data_fingerprint: str,
     folder: Path = CACHE,
     limit: int = LIMIT,
 ) -> np.ndarray | None:
@@ -56,7 +55,7 @@ def cached(
     """
     if limit <= 0:
         return None
-    wanted = _wanted(paths, size, interpolation, data_fingerprint)
+    wanted = _wanted(paths, size, interpolation)
     if (array := _open(folder, wanted)) is not None:
         return array
     need = len(paths) * size[0] * size[1] * 3
@@ -98,13 +97,13 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, data_fingerprint: str) -> Holds:
+def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str) -> Holds:
     # What the first and the last have in common, all have.
     common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
     place = os.path.realpath(common)  # through a link or not, they are the same photos
     names = _hash([DECODING, place, [path[len(common) :] for path in paths]])
     key = _hash([names, [_mark(path) for path in paths]])
-    return Holds(place, len(paths), (size[0], size[1]), interpolation, data_fingerprint, names, key)
+    return Holds(place, len(paths), (size[0], size[1]), interpolation, names, key)
 
 
 def _mark(path: str) -> tuple[int, int] | None:

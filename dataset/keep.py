@@ -10,7 +10,6 @@ import typer
 from dataset import cache
 from dataset.builder import tidy
 from dataset.errors import CallersMistake
-from dataset.fingerprint import fingerprint
 from dataset.photos import read_train
 from dataset.pixels import INTERPOLATIONS
 from dataset.shelf import Entry, amount, entries, shown
@@ -71,7 +70,7 @@ def decode(data: Path | None, size: str | None, interpolation: str, limit: float
     wanted = _size(size)
     paths = list(read_train(data)["path"])
     most = cache.LIMIT if limit is None else math.ceil(limit * 2**30)
-    if cache.cached(paths, wanted, interpolation, fingerprint(data), cache.CACHE, most) is None:
+    if cache.cached(paths, wanted, interpolation, cache.CACHE, most) is None:
         raise typer.Exit(2)  # why has been said
     print(f"{len(paths)} photos at {size} lie in {shown(cache.CACHE)}")
 

@@ -21,14 +21,12 @@ class NoRoom(Exception):
 @dataclass(frozen=True)
 class Holds:
     """What an array holds. `place`: the photos' folder, without links; `names`: a hash of place and photos;
-    `key`: one of these, their sizes and times; `data_fingerprint`: the set that they were decoded for, for
-    whoever reads the JSON (other sets may share its photos)."""
+    `key`: one of these, their sizes and times."""
 
     place: str
     photos: int
     size: tuple[int, int]  # height, width
     interpolation: str  # "any" where all photos shrank: it had no part then
-    data_fingerprint: str
     names: str
     key: str
 

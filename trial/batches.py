@@ -150,14 +150,13 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
 
 
 def shared_pixels(
-    table: "pd.DataFrame", preprocessing: Preprocessing, data_fingerprint: str, config: "TrialConfig"
+    table: "pd.DataFrame", preprocessing: Preprocessing, config: "TrialConfig"
 ) -> np.ndarray | None:
     """The cached photos of a whole photo table; parts of it index them by their own row labels."""
     return cached(
         list(table["path"]),
         preprocessing.image_size,
         preprocessing.interpolation,
-        data_fingerprint,
         limit=int(config.cache_limit * 2**30),
     )
 

@@ -44,7 +44,7 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     compute = decide(config, network)
     writer.origin(origin(mark, config.seed, compute))
     writer.preprocessing(preprocessing)
-    pixels = batches.shared_pixels(table, preprocessing, mark, config)
+    pixels = batches.shared_pixels(table, preprocessing, config)
     return Start(table, network, preprocessing, compute, pixels)
 
 

@@ -24,7 +24,7 @@ from dataset.cache import cached
 folder, photo, count, height, seconds = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
 decode = builder.read_to_size
 builder.read_to_size = lambda *given: time.sleep(seconds) or decode(*given)
-array = cached([photo] * count, (height, 384), "bicubic", "mark", folder)
+array = cached([photo] * count, (height, 384), "bicubic", folder)
 peak = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 print(int(array[::50].sum()), peak // 1024)
 """
@@ -101,7 +101,7 @@ def test_after_a_killed_builder_the_next_one_builds(start, tmp_path, photo):
     killed.send_signal(signal.SIGKILL)
     assert waiting.communicate(timeout=60)[0]
     assert names(folder) == DONE
-    assert cached([photo] * 4, (512, 384), "bicubic", "mark", folder) is not None
+    assert cached([photo] * 4, (512, 384), "bicubic", folder) is not None
 
 
 def test_leftovers_of_a_killed_builder_of_another_array_are_swept_up(start, tmp_path):

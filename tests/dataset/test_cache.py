@@ -14,7 +14,7 @@ SIZE = (20, 15)
 
 def test_the_cache_holds_what_decoding_gives_and_is_read_only(paths, folder):
     for size in (SIZE, (50, 40)):
-        array = cached(paths, size, "bicubic", "mark", folder)
+        array = cached(paths, size, "bicubic", folder)
         assert array.shape == (12, *size, 3) and isinstance(array, np.memmap)
         for row, path in enumerate(paths):
             assert np.array_equal(array[row], read_resized(path, size, "bicubic"))
@@ -23,10 +23,10 @@ def test_the_cache_holds_what_decoding_gives_and_is_read_only(paths, folder):
 
 
 def test_decoded_once(paths, folder, capsys, monkeypatch):
-    first = cached(paths, SIZE, "bicubic", "mark", folder)
+    first = cached(paths, SIZE, "bicubic", folder)
     assert capsys.readouterr().err == f"decoding 12 photos to 20x15 once, into {folder} (0.0 MiB)\n"
     monkeypatch.delattr(builder, "read_to_size")  # whoever decodes again fails
-    assert np.array_equal(cached(paths, SIZE, "bicubic", "mark", folder), first)
+    assert np.array_equal(cached(paths, SIZE, "bicubic", folder), first)
     assert capsys.readouterr().err == ""
 
 
@@ -38,16 +38,16 @@ def test_another_size_order_or_choice_of_photos_is_another_array(paths, folder, 
         (paths[:5], SIZE),
         (paths, SIZE),
     ):
-        array = cached(some, size, "bicubic", "mark", folder)
+        array = cached(some, size, "bicubic", folder)
         assert len(array) == len(some) and np.array_equal(array[1], read_resized(some[1], size, "bicubic"))
     assert arrays(folder) == ["10x8", "20x15", "20x15", "20x15"]
 
 
 def test_interpolation_tells_arrays_apart_only_where_it_had_a_part(paths, folder, arrays):
     for interpolation in ("bicubic", "bilinear"):
-        cached(paths, SIZE, interpolation, "mark", folder)
+        cached(paths, SIZE, interpolation, folder)
     assert arrays(folder) == ["20x15"]
-    enlarged = [cached(paths, (50, 40), how, "mark", folder) for how in ("bicubic", "bilinear", "bicubic")]
+    enlarged = [cached(paths, (50, 40), how, folder) for how in ("bicubic", "bilinear", "bicubic")]
     assert arrays(folder) == ["20x15", "50x40", "50x40"]
     assert not np.array_equal(enlarged[0], enlarged[1]) and np.array_equal(enlarged[0], enlarged[2])
 
@@ -57,16 +57,16 @@ def test_folders_with_the_same_names_inside_are_told_apart_and_links_are_not(pat
     shutil.copytree(Path(paths[0]).parent, other)
     (tmp_path / "link").symlink_to(other)
     for place in (Path(paths[0]).parent, other, tmp_path / "link"):
-        cached([str(place / Path(path).name) for path in paths], SIZE, "bicubic", "mark", folder)
+        cached([str(place / Path(path).name) for path in paths], SIZE, "bicubic", folder)
     assert arrays(folder) == ["20x15", "20x15"]
 
 
 def test_changed_photos_are_decoded_anew_and_it_is_said(paths, folder, capsys, arrays, nothing_half_made):
-    cached(paths, SIZE, "bicubic", "mark", folder)
-    cached(paths, (10, 8), "bicubic", "mark", folder)
+    cached(paths, SIZE, "bicubic", folder)
+    cached(paths, (10, 8), "bicubic", folder)
     shutil.copy(paths[0], paths[1])
     capsys.readouterr()
-    array = cached(paths, SIZE, "bilinear", "mark", folder)
+    array = cached(paths, SIZE, "bilinear", folder)
     assert np.array_equal(array[0], array[1])
     said = capsys.readouterr().err.splitlines()
     assert (
@@ -77,51 +77,47 @@ def test_changed_photos_are_decoded_anew_and_it_is_said(paths, folder, capsys, a
 
 
 def test_a_photo_of_another_time_or_size_has_changed(paths, folder, capsys):
-    cached(paths, SIZE, "bicubic", "mark", folder)
+    cached(paths, SIZE, "bicubic", folder)
     written = os.stat(paths[1]).st_mtime_ns
     for more, later in ((b"x", 0), (b"", 1)):
         with open(paths[1], "ab") as photo:
             photo.write(more)
         os.utime(paths[1], ns=(0, written + later))
-        cached(paths, SIZE, "bicubic", "mark", folder)
+        cached(paths, SIZE, "bicubic", folder)
         assert "changed since they were decoded" in capsys.readouterr().err
 
 
 def test_sets_that_share_photos_share_the_array(paths, folder, capsys):
-    """Linked photos, another train.csv: their fingerprints differ, and neither throws out the other's."""
-    first = cached(paths, SIZE, "bicubic", "one set", folder)
-    some = cached(paths[:5], SIZE, "bicubic", "another", folder)
+    """Linked photos, another train.csv: neither throws out what the other decoded."""
+    first = cached(paths, SIZE, "bicubic", folder)
+    some = cached(paths[:5], SIZE, "bicubic", folder)
     capsys.readouterr()
-    for photos, mark, array in (
-        (paths, "another", first),
-        (paths[:5], "one set", some),
-        (paths, "one set", first),
-    ):
-        assert cached(photos, SIZE, "bicubic", mark, folder).filename == array.filename
+    for photos, array in ((paths, first), (paths[:5], some), (paths, first)):
+        assert cached(photos, SIZE, "bicubic", folder).filename == array.filename
     assert capsys.readouterr().err == ""
 
 
 def test_arrays_whose_photos_are_gone_are_removed_when_another_is_built(
     paths, folder, tmp_path, photos_in, capsys, arrays, nothing_half_made
 ):
-    gone = cached(photos_in(tmp_path / "temporary"), (10, 8), "bicubic", "mark", folder).filename
-    cached(paths, SIZE, "bicubic", "mark", folder)
+    gone = cached(photos_in(tmp_path / "temporary"), (10, 8), "bicubic", folder).filename
+    cached(paths, SIZE, "bicubic", folder)
     assert arrays(folder) == ["10x8", "20x15"]
     shutil.rmtree(tmp_path / "temporary")
     capsys.readouterr()
-    cached(paths, (30, 20), "bicubic", "mark", folder)
+    cached(paths, (30, 20), "bicubic", folder)
     assert arrays(folder) == ["20x15", "30x20"] and nothing_half_made(folder)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == f"removed {gone}: its photos in {tmp_path / 'temporary'} are gone" and len(said) == 2
 
 
 def test_a_damaged_array_is_built_anew(paths, folder):
-    whole = cached(paths, SIZE, "bicubic", "mark", folder)
+    whole = cached(paths, SIZE, "bicubic", folder)
     path = next(folder.glob("*.npy"))
     for damaged in (b"", b"no array", path.read_bytes()[:500]):
         path.unlink()
         path.write_bytes(damaged)
-        assert np.array_equal(cached(paths, SIZE, "bicubic", "mark", folder), whole)
+        assert np.array_equal(cached(paths, SIZE, "bicubic", folder), whole)
 
 
 def test_every_file_that_is_no_photo_is_named_and_nothing_half_made_is_left(paths, folder):
@@ -129,7 +125,7 @@ def test_every_file_that_is_no_photo_is_named_and_nothing_half_made_is_left(path
         Path(path).write_text("no photo")
     Path(paths[4]).unlink()
     with pytest.raises(CallersMistake) as caught:
-        cached(paths, SIZE, "bicubic", "mark", folder)
+        cached(paths, SIZE, "bicubic", folder)
     assert [fault.partition(":")[0] for fault in caught.value.faults] == paths[2:5]
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
 
@@ -146,8 +142,8 @@ def test_finding_an_array_asks_once_for_each_photo(paths, folder, monkeypatch):
         monkeypatch.setattr(os, name, ask)
     counts = []
     for some in (paths[:3], paths):
-        cached(some, SIZE, "bicubic", "mark", folder)
+        cached(some, SIZE, "bicubic", folder)
         asked.clear()
-        cached(some, SIZE, "bicubic", "mark", folder)
+        cached(some, SIZE, "bicubic", folder)
         counts.append(len(asked))
     assert counts[1] - counts[0] == len(paths) - 3

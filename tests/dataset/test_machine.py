@@ -21,5 +21,5 @@ def test_photos_are_decoded_where_python_lacks_what_only_linux_has(paths, folder
     for name in ("sched_getaffinity", "posix_fallocate"):
         monkeypatch.delattr(os, name, raising=False)
     assert cores() == os.cpu_count()
-    assert cached(paths, (20, 15), "bicubic", "mark", folder) is not None
+    assert cached(paths, (20, 15), "bicubic", folder) is not None
     assert unreadable(paths) == []
