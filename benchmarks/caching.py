@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from benchmarks.measure import HEADER, Row, in_turn
+from benchmarks.rivals import PlainPhotos
 from dataset.cache import cached
 from dataset.photos import read_train
 from dataset.synthetic import draw
@@ -49,21 +50,10 @@ def pil(paths: list[str], size: Size) -> float:
     return len(paths) / (time.perf_counter() - started)
 
 
-class Photos(Dataset):
-    def __init__(self, paths: list[str], size: Size):
-        self.paths = paths
-        self.transform = transforms.Compose([transforms.Resize(size), transforms.PILToTensor()])
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, row: int):
-        return self.transform(Image.open(self.paths[row]).convert("RGB"))
-
-
 def workers(paths: list[str], size: Size) -> float:
     started = time.perf_counter()
-    for _ in DataLoader(Photos(paths, size), 64, num_workers=2):
+    transform = transforms.Compose([transforms.Resize(size), transforms.PILToTensor()])
+    for _ in DataLoader(PlainPhotos({"path": paths}, transform), 64, num_workers=2):
         pass
     return len(paths) / (time.perf_counter() - started)
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def ours(cache: str) -> float:
     config = recipe("lcnet_050", SIZE, BATCH)
     peak = Peak()
     limited = fit.on_device
-    fit.on_device = lambda batches, device: _first(limited(batches, device), STEPS)
+    fit.on_device = lambda batches, device: islice(limited(batches, device), STEPS)
     next(epochs_of(config, table, pixels))
     return peak.most
 
@@ -85,11 +86,6 @@ def limit(_: str) -> float:
     peak = Peak()
     rivals.steps(network, rivals.random_batches(SIZE, BATCH, STEPS, channels_last=True))
     return peak.most
-
-
-def _first(things, count: int):
-    for _, thing in zip(range(count), things, strict=False):
-        yield thing
 
 
 def measured(way: str, cache: Path) -> float:

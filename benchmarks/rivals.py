@@ -24,7 +24,7 @@ class PlainPhotos(Dataset):
 
     def __init__(self, table, transform=None):
         self.paths = list(table["path"])
-        self.labels = list(table["label"]) if "label" in table else [0] * len(table)
+        self.labels = list(table["label"]) if "label" in table else [0] * len(self.paths)
         self.transform = transform
 
     def __len__(self) -> int:

@@ -23,7 +23,7 @@ from trial import batches, models
 from trial.augment import on_batches
 from trial.compute import decide
 from trial.config import TrialConfig, parse, size_text
-from trial.draw import Draw
+from trial.draw import Draw, stream
 from trial.fit import fit
 
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
@@ -80,7 +80,9 @@ def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
 
         def ours(loader=loader, prepare=prepare, size=size) -> None:
             for step, batch in enumerate(loader):
-                prepare(batch.photos, Draw(np.random.default_rng((0, step)), batch.rows, batch.epoch, size))
+                prepare(
+                    batch.photos, Draw(stream("batch", 0, batch.epoch, step), batch.rows, batch.epoch, size)
+                )
 
         ways: dict[str, Way] = {"ours": lambda ours=ours, n=count: speed(n, ours)}
         for workers in (1, 2):

@@ -42,7 +42,7 @@ def manager() -> "psutil.Process | None":
 def concurrency() -> int:
     """How many trials of this experiment run at a time: they share the machine's cores. 1 where NNI's
     database can't say."""
-    experiment = Path(os.environ["NNI_OUTPUT_DIR"]).parent.parent
+    experiment = trial_folder().parent.parent
     query = "select params from ExperimentProfile order by revision desc limit 1"
     try:
         database = sqlite3.connect(f"{(experiment / 'db' / 'nni.sqlite').as_uri()}?mode=ro", uri=True)
