@@ -113,22 +113,19 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
     pixels = photos_of(table, size, folder)
     ways: dict[str, Way] = {}
 
-    def against_limit(name: str, precision: str) -> "torch.dtype | None":
-        config = recipe(model, size, batch, precision=precision)
-        chosen = decide(config, models.build(config)[0]).precision
-        epochs = epochs_of(config, table, pixels)
-        ways[f"ours, {name}"] = lambda: speed(count, lambda: next(epochs))
+    own = "float32"
+    for name in ("float32", "auto"):
+        config = recipe(model, size, batch, precision=name)
+        precision = decide(config, models.build(config)[0]).precision
+        if name == "auto" and precision is None:
+            continue  # float32 here: the same again
+        own, epochs = name, epochs_of(config, table, pixels)
+        ways[f"ours, {name}"] = lambda e=epochs: speed(count, lambda: next(e))
         for layout in (False, True):
             network = rivals.plain_network(model, layout)
             data = rivals.random_batches(size, batch, steps, layout)
             limit = f"limit, {name}, {'channels_last' if layout else 'NCHW'}"
-            ways[limit] = lambda n=network, d=data: speed(count, lambda: rivals.steps(n, d, chosen))
-        return chosen
-
-    against_limit("float32", "float32")
-    own = "auto" if against_limit("auto", "auto") else "float32"
-    if own == "float32":  # auto is float32 for this network here: the same again
-        ways = {name: way for name, way in ways.items() if "auto" not in name}
+            ways[limit] = lambda n=network, d=data, p=precision: speed(count, lambda: rivals.steps(n, d, p))
     if against_plain:
         for workers in (1, 2):
             loader = rivals.plain_loader(table, size, batch, workers, "light")

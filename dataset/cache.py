@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from dataset.builder import build, only_builder
+from dataset.machine import PROJECT
 from dataset.pixels import read_to_size
 from dataset.shelf import (
-    PROJECT,
     Holds,
     NoRoom,
     amount,

@@ -1,6 +1,9 @@
-"""What this machine has to offer."""
+"""This machine and this copy of the project."""
 
 import os
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 def cores() -> int:

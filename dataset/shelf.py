@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from dataset.machine import PROJECT
+
 LOCK = "builder.lock"
 SPARE = 1.1  # the disk must have so many times the array free: run folders grow beside it
 

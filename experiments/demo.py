@@ -10,13 +10,13 @@ from analysis import select
 from analysis.finish import export_best_and_retrain
 from analysis.trials import Experiment, flat, trial_table
 from dataset.errors import CallersMistake
+from dataset.machine import PROJECT
 from dataset.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
 from experiments.server import short
 from trial.record import RunFolder
 
-PROJECT = Path(__file__).resolve().parent.parent
 OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from dataset.machine import PROJECT
 from experiments.space import without
 from experiments.yaml_keys import ALGORITHM, KEYS, spell
 
-PROJECT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = PROJECT / "out" / "experiments"
 TRIAL = "-m trial "
 

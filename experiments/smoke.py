@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.nni_database import recorded_trials
+from dataset.machine import PROJECT
 from dataset.synthetic import draw
-from experiments.plan import PROJECT, read_plan
+from experiments.plan import read_plan
 from experiments.ports import any_port
 from trial.record import RunFolder
 

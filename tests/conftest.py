@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dataset.machine import PROJECT
 from dataset.synthetic import draw
 
-PROJECT = Path(__file__).resolve().parent.parent
 TINY = {  # the least that still is a trial
     "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,
     "learning_rate": 0.003, "optimizer": "adamw", "schedule": "onecycle", "threads": 1,

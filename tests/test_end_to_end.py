@@ -11,8 +11,9 @@ import yaml
 from analysis.nni_database import recorded_trials
 from analysis.submission import submission_faults
 from analysis.trials import find, trial_table
+from dataset.machine import PROJECT
 from dataset.photos import read_eval
-from tests.conftest import PROJECT, TINY
+from tests.conftest import TINY
 from tests.nni_server import free_port
 from trial.record import RunFolder
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import PROJECT
+from dataset.machine import PROJECT
 
 BELOW = {
     "dataset": set(),

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from dataset.machine import PROJECT
 from trial.compute import Compute
 
-PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "torch",
     "torchvision",

@@ -19,16 +19,16 @@ import struct
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataset.machine import PROJECT
 from trial import advisor
 
 if TYPE_CHECKING:
     import psutil
 
 SWITCH = "FACE_MASK_WARM"
-PROJECT = Path(__file__).resolve().parent.parent
+
 READY, GO, STOP = b"ready", b"go", b"stop"
 MOST_BYTES = 2**20  # of a packet
 START_SECONDS = 300  # a disk that has to be read first, or a busy machine, makes imports slow

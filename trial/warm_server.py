@@ -8,45 +8,26 @@ a computation and CUDA's state don't outlive a fork.
 import contextlib
 import gc
 import importlib
-import json
 import os
 import signal
 import socket
 import sys
-import threading
-import time
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import psutil
 
+from dataset.machine import PROJECT
 from trial.catalogue import networks, steps
-from trial.stop import STOPPED, lives
-from trial.warm import GO, MOST_BYTES, PROJECT, READY, STOP, address, same_user
+from trial.stop import lives
+from trial.warm import address
+from trial.warm_request import Request, become, receive
 
 LOOK_SECONDS = 1  # for the manager
-STOP_SECONDS = 5  # as long as NNI waits, too
 # All that a trial imports, but for nni itself, which reads its trial's environment as it is imported.
 MODULES = (
     "trial.command", "trial.run", "timm", "albumentations", "pyarrow.parquet", "safetensors.torch",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a caller asks for: a trial with these arguments, environment and folder, writing to `output`
-    (its stdout and stderr)."""
-
-    caller: socket.socket
-    output: list[int]
-    arguments: list[str]
-    environ: dict[str, str]
-    folder: str
-
-    def close_output(self) -> None:
-        for end in self.output:
-            os.close(end)
 
 
 def take_name(manager: int) -> socket.socket | None:
@@ -135,7 +116,7 @@ def _next(listener: socket.socket, mark: list[tuple[str, int]]) -> Request | Non
         return None
     try:
         if code_mark() == mark:
-            return _receive(caller)
+            return receive(caller)
         listener.close()
     except (OSError, ValueError, TypeError):  # it has given up, is another user's, or there is no file left
         pass
@@ -143,54 +124,11 @@ def _next(listener: socket.socket, mark: list[tuple[str, int]]) -> Request | Non
     return None
 
 
-def _receive(caller: socket.socket) -> Request:
-    if not same_user(caller):
-        raise PermissionError
-    caller.settimeout(STOP_SECONDS)
-    packet, output, _, _ = socket.recv_fds(caller, MOST_BYTES, 2)
-    try:
-        stdout, stderr = output
-        return Request(caller, [stdout, stderr], **json.loads(packet))
-    except (ValueError, TypeError):
-        for end in output:
-            os.close(end)
-        raise
-
-
 def _report(trial: int, caller: socket.socket) -> None:
     """Tell the one who asked for this trial how it ended; a killed one as a shell tells it."""
     code = os.waitstatus_to_exitcode(os.waitpid(trial, 0)[1])
     with contextlib.suppress(OSError), caller:
         caller.send(b"%d" % (code if code >= 0 else 128 - code))
-
-
-def become(request: Request) -> None:
-    """This process is the trial from now on, once its caller has said so."""
-    import numpy
-
-    os.setsid()
-    caller = request.caller
-    caller.settimeout(None)
-    caller.send(READY)
-    if caller.recv(len(GO)) != GO:
-        os._exit(STOPPED)
-    for end, output in enumerate(request.output, start=1):
-        os.dup2(output, end)
-    request.close_output()
-    os.environ.clear()
-    os.environ.update(request.environ)
-    os.chdir(request.folder)
-    sys.argv[1:] = request.arguments
-    numpy.random.seed()  # or all trials had the server's; Python's own is seeded anew at a fork
-
-    def obey() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        caller.recv(len(STOP))  # or nothing, when the caller is gone
-        os.kill(os.getpid(), signal.SIGTERM)  # as if NNI had sent it here: trial/stop.py hears it
-        time.sleep(STOP_SECONDS)
-        os._exit(STOPPED)
-
-    threading.Thread(target=obey, name="caller", daemon=True).start()
 
 
 def main(manager: int) -> None:

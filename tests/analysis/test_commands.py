@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tests.conftest import PROJECT
+from dataset.machine import PROJECT
 
 COMMANDS = (
     "trials",

@@ -11,9 +11,10 @@ from analysis.retrain import mean, retrain
 from analysis.submission import submission_faults
 from analysis.trials import Experiment
 from dataset.errors import CallersMistake
+from dataset.machine import PROJECT
 from dataset.photos import read_eval, read_train
 from tests.analysis.fake_experiment import make_experiment, record
-from tests.conftest import PROJECT, TINY
+from tests.conftest import TINY
 from trial.config import parse
 from trial.optim import SCHEDULES
 from trial.record import RunFolder, RunWriter

@@ -12,8 +12,8 @@ from analysis.report import write_experiment_report
 from analysis.select import apart, rank
 from analysis.trials import find, trial_table
 from benchmarks.scale import both
+from dataset.machine import PROJECT
 from tests.analysis.large_experiment import LargeExperiment
-from tests.conftest import PROJECT
 from trial.record import RunFolder
 
 

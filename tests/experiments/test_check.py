@@ -1,14 +1,13 @@
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from dataset.errors import CallersMistake
+from dataset.machine import PROJECT
 from experiments.check import check
 
-PROJECT = Path(__file__).resolve().parents[2]
 pytest.importorskip("nni")
 
 

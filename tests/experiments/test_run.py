@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from experiments.plan import PROJECT
+from dataset.machine import PROJECT
 from experiments.ports import any_port, taken
 from tests.nni_server import listening
 from trial.record import RunFolder

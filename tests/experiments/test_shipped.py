@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dataset.machine import PROJECT
 from experiments.algorithms import algorithm_faults
 from experiments.check import recipe_faults
-from experiments.plan import EXPERIMENTS, PROJECT, read_plan
+from experiments.plan import EXPERIMENTS, read_plan
 from experiments.space import space_faults
 from experiments.yaml_keys import key_faults
 

@@ -8,7 +8,8 @@ import time
 import psutil
 import pytest
 
-from tests.conftest import PROJECT, TINY
+from dataset.machine import PROJECT
+from tests.conftest import TINY
 from trial.record import RunFolder
 
 

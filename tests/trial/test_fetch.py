@@ -4,7 +4,7 @@ import pytest
 import timm
 
 from dataset.errors import CallersMistake
-from tests.conftest import PROJECT
+from dataset.machine import PROJECT
 from trial import fetch, weights
 from trial.weights import locate
 

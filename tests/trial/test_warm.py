@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dataset.machine import PROJECT
 from experiments.smoke import copy_project
-from tests.conftest import PROJECT, TINY
+from tests.conftest import TINY
 from trial import advisor
 from trial.record import RunFolder
 from trial.warm import SWITCH, address

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from tests.conftest import PROJECT
+from dataset.machine import PROJECT
 from trial import advisor, warm, warm_server
 from trial.warm import GO, READY, STOP
 

@@ -3,7 +3,8 @@
 import psutil
 import pytest
 
-from tests.conftest import PROJECT, TINY
+from dataset.machine import PROJECT
+from tests.conftest import TINY
 from tests.nni_server import TinyExperiment
 from trial.record import RunFolder
 
