@@ -1,25 +1,24 @@
 """TrialConfig: one frozen dataclass is the run. `parse` gives it, or every mistake at once."""
 
-import os
-import re
-import shlex
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from dataset.errors import CallersMistake
-from trial.catalogue import Network, networks
+from trial.catalogue import networks
 from trial.choice import Choice, Registry, choose, typed, unknown
+from trial.crops import CROPS
+from trial.heads import FREEZES, HEADS
+from trial.impossible import absent, impossible, size_text
 from trial.losses import LOSSES
 from trial.mixing import MIXINGS
 from trial.optim import OPTIMIZERS, SCHEDULES
 from trial.policies import Policy, parse_policy
-from trial.weights import missing
+from trial.sampling import BORDERS, COPIES, SAMPLERS
 
 CHOICES: dict[str, Registry] = {
-    "loss": LOSSES, "mixing": MIXINGS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+    "head": HEADS, "freeze": FREEZES, "crop": CROPS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
+    "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS, "borders": BORDERS, "copies": COPIES,
 }  # fmt: skip
 NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
@@ -32,22 +31,35 @@ PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit
 class TrialConfig:
     """A recipe (what is trained) and where it runs (PLACES). Defaults are the seed project's."""
 
-    model: str = "resnet34"
+    model: str = "resnet34"  # several, joined by '+', are trained together as one
     weights: str = "hub"
+    head: Choice = Choice("classes")
+    freeze: Choice = Choice("none")
+    layer_decay: Annotated[float, (0.01, 1)] = 1.0  # a layer learns this times as fast as the one above it
+    crop: Choice = Choice("none")
     image_size: tuple[int, int] = (512, 384)  # height, width
     optimizer: Choice = Choice("adam")
     learning_rate: float = 1e-4
     weight_decay: float = 0.0
     schedule: Choice = Choice("constant")
     batch_size: int = 64
+    accumulate: int = 1  # batches whose gradients make one step
+    clip_norm: float = 0.0  # the most that the gradient's norm may be; 0: anything
+    # How much of their running mean the weights keep at each step; that mean is validated and kept. 0: off
+    ema: Annotated[float, (0, 0.99999)] = 0.0
     loss: Choice = Choice("cross_entropy")
     augment: Policy = Policy("none")
     mixing: Choice = Choice("none")
+    sampler: Choice = Choice("each_once")
+    borders: Choice = Choice("keep")  # ages next to 30 and 60, in training only
+    copies: Choice = Choice("none")  # of people of 60 and over, in training only
     epochs: int = 20
-    patience: int = 0  # epochs without a better macro-F1 before it ends; 0: never
+    patience: int = 0  # epochs without a better `patience_on` before it ends; 0: never
+    patience_on: Literal["macro_f1", "validation_loss"] = "macro_f1"
     train_share: float = 1.0  # of the training people: a cheap look at a recipe; retraining takes all
-    fold: int = 0
+    fold: int | Literal["all"] = 0  # all: every fold in this one trial, each with a network of its own
     folds: int = 5
+    fold_order: Literal["lockstep", "one_by_one"] = "lockstep"  # of fold=all; one_by_one needs less memory
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     corrections: str = ""  # 'competition' or a CSV of known label errors
@@ -63,6 +75,10 @@ class TrialConfig:
         """Every field in plain JSON; `parse` takes it back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
+    def members(self) -> list[str]:
+        """The networks that `model` names."""
+        return self.model.split("+")
+
     def recipe(self) -> dict[str, Any]:
         """`to_json` without the PLACES: what makes this run what it is."""
         return {name: value for name, value in self.to_json().items() if name not in PLACES}
@@ -72,7 +88,7 @@ FIELDS = {f.name: f for f in fields(TrialConfig)}
 SIGNS = {
     "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "train_share": "above 0",
     "folds": "2 or more", "weight_decay": "0 or more", "patience": "0 or more",
-    "fold": "0 or more", "seed": "0 or more",
+    "fold": "0 or more", "seed": "0 or more", "accumulate": "1 or more", "clip_norm": "0 or more",
     "threads": "0 or more", "workers": "-1 or more", "cache_limit": "0 or more",
 }  # fmt: skip
 
@@ -95,27 +111,13 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
             good[name] = read
     defaults = {n: _read(n, getattr(TrialConfig(), n), faults) for n in CHOICES}
     config = replace(TrialConfig(), **{**defaults, **good})
-    faults += _impossible(config, values.keys() - good.keys())
+    unread = values.keys() - good.keys()
+    faults += impossible(config, unread)
     if present:
-        if "model" in good or "model" not in values:
-            faults += missing(config.model, config.weights)
-        if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
-            faults.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")
-        if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():
-            faults.append(f"corrections={config.corrections}: no such file; 'competition' is the shipped one")
+        faults += absent(config, unread)
     if faults:
         raise CallersMistake(faults)
     return config
-
-
-def _named_compilers() -> list[str]:
-    """What CC and CXX name: torch.compile heeds them."""
-    return [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
-
-
-def size_text(size: tuple[int, int]) -> str:
-    """(512, 384) -> '512x384', height x width."""
-    return f"{size[0]}x{size[1]}"
 
 
 def _plain(value: Any) -> Any:
@@ -147,8 +149,10 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
         return _read_size(value, faults)
     if name == "model":
         return read_model(value, faults)
+    if name == "fold" and value == "all":
+        return value
     try:
-        value = typed(value, FIELDS[name].type)
+        value = typed(value, int if name == "fold" else FIELDS[name].type)
     except ValueError as error:
         faults.append(f"{name}: {error}")
         return None
@@ -160,12 +164,13 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
 
 
 def read_model(value: Any, faults: list[str]) -> str:
-    name, _, tag = str(value).partition(".")
-    network = networks().get(name)
-    if network is None:
-        faults.append(unknown("model", name, networks()))
-    elif tag and tag not in network.tags:
-        faults.append(unknown(f"weights tag of {name}", tag, network.tags))
+    for member in str(value).split("+"):
+        name, _, tag = member.partition(".")
+        network = networks().get(name)
+        if network is None:
+            faults.append(unknown("model", name, networks()))
+        elif tag and tag not in network.tags:
+            faults.append(unknown(f"weights tag of {name}", tag, network.tags))
     return str(value)
 
 
@@ -179,30 +184,3 @@ def _read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
     except (ValueError, TypeError):
         faults.append(f"image_size={value!r}: must be height x width in pixels, such as 512x384")
         return None
-
-
-def _impossible(config: TrialConfig, unread: Iterable[str]) -> list[str]:
-    """Combinations that can't be, of the fields that could be read."""
-    faults = []
-    if config.train_share > 1:
-        faults.append(f"train_share={config.train_share}: is a share of the people, above 0 and at most 1")
-    if config.fold >= config.folds and not {"fold", "folds"} & set(unread):
-        faults.append(f"fold={config.fold}: must be below folds={config.folds}")
-    if not {"model", "image_size"} & set(unread):
-        faults += _size_faults(networks()[config.model.partition(".")[0]], config)
-    if config.precision == "float16" and config.device == "cpu":
-        faults.append("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
-    if config.seed >= 2**32:
-        faults.append(f"seed={config.seed}: must be below {2**32}")
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
-        faults.append(unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps")))
-    return faults
-
-
-def _size_faults(network: Network, config: TrialConfig) -> list[str]:
-    size = size_text(config.image_size)
-    if network.fixed and config.image_size != network.fixed:
-        return [f"image_size={size}: {config.model} takes only {size_text(network.fixed)}"]
-    if min(config.image_size) < network.least:
-        return [f"image_size={size}: {config.model} needs at least {network.least} each way"]
-    return []

@@ -1,0 +1,69 @@
+"""What can't be, though each field by itself can: combinations of a config's fields, and this machine."""
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trial.catalogue import networks
+from trial.choice import unknown
+from trial.weights import missing
+
+if TYPE_CHECKING:
+    from trial.config import TrialConfig
+
+MOST_SEED = 2**32
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """(512, 384) -> '512x384', height x width."""
+    return f"{size[0]}x{size[1]}"
+
+
+def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
+    """The faults of `config` as a whole; fields in `unread` could not be read, and are not looked at."""
+    faults, unread = [], set(unread)
+    if config.train_share > 1:
+        faults.append(f"train_share={config.train_share}: is a share of the people, above 0 and at most 1")
+    if isinstance(config.fold, int) and config.fold >= config.folds and not {"fold", "folds"} & unread:
+        faults.append(f"fold={config.fold}: must be below folds={config.folds}")
+    if not {"model", "image_size"} & unread:
+        faults += _size_faults(config)
+    if config.precision == "float16" and config.device == "cpu":
+        faults.append("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
+    if config.seed >= MOST_SEED:
+        faults.append(f"seed={config.seed}: must be below {MOST_SEED}")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
+        faults.append(unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps")))
+    return faults
+
+
+def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
+    """What `config` names and this machine hasn't got: weights, corrections, a compiler."""
+    faults = []
+    if "model" not in unread:
+        faults += [fault for name in config.members() for fault in missing(name, config.weights)]
+    if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
+        faults.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")
+    if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():
+        faults.append(f"corrections={config.corrections}: no such file; 'competition' is the shipped one")
+    return faults
+
+
+def _named_compilers() -> list[str]:
+    """What CC and CXX name: torch.compile heeds them."""
+    return [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
+
+
+def _size_faults(config: "TrialConfig") -> list[str]:
+    size, faults = size_text(config.image_size), []
+    for name in config.members():
+        network = networks()[name.partition(".")[0]]
+        if network.fixed and config.image_size != network.fixed:
+            faults.append(f"image_size={size}: {name} takes only {size_text(network.fixed)}")
+        elif min(config.image_size) < network.least:
+            faults.append(f"image_size={size}: {name} needs at least {network.least} each way")
+    return faults
