@@ -37,7 +37,7 @@ def write_experiment_report(
     named = [default_trial(table), median_trial(table), best]
     folders = dict(zip(order["trial"], order["folder"], strict=True))
     folders |= {row["trial"]: row["folder"] for row in named if row is not None}
-    curves = {t: RunFolder(f).epochs() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
+    curves = {t: RunFolder(f).curve() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
     validation = None if best is None else RunFolder(best["folder"]).validation()
     return write_report(path, experiment.name or experiment.id, table, curves, best, validation, submission)
 

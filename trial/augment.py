@@ -91,19 +91,24 @@ def _on_floats(change: Change) -> Part:
     return lambda images, draw: change(floats(images), draw)
 
 
-def _ours_on_photo(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:
-    """Our own steps on a batch of one."""
+def on_whole_photos(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:
+    """Our own steps on uint8 (B, height, width, 3), which is what they give, too."""
     parts = _parts(steps)
 
-    def augment(photo: np.ndarray, draw: Draw) -> np.ndarray:
-        images = torch.from_numpy(photo)[None]
+    def augment(photos: np.ndarray, draw: Draw) -> np.ndarray:
+        images = torch.from_numpy(photos)
         for part in parts:
             images = part(images, draw)
         if images.dtype != torch.uint8:
             images = (images * 255).round_().byte().permute(0, 2, 3, 1)
-        return images[0].numpy()
+        return images.numpy()
 
     return augment
+
+
+def _ours_on_photo(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:
+    augment = on_whole_photos(steps)
+    return lambda photo, draw: augment(photo[None], draw)[0]
 
 
 def _albumentations(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:

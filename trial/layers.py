@@ -1,0 +1,2 @@
+def groups(network, layer_decay):
+    return [{"params": list(network.parameters())}]
