@@ -71,7 +71,8 @@ def run(config: TrialConfig, writer: RunWriter, on_report: Callable[[Report], No
     begun = start(config, writer)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
     one_by_one = len(numbers) > 1 and config.fold_order == "one_by_one"
-    macro_f1, best = 0.0, []
+    macro_f1 = 0.0
+    best: list[Epoch | None] = []
     for group in [[number] for number in numbers] if one_by_one else [numbers]:
         folds = [Fold(number, begun.table, config) for number in group]
         networks = [begun.network if number == numbers[0] else _network(config) for number in group]
@@ -103,7 +104,10 @@ def _network(config: TrialConfig) -> nn.Module:
     return models.build(config)[0]
 
 
-def _mean(done: str, epochs: Sequence[Epoch], heard: bool) -> Report:
-    rows = pd.DataFrame([epoch.row() for epoch in epochs])
-    numbers = rows[["macro_f1", "accuracy", "train_loss", "validation_loss"]].mean()
-    return Report(done, *map(float, numbers), seconds=float(rows["seconds"].sum()), heard=heard)
+def _mean(done: str, epochs: Sequence[Epoch | None], heard: bool) -> Report:
+    rows = pd.DataFrame([epoch.row() for epoch in epochs if epoch])
+    mean = rows.mean()
+    return Report(
+        done, float(mean["macro_f1"]), float(mean["accuracy"]), float(mean["train_loss"]),
+        float(mean["validation_loss"]), float(rows["seconds"].sum()), heard,
+    )  # fmt: skip
