@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from trial.record import RunWriter
     from trial.run import Report
 
+REPORTED = {  # of fold=all
+    "lockstep": "the tuner hears their mean macro-F1 of each epoch",
+    "one_by_one": "one by one, the tuner hears the mean of their best macro-F1 after each",
+}
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -101,6 +106,8 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
             advisor.report(report.macro_f1, report.accuracy, report.validation_loss)
 
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
+    if config.fold == "all":
+        print(f"{config.folds} folds: {REPORTED[config.fold_order]}; at the end: out-of-fold", flush=True)
     try:
         from trial.run import run
 
