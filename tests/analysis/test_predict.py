@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,6 +15,7 @@ from analysis.views import VIEWS
 from dataset.errors import CallersMistake
 from dataset.photos import read_eval
 from tests.analysis.fake_run import untrained
+from trial.record import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +85,20 @@ def test_views_are_of_the_photo_as_the_network_sees_it(photos, tmp_path):
     assert predict(tmp_path / "run", photos, "flip") == pytest.approx(np.mean(both, axis=0), abs=1e-3)
 
 
-def folds_of(folder: Path, *runs: Path) -> Path:
-    """`folder` becomes a run that trained a network for each fold: those of `runs`."""
-    own = untrained(folder).folder
-    (own / "weights.safetensors").unlink()
-    for fold, run in enumerate(runs):
-        (own / f"weights.fold{fold}.safetensors").write_bytes((run / "weights.safetensors").read_bytes())
-    return own
-
-
 def test_the_networks_of_all_folds_are_averaged(photos, tmp_path):
-    for seed in (1, 2):
-        untrained(tmp_path / str(seed), seed)
-    folds = folds_of(tmp_path / "folds", tmp_path / "1", tmp_path / "2")
-    alone = [predict(tmp_path / seed, photos) for seed in "12"]
+    alone = [predict(untrained(tmp_path / str(seed), seed).folder, photos) for seed in (1, 2)]
+    folds = untrained(tmp_path / "folds", folds=(1, 2)).folder
     assert predict(folds, photos) == pytest.approx(np.mean(alone, axis=0), abs=1e-5)
     assert abs(alone[0] - alone[1]).max() > 0.01
+
+
+def test_networks_are_listed_in_the_order_of_their_folds(tmp_path):
+    assert [path.name for path in untrained(tmp_path / "one").networks()] == ["weights.safetensors"]
+    many = untrained(tmp_path / "many", folds=(2, 10, 0))
+    assert [path.name for path in many.networks()] == [
+        f"weights.fold{fold}.safetensors" for fold in (0, 2, 10)
+    ]
+    assert RunFolder(tmp_path).networks() == []
 
 
 def test_the_submission_says_how_it_was_predicted(people, photos, tmp_path):
