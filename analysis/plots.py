@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 from analysis.theme import HEAT, LIGHT, blank
 from dataset.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, decode
 from trial.metrics import score
+from trial.record import PROBABILITIES
 
 MOST_CURVES = 50
-PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 
 
 def is_eldest(label: int) -> bool:

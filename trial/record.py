@@ -172,6 +172,10 @@ class RunFolder:
 
         return load_file(self.folder / "weights.safetensors")
 
+    def networks(self) -> list[Path]:
+        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; or none."""
+        return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
+
     def status(self) -> dict[str, Any]:
         """status.json; a run that says 'running' while its process is gone has 'failed', half-written."""
         try:
