@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.plots import is_eldest
 from analysis.theme import HEAT, LIGHT, blank
-from dataset.labels import AGE_BANDS, GENDERS, MASKS, age_band
+from dataset.labels import AGE_BANDS, GENDERS, MASKS, age_band, is_oldest
 
 TONES = {"male": "best", "female": "default"}
 
@@ -44,7 +43,7 @@ def classes(by_class: pd.DataFrame) -> go.Figure:
         x=by_class["photos"],
         y=by_class["name"],
         orientation="h",
-        marker_color=[LIGHT["elder" if is_eldest(label) else "best"] for label in range(len(by_class))],
+        marker_color=[LIGHT["elder" if is_oldest(label) else "best"] for label in range(len(by_class))],
         text=[f"{row.photos:,}  ({row.share:.1%})" for row in by_class.itertuples()],
         textposition="outside",
         cliponaxis=False,

@@ -3,8 +3,8 @@
     python -m benchmarks.one_hour DATA ANSWERS.csv [--minutes 60]
 
 Ours is recipes/cpu_hour.json, chosen on validation people only; the answers are for the scores alone. The
-seed project's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each is
-trained on all people for as many epochs as an hour holds, by the time that one takes.
+seed project's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each
+is trained on all people for as many epochs as an hour holds, by the time that one takes.
 """
 
 import argparse
