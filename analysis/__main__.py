@@ -1,4 +1,4 @@
-"""python -m analysis COMMAND: everything after the experiment."""
+"""python -m analysis COMMAND: everything after the experiment (analysis/beforehand.py: and before)."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
+from analysis.beforehand import COMMAND
+from analysis.beforehand import app as beforehand
+from analysis.views import VIEWS
+from analysis.vote import VOTES
 from dataset.errors import CallersMistake, exit_on_mistake
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
-    help="After the experiment: its trials, the best recipes, retraining, the submission and the report.",
+    help="After the experiment: its trials, the best recipes, retraining, the submission and the report; "
+    "and before it: the data, the learning rate.",
 )  # fmt: skip
 
 Wanted = Annotated[
@@ -26,7 +31,8 @@ Average = Annotated[
 Values = Annotated[
     list[str] | None, typer.Argument(metavar="key=value ...", help="what differs from the recipe")
 ]
-COMMAND = "Example: python -m analysis "
+Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
+Temperature = Annotated[float, typer.Option(help="divides the logits; above 1 probabilities are less sure")]
 
 
 @app.command(epilog=COMMAND + "trials latest --csv trials.csv")
@@ -63,6 +69,7 @@ def retrain(
     data: Data = Path("input"),
     out: Annotated[Path | None, typer.Option(help="the run folder (out/retrained/NAME)")] = None,
     average: Average = 1,
+    tta: Tta = "none",
 ) -> None:
     """Train a recipe on all people and write its submission."""
     from analysis.finish import retrain_and_submit
@@ -70,8 +77,8 @@ def retrain(
     from trial.arguments import parse_arguments
 
     folder = out or Path("out/retrained") / recipe.stem
-    retrain_and_submit(read_recipe(recipe), data, folder, parse_arguments(values or []), average)
-    print(f"network: {folder}\nsubmission: {folder / 'submission.csv'}")
+    retrain_and_submit(read_recipe(recipe), data, folder, parse_arguments(values or []), average, tta)
+    print(f"network: {folder}\n{_submission(folder)}")
 
 
 @app.command(epilog=COMMAND + "export-best-and-retrain latest --data input --out out/final --top 3")
@@ -84,32 +91,51 @@ def export_best_and_retrain(
     top: Top = 1,
     model: Model = None,
     average: Average = 1,
+    tta: Tta = "none",
 ) -> None:
     """The last step: the best recipes, retrained on all people, down to submission.csv and report.html."""
     from analysis import finish
     from analysis.trials import find
     from trial.arguments import parse_arguments
 
-    path = finish.export_best_and_retrain(
-        find(experiment), data, out, top, model, average, parse_arguments(values or [])
+    finish.export_best_and_retrain(
+        find(experiment), data, out, top, model, average, parse_arguments(values or []), tta
     )
-    print(f"submission: {path}\nreport: {out / 'report.html'}")
+    print(_submission(out))
 
 
-@app.command(epilog=COMMAND + "predict out/runs/20260101-120000 --data input --out out/predicted")
+@app.command(epilog=COMMAND + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
 @exit_on_mistake()
 def predict(
-    run: Annotated[Path, typer.Argument(help="a run folder")], data: Data = Path("input"), *, out: Out
-) -> None:
-    """A submission from a run folder's network as it is."""
-    from analysis import predict as prediction
-    from analysis.finish import REPORT, about_run, submit
-    from analysis.submission import refuse_overwriting
-    from dataset.photos import read_eval
+    run: Annotated[Path, typer.Argument(help="a run folder")], data: Data = Path("input"), *, out: Out,
+    tta: Tta = "none", temperature: Temperature = 1.0,
+) -> None:  # fmt: skip
+    """A submission from a run folder's network (or those of its folds) as it is."""
+    from analysis.finish import predict_and_submit
 
-    refuse_overwriting(out, REPORT)
-    photos = read_eval(data)
-    print(f"submission: {submit(out, photos, prediction.predict(run, photos), about_run(run))}")
+    predict_and_submit(run, data, out, tta, temperature)
+    print(_submission(out))
+
+
+@app.command(epilog=COMMAND + "ensemble out/runs/a out/runs/b --vote soft --data input --out out/ensemble")
+@exit_on_mistake()
+def ensemble(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="run folders; one with best/ stands for those in it"),
+    ],
+    vote: Annotated[str, typer.Option(help=f"how their answers become one: {', '.join(VOTES)}")] = "soft",
+    data: Data = Path("input"),
+    *,
+    out: Out,
+    tta: Tta = "none",
+    temperature: Temperature = 1.0,
+) -> None:
+    """One submission from several run folders, by vote."""
+    from analysis import ensemble as voting
+
+    voting.ensemble(runs, data, out, vote, tta, temperature)
+    print(_submission(out))
 
 
 @app.command(epilog=COMMAND + "score out/demo/submission.csv out/demo/data/answers.csv --json")
@@ -153,15 +179,11 @@ def report(
     print(f"report: {write_experiment_report(found, out or found.folder / 'report.html', table, best)}")
 
 
-@app.command(epilog=COMMAND + "eda input --out out/eda")
-@exit_on_mistake()
-def eda(
-    data: Path, out: Annotated[Path, typer.Option(help="the folder for eda.html")] = Path("out/eda")
-) -> None:
-    """One page on a data set: people, photos, classes, sizes, faults."""
-    from analysis.eda import write_eda
+app.add_typer(beforehand)
 
-    print(f"page: {write_eda(data, out)}")
+
+def _submission(out: Path) -> str:
+    return f"submission: {out / 'submission.csv'}\nreport: {out / 'report.html'}"
 
 
 if __name__ == "__main__":

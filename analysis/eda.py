@@ -1,34 +1,37 @@
 """What a data set looks like, on one page; a faulty set gets its page too, with the faults named."""
 
-from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import pandas as pd
 
-from analysis import eda_facts, eda_plots
+from analysis import eda_facts, eda_pictures, eda_plots
+from analysis.eda_suspects import suspects
 from analysis.page import write_page
 from dataset.errors import CallersMistake
-from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS
+from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
-from dataset.pixels import read_photo, resize
 
-SAMPLES = 4
-SAMPLE_HEIGHT = 160  # pixels; shown smaller, so that they are sharp on dense screens too
+if TYPE_CHECKING:
+    from trial.policies import Policy
+
 MOST_FAULTS = 200
 SIZES = ["width", "height"]
 FILES = ["extension", "format", "mode"]
 
 
-def write_eda(data: Path, out: Path, seed: int = 0) -> Path:
+def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0) -> Path:
     """Writes OUT/eda.html about the set in the folder `data` (competition's layout) and returns its path.
 
-    `seed` chooses the sample photos. Faults of the set are listed on the page; CallersMistake only where
-    nothing of it can be read, or `out` is a file.
+    `augment`: policies to show at work, each a name or a JSON list of steps. `seed` chooses the sample
+    photos, and what the policies draw. Faults of the set are listed on the page; CallersMistake only where
+    nothing of it can be read, a policy has faults, or `out` is a file.
     """
     data, out = Path(data), Path(out)
     if out.exists() and not out.is_dir():
         raise CallersMistake(f"--out {out} is a file; give a folder for eda.html")
+    policies = _policies(augment)
     train, faults = scan_train(data)
     photos, eval_faults = scan_eval(data)
     faults = list(dict.fromkeys([*faults, *eval_faults]))
@@ -36,7 +39,8 @@ def write_eda(data: Path, out: Path, seed: int = 0) -> Path:
         raise CallersMistake(faults)
     both = pd.concat([train.assign(half="train"), photos.assign(half="eval")], ignore_index=True)
     headers, unreadable = eda_facts.read_headers(both)
-    shown = _thumbnails(train[train["path"].isin(headers["path"])], seed)
+    readable = train[train["path"].isin(headers["path"])]
+    odd = suspects(train, headers[headers["half"] == "train"])
     by = {column: eda_facts.counts_by(train, column) for column in eda_facts.NAMES}
     faults += unreadable
     return write_page(
@@ -54,10 +58,14 @@ def write_eda(data: Path, out: Path, seed: int = 0) -> Path:
         bands=[*AGE_BANDS, "all"],
         ages=None if train.empty else eda_plots.ages(eda_facts.people_by_age(train)),
         classes=eda_plots.classes(by["label"]),
+        co_occurrence=eda_plots.co_occurrence(eda_facts.co_occurrence(train)),
         sizes=eda_facts.kinds(headers, SIZES),
         files=eda_facts.kinds(headers, FILES),
         bytes=headers.groupby("half")["bytes"].agg(["sum", "median"]).to_dict("index"),
-        samples=shown,
+        samples=eda_pictures.by_class(readable, seed),
+        augmentation=eda_pictures.at_work(policies, readable, seed),
+        suspects=eda_pictures.of_suspects(odd),
+        n_suspects=sum(map(len, odd.values())),
         faults=faults[:MOST_FAULTS],
         more_faults=len(faults) - MOST_FAULTS,
         n_faults=len(faults),
@@ -67,25 +75,9 @@ def write_eda(data: Path, out: Path, seed: int = 0) -> Path:
 _TITLES = {"gender": "Gender", "age_band": "Age band", "mask": "Mask"}
 
 
-def _thumbnails(table: pd.DataFrame, seed: int) -> list[dict]:
-    """Each class with its sample photos as data URLs; a photo that can't be decoded is passed over."""
-    rows = []
-    for label, photos in eda_facts.samples(table, SAMPLES, seed).items():
-        pictures = []
-        for photo in photos.itertuples():
-            try:
-                url = _thumbnail(photo.path)
-            except CallersMistake:
-                continue
-            pictures.append({"url": url, "title": f"{photo.photo}, {photo.age} years"})
-        rows.append({"name": CLASS_NAMES[label], "pictures": pictures})
-    return rows
+def _policies(words: Sequence[str]) -> "list[Policy]":
+    if not words:
+        return []
+    from analysis.eda_augment import read_policies  # torch: a second that the page alone does without
 
-
-def _thumbnail(path: str) -> str:
-    photo = read_photo(path)
-    height, width = photo.shape[:2]
-    if height > SAMPLE_HEIGHT:
-        photo = resize(photo, (SAMPLE_HEIGHT, max(1, round(width * SAMPLE_HEIGHT / height))))
-    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return "data:image/jpeg;base64," + b64encode(jpeg.tobytes()).decode()
+    return read_policies(words)

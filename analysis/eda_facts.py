@@ -26,6 +26,15 @@ def counts_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
     )
 
 
+def co_occurrence(table: pd.DataFrame) -> pd.DataFrame:
+    """Photos that have both of two values: a row and a column for each mask state, gender and age band."""
+    columns = ("mask", "gender", "age_band")
+    has = [np.eye(len(NAMES[column]), dtype=int)[table[column].to_numpy(int)] for column in columns]
+    both = np.concatenate(has, axis=1)
+    names = [name for column in columns for name in NAMES[column]]
+    return pd.DataFrame(both.T @ both, index=names, columns=names)
+
+
 def people_by_gender_and_band(table: pd.DataFrame) -> np.ndarray:
     """People (2 genders + total, 3 age bands + total)."""
     people = table.drop_duplicates("person")

@@ -1,11 +1,13 @@
 """The figures of the data page; each takes a table of analysis/eda_facts.py."""
 
+from itertools import accumulate
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.plots import is_eldest
-from analysis.theme import LIGHT, blank
-from dataset.labels import age_band
+from analysis.theme import HEAT, LIGHT, blank
+from dataset.labels import AGE_BANDS, GENDERS, MASKS, age_band, is_oldest
 
 TONES = {"male": "best", "female": "default"}
 
@@ -41,7 +43,7 @@ def classes(by_class: pd.DataFrame) -> go.Figure:
         x=by_class["photos"],
         y=by_class["name"],
         orientation="h",
-        marker_color=[LIGHT["elder" if is_eldest(label) else "best"] for label in range(len(by_class))],
+        marker_color=[LIGHT["elder" if is_oldest(label) else "best"] for label in range(len(by_class))],
         text=[f"{row.photos:,}  ({row.share:.1%})" for row in by_class.itertuples()],
         textposition="outside",
         cliponaxis=False,
@@ -50,4 +52,27 @@ def classes(by_class: pd.DataFrame) -> go.Figure:
     )
     figure.update_yaxes(categoryorder="array", categoryarray=by_class["name"][::-1], showgrid=False)
     figure.update_xaxes(title_text="photos", range=[0, 1.35 * max(1, by_class["photos"].max())])
+    return figure
+
+
+def co_occurrence(counts: pd.DataFrame) -> go.Figure:
+    """Of the photos with the row's value, the share with the column's, where they are of another kind."""
+    kinds = np.repeat(range(3), (len(MASKS), len(GENDERS), len(AGE_BANDS)))
+    photos = counts.to_numpy()
+    shares = photos / np.maximum(photos.diagonal(), 1)[:, None]
+    shares = np.where(kinds[:, None] == kinds, np.nan, shares)
+    names = counts.columns.tolist()
+    figure = blank(380)
+    figure.add_heatmap(
+        z=shares, x=names, y=names, customdata=photos, zmin=0, zmax=1, colorscale=HEAT, xgap=1, ygap=1,
+        text=[[f"{share:.1%}" if share == share else "" for share in row] for row in shares],
+        texttemplate="%{text}", showscale=False, hoverongaps=False,
+        hovertemplate="%{y} and %{x}: %{customdata:,} photos<br>%{z:.1%} of those %{y}<extra></extra>",
+    )  # fmt: skip
+    figure.update_yaxes(autorange="reversed", title_text="of photos", showgrid=False, ticks="")
+    figure.update_xaxes(title_text="the share that is", showgrid=False, ticks="", side="top")
+    for border in list(accumulate((len(MASKS), len(GENDERS)))):
+        for line in (figure.add_hline, figure.add_vline):
+            line(border - 0.5, line=dict(color=LIGHT["muted"], width=1))
+    figure.update_layout(margin_t=64)
     return figure

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import select
-from analysis.predict import predict, soft_vote
+from analysis import select, views, vote
+from analysis.predict import load, predict
 from analysis.print_trials import write_trials
 from analysis.recipes import Recipe, recipe_of
 from analysis.report import write_experiment_report, write_report
@@ -19,6 +19,7 @@ from analysis.trials import Experiment, no_trials, trial_table
 from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
 from dataset.fingerprint import fingerprint
+from dataset.photos import read_eval
 from trial.config import TrialConfig
 from trial.record import RunFolder
 
@@ -38,34 +39,56 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
 
 
 def retrain_and_submit(
-    recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1
+    recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """`recipe` (with `values` changed) trained on all people of `data` into the run folder `out`, and its
-    submission there: (probabilities (photos, 18), submission.json).
+    submission there: (probabilities (photos, 18), submission.json). `tta`: a name in analysis.views.
 
     CallersMistake, before anything is trained, where the recipe or the data have faults.
     """
     refuse_overwriting(out, REPORT)
-    (_, photos), config = all_at_once(
-        lambda: check(data, progress=True), lambda: recipe.config({**values, "data": str(data)})
+    _, (_, photos), config = all_at_once(
+        lambda: views.refuse(tta),
+        lambda: check(data, progress=True),
+        lambda: recipe.config({**values, "data": str(data)}),
     )
-    return _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average)
+    return _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average, tta)
 
 
 def _retrain_checked(
-    recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None, average: int
-) -> tuple[np.ndarray, dict[str, Any]]:
+    recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
+    average: int, tta: str,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     followed = retrain(config, out, stop_after, average)
-    probabilities = predict(out, photos)
-    about = about_run(out, recipe) | {"rule": followed}
+    probabilities = predict(out, photos, tta)
+    about = about_run(out, recipe) | {"rule": followed, "tta": tta}
     submit(out, photos, probabilities, about)
     return probabilities, about
 
 
-def submit(out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any]) -> Path:
-    """submission.csv and submission.json of one network, with a report.html on it; the submission's path."""
+def predict_and_submit(
+    run: Path, data: Path, out: Path, tta: str = "none", temperature: float = 1.0
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The submission of run folder `run`, as it is, in the folder `out`: (probabilities, submission.json)."""
+    _, _, photos, trained = all_at_once(
+        lambda: refuse_overwriting(out, REPORT),
+        lambda: views.refuse(tta, temperature),
+        lambda: read_eval(data),
+        lambda: load(run),
+    )
+    about = about_run(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
+    probabilities = trained.predict(photos, tta, temperature)
+    submit(out, photos, probabilities, about)
+    return probabilities, about
+
+
+def submit(
+    out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], name: str = ""
+) -> Path:
+    """submission.csv and submission.json, with a report.html on it called `name` (the recipe's network); the
+    submission's path."""
     path = write_submission(out, list(photos["photo"]), probabilities, about)
-    write_report(out / REPORT, about["recipe"]["model"], no_trials(), {}, None, None, about)
+    write_report(out / REPORT, name or about["recipe"]["model"], no_trials(), {}, None, None, about)
     return path
 
 
@@ -101,6 +124,7 @@ def export_best_and_retrain(
     model: str | None = None,
     average: int = 1,
     values: Mapping[str, Any] | None = None,
+    tta: str = "none",
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all people of `data`, and write
     OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html; the submission's path.
@@ -115,7 +139,8 @@ def export_best_and_retrain(
     table = trial_table(experiment)
     rows = select.best(table, top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    (_, photos), configs = all_at_once(
+    _, (_, photos), configs = all_at_once(
+        lambda: views.refuse(tta),
         lambda: check(data, progress=True),
         lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
     )
@@ -130,12 +155,12 @@ def export_best_and_retrain(
         print(f"{number} of {top}: {recipe.about}", flush=True)
         recipe.write(folder / "recipe.json")
         stop_after = recipe.stop_with(values)
-        probabilities, about = _retrain_checked(recipe, config, photos, folder, stop_after, average)
+        probabilities, about = _retrain_checked(recipe, config, photos, folder, stop_after, average, tta)
         answers.append(probabilities)
         abouts.append(about)
     about = abouts[0] | {"selection": select.RULE, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": abouts}
-    path = write_submission(out, list(photos["photo"]), soft_vote(answers), about)
+    path = write_submission(out, list(photos["photo"]), vote.soft(answers), about)
     write_experiment_report(experiment, out / REPORT, table, rows.iloc[0], about)
     return path

@@ -7,16 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.theme import HEAT, LIGHT, blank
-from dataset.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, decode
-from trial.metrics import score
+from dataset.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, is_oldest
+from trial.record import scores_of
 
 MOST_CURVES = 50
-PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
-
-
-def is_eldest(label: int) -> bool:
-    """Whether a class is of the oldest age band: few photos, a third of the macro-F1."""
-    return decode(label)[2] == len(AGE_BANDS) - 1
 
 
 def curves_to_draw(
@@ -92,7 +86,7 @@ def class_table(validation: pd.DataFrame) -> pd.DataFrame:
     `validation` has person, label and p00..p17. Recall is nan for a class without photos, precision for one
     that was never answered; f1 is 0 for both, as in the macro-F1, which is the mean of that column.
     """
-    counts = score(validation["label"].to_numpy(), answers(validation)).confusion
+    counts = scores_of(validation).confusion
     hits, photos, given = counts.diagonal(), counts.sum(1), counts.sum(0)
     people = validation.groupby("label")["person"].nunique().reindex(range(N_CLASSES), fill_value=0)
     with np.errstate(invalid="ignore"):
@@ -100,7 +94,7 @@ def class_table(validation: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "name": CLASS_NAMES,
-            "eldest": [is_eldest(label) for label in range(N_CLASSES)],
+            "eldest": is_oldest(np.arange(N_CLASSES)),
             "photos": photos,
             "people": people.to_numpy(),
             "hits": hits,
@@ -139,11 +133,6 @@ def recalls(classes: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=classes["name"][::-1], showgrid=False)
     figure.update_xaxes(range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
     return figure
-
-
-def answers(validation: pd.DataFrame) -> np.ndarray:
-    """The likeliest class (N,) of each photo."""
-    return validation[PROBABILITIES].to_numpy().argmax(1)
 
 
 def confusion(counts: np.ndarray) -> go.Figure:

@@ -1,40 +1,89 @@
 """A run folder -> probabilities for the photos of eval/, prepared as in training."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
+from analysis.views import VIEWS, Views
 from dataset.errors import CallersMistake
+from dataset.labels import N_CLASSES
 from dataset.progress import track
 from trial import batches, models
-from trial.compute import decide
+from trial.compute import Compute, decide
 from trial.fit import infer
 from trial.record import RunFolder
+from trial.transforms import Preprocessing
 
 
-def predict(run: Path, photos: pd.DataFrame, batch_size: int = 128) -> np.ndarray:
-    """Probabilities (photos, 18) of the network in run folder `run`, in the order of `photos`.
+class Averaged(nn.Module):
+    """Networks of one kind, each over all `views` of a photo, as one network: its logits are the logarithm of
+    the mean probability, so that softmax gives that mean. `temperature` divides the networks' own logits."""
 
-    `photos` has the columns photo and path. CallersMistake where the folder holds no network.
-    """
+    def __init__(self, networks: list[nn.Module], views: Views, temperature: float = 1.0):
+        super().__init__()
+        self.networks, self.views, self.temperature = nn.ModuleList(networks), views, temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, height, width) -> (B, 18)."""
+        found = [
+            (network(view).float() / self.temperature).softmax(1)
+            for view in self.views(images)
+            for network in self.networks
+        ]
+        return torch.stack(found).mean(0).log()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run folder has to predict with; several networks where it trained one for each fold."""
+
+    networks: list[nn.Module]
+    preprocessing: Preprocessing
+    compute: Compute
+
+    def predict(
+        self, photos: pd.DataFrame, tta: str = "none", temperature: float = 1.0, batch_size: int = 128
+    ) -> np.ndarray:
+        """Probabilities (photos, 18), the mean over networks and views, in the order of `photos` (photo,
+        path). `tta`: a name in analysis.views."""
+        network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
+        loader = batches.loader(batches.Photos(photos, self.preprocessing), batch_size)
+        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting"))
+        return logits.softmax(1).numpy()
+
+
+def load(run: Path) -> Trained:
+    """The networks of run folder `run`. CallersMistake where it holds none, or one of other classes."""
     folder = RunFolder(run)
     try:
-        config, preprocessing, weights = folder.config(), folder.preprocessing(), folder.weights()
-    except FileNotFoundError as error:
-        raise CallersMistake(f"{run}: holds no trained network (no {Path(error.filename).name})") from None
+        config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.networks()
+        lacks = "" if paths else "weights.safetensors"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        lacks = Path(error.filename).name
+    if lacks:
+        raise CallersMistake(f"{run}: holds no trained network (no {lacks})")
     # Where it was trained says nothing on where it predicts.
     config = replace(config, device="auto", workers=-1, threads=0)
-    network, _ = models.build(config, pretrained=False)
-    compute = decide(config, network)
-    network.load_state_dict(weights)
-    network.to(compute.device)
-    loader = batches.loader(batches.Photos(photos, preprocessing), batch_size)
-    logits, _ = infer(network, preprocessing, compute, track(loader, "predicting"))
-    return logits.softmax(1).numpy()
+    networks = []
+    for path in paths:
+        network, _ = models.build(config, pretrained=False)
+        try:
+            network.load_state_dict(load_file(path))
+        except RuntimeError as error:
+            why = str(error).splitlines()[-1].strip()
+            raise CallersMistake(
+                f"{path}: not the weights of a {config.model} of {N_CLASSES} classes ({why})"
+            ) from None
+        networks.append(network)
+    return Trained(networks, preprocessing, decide(config, networks[0]))
 
 
-def soft_vote(probabilities: list[np.ndarray]) -> np.ndarray:
-    """The mean of several networks' probabilities, each (photos, 18)."""
-    return np.mean(probabilities, axis=0)
+def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:
+    """Probabilities (photos, 18) of run folder `run`, in the order of `photos`; as `load` and
+    `Trained.predict`."""
+    return load(run).predict(photos, tta)

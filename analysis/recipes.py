@@ -11,7 +11,7 @@ import pandas as pd
 from dataset.errors import CallersMistake
 from trial.choice import unknown
 from trial.config import PLACES, TrialConfig, parse
-from trial.record import RunFolder, write_json
+from trial.record import RunFolder, scores_of, write_json
 
 KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 
@@ -60,10 +60,8 @@ def read_recipe(path: Path) -> Recipe:
 def recipe_of(row: pd.Series, experiment: str) -> Recipe:
     """The recipe of a trials table's row, with its scores."""
     run = RunFolder(Path(row["folder"]))
-    epochs = run.epochs().set_index("epoch")
-    best = epochs.loc[int(row["best_epoch"])]
     about = f"trial {row['trial']} of experiment {experiment}: validation macro-F1 {row['macro_f1']:.4f}"
-    scores = {"macro_f1": float(row["macro_f1"]), "accuracy": float(best["accuracy"])}
+    scores = {"macro_f1": float(row["macro_f1"]), "accuracy": scores_of(run.validation()).accuracy}
     scores |= {"best_epoch": int(row["best_epoch"]), "epochs": int(row["epochs_done"])}
     origin = {"experiment": experiment, "trial": row["trial"], **run.origin()}
     return Recipe(run.config().recipe(), about, int(row["best_epoch"]), scores, origin)

@@ -20,8 +20,7 @@ from analysis.report_tables import (
 from analysis.select import apart, default_trial, median_trial, rank
 from analysis.trials import Experiment
 from dataset.labels import N_CLASSES
-from trial.metrics import score
-from trial.record import RunFolder
+from trial.record import RunFolder, scores_of
 
 
 def write_experiment_report(
@@ -37,7 +36,7 @@ def write_experiment_report(
     named = [default_trial(table), median_trial(table), best]
     folders = dict(zip(order["trial"], order["folder"], strict=True))
     folders |= {row["trial"]: row["folder"] for row in named if row is not None}
-    curves = {t: RunFolder(f).epochs() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
+    curves = {t: RunFolder(f).curve() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
     validation = None if best is None else RunFolder(best["folder"]).validation()
     return write_report(path, experiment.name or experiment.id, table, curves, best, validation, submission)
 
@@ -137,7 +136,7 @@ def _classes(validation: pd.DataFrame | None) -> dict:
         nothing = dict.fromkeys(("classes", "absent", "recalls", "confusion"))
         return {**nothing, "classes_words": ""}
     classes = plots.class_table(validation)
-    scores = score(validation["label"].to_numpy(), plots.answers(validation))
+    scores = scores_of(validation)
     words = (
         f"{len(validation):,} photos of {validation['person'].nunique():,} validation people; "
         f"accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}. The six classes of 60 and over "

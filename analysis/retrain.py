@@ -5,17 +5,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.labels import N_CLASSES
 from dataset.progress import track
 from trial import batches
 from trial.config import TrialConfig
 from trial.fit import fit
 from trial.record import RunWriter
 from trial.run import start
+
+_WHY = {
+    False: "the epoch where validation was best",
+    True: "the median of the epochs where each fold's validation was best",
+}
 
 
 def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
         "photos": "all people of train/, none held out",
         "schedule": f"{config.schedule} over {config.epochs} epochs, as in the trial by share of these",
         "stopped_after_epoch": stop_after,
-        "why": "the epoch where validation was best" if stop_after < config.epochs else "the last epoch",
+        "why": "the last epoch" if stop_after >= config.epochs else _WHY[config.fold == "all"],
         "weights": "last" if average == 1 else f"mean of the last {average} epochs",
     }
 
@@ -43,9 +46,7 @@ def retrain(
     writer = RunWriter(out, config)
     try:
         table, network, preprocessing, compute, pixels = start(config, writer)
-        photos = batches.Photos(table, preprocessing, pixels, config.augment, config.seed)
-        train = batches.loader(photos, config.batch_size, compute.workers, shuffle=True)
-        counts = np.bincount(table["label"], minlength=N_CLASSES)
+        train, counts = batches.training(table, preprocessing, config, compute, pixels)
         kept: list[dict[str, Tensor]] = []
         epochs = fit(network, preprocessing, config, compute, counts, track(train, "retraining"))
         for epoch in islice(epochs, stop_after):
@@ -54,7 +55,7 @@ def retrain(
                   f"{epoch.seconds:.1f} s", flush=True)  # fmt: skip
             if epoch.epoch > stop_after - average:
                 kept.append(
-                    {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
+                    {key: tensor.detach().cpu().clone() for key, tensor in epoch.network.state_dict().items()}
                 )
         writer.weights(mean(kept))
     except BaseException as error:

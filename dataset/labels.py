@@ -1,5 +1,7 @@
 """The 18 classes: mask status x gender x age band. The one place that knows how a label is made."""
 
+from typing import Any
+
 MASKS = ("wear", "incorrect", "not worn")
 GENDERS = ("male", "female")
 AGE_BANDS = ("<30", "30-59", "60+")
@@ -31,6 +33,12 @@ def decode(label: int) -> tuple[int, int, int]:
 def age_band(age: int) -> int:
     """Index into AGE_BANDS: under 30, 30 to 59, 60 and over. `age` in whole years."""
     return int(age >= 30) + int(age >= 60)
+
+
+def is_oldest(label: Any) -> Any:
+    """Whether a label is one of people of 60 and over, the rarest; for whole columns (numpy, pandas,
+    torch) too."""
+    return decode(label)[2] == len(AGE_BANDS) - 1
 
 
 def _name(label: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from dataset.errors import CallersMistake
 from trial.config import FIELDS
@@ -46,11 +46,12 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
 def _from_text(field: str, text: str) -> Any:
     """A command-line value as JSON would give it, by the field's type; text that doesn't fit is left."""
     kind = FIELDS[field].type if field in FIELDS else str
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            return text
+    for number in (kind, *get_args(kind)):  # of `Annotated[float, ...]` and `int | ...` too
+        if number in (int, float):
+            try:
+                return number(text)
+            except ValueError:
+                return text
     return _json_or_text(text) if text[:1] in "{[" and text else text
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from dataset.errors import CallersMistake
 from trial.choice import Choice
 from trial.draw import Draw, stream
+from trial.photo_steps import PHOTO_STEPS
 from trial.pixel_steps import PIXEL_STEPS, Change
 from trial.policies import STEPS, Policy
 from trial.transforms import Preprocessing
@@ -19,6 +20,7 @@ from trial.warps import WARPS
 
 # Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width) from 0 to 1.
 Part = Callable[[Tensor, Draw], Tensor]
+OnOne = Callable[[np.ndarray, Draw], np.ndarray]
 OnPhoto = Callable[[np.ndarray, int, int, int], np.ndarray]
 CACHED = 2**22  # floats that a processor keeps near while the steps go over them one after the other
 
@@ -60,10 +62,9 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     steps = policy.on("photo")
     if not steps:
         return None
-    parts = [
-        _ours_on_photo(list(group)) if ours else _albumentations(list(group))
-        for ours, group in groupby(steps, key=lambda step: step.name in STEPS)
-    ]
+    parts: list[OnOne] = []
+    for way, group in groupby(steps, key=_way):
+        parts += way(list(group))
 
     def augment(photo: np.ndarray, row: int, epoch: int, seed: int) -> np.ndarray:
         draw = Draw(stream("photo", seed, epoch, row), np.array([row]), epoch, size)
@@ -91,22 +92,38 @@ def _on_floats(change: Change) -> Part:
     return lambda images, draw: change(floats(images), draw)
 
 
-def _ours_on_photo(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:
-    """Our own steps on a batch of one."""
+def on_whole_photos(steps: Sequence[Choice]) -> OnOne:
+    """Our own steps on uint8 (B, height, width, 3), which is what they give, too."""
     parts = _parts(steps)
 
-    def augment(photo: np.ndarray, draw: Draw) -> np.ndarray:
-        images = torch.from_numpy(photo)[None]
+    def augment(photos: np.ndarray, draw: Draw) -> np.ndarray:
+        images = torch.from_numpy(photos)
         for part in parts:
             images = part(images, draw)
         if images.dtype != torch.uint8:
             images = (images * 255).round_().byte().permute(0, 2, 3, 1)
-        return images[0].numpy()
+        return images.numpy()
 
     return augment
 
 
-def _albumentations(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.ndarray]:
+def _way(step: Choice) -> Callable[[Sequence[Choice]], list[OnOne]]:
+    """How a step is done photo by photo; neighbours of one kind together."""
+    if step.name in STEPS:
+        return _ours
+    return _torchvisions if step.name in PHOTO_STEPS else _albumentations
+
+
+def _ours(steps: Sequence[Choice]) -> list[OnOne]:
+    augment = on_whole_photos(steps)
+    return [lambda photo, draw: augment(photo[None], draw)[0]]
+
+
+def _torchvisions(steps: Sequence[Choice]) -> list[OnOne]:
+    return [step.build(PHOTO_STEPS) for step in steps]
+
+
+def _albumentations(steps: Sequence[Choice]) -> list[OnOne]:
     import albumentations
 
     def made(step: Choice) -> Any:
@@ -121,4 +138,4 @@ def _albumentations(steps: Sequence[Choice]) -> Callable[[np.ndarray, Draw], np.
         compose.set_random_seed(int(draw.random.integers(2**32)))
         return compose(image=photo)["image"]
 
-    return augment
+    return [augment]

@@ -12,15 +12,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from dataset.cache import cached, read_resized
+from dataset.errors import CallersMistake
+from dataset.labels import N_CLASSES
 from dataset.machine import cores
-from trial.augment import on_photos
-from trial.draw import stream
-from trial.policies import Policy
+from trial.augment import on_photos, on_whole_photos
+from trial.choice import Choice
+from trial.draw import Draw, stream
+from trial.policies import Policy, parse_policy
+from trial.sampling import BORDERS, COPIES, COPY, COPY_STEPS, SAMPLERS
 from trial.transforms import Preprocessing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from trial.compute import Compute
     from trial.config import TrialConfig
 
 Item = tuple[int, int]  # epoch, row
@@ -43,8 +48,8 @@ class Batch(NamedTuple):
 class Photos(Dataset):
     """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
 
-    They come from `pixels`, the cached ones, or are decoded each time, in threads. The same for a seed, epoch
-    and row, whoever asks.
+    They come from `pixels`, the cached ones, or are decoded each time, in threads; generated copies
+    (trial/sampling.py) are made from them. The same for a seed, epoch and rows, whoever asks.
     """
 
     def __init__(
@@ -62,6 +67,8 @@ class Photos(Dataset):
         self.rows = table.index.to_numpy()
         self.pixels, self.preprocessing, self.seed = pixels, preprocessing, seed
         self.augment = on_photos(policy, preprocessing.image_size) if policy else None
+        self.copies = table[COPY].to_numpy() if COPY in table else np.zeros(len(table), int)
+        self.copy = [on_whole_photos(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -69,6 +76,11 @@ class Photos(Dataset):
     def __getitems__(self, items: list[Item]) -> Batch:
         epoch, rows = items[0][0], np.array([row for _, row in items])
         photos = self._read(rows)
+        for number, copy in enumerate(self.copy, start=1):
+            if (copied := np.flatnonzero(self.copies[rows] == number)).size:
+                random = stream("copy", self.seed, epoch, int(rows[copied[0]]))
+                draw = Draw(random, rows[copied], epoch, self.preprocessing.image_size)
+                photos[copied] = copy(photos[copied], draw)
         if self.augment is not None:
             photos = np.stack(
                 [self.augment(photo, row, epoch, self.seed) for photo, row in zip(photos, rows, strict=True)]
@@ -91,13 +103,14 @@ class Photos(Dataset):
 
 
 class Shuffled(Sampler):
-    """Every row once an epoch in batches, in an order fixed by seed and epoch (or as they lie).
+    """Every row once an epoch in batches, in an order fixed by seed and epoch (or as they lie); with
+    `chances` (rows,) as many, each drawn anew by its chance.
 
     A last batch of one photo joins the one before: batch normalisation can't take it.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int | None):
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+    def __init__(self, rows: int, batch_size: int, seed: int | None, chances: np.ndarray | None = None):
+        self.rows, self.batch_size, self.seed, self.chances = rows, batch_size, seed, chances
         self.starts = list(range(0, rows, batch_size))
         if len(self.starts) > 1 and rows - self.starts[-1] == 1:
             self.starts.pop()
@@ -109,19 +122,45 @@ class Shuffled(Sampler):
     def __iter__(self) -> Iterator[list[Item]]:
         self.epoch += 1
         order = np.arange(self.rows)
-        if self.seed is not None:
+        if self.chances is not None:
+            order = stream("order", self.seed or 0, self.epoch).choice(self.rows, self.rows, p=self.chances)
+        elif self.seed is not None:
             stream("order", self.seed, self.epoch).shuffle(order)
         for start, end in zip(self.starts, [*self.starts[1:], self.rows], strict=True):
             yield [(self.epoch, int(row)) for row in order[start:end]]
 
 
-def loader(photos: Photos, batch_size: int, workers: int = 0, shuffle: bool = False) -> DataLoader:
+def training(
+    table: "pd.DataFrame",
+    preprocessing: Preprocessing,
+    config: "TrialConfig",
+    compute: "Compute",
+    pixels: np.ndarray | None,
+) -> tuple[DataLoader, np.ndarray]:
+    """Batches of what training sees of a table's photos (trial/sampling.py), and how many of each class (18,)
+    these are."""
+    table = config.copies.build(COPIES)(config.borders.build(BORDERS)(table))
+    if table.empty:
+        raise CallersMistake(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
+    chances = config.sampler.build(SAMPLERS)(table["label"].to_numpy())
+    photos = Photos(table, preprocessing, pixels, config.augment, config.seed)
+    batches = loader(photos, config.batch_size, compute.workers, shuffle=True, chances=chances)
+    return batches, np.bincount(table["label"], minlength=N_CLASSES)
+
+
+def loader(
+    photos: Photos,
+    batch_size: int,
+    workers: int = 0,
+    shuffle: bool = False,
+    chances: np.ndarray | None = None,
+) -> DataLoader:
     """Batches of `photos`, the same whatever the number of workers. Only what a policy does on photos is
     worth workers: the rest comes from the cache, or is decoded in threads."""
     workers = workers if photos.augment is not None else 0
     return DataLoader(
         photos,
-        batch_sampler=Shuffled(len(photos), batch_size, photos.seed if shuffle else None),
+        batch_sampler=Shuffled(len(photos), batch_size, photos.seed if shuffle else None, chances),
         collate_fn=_as_it_is,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -159,6 +198,12 @@ def shared_pixels(
         preprocessing.interpolation,
         limit=int(config.cache_limit * 2**30),
     )
+
+
+def _choices(steps: list[dict]) -> list[Choice]:
+    policy = parse_policy(steps, [])
+    assert policy is not None
+    return [step.choice for step in policy.steps]
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,5 +1,5 @@
-"""What timm (with trial/other_networks.py) and albumentations offer, as two generated files: names are
-checked without importing them.
+"""What timm (with trial/other_networks.py) and albumentations offer, as generated files: names are checked
+without importing them.
 
 `python -m trial.catalogue` makes them anew (some minutes); a test holds them against what is installed.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 NETWORKS, STEPS = HERE / "catalogue_networks.json", HERE / "catalogue_steps.json"
+OPTIMIZERS = HERE / "catalogue_optimizers.json"
 PROBED_SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 
 
@@ -42,6 +43,30 @@ def networks() -> dict[str, Network]:
 def steps() -> dict[str, dict[str, Any]]:
     """{albumentations' name: {number: default}} ('required' where it has none)."""
     return json.loads(STEPS.read_text())
+
+
+@cache
+def optimizers() -> tuple[str, ...]:
+    """timm's names of optimisers that need no other package, sorted."""
+    return tuple(json.loads(OPTIMIZERS.read_text()))
+
+
+def find_optimizers() -> Iterator[str]:
+    """`optimizers()`, asked of the installed timm: those that can take a step here."""
+    import torch
+    from timm.optim import create_optimizer_v2, list_optimizers
+
+    for name in list_optimizers():
+        if name.startswith("kron"):  # it compiles itself
+            continue
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        try:
+            optimizer = create_optimizer_v2(network.parameters(), name, lr=0.01, weight_decay=0.01)
+            network(torch.ones(2, 3, 8, 8)).square().mean().backward()
+            optimizer.step()
+        except Exception:  # each says in its own way what it lacks
+            continue
+        yield name
 
 
 def find_steps() -> dict[str, dict[str, Any]]:
@@ -150,7 +175,8 @@ def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, c
 
 
 def generate() -> None:
-    """Write both files, a line a name."""
+    """Write the files, a line a name."""
+    OPTIMIZERS.write_text(json.dumps(list(find_optimizers()), indent=0) + "\n")
     for path, entries in ((STEPS, find_steps().items()), (NETWORKS, find_networks())):
         lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries]
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

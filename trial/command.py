@@ -19,8 +19,13 @@ from trial.arguments import parse_arguments
 from trial.config import NO_DATA, TrialConfig, parse, size_text
 
 if TYPE_CHECKING:
-    from trial.fit import Epoch
     from trial.record import RunWriter
+    from trial.run import Report
+
+REPORTED = {  # of fold=all
+    "lockstep": "the tuner hears their mean macro-F1 of each epoch",
+    "one_by_one": "one by one, the tuner hears the mean of their best macro-F1 after each",
+}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -91,24 +96,23 @@ def _data_is_there(values: Mapping[str, Any]) -> None:
 
 
 def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
-    def on_epoch(epoch: "Epoch") -> None:
-        scores = epoch.scores
-        assert scores is not None
+    def on_report(report: "Report") -> None:
         print(
-            f"epoch {epoch.epoch}/{config.epochs}  macro-F1 {scores.macro_f1:.4f}  "
-            f"accuracy {scores.accuracy:.4f}  loss {epoch.train_loss:.4f} / {epoch.validation_loss:.4f}  "
-            f"{epoch.seconds:.1f} s",
+            f"{report.done}  macro-F1 {report.macro_f1:.4f}  accuracy {report.accuracy:.4f}  "
+            f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
             flush=True,
         )
-        if in_experiment:
-            advisor.report(scores.macro_f1, scores.accuracy, epoch.validation_loss)
+        if in_experiment and report.heard:
+            advisor.report(report.macro_f1, report.accuracy, report.validation_loss)
 
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
+    if config.fold == "all":
+        print(f"{config.folds} folds: {REPORTED[config.fold_order]}; at the end: out-of-fold", flush=True)
     try:
         from trial.run import run
 
         gc.freeze()  # what is imported stays: going through it again takes a second at the end alone
-        best = run(config, writer, on_epoch)
+        best = run(config, writer, on_report)
     except CallersMistake as mistake:
         writer.end("failed", str(mistake))
         raise

@@ -13,9 +13,10 @@ from trial.impossible import absent, impossible, size_text
 from trial.layers import FREEZES
 from trial.losses import LOSSES
 from trial.mixing import MIXINGS
-from trial.optim import OPTIMIZERS, SCHEDULES
+from trial.optim import OPTIMIZERS
 from trial.policies import Policy, parse_policy
 from trial.sampling import BORDERS, COPIES, SAMPLERS
+from trial.schedules import SCHEDULES
 
 CHOICES: dict[str, Registry] = {
     "head": HEADS, "freeze": FREEZES, "crop": CROPS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,

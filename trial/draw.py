@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import torch
 
 
-STREAMS = ("order", "batch", "photo")
+STREAMS = ("order", "batch", "photo", "copy", "network")
 
 
 def stream(what: str, *numbers: int) -> np.random.Generator:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from dataset.labels import N_CLASSES
+from trial import layers
 from trial.augment import on_batches
 from trial.batches import Batch, on_device
 from trial.compute import Compute
@@ -17,10 +19,12 @@ from trial.draw import Draw, stream
 from trial.losses import LOSSES, Loss
 from trial.metrics import Scores, score
 from trial.mixing import MIXINGS
-from trial.optim import OPTIMIZERS, SCHEDULES
+from trial.optim import OPTIMIZERS
+from trial.schedules import SCHEDULES
 from trial.transforms import Preprocessing
 
 Batches = Iterable[Batch]
+COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "train_accuracy", "validation_loss")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Epoch:
     """One epoch, counted from 1. Without validation photos its last three are None and the loss nan.
 
     `learning_rate` is that of its last step; `train_accuracy` is held against the larger share of mixed
-    photos; `probabilities` (photos, 18) are in validation's order.
+    photos; `network` is what was validated and is to be kept (with `ema`, that of averaged weights);
+    `probabilities` (photos, 18) are in validation's order.
     """
 
     epoch: int
@@ -36,23 +41,14 @@ class Epoch:
     learning_rate: float
     train_loss: float
     train_accuracy: float
+    network: nn.Module
     validation_loss: float = float("nan")
     scores: Scores | None = None
     probabilities: np.ndarray | None = None
 
     def row(self) -> dict[str, float]:
         """A line of epochs.csv."""
-        row = {
-            name: getattr(self, name)
-            for name in (
-                "epoch",
-                "seconds",
-                "learning_rate",
-                "train_loss",
-                "train_accuracy",
-                "validation_loss",
-            )
-        }
+        row = {name: getattr(self, name) for name in COLUMNS}
         if self.scores is not None:
             row |= {"accuracy": self.scores.accuracy, "macro_f1": self.scores.macro_f1}
             row |= {f"recall_{label:02d}": value for label, value in enumerate(self.scores.recall)}
@@ -74,39 +70,51 @@ def fit(
     """
     network.to(compute.device).to(memory_format=torch.channels_last)
     loss: Loss = config.loss.build(LOSSES, torch.as_tensor(class_counts))
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
-    schedule = config.schedule.build(SCHEDULES, config.epochs)
+    groups = layers.groups(network, config.layer_decay)
+    optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
+    schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(layers.FREEZES)
     prepare, mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
+    average = ModelEmaV3(network, config.ema, use_warmup=True) if config.ema else None
+    kept = average.module if average else network
     if config.compile:
         network.compile()
-    steps = len(train)  # type: ignore[arg-type]
+    batches = len(train)  # type: ignore[arg-type]
+    steps = 0
 
     for epoch in range(1, config.epochs + 1):
         begun = time.perf_counter()
+        # What a network drops in an epoch is the same, whatever was drawn before: other folds take turns.
+        torch.manual_seed(int(stream("network", config.seed, epoch).integers(2**63)))
         network.train()
-        # Summed on the device: a look at each step's loss would wait for it.
-        total, hits, photos = (
-            torch.zeros((), device=compute.device),
-            torch.zeros((), device=compute.device),
-            0,
-        )
-        for step, batch in enumerate(on_device(train, compute.device)):
-            learning_rate = config.learning_rate * schedule(epoch - 1 + step / steps)
+        freeze(network, epoch)
+        # Summed on the device: a look at each batch's loss would wait for it.
+        total, hits = torch.zeros(2, device=compute.device)
+        photos = 0
+        for number, batch in enumerate(on_device(train, compute.device)):
+            learning_rate = config.learning_rate * schedule(epoch - 1 + number / batches)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-            random = stream("batch", config.seed, epoch, step)
+                group["lr"] = learning_rate * group.get("lr_scale", 1.0)
+            random = stream("batch", config.seed, epoch, number)
             draw = Draw(random, batch.rows, epoch, config.image_size)
             images, targets = mix(prepare(batch.photos, draw), batch.labels, draw)
             with compute.autocast():
                 logits = network(images)
-            step_loss = loss(logits.float(), targets)
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(step_loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            total += step_loss.detach() * len(batch.labels)
+            batch_loss = loss(logits.float(), targets)
+            first = number - number % config.accumulate
+            together = min(config.accumulate, batches - first)  # an epoch's last step may have fewer
+            scaler.scale(batch_loss / together).backward()
+            if number + 1 == first + together:
+                if config.clip_norm:
+                    scaler.unscale_(optimizer)
+                    nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad(set_to_none=True)
+                steps += 1
+                if average:
+                    average.update(network, steps)
+            total += batch_loss.detach() * len(batch.labels)
             truth = targets if targets.dim() == 1 else targets.argmax(1)
             hits += (logits.detach().argmax(1) == truth).sum()
             photos += len(batch.labels)
@@ -116,9 +124,10 @@ def fit(
                 f"the training loss is {train_loss} in epoch {epoch}; "
                 "a smaller learning_rate or precision=float32 may help"
             )
-        measured = {} if validation is None else evaluate(network, preprocessing, compute, validation, loss)
+        measured = {} if validation is None else evaluate(kept, preprocessing, compute, validation, loss)
+        schedule.hear(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - begun
-        yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, **measured)
+        yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, kept, **measured)
 
 
 def evaluate(

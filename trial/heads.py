@@ -45,8 +45,8 @@ def joined(parts: "Tensor") -> "Tensor":
 def put(head: Head, network: "nn.Module") -> None:
     """Have `network`, whose last layer has `head.outputs` already, drop and give logits as `head` says.
 
-    By hooks: so the names of its tensors stay its own. timm's `drop_rate` means other places in each family
-    (twice in a VGG, every block of a mixer), or none.
+    By hooks: so the names of its tensors stay its own. timm's `drop_rate` drops elsewhere, too (between the
+    last layers of a VGG), and other libraries' networks don't know it.
     """
     if head.dropout:
         for layer in last_layers(network):

@@ -44,7 +44,7 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
 def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     """What `config` names and this machine hasn't got: weights, corrections, a compiler."""
     faults = []
-    if not {"model", "weights"} & unread:
+    if not {"model", "weights"}.intersection(unread):
         faults += _weights_faults(config)
     if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
         faults.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")

@@ -5,6 +5,7 @@ from typing import get_args
 
 from trial.catalogue import networks, steps
 from trial.config import CHOICES, FIELDS
+from trial.photo_steps import PHOTO_STEPS
 from trial.policies import POLICIES, STEPS
 
 
@@ -15,7 +16,7 @@ def choices() -> dict[str, list[str]]:
         "weights": ["hub", "package", "none", "PATH"],
         **{name: list(registry) for name, registry in CHOICES.items()},
         "augment": list(POLICIES),
-        "step": [*STEPS, *steps()],
+        "step": [*STEPS, *PHOTO_STEPS, *steps()],
         "precision": list(get_args(FIELDS["precision"].type)),
     }
 

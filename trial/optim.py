@@ -1,17 +1,10 @@
-"""Optimisers and learning-rate schedules by name.
+"""Optimisers by name: torch's own, fused, and all others of timm's that need nothing else."""
 
-A schedule is a plain function: epochs done (a fraction, 0 to `epochs`) -> factor on the learning
-rate. So it means the same whatever the number of steps an epoch, and retraining on more photos
-keeps it as it was.
-"""
-
-import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-from trial.choice import Share
-
-Schedule = Callable[[float], float]
+from trial.catalogue import optimizers
+from trial.choice import Registry
 
 
 def adam(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> Any:
@@ -49,39 +42,16 @@ def sgd(
     )
 
 
-def constant(epochs: int) -> Schedule:
-    """The learning rate as given, throughout."""
-    return lambda done: 1.0
+def timms(name: str) -> Callable[..., Any]:
+    """The builder of an optimiser of timm's, by timm's name for it."""
+
+    def build(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> Any:
+        from timm.optim import create_optimizer_v2
+
+        return create_optimizer_v2(parameters, name, lr=learning_rate, weight_decay=weight_decay)
+
+    return build
 
 
-def cosine(epochs: int, *, warmup: Annotated[float, (0, 1000)] = 0.0) -> Schedule:
-    """Linear from 0 over the first `warmup` epochs, then half a cosine to 0 (arXiv:1608.03983)."""
-
-    def factor(done: float) -> float:
-        if done < warmup:
-            return done / warmup
-        return 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(epochs - warmup, 1e-9)))
-
-    return factor
-
-
-def onecycle(epochs: int, *, peak: Share = 0.25, start: Share = 0.04) -> Schedule:
-    """One cycle (Smith 2018, arXiv:1708.07120): by cosine from `start` to 1 at the share `peak`
-    of the epochs, then down to 0."""
-
-    def factor(done: float) -> float:
-        share = done / epochs
-        if share < peak:
-            return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * share / peak))
-        return 0.5 * (1 + math.cos(math.pi * (share - peak) / max(1 - peak, 1e-9)))
-
-    return factor
-
-
-def step(epochs: int, *, every: Annotated[float, (0.001, 1)] = 0.33, factor: Share = 0.1) -> Schedule:
-    """Times `factor` after each share `every` of the epochs."""
-    return lambda done: factor ** math.floor(done / (every * epochs) + 1e-9)
-
-
-OPTIMIZERS = {"adam": adam, "adamw": adamw, "sgd": sgd}
-SCHEDULES = {"constant": constant, "cosine": cosine, "onecycle": onecycle, "step": step}
+OURS: Registry = {"adam": adam, "adamw": adamw, "sgd": sgd}
+OPTIMIZERS: Registry = {**OURS, **{name: timms(name) for name in optimizers() if name not in OURS}}

@@ -1,8 +1,9 @@
 """Augmentation policies: named, ordered lists of steps with their numbers, and where each runs.
 
-A step is one of STEPS (ours: on whole batches, on the device), or any transform of albumentations by its own
-name and with its own numbers (photo by photo). Steps run in their order. Those on photos come first, so one
-of ours before albumentations' runs photo by photo too; `on` in a step says where, and can say it.
+A step is one of STEPS (ours: on whole batches, on the device), of PHOTO_STEPS, or any transform of
+albumentations by its own name and with its own numbers (both photo by photo). Steps run in their order. Those
+on photos come first, so one of ours before such a one runs photo by photo too; `on` in a step says where, and
+can say it.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from trial.catalogue import steps as albumentations_steps
 from trial.choice import Choice, Registry, choose, unknown
+from trial.photo_steps import PHOTO_STEPS
 from trial.pixel_steps import PIXEL_STEPS
 from trial.warps import WARPS
 
@@ -20,7 +22,29 @@ ON = ("photo", "batch")
 POLICIES: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "light": [{"_name": "flip", "p": 0.5}, {"_name": "shift_scale"}, {"_name": "brightness_contrast"}],
-    "seed": [{"_name": "flip", "p": 0.3}],
+    "seed": [{"_name": "flip", "p": 0.3}],  # of its final recipe
+    "seed_strong": [  # what else it offered and tried
+        {"_name": "flip", "p": 0.3},
+        {"_name": "jitter", "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.1},
+        {"_name": "noise", "std": 0.05, "p": 0.5},
+        {"_name": "perspective", "distortion": 0.3, "p": 0.2},
+    ],
+    "winners": [  # of the best public write-up; its vertical CutMix is mixing=cutmix_vertical
+        {"_name": "flip", "p": 0.5},
+        {"_name": "shift_scale", "shift": 0.05, "scale": 0.05},
+        {"_name": "brightness_contrast"},
+        {"_name": "erasing", "p": 0.5},
+    ],
+    "heavy": [
+        {"_name": "alternating_flip"},
+        {"_name": "affine", "degrees": 15.0, "shift": 0.08, "scale": 0.15},
+        {"_name": "perspective", "distortion": 0.2, "p": 0.3},
+        {"_name": "jitter", "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.03},
+        {"_name": "noise", "std": 0.04, "p": 0.3},
+        {"_name": "erasing", "most": 0.25, "p": 0.5},
+    ],
+    "rand_augment": [{"_name": "flip", "p": 0.5}, {"_name": "rand_augment"}],
+    "trivial_augment": [{"_name": "flip", "p": 0.5}, {"_name": "trivial_augment"}],
 }
 
 
@@ -81,7 +105,7 @@ def _placed(steps: list[tuple[Choice, str | None]], faults: list[str]) -> tuple[
     for choice, said in reversed(steps):
         ours = choice.name in STEPS
         if said == "batch" and not ours:
-            faults.append(f"augment: {choice.name} is albumentations' and runs photo by photo: on='photo'")
+            faults.append(f"augment: {choice.name} runs photo by photo, not on batches: on='photo'")
         elif said == "batch" and later:
             faults.append(f"augment: {choice.name} on batches can't come before {later} on photos")
         if said == "photo" or not ours or later:
@@ -112,8 +136,10 @@ def _choice(name: Any, given: dict[str, Any], faults: list[str]) -> Choice | Non
         return None
     if name in STEPS:
         return choose("augment step", given, STEPS, faults)
+    if name in PHOTO_STEPS:
+        return choose("augment step", given, PHOTO_STEPS, faults)
     if name not in known:
-        faults.append(unknown("augment step", name, [*STEPS, *known]))
+        faults.append(unknown("augment step", name, [*STEPS, *PHOTO_STEPS, *known]))
         return None
     numbers = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k != "_name"}
     faults += [

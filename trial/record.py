@@ -7,19 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
+from dataset.labels import N_CLASSES
 from trial.config import TrialConfig, parse
 from trial.transforms import Preprocessing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from trial.metrics import Scores
+
 FILES = (
     "config.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
     "weights.safetensors", "status.json",
 )  # fmt: skip
+OF_FOLDS = "weights.fold*.safetensors"
+PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
@@ -47,6 +53,7 @@ class RunWriter:
 
     def __init__(self, folder: Path, config: TrialConfig | None = None, again: bool = False):
         there = [name for name in FILES if (folder / name).exists()]
+        there += sorted(path.name for path in folder.glob(OF_FOLDS))
         if there and not again:
             raise CallersMistake(f"{folder} holds {there[0]} already; choose another folder, or move it away")
         self.folder = folder
@@ -60,6 +67,7 @@ class RunWriter:
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
+        self._folds: dict[int, tuple[int, Any]] = {}  # fold: its best epoch, its answers then
         self._write_status()
         if config is not None:
             write_json(folder / "config.json", config.to_json())
@@ -79,25 +87,37 @@ class RunWriter:
             table = pd.DataFrame(self._rows)
             write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
             seconds = self._status["seconds"] + row["seconds"]
-            self._status |= {"epochs": len(self._rows), "seconds": round(seconds, 2)}
+            self._status |= {"epochs": int(table["epoch"].max()), "seconds": round(seconds, 2)}
             self._write_status()
 
     def best(
-        self, epoch: int, macro_f1: float, weights: Mapping[str, Any], validation: "pd.DataFrame"
-    ) -> None:
-        """The best epoch so far: its weights, its validation probabilities, its score."""
+        self, fold: int, epoch: int, weights: Mapping[str, Any], answers: "pd.DataFrame", alone: bool = True
+    ) -> float:
+        """The best epoch of a fold so far: its weights, and its answers for the people held out (columns
+        photo, person, fold, label, p00..p17). Not `alone`: other folds are trained in this run, too.
+
+        The run's macro-F1: over the people of all folds so far. Its best epoch is the median of theirs.
+        """
+        import pandas as pd
+
         with self._lock:
-            self.weights(weights)
+            self.weights(weights, None if alone else fold)
+            self._folds[fold] = epoch, answers
+            validation = pd.concat([self._folds[f][1] for f in sorted(self._folds)], ignore_index=True)
             path = self.folder / "validation.parquet"
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
-            self._status |= {"best_epoch": epoch, "macro_f1": macro_f1}
+            macro_f1 = scores_of(validation).macro_f1
+            best_epoch = median_low(epoch for epoch, _ in self._folds.values())
+            self._status |= {"best_epoch": best_epoch, "macro_f1": macro_f1}
             self._write_status()
+        return macro_f1
 
-    def weights(self, weights: Mapping[str, Any]) -> None:
+    def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
         from safetensors.torch import save_file
 
+        name = "weights.safetensors" if fold is None else OF_FOLDS.replace("*", str(fold))
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
-        write_atomic(self.folder / "weights.safetensors", lambda part: save_file(tensors, part))
+        write_atomic(self.folder / name, lambda part: save_file(tensors, part))
 
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
         """The last word on this run; later ones are not heard. Waits `wait` s for a write under way
@@ -137,6 +157,10 @@ class RunFolder:
 
         return pd.read_csv(self.folder / "epochs.csv")
 
+    def curve(self) -> "pd.DataFrame":
+        """`epochs`, one row an epoch: the mean over the folds that were trained in this run."""
+        return self.epochs().groupby("epoch", as_index=False).mean()
+
     def validation(self) -> "pd.DataFrame":
         """Columns photo, person, fold, label, p00..p17: the best epoch's probabilities."""
         import pandas as pd
@@ -148,6 +172,10 @@ class RunFolder:
 
         return load_file(self.folder / "weights.safetensors")
 
+    def networks(self) -> list[Path]:
+        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; or none."""
+        return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
+
     def status(self) -> dict[str, Any]:
         """status.json; a run that says 'running' while its process is gone has 'failed', half-written."""
         try:
@@ -158,6 +186,14 @@ class RunFolder:
             reason = "its process is gone without a word (killed?): half-written"
             return status | {"state": "failed", "reason": reason}
         return status
+
+
+def scores_of(validation: "pd.DataFrame") -> "Scores":
+    """Scores of answers with the columns label, p00..p17."""
+    from trial.metrics import score
+
+    answers = validation[PROBABILITIES].to_numpy().argmax(1)
+    return score(validation["label"].to_numpy(), answers)
 
 
 def process_mark() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One trial from config to run folder: split, train, record."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,18 +11,15 @@ import torch
 from torch import nn
 
 from dataset.fingerprint import fingerprint
-from dataset.labels import N_CLASSES
 from dataset.photos import read_train
-from dataset.split import absent_classes, share_of, split
 from trial import batches, models
 from trial.compute import Compute, decide
 from trial.config import TrialConfig
-from trial.fit import Epoch, fit
+from trial.fit import Epoch
+from trial.folds import Fold, Patience
 from trial.origin import origin
 from trial.record import RunWriter
 from trial.transforms import Preprocessing
-
-PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 
 
 class Start(NamedTuple):
@@ -48,37 +45,69 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     return Start(table, network, preprocessing, compute, pixels)
 
 
-def run(config: TrialConfig, writer: RunWriter, on_epoch: Callable[[Epoch], None]) -> float:
-    """Train `config` into the writer's folder; the best epoch's macro-F1. `on_epoch` hears each epoch."""
-    table, network, preprocessing, compute, pixels = start(config, writer)
-    train, validation = split(table, config.fold, config.folds, config.seed)
-    train = share_of(train, config.train_share, config.seed)
-    for side, photos in (("training", train), ("validation", validation)):
-        if absent := absent_classes(photos):
-            print(f"{side} lacks {len(absent)} classes, counted as 0: {', '.join(absent)}", file=sys.stderr)
+@dataclass(frozen=True)
+class Report:
+    """How far a trial is. `heard`: the tuner is told `macro_f1`; else it is for people alone.
 
-    learn = batches.Photos(train, preprocessing, pixels, config.augment, config.seed)
-    check = batches.Photos(validation, preprocessing, pixels)
-    epochs = fit(
-        network,
-        preprocessing,
-        config,
-        compute,
-        np.bincount(train["label"], minlength=N_CLASSES),
-        batches.loader(learn, config.batch_size, compute.workers, shuffle=True),
-        batches.loader(check, batches.EVALUATED * config.batch_size),
-    )
-    best, best_epoch = -1.0, 0
-    for epoch in epochs:
-        writer.epoch(epoch.row())
-        assert epoch.scores is not None and epoch.probabilities is not None
-        if epoch.scores.macro_f1 > best:
-            best, best_epoch = epoch.scores.macro_f1, epoch.epoch
-            answers = validation[["photo", "person", "label"]].assign(fold=config.fold)
-            answers = answers[["photo", "person", "fold", "label"]].reset_index(drop=True)
-            probabilities = pd.DataFrame(epoch.probabilities, columns=PROBABILITIES)
-            writer.best(best_epoch, best, network.state_dict(), answers.join(probabilities))
-        on_epoch(epoch)
-        if config.patience and epoch.epoch - best_epoch >= config.patience:
-            break
-    return best
+    In lock-step all numbers are means over the folds, after each epoch. One by one, after each
+    fold, over the best epochs of those done.
+    """
+
+    done: str  # 'epoch 3/20'
+    macro_f1: float
+    accuracy: float
+    train_loss: float
+    validation_loss: float
+    seconds: float
+    heard: bool = True
+
+
+def run(config: TrialConfig, writer: RunWriter, on_report: Callable[[Report], None]) -> float:
+    """Train `config` into the writer's folder; its macro-F1: of the best epoch, over all validation people.
+
+    With fold=all these are all people, each answered for by the network that has not seen them
+    (out-of-fold), and each fold has its own best epoch.
+    """
+    begun = start(config, writer)
+    numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
+    one_by_one = len(numbers) > 1 and config.fold_order == "one_by_one"
+    macro_f1 = 0.0
+    best: list[Epoch | None] = []
+    for group in [[number] for number in numbers] if one_by_one else [numbers]:
+        folds = [Fold(number, begun.table, config) for number in group]
+        networks = [begun.network if number == numbers[0] else _network(config) for number in group]
+        trained = [
+            fold.train(network, begun.preprocessing, begun.compute, begun.pixels)
+            for fold, network in zip(folds, networks, strict=True)
+        ]
+        patience = Patience(config)
+        for epochs in zip(*trained, strict=True):
+            for fold, epoch in zip(folds, epochs, strict=True):
+                writer.epoch({"fold": fold.number, **epoch.row()})
+                if fold.improves(epoch):
+                    alone = len(numbers) == 1
+                    weights = epoch.network.state_dict()
+                    macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch), alone)
+            which = f"fold {group[0]}, " if one_by_one else ""
+            report = _mean(f"{which}epoch {epochs[0].epoch}/{config.epochs}", epochs, heard=not one_by_one)
+            on_report(report)
+            if patience.is_over(report.macro_f1, report.validation_loss):
+                break
+        if one_by_one:
+            best += [fold.best for fold in folds]
+            on_report(_mean(f"fold {len(best)}/{len(numbers)}", best, heard=True))
+    return macro_f1
+
+
+def _network(config: TrialConfig) -> nn.Module:
+    torch.manual_seed(config.seed)
+    return models.build(config)[0]
+
+
+def _mean(done: str, epochs: Sequence[Epoch | None], heard: bool) -> Report:
+    rows = pd.DataFrame([epoch.row() for epoch in epochs if epoch])
+    mean = rows.mean()
+    return Report(
+        done, float(mean["macro_f1"]), float(mean["accuracy"]), float(mean["train_loss"]),
+        float(mean["validation_loss"]), float(rows["seconds"].sum()), heard,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from dataset.labels import AGE_BANDS, age_band, encode
+from dataset.labels import age_band, encode, is_oldest
 from trial.choice import Registry, Share
 
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 Change = Callable[["pd.DataFrame"], "pd.DataFrame"]
 Weigh = Callable[[np.ndarray], np.ndarray | None]
 Years = Annotated[int, (0, 30)]
-OLDEST = len(AGE_BANDS) - 1
 COPY = "copy"  # the column that numbers the generated copies of a photo; 0: the photo itself
 
 # What the seed project did to its two generated sets of people of 60 and over.
-COPY_STEPS = (
+COPY_STEPS: tuple[list[dict], ...] = (
     [{"_name": "flip", "p": 0.3}, {"_name": "noise", "std": 0.05, "p": 1.0}],
     [
         {"_name": "jitter", "brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.1},
@@ -86,7 +85,7 @@ def seed(*, sets: Annotated[int, (1, 2)] = 2) -> Change:
     def change(table: "pd.DataFrame") -> "pd.DataFrame":
         import pandas as pd
 
-        oldest = table[table["age_band"] == OLDEST]
+        oldest = table[is_oldest(table["label"])]
         copies = [oldest.assign(**{COPY: number}) for number in range(1, sets + 1)]
         return pd.concat([table.assign(**{COPY: 0}), *copies])
 

@@ -11,9 +11,11 @@ COMMANDS = (
     "retrain",
     "export-best-and-retrain",
     "predict",
+    "ensemble",
     "score",
     "report",
     "eda",
+    "lr-range",
 )
 
 
@@ -38,6 +40,14 @@ def test_every_command_has_help_with_an_example(command):
         (["retrain", "recipes/none.json"], "can't be read as a recipe"),
         (["retrain", "recipes/seed_resnet34.json", "lossy=1"], "unknown key 'lossy'; did you mean loss?"),
         (["predict", "nowhere", "--data", "nowhere", "--out", "out/x"], "no folder nowhere"),
+        (
+            ["predict", "nowhere", "--data", "nowhere", "--out", "out/x", "--tta", "flop"],
+            "did you mean flip?",
+        ),
+        (["ensemble", "a", "b", "--vote", "heart", "--out", "out/x"], "did you mean hard?"),
+        (["ensemble", "a", "--out", "out/x"], "2 runs or more"),
+        (["eda", "nowhere", "--augment", "ligth"], "did you mean light?"),
+        (["lr-range", "lossy=1", "--steps", "5", "--out", "out/x"], "--steps 5: must be 20 or more"),
         (["score", "none.csv", "none.csv"], "can't be read as a CSV"),
         (["eda", "nowhere"], "nowhere"),
         (["export-best", "latest"], "--out"),

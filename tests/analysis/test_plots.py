@@ -7,12 +7,13 @@ import pytest
 from analysis import parallel, plots
 from dataset.labels import CLASS_NAMES, N_CLASSES
 from tests.analysis import example_search
+from trial.record import PROBABILITIES, scores_of
 
 
 def small_validation() -> pd.DataFrame:
     """Five photos: class 0 twice (one taken for class 1), class 1 twice (both right), class 2 missed."""
     labels, answers = [0, 0, 1, 1, 2], [0, 1, 1, 1, 0]
-    table = pd.DataFrame(np.eye(N_CLASSES)[answers], columns=plots.PROBABILITIES)
+    table = pd.DataFrame(np.eye(N_CLASSES)[answers], columns=PROBABILITIES)
     return table.assign(label=labels, person=["a", "a", "b", "c", "d"])
 
 
@@ -29,10 +30,8 @@ def test_class_table_by_hand():
 
 
 def test_mean_f1_is_the_macro_f1():
-    from trial.metrics import score
-
     validation = example_search.validation(300)
-    scores = score(validation["label"].to_numpy(), plots.answers(validation))
+    scores = scores_of(validation)
     assert plots.class_table(validation)["f1"].mean() == pytest.approx(scores.macro_f1)
 
 

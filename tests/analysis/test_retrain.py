@@ -16,9 +16,9 @@ from dataset.photos import read_eval, read_train
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.conftest import TINY
 from trial.config import parse
-from trial.optim import SCHEDULES
 from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.schedules import SCHEDULES
 
 
 def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, tmp_path):

@@ -9,6 +9,12 @@ def test_texts_become_values_of_their_fields():
     assert values == {"learning_rate": 1e-4, "epochs": 3, "model": "resnet18", "image_size": "64x48"}
 
 
+def test_bounded_numbers_and_numbers_beside_a_word_are_numbers_too():
+    values = parse_arguments(["ema=0.9", "layer_decay=.8", "fold=2", "folds=3"])
+    assert values == {"ema": 0.9, "layer_decay": 0.8, "fold": 2, "folds": 3}
+    assert parse_arguments(["fold=all"]) == {"fold": "all"}
+
+
 @pytest.mark.parametrize("order", [["loss=focal", "loss.gamma=2"], ["loss.gamma=2", "loss=focal"]])
 def test_a_nested_choice_has_a_command_line_form(order):
     assert parse_arguments(order) == {"loss": {"_name": "focal", "gamma": 2}}

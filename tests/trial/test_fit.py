@@ -10,7 +10,7 @@ from trial import batches, models
 from trial.compute import decide
 from trial.config import parse
 from trial.fit import _forward, fit
-from trial.optim import SCHEDULES
+from trial.schedules import SCHEDULES
 from trial.transforms import Preprocessing
 
 CONFIG = parse(TINY)

@@ -2,9 +2,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import f1_score
 from sklearn.utils.class_weight import compute_class_weight
 
-from trial.losses import LOSSES, focal, weighted
+from trial.losses import (
+    LOSSES,
+    class_balanced,
+    f1,
+    focal,
+    label_smoothing,
+    logit_adjusted,
+    weighted,
+)
 
 COUNTS = torch.tensor([50, 30, 5, 15] + [10] * 14)
 torch.manual_seed(0)
@@ -41,6 +50,42 @@ def test_focal_is_cross_entropy_at_gamma_0_and_the_papers_formula_else():
     assert focal(COUNTS, gamma=2.0)(LOGITS, LABELS) == pytest.approx(
         (-((1 - p) ** 2) * p.log()).mean().item()
     )
+
+
+def test_class_balanced_weighs_by_the_effective_number_of_photos():
+    effective = (1 - 0.99 ** COUNTS.double()) / (1 - 0.99)
+    expected = F.cross_entropy(LOGITS, LABELS, weight=(1 / effective).float())
+    assert class_balanced(COUNTS, beta=0.99)(LOGITS, LABELS) == pytest.approx(expected.item(), rel=1e-5)
+    plain = F.cross_entropy(LOGITS, LABELS).item()
+    assert class_balanced(COUNTS, beta=0.0)(LOGITS, LABELS) == pytest.approx(plain, rel=1e-5)
+    inverse = weighted(COUNTS)(LOGITS, LABELS).item()
+    assert class_balanced(COUNTS, beta=0.999999)(LOGITS, LABELS) == pytest.approx(inverse, rel=1e-3)
+
+
+def test_label_smoothing_is_the_papers_formula():
+    log_p = LOGITS.log_softmax(1)
+    expected = 0.9 * F.nll_loss(log_p, LABELS) - 0.1 * log_p.mean()
+    assert label_smoothing(COUNTS, smoothing=0.1)(LOGITS, LABELS) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_f1_of_sure_answers_is_scikit_learns_macro_f1():
+    answers = LOGITS.argmax(1)
+    sure = F.one_hot(answers, 18) * 1000.0
+    held = sorted(set(LABELS.tolist()))
+    expected = f1_score(LABELS, answers, labels=held, average="macro", zero_division=0)
+    assert f1(COUNTS)(sure, LABELS) == pytest.approx(1 - expected, abs=1e-5)
+
+
+def test_logit_adjusted_is_the_papers_formula_and_makes_the_optimum_balanced():
+    prior = COUNTS / COUNTS.sum()
+    p = LOGITS.double().exp() * prior**1.5
+    expected = -(p[torch.arange(64), LABELS] / p.sum(1)).log().mean()
+    assert logit_adjusted(COUNTS, tau=1.5)(LOGITS, LABELS) == pytest.approx(expected.item(), rel=1e-5)
+    # Where photos of all classes look the same, the best plain logits are the log frequencies; here they are 0.
+    labels = torch.repeat_interleave(torch.arange(18), COUNTS)
+    logits = torch.zeros(1, 18, requires_grad=True)
+    logit_adjusted(COUNTS)(logits.expand(len(labels), 18), labels).backward()
+    assert logits.grad.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -48,6 +48,7 @@ def test_the_table_of_networks_is_that_of_what_is_installed():
     assert written(document) == document, "run: python -m trial.network_table"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:timm")
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_weights_of_one_size_are_resampled_for_another(name, tmp_path):
     own = timm.create_model(name)

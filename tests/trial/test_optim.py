@@ -1,49 +1,36 @@
 import pytest
 import torch
 
-from trial.optim import OPTIMIZERS, SCHEDULES
+from trial.catalogue import find_optimizers, optimizers
+from trial.optim import OPTIMIZERS, OURS
 
 
-def factors(name: str, epochs: int = 10, **numbers) -> list[float]:
-    schedule = SCHEDULES[name](epochs, **numbers)
-    return [schedule(done / 4) for done in range(4 * epochs)]
-
-
-def test_schedules_have_their_shapes():
-    assert set(factors("constant")) == {1.0}
-    cosine = factors("cosine", warmup=1.0)
-    assert cosine[0] == 0
-    assert max(cosine) == cosine[4] == 1
-    assert cosine[-1] < 0.01
-    cycle = factors("onecycle", peak=0.25, start=0.04)
-    assert cycle[0] == pytest.approx(0.04)
-    assert max(cycle) == cycle[10] == 1
-    assert cycle[-1] < 0.01
-    steps = factors("step", every=0.5, factor=0.1)
-    assert steps[19] == 1
-    assert steps[20] == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_a_schedule_means_the_same_whatever_the_steps_an_epoch(name):
-    schedule = SCHEDULES[name](8)
-    assert all(0 <= schedule(done / 7) <= 1 for done in range(56))
-    assert schedule(3.0) == SCHEDULES[name](8)(3.0)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimiser_goes_downhill(name):
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = OPTIMIZERS[name]([weight], 0.1, 0.0)
-    (weight**2).sum().backward()
+def step(name: str, weight_decay: float, gradient: float) -> torch.Tensor:
+    """A weight of ones after a step."""
+    network = torch.nn.Linear(4, 4, bias=False)
+    torch.nn.init.ones_(network.weight)
+    optimizer = OPTIMIZERS[name]([{"params": list(network.parameters())}], 0.1, weight_decay)
+    (network.weight.square() * gradient).sum().backward()
     optimizer.step()
-    assert (weight < 1).all()
+    return network.weight.detach()
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", OURS)
+def test_ours_go_downhill(name):
+    assert (step(name, 0.0, 1.0) < 1).all()
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_weight_decay_shrinks_a_weight_without_gradient(name):
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = OPTIMIZERS[name]([weight], 0.1, 0.5)
-    (weight * 0).sum().backward()
-    optimizer.step()
-    assert (weight < 1).all()
+    assert (step(name, 0.5, 0.0) < 1).all()
+
+
+def test_timms_are_those_that_take_a_step_here():
+    assert list(optimizers()) == list(find_optimizers())
+    assert {"lion", "lamb", "nadamw", "adopt", "muon"} <= set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(("name", "change"), [("lion", -0.1), ("rmsprop", -0.316), ("nesterov", -0.38)])
+def test_timms_step_by_the_learning_rate_given(name, change):
+    """Lion's first step is the sign of the gradient, RMSprop's 1 / sqrt(.1) of it, Nesterov's 1.9 of it."""
+    assert step(name, 0.0, 1.0) == pytest.approx(torch.full((4, 4), 1 + change), abs=0.02)

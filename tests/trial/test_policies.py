@@ -35,7 +35,7 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
     [
         (
             [{"_name": "GaussianBlur", "on": "batch"}],
-            "GaussianBlur is albumentations' and runs photo by photo",
+            "GaussianBlur runs photo by photo, not on batches",
         ),
         (
             [{"_name": "flip", "on": "batch"}, "GaussianBlur"],
@@ -45,6 +45,8 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
         ([{"_name": "flip", "p": 2}], "p=2 is no probability"),
         ([{"_name": "perspektive"}], "did you mean perspective?"),
         ([{"_name": "affine", "degrees": 100}], "degrees"),
+        ([{"_name": "rand_augment", "magnitude": 40}], "40 is not from 0 to 30"),
+        ([{"_name": "rand_augment", "on": "batch"}], "rand_augment runs photo by photo"),
         ([3], "3 is no step"),
         ({"_name": "light", "stepps": []}, "did you mean steps?"),
     ],

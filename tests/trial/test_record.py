@@ -2,27 +2,36 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from dataset.errors import CallersMistake
 from trial.config import parse
-from trial.record import RunFolder, RunWriter, process_mark, write_atomic
+from trial.record import PROBABILITIES, RunFolder, RunWriter, process_mark, write_atomic
 from trial.transforms import Preprocessing
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
 PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
 
 
+def answers(fold: int, labels: list[int], given: list[int]) -> pd.DataFrame:
+    """Answers for people held out, `given` with certainty."""
+    n = len(labels)
+    known = {"photo": [f"{fold}-{i}" for i in range(n)], "person": ["1"] * n, "fold": fold, "label": labels}
+    return pd.DataFrame(known).join(pd.DataFrame(np.eye(18)[given], columns=PROBABILITIES))
+
+
 def write_run(folder) -> tuple[dict, pd.DataFrame]:
     writer = RunWriter(folder, CONFIG)
     weights = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}
-    validation = pd.DataFrame({"photo": ["x"], "person": ["1"], "fold": [0], "label": [3], "p00": [0.5]})
+    validation = answers(0, [3, 0], [3, 1])
     writer.origin({"seed": 1})
     writer.preprocessing(PREPARED)
     writer.epoch({"epoch": 1, "seconds": 2.0, "macro_f1": 0.25})
-    writer.best(1, 0.25, weights, validation)
+    assert writer.best(0, 1, weights, validation) == pytest.approx(1 / 18)
     writer.epoch({"epoch": 2, "seconds": 2.0, "macro_f1": 0.2})
     writer.end("done")
     return weights, validation
@@ -38,9 +47,27 @@ def test_what_is_written_is_read_back(tmp_path):
     pd.testing.assert_frame_equal(run.validation(), validation)
     assert all(torch.equal(run.weights()[key], weights[key]) for key in weights)
     status = run.status()
-    assert (status["state"], status["best_epoch"], status["macro_f1"]) == ("done", 1, 0.25)
+    assert (status["state"], status["best_epoch"], status["macro_f1"]) == ("done", 1, pytest.approx(1 / 18))
     assert (status["epochs"], status["seconds"]) == (2, 4.0)
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+def test_folds_of_one_run_have_weights_each_and_one_score_over_all_people(tmp_path):
+    writer = RunWriter(tmp_path, CONFIG)
+    for fold, epochs in enumerate([(1, 4), (2,), (3,)]):
+        for epoch in epochs:
+            writer.epoch({"fold": fold, "epoch": epoch, "seconds": 1.0, "macro_f1": epoch / 10})
+            weights = {"a": torch.tensor(10 * fold + epoch)}
+            macro_f1 = writer.best(fold, epoch, weights, answers(fold, [fold], [fold]), alone=False)
+    assert macro_f1 == pytest.approx(3 / 18)  # three classes answered rightly
+    run = RunFolder(tmp_path)
+    assert list(run.validation()["fold"]) == [0, 1, 2]
+    assert run.status()["best_epoch"] == 3  # the median of 4, 2 and 3
+    kept = [load_file(tmp_path / f"weights.fold{fold}.safetensors")["a"] for fold in range(3)]
+    assert [int(number) for number in kept] == [4, 12, 23]
+    assert list(run.curve()["epoch"]) == [1, 2, 3, 4]
+    RunWriter(tmp_path, CONFIG, again=True)
+    assert not list(tmp_path.glob("weights*"))
 
 
 def test_the_first_end_is_the_last_word(tmp_path):

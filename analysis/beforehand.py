@@ -1,0 +1,47 @@
+"""The commands of python -m analysis that come before a search: what is in the data, which learning rates."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataset.errors import exit_on_mistake
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+COMMAND = "Example: python -m analysis "
+
+
+@app.command(epilog=COMMAND + "eda input --out out/eda --augment light --augment seed")
+@exit_on_mistake()
+def eda(
+    data: Path,
+    out: Annotated[Path, typer.Option(help="the folder for eda.html")] = Path("out/eda"),
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(help="a policy to show at work: a name, or its steps in JSON; again for more"),
+    ] = None,
+) -> None:
+    """One page on a data set: people, photos, classes, sizes, suspicious labels, faults."""
+    from analysis.eda import write_eda
+
+    print(f"page: {write_eda(data, out, augment or [])}")
+
+
+@app.command(epilog=COMMAND + "lr-range data=input model=resnet18 image_size=128x96 --out out/lr_range")
+@exit_on_mistake()
+def lr_range(
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe, as for python -m trial")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="a new folder for the result")] = Path("out/lr_range"),
+    steps: Annotated[int, typer.Option(help="how many batches to train on")] = 100,
+    low: Annotated[float, typer.Option("--from", help="the first step's learning rate")] = 1e-7,
+    high: Annotated[float, typer.Option("--to", help="the last step's")] = 1.0,
+) -> None:
+    """Learning-rate range test: the recipe trained for some steps while the rate rises; where the loss falls
+    and where it bursts says which rates are worth searching."""
+    from analysis.lr_range import write_lr_range
+    from trial.arguments import parse_arguments
+
+    found = write_lr_range(parse_arguments(values or []), out, steps, low, high)
+    print(f"{found}\nsteps: {out / 'lr_range.csv'}\npage: {out / 'lr_range.html'}")

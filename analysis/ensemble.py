@@ -1,0 +1,136 @@
+"""Several runs -> one submission, by vote."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import views
+from analysis.finish import about_run, submit
+from analysis.predict import load
+from analysis.submission import JSON
+from analysis.vote import VOTES
+from dataset.errors import CallersMistake, all_at_once
+from dataset.photos import read_eval
+from trial.choice import unknown
+from trial.metrics import score
+from trial.origin import code, versions
+from trial.record import PROBABILITIES, RunFolder
+
+
+def ensemble(
+    runs: Sequence[Path],
+    data: Path,
+    out: Path,
+    vote: str = "soft",
+    tta: str = "none",
+    temperature: float = 1.0,
+) -> Path:
+    """OUT/submission.csv of the run folders' vote, with submission.json and report.html; its path.
+
+    A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: a name in
+    analysis.vote; `tta`, in analysis.views. All that can be refused is refused before the first prediction.
+    """
+    runs = [run for folder in runs for run in _runs_in(folder)]
+    _, _, photos, *networks = all_at_once(
+        lambda: _refuse(runs, out, vote),
+        lambda: views.refuse(tta, temperature),
+        lambda: read_eval(data),
+        *(partial(load, run) for run in runs),
+    )
+    names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
+    members = [{"run": name, **_about(run)} for name, run in zip(names, runs, strict=True)]
+    if note := other_data(members):
+        print(note, flush=True)
+    answers = []
+    for number, run in enumerate(runs, start=1):
+        print(f"{number} of {len(runs)}: {run}", flush=True)
+        answers.append(networks.pop(0).predict(photos, tta, temperature))
+    validation = validate(runs, VOTES[vote], temperature)
+    about = {
+        "vote": vote, "tta": tta, "temperature": temperature, "members": members,
+        "validation": validation, "code": code(), "versions": versions(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }  # fmt: skip
+    print(f"validation of the vote: {_words(validation)}", flush=True)
+    return submit(out, photos, VOTES[vote](answers), about, f"{vote} vote of {len(runs)}")
+
+
+def validate(runs: Sequence[Path], vote: Callable, temperature: float = 1.0) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", "photos", "people"} of the runs' vote on their validation photos, or {"none":
+    why}. No network that answers there was trained on these people. The photos are as they are, without
+    test-time augmentation."""
+    tables = []
+    for run in runs:
+        try:
+            tables.append(RunFolder(run).validation().sort_values("photo", ignore_index=True))
+        except FileNotFoundError:
+            return {"none": f"{run.name} has no validation.parquet (trained on all people?)"}
+    first, said = tables[0], ["photo", "person", "label"]
+    for run, table in zip(runs[1:], tables[1:], strict=True):
+        if not table[said].equals(first[said]):
+            other = "labels" if table["photo"].equals(first["photo"]) else "people"
+            return {"none": f"{run.name} was validated on other {other} than {runs[0].name}"}
+    cooled = [_cooled(table[PROBABILITIES], temperature) for table in tables]
+    scores = score(first["label"].to_numpy(), vote(cooled).argmax(1))
+    return {
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(first),
+        "people": int(first["person"].nunique()),
+    }  # fmt: skip
+
+
+def other_data(members: Sequence[dict[str, Any]]) -> str:
+    """The sentence that says which members learned from other photos than the first; '' where none did."""
+    first, *others = members
+    differing = [member["run"] for member in others
+                 if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
+    if not differing:
+        return ""
+    return (
+        f"note: {', '.join(differing)} learned from other photos than {first['run']} (or they have changed)"
+    )
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if (folder / "config.json").exists() or not (folder / "best").is_dir():
+        return [folder]
+    return sorted((folder / "best").iterdir(), key=lambda run: (len(run.name), run.name))
+
+
+def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
+    faults = []
+    if len(runs) < 2:
+        faults.append(
+            f"an ensemble needs 2 runs or more, not {len(runs)}; for one: python -m analysis predict"
+        )
+    twice = sorted({str(run) for run in runs if [other.resolve() for other in runs].count(run.resolve()) > 1})
+    if twice:
+        faults.append(f"the same run is given twice: {', '.join(twice)}")
+    if vote not in VOTES:
+        faults.append(unknown("--vote", vote, VOTES))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        faults.append(f"{out} is there already; give a new or empty folder as --out")
+    if faults:
+        raise CallersMistake(faults)
+
+
+def _about(run: Path) -> dict[str, Any]:
+    """A retrained run's folder holds its own submission.json, with the scores of the trial behind it."""
+    own = run / JSON
+    return json.loads(own.read_text()) if own.is_file() else about_run(run)
+
+
+def _cooled(probabilities: pd.DataFrame, temperature: float) -> Any:
+    """What softmax gives for the same logits divided by `temperature`."""
+    raised = probabilities.to_numpy() ** (1 / temperature)
+    return raised / raised.sum(1, keepdims=True)
+
+
+def _words(validation: dict[str, Any]) -> str:
+    if "none" in validation:
+        return f"none, as {validation['none']}"
+    return f"macro-F1 {validation['macro_f1']:.4f}, accuracy {validation['accuracy']:.4f}"

@@ -1,0 +1,134 @@
+"""Learning-rate range test (Smith 2015, arXiv:1506.01186): where the loss falls, and where it bursts."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
+from dataset.errors import CallersMistake, all_at_once
+from dataset.progress import track
+from trial import batches, layers
+from trial.augment import on_batches
+from trial.config import NO_DATA, TrialConfig, parse
+from trial.draw import Draw, stream
+from trial.folds import Fold
+from trial.losses import LOSSES, Loss
+from trial.mixing import MIXINGS
+from trial.optim import OPTIMIZERS
+from trial.record import RunWriter, write_atomic
+from trial.run import start
+
+BURST = 4.0  # times its least: there the test ends
+INERTIA = 0.8  # of the running mean that is held against BURST
+LEAST_STEPS = 20
+
+
+def write_lr_range(
+    values: Mapping[str, Any], out: Path, steps: int = 100, low: float = 1e-7, high: float = 1.0
+) -> Suggestion:
+    """Trains the recipe `values` ({field: JSON value}) for `steps` batches, the learning rate rising from
+    `low` to `high` by the same factor each step. Writes lr_range.csv (step, learning_rate, loss,
+    smoothed_loss), lr_range.html, and the config.json and origin.json of a run into the new folder `out`:
+    all of it or nothing. CallersMistake where anything given can't be.
+    """
+    config, _ = all_at_once(lambda: parse(values), lambda: _refuse(values, out, steps, low, high))
+    config = replace(config, out=str(out))
+    whole = out.resolve()
+    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
+    try:
+        writer = RunWriter(part, config)
+        table = measure(config, writer, np.geomspace(low, high, steps))
+        found = suggest(table)
+        write_atomic(part / "lr_range.csv", lambda path: table.to_csv(path, index=False))
+        write_result(part / "lr_range.html", config, table, found, steps)
+        writer.end("done")
+        if whole.exists():
+            whole.rmdir()
+        os.replace(part, whole)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return found
+
+
+def measure(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> pd.DataFrame:
+    """step, learning_rate, loss and smoothed_loss of each step that was trained."""
+    losses = list(_until_burst(_train(config, writer, rates)))
+    if not losses:
+        raise CallersMistake("the loss is no number at the first step; precision=float32 may help")
+    rows = {"step": range(1, len(losses) + 1), "learning_rate": rates[: len(losses)], "loss": losses}
+    return pd.DataFrame(rows).assign(smoothed_loss=smooth(np.array(losses), len(rates) / 40))
+
+
+def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterator[float]:
+    """The loss of each step, before the step is taken. As trial/fit.py, but the learning rate is another at
+    each step, and nothing is frozen or averaged."""
+    begun = start(config, writer)
+    network, preprocessing, compute = begun.network, begun.preprocessing, begun.compute
+    learning = Fold(0 if config.fold == "all" else config.fold, begun.table, config).learning
+    train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
+    network.to(compute.device).to(memory_format=torch.channels_last).train()
+    loss: Loss = config.loss.build(LOSSES, torch.as_tensor(counts))
+    groups = layers.groups(network, config.layer_decay)
+    optimizer = config.optimizer.build(OPTIMIZERS, groups, float(rates[0]), config.weight_decay)
+    prepare, mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
+    scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
+    coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
+    for rate in track(rates, "learning rate rises"):
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate) * group.get("lr_scale", 1.0)
+        together = []
+        for number, batch in islice(coming, config.accumulate):
+            random = stream("batch", config.seed, batch.epoch, number)
+            draw = Draw(random, batch.rows, batch.epoch, config.image_size)
+            images, targets = mix(prepare(batch.photos, draw), batch.labels, draw)
+            with compute.autocast():
+                logits = network(images)
+            batch_loss = loss(logits.float(), targets)
+            scaler.scale(batch_loss / config.accumulate).backward()
+            together.append(float(batch_loss.detach()))
+        if config.clip_norm:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+        yield float(np.mean(together))
+
+
+def _until_burst(losses: Iterator[float]) -> Iterator[float]:
+    """The losses up to where their running mean is BURST times its least, or one is no number."""
+    least, mean, weight = np.inf, 0.0, 0.0
+    for loss in losses:
+        if not np.isfinite(loss):
+            return
+        yield loss
+        mean, weight = INERTIA * mean + (1 - INERTIA) * loss, INERTIA * weight + (1 - INERTIA)
+        least = min(least, mean / weight)
+        if mean / weight > BURST * least:
+            return
+
+
+def _refuse(values: Mapping[str, Any], out: Path, steps: int, low: float, high: float) -> None:
+    faults = []
+    data = str(values.get("data", TrialConfig.data))
+    if not Path(data).is_dir():
+        faults.append(NO_DATA.format(data=data))
+    if "out" in values:
+        faults.append("out=: where the result goes is said by --out here")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        faults.append(f"{out} is there already; give a new or empty folder as --out")
+    if steps < LEAST_STEPS:
+        faults.append(f"--steps {steps}: must be {LEAST_STEPS} or more")
+    if not 0 < low < high < np.inf:
+        faults.append(f"--from {low:g} --to {high:g}: must be above 0, and rise")
+    if faults:
+        raise CallersMistake(faults)

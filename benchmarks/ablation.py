@@ -1,0 +1,150 @@
+"""What each choice with a claim in the field does to macro-F1: paired with the base recipe, seed by seed.
+
+    python -m benchmarks.ablation DATA [--out out/ablation] [--pairs 8] [--only NAME ...] [--table]
+
+Each choice changes the base in one thing and is trained with the seeds 0 to PAIRS - 1, as the base is. A seed
+also deals people into folds, so each pair has people of its own to learn from and to answer for. As many run
+at a time as there are cores. What is done is kept: the same command goes on where it ended.
+--table only prints what is there, as docs/ablation.md has it.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from dataset.labels import N_CLASSES, is_oldest
+from dataset.machine import PROJECT, cores
+from dataset.progress import track
+from trial.record import RunFolder, scores_of
+
+BASE = (
+    "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",
+    "learning_rate=0.001", "weight_decay=0.02", "schedule=onecycle", "batch_size=32", "epochs=5",
+    "augment=light", "folds=4", "train_share=0.4", "threads=1",
+)  # fmt: skip
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`values`: what differs from the base; `claim`: what is said of it, and by whom."""
+
+    values: tuple[str, ...]
+    claim: str
+
+
+ERASING = '["flip", "shift_scale", "brightness_contrast", {"_name": "erasing", "p": 0.5}]'
+CHOICES = {
+    "base": Choice((), ""),
+    "face_crop": Choice(("crop=face",), "+.10, best public write-up"),
+    "center_crop": Choice(("crop=center",), "part of the seed project's recipe"),
+    "sampler_by_class": Choice(("sampler=by_class",), "helps: best public write-up, with others +.20"),
+    "borders_drop": Choice(("borders=drop",), "+.016 in some write-ups, nothing in others"),
+    "borders_relabel": Choice(("borders=relabel",), "+.016 in some write-ups, nothing in others"),
+    "cutmix_vertical": Choice(("mixing=cutmix_vertical",), "+.005 to +.01"),
+    "mixup_oldest": Choice(("mixing=mixup_oldest",), "part of the seed project"),
+    "copies_seed": Choice(("copies=seed",), "part of the seed project"),
+    "erasing": Choice((f"augment={ERASING}",), "part of the best public recipe"),
+    "three_heads": Choice(("head=three",), "mixed: up for some, down for others"),
+    "loss_f1": Choice(("loss=f1",), "part of the best public recipe"),
+    "loss_weighted": Choice(("loss=weighted",), "the seed project's final loss, with real weights"),
+    "loss_class_balanced": Choice(("loss=class_balanced",), "part of the seed project"),
+    "loss_focal": Choice(("loss=focal",), "part of the seed project"),
+    "loss_label_smoothing": Choice(("loss=label_smoothing",), "part of the seed project"),
+}
+HEADER = (
+    "| choice | claim | macro-F1 | difference | 95 % interval | could have shown | recall 60+ | pairs |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def folder_of(out: Path, name: str, seed: int) -> Path:
+    return out / name / f"seed{seed}"
+
+
+def is_done(folder: Path) -> bool:
+    return (folder / "status.json").exists() and RunFolder(folder).status()["state"] == "done"
+
+
+def train(data: Path, out: Path, name: str, seed: int) -> str:
+    """Trains one trial into its folder; '' or why it failed."""
+    folder = folder_of(out, name, seed)
+    if folder.exists():  # half-written, by an earlier call that was ended
+        for path in sorted(folder.iterdir()):
+            path.unlink()
+    words = [*BASE, *CHOICES[name].values, f"data={data}", f"out={folder}", f"seed={seed}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trial", *words], cwd=PROJECT, capture_output=True, text=True
+    )
+    return "" if done.returncode == 0 else f"{name}, seed {seed}: {done.stderr.strip()}"
+
+
+def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str]:
+    """Trains what isn't done yet, seed after seed, so that all choices have the same number of pairs."""
+    missing = [(n, s) for s in range(pairs) for n in names if not is_done(folder_of(out, n, s))]
+    print(f"{len(missing)} of {len(names) * pairs} trials to train, {cores()} at a time", flush=True)
+    with ThreadPoolExecutor(cores()) as pool:
+        said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
+        try:
+            return [why for future in track(said, "ablation") if (why := future.result())]
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def measured(folder: Path) -> tuple[float, float]:
+    """(macro-F1, mean recall of the classes of 60 and over) of a trial's best epoch, on people held out."""
+    scores = scores_of(RunFolder(folder).validation())
+    return scores.macro_f1, float(np.nanmean(scores.recall[is_oldest(np.arange(N_CLASSES))]))
+
+
+def row(out: Path, name: str, pairs: int) -> str | None:
+    """A line of the table; None where fewer than two pairs are done."""
+    seeds = [s for s in range(pairs) if all(is_done(folder_of(out, n, s)) for n in ("base", name))]
+    if len(seeds) < 2:
+        return None
+    own, base = (np.array([measured(folder_of(out, n, s)) for s in seeds]) for n in (name, "base"))
+    score, recall = own.mean(0)
+    if name == "base":
+        return f"| base | | {score:.3f} | | | | {recall:.2f} | {len(seeds)} |"
+    differences = own[:, 0] - base[:, 0]
+    freedom, error = len(seeds) - 1, stats.sem(differences)
+    half = stats.t.ppf(0.975, freedom) * error
+    least = half + stats.t.ppf(POWER, freedom) * error
+    mean = differences.mean()
+    interval = f"{mean - half:+.3f} to {mean + half:+.3f}"
+    return (
+        f"| {name} | {CHOICES[name].claim} | {score:.3f} | {mean:+.3f} | {interval} | {least:.3f} | "
+        f"{base[:, 1].mean():.2f} → {recall:.2f} | {len(seeds)} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, nargs="?", default=Path("input"))
+    parser.add_argument("--out", type=Path, default=PROJECT / "out" / "ablation")
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--only", nargs="+", choices=CHOICES, default=list(CHOICES))
+    parser.add_argument("--table", action="store_true")
+    given = parser.parse_args()
+    out, names = given.out.resolve(), list(dict.fromkeys(["base", *given.only]))
+    faults = [] if given.table else run_all(given.data.resolve(), out, names, given.pairs)
+    print(HEADER)
+    print("\n".join(line for name in names if (line := row(out, name, given.pairs))))
+    if faults:
+        print("\n".join(faults), file=sys.stderr)
+        raise SystemExit(1)
+    print(f"\nrun folders: {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""A run folder with a network that nobody trained: made in a moment, and another one for each seed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from tests.conftest import TINY
+from trial import models
+from trial.config import TrialConfig, parse
+from trial.record import RunFolder, RunWriter
+from trial.transforms import Preprocessing
+
+
+def untrained(
+    folder: Path,
+    seed: int = 0,
+    validation: pd.DataFrame | None = None,
+    mark: str = "f" * 64,
+    folds: Sequence[int] = (),
+) -> RunFolder:
+    """With `validation` it is a trial's folder, else a retrained network's; with `folds` it has a network of
+    each instead, made by the fold's number as seed. `mark`: its data's fingerprint."""
+    config = parse({**TINY, "seed": seed})
+    network, preprocessing = _network(config, seed)
+    writer = RunWriter(folder, config)
+    writer.preprocessing(preprocessing)
+    writer.origin({"data_fingerprint": mark, "code": {"commit": "c"}, "versions": {"torch": "2"}})
+    if folds:
+        for fold in folds:
+            writer.weights(_network(config, fold)[0].state_dict(), fold)
+    elif validation is None:
+        writer.weights(network.state_dict())
+    else:
+        writer.best(0, 1, network.state_dict(), validation)
+    writer.end("done")
+    return RunFolder(folder)
+
+
+def _network(config: TrialConfig, seed: int) -> tuple[torch.nn.Module, Preprocessing]:
+    torch.manual_seed(seed)
+    return models.build(config)

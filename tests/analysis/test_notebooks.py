@@ -1,0 +1,59 @@
+"""Each notebook runs from top to bottom on drawn people, and is stored without what it printed."""
+
+import os
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from dataset.machine import PROJECT
+
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+
+
+def names(notebooks) -> list[str]:
+    return [path.stem for path in notebooks]
+
+
+def test_the_three_notebooks_are_there():
+    assert names(NOTEBOOKS) == ["EDA", "img_cl_mask", "sample_submission"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_it_is_stored_without_outputs_and_with_fixed_ids(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in notebook.cells] == [
+        f"{path.stem.lower().replace('_', '-')}-{number:02d}" for number in range(len(notebook.cells))
+    ]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+    """In a folder called notebooks, in a place where there are no photos; a cell that fails is shown."""
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]))
+    for name in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+        (tmp_path / name).mkdir()
+    before = listing()
+    notebook = nbformat.read(path, as_version=4)
+    where = {"metadata": {"path": str(tmp_path / "notebooks")}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    assert listing() == before
+    assert not any((tmp_path / "notebooks").iterdir()), "it works from the folder above"
+    assert not list((tmp_path / "TMPDIR").glob("tmp*")), "the drawn people are gone with it"
+    last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
+    said = "".join(
+        output.get("text", "") or str(output.get("data", {}).get("text/plain")) for output in last.outputs
+    )
+    assert ("hand in: out/notebooks/" in said) if path.stem != "EDA" else ("kind" in said)
+
+
+def listing() -> set[str]:
+    """What is in the notebooks' and the cache's folders."""
+    folders = (PROJECT / "notebooks", PROJECT / "out" / "cache")
+    return {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}

@@ -1,0 +1,81 @@
+"""Several folds in one trial."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dataset.photos import read_train
+from dataset.split import fold_of
+from tests.conftest import TINY
+from trial.config import parse
+from trial.folds import Patience
+from trial.metrics import score
+from trial.record import PROBABILITIES, RunFolder, RunWriter
+from trial.run import run
+
+RECIPE = {**TINY, "folds": 3, "head": {"_name": "classes", "dropout": 0.3}}
+
+
+def trained(folder, people, **values):
+    """(what was reported, the run)."""
+    config = parse({**RECIPE, "data": str(people), **values})
+    reports = []
+    final = run(config, RunWriter(folder, config), reports.append)
+    return reports, RunFolder(folder), final
+
+
+@pytest.fixture(scope="module")
+def all_folds(people, tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("run") / "all", people, fold="all")
+
+
+def test_every_person_is_answered_for_by_a_network_that_has_not_seen_them(all_folds, people):
+    _, run_folder, final = all_folds
+    answers, table = run_folder.validation(), read_train(people)
+    assert sorted(answers["photo"]) == sorted(table["photo"])
+    folds = dict(zip(table["photo"], fold_of(table, 3, 0), strict=True))
+    assert (answers["fold"] == answers["photo"].map(folds)).all()
+    macro_f1 = score(answers["label"], answers[PROBABILITIES].to_numpy().argmax(1)).macro_f1
+    assert final == run_folder.status()["macro_f1"] == macro_f1
+
+
+def test_lock_step_reports_the_mean_of_the_folds_after_each_epoch(all_folds):
+    reports, run_folder, _ = all_folds
+    epochs = run_folder.epochs()
+    assert list(epochs["epoch"]) == [1, 1, 1, 2, 2, 2]
+    assert list(epochs["fold"]) == [0, 1, 2] * 2
+    means = epochs.groupby("epoch")["macro_f1"].mean()
+    assert [report.macro_f1 for report in reports] == pytest.approx(list(means))
+    assert all(report.heard for report in reports)
+    assert [report.done for report in reports] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_a_fold_is_the_same_alone_in_lock_step_or_one_by_one(all_folds, people, tmp_path):
+    _, together, final = all_folds
+    _, alone, _ = trained(tmp_path / "alone", people, fold=1)
+    reports, one_by_one, same = trained(tmp_path / "each", people, fold="all", fold_order="one_by_one")
+    assert same == final
+    columns = ["epoch", "train_loss", "macro_f1"]
+    rows = together.epochs().query("fold == 1")[columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone.epochs()[columns], rows)
+    heard = [report for report in reports if report.heard]
+    assert [report.done for report in heard] == ["fold 1/3", "fold 2/3", "fold 3/3"]
+    best = one_by_one.epochs().groupby("fold")["macro_f1"].max()
+    assert [report.macro_f1 for report in heard] == pytest.approx([best[:n].mean() for n in (1, 2, 3)])
+    assert sorted(p.name for p in one_by_one.folder.glob("weights*")) == [
+        f"weights.fold{n}.safetensors" for n in range(3)
+    ]
+
+
+def test_patience_goes_by_score_or_loss():
+    scores, losses = [0.1, 0.3, 0.2, 0.25, 0.1], [1.0, 0.9, 0.8, 0.7, 0.6]
+
+    def ends(**values):
+        patience = Patience(parse({**TINY, **values}))
+        return [patience.is_over(*pair) for pair in zip(scores, losses, strict=True)]
+
+    assert ends(patience=2) == [False, False, False, True, True]
+    assert not any(ends(patience=0))
+    assert not any(ends(patience=2, patience_on="validation_loss"))
+    losses = list(np.add(losses, [0, 0, 2, 2, 2]))
+    assert ends(patience=3, patience_on="validation_loss") == [False] * 4 + [True]
