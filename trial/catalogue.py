@@ -1,7 +1,7 @@
 """What timm (with trial/other_networks.py) and albumentations offer, as generated files: names are checked
 without importing them.
 
-`python -m trial.catalogue` makes them anew (some minutes); a test holds them against what is installed.
+`python -m trial.catalogue` makes them anew (up to an hour); a test holds them against what is installed.
 """
 
 import json
