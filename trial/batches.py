@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from dataset.cache import cached, read_resized
+from dataset.cache import Uncached, cached
 from dataset.machine import cores
 from trial.augment import on_photos
 from trial.draw import stream
@@ -43,28 +43,29 @@ class Batch(NamedTuple):
 class Photos(Dataset):
     """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
 
-    They come from `pixels`, the cached ones, or are decoded each time, in threads. The same for a seed, epoch
-    and row, whoever asks.
+    They come from `pixels`, those of a whole table that this one is a part of, or are decoded each time, in
+    threads. The same for a seed, epoch and row, whoever asks.
     """
 
     def __init__(
         self,
         table: "pd.DataFrame",
         preprocessing: Preprocessing,
-        pixels: np.ndarray | None = None,
+        pixels: np.ndarray | Uncached | None = None,
         policy: Policy | None = None,
         seed: int = 0,
     ):
-        self.paths = list(table["path"])
         # A table of photos to be answered has no labels.
         labels = table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
         self.labels = torch.from_numpy(labels.copy())
-        self.rows = table.index.to_numpy()
-        self.pixels, self.preprocessing, self.seed = pixels, preprocessing, seed
+        # Which of the pixels are whose: those of a whole table are known by its row labels.
+        self.rows = np.arange(len(table)) if pixels is None else table.index.to_numpy()
+        self.pixels = uncached(table, preprocessing) if pixels is None else pixels
+        self.seed = seed
         self.augment = on_photos(policy, preprocessing.image_size) if policy else None
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.rows)
 
     def __getitems__(self, items: list[Item]) -> Batch:
         epoch, rows = items[0][0], np.array([row for _, row in items])
@@ -76,14 +77,11 @@ class Photos(Dataset):
         return Batch(torch.from_numpy(photos), self.labels[rows], rows, epoch)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        if self.pixels is not None:
-            return np.asarray(self.pixels[self.rows[rows]])
-        size, interpolation = self.preprocessing.image_size, self.preprocessing.interpolation
-
-        def read(row: int) -> np.ndarray:
-            return read_resized(self.paths[row], size, interpolation)
-
-        return np.stack(list(map(read, rows) if get_worker_info() else self._threads.map(read, rows)))
+        pixels, rows = self.pixels, self.rows[rows]
+        if isinstance(pixels, Uncached):
+            in_turn = map if get_worker_info() else self._threads.map
+            return np.stack(list(in_turn(pixels.read, rows)))
+        return np.asarray(pixels[rows])
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
@@ -151,14 +149,20 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
 
 def shared_pixels(
     table: "pd.DataFrame", preprocessing: Preprocessing, config: "TrialConfig"
-) -> np.ndarray | None:
-    """The cached photos of a whole photo table; parts of it index them by their own row labels."""
-    return cached(
-        list(table["path"]),
-        preprocessing.image_size,
-        preprocessing.interpolation,
-        limit=int(config.cache_limit * 2**30),
-    )
+) -> np.ndarray | Uncached:
+    """The photos of a whole photo table, cached where there is room; parts of it index them by their own row
+    labels."""
+    plain = uncached(table, preprocessing)
+    limit = int(config.cache_limit * 2**30)
+    array = cached(plain.paths, plain.size, plain.interpolation, limit=limit, crop=plain.crop)
+    return plain if array is None else array
+
+
+def uncached(table: "pd.DataFrame", preprocessing: Preprocessing) -> Uncached:
+    """The photos of a table as they are prepared for the network, decoded whenever they are asked for."""
+    paths = list(table["path"])
+    crop = preprocessing.crop_of(paths)
+    return Uncached(paths, preprocessing.image_size, preprocessing.interpolation, crop)
 
 
 def _as_it_is(batch: Any) -> Any:
