@@ -28,18 +28,17 @@ def center(photos: int, height: float, width: float) -> Crop:
 
 
 def around(faces: np.ndarray, size: "Size", margin: float, height: float, width: float) -> Crop:
-    """The face of each photo, with `margin` times its height above and below and its width left and right.
+    """The face of each photo, with `margin` of its height and width around it, half of it on each side.
 
     `faces` (photos, 5): top, left, bottom, right as shares, and the photo's width over its height; NaN where
-    no face was found: there the middle is taken, `height` x `width` of the photo. Either is then extended to
-    the shape of `size`, so that nothing is squashed, and moved into the photo; only what is larger than the
-    photo is cut to it.
+    no face was found: there it is the middle, `height` x `width` of the photo. Either is then extended to the
+    shape of `size`, so that nothing is squashed, and moved into the photo; where that is too small for it,
+    the box is, too, in the same shape.
     """
     boxes, ratio = faces[:, :4].clip(0, 1), faces[:, 4]
     sides = boxes[:, 2:] - boxes[:, :2]
-    boxes = boxes + np.hstack([-sides, sides]) * margin
-    lost = np.isnan(faces[:, 0])
-    boxes[lost] = center(1, height, width).boxes
+    boxes = boxes + np.hstack([-sides, sides]) * margin / 2
+    boxes[np.isnan(faces[:, 0])] = center(1, height, width).boxes
     text = f"face {margin:g}, else {height:g}x{width:g}"
     return Crop(text, _in_shape(boxes, size[1] / size[0] / ratio))
 
@@ -48,6 +47,7 @@ def _in_shape(boxes: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """The boxes extended to `shape` (photos,), width over height in shares, and moved into the photo."""
     middle, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     height, width = np.maximum(sides[:, 0], sides[:, 1] / shape), np.maximum(sides[:, 1], sides[:, 0] * shape)
-    sides = np.stack([height, width], 1).clip(max=1)
+    sides = np.stack([height, width], 1)
+    sides /= np.maximum(1, sides.max(1, keepdims=True))
     start = (middle - sides / 2).clip(0, 1 - sides)
     return np.hstack([start, start + sides])

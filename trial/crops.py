@@ -35,8 +35,8 @@ def face(
     height: Part = HEIGHT,
     width: Part = WIDTH,
 ) -> "Crop":
-    """The face that a detector finds, with `margin` of its size on each side; else the middle, `height` x
-    `width`. In the shape of the image size (dataset/boxes.py), so that no face is squashed."""
+    """The face that a detector finds, with `margin` of its size around it (0.3: 1.3 times as high and wide);
+    else the middle, `height` x `width`. In the shape of the image size, so that no face is squashed."""
     from dataset.faces import face_crop
 
     return face_crop(paths, size, margin, height, width)

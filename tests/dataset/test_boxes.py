@@ -28,9 +28,9 @@ def test_a_box_keeps_at_least_a_pixel_and_never_leaves_the_photo():
         assert cut(photo, box).shape == shape
 
 
-def test_the_margin_is_a_share_of_the_faces_own_sides_on_each_of_them():
+def test_the_margin_is_a_share_of_the_faces_own_sides_half_of_it_on_each():
     tall = face(0.4, 0.4, 0.6, 0.5, ratio=1)  # twice as high as wide, and so is the size: nothing is extended
-    (box,) = around(tall, (200, 100), 0.5, 1, 1).boxes
+    (box,) = around(tall, (200, 100), 1, 1, 1).boxes
     assert box == pytest.approx([0.3, 0.35, 0.7, 0.55])
 
 
@@ -40,22 +40,27 @@ def test_boxes_hold_the_face_in_the_shape_of_the_size_within_the_photo(size):
     middle, half = random.uniform(0.1, 0.9, (500, 2)), random.uniform(0.02, 0.1, (500, 2))
     ratio = random.uniform(0.7, 1.4, 500)
     faces = np.column_stack([middle - half, middle + half, ratio])
-    boxes = around(faces, size, 0.1, 0.5, 0.5).boxes
+    boxes = around(faces, size, 0.2, 0.5, 0.5).boxes
     top, left, bottom, right = boxes.T
-    assert boxes.min() >= 0 and boxes.max() <= 1
-    assert (boxes[:, :2] <= faces[:, :2].clip(0) + 1e-6).all()
-    assert (boxes[:, 2:] >= faces[:, 2:4].clip(max=1) - 1e-6).all()
-    fits = (bottom - top < 1) & (right - left < 1)
+    assert boxes.min() >= 0 and boxes.max() <= 1 + 1e-6
+    assert (right - left) * ratio / (bottom - top) == pytest.approx(size[1] / size[0])
+    fits = (bottom - top < 0.999) & (right - left < 0.999)
     assert fits.mean() > 0.5
-    shape = (right - left) * ratio / (bottom - top)
-    assert shape[fits] == pytest.approx(size[1] / size[0])
+    assert (boxes[fits, :2] <= faces[fits, :2] + 1e-6).all()
+    assert (boxes[fits, 2:] >= faces[fits, 2:4] - 1e-6).all()
 
 
 def test_a_face_at_the_edge_is_not_shrunk_but_off_the_middle():
     edge, middle = (around(face(top, 0.4, top + 0.2, 0.6), (40, 30), 0.5, 1, 1).boxes[0] for top in (0, 0.4))
     assert edge[0] == 0 and edge[2] == pytest.approx(middle[2] - middle[0])
+    assert edge[2] - edge[0] == pytest.approx(0.3)
+
+
+def test_a_face_too_large_for_the_shape_loses_of_its_margin_and_is_not_squashed():
     beyond = around(face(-0.5, -0.5, 1.5, 1.5), (40, 30), 0.5, 1, 1).boxes[0]
     assert beyond == pytest.approx([0, 0, 1, 1])
+    square = around(face(0.2, 0.2, 0.9, 0.9), (224, 224), 0.5, 1, 1).boxes[0]
+    assert square == pytest.approx([0.175, 0, 0.925, 1])  # as wide as the photo, and no higher than that
 
 
 def test_without_a_face_it_is_the_middle_in_the_same_shape():

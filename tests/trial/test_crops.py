@@ -25,7 +25,7 @@ from trial.transforms import Preprocessing
 
 SIZE = (32, 32)
 CENTER = Choice("center", (("height", 0.5), ("width", 0.25)))
-FACE = Choice("face", (("margin", 0.5), ("height", 0.5), ("width", 0.5)))
+FACE = Choice("face", (("margin", 1.0), ("height", 0.5), ("width", 0.5)))
 
 
 def prepared(crop: Choice) -> Preprocessing:
