@@ -35,7 +35,7 @@ class Fold:
         network: nn.Module,
         preprocessing: Preprocessing,
         compute: Compute,
-        pixels: np.ndarray | None,
+        pixels: np.ndarray | Uncached | None,
     ) -> Iterator[Epoch]:
         train, counts = batches.training(self.learning, preprocessing, self.config, compute, pixels)
         check = batches.Photos(self.validation, preprocessing, pixels)

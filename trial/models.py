@@ -35,6 +35,6 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
         raise CallersMistake(f"weights={config.weights} don't fit {config.model}: {error}") from None
     own = network.pretrained_cfg
     preprocessing = Preprocessing(
-        config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"]
+        config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"], config.crop
     )
     return network, preprocessing
