@@ -36,7 +36,7 @@ def find_faces(photos: np.ndarray) -> np.ndarray:
         return best
     boxes, probabilities = _mtcnn(least).detect(photos)
     for row, (found, sure) in enumerate(zip(boxes, probabilities, strict=True)):
-        large = [] if found is None else np.flatnonzero(found[:, 3] - found[:, 1] >= least)
+        large = np.array([]) if found is None else np.flatnonzero(found[:, 3] - found[:, 1] >= least)
         if len(large):
             left, top, right, bottom = found[large[np.argmax(sure[large])]]
             best[row] = top, left, bottom, right

@@ -1,4 +1,5 @@
-"""What timm and albumentations offer, as generated files: names are checked without importing them.
+"""What timm (with trial/other_networks.py) and albumentations offer, as generated files: names are checked
+without importing them.
 
 `python -m trial.catalogue` makes them anew (some minutes); a test holds them against what is installed.
 """
@@ -18,19 +19,24 @@ PROBED_SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 
 
 @dataclass(frozen=True)
 class Network:
-    """`fixed`: the only (height, width) that it takes, or None; `least`: the smallest side that it takes;
-    `tags`: its pretrained weights, the default first, none where there are none."""
+    """`fixed`: the (height, width) that it is built for, None where it takes any; `multiple`: it can be built
+    for others whose sides are multiples of this, 0 where it can't; `least`: the smallest side; `tags`: its
+    pretrained weights, the default first, none where there are none."""
 
     fixed: tuple[int, int] | None
+    multiple: int
     least: int
     tags: tuple[str, ...]
 
 
 @cache
 def networks() -> dict[str, Network]:
-    """{timm's name: Network}, sorted."""
+    """{name: Network}, sorted."""
     read = json.loads(NETWORKS.read_text())
-    return {n: Network(tuple(f) if f else None, least, tuple(tags)) for n, (f, least, tags) in read.items()}
+    return {
+        name: Network(tuple(fixed) if fixed else None, multiple, least, tuple(tags))
+        for name, (fixed, multiple, least, tags) in read.items()
+    }
 
 
 @cache
@@ -86,17 +92,24 @@ def _plain(value: Any) -> Any:
 
 
 def find_networks() -> Iterator[tuple[str, list[Any]]]:
-    """(name, [fixed, least, tags]) of every network of the installed timm, probed without computing."""
+    """(name, [fixed, multiple, least, tags]) of every classifier that timm builds, probed without computing.
+    Its encoders of language models classify nothing."""
     import timm
 
-    for name in sorted(timm.list_models()):
+    import trial.other_networks  # noqa: F401 - adds to timm's
+
+    for name in sorted(timm.list_models(exclude_filters="*_enc")):
         config = timm.models.get_pretrained_cfg(name)
         tags = sorted(t for t in _tags(name) if t)
         if config.tag in tags:
             tags.remove(config.tag)
             tags.insert(0, config.tag)
-        fixed = list(config.input_size[1:]) if config.fixed_input_size else None
-        yield name, [fixed, min(fixed) if fixed else least_size(name), tags]
+        if config.fixed_input_size:
+            fixed = config.input_size[1:]
+            multiple, least = other_sizes(name, fixed) or (0, min(fixed))
+            yield name, [list(fixed), multiple, least, tags]
+        else:
+            yield name, [None, 0, least_size(name), tags]
 
 
 def _tags(name: str) -> list[str]:
@@ -119,6 +132,46 @@ def least_size(name: str) -> int:
             except (RuntimeError, AssertionError, ValueError, ZeroDivisionError):
                 continue
     return timm.models.get_pretrained_cfg(name).input_size[1]
+
+
+def other_sizes(name: str, fixed: tuple[int, int]) -> tuple[int, int] | None:
+    """(multiple, least) for a network built for the size `fixed`, if it can be built for others, with the
+    weights of that size. Sides are multiples of its patch, at least, so that no pixel is left out."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    weights = network.state_dict() if _tags(name) else None
+    embed = getattr(network, "patch_embed", None)
+    patch = embed.feat_ratio() if hasattr(embed, "feat_ratio") else 16
+    for multiple in (patch, 2 * patch, 4 * patch, 8 * patch):
+        about = max(fixed) // multiple
+        if all(_fits(name, weights, multiple, about + n, about + n + 1) for n in (1, 2, 3)):
+            for n in range(1, about + 1):
+                if _fits(name, weights, multiple, n, n) and _fits(name, weights, multiple, n, n + 1):
+                    return multiple, n * multiple
+    return None
+
+
+def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, columns: int) -> bool:
+    """Whether `name` can be built for that many times `multiple` each way, take any `weights`, and be run."""
+    import timm
+    import torch
+
+    size = (rows * multiple, columns * multiple)
+    try:
+        with torch.device("meta"):
+            network = timm.create_model(
+                name,
+                num_classes=18,
+                img_size=size,
+                pretrained=weights is not None,
+                pretrained_cfg_overlay={"state_dict": dict(weights)} if weights else None,
+            )
+            return network.eval()(torch.empty(2, 3, *size)).shape == (2, 18)
+    except Exception:
+        return False  # each family says so in its own way
 
 
 def generate() -> None:

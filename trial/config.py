@@ -8,8 +8,9 @@ from dataset.errors import CallersMistake
 from trial.catalogue import networks
 from trial.choice import Choice, Registry, choose, typed, unknown
 from trial.crops import CROPS
-from trial.heads import FREEZES, HEADS
+from trial.heads import HEADS
 from trial.impossible import absent, impossible, size_text
+from trial.layers import FREEZES
 from trial.losses import LOSSES
 from trial.mixing import MIXINGS
 from trial.optim import OPTIMIZERS

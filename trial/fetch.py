@@ -15,6 +15,7 @@ from trial.weights import fetch
 def fetch_all(names: list[str]) -> None:
     """Fetch each and print its path. CallersMistake for unknown names, before the first download."""
     faults: list[str] = []
+    names = [member for name in names for member in name.split("+")]
     for name in names:
         read_model(name, faults)
     if not names:
@@ -38,6 +39,11 @@ def fetch_all(names: list[str]) -> None:
 
 def wanted_by(experiment: Path) -> list[str]:
     """The networks of an experiment's command and search space whose weights come from the hub."""
+    return [model for model, sources in named_by(experiment) if "hub" in sources]
+
+
+def named_by(experiment: Path) -> list[tuple[str, list[str]]]:
+    """(network, sources of its weights) of an experiment's command and search space."""
     import yaml
 
     try:
@@ -53,15 +59,14 @@ def wanted_by(experiment: Path) -> list[str]:
     fixed = parse_arguments([word for word in words if "=" in word])
     models = _options(space.get("model", fixed.get("model", TrialConfig.model)))
     sources = _options(space.get("weights", fixed.get("weights", TrialConfig.weights)))
-    wanted = []
+    named = []
     for model in models:
         own = sources
         if isinstance(model, dict):
             own = _options(model["weights"]) if "weights" in model else sources
             model = model["_name"]
-        if "hub" in own:
-            wanted.append(model)
-    return wanted
+        named.append((model, own))
+    return named
 
 
 def _options(given: Any) -> list[Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
+from dataset.cache import Uncached
 from dataset.split import absent_classes, share_of, split
 from trial import batches
 from trial.compute import Compute

@@ -1,30 +1,72 @@
-"""What a network ends in, by name, and how much of the network learns at first."""
+"""What a network ends in, by name: its last layer's outputs, what is dropped before them, and how they become
+18 logits.
 
-from typing import Annotated
+Logits are (B, 18) whatever the head, so every loss and every mixing works with each.
+"""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES
 from trial.choice import Registry, Share
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-def classes(*, dropout: Share = 0.0) -> None:
-    """One layer of 18 classes."""
-
-
-def three(*, dropout: Share = 0.0) -> None:
-    """Three layers: mask, gender, age."""
+PARTS = (len(MASKS), len(GENDERS), len(AGE_BANDS))
 
 
-def none():
-    """All of it learns from the start."""
-    return lambda network, epoch: None
+class Head(NamedTuple):
+    """`outputs` of the last layer; `dropout`: the chance that one of its inputs is dropped in training;
+    `to_logits`: (B, outputs) -> (B, 18), None where they are the logits."""
+
+    outputs: int
+    dropout: float = 0.0
+    to_logits: "Callable[[Tensor], Tensor] | None" = None
 
 
-def backbone(*, epochs: Annotated[int, (1, 1000)] = 1) -> None:
-    """Only the head learns in the first epochs."""
+def classes(*, dropout: Share = 0.0) -> Head:
+    """A logit for each of the 18 classes."""
+    return Head(N_CLASSES, dropout)
 
 
-def gradual(*, every: Annotated[int, (1, 1000)] = 1) -> None:
-    """The head first; one stage more, from the back, after each `every` epochs."""
+def three(*, dropout: Share = 0.0) -> Head:
+    """Logits for mask (3), gender (2) and age (3) apart. A class's probability is the product of its three,
+    so cross-entropy is the sum of the three cross-entropies, with shares of classes as targets too."""
+    return Head(sum(PARTS), dropout, joined)
+
+
+def joined(parts: "Tensor") -> "Tensor":
+    """(B, 3 + 2 + 3) -> (B, 18): sums of log-probabilities, in the order of `dataset.labels.encode`."""
+    mask, gender, age = (part.log_softmax(1) for part in parts.split(PARTS, dim=1))
+    return (mask[:, :, None, None] + gender[:, None, :, None] + age[:, None, None, :]).flatten(1)
+
+
+def put(head: Head, network: "nn.Module") -> None:
+    """Have `network`, whose last layer has `head.outputs` already, drop and give logits as `head` says.
+
+    By hooks: so the names of its tensors stay its own. timm's `drop_rate` drops elsewhere, too (between the
+    last layers of a VGG), and other libraries' networks don't know it.
+    """
+    if head.dropout:
+        for layer in last_layers(network):
+            layer.register_forward_pre_hook(_dropping(head.dropout))
+    if head.to_logits:
+        to_logits = head.to_logits
+        network.register_forward_hook(lambda network, inputs, outputs: to_logits(outputs))
+
+
+def last_layers(network: "nn.Module") -> "list[nn.Module]":
+    """The layers that a network of `trial.models` begins anew, whatever its weights: mostly one."""
+    own: Any = network.pretrained_cfg
+    names = own["classifier"]
+    return [network.get_submodule(name) for name in ([names] if isinstance(names, str) else names)]
+
+
+def _dropping(share: float) -> Callable[..., Any]:
+    import torch.nn.functional as F
+
+    return lambda layer, inputs: (F.dropout(inputs[0], share, layer.training), *inputs[1:])
 
 
 HEADS: Registry = {"classes": classes, "three": three}
-FREEZES: Registry = {"none": none, "backbone": backbone, "gradual": gradual}

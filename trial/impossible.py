@@ -46,8 +46,8 @@ def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     """What `config` names and this machine hasn't got: weights, a face detector, corrections,
     a compiler."""
     faults = []
-    if "model" not in unread:
-        faults += [fault for name in config.members() for fault in missing(name, config.weights)]
+    if not {"model", "weights"}.intersection(unread):
+        faults += _weights_faults(config)
     if config.crop.name == "face":
         faults += missing_detector()
     if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
@@ -57,6 +57,13 @@ def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     return faults
 
 
+def _weights_faults(config: "TrialConfig") -> list[str]:
+    names = list(dict.fromkeys(config.members()))
+    if len(names) > 1 and Path(config.weights).is_file():
+        return [f"weights={config.weights}: is one file for {', '.join(names)}; give a folder with one each"]
+    return [fault for name in names for fault in missing(name, config.weights)]
+
+
 def _named_compilers() -> list[str]:
     """What CC and CXX name: torch.compile heeds them."""
     return [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
@@ -64,10 +71,19 @@ def _named_compilers() -> list[str]:
 
 def _size_faults(config: "TrialConfig") -> list[str]:
     size, faults = size_text(config.image_size), []
-    for name in config.members():
+    for name in dict.fromkeys(config.members()):
         network = networks()[name.partition(".")[0]]
-        if network.fixed and config.image_size != network.fixed:
+        if network.fixed and not network.multiple and config.image_size != network.fixed:
             faults.append(f"image_size={size}: {name} takes only {size_text(network.fixed)}")
         elif min(config.image_size) < network.least:
             faults.append(f"image_size={size}: {name} needs at least {network.least} each way")
+        elif network.multiple and any(side % network.multiple for side in config.image_size):
+            near = "x".join(str(_nearest(side, network.multiple)) for side in config.image_size)
+            faults.append(
+                f"image_size={size}: {name} takes multiples of {network.multiple} each way, such as {near}"
+            )
     return faults
+
+
+def _nearest(side: int, multiple: int) -> int:
+    return max(1, round(side / multiple)) * multiple

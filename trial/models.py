@@ -1,10 +1,12 @@
-"""A name -> a network with a head of 18 classes, and how photos are prepared for it."""
+"""A name, or several, -> a network of 18 logits, and how photos are prepared for it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
+from trial.catalogue import networks
 from trial.config import TrialConfig
+from trial.heads import HEADS, Head, put
 from trial.transforms import Preprocessing
 from trial.weights import full_name, load
 
@@ -15,26 +17,51 @@ if TYPE_CHECKING:
 def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Preprocessing]":
     """The network of `config`, with its ImageNet weights if `pretrained` (and the config asks for some).
 
-    Logits are (B, 18). Mean, standard deviation and interpolation come from timm's pretrained_cfg.
-    CallersMistake where the weights don't fit the network.
+    Logits are (B, 18). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of the
+    first of several networks. CallersMistake where the weights don't fit the network.
     """
-    import timm
+    head: Head = config.head.build(HEADS)
+    names = config.members()
+    network: nn.Module
+    if len(names) == 1:
+        network = first = _member(names[0], config, head.outputs, pretrained)
+        put(head, network)
+    else:
+        from trial.joint import Joint
 
-    state = load(config.model, config.weights) if pretrained else None
-    overlay = {"state_dict": state} if state is not None else None
-    try:
-        network = timm.create_model(
-            full_name(config.model),
-            pretrained=state is not None,
-            pretrained_cfg_overlay=overlay,
-            num_classes=N_CLASSES,
-        )
-    except RuntimeError as error:
-        if state is None:
-            raise
-        raise CallersMistake(f"weights={config.weights} don't fit {config.model}: {error}") from None
-    own = network.pretrained_cfg
+        members = [_member(name, config, N_CLASSES, pretrained) for name in names]
+        for member in members:
+            put(Head(N_CLASSES, head.dropout), member)
+        first, network = members[0], Joint(members, head.outputs)
+        put(head._replace(dropout=0.0), network)
+    own = first.pretrained_cfg
     preprocessing = Preprocessing(
         config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"], config.crop
     )
     return network, preprocessing
+
+
+def _member(name: str, config: TrialConfig, outputs: int, pretrained: bool) -> Any:
+    """One network of timm's or trial/other_networks.py, its last layer of `outputs`."""
+    import timm
+
+    import trial.other_networks  # noqa: F401 - timm knows them from now on
+
+    state = load(name, config.weights) if pretrained else None
+    sized = networks()[name.partition(".")[0]].multiple > 0
+    try:
+        network = timm.create_model(
+            full_name(name),
+            pretrained=state is not None,
+            pretrained_cfg_overlay={"state_dict": state} if state is not None else None,
+            num_classes=outputs,
+            img_size=config.image_size if sized else None,  # timm leaves out what is None
+        )
+    except RuntimeError as error:
+        if state is None:
+            raise
+        raise CallersMistake(f"weights={config.weights} don't fit {name}: {error}") from None
+    if state is not None and not state.keys() & network.state_dict().keys():
+        # timm loads what it knows by name, and leaves the rest as it was.
+        raise CallersMistake(f"weights={config.weights} don't fit {name}: no tensor has a name of its")
+    return network

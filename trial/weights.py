@@ -37,7 +37,7 @@ def locate(model: str, source: str) -> Path | None:
         if path.is_file():
             return path
         if "." not in name:
-            raise CallersMistake(f"weights=hub: {model} has no pretrained weights; use weights=none")
+            raise CallersMistake(f"weights=hub: {_without(model)}; use weights=none")
         hint = f", or use weights=package for {model}" if model in PACKAGES else ""
         raise CallersMistake(f"weights=hub: {name} is not here; run: python -m trial weights {name}{hint}")
     if source == "package":
@@ -56,6 +56,13 @@ def locate(model: str, source: str) -> Path | None:
     if path.suffix not in SUFFIXES:
         raise CallersMistake(f"weights={source}: not a weights file ({', '.join(SUFFIXES)})")
     return path
+
+
+def _without(model: str) -> str:
+    """That it has no pretrained weights, and which one like it has."""
+    alike = f"tf_{model}"
+    has = alike in networks() and networks()[alike].tags
+    return f"{model} has no pretrained weights" + (f" ({alike} has)" if has else "")
 
 
 def _in_package(model: str) -> Path:
@@ -110,9 +117,11 @@ def fetch(model: str) -> Path:
     if path.is_file():
         return path
     if "." not in name:
-        raise CallersMistake(f"{model} has no pretrained weights")
+        raise CallersMistake(_without(model))
     import timm
     from safetensors.torch import save_file
+
+    import trial.other_networks  # noqa: F401 - adds to timm's
 
     network = timm.create_model(name, pretrained=True)
     FETCHED.mkdir(exist_ok=True)

@@ -90,12 +90,12 @@ def test_one_mistake_in_the_space(mine, people, space, said):
 
 def test_an_impossible_pair_is_found_among_possible_values(mine, people):
     mine.space.write_text(
-        '{"model": {"_type": "choice", "_value": ["resnet18", "vit_tiny_patch16_224"]},'
+        '{"model": {"_type": "choice", "_value": ["resnet18", "mixer_b16_224"]},'
         '"image_size": {"_type": "choice", "_value": ["64x48", "224x224"]}}'
     )
     mine.change(" model=test_resnet.r160_in1k", "")
     mine.change(" image_size=32x32", "")
-    assert "image_size=64x48: vit_tiny_patch16_224 takes only 224x224" in faults(mine.yaml, people)
+    assert "image_size=64x48: mixer_b16_224 takes only 224x224" in faults(mine.yaml, people)
 
 
 def test_all_mistakes_at_once(mine, tmp_path):

@@ -2,11 +2,12 @@ import pytest
 import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
-from trial.catalogue import find_steps, least_size, networks, steps
+import trial.other_networks  # noqa: F401 - adds to timm's
+from trial.catalogue import find_steps, least_size, networks, other_sizes, steps
 
 
 def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
-    assert list(networks()) == sorted(timm.list_models())
+    assert list(networks()) == sorted(timm.list_models(exclude_filters="*_enc"))
     tags = {}
     for full in list_pretrained():
         name, _, tag = full.partition(".")
@@ -18,9 +19,16 @@ def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
         assert not network.tags or network.tags[0] == config.tag, name
 
 
-@pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3"])
+@pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3", "alexnet"])
 def test_the_least_size_is_the_smallest_that_runs(name):
     assert networks()[name].least == least_size(name)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "deepvit", "vit_base_patch14_dinov2", "levit_128"])
+def test_the_other_sizes_are_those_that_it_can_be_built_for(name):
+    network = networks()[name]
+    sizes = (network.multiple, network.least) if network.multiple else None
+    assert other_sizes(name, network.fixed) == sizes
 
 
 def test_the_steps_are_the_installed_albumentations():

@@ -32,6 +32,14 @@ def test_what_is_fetched_is_found_by_trials_and_not_fetched_again(hub, capsys):
     assert weights.load("test_resnet", "hub").keys() == timm.create_model("test_resnet").state_dict().keys()
 
 
+def test_networks_trained_as_one_are_fetched_one_by_one(hub, tmp_path):
+    (tmp_path / "e.yaml").write_text(
+        "searchSpace: {}\ntrialCommand: python -m trial model=test_resnet+test_vit+test_resnet\n"
+    )
+    fetch.fetch_all(fetch.wanted_by(tmp_path / "e.yaml"))
+    assert [name.partition(".")[0] for name in hub] == ["test_resnet", "test_vit"]
+
+
 def test_unknown_names_are_refused_before_the_first_download(hub):
     with pytest.raises(CallersMistake, match="did you mean resnet34"):
         fetch.fetch_all(["test_resnet", "resnet43"])
