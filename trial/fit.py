@@ -15,7 +15,7 @@ from trial.batches import Batch, on_device
 from trial.compute import Compute
 from trial.config import TrialConfig
 from trial.draw import Draw, stream
-from trial.layers import groups
+from trial.layers import FREEZES, groups
 from trial.losses import LOSSES, Loss
 from trial.metrics import Scores, score
 from trial.mixing import MIXINGS
