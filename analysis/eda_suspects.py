@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dataset.cache import read_resized
 from dataset.corrections import VALUES, read_corrections
 from dataset.errors import CallersMistake
 from dataset.labels import GENDERS
 from dataset.machine import cores
+from dataset.pixels import read_to_size
 from dataset.progress import track
 
 FOLDER = re.compile(r"(?P<person>[^_]+)_(?P<gender>[^_]+)_[^_]+_(?P<age>\d+)")
@@ -132,7 +132,7 @@ def _vectors(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
 def _grey(path: str) -> np.ndarray:
     """The photo's grey values with mean 0 and length 1; zeros where it has no structure or can't be read."""
     try:
-        grey = read_resized(path, SMALL, "bilinear").mean(2, dtype=np.float32).ravel()
+        grey = read_to_size(path, SMALL)[0].mean(2, dtype=np.float32).ravel()
     except CallersMistake:
         return np.zeros(SMALL[0] * SMALL[1], np.float32)
     grey -= grey.mean()

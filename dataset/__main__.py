@@ -73,6 +73,9 @@ def cache(
     interpolation: Annotated[
         str | None, typer.Option(help="Has a part only where photos are enlarged; default: bicubic.")
     ] = None,
+    crop: Annotated[
+        str | None, typer.Option(help="center or face, with a trial's default numbers; default: none.")
+    ] = None,
     limit: Annotated[
         float | None, typer.Option(help="GiB that all decoded photos may take; default: 20.")
     ] = None,
@@ -83,14 +86,15 @@ def cache(
         float | None, typer.Option(help="With --remove: only what was not used for so many days.")
     ] = None,
 ) -> None:
-    """List the decoded photos that trials share (in out/cache), remove them, or decode a set beforehand."""
+    """List the decoded photos that trials share (in out/cache) and the faces found in them, remove them, or
+    decode a set beforehand."""
     from dataset import keep
 
-    keep.refuse_unheard(remove, size, older_than, interpolation, limit)
+    keep.refuse_unheard(remove, size, older_than, interpolation, crop, limit)
     if remove:
         keep.remove(data, size, older_than)
     elif data or size:
-        keep.decode(data, size, interpolation or "bicubic", limit)
+        keep.decode(data, size, interpolation or "bicubic", crop or "none", limit)
     else:
         keep.show()
 

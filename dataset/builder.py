@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset.boxes import Crop
 from dataset.errors import CallersMistake
 from dataset.machine import cores
 from dataset.pixels import read_to_size
@@ -37,13 +38,14 @@ def tidy(folder: Path) -> None:
         sweep(folder)
 
 
-def build(folder: Path, wanted: Holds, paths: Sequence[str]) -> None:
-    """Decodes `paths` into the array `wanted` and its JSON; only for who holds the builder's lock.
+def build(folder: Path, wanted: Holds, paths: Sequence[str], crop: Crop | None = None) -> None:
+    """Decodes `paths`, cropped, into the array `wanted` and its JSON; only for who holds the builder's lock.
 
     OSError where the disk gives no more, CallersMistake names every file that is no photo; then nothing is
     left.
     """
-    height, width = wanted.size
+    assert wanted.size is not None
+    size = height, width = wanted.size
     part = folder / f"{wanted.key}.part"
     faults: list[str] = []
     interpolated = set()
@@ -57,7 +59,8 @@ def build(folder: Path, wanted: Holds, paths: Sequence[str]) -> None:
 
             def decode(row: int) -> None:
                 try:
-                    photo, by_interpolation = read_to_size(paths[row], wanted.size, wanted.interpolation)
+                    box = crop.boxes[row] if crop else None
+                    photo, by_interpolation = read_to_size(paths[row], size, wanted.interpolation, box)
                 except CallersMistake as mistake:
                     faults.extend(mistake.faults)
                     return

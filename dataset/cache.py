@@ -2,18 +2,19 @@
 
 import errno
 import hashlib
-import json
 import math
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dataset.boxes import Crop
 from dataset.builder import build, only_builder
+from dataset.identity import identity
 from dataset.machine import PROJECT
 from dataset.pixels import read_to_size
 from dataset.shelf import (
@@ -33,9 +34,19 @@ LIMIT = 20 * 2**30  # bytes
 DECODING = 1  # to be raised where read_to_size comes to give other pixels: older arrays are not used then
 
 
-def read_resized(path: str, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """uint8 (height, width, 3) of one photo; CallersMistake names a file that is no photo."""
-    return read_to_size(path, size, interpolation)[0]
+@dataclass(frozen=True)
+class Uncached:
+    """Photos that are decoded whenever they are asked for, to the pixels that `cached` would keep."""
+
+    paths: Sequence[str]
+    size: tuple[int, int]
+    interpolation: str
+    crop: Crop | None = None
+
+    def read(self, row: int) -> np.ndarray:
+        """uint8 (height, width, 3) of one photo; CallersMistake names a file that is no photo."""
+        box = self.crop.boxes[row] if self.crop else None
+        return read_to_size(self.paths[row], self.size, self.interpolation, box)[0]
 
 
 def cached(
@@ -44,18 +55,20 @@ def cached(
     interpolation: str,
     folder: Path = CACHE,
     limit: int = LIMIT,
+    crop: Crop | None = None,
 ) -> np.ndarray | None:
     """uint8 (photos, height, width, 3), read-only and memory-mapped, in the order of `paths`.
 
-    Built once for these photos (known by their paths, sizes and times), size and interpolation. One process
-    builds at a time, the others wait for it. `limit`: bytes of all arrays in `folder`; those whose photos
-    are gone, then the least recently used make room. None, and a line on stderr that says why, where the
-    array alone is over the limit or the disk has no room for it; the photos are then decoded each time
-    (`limit=0`: as wanted, without a line). CallersMistake names every file that is no photo.
+    Cropped, then resized. Built once for these photos (known by their paths, sizes and times), size,
+    interpolation and crop. One process builds at a time, the others wait for it. `limit`: bytes of all arrays
+    in `folder`; those whose photos are gone, then the least recently used make room. None, and a line on
+    stderr that says why, where the array alone is over the limit or the disk has no room for it; the photos
+    are then decoded each time (`limit=0`: as wanted, without a line). CallersMistake names every file that is
+    no photo.
     """
     if limit <= 0:
         return None
-    wanted = _wanted(paths, size, interpolation)
+    wanted = _wanted(paths, size, interpolation, crop)
     if (array := _open(folder, wanted)) is not None:
         return array
     need = len(paths) * size[0] * size[1] * 3
@@ -78,9 +91,9 @@ def cached(
                 _say(f"removed {shown(lost.path)}: its photos in {shown(place)} are gone")
             for gone in make_room(folder, need, limit):
                 _say(f"removed {shown(gone.path)} ({amount(gone.bytes)}), least recently used, to make room")
-            what = f"{len(paths)} photos to {size[0]}x{size[1]}"
+            what = f"{len(paths)} photos to {size[0]}x{size[1]}" + (f" ({crop.text})" if crop else "")
             _say(f"decoding {what} once, into {shown(folder)} ({amount(need)})")
-            build(folder, wanted, paths)
+            build(folder, wanted, paths, crop)
             return _open(folder, wanted)
     except NoRoom as why:
         reason = str(why)
@@ -97,26 +110,14 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str) -> Holds:
-    # What the first and the last have in common, all have.
-    common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
-    place = os.path.realpath(common)  # through a link or not, they are the same photos
-    names = _hash([DECODING, place, [path[len(common) :] for path in paths]])
-    key = _hash([names, [_mark(path) for path in paths]])
-    return Holds(place, len(paths), (size[0], size[1]), interpolation, names, key)
-
-
-def _mark(path: str) -> tuple[int, int] | None:
-    """What changes with the photo; None where there is none, which the builder will say."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_size, facts.st_mtime_ns
-
-
-def _hash(facts: list) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, crop: Crop | None) -> Holds:
+    how: list[Any] = [DECODING]
+    more = []
+    if crop is not None:
+        how.append(crop.text)
+        more.append(hashlib.sha256(crop.boxes.tobytes()).hexdigest())
+    known = identity(paths, how, more)
+    return Holds(*known, len(paths), (size[0], size[1]), interpolation, crop.text if crop else "none")
 
 
 def _open(folder: Path, wanted: Holds) -> np.ndarray | None:

@@ -7,22 +7,29 @@ from pathlib import Path
 
 import typer
 
-from dataset import cache
+from dataset import boxes, cache
 from dataset.builder import tidy
 from dataset.errors import CallersMistake
 from dataset.photos import read_train
-from dataset.pixels import INTERPOLATIONS
+from dataset.pixels import INTERPOLATIONS, Size
 from dataset.shelf import Entry, amount, entries, shown
+
+CROPS = ("none", "center", "face")
 
 
 def refuse_unheard(
-    remove: bool, size: str | None, older_than: float | None, interpolation: str | None, limit: float | None
+    remove: bool,
+    size: str | None,
+    older_than: float | None,
+    interpolation: str | None,
+    crop: str | None,
+    limit: float | None,
 ) -> None:
     """CallersMistake names every option that would change nothing."""
     faults = []
     if older_than is not None and not remove:
         faults.append("--older-than goes with --remove")
-    for option, value in (("--interpolation", interpolation), ("--limit", limit)):
+    for option, value in (("--interpolation", interpolation), ("--crop", crop), ("--limit", limit)):
         if value is not None and (remove or size is None):
             faults.append(f"{option} goes with a set and --size, to decode it beforehand, not with --remove")
     if faults:
@@ -32,12 +39,15 @@ def refuse_unheard(
 def show() -> None:
     """The arrays, last used last."""
     found = entries(cache.CACHE)
+    crops = [entry.holds.crop if entry.holds else "?" for entry in found]
+    wide = max(map(len, ["crop", *crops]))
     if found:
-        print(f"{'size':9} {'photos':>6} {'takes':>10}  {'last used':16}  photos in")
-    for entry in found:
+        print(f"{'size':9} {'photos':>6} {'takes':>10}  {'last used':16}  {'crop':{wide}}  photos in")
+    for entry, crop in zip(found, crops, strict=True):
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         photos, place = (entry.holds.photos, shown(entry.holds.place)) if entry.holds else ("?", "?")
-        print(f"{entry.size:9} {photos:>6} {amount(entry.bytes):>10}  {used:16}  {place}")
+        takes = amount(entry.bytes)
+        print(f"{entry.size:9} {photos:>6} {takes:>10}  {used:16}  {crop:{wide}}  {place}")
     print(_total(found, f"in {shown(cache.CACHE)}"))
 
 
@@ -59,20 +69,31 @@ def remove(data: Path | None, size: str | None, older_than: float | None) -> Non
     print(_total(chosen, "removed"))
 
 
-def decode(data: Path | None, size: str | None, interpolation: str, limit: float | None) -> None:
+def decode(data: Path | None, size: str | None, interpolation: str, crop: str, limit: float | None) -> None:
     """Decodes the set's train half as trials will want it. `limit`: GiB, or None: as many as usual."""
     if data is None or size is None:
         raise CallersMistake("to decode beforehand, give both a set and --size HEIGHTxWIDTH")
     if interpolation not in INTERPOLATIONS:
         raise CallersMistake(f"unknown interpolation {interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
+    if crop not in CROPS:
+        raise CallersMistake(f"unknown crop {crop!r}; known: {', '.join(CROPS)}")
     if limit is not None and not 0 < limit < math.inf:
         raise CallersMistake(f"--limit {limit:g}: give a number of GiB above 0")
     wanted = _size(size)
     paths = list(read_train(data)["path"])
     most = cache.LIMIT if limit is None else math.ceil(limit * 2**30)
-    if cache.cached(paths, wanted, interpolation, cache.CACHE, most) is None:
+    kept = _crop(crop, paths, wanted)
+    if cache.cached(paths, wanted, interpolation, cache.CACHE, most, kept) is None:
         raise typer.Exit(2)  # why has been said
     print(f"{len(paths)} photos at {size} lie in {shown(cache.CACHE)}")
+
+
+def _crop(name: str, paths: list[str], size: Size) -> boxes.Crop | None:
+    if name == "face":
+        from dataset.faces import face_crop
+
+        return face_crop(paths, size, boxes.MARGIN, boxes.HEIGHT, boxes.WIDTH)
+    return boxes.center(len(paths), boxes.HEIGHT, boxes.WIDTH) if name == "center" else None
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Photo files -> pixels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import unpack_from
@@ -23,6 +23,7 @@ REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.
 # The JPEG segments that hold its height and width; C4, C8 and CC between them are others.
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 Size = tuple[int, int]  # height, width
+Box = Sequence[float]  # top, left, bottom, right: shares of the photo, from 0 to 1
 
 
 def read_photo(path: str | Path) -> np.ndarray:
@@ -33,17 +34,28 @@ def read_photo(path: str | Path) -> np.ndarray:
     return photo
 
 
-def read_to_size(path: str | Path, size: Size, interpolation: str = "bilinear") -> tuple[np.ndarray, bool]:
-    """(uint8 (height, width, 3) of one photo, whether `interpolation` had a part in it).
+def read_to_size(
+    path: str | Path, size: Size, interpolation: str = "bilinear", box: Box | None = None
+) -> tuple[np.ndarray, bool]:
+    """(uint8 (height, width, 3) of one photo, or of the `box` of it; whether `interpolation` had a part).
 
     A JPEG of four times the size or more, or of exactly 2, 4 or 8 times, is decoded smaller at once (by
-    libjpeg's scaled DCT): 1.3 to 2.7 times as fast, and 48 to 57 dB from decoding it whole. CallersMistake
-    names a file that is no photo.
+    libjpeg's scaled DCT): 1.3 to 2.7 times as fast, and 48 to 57 dB from decoding it whole. So is one whose
+    box is of that size. CallersMistake names a file that is no photo.
     """
-    reason, photo = _decode(path, size)
+    reason, photo = _decode(path, size if box is None else _whole(size, box))
     if photo is None:
         raise CallersMistake(f"{path}: {reason}")
-    return resize(photo, size, interpolation), not _shrinks(photo, size)
+    if box is not None:
+        photo = cut(photo, box)
+    return np.ascontiguousarray(resize(photo, size, interpolation)), not _shrinks(photo, size)
+
+
+def cut(photo: np.ndarray, box: Box) -> np.ndarray:
+    """The part of a photo that lies in the box, to the nearest pixel; at least one."""
+    height, width = photo.shape[:2]
+    top, left = min(round(box[0] * height), height - 1), min(round(box[1] * width), width - 1)
+    return photo[top : max(round(box[2] * height), top + 1), left : max(round(box[3] * width), left + 1)]
 
 
 def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np.ndarray:
@@ -69,6 +81,11 @@ def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]
 
 def _reason(path: str | Path) -> str:
     return _decode(path)[0]
+
+
+def _whole(size: Size, box: Box) -> Size:
+    """The size of a photo whose box has `size`."""
+    return round(size[0] / (box[2] - box[0])), round(size[1] / (box[3] - box[1]))
 
 
 def _shrinks(photo: np.ndarray, size: Size) -> bool:

@@ -21,18 +21,20 @@ class NoRoom(Exception):
 
 @dataclass(frozen=True)
 class Holds:
-    """What an array holds. `place`: the photos' folder, without links; `names`: a hash of place and photos;
-    `key`: one of these, their sizes and times."""
+    """What an array holds. `place`, `names`, `key`: the photos' identity (dataset/identity.py)."""
 
     place: str
-    photos: int
-    size: tuple[int, int]  # height, width
-    interpolation: str  # "any" where all photos shrank: it had no part then
     names: str
     key: str
+    photos: int
+    size: tuple[int, int] | None  # height, width; None: no pixels, but where the faces are
+    interpolation: str = "any"  # "any" where all photos shrank: it had no part then
+    crop: str = "none"
 
     @property
     def name(self) -> str:
+        if self.size is None:
+            return f"faces-{self.key}.npy"
         return f"photos-{self.size[0]}x{self.size[1]}-{self.key}-{self.interpolation}.npy"
 
 
@@ -47,8 +49,8 @@ class Entry:
 
     @property
     def size(self) -> str:
-        """HEIGHTxWIDTH, from its name."""
-        found = re.match(r"photos-(\d+x\d+)-", self.path.name)
+        """HEIGHTxWIDTH or 'faces', from its name."""
+        found = re.match(r"(?:photos-)?(\d+x\d+|faces)-", self.path.name)
         return found[1] if found else "?"
 
     def remove(self) -> None:
@@ -74,7 +76,7 @@ def entries(folder: Path) -> list[Entry]:
 def _holds(path: Path) -> Holds | None:
     try:
         facts = json.loads(path.read_text())
-        return Holds(**{**facts, "size": tuple(facts["size"])})
+        return Holds(**{**facts, "size": facts["size"] and tuple(facts["size"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -88,7 +90,7 @@ def touch(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Removes what a killed builder left; only for who holds the builder's lock."""
     leftovers = [*folder.glob("*.part"), *(path for path in folder.glob("*.lock") if path.name != LOCK)]
-    notes = [path for path in folder.glob("photos-*.json") if not path.with_suffix(".npy").exists()]
+    notes = [path for path in folder.glob("*-*.json") if not path.with_suffix(".npy").exists()]
     for path in (*leftovers, *notes):
         path.unlink(missing_ok=True)
 
@@ -117,8 +119,8 @@ def remove_lost(folder: Path) -> Iterator[tuple[Entry, str]]:
 
 def make_room(folder: Path, need: int, limit: int) -> Iterator[Entry]:
     """Removes the least recently used arrays until `need` bytes fit below the limit and on the disk; yields
-    each. NoRoom, with nothing removed, where that would not do."""
-    there = entries(folder)
+    each. NoRoom, with nothing removed, where that would not do. Faces stay: small, and long to find."""
+    there = [entry for entry in entries(folder) if entry.size != "faces"]
     kept = sum(entry.bytes for entry in there)
     free = shutil.disk_usage(folder).free
     if need * SPARE > free + kept:

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes .venv from requirements.txt; a no-op while the pins are the same, it works, and the project was not moved.
+# Makes .venv from both requirements files; a no-op while the pins are the same, it works, and the project was not moved.
 # PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip. Interrupted halfway, it goes on next time.
 set -u
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$project" || exit 1
 venv=$project/.venv
 stamp=$venv/.made
-pins=$(cat requirements.txt nni_setup/startup.pth | cksum)
+pins=$(cat requirements.txt requirements-no-deps.txt nni_setup/startup.pth | cksum)
 FITS='import sys, sysconfig
 sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'
 VERSION='import sys; print("%d.%d" % sys.version_info[:2])'
@@ -60,7 +60,8 @@ elif [ "$made_in" != "$project" ]; then
   "$venv/bin/python" -m venv "$venv" || exit 1  # activate names the folder it was made in
 fi
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
-if [ "$made_for" != "$pins" ] && ! "$venv/bin/python" -m pip install --disable-pip-version-check ${PIP_ARGS:-} -r requirements.txt >&2; then
+install() { "$venv/bin/python" -m pip install --disable-pip-version-check ${PIP_ARGS:-} "$@" >&2; }
+if [ "$made_for" != "$pins" ] && ! { install -r requirements.txt && install --no-deps -r requirements-no-deps.txt; }; then
   say "pip could not install the pins, its reason is above; make env goes on from here"
   exit 1
 fi

@@ -73,7 +73,10 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
         return photo
 
     blank = np.zeros((*size, 3), np.uint8)
-    after = augment(blank, 0, 1, 0)
+    try:
+        after = augment(blank, 0, 1, 0)
+    except Exception as error:  # of albumentations' or OpenCV's own kind, for a number that they can't use
+        raise CallersMistake(f"augment={policy}: {' '.join(str(error).split())}") from None
     if after.shape != blank.shape or after.dtype != blank.dtype:
         raise CallersMistake(f"augment={policy} makes {after.dtype} {after.shape} of uint8 {blank.shape}")
     return augment

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from dataset.cache import cached, read_resized
+from dataset.cache import Uncached, cached
 from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
 from dataset.machine import cores
 from trial.augment import on_photos, on_whole_photos
 from trial.choice import Choice
 from trial.draw import Draw, stream
+from trial.order import Item, Shuffled
 from trial.policies import Policy, parse_policy
 from trial.sampling import BORDERS, COPIES, COPY, COPY_STEPS, SAMPLERS
 from trial.transforms import Preprocessing
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from trial.compute import Compute
     from trial.config import TrialConfig
 
-Item = tuple[int, int]  # epoch, row
 EVALUATED = 4  # times the batch size where no gradients are kept; halved where memory runs out
 
 
@@ -48,30 +48,32 @@ class Batch(NamedTuple):
 class Photos(Dataset):
     """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
 
-    They come from `pixels`, the cached ones, or are decoded each time, in threads; generated copies
-    (trial/sampling.py) are made from them. The same for a seed, epoch and rows, whoever asks.
+    They come from `pixels`, those of a whole table that this one is a part of, or are decoded each time, in
+    threads; generated copies (trial/sampling.py) are made from them. The same for a seed, epoch and rows,
+    whoever asks.
     """
 
     def __init__(
         self,
         table: "pd.DataFrame",
         preprocessing: Preprocessing,
-        pixels: np.ndarray | None = None,
+        pixels: np.ndarray | Uncached | None = None,
         policy: Policy | None = None,
         seed: int = 0,
     ):
-        self.paths = list(table["path"])
         # A table of photos to be answered has no labels.
         labels = table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
         self.labels = torch.from_numpy(labels.copy())
-        self.rows = table.index.to_numpy()
-        self.pixels, self.preprocessing, self.seed = pixels, preprocessing, seed
+        # Which of the pixels are whose: those of a whole table are known by its row labels.
+        self.rows = np.arange(len(table)) if pixels is None else table.index.to_numpy()
+        self.pixels = uncached(table, preprocessing) if pixels is None else pixels
+        self.size, self.seed = preprocessing.image_size, seed
         self.augment = on_photos(policy, preprocessing.image_size) if policy else None
         self.copies = table[COPY].to_numpy() if COPY in table else np.zeros(len(table), int)
         self.copy = [on_whole_photos(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.rows)
 
     def __getitems__(self, items: list[Item]) -> Batch:
         epoch, rows = items[0][0], np.array([row for _, row in items])
@@ -79,7 +81,7 @@ class Photos(Dataset):
         for number, copy in enumerate(self.copy, start=1):
             if (copied := np.flatnonzero(self.copies[rows] == number)).size:
                 random = stream("copy", self.seed, epoch, int(rows[copied[0]]))
-                draw = Draw(random, rows[copied], epoch, self.preprocessing.image_size)
+                draw = Draw(random, rows[copied], epoch, self.size)
                 photos[copied] = copy(photos[copied], draw)
         if self.augment is not None:
             photos = np.stack(
@@ -88,46 +90,15 @@ class Photos(Dataset):
         return Batch(torch.from_numpy(photos), self.labels[rows], rows, epoch)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        if self.pixels is not None:
-            return np.asarray(self.pixels[self.rows[rows]])
-        size, interpolation = self.preprocessing.image_size, self.preprocessing.interpolation
-
-        def read(row: int) -> np.ndarray:
-            return read_resized(self.paths[row], size, interpolation)
-
-        return np.stack(list(map(read, rows) if get_worker_info() else self._threads.map(read, rows)))
+        pixels, rows = self.pixels, self.rows[rows]
+        if isinstance(pixels, Uncached):
+            in_turn = map if get_worker_info() else self._threads.map
+            return np.stack(list(in_turn(pixels.read, rows)))
+        return np.asarray(pixels[rows])
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(cores(), thread_name_prefix="decode")
-
-
-class Shuffled(Sampler):
-    """Every row once an epoch in batches, in an order fixed by seed and epoch (or as they lie); with
-    `chances` (rows,) as many, each drawn anew by its chance.
-
-    A last batch of one photo joins the one before: batch normalisation can't take it.
-    """
-
-    def __init__(self, rows: int, batch_size: int, seed: int | None, chances: np.ndarray | None = None):
-        self.rows, self.batch_size, self.seed, self.chances = rows, batch_size, seed, chances
-        self.starts = list(range(0, rows, batch_size))
-        if len(self.starts) > 1 and rows - self.starts[-1] == 1:
-            self.starts.pop()
-        self.epoch = 0  # counted as an epoch's first batch is asked for: torch may make iterators in vain
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __iter__(self) -> Iterator[list[Item]]:
-        self.epoch += 1
-        order = np.arange(self.rows)
-        if self.chances is not None:
-            order = stream("order", self.seed or 0, self.epoch).choice(self.rows, self.rows, p=self.chances)
-        elif self.seed is not None:
-            stream("order", self.seed, self.epoch).shuffle(order)
-        for start, end in zip(self.starts, [*self.starts[1:], self.rows], strict=True):
-            yield [(self.epoch, int(row)) for row in order[start:end]]
 
 
 def training(
@@ -135,7 +106,7 @@ def training(
     preprocessing: Preprocessing,
     config: "TrialConfig",
     compute: "Compute",
-    pixels: np.ndarray | None,
+    pixels: np.ndarray | Uncached | None,
 ) -> tuple[DataLoader, np.ndarray]:
     """Batches of what training sees of a table's photos (trial/sampling.py), and how many of each class (18,)
     these are."""
@@ -190,14 +161,20 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
 
 def shared_pixels(
     table: "pd.DataFrame", preprocessing: Preprocessing, config: "TrialConfig"
-) -> np.ndarray | None:
-    """The cached photos of a whole photo table; parts of it index them by their own row labels."""
-    return cached(
-        list(table["path"]),
-        preprocessing.image_size,
-        preprocessing.interpolation,
-        limit=int(config.cache_limit * 2**30),
-    )
+) -> np.ndarray | Uncached:
+    """The photos of a whole photo table, cached where there is room; parts of it index them by their own row
+    labels."""
+    plain = uncached(table, preprocessing)
+    limit = int(config.cache_limit * 2**30)
+    array = cached(plain.paths, plain.size, plain.interpolation, limit=limit, crop=plain.crop)
+    return plain if array is None else array
+
+
+def uncached(table: "pd.DataFrame", preprocessing: Preprocessing) -> Uncached:
+    """The photos of a table as they are prepared for the network, decoded whenever they are asked for."""
+    paths = list(table["path"])
+    crop = preprocessing.crop_of(paths)
+    return Uncached(paths, preprocessing.image_size, preprocessing.interpolation, crop)
 
 
 def _choices(steps: list[dict]) -> list[Choice]:

@@ -10,12 +10,12 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from dataset.labels import N_CLASSES
-from trial import layers
 from trial.augment import on_batches
 from trial.batches import Batch, on_device
 from trial.compute import Compute
 from trial.config import TrialConfig
 from trial.draw import Draw, stream
+from trial.layers import FREEZES, groups
 from trial.losses import LOSSES, Loss
 from trial.metrics import Scores, score
 from trial.mixing import MIXINGS
@@ -70,9 +70,9 @@ def fit(
     """
     network.to(compute.device).to(memory_format=torch.channels_last)
     loss: Loss = config.loss.build(LOSSES, torch.as_tensor(class_counts))
-    groups = layers.groups(network, config.layer_decay)
-    optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
-    schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(layers.FREEZES)
+    parameters = groups(network, config.layer_decay)
+    optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
+    schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)
     prepare, mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
     average = ModelEmaV3(network, config.ema, use_warmup=True) if config.ema else None

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
+from dataset.cache import Uncached
 from dataset.split import absent_classes, share_of, split
 from trial import batches
 from trial.compute import Compute
@@ -35,7 +36,7 @@ class Fold:
         network: nn.Module,
         preprocessing: Preprocessing,
         compute: Compute,
-        pixels: np.ndarray | None,
+        pixels: np.ndarray | Uncached | None,
     ) -> Iterator[Epoch]:
         train, counts = batches.training(self.learning, preprocessing, self.config, compute, pixels)
         check = batches.Photos(self.validation, preprocessing, pixels)

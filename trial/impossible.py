@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataset.detector import missing as missing_detector
 from trial.catalogue import networks
 from trial.choice import unknown
 from trial.weights import missing
@@ -42,10 +43,13 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
 
 
 def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
-    """What `config` names and this machine hasn't got: weights, corrections, a compiler."""
+    """What `config` names and this machine hasn't got: weights, a face detector, corrections,
+    a compiler."""
     faults = []
     if not {"model", "weights"}.intersection(unread):
         faults += _weights_faults(config)
+    if config.crop.name == "face":
+        faults += missing_detector()
     if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
         faults.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")
     if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():

@@ -36,7 +36,7 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
         put(head._replace(dropout=0.0), network)
     own = first.pretrained_cfg
     preprocessing = Preprocessing(
-        config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"]
+        config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"], config.crop
     )
     return network, preprocessing
 

@@ -21,6 +21,7 @@ PACKAGES = (
     "numpy",
     "pandas",
     "opencv-python-headless",
+    "facenet-pytorch",
     "nni",
 )
 

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from dataset.cache import Uncached
 from dataset.fingerprint import fingerprint
 from dataset.photos import read_train
 from trial import batches, models
@@ -23,13 +24,13 @@ from trial.transforms import Preprocessing
 
 
 class Start(NamedTuple):
-    """What training starts from. `table`: all photos of train/; `pixels`: these decoded, or None."""
+    """What training starts from. `table`: all photos of train/; `pixels`: these, decoded."""
 
     table: pd.DataFrame
     network: nn.Module
     preprocessing: Preprocessing
     compute: Compute
-    pixels: np.ndarray | None
+    pixels: np.ndarray | Uncached
 
 
 def start(config: TrialConfig, writer: RunWriter) -> Start:

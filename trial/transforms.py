@@ -1,34 +1,50 @@
 """From a photo to what a network sees, the same at training, validation and prediction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from dataset.errors import CallersMistake
+from trial.choice import Choice, choose
+from trial.crops import CROPS
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from dataset.boxes import Crop
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """How a photo is prepared, at training, validation and prediction alike; kept in the run folder.
 
-    Resized to `image_size` (height, width), then per channel (value / 255 - mean) / std.
+    Cropped, resized to `image_size` (height, width), then per channel (value / 255 - mean) / std.
     """
 
     image_size: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
+    crop: Choice = Choice("none")
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "crop": self.crop.to_json()}
 
     @classmethod
     def from_json(cls, read: Mapping[str, Any]) -> "Preprocessing":
+        """What `to_json` gave; CallersMistake where it names a crop that is not known here."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
-        return cls(**values)
+        faults: list[str] = []
+        crop = choose("crop", values.pop("crop", "none"), CROPS, faults)
+        if crop is None or faults:
+            raise CallersMistake(faults)
+        return cls(**values, crop=crop)
+
+    def crop_of(self, paths: Sequence[str]) -> "Crop | None":
+        """The part of each photo that is kept; None: all of it."""
+        return self.crop.build(CROPS, paths, self.image_size)
 
     def normalise(self, photos: "Tensor", out: "Tensor | None" = None) -> "Tensor":
         """float32 (B, 3, height, width), where `photos` are: uint8 (B, height, width, 3) from 0 to 255 or

@@ -124,3 +124,11 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
         read_recipe(tmp_path / "bad.json")
     with pytest.raises(CallersMistake, match="can't be read as a recipe"):
         read_recipe(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "recipes").glob("*.json")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_parses_and_says_how_it_is_used(path):
+    recipe = read_recipe(path)
+    assert f"Command: python -m analysis retrain recipes/{path.name}" in recipe.about
+    config = parse(recipe.recipe, present=False)
+    assert recipe.recipe.keys() <= config.recipe().keys()

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from dataset import builder
-from dataset.cache import cached, read_resized
+from dataset.boxes import Crop, center
+from dataset.cache import Uncached, cached
 from dataset.errors import CallersMistake
+from dataset.pixels import read_to_size
+from dataset.shelf import entries
 
 SIZE = (20, 15)
 
@@ -17,7 +20,7 @@ def test_the_cache_holds_what_decoding_gives_and_is_read_only(paths, folder):
         array = cached(paths, size, "bicubic", folder)
         assert array.shape == (12, *size, 3) and isinstance(array, np.memmap)
         for row, path in enumerate(paths):
-            assert np.array_equal(array[row], read_resized(path, size, "bicubic"))
+            assert np.array_equal(array[row], read_to_size(path, size, "bicubic")[0])
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
@@ -39,7 +42,7 @@ def test_another_size_order_or_choice_of_photos_is_another_array(paths, folder, 
         (paths, SIZE),
     ):
         array = cached(some, size, "bicubic", folder)
-        assert len(array) == len(some) and np.array_equal(array[1], read_resized(some[1], size, "bicubic"))
+        assert len(array) == len(some) and np.array_equal(array[1], Uncached(some, size, "bicubic").read(1))
     assert arrays(folder) == ["10x8", "20x15", "20x15", "20x15"]
 
 
@@ -50,6 +53,26 @@ def test_interpolation_tells_arrays_apart_only_where_it_had_a_part(paths, folder
     enlarged = [cached(paths, (50, 40), how, folder) for how in ("bicubic", "bilinear", "bicubic")]
     assert arrays(folder) == ["20x15", "50x40", "50x40"]
     assert not np.array_equal(enlarged[0], enlarged[1]) and np.array_equal(enlarged[0], enlarged[2])
+
+
+def test_a_crop_is_cut_out_first_and_is_an_array_of_its_own(paths, folder, arrays, capsys):
+    boxes = np.random.default_rng(0).uniform([0, 0, 0.5, 0.5], [0.4, 0.4, 1, 1], (12, 4))
+    crops = [None, center(12, 0.5, 0.5), Crop("face", boxes), Crop("face 2", boxes)]
+    for crop in (*crops, *crops):
+        array = cached(paths, SIZE, "bicubic", folder, crop=crop)
+        assert np.array_equal(array[3], Uncached(paths, SIZE, "bicubic", crop).read(3))
+    said = capsys.readouterr().err
+    assert said.count("decoding 12 photos to 20x15") == 4 and "to 20x15 (center 0.5x0.5) once" in said
+    assert len(arrays(folder)) == 4 and "changed" not in said
+    assert {entry.holds.crop for entry in entries(folder)} == {"none", "center 0.5x0.5", "face", "face 2"}
+    assert not np.array_equal(array[3], cached(paths, SIZE, "bicubic", folder)[3])
+
+
+def test_other_boxes_of_the_same_crop_make_the_array_anew(paths, folder, arrays, capsys):
+    for share in (0.5, 0.6):
+        array = cached(paths, SIZE, "bicubic", folder, crop=Crop("face", center(12, share, share).boxes))
+        assert np.array_equal(array[0], Uncached(paths, SIZE, "bicubic", center(12, share, share)).read(0))
+    assert arrays(folder) == ["20x15"]
 
 
 def test_folders_with_the_same_names_inside_are_told_apart_and_links_are_not(paths, folder, tmp_path, arrays):

@@ -1,5 +1,6 @@
 import os
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -8,6 +9,8 @@ from dataset import check as checking
 from dataset.__main__ import app
 from dataset.errors import CallersMistake
 from dataset.photos import read_train
+from trial.choice import choose
+from trial.crops import CROPS
 
 
 @pytest.fixture
@@ -103,10 +106,39 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
     assert shared.sum() > 0  # whoever has it mapped goes on
 
 
+def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folder, monkeypatch):
+    monkeypatch.setattr(
+        "dataset.faces.find_faces",
+        lambda photos: np.tile(np.array([4, 3, 12, 9], np.float32), (len(photos), 1)),
+    )
+    for crop in ("none", "center", "face"):
+        built = run("cache", data, "--size", "8x6", "--crop", crop)
+        assert built.exit_code == 0, built.output
+    assert "face found in 98 of 98 photos\n" in built.stderr
+    paths = list(read_train(data)["path"])
+    for name in ("none", "center", "face"):
+        faults: list[str] = []
+        crop = choose("crop", name, CROPS, faults).build(CROPS, paths, (8, 6))
+        assert cache.cached(paths, (8, 6), "bilinear", folder, 1, crop) is not None, name  # a trial finds it
+    listed = run("cache").output
+    assert len(listed.splitlines()) == 6
+    for piece in (
+        " crop ",
+        " center 0.625x0.666667  ",
+        " face 0.3, else 0.625x0.666667  ",
+        "\nfaces         98 ",
+    ):
+        assert piece in listed, listed
+    assert run("cache", "--remove", "--size", "8x6").output.endswith("3 arrays removed, 0.0 MiB\n")
+    assert run("cache", "--remove", data).output.endswith("1 array removed, 0.0 MiB\n")
+    assert [path.name for path in folder.iterdir()] == ["builder.lock"]
+
+
 def test_cache_refuses_in_one_line(run, data, folder, tmp_path):
     for words, piece in (
         ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "128x96"), ((data, "--size", "0x8"), "128x96"),
-        ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"),
+        ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"), ((data, "--size", "8x6", "--crop", "fase"), "unknown crop 'fase'"),
+        (("--crop", "face"), "--crop goes with a set and --size"),
         ((tmp_path / "nowhere", "--size", "8x6"), "no folder"), (("--remove", "--size", "x"), "128x96"),
         ((data, "--size", "8x6", "--limit", 0.000001), "--limit 1)"),
         ((data, "--size", "8x6", "--limit", 0), "--limit 0: give a number of GiB above 0"),

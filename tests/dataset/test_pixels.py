@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from dataset.errors import CallersMistake
-from dataset.pixels import read_photo, read_to_size, resize, unreadable
+from dataset.pixels import cut, read_photo, read_to_size, resize, unreadable
 from dataset.synthetic import draw
 
 
@@ -93,6 +93,46 @@ def test_exif_is_honoured_when_decoded_smaller(large, tmp_path, turned):
         photo.save(whole, quality=95, exif=exif)
     for size in ((128, 96), (96, 128), (64, 64), (32, 128)):
         assert near(read_to_size(whole, size)[0], resize(read_photo(whole), size)) > 40
+
+
+BOX = (0.125, 0.25, 0.75, 0.25 + 2 / 3)  # 320 x 256 of 512 x 384, and whole pixels at an eighth too
+
+
+def test_a_box_is_cut_out_first_then_resized(large):
+    whole = read_photo(large[0])
+    for size, decibels in (((320, 256), 90), ((200, 150), 90), ((160, 128), 40), ((60, 50), 40)):
+        photo, interpolated = read_to_size(large[0], size, "nearest", BOX)
+        assert photo.shape == (*size, 3) and photo.flags.c_contiguous and not interpolated
+        assert near(photo, resize(cut(whole, BOX), size)) > decibels
+    assert np.array_equal(read_to_size(large[0], (320, 256), box=BOX)[0], whole[64:384, 96:352])
+    assert read_to_size(large[0], (321, 256), "nearest", BOX)[1]  # enlarged, though the photo is larger
+
+
+def test_it_is_the_box_that_must_be_large_enough_to_be_decoded_smaller(large, monkeypatch):
+    decoded = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
+    for size, height in (
+        ((160, 128), 256),
+        ((128, 96), 512),
+        ((80, 64), 128),
+        ((64, 48), 256),
+        ((320, 256), 512),
+    ):
+        decoded.clear()
+        read_to_size(large[0], size, box=BOX)
+        assert [photo.shape[0] for photo in decoded] == [height], size
+
+
+@pytest.mark.parametrize("turned", [1, 3, 6, 8])
+def test_a_box_is_of_the_photo_as_its_exif_turns_it(large, tmp_path, turned):
+    whole = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    with Image.open(large[0]) as photo:
+        photo.save(whole, quality=95, exif=exif)
+    for size in ((160, 128), (64, 64)):
+        assert near(read_to_size(whole, size, box=BOX)[0], resize(cut(read_photo(whole), BOX), size)) > 38
 
 
 def test_enlarging_and_mixed_sizes_are_interpolated_and_said(large):

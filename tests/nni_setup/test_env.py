@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -31,8 +32,9 @@ class Small:
         )
         self.pins("# nothing")
 
-    def pins(self, text: str) -> None:
+    def pins(self, text: str, no_deps: str = "# nothing") -> None:
         (self.project / "requirements.txt").write_text(text + "\n")
+        (self.project / "requirements-no-deps.txt").write_text(no_deps + "\n")
 
     @property
     def python(self) -> Path:
@@ -82,6 +84,27 @@ def test_changed_pins_are_installed(small):
     assert "making .venv" not in (changed := small.env()).stderr
     assert changed.returncode == 0
     assert (small.env().stdout, small.env().stderr) == ("", "")
+
+
+def test_what_has_old_pins_is_installed_without_them_and_stamped_too(small):
+    small.env()
+    wheel = small.project / "old-1.0-py3-none-any.whl"
+    with ZipFile(wheel, "w") as file:
+        file.writestr("old.py", "WEIGHTS = 3")
+        about = "Metadata-Version: 2.1\nName: old\nVersion: 1.0\nRequires-Dist: no-such-package-at-all<1\n"
+        file.writestr("old-1.0.dist-info/METADATA", about)
+        file.writestr(
+            "old-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr("old-1.0.dist-info/RECORD", "")
+    small.pins("# nothing", no_deps="./old-1.0-py3-none-any.whl")
+    done = small.env()
+    assert done.returncode == 0, done.stderr
+    assert "making .venv" not in done.stderr
+    assert subprocess.run([small.python, "-c", "import old; assert old.WEIGHTS == 3"]).returncode == 0
+    assert (small.env().stdout, small.env().stderr) == ("", "")
+    small.pins("# nothing", no_deps="/no/such/folder")
+    assert [small.env().returncode for _ in range(2)] == [1, 1]
 
 
 def test_pins_that_cannot_be_installed_fail_every_time(small):

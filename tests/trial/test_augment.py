@@ -64,6 +64,11 @@ def test_a_step_that_changes_the_size_is_refused():
         on_photos(policy([{"_name": "RandomCrop", "height": 8, "width": 8}]), SIZE)
 
 
+def test_a_number_that_a_step_cannot_use_is_refused():
+    with pytest.raises(CallersMistake, match="augment=custom: "):
+        on_photos(policy([{"_name": "GaussianBlur", "blur_limit": -3, "p": 1.0}]), SIZE)
+
+
 def test_a_large_batch_goes_through_in_pieces_that_are_all_different(monkeypatch):
     monkeypatch.setattr(augment, "CACHED", 3 * PHOTO.size)
     draw = Draw(np.random.default_rng(0), np.arange(7), 1, SIZE)

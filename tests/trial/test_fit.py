@@ -10,6 +10,7 @@ from trial import batches, models
 from trial.compute import decide
 from trial.config import parse
 from trial.fit import _forward, fit
+from trial.order import Shuffled
 from trial.schedules import SCHEDULES
 from trial.transforms import Preprocessing
 
@@ -80,9 +81,9 @@ def test_bfloat16_trains_too(table):
 
 
 def test_a_last_batch_of_one_photo_joins_the_one_before():
-    sizes = [len(batch) for batch in batches.Shuffled(65, 32, 0)]
+    sizes = [len(batch) for batch in Shuffled(65, 32, 0)]
     assert sizes == [32, 33]
-    order = [row for batch in batches.Shuffled(65, 32, 0) for _, row in batch]
+    order = [row for batch in Shuffled(65, 32, 0) for _, row in batch]
     assert sorted(order) == list(range(65))
 
 
