@@ -46,6 +46,8 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
 def _from_text(field: str, text: str) -> Any:
     """A command-line value as JSON would give it, by the field's type; text that doesn't fit is left."""
     kind = FIELDS[field].type if field in FIELDS else str
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
     for number in (kind, *get_args(kind)):  # of `Annotated[float, ...]` and `int | ...` too
         if number in (int, float):
             try:

@@ -15,6 +15,12 @@ def test_bounded_numbers_and_numbers_beside_a_word_are_numbers_too():
     assert parse_arguments(["fold=all"]) == {"fold": "all"}
 
 
+def test_true_and_false_are_no_words():
+    assert parse_arguments(["compile=true"]) == {"compile": True}
+    assert parse_arguments(["compile=False"]) == {"compile": False}
+    assert parse_arguments(["compile=perhaps"]) == {"compile": "perhaps"}
+
+
 @pytest.mark.parametrize("order", [["loss=focal", "loss.gamma=2"], ["loss.gamma=2", "loss=focal"]])
 def test_a_nested_choice_has_a_command_line_form(order):
     assert parse_arguments(order) == {"loss": {"_name": "focal", "gamma": 2}}
