@@ -17,12 +17,9 @@ from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
 from dataset.errors import CallersMistake, all_at_once
 from dataset.progress import track
 from trial import batches, layers
-from trial.augment import on_batches
 from trial.config import NO_DATA, TrialConfig, parse
-from trial.draw import Draw, stream
 from trial.folds import Fold
-from trial.losses import LOSSES, Loss
-from trial.mixing import MIXINGS
+from trial.forward import Forward
 from trial.optim import OPTIMIZERS
 from trial.record import RunWriter, write_atomic
 from trial.run import start
@@ -76,10 +73,9 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     learning = Fold(0 if config.fold == "all" else config.fold, begun.table, config).learning
     train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
     network.to(compute.device).to(memory_format=torch.channels_last).train()
-    loss: Loss = config.loss.build(LOSSES, torch.as_tensor(counts))
+    forward = Forward(config, preprocessing, compute, counts)
     groups = layers.groups(network, config.layer_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, float(rates[0]), config.weight_decay)
-    prepare, mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
     coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
     for rate in track(rates, "learning rate rises"):
@@ -87,12 +83,7 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
             group["lr"] = float(rate) * group.get("lr_scale", 1.0)
         together = []
         for number, batch in islice(coming, config.accumulate):
-            random = stream("batch", config.seed, batch.epoch, number)
-            draw = Draw(random, batch.rows, batch.epoch, config.image_size)
-            images, targets = mix(prepare(batch.photos, draw), batch.labels, draw)
-            with compute.autocast():
-                logits = network(images)
-            batch_loss = loss(logits.float(), targets)
+            batch_loss, _, _ = forward(network, batch, number)
             scaler.scale(batch_loss / config.accumulate).backward()
             together.append(float(batch_loss.detach()))
         if config.clip_norm:

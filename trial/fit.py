@@ -10,15 +10,14 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from dataset.labels import N_CLASSES
-from trial.augment import on_batches
 from trial.batches import Batch, on_device
 from trial.compute import Compute
 from trial.config import TrialConfig
-from trial.draw import Draw, stream
+from trial.draw import stream
+from trial.forward import Forward
 from trial.layers import FREEZES, groups
-from trial.losses import LOSSES, Loss
+from trial.losses import Loss
 from trial.metrics import Scores, score
-from trial.mixing import MIXINGS
 from trial.optim import OPTIMIZERS
 from trial.schedules import SCHEDULES
 from trial.transforms import Preprocessing
@@ -69,11 +68,10 @@ def fit(
     FloatingPointError when the loss is no longer a number.
     """
     network.to(compute.device).to(memory_format=torch.channels_last)
-    loss: Loss = config.loss.build(LOSSES, torch.as_tensor(class_counts))
+    forward = Forward(config, preprocessing, compute, class_counts)
     parameters = groups(network, config.layer_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
     schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)
-    prepare, mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
     scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
     average = ModelEmaV3(network, config.ema, use_warmup=True) if config.ema else None
     kept = average.module if average else network
@@ -95,12 +93,7 @@ def fit(
             learning_rate = config.learning_rate * schedule(epoch - 1 + number / batches)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * group.get("lr_scale", 1.0)
-            random = stream("batch", config.seed, epoch, number)
-            draw = Draw(random, batch.rows, epoch, config.image_size)
-            images, targets = mix(prepare(batch.photos, draw), batch.labels, draw)
-            with compute.autocast():
-                logits = network(images)
-            batch_loss = loss(logits.float(), targets)
+            batch_loss, logits, targets = forward(network, batch, number)
             first = number - number % config.accumulate
             together = min(config.accumulate, batches - first)  # an epoch's last step may have fewer
             scaler.scale(batch_loss / together).backward()
@@ -116,7 +109,7 @@ def fit(
                     average.update(network, steps)
             total += batch_loss.detach() * len(batch.labels)
             truth = targets if targets.dim() == 1 else targets.argmax(1)
-            hits += (logits.detach().argmax(1) == truth).sum()
+            hits += (logits.argmax(1) == truth).sum()
             photos += len(batch.labels)
         train_loss = float(total) / photos
         if not np.isfinite(train_loss):
@@ -124,7 +117,9 @@ def fit(
                 f"the training loss is {train_loss} in epoch {epoch}; "
                 "a smaller learning_rate or precision=float32 may help"
             )
-        measured = {} if validation is None else evaluate(kept, preprocessing, compute, validation, loss)
+        measured = {}
+        if validation is not None:
+            measured = evaluate(kept, preprocessing, compute, validation, forward.loss)
         schedule.hear(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - begun
         yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, kept, **measured)

@@ -16,7 +16,6 @@ from dataset.photos import read_train
 from trial import batches, models
 from trial.compute import Compute, decide
 from trial.config import TrialConfig
-from trial.fit import Epoch
 from trial.folds import Fold, Patience
 from trial.origin import origin
 from trial.record import RunWriter
@@ -73,7 +72,7 @@ def run(config: TrialConfig, writer: RunWriter, on_report: Callable[[Report], No
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
     one_by_one = len(numbers) > 1 and config.fold_order == "one_by_one"
     macro_f1 = 0.0
-    best: list[Epoch | None] = []
+    best: list[dict[str, float]] = []  # the rows alone: an epoch holds its network
     for group in [[number] for number in numbers] if one_by_one else [numbers]:
         folds = [Fold(number, begun.table, config) for number in group]
         networks = [begun.network if number == numbers[0] else _network(config) for number in group]
@@ -90,12 +89,13 @@ def run(config: TrialConfig, writer: RunWriter, on_report: Callable[[Report], No
                     weights = epoch.network.state_dict()
                     macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch), alone)
             which = f"fold {group[0]}, " if one_by_one else ""
-            report = _mean(f"{which}epoch {epochs[0].epoch}/{config.epochs}", epochs, heard=not one_by_one)
+            rows = [epoch.row() for epoch in epochs]
+            report = _mean(f"{which}epoch {epochs[0].epoch}/{config.epochs}", rows, heard=not one_by_one)
             on_report(report)
             if patience.is_over(report.macro_f1, report.validation_loss):
                 break
         if one_by_one:
-            best += [fold.best for fold in folds]
+            best += [fold.best.row() for fold in folds if fold.best]
             on_report(_mean(f"fold {len(best)}/{len(numbers)}", best, heard=True))
     return macro_f1
 
@@ -105,8 +105,8 @@ def _network(config: TrialConfig) -> nn.Module:
     return models.build(config)[0]
 
 
-def _mean(done: str, epochs: Sequence[Epoch | None], heard: bool) -> Report:
-    rows = pd.DataFrame([epoch.row() for epoch in epochs if epoch])
+def _mean(done: str, epochs: Sequence[dict[str, float]], heard: bool) -> Report:
+    rows = pd.DataFrame(epochs)
     mean = rows.mean()
     return Report(
         done, float(mean["macro_f1"]), float(mean["accuracy"]), float(mean["train_loss"]),
