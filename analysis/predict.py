@@ -67,6 +67,8 @@ def load(run: Path) -> Trained:
         lacks = Path(error.filename).name
     if lacks:
         raise CallersMistake(f"{run}: holds no trained network (no {lacks})")
+    if config.fold == "all" and len(paths) != config.folds:
+        raise CallersMistake(f"{run}: has networks for only {len(paths)} of its {config.folds} folds")
     # Where it was trained says nothing on where it predicts.
     config = replace(config, device="auto", workers=-1, threads=0)
     networks = []

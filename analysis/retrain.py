@@ -25,7 +25,9 @@ def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
     """How the network of all people is trained, for submission.json."""
     return {
         "photos": "all people of train/, none held out",
-        "schedule": f"{config.schedule} over {config.epochs} epochs, as in the trial by share of these",
+        "schedule": "plateau, by the training loss: there are no validation people"
+        if config.schedule.name == "plateau"
+        else f"{config.schedule} over {config.epochs} epochs, as in the trial by share of these",
         "stopped_after_epoch": stop_after,
         "why": "the last epoch" if stop_after >= config.epochs else _WHY[config.fold == "all"],
         "weights": "last" if average == 1 else f"mean of the last {average} epochs",

@@ -22,6 +22,8 @@ from scipy import stats
 from dataset.labels import N_CLASSES, is_oldest
 from dataset.machine import PROJECT, cores
 from dataset.progress import track
+from trial.arguments import parse_arguments
+from trial.config import parse
 from trial.record import RunFolder, scores_of
 
 BASE = (
@@ -33,7 +35,7 @@ POWER = 0.8
 
 
 @dataclass(frozen=True)
-class Choice:
+class Claimed:
     """`values`: what differs from the base; `claim`: what is said of it, and by whom."""
 
     values: tuple[str, ...]
@@ -42,22 +44,22 @@ class Choice:
 
 ERASING = '["flip", "shift_scale", "brightness_contrast", {"_name": "erasing", "p": 0.5}]'
 CHOICES = {
-    "base": Choice((), ""),
-    "face_crop": Choice(("crop=face",), "+.10, best public write-up"),
-    "center_crop": Choice(("crop=center",), "part of the seed project's recipe"),
-    "sampler_by_class": Choice(("sampler=by_class",), "helps: best public write-up, with others +.20"),
-    "borders_drop": Choice(("borders=drop",), "+.016 in some write-ups, nothing in others"),
-    "borders_relabel": Choice(("borders=relabel",), "+.016 in some write-ups, nothing in others"),
-    "cutmix_vertical": Choice(("mixing=cutmix_vertical",), "+.005 to +.01"),
-    "mixup_oldest": Choice(("mixing=mixup_oldest",), "part of the seed project"),
-    "copies_seed": Choice(("copies=seed",), "part of the seed project"),
-    "erasing": Choice((f"augment={ERASING}",), "part of the best public recipe"),
-    "three_heads": Choice(("head=three",), "mixed: up for some, down for others"),
-    "loss_f1": Choice(("loss=f1",), "part of the best public recipe"),
-    "loss_weighted": Choice(("loss=weighted",), "the seed project's final loss, with real weights"),
-    "loss_class_balanced": Choice(("loss=class_balanced",), "part of the seed project"),
-    "loss_focal": Choice(("loss=focal",), "part of the seed project"),
-    "loss_label_smoothing": Choice(("loss=label_smoothing",), "part of the seed project"),
+    "base": Claimed((), ""),
+    "face_crop": Claimed(("crop=face",), "+.10, best public write-up"),
+    "center_crop": Claimed(("crop=center",), "part of the seed project's recipe"),
+    "sampler_by_class": Claimed(("sampler=by_class",), "helps: best public write-up, with others +.20"),
+    "borders_drop": Claimed(("borders=drop",), "+.016 in some write-ups, nothing in others"),
+    "borders_relabel": Claimed(("borders=relabel",), "+.016 in some write-ups, nothing in others"),
+    "cutmix_vertical": Claimed(("mixing=cutmix_vertical",), "+.005 to +.01"),
+    "mixup_oldest": Claimed(("mixing=mixup_oldest",), "part of the seed project"),
+    "copies_seed": Claimed(("copies=seed",), "part of the seed project"),
+    "erasing": Claimed((f"augment={ERASING}",), "part of the best public recipe"),
+    "three_heads": Claimed(("head=three",), "mixed: up for some, down for others"),
+    "loss_f1": Claimed(("loss=f1",), "part of the best public recipe"),
+    "loss_weighted": Claimed(("loss=weighted",), "the seed project's final loss, with real weights"),
+    "loss_class_balanced": Claimed(("loss=class_balanced",), "part of the seed project"),
+    "loss_focal": Claimed(("loss=focal",), "part of the seed project"),
+    "loss_label_smoothing": Claimed(("loss=label_smoothing",), "part of the seed project"),
 }
 HEADER = (
     "| choice | claim | macro-F1 | difference | 95 % interval | could have shown | recall 60+ | pairs |\n"
@@ -69,8 +71,16 @@ def folder_of(out: Path, name: str, seed: int) -> Path:
     return out / name / f"seed{seed}"
 
 
-def is_done(folder: Path) -> bool:
-    return (folder / "status.json").exists() and RunFolder(folder).status()["state"] == "done"
+def words_of(data: Path, out: Path, name: str, seed: int) -> list[str]:
+    return [*BASE, *CHOICES[name].values, f"data={data}", f"out={folder_of(out, name, seed)}", f"seed={seed}"]
+
+
+def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
+    """Whether this very trial has ended well: a folder of another recipe or other photos doesn't count."""
+    run = RunFolder(folder_of(out, name, seed))
+    if not (run.folder / "config.json").exists() or run.status()["state"] != "done":
+        return False
+    return run.config() == parse(parse_arguments(words_of(data, out, name, seed)))
 
 
 def train(data: Path, out: Path, name: str, seed: int) -> str:
@@ -79,16 +89,14 @@ def train(data: Path, out: Path, name: str, seed: int) -> str:
     if folder.exists():  # half-written, by an earlier call that was ended
         for path in sorted(folder.iterdir()):
             path.unlink()
-    words = [*BASE, *CHOICES[name].values, f"data={data}", f"out={folder}", f"seed={seed}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "trial", *words], cwd=PROJECT, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "trial", *words_of(data, out, name, seed)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"{name}, seed {seed}: {done.stderr.strip()}"
 
 
 def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str]:
     """Trains what isn't done yet, seed after seed, so that all choices have the same number of pairs."""
-    missing = [(n, s) for s in range(pairs) for n in names if not is_done(folder_of(out, n, s))]
+    missing = [(n, s) for s in range(pairs) for n in names if not is_done(data, out, n, s)]
     print(f"{len(missing)} of {len(names) * pairs} trials to train, {cores()} at a time", flush=True)
     with ThreadPoolExecutor(cores()) as pool:
         said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
@@ -105,9 +113,9 @@ def measured(folder: Path) -> tuple[float, float]:
     return scores.macro_f1, float(np.nanmean(scores.recall[is_oldest(np.arange(N_CLASSES))]))
 
 
-def row(out: Path, name: str, pairs: int) -> str | None:
+def row(data: Path, out: Path, name: str, pairs: int) -> str | None:
     """A line of the table; None where fewer than two pairs are done."""
-    seeds = [s for s in range(pairs) if all(is_done(folder_of(out, n, s)) for n in ("base", name))]
+    seeds = [s for s in range(pairs) if all(is_done(data, out, n, s) for n in ("base", name))]
     if len(seeds) < 2:
         return None
     own, base = (np.array([measured(folder_of(out, n, s)) for s in seeds]) for n in (name, "base"))
@@ -136,10 +144,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CHOICES, default=list(CHOICES))
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
-    out, names = given.out.resolve(), list(dict.fromkeys(["base", *given.only]))
-    faults = [] if given.table else run_all(given.data.resolve(), out, names, given.pairs)
+    data, out, names = given.data.resolve(), given.out.resolve(), list(dict.fromkeys(["base", *given.only]))
+    faults = [] if given.table else run_all(data, out, names, given.pairs)
     print(HEADER)
-    print("\n".join(line for name in names if (line := row(out, name, given.pairs))))
+    print("\n".join(line for name in names if (line := row(data, out, name, given.pairs))))
     if faults:
         print("\n".join(faults), file=sys.stderr)
         raise SystemExit(1)

@@ -19,8 +19,8 @@ from experiments.ports import any_port
 from trial.record import RunFolder
 
 TRIALS = 2
-SIZE, NEXT_SIZE = (64, 48), (16, 12)  # height x width; and what each further size adds
-TINY = ("epochs=1", "weights=none", "batch_size=16", "threads=1", "patience=0")
+SIZE, NEXT_SIZE = (64, 64), (16, 16)  # height x width that all take; what each further size adds
+TINY = ("epochs=2", "weights=none", "batch_size=16", "threads=1", "patience=0")
 SECONDS = 600  # for one YAML
 
 

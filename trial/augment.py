@@ -1,6 +1,7 @@
 """A policy at work: its steps on photos one by one, then on whole batches on the device."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -62,9 +63,7 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     steps = policy.on("photo")
     if not steps:
         return None
-    parts: list[OnOne] = []
-    for way, group in groupby(steps, key=_way):
-        parts += way(list(group))
+    parts = _on_one(steps)
 
     def augment(photo: np.ndarray, row: int, epoch: int, seed: int) -> np.ndarray:
         draw = Draw(stream("photo", seed, epoch, row), np.array([row]), epoch, size)
@@ -72,14 +71,34 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
             photo = part(photo, draw)
         return photo
 
-    blank = np.zeros((*size, 3), np.uint8)
+    _refuse(steps, size, str(policy))
+    return augment
+
+
+def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None:
+    """CallersMistake where a step, done for sure, fails or changes more than pixels."""
+    photo = blank = np.zeros((*size, 3), np.uint8)
     try:
-        after = augment(blank, 0, 1, 0)
+        sure = [replace(step, numbers=(*_without_p(step), ("p", 1.0))) for step in steps]
+        for part in _on_one(sure):
+            photo = part(photo, Draw(stream("photo", 0, 1, 0), np.array([0]), 1, size))
+    except CallersMistake:
+        raise
     except Exception as error:  # of albumentations' or OpenCV's own kind, for a number that they can't use
         raise CallersMistake(f"augment={policy}: {' '.join(str(error).split())}") from None
-    if after.shape != blank.shape or after.dtype != blank.dtype:
-        raise CallersMistake(f"augment={policy} makes {after.dtype} {after.shape} of uint8 {blank.shape}")
-    return augment
+    if photo.shape != blank.shape or photo.dtype != blank.dtype:
+        raise CallersMistake(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
+
+
+def _without_p(step: Choice) -> Sequence[tuple[str, Any]]:
+    return [(name, value) for name, value in step.numbers if name != "p"]
+
+
+def _on_one(steps: Sequence[Choice]) -> list[OnOne]:
+    parts: list[OnOne] = []
+    for way, group in groupby(steps, key=_way):
+        parts += way(list(group))
+    return parts
 
 
 def _parts(steps: Sequence[Choice]) -> list[Part]:

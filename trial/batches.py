@@ -109,14 +109,16 @@ def training(
     pixels: np.ndarray | Uncached | None,
 ) -> tuple[DataLoader, np.ndarray]:
     """Batches of what training sees of a table's photos (trial/sampling.py), and how many of each class (18,)
-    these are."""
+    are to be expected in an epoch: what the sampler evened out, a loss doesn't even out again."""
     table = config.copies.build(COPIES)(config.borders.build(BORDERS)(table))
     if table.empty:
         raise CallersMistake(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
-    chances = config.sampler.build(SAMPLERS)(table["label"].to_numpy())
+    labels = table["label"].to_numpy()
+    chances = config.sampler.build(SAMPLERS)(labels)
     photos = Photos(table, preprocessing, pixels, config.augment, config.seed)
     batches = loader(photos, config.batch_size, compute.workers, shuffle=True, chances=chances)
-    return batches, np.bincount(table["label"], minlength=N_CLASSES)
+    each = None if chances is None else chances * len(labels)  # how often a photo is to be expected
+    return batches, np.bincount(labels, each, minlength=N_CLASSES)
 
 
 def loader(

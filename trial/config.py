@@ -156,7 +156,7 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
     try:
         value = typed(value, int if name == "fold" else FIELDS[name].type)
     except ValueError as error:
-        faults.append(f"{name}: {error}")
+        faults.append(f"{name}: {error}" + (", nor 'all'" if name == "fold" else ""))
         return None
     if name in SIGNS:
         least = SIGNS[name].split()[0]

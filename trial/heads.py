@@ -5,14 +5,15 @@ Logits are (B, 18) whatever the head, so every loss and every mixing works with 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES
-from trial.choice import Registry, Share
+from trial.choice import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Dropout = Annotated[float, (0, 0.95)]
 PARTS = (len(MASKS), len(GENDERS), len(AGE_BANDS))
 
 
@@ -25,12 +26,12 @@ class Head(NamedTuple):
     to_logits: "Callable[[Tensor], Tensor] | None" = None
 
 
-def classes(*, dropout: Share = 0.0) -> Head:
+def classes(*, dropout: Dropout = 0.0) -> Head:
     """A logit for each of the 18 classes."""
     return Head(N_CLASSES, dropout)
 
 
-def three(*, dropout: Share = 0.0) -> Head:
+def three(*, dropout: Dropout = 0.0) -> Head:
     """Logits for mask (3), gender (2) and age (3) apart. A class's probability is the product of its three,
     so cross-entropy is the sum of the three cross-entropies, with shares of classes as targets too."""
     return Head(sum(PARTS), dropout, joined)

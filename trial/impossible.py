@@ -31,6 +31,9 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
         faults.append(f"train_share={config.train_share}: is a share of the people, above 0 and at most 1")
     if isinstance(config.fold, int) and config.fold >= config.folds and not {"fold", "folds"} & unread:
         faults.append(f"fold={config.fold}: must be below folds={config.folds}")
+    if config.fold_order != "lockstep" and config.fold != "all":
+        faults.append(f"fold_order={config.fold_order}: has a meaning with fold=all alone")
+    faults += _never(config)
     if not {"model", "image_size"} & unread:
         faults += _size_faults(config)
     if config.precision == "float16" and config.device == "cpu":
@@ -39,6 +42,19 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
         faults.append(f"seed={config.seed}: must be below {MOST_SEED}")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         faults.append(unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps")))
+    return faults
+
+
+def _never(config: "TrialConfig") -> list[str]:
+    """Numbers of choices by which something would never happen, or the other way round."""
+    faults = []
+    schedule, freeze, mixing = (dict(c.numbers) for c in (config.schedule, config.freeze, config.mixing))
+    if schedule.get("warmup", 0) >= config.epochs:
+        faults.append(f"schedule.warmup={schedule['warmup']:g}: must be below epochs={config.epochs}")
+    if freeze.get("epochs", 0) >= config.epochs:
+        faults.append(f"freeze.epochs={freeze['epochs']}: must be below epochs={config.epochs}")
+    if mixing.get("low", 0) > mixing.get("high", 1):
+        faults.append(f"mixing.low={mixing['low']:g}: must not be above mixing.high={mixing['high']:g}")
     return faults
 
 

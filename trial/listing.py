@@ -17,7 +17,7 @@ def choices() -> dict[str, list[str]]:
         **{name: list(registry) for name, registry in CHOICES.items()},
         "augment": list(POLICIES),
         "step": [*STEPS, *PHOTO_STEPS, *steps()],
-        "precision": list(get_args(FIELDS["precision"].type)),
+        **{name: list(get_args(FIELDS[name].type)) for name in ("precision", "patience_on", "fold_order")},
     }
 
 

@@ -55,7 +55,9 @@ def focal(class_counts: "Tensor", *, gamma: Annotated[float, (0, 20)] = 2.0) -> 
 
     def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
         log_p = F.log_softmax(logits, dim=1)
-        return -(_shares(targets, logits) * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+        # A power below 1 has no slope at 0.
+        unsure = (1 - log_p.exp()).clamp(min=1e-6) if 0 < gamma < 1 else 1 - log_p.exp()
+        return -(_shares(targets, logits) * unsure**gamma * log_p).sum(1).mean()
 
     return loss
 

@@ -69,7 +69,7 @@ def cutmix_vertical(*, low: Share = 0.46, high: Share = 0.54, p: Share = 0.7) ->
 
         other = _others(draw, images)
         height, width = draw.size
-        cut = np.round(draw.uniform(min(low, high), max(low, high)) * width)
+        cut = np.round(draw.uniform(low, high) * width)
         cut = np.where(draw.happens(p), cut, width)
         edge = np.zeros(len(draw))
         right = box(images, edge, cut, edge + height, width - cut)

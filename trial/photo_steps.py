@@ -40,7 +40,7 @@ def _by_torchvision(transform: Any, p: float) -> Change:
         if not draw.happens(p)[0]:
             return photo
         with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's own
-            torch.manual_seed(int(draw.random.integers(2**63)))
+            torch.default_generator.manual_seed(int(draw.random.integers(2**63)))  # a GPU's is left alone
             changed = transform(torch.from_numpy(photo).permute(2, 0, 1))
         return changed.permute(1, 2, 0).contiguous().numpy()
 

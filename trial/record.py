@@ -67,6 +67,7 @@ class RunWriter:
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
+        self._of_folds = config.folds if config and config.fold == "all" else 1
         self._folds: dict[int, tuple[int, Any]] = {}  # fold: its best epoch, its answers then
         self._write_status()
         if config is not None:
@@ -87,7 +88,8 @@ class RunWriter:
             table = pd.DataFrame(self._rows)
             write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
             seconds = self._status["seconds"] + row["seconds"]
-            self._status |= {"epochs": int(table["epoch"].max()), "seconds": round(seconds, 2)}
+            epochs = len(self._rows) // self._of_folds  # of all folds: one by one they come late
+            self._status |= {"epochs": epochs, "seconds": round(seconds, 2)}
             self._write_status()
 
     def best(

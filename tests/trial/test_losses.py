@@ -88,6 +88,15 @@ def test_logit_adjusted_is_the_papers_formula_and_makes_the_optimum_balanced():
     assert logits.grad.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_has_a_gradient_where_an_answer_is_sure(gamma):
+    logits = torch.zeros(2, 18)
+    logits[:, 3] = 25.0
+    logits.requires_grad_()
+    focal(COUNTS, gamma=gamma)(logits, torch.tensor([3, 4])).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_pulls_towards_the_label(name):
     logits = torch.zeros(4, 18, requires_grad=True)
