@@ -32,7 +32,7 @@ def sgd(
     """Stochastic gradient descent with (Nesterov) momentum."""
     import torch
 
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         parameters,
         lr=learning_rate,
         weight_decay=weight_decay,
@@ -40,6 +40,11 @@ def sgd(
         nesterov=nesterov and momentum > 0,
         fused=True,
     )
+    # torch's fused one can't begin with some momentums while others exist, as gradual unfreezing needs.
+    for group in optimizer.param_groups if momentum else ():
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def timms(name: str) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
 """One trial from config to run folder: split, train, record."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +63,10 @@ class Report:
     heard: bool = True
 
 
-def run(config: TrialConfig, writer: RunWriter, on_report: Callable[[Report], None]) -> float:
+Tell = Callable[[Report], None]
+
+
+def run(config: TrialConfig, writer: RunWriter, on_report: Tell) -> float:
     """Train `config` into the writer's folder; its macro-F1: of the best epoch, over all validation people.
 
     With fold=all these are all people, each answered for by the network that has not seen them
@@ -70,34 +74,46 @@ def run(config: TrialConfig, writer: RunWriter, on_report: Callable[[Report], No
     """
     begun = start(config, writer)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
-    one_by_one = len(numbers) > 1 and config.fold_order == "one_by_one"
+    if len(numbers) == 1 or config.fold_order == "lockstep":
+        return _train(begun, config, numbers, writer, on_report)[0]
     macro_f1 = 0.0
-    best: list[dict[str, float]] = []  # the rows alone: an epoch holds its network
-    for group in [[number] for number in numbers] if one_by_one else [numbers]:
-        folds = [Fold(number, begun.table, config) for number in group]
-        networks = [begun.network if number == numbers[0] else _network(config) for number in group]
-        trained = [
-            fold.train(network, begun.preprocessing, begun.compute, begun.pixels)
-            for fold, network in zip(folds, networks, strict=True)
-        ]
-        patience = Patience(config)
-        for epochs in zip(*trained, strict=True):
-            for fold, epoch in zip(folds, epochs, strict=True):
-                writer.epoch({"fold": fold.number, **epoch.row()})
-                if fold.improves(epoch):
-                    alone = len(numbers) == 1
-                    weights = epoch.network.state_dict()
-                    macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch), alone)
-            which = f"fold {group[0]}, " if one_by_one else ""
-            rows = [epoch.row() for epoch in epochs]
-            report = _mean(f"{which}epoch {epochs[0].epoch}/{config.epochs}", rows, heard=not one_by_one)
-            on_report(report)
-            if patience.is_over(report.macro_f1, report.validation_loss):
-                break
-        if one_by_one:
-            best += [fold.best.row() for fold in folds if fold.best]
-            on_report(_mean(f"fold {len(best)}/{len(numbers)}", best, heard=True))
+    best: list[dict[str, float]] = []
+    for number in numbers:
+        told = partial(_tell, on_report, f"fold {number}, ")
+        macro_f1, rows = _train(begun, config, [number], writer, told)
+        best += rows
+        on_report(_mean(f"fold {len(best)}/{len(numbers)}", best))
     return macro_f1
+
+
+def _train(
+    begun: Start, config: TrialConfig, numbers: list[int], writer: RunWriter, on_report: Tell
+) -> tuple[float, list[dict[str, float]]]:
+    """These folds in lock-step: (the run's macro-F1 so far, each fold's best epoch as a row)."""
+    compute = replace(begun.compute, workers=-(-begun.compute.workers // len(numbers)))
+    folds = [Fold(number, begun.table, config) for number in numbers]
+    networks = [begun.network if number in (0, config.fold) else _network(config) for number in numbers]
+    trained = [
+        fold.train(network, begun.preprocessing, compute, begun.pixels)
+        for fold, network in zip(folds, networks, strict=True)
+    ]
+    alone, patience, macro_f1 = config.fold != "all", Patience(config), 0.0
+    for epochs in zip(*trained, strict=True):
+        for fold, epoch in zip(folds, epochs, strict=True):
+            writer.epoch({"fold": fold.number, **epoch.row()})
+            if fold.improves(epoch):
+                weights = epoch.network.state_dict()
+                macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch), alone)
+        report = _mean(f"epoch {epochs[0].epoch}/{config.epochs}", [epoch.row() for epoch in epochs])
+        on_report(report)
+        if patience.is_over(report.macro_f1, report.validation_loss):
+            break
+    return macro_f1, [fold.best.row() for fold in folds if fold.best]
+
+
+def _tell(on_report: Tell, fold: str, report: Report) -> None:
+    """An epoch of one fold of several, for people alone."""
+    on_report(replace(report, done=fold + report.done, heard=False))
 
 
 def _network(config: TrialConfig) -> nn.Module:
@@ -105,10 +121,10 @@ def _network(config: TrialConfig) -> nn.Module:
     return models.build(config)[0]
 
 
-def _mean(done: str, epochs: Sequence[dict[str, float]], heard: bool) -> Report:
+def _mean(done: str, epochs: Sequence[dict[str, float]]) -> Report:
     rows = pd.DataFrame(epochs)
     mean = rows.mean()
     return Report(
         done, float(mean["macro_f1"]), float(mean["accuracy"]), float(mean["train_loss"]),
-        float(mean["validation_loss"]), float(rows["seconds"].sum()), heard,
+        float(mean["validation_loss"]), float(rows["seconds"].sum()),
     )  # fmt: skip

@@ -49,12 +49,23 @@ def test_gathered_gradients_are_those_of_one_large_batch(table):
 
 def test_an_epochs_last_step_gathers_what_is_left(table):
     """64 photos in batches of 24, 24 and 16, two a step: the second step has the last one alone."""
-    one, other = linear(), linear()
-    first = epochs_of(table, one, batch_size=24, accumulate=2, epochs=1)
-    again = epochs_of(table, other, batch_size=24, accumulate=2, epochs=1)
-    assert first[0].train_loss == again[0].train_loss
-    before = weights(linear())
-    assert 0.02 < (weights(one) - before).norm() < 1
+    trained, by_hand = linear(), linear()
+    epochs_of(table, trained, batch_size=24, accumulate=2, epochs=1)
+    config = parse({**TINY, **PLAIN, "precision": "float32", "batch_size": 24})
+    preprocessing = models.build(config)[1]
+    train, _ = batches.training(table, preprocessing, config, decide(config, by_hand), None)
+    first, second, last = train
+    for step in ((first, second), (last,)):
+        losses = [
+            nn.functional.cross_entropy(by_hand(preprocessing.normalise(batch.photos)), batch.labels)
+            for batch in step
+        ]
+        by_hand.zero_grad()
+        torch.stack(losses).mean().backward()
+        with torch.no_grad():
+            for parameter in by_hand.parameters():
+                parameter -= 0.1 * parameter.grad
+    assert torch.allclose(weights(trained), weights(by_hand), atol=1e-6)
 
 
 def test_a_clipped_step_is_no_longer_than_the_norm_allows(table):
@@ -95,6 +106,57 @@ def test_averaged_weights_are_what_is_validated_and_kept(table):
     assert not torch.allclose(weights(kept), weights(network), atol=1e-3)
     logits = kept(models.build(parse(TINY))[1].normalise(_photos(table)))
     assert np.allclose(logits.softmax(1).detach().numpy(), epochs[-1].probabilities, atol=1e-4)
+
+
+@pytest.fixture
+def resnet():
+    torch.manual_seed(0)
+    return models.build(parse(TINY))[0]
+
+
+def moved(network, before) -> dict[str, bool]:
+    return {name: not torch.equal(p, before[name]) for name, p in network.named_parameters()}
+
+
+def state(network) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", {"_name": "sgd", "momentum": 0.9}])
+def test_a_frozen_backbone_learns_once_its_epochs_are_over(table, resnet, optimizer):
+    config = {"optimizer": optimizer, "weight_decay": 0.1, "freeze": {"_name": "backbone", "epochs": 2}}
+    before, seen = state(resnet), []
+
+    config = parse({**TINY, **PLAIN, **config, "epochs": 3})
+    preprocessing, compute = models.build(config)[1], decide(config, resnet)
+    train, counts = batches.training(table, preprocessing, config, compute, None)
+    for _ in fit(resnet, preprocessing, config, compute, counts, train):
+        seen.append(moved(resnet, before))
+    for frozen in seen[:2]:
+        assert [name for name, changed in frozen.items() if changed] == ["fc.weight", "fc.bias"]
+    assert all(seen[2].values())
+
+
+def test_layers_further_from_the_head_learn_more_slowly(table, resnet):
+    before = state(resnet)
+    values = {"optimizer": "adam", "layer_decay": 0.1, "learning_rate": 0.01, "epochs": 1, "batch_size": 64}
+    epochs_of(table, resnet, **values)  # one step of Adam: each weight moves by its learning rate
+    moves = {name: float((p.detach() - before[name]).abs().max()) for name, p in resnet.named_parameters()}
+    assert moves["fc.weight"] == pytest.approx(0.01, rel=0.01)
+    assert moves["conv1.0.weight"] < 0.01 * 0.1**2
+
+
+def test_plateau_hears_the_validation_loss(table):
+    """With a learning rate so high the loss jumps about, and the rate falls whenever it has no new best."""
+    schedule = {"_name": "plateau", "factor": 0.5, "patience": 0}
+    epochs = epochs_of(table, linear(), schedule=schedule, learning_rate=100.0, epochs=6, batch_size=32)
+    least, rate, expected = np.inf, 100.0, []
+    for epoch in epochs:
+        expected.append(rate)
+        rate = rate if epoch.validation_loss < least else rate * 0.5
+        least = min(least, epoch.validation_loss)
+    assert [epoch.learning_rate for epoch in epochs] == pytest.approx(expected)
+    assert expected[-1] < 100.0
 
 
 def _photos(table) -> torch.Tensor:

@@ -67,6 +67,16 @@ def test_a_fold_is_the_same_alone_in_lock_step_or_one_by_one(all_folds, people, 
     ]
 
 
+def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
+    values = {"epochs": 6, "patience": 1, "ema": 0.9, "learning_rate": 1e-6}
+    reports, run_folder, _ = trained(tmp_path / "run", people, fold="all", **values)
+    epochs = run_folder.epochs()
+    assert len(reports) == epochs["epoch"].max() < 6
+    assert set(epochs["epoch"].value_counts()) == {3}
+    assert run_folder.status()["epochs"] == len(reports)
+    assert len(run_folder.networks()) == 3
+
+
 def test_patience_goes_by_score_or_loss():
     scores, losses = [0.1, 0.3, 0.2, 0.25, 0.1], [1.0, 0.9, 0.8, 0.7, 0.6]
 

@@ -35,7 +35,7 @@ def one_epoch(network, config, epoch: int) -> set[str]:
 
 
 def test_the_head_alone_learns_first_and_nothing_below_moves_its_statistics_either():
-    network, config = built(freeze={"_name": "backbone", "epochs": 2})
+    network, config = built(freeze={"_name": "backbone", "epochs": 2}, epochs=3)
     for epoch in (1, 2):
         assert one_epoch(network, config, epoch) == {"fc.weight", "fc.bias"}
     assert one_epoch(network, config, 3) == set(network.state_dict())
