@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
 from trial.config import TrialConfig, parse
+from trial.process import process_lives, process_mark
 from trial.transforms import Preprocessing
 
 if TYPE_CHECKING:
@@ -196,25 +196,6 @@ def scores_of(validation: "pd.DataFrame") -> "Scores":
 
     answers = validation[PROBABILITIES].to_numpy().argmax(1)
     return score(validation["label"].to_numpy(), answers)
-
-
-def process_mark() -> dict[str, Any]:
-    """This process, so that it can be told from a later one of the same number."""
-    import psutil
-
-    return {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": platform.node()}
-
-
-def process_lives(mark: Mapping[str, Any]) -> bool:
-    """Whether that process still runs; one on another machine is taken to."""
-    import psutil
-
-    if mark["host"] != platform.node():
-        return True
-    try:
-        return abs(psutil.Process(mark["pid"]).create_time() - mark["started"]) < 1
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _now() -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from dataset.labels import N_CLASSES
 from tests.analysis.fake_experiment import make_experiment
 from trial.config import parse
-from trial.record import process_mark
+from trial.process import process_mark
 
 SPACE = json.loads((Path(__file__).parents[2] / "search_spaces" / "full.json").read_text())
 PHOTOS, KINDS_OF_VALIDATION = 1300, 8

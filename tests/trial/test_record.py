@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 
 from dataset.errors import CallersMistake
 from trial.config import parse
-from trial.record import PROBABILITIES, RunFolder, RunWriter, process_mark, write_atomic
+from trial.process import process_mark
+from trial.record import PROBABILITIES, RunFolder, RunWriter, write_atomic
 from trial.transforms import Preprocessing
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
