@@ -16,6 +16,7 @@ from analysis.report import write_experiment_report, write_report
 from analysis.retrain import retrain
 from analysis.submission import refuse_overwriting, write_submission
 from analysis.trials import Experiment, no_trials, trial_table
+from analysis.validation import worth
 from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
 from dataset.fingerprint import fingerprint
@@ -77,6 +78,10 @@ def predict_and_submit(
         lambda: load(run),
     )
     about = about_run(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
+    if tta != "none" and (known := worth(run, trained, data, tta)):
+        about["validation"] |= {"macro_f1_by_tta": known}
+        plain, seen = known["none"], known[tta]
+        print(f"validation people: macro-F1 {plain:.4f} as they are, {seen:.4f} with --tta {tta}")
     probabilities = trained.predict(photos, tta, temperature)
     submit(out, photos, probabilities, about)
     return probabilities, about

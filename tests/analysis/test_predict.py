@@ -11,11 +11,15 @@ from torch import nn
 from analysis import views
 from analysis.finish import predict_and_submit
 from analysis.predict import Averaged, load, predict
+from analysis.validation import answers, worth
 from analysis.views import VIEWS
 from dataset.errors import CallersMistake
 from dataset.photos import read_eval
 from tests.analysis.fake_run import untrained
-from trial.record import RunFolder
+from tests.conftest import TINY
+from trial.config import parse
+from trial.record import PROBABILITIES, RunFolder, RunWriter, scores_of
+from trial.run import run
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +130,24 @@ def test_a_network_of_other_classes_is_refused(tmp_path):
     save_file(weights | head, path)
     with pytest.raises(CallersMistake, match=r"not the weights of a test_resnet.* of 18 classes .*fc"):
         load(tmp_path)
+
+
+def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(people, tmp_path, capsys):
+    config = parse({**TINY, "data": str(people), "fold": "all", "folds": 3, "epochs": 1})
+    run(config, RunWriter(tmp_path / "run", config), lambda report: None)
+    kept, trained = RunFolder(tmp_path / "run").validation(), load(tmp_path / "run")
+    again = answers(tmp_path / "run", trained, people, "none")
+    assert again[PROBABILITIES].to_numpy() == pytest.approx(kept[PROBABILITIES].to_numpy(), abs=1e-4)
+    flipped = answers(tmp_path / "run", trained, people, "flip")
+    assert abs(flipped[PROBABILITIES].to_numpy() - kept[PROBABILITIES].to_numpy()).max() > 1e-3
+    _, about = predict_and_submit(tmp_path / "run", people, tmp_path / "out", "flip")
+    assert about["validation"]["macro_f1_by_tta"] == {
+        "none": scores_of(kept).macro_f1,
+        "flip": scores_of(flipped).macro_f1,
+    }
+    assert "as they are" in capsys.readouterr().out
+
+
+def test_a_run_without_validation_people_here_is_not_measured(people, tmp_path):
+    untrained(tmp_path / "retrained")
+    assert worth(tmp_path / "retrained", load(tmp_path / "retrained"), people, "flip") is None
