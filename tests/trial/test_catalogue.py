@@ -3,7 +3,8 @@ import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
 import trial.other_networks  # noqa: F401 - adds to timm's
-from trial.catalogue import find_steps, least_size, networks, other_sizes, steps
+from trial.catalogue import networks, steps
+from trial.make_catalogue import find_steps, least_size, other_sizes
 
 
 def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():

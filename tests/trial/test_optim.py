@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from trial.catalogue import find_optimizers, optimizers
+from trial.catalogue import optimizers
+from trial.make_catalogue import find_optimizers
 from trial.optim import OPTIMIZERS, OURS
 
 
