@@ -11,9 +11,10 @@ import pandas as pd
 
 from analysis import views
 from analysis.finish import about_run, submit
-from analysis.predict import load
+from analysis.predict import Trained, load
 from analysis.submission import JSON
-from analysis.vote import VOTES
+from analysis.validation import answers_again
+from analysis.vote import VOTES, Vote
 from dataset.errors import CallersMistake, all_at_once
 from dataset.photos import read_eval
 from trial.choice import unknown
@@ -46,37 +47,39 @@ def ensemble(
     members = [{"run": name, **_about(run)} for name, run in zip(names, runs, strict=True)]
     if note := other_data(members):
         print(note, flush=True)
+    validated = validate(
+        runs, VOTES[vote], lambda run: own_answers(run, networks[runs.index(run)], data, tta, temperature)
+    )
     answers = []
-    for number, run in enumerate(runs, start=1):
+    for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
         print(f"{number} of {len(runs)}: {run}", flush=True)
-        answers.append(networks.pop(0).predict(photos, tta, temperature))
-    validation = validate(runs, VOTES[vote], temperature)
+        answers.append(trained.predict(photos, tta, temperature))
     about = {
         "vote": vote, "tta": tta, "temperature": temperature, "members": members,
-        "validation": validation, "code": code(), "versions": versions(),
+        "validation": validated, "code": code(), "versions": versions(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
-    print(f"validation of the vote: {_words(validation)}", flush=True)
+    print(f"validation of the vote: {_words(validated)}", flush=True)
     return submit(out, photos, VOTES[vote](answers), about, f"{vote} vote of {len(runs)}")
 
 
-def validate(runs: Sequence[Path], vote: Callable, temperature: float = 1.0) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "people"} of the runs' vote on their validation photos, or {"none":
-    why}. No network that answers there was trained on these people. The photos are as they are, without
-    test-time augmentation."""
-    tables = []
+def validate(runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", "photos", "people"} of the runs' vote on their validation photos, as
+    `answers_of` gives them for a run, or {"none": why}. None of the networks learned from these people."""
     for run in runs:
-        try:
-            tables.append(RunFolder(run).validation().sort_values("photo", ignore_index=True))
-        except FileNotFoundError:
+        if not (run / "validation.parquet").exists():
             return {"none": f"{run.name} has no validation.parquet (trained on all people?)"}
+    try:
+        tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
+    except ValueError as error:
+        return {"none": str(error)}
     first, said = tables[0], ["photo", "person", "label"]
     for run, table in zip(runs[1:], tables[1:], strict=True):
         if not table[said].equals(first[said]):
             other = "labels" if table["photo"].equals(first["photo"]) else "people"
             return {"none": f"{run.name} was validated on other {other} than {runs[0].name}"}
-    cooled = [_cooled(table[PROBABILITIES], temperature) for table in tables]
-    scores = score(first["label"].to_numpy(), vote(cooled).argmax(1))
+    voted = vote([table[PROBABILITIES].to_numpy() for table in tables])
+    scores = score(first["label"].to_numpy(), voted.argmax(1))
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(first),
         "people": int(first["person"].nunique()),
@@ -124,10 +127,15 @@ def _about(run: Path) -> dict[str, Any]:
     return json.loads(own.read_text()) if own.is_file() else about_run(run)
 
 
-def _cooled(probabilities: pd.DataFrame, temperature: float) -> Any:
-    """What softmax gives for the same logits divided by `temperature`."""
-    raised = probabilities.to_numpy() ** (1 / temperature)
-    return raised / raised.sum(1, keepdims=True)
+def own_answers(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
+    """The run's answers for its validation people (photo, person, fold, label, p00..p17), given as the
+    submission's are."""
+    if tta != "none":
+        return answers_again(run, trained, data, tta, temperature)
+    table = RunFolder(run).validation()  # what softmax gives for the same logits divided by the temperature
+    raised = table[PROBABILITIES] ** (1 / temperature)
+    table[PROBABILITIES] = raised.div(raised.sum(axis=1), axis=0)
+    return table
 
 
 def _words(validation: dict[str, Any]) -> str:

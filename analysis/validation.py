@@ -11,7 +11,9 @@ from dataset.photos import read_train
 from trial.record import PROBABILITIES, RunFolder, scores_of
 
 
-def answers(run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0) -> pd.DataFrame:
+def answers_again(
+    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
+) -> pd.DataFrame:
     """The run's validation.parquet, as `trained` answers it with `tta` (a name in analysis.views), each photo
     by the network that has not seen its person. FileNotFoundError where the run has none; ValueError where
     `data` lacks one of these photos."""
@@ -33,7 +35,7 @@ def answers(run: Path, trained: Trained, data: Path, tta: str, temperature: floa
 def worth(run: Path, trained: Trained, data: Path, tta: str) -> dict[str, float] | None:
     """{"none": macro-F1, tta: macro-F1} on the run's validation people; None where it has none here."""
     try:
-        table = answers(run, trained, data, tta)
+        table = answers_again(run, trained, data, tta)
     except (FileNotFoundError, ValueError):
         return None
     return {"none": scores_of(RunFolder(run).validation()).macro_f1, tta: scores_of(table).macro_f1}

@@ -1,20 +1,26 @@
 import json
 import shutil
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import vote
-from analysis.ensemble import ensemble, validate
-from analysis.predict import predict
+from analysis.ensemble import ensemble, own_answers, validate
+from analysis.predict import load, predict
 from analysis.submission import submission_faults
+from analysis.validation import answers_again
 from dataset.errors import CallersMistake
 from dataset.photos import read_eval
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
+from tests.conftest import TINY
+from trial import run as trial_run
+from trial.config import parse
 from trial.metrics import score
-from trial.record import PROBABILITIES, scores_of
+from trial.record import PROBABILITIES, RunWriter, scores_of
 
 
 def test_soft_and_hard_votes_by_hand():
@@ -94,6 +100,11 @@ def test_its_own_score_is_that_of_the_vote_on_shared_validation_people(runs, peo
     assert f"macro-F1 {wanted:.4f}" in capsys.readouterr().out
 
 
+def kept(run, temperature=1.0):
+    """A run's answers as it kept them: without views no network is asked."""
+    return own_answers(run, None, None, "none", temperature)
+
+
 def test_it_has_no_score_where_the_people_or_labels_differ(tmp_path):
     validation = example_search.validation(200)
     for name, table in {
@@ -101,7 +112,7 @@ def test_it_has_no_score_where_the_people_or_labels_differ(tmp_path):
         "labels": validation.assign(label=validation["label"] * (validation.index > 0)),
     }.items():  # fmt: skip
         untrained(tmp_path / name, 0, table)
-    found = {name: validate([tmp_path / "a", tmp_path / name], vote.soft)
+    found = {name: validate([tmp_path / "a", tmp_path / name], vote.soft, kept)
              for name in ("order", "people", "labels")}  # fmt: skip
     assert found["order"]["macro_f1"] == pytest.approx(scores_of(validation).macro_f1)
     assert found["people"]["none"] == "people was validated on other people than a"
@@ -116,8 +127,25 @@ def test_a_temperature_changes_the_validated_vote_as_it_does_the_answers(tmp_pat
         shares = np.exp(padded) / np.exp(padded).sum(1, keepdims=True)
         untrained(tmp_path / name, 0, labels.assign(**dict(zip(PROBABILITIES, shares.T, strict=True))))
     runs = [tmp_path / name for name in "abc"]
-    assert validate(runs, vote.soft, temperature=0.2)["accuracy"] == 1
-    assert validate(runs, vote.soft, temperature=5.0)["accuracy"] == 0
+    assert validate(runs, vote.soft, partial(kept, temperature=0.2))["accuracy"] == 1
+    assert validate(runs, vote.soft, partial(kept, temperature=5.0))["accuracy"] == 0
+
+
+def test_its_own_score_is_of_the_views_that_the_submission_is_of(people, tmp_path):
+    config = parse({**TINY, "data": str(people), "epochs": 1})
+    for name, seed in (("a", 0), ("b", 1)):
+        trial_run.run(
+            replace(config, seed=seed), RunWriter(tmp_path / name, replace(config, seed=seed)), print
+        )
+    # Other seeds hold other people out: a vote with itself under another name has people in common.
+    shutil.copytree(tmp_path / "a", tmp_path / "same")
+    ensemble([tmp_path / "a", tmp_path / "same"], people, tmp_path / "out", tta="flip")
+    seen = answers_again(tmp_path / "a", load(tmp_path / "a"), people, "flip")
+    about = json.loads((tmp_path / "out" / "submission.json").read_text())
+    assert about["validation"]["macro_f1"] == pytest.approx(scores_of(seen).macro_f1)
+    ensemble([tmp_path / "a", tmp_path / "b"], people, tmp_path / "other", tta="flip")
+    about = json.loads((tmp_path / "other" / "submission.json").read_text())
+    assert "other people" in about["validation"]["none"]
 
 
 def test_everything_wrong_is_refused_at_once(runs, people, tmp_path):

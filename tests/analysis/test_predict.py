@@ -11,7 +11,7 @@ from torch import nn
 from analysis import views
 from analysis.finish import predict_and_submit
 from analysis.predict import Averaged, load, predict
-from analysis.validation import answers, worth
+from analysis.validation import answers_again, worth
 from analysis.views import VIEWS
 from dataset.errors import CallersMistake
 from dataset.photos import read_eval
@@ -136,9 +136,9 @@ def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(pe
     config = parse({**TINY, "data": str(people), "fold": "all", "folds": 3, "epochs": 1})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)
     kept, trained = RunFolder(tmp_path / "run").validation(), load(tmp_path / "run")
-    again = answers(tmp_path / "run", trained, people, "none")
+    again = answers_again(tmp_path / "run", trained, people, "none")
     assert again[PROBABILITIES].to_numpy() == pytest.approx(kept[PROBABILITIES].to_numpy(), abs=1e-4)
-    flipped = answers(tmp_path / "run", trained, people, "flip")
+    flipped = answers_again(tmp_path / "run", trained, people, "flip")
     assert abs(flipped[PROBABILITIES].to_numpy() - kept[PROBABILITIES].to_numpy()).max() > 1e-3
     _, about = predict_and_submit(tmp_path / "run", people, tmp_path / "out", "flip")
     assert about["validation"]["macro_f1_by_tta"] == {
