@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
 from dataset.errors import CallersMistake, all_at_once
 from dataset.progress import track
-from trial import batches, layers
+from trial import batches
 from trial.config import NO_DATA, TrialConfig, parse
 from trial.folds import Fold
 from trial.forward import Forward
-from trial.optim import OPTIMIZERS
+from trial.learner import Learner
 from trial.record import RunWriter, write_atomic
 from trial.run import start
 
@@ -74,24 +73,15 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
     network.to(compute.device).to(memory_format=torch.channels_last).train()
     forward = Forward(config, preprocessing, compute, counts)
-    groups = layers.groups(network, config.layer_decay)
-    optimizer = config.optimizer.build(OPTIMIZERS, groups, float(rates[0]), config.weight_decay)
-    scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
+    learner = Learner(network, replace(config, learning_rate=float(rates[0])), compute)
     coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
     for rate in track(rates, "learning rate rises"):
-        for group in optimizer.param_groups:
-            group["lr"] = float(rate) * group.get("lr_scale", 1.0)
         together = []
         for number, batch in islice(coming, config.accumulate):
             batch_loss, _, _ = forward(network, batch, number)
-            scaler.scale(batch_loss / config.accumulate).backward()
+            learner.backward(batch_loss / config.accumulate)
             together.append(float(batch_loss.detach()))
-        if config.clip_norm:
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad(set_to_none=True)
+        learner.step(float(rate))
         yield float(np.mean(together))
 
 

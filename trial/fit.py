@@ -15,10 +15,10 @@ from trial.compute import Compute
 from trial.config import TrialConfig
 from trial.draw import stream
 from trial.forward import Forward
-from trial.layers import FREEZES, groups
+from trial.layers import FREEZES
+from trial.learner import Learner
 from trial.losses import Loss
 from trial.metrics import Scores, score
-from trial.optim import OPTIMIZERS
 from trial.schedules import SCHEDULES
 from trial.transforms import Preprocessing
 
@@ -69,10 +69,8 @@ def fit(
     """
     network.to(compute.device).to(memory_format=torch.channels_last)
     forward = Forward(config, preprocessing, compute, class_counts)
-    parameters = groups(network, config.layer_decay)
-    optimizer = config.optimizer.build(OPTIMIZERS, parameters, config.learning_rate, config.weight_decay)
+    learner = Learner(network, config, compute)
     schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)
-    scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
     average = ModelEmaV3(network, config.ema, use_warmup=True) if config.ema else None
     kept = average.module if average else network
     if config.compile:
@@ -91,19 +89,12 @@ def fit(
         photos = 0
         for number, batch in enumerate(on_device(train, compute.device)):
             learning_rate = config.learning_rate * schedule(epoch - 1 + number / batches)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * group.get("lr_scale", 1.0)
             batch_loss, logits, targets = forward(network, batch, number)
             first = number - number % config.accumulate
             together = min(config.accumulate, batches - first)  # an epoch's last step may have fewer
-            scaler.scale(batch_loss / together).backward()
+            learner.backward(batch_loss / together)
             if number + 1 == first + together:
-                if config.clip_norm:
-                    scaler.unscale_(optimizer)
-                    nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad(set_to_none=True)
+                learner.step(learning_rate)
                 steps += 1
                 if average:
                     average.update(network, steps)
