@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, decode
+from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
 from dataset.progress import track
 
 NAMES: dict[str, Sequence[str]] = {
@@ -98,7 +98,7 @@ def samples(table: pd.DataFrame, per_class: int, seed: int) -> dict[int, pd.Data
     shown: dict[str, int] = {}
     chosen = {}
     # Rare groups choose first, or the few people of a rare class would be used up by the others.
-    rare_first = sorted(range(N_CLASSES), key=lambda label: (decode(label)[2] != 2, label))
+    rare_first = sorted(range(N_CLASSES), key=lambda label: (not is_oldest(label), label))
     for label in rare_first:
         photos = shuffled[shuffled["label"] == label].drop_duplicates("person")
         photos = photos.assign(shown=[shown.get(person, 0) for person in photos["person"]])

