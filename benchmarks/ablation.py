@@ -28,7 +28,7 @@ from trial.record import RunFolder, scores_of
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",
-    "learning_rate=0.001", "weight_decay=0.02", "schedule=onecycle", "batch_size=32", "epochs=5",
+    "learning_rate=0.001", "weight_decay=0.02", "schedule=onecycle", "batch_size=32", "epochs=4",
     "augment=light", "folds=4", "train_share=0.4", "threads=1",
 )  # fmt: skip
 POWER = 0.8
