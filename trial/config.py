@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from dataset.errors import CallersMistake
 from trial.catalogue import networks
-from trial.choice import Choice, Registry, choose, typed, unknown
+from trial.choice import Choice, Registry, choose, numbers_of, typed, unknown
 from trial.crops import CROPS
 from trial.heads import HEADS
 from trial.impossible import absent, impossible, size_text
@@ -105,7 +105,7 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
     good = {}
     for name, value in values.items():
         if name not in FIELDS:
-            faults.append(unknown("key", name, FIELDS))
+            faults.append(_unknown_key(name))
             continue
         before = len(faults)
         read = _read(name, value, faults)
@@ -139,6 +139,15 @@ def _spread(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
                 faults.append(f"{key} is given twice: beside model and inside it")
             spread[key] = model[key]
     return spread
+
+
+def _unknown_key(name: str) -> str:
+    """As `unknown`; a number that belongs to a choice (dropout, gamma, warmup) is sent there."""
+    owners = [field for field, known in CHOICES.items() if any(name in numbers_of(b) for b in known.values())]
+    if not owners:
+        return unknown("key", name, FIELDS)
+    written = " or ".join(f"{owner}.{name}" for owner in owners)
+    return f"unknown key '{name}'; it is a number of a choice: {written}"
 
 
 def _read(name: str, value: Any, faults: list[str]) -> Any:

@@ -56,6 +56,8 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"freeze": {"_name": "backbone", "epochs": 20}}, "freeze.epochs=20: must be below epochs=20"),
         ({"mixing": {"_name": "cutmix_vertical", "low": 0.9, "high": 0.1}}, "must not be above mixing.high"),
         ({"head": {"_name": "three", "dropout": 1}}, "1.0 is not from 0 to 0.95"),
+        ({"dropout": 0.2}, "it is a number of a choice: head.dropout"),
+        ({"warmup": 2}, "schedule.warmup"),
         ({"ema": 1}, "1.0 is not from 0 to"),
         ({"model": "resnet18+resnet43"}, "did you mean resnet"),
         ({"device": "gpu"}, "unknown device"),
