@@ -4,8 +4,8 @@
 
 Each choice changes the base in one thing and is trained with the seeds 0 to PAIRS - 1, as the base is. A seed
 also deals people into folds, so each pair has people of its own to learn from and to answer for. As many run
-at a time as there are cores. What is done is kept: the same command goes on where it ended.
---table only prints what is there, as docs/ablation.md has it.
+at a time as there are cores. Test-time augmentation is the base's networks asked again. What is done is kept:
+the same command goes on where it ended. --table only prints what is there, as docs/ablation.md has it.
 """
 
 import argparse
@@ -17,29 +17,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
+from analysis.predict import load
+from analysis.validation import answers_again
+from benchmarks.paired import paired
 from dataset.labels import N_CLASSES, is_oldest
 from dataset.machine import PROJECT, cores
 from dataset.progress import track
 from trial.arguments import parse_arguments
 from trial.config import parse
-from trial.record import RunFolder, scores_of
+from trial.record import RunFolder, scores_of, write_atomic
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",
     "learning_rate=0.001", "weight_decay=0.02", "schedule=onecycle", "batch_size=32", "epochs=4",
     "augment=light", "folds=4", "train_share=0.4", "threads=1",
 )  # fmt: skip
-POWER = 0.8
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """`values`: what differs from the base; `claim`: what is said of it, and by whom."""
+    """`values`: what differs from the base; `claim`: what is said of it, and by whom; `tta`: how the network
+    is asked, a name in analysis.views."""
 
     values: tuple[str, ...]
     claim: str
+    tta: str = "none"
 
 
 ERASING = '["flip", "shift_scale", "brightness_contrast", {"_name": "erasing", "p": 0.5}]'
@@ -60,7 +63,11 @@ CHOICES = {
     "loss_class_balanced": Claimed(("loss=class_balanced",), "part of the seed project"),
     "loss_focal": Claimed(("loss=focal",), "part of the seed project"),
     "loss_label_smoothing": Claimed(("loss=label_smoothing",), "part of the seed project"),
+    "tta_flip": Claimed((), "recurs in write-ups, no figure", tta="flip"),
+    "tta_flip_crops": Claimed((), "none, ours", tta="flip_crops"),
 }
+ASKED_AGAIN = [name for name, choice in CHOICES.items() if choice.tta != "none"]
+VALIDATION = "validation.parquet"
 HEADER = (
     "| choice | claim | macro-F1 | difference | 95 % interval | could have shown | recall 60+ | pairs |\n"
     "|---|---|---|---|---|---|---|---|"
@@ -78,6 +85,13 @@ def words_of(data: Path, out: Path, name: str, seed: int) -> list[str]:
 def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
     """Whether this very trial has ended well: a folder of another recipe or other photos doesn't count."""
     run = RunFolder(folder_of(out, name, seed))
+    if name in ASKED_AGAIN:
+        asked, trained = run.folder / VALIDATION, folder_of(out, "base", seed) / VALIDATION
+        return (
+            is_done(data, out, "base", seed)
+            and asked.exists()
+            and asked.stat().st_mtime > trained.stat().st_mtime
+        )
     if not (run.folder / "config.json").exists() or run.status()["state"] != "done":
         return False
     return run.config() == parse(parse_arguments(words_of(data, out, name, seed)))
@@ -94,17 +108,32 @@ def train(data: Path, out: Path, name: str, seed: int) -> str:
     return "" if done.returncode == 0 else f"{name}, seed {seed}: {done.stderr.strip()}"
 
 
+def ask_again(data: Path, out: Path, name: str, seed: int) -> None:
+    """The answers of the base's network, asked as `name` says, in a folder of their own."""
+    base, folder = folder_of(out, "base", seed), folder_of(out, name, seed)
+    answers = answers_again(base, load(base), data, CHOICES[name].tta)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / VALIDATION, answers.to_parquet)
+
+
 def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str]:
-    """Trains what isn't done yet, seed after seed, so that all choices have the same number of pairs."""
-    missing = [(n, s) for s in range(pairs) for n in names if not is_done(data, out, n, s)]
-    print(f"{len(missing)} of {len(names) * pairs} trials to train, {cores()} at a time", flush=True)
+    """Does what isn't done yet, seed after seed, so that all choices have the same number of pairs; what went
+    wrong."""
+    trained = [name for name in names if name not in ASKED_AGAIN]
+    missing = [(n, s) for s in range(pairs) for n in trained if not is_done(data, out, n, s)]
+    print(f"{len(missing)} of {len(trained) * pairs} trials to train, {cores()} at a time", flush=True)
     with ThreadPoolExecutor(cores()) as pool:
         said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
         try:
-            return [why for future in track(said, "ablation") if (why := future.result())]
+            faults = [why for future in track(said, "ablation") if (why := future.result())]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    for name, seed in ((n, s) for n in names if n in ASKED_AGAIN for s in range(pairs)):
+        if is_done(data, out, "base", seed) and not is_done(data, out, name, seed):
+            print(f"{name}, seed {seed}", flush=True)
+            ask_again(data, out, name, seed)
+    return faults
 
 
 def measured(folder: Path) -> tuple[float, float]:
@@ -122,15 +151,10 @@ def row(data: Path, out: Path, name: str, pairs: int) -> str | None:
     score, recall = own.mean(0)
     if name == "base":
         return f"| base | | {score:.3f} | | | | {recall:.2f} | {len(seeds)} |"
-    differences = own[:, 0] - base[:, 0]
-    freedom, error = len(seeds) - 1, stats.sem(differences)
-    half = stats.t.ppf(0.975, freedom) * error
-    least = half + stats.t.ppf(POWER, freedom) * error
-    mean = differences.mean()
-    interval = f"{mean - half:+.3f} to {mean + half:+.3f}"
+    found = paired(own[:, 0], base[:, 0])
     return (
-        f"| {name} | {CHOICES[name].claim} | {score:.3f} | {mean:+.3f} | {interval} | {least:.3f} | "
-        f"{base[:, 1].mean():.2f} → {recall:.2f} | {len(seeds)} |"
+        f"| {name} | {CHOICES[name].claim} | {score:.3f} | {found.mean:+.3f} | {found.low:+.3f} to "
+        f"{found.high:+.3f} | {found.least:.3f} | {base[:, 1].mean():.2f} → {recall:.2f} | {len(seeds)} |"
     )
 
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as student
 
+from benchmarks.paired import paired
 from dataset.progress import track
 from trial.config import TrialConfig, parse
 from trial.record import RunWriter
@@ -71,12 +71,11 @@ def main(data: Path, model: str, pairs: int) -> None:
             results[name].append(macro_f1(recipe(data, model, seed, **WAYS[name])))
         print(f"seed {seed}: " + "  ".join(f"{name} {results[name][-1][0]:.4f}" for name in WAYS), flush=True)
     before, ours = (np.array(results[name]) for name in ("before", "ours"))
-    difference = ours[:, 0] - before[:, 0]
-    half = student.ppf(0.975, pairs - 1) * difference.std(ddof=1) / np.sqrt(pairs)
+    found = paired(ours[:, 0], before[:, 0])
     print(f"macro-F1: before {before[:, 0].mean():.4f}, ours {ours[:, 0].mean():.4f}")
-    print(f"difference {difference.mean():+.4f}, 95 % interval {difference.mean() - half:+.4f} to "
-          f"{difference.mean() + half:+.4f} over {pairs} pairs")  # fmt: skip
-    within = abs(difference.mean()) + half < MARGIN
+    interval = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
+    print(f"difference {found.mean:+.4f}, {interval} over {pairs} pairs")
+    within = found.low > -MARGIN and found.high < MARGIN
     print(f"{'within' if within else 'NOT within'} +-{MARGIN}")
     print(f"time: ours {ours[:, 1].mean():.1f} s, ratio {ours[:, 1].mean() / before[:, 1].mean():.2f}")
 
