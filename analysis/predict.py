@@ -16,7 +16,7 @@ from dataset.progress import track
 from trial import batches, models
 from trial.compute import Compute, decide
 from trial.fit import infer
-from trial.record import RunFolder
+from trial.record import WEIGHTS, RunFolder
 from trial.transforms import Preprocessing
 
 
@@ -62,12 +62,12 @@ def load(run: Path) -> Trained:
     folder = RunFolder(run)
     try:
         config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.networks()
-        lacks = "" if paths else "weights.safetensors"
+        lacks = "" if paths else WEIGHTS
     except (FileNotFoundError, NotADirectoryError) as error:
         lacks = Path(error.filename).name
     if lacks:
         raise CallersMistake(f"{run}: holds no trained network (no {lacks})")
-    if config.fold == "all" and len(paths) != config.folds:
+    if config.fold == "all" and paths[0].name != WEIGHTS and len(paths) != config.folds:
         raise CallersMistake(f"{run}: has networks for only {len(paths)} of its {config.folds} folds")
     # Where it was trained says nothing on where it predicts.
     config = replace(config, device="auto", workers=-1, threads=0)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from trial.metrics import Scores
 
+WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
-    "config.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
-    "weights.safetensors", "status.json",
+    "config.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet", WEIGHTS,
+    "status.json",
 )  # fmt: skip
-OF_FOLDS = "weights.fold*.safetensors"
 PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 
 
@@ -88,7 +88,8 @@ class RunWriter:
             table = pd.DataFrame(self._rows)
             write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
             seconds = self._status["seconds"] + row["seconds"]
-            epochs = len(self._rows) // self._of_folds  # of all folds: one by one they come late
+            # Of all folds: one by one they come late. Retraining holds nobody out and has none.
+            epochs = len(self._rows) // (self._of_folds if "fold" in row else 1)
             self._status |= {"epochs": epochs, "seconds": round(seconds, 2)}
             self._write_status()
 
@@ -117,7 +118,7 @@ class RunWriter:
     def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
         from safetensors.torch import save_file
 
-        name = "weights.safetensors" if fold is None else OF_FOLDS.replace("*", str(fold))
+        name = WEIGHTS if fold is None else OF_FOLDS.replace("*", str(fold))
         tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
         write_atomic(self.folder / name, lambda part: save_file(tensors, part))
 
@@ -172,10 +173,12 @@ class RunFolder:
     def weights(self) -> dict[str, Any]:
         from safetensors.torch import load_file
 
-        return load_file(self.folder / "weights.safetensors")
+        return load_file(self.folder / WEIGHTS)
 
     def networks(self) -> list[Path]:
-        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; or none."""
+        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; or none.
+
+        The first also of a fold=all recipe that was retrained: on all people, nobody held out."""
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:

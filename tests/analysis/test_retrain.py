@@ -32,6 +32,17 @@ def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, 
     assert (rule["stopped_after_epoch"], rule["weights"]) == (2, "last")
 
 
+def test_a_recipe_of_all_folds_becomes_one_network_of_all_people(people, tmp_path):
+    folds = parse({**TINY, "fold": "all", "folds": 2, "epochs": 3})
+    retrain_and_submit(Recipe(folds.recipe(), stop_after=2), people, tmp_path / "run", {"weights": "none"})
+    again = RunFolder(tmp_path / "run")
+    assert [path.name for path in again.networks()] == ["weights.safetensors"]
+    assert (again.status()["epochs"], len(again.epochs())) == (2, 2)
+    about = json.loads((tmp_path / "run" / "submission.json").read_text())
+    assert about["rule"]["why"] == "the median of the epochs where each fold's validation was best"
+    assert predict(tmp_path / "run", read_eval(people)).shape == (len(read_eval(people)), 18)
+
+
 def test_averaged_weights_are_the_mean_of_the_last_epochs(people, tmp_path):
     config = parse({**TINY, "epochs": 3, "data": str(people)})
     retrain(config, tmp_path / "last")
