@@ -79,7 +79,9 @@ def folder_of(out: Path, name: str, seed: int) -> Path:
 
 
 def words_of(data: Path, out: Path, name: str, seed: int) -> list[str]:
-    return [*BASE, *CHOICES[name].values, f"data={data}", f"out={folder_of(out, name, seed)}", f"seed={seed}"]
+    values = dict(word.split("=", 1) for word in (*BASE, *CHOICES[name].values))
+    values |= {"data": str(data), "out": str(folder_of(out, name, seed)), "seed": str(seed)}
+    return [f"{key}={value}" for key, value in values.items()]
 
 
 def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
