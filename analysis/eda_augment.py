@@ -80,7 +80,8 @@ def augmented(policy: Policy, photos: np.ndarray, rows: np.ndarray, seed: int) -
     for epoch in range(1, TIMES + 1):
         batch = photos
         if one_by_one is not None:
-            batch = np.stack([one_by_one(p, row, epoch, seed) for p, row in zip(photos, rows, strict=True)])
+            whose = zip(photos, rows, strict=True)
+            batch = np.stack([one_by_one(photo, row, epoch, seed, 0) for photo, row in whose])
         draw = Draw(stream("batch", seed, epoch, 0), rows, epoch, (height, width))
         images = prepare(torch.from_numpy(batch.copy()), draw)
         seen.append((images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())

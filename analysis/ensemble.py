@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from analysis import views
 from analysis.finish import about_run, submit
@@ -71,7 +73,7 @@ def validate(runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.D
             return {"none": f"{run.name} has no validation.parquet (trained on all people?)"}
     try:
         tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
-    except ValueError as error:
+    except (ValueError, CallersMistake) as error:
         return {"none": str(error)}
     first, said = tables[0], ["photo", "person", "label"]
     for run, table in zip(runs[1:], tables[1:], strict=True):
@@ -132,9 +134,10 @@ def own_answers(run: Path, trained: Trained, data: Path, tta: str, temperature: 
     submission's are."""
     if tta != "none":
         return answers_again(run, trained, data, tta, temperature)
-    table = RunFolder(run).validation()  # what softmax gives for the same logits divided by the temperature
-    raised = table[PROBABILITIES] ** (1 / temperature)
-    table[PROBABILITIES] = raised.div(raised.sum(axis=1), axis=0)
+    table = RunFolder(run).validation()
+    with np.errstate(divide="ignore"):  # a probability of 0 stays one
+        logits = np.log(table[PROBABILITIES].to_numpy(np.float64))  # but for a constant
+    table[PROBABILITIES] = softmax(logits / temperature, axis=1)
     return table
 
 

@@ -78,7 +78,7 @@ def predict_and_submit(
         lambda: load(run),
     )
     about = about_run(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
-    if tta != "none" and (known := worth(run, trained, data, tta)):
+    if tta != "none" and (known := worth(run, trained, data, tta, temperature)):
         about["validation"] |= {"macro_f1_by_tta": known}
         plain, seen = known["none"], known[tta]
         print(f"validation people: macro-F1 {plain:.4f} as they are, {seen:.4f} with --tta {tta}")

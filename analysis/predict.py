@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from analysis.views import VIEWS, Views
+from dataset.cache import Uncached
 from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
 from dataset.progress import track
@@ -47,12 +48,17 @@ class Trained:
     compute: Compute
 
     def predict(
-        self, photos: pd.DataFrame, tta: str = "none", temperature: float = 1.0, batch_size: int = 128
+        self,
+        photos: pd.DataFrame,
+        tta: str = "none",
+        temperature: float = 1.0,
+        batch_size: int = 128,
+        pixels: np.ndarray | Uncached | None = None,
     ) -> np.ndarray:
         """Probabilities (photos, 18), the mean over networks and views, in the order of `photos` (photo,
-        path). `tta`: a name in analysis.views."""
+        path). `tta`: a name in analysis.views; `pixels`: of a whole table that `photos` is a part of."""
         network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
-        loader = batches.loader(batches.Photos(photos, self.preprocessing), batch_size)
+        loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
         logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting"))
         return logits.softmax(1).numpy()
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.predict import Trained
+from dataset.errors import CallersMistake
 from dataset.photos import read_train
+from trial import batches
 from trial.record import PROBABILITIES, RunFolder, scores_of
 
 
@@ -18,24 +20,28 @@ def answers_again(
     by the network that has not seen its person. FileNotFoundError where the run has none; ValueError where
     `data` lacks one of these photos."""
     folder = RunFolder(run)
-    table = folder.validation()
-    photos = read_train(data, folder.config().corrections or None)
-    paths = table["photo"].map(dict(zip(photos["photo"], photos["path"], strict=True)))
-    if paths.isna().any():
-        raise ValueError(f"{data} lacks the photo {table['photo'][paths.isna()].iloc[0]}")
+    table, config = folder.validation(), folder.config()
+    photos = read_train(data, config.corrections or None)
+    rows = pd.Index(photos["photo"]).get_indexer(table["photo"])
+    if (rows < 0).any():
+        raise ValueError(f"{data} lacks the photo {table['photo'][rows < 0].iloc[0]}")
+    # Of the whole set, as the trial had them: its faces and pixels are there already.
+    pixels = batches.shared_pixels(photos, trained.preprocessing, config)
     folds = sorted(table["fold"].unique())
     for fold, network in zip(folds, trained.networks, strict=True):
         own = table["fold"] == fold
-        seen = table[own].assign(path=paths[own])
         alone = replace(trained, networks=[network])
-        table.loc[own, PROBABILITIES] = alone.predict(seen, tta, temperature)
+        seen = photos.iloc[rows[own]]
+        table.loc[own, PROBABILITIES] = alone.predict(seen, tta, temperature, pixels=pixels)
     return table
 
 
-def worth(run: Path, trained: Trained, data: Path, tta: str) -> dict[str, float] | None:
+def worth(
+    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
+) -> dict[str, float] | None:
     """{"none": macro-F1, tta: macro-F1} on the run's validation people; None where it has none here."""
     try:
-        table = answers_again(run, trained, data, tta)
-    except (FileNotFoundError, ValueError):
+        table = answers_again(run, trained, data, tta, temperature)
+    except (FileNotFoundError, ValueError, CallersMistake):
         return None
     return {"none": scores_of(RunFolder(run).validation()).macro_f1, tta: scores_of(table).macro_f1}

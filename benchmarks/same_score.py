@@ -54,12 +54,10 @@ def recipe(data: Path, model: str, seed: int, **way) -> TrialConfig:
 
 def macro_f1(config: TrialConfig) -> tuple[float, float]:
     """(of the last epoch: the best one's is luck as well; seconds)."""
-    scores = []
+    scores: list[float] = []
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run(
-            config, RunWriter(Path(folder, "run"), config), lambda epoch: scores.append(epoch.scores.macro_f1)
-        )
+        run(config, RunWriter(Path(folder, "run"), config), lambda report: scores.append(report.macro_f1))
     return scores[-1], time.perf_counter() - begun
 
 

@@ -22,7 +22,7 @@ from trial.warps import WARPS
 # Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width) from 0 to 1.
 Part = Callable[[Tensor, Draw], Tensor]
 OnOne = Callable[[np.ndarray, Draw], np.ndarray]
-OnPhoto = Callable[[np.ndarray, int, int, int], np.ndarray]
+OnPhoto = Callable[[np.ndarray, int, int, int, int], np.ndarray]
 CACHED = 2**22  # floats that a processor keeps near while the steps go over them one after the other
 
 
@@ -55,8 +55,8 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
 
 
 def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
-    """`augment(photo, row, epoch, seed)`, uint8 (height, width, 3), the same for the same numbers; None where
-    there is nothing to do.
+    """`augment(photo, row, epoch, seed, before)`, uint8 (height, width, 3), the same for the same numbers;
+    `before`: how often the epoch had the row already. None where there is nothing to do.
 
     CallersMistake where albumentations refuses a number, or a step changes a photo's size or type.
     """
@@ -65,8 +65,8 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
         return None
     parts = _on_one(steps)
 
-    def augment(photo: np.ndarray, row: int, epoch: int, seed: int) -> np.ndarray:
-        draw = Draw(stream("photo", seed, epoch, row), np.array([row]), epoch, size)
+    def augment(photo: np.ndarray, row: int, epoch: int, seed: int, before: int = 0) -> np.ndarray:
+        draw = Draw(stream("photo", seed, epoch, row, before), np.array([row]), epoch, size)
         for part in parts:
             photo = part(photo, draw)
         return photo

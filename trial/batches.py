@@ -76,17 +76,17 @@ class Photos(Dataset):
         return len(self.rows)
 
     def __getitems__(self, items: list[Item]) -> Batch:
-        epoch, rows = items[0][0], np.array([row for _, row in items])
+        epoch, rows, before = items[0][0], *np.array([item[1:] for item in items]).T
         photos = self._read(rows)
         for number, copy in enumerate(self.copy, start=1):
             if (copied := np.flatnonzero(self.copies[rows] == number)).size:
-                random = stream("copy", self.seed, epoch, int(rows[copied[0]]))
+                first = copied[0]
+                random = stream("copy", self.seed, epoch, int(rows[first]), int(before[first]))
                 draw = Draw(random, rows[copied], epoch, self.size)
                 photos[copied] = copy(photos[copied], draw)
         if self.augment is not None:
-            photos = np.stack(
-                [self.augment(photo, row, epoch, self.seed) for photo, row in zip(photos, rows, strict=True)]
-            )
+            whose = zip(photos, rows, before, strict=True)
+            photos = np.stack([self.augment(photo, row, epoch, self.seed, n) for photo, row, n in whose])
         return Batch(torch.from_numpy(photos), self.labels[rows], rows, epoch)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:

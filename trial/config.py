@@ -153,7 +153,7 @@ def _unknown_key(name: str) -> str:
 def _read(name: str, value: Any, faults: list[str]) -> Any:
     """The field's value in the field's type."""
     if name in CHOICES:
-        return choose(name, value, CHOICES[name], faults)
+        return _choose(name, value, faults)
     if name == "augment":
         return parse_policy(value, faults)
     if name == "image_size":
@@ -172,6 +172,20 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
         if value <= 0 if least == "above" else value < int(least):
             faults.append(f"{name}={value} must be {SIGNS[name]}")
     return value
+
+
+def _choose(name: str, value: Any, faults: list[str]) -> Choice | None:
+    """As `choose`; numbers alone (head.dropout=0.3) are the default choice's, where it has them."""
+    known = CHOICES[name]
+    if isinstance(value, Mapping) and "_name" not in value:
+        default = getattr(TrialConfig(), name).name
+        if foreign := [number for number in value if number not in numbers_of(known[default])]:
+            owners = [owner for owner, built in known.items() if foreign[0] in numbers_of(built)]
+            give = f"give it too, such as {name}={owners[0]}" if owners else f"there is {', '.join(known)}"
+            faults.append(f"{name}.{foreign[0]}: is a number of which {name}? {give}")
+            return None
+        value = {"_name": default, **value}
+    return choose(name, value, known, faults)
 
 
 def read_model(value: Any, faults: list[str]) -> str:

@@ -39,7 +39,10 @@ def three(*, dropout: Dropout = 0.0) -> Head:
 
 def joined(parts: "Tensor") -> "Tensor":
     """(B, 3 + 2 + 3) -> (B, 18): sums of log-probabilities, in the order of `dataset.labels.encode`."""
-    mask, gender, age = (part.log_softmax(1) for part in parts.split(PARTS, dim=1))
+    import torch
+
+    precise = torch.promote_types(parts.dtype, torch.float32)  # sums of halves would round what is learned
+    mask, gender, age = (part.log_softmax(1, dtype=precise) for part in parts.split(PARTS, dim=1))
     return (mask[:, :, None, None] + gender[:, None, :, None] + age[:, None, None, :]).flatten(1)
 
 

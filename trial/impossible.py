@@ -26,14 +26,16 @@ def size_text(size: tuple[int, int]) -> str:
 
 def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     """The faults of `config` as a whole; fields in `unread` could not be read, and are not looked at."""
-    faults, unread = [], set(unread)
+    faults: list[str] = []
+    unread = set(unread)
     if config.train_share > 1:
         faults.append(f"train_share={config.train_share}: is a share of the people, above 0 and at most 1")
     if isinstance(config.fold, int) and config.fold >= config.folds and not {"fold", "folds"} & unread:
         faults.append(f"fold={config.fold}: must be below folds={config.folds}")
-    if config.fold_order != "lockstep" and config.fold != "all":
+    if config.fold_order != "lockstep" and config.fold != "all" and "fold" not in unread:
         faults.append(f"fold_order={config.fold_order}: has a meaning with fold=all alone")
-    faults += _never(config)
+    if not unread & {"schedule", "freeze", "mixing", "epochs"}:
+        faults += _never(config)
     if not {"model", "image_size"} & unread:
         faults += _size_faults(config)
     if config.precision == "float16" and config.device == "cpu":
@@ -53,6 +55,13 @@ def _never(config: "TrialConfig") -> list[str]:
         faults.append(f"schedule.warmup={schedule['warmup']:g}: must be below epochs={config.epochs}")
     if freeze.get("epochs", 0) >= config.epochs:
         faults.append(f"freeze.epochs={freeze['epochs']}: must be below epochs={config.epochs}")
+    if config.freeze.name == "gradual" and freeze["every"] >= config.epochs:
+        faults.append(f"freeze.every={freeze['every']:g}: must be below epochs={config.epochs}")
+    for step in config.augment.steps:
+        numbers = dict(step.choice.numbers)
+        if step.choice.name == "erasing" and numbers["least"] > numbers["most"]:
+            few, many = numbers["least"], numbers["most"]
+            faults.append(f"augment: erasing: least={few:g} must not be above most={many:g}")
     if mixing.get("low", 0) > mixing.get("high", 1):
         faults.append(f"mixing.low={mixing['low']:g}: must not be above mixing.high={mixing['high']:g}")
     return faults

@@ -1,5 +1,6 @@
 """In which order an epoch takes the rows of a table, and how many at a time."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,7 @@ from torch.utils.data import Sampler
 
 from trial.draw import stream
 
-Item = tuple[int, int]  # epoch, row
+Item = tuple[int, int, int]  # epoch, row, how often this epoch had it before
 
 
 class Shuffled(Sampler):
@@ -34,5 +35,10 @@ class Shuffled(Sampler):
             order = stream("order", self.seed or 0, self.epoch).choice(self.rows, self.rows, p=self.chances)
         elif self.seed is not None:
             stream("order", self.seed, self.epoch).shuffle(order)
+        before: Counter[int] = Counter()
         for start, end in zip(self.starts, [*self.starts[1:], self.rows], strict=True):
-            yield [(self.epoch, int(row)) for row in order[start:end]]
+            items = []
+            for row in map(int, order[start:end]):
+                items.append((self.epoch, row, before[row]))
+                before[row] += 1
+            yield items

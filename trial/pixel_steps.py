@@ -78,7 +78,7 @@ def erasing(*, least: Share = 0.02, most: Share = 0.33, stretch: Annotated[float
 
     def change(photos: "Tensor", draw: Draw) -> "Tensor":
         height, width = draw.size
-        area = draw.uniform(least, max(most, least)) * height * width
+        area = draw.uniform(least, most) * height * width
         ratio = np.exp(draw.around(0, np.log(stretch)))
         tall = np.minimum(height, np.sqrt(area * ratio).round()) * draw.happens(p)
         wide = np.minimum(width, np.sqrt(area / ratio).round())

@@ -61,7 +61,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy's name ('custom' for a list of one's own) and its steps in order: on photos, then batches."""
+    """A policy's name (its steps' names, 'flip+erasing', for a list of one's own) and its steps in order: on
+    photos, then batches."""
 
     name: str
     steps: tuple[Step, ...] = ()
@@ -78,14 +79,15 @@ class Policy:
 
 def parse_policy(value: Any, faults: list[str]) -> Policy | None:
     """A policy's name, a list of steps, or what `Policy.to_json` gave, as a Policy; faults are added."""
-    name, steps = value, None
+    name: Any = value
+    steps = None
     if isinstance(value, Policy):
         return value
     if isinstance(value, Mapping):
-        name, steps = value.get("_name", "custom"), value.get("steps")
+        name, steps = value.get("_name"), value.get("steps")
         faults += ["augment: " + unknown("key", k, ("steps",)) for k in value if k not in ("_name", "steps")]
     elif isinstance(value, list | tuple):
-        name, steps = "custom", value
+        name, steps = None, value
     if steps is None:
         if not isinstance(name, str) or name not in POLICIES:
             faults.append(unknown("augment policy", name, POLICIES))
@@ -95,7 +97,7 @@ def parse_policy(value: Any, faults: list[str]) -> Policy | None:
         faults.append(f"augment: steps must be a list of steps, not {steps!r}")
         return None
     read = [found for step in steps if (found := _step(step, faults))]
-    return Policy(name, _placed(read, faults))
+    return Policy(name or "+".join(choice.name for choice, _ in read) or "none", _placed(read, faults))
 
 
 def _placed(steps: list[tuple[Choice, str | None]], faults: list[str]) -> tuple[Step, ...]:

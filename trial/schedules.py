@@ -33,10 +33,12 @@ class Plateau(Schedule):
     def __init__(self, by: float, patience: int, warmup: float):
         super().__init__(lambda done: self.now, warmup)
         self.by, self.patience = by, patience
-        self.now, self.best, self.bad = 1.0, math.inf, 0
+        self.now, self.best, self.heard, self.bad = 1.0, math.inf, 0, 0
 
     def hear(self, loss: float) -> None:
-        self.bad = 0 if loss < self.best else self.bad + 1
+        self.heard += 1
+        # Warm-up's epochs are no reason to learn more slowly after it.
+        self.bad = 0 if loss < self.best or self.heard <= self.warmup else self.bad + 1
         self.best = min(self.best, loss)
         if self.bad > self.patience:
             self.now, self.bad = self.now * self.by, 0

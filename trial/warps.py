@@ -26,6 +26,7 @@ def flip(*, p: Share = 0.5) -> Warp:
 def alternating_flip() -> Warp:
     """Left and right exchanged every other epoch, in the first one for half of the photos: in two epochs each
     is seen once each way, where `flip` shows half of them the same way twice (Jordan 2024, arXiv:2404.00498).
+    A photo that a sampler draws several times in an epoch is seen one way in all of it.
     """
 
     def warp(draw: Draw) -> np.ndarray:

@@ -13,6 +13,7 @@ from trial.batches import Photos
 from trial.draw import Draw, stream
 from trial.transforms import Preprocessing
 
+BOTH_NAME = "GaussianBlur+affine+noise"
 BOTH = (
     '[{"_name": "GaussianBlur", "blur_limit": [3, 5], "p": 1}, {"_name": "affine", "degrees": 15}, "noise"]'
 )
@@ -67,11 +68,11 @@ def test_what_is_shown_is_what_a_trial_trains_on(table):
     size, seed = (64, 48), 5
     own = Preprocessing(size, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), "bicubic")
     loaded, plain = Photos(small, own, None, policy, seed), Photos(small, own)
-    photos = plain.__getitems__([(1, row) for row in range(4)]).photos.numpy()
+    photos = plain.__getitems__([(1, row, 0) for row in range(4)]).photos.numpy()
     shown = eda_augment.augmented(policy, photos, np.arange(4), seed)
     assert len(shown) == eda_augment.TIMES
     for epoch, seen in enumerate(shown, start=1):
-        batch = loaded.__getitems__([(epoch, row) for row in range(4)])
+        batch = loaded.__getitems__([(epoch, row, 0) for row in range(4)])
         images = on_batches(policy, own)(
             batch.photos, Draw(stream("batch", seed, epoch, 0), batch.rows, epoch, size)
         )
@@ -91,7 +92,7 @@ def test_a_flip_is_shown_as_one(table):
 def test_the_page_shows_each_policy_with_its_steps(people, tmp_path):
     page = write_eda(people, tmp_path / "out", ["light", "seed", BOTH]).read_text()
     section = re.search(r'<section id="augmentation">.*?</section>', page, flags=re.DOTALL).group()
-    assert re.findall("<h3>(.*?)</h3>", section) == ["light", "seed", "custom"]
+    assert re.findall("<h3>(.*?)</h3>", section) == ["light", "seed", BOTH_NAME]
     assert section.count("<img") == 3 * 3 * (1 + eda_augment.TIMES)
     assert "blur_limit 3, 5, p 1" in section
     assert "photo by photo" in section

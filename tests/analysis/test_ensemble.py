@@ -129,6 +129,7 @@ def test_a_temperature_changes_the_validated_vote_as_it_does_the_answers(tmp_pat
     runs = [tmp_path / name for name in "abc"]
     assert validate(runs, vote.soft, partial(kept, temperature=0.2))["accuracy"] == 1
     assert validate(runs, vote.soft, partial(kept, temperature=5.0))["accuracy"] == 0
+    assert kept(runs[0], temperature=1e-3)[PROBABILITIES].notna().all(axis=None)
 
 
 def test_its_own_score_is_of_the_views_that_the_submission_is_of(people, tmp_path):

@@ -65,7 +65,7 @@ def test_a_step_that_changes_the_size_is_refused():
 
 
 def test_a_number_that_a_step_cannot_use_is_refused():
-    with pytest.raises(CallersMistake, match="augment=custom: "):
+    with pytest.raises(CallersMistake, match="augment=GaussianBlur: "):
         on_photos(policy([{"_name": "GaussianBlur", "blur_limit": -3, "p": 1.0}]), SIZE)
 
 

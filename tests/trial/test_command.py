@@ -75,8 +75,8 @@ def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(pe
     done = command(*tiny(people, tmp_path / "run", epochs=1, augment=json.dumps(steps)))
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "run" / "config.json").read_text())["augment"]
-    assert kept == {"_name": "custom", "steps": [{**step, "on": "photo"} for step in steps]}
-    assert RunFolder(tmp_path / "run").config().augment.name == "custom"
+    assert kept == {"_name": "flip+GaussianBlur", "steps": [{**step, "on": "photo"} for step in steps]}
+    assert RunFolder(tmp_path / "run").config().augment.name == "flip+GaussianBlur"
 
 
 def test_numbers_that_albumentations_refuses_are_refused_in_words(people, tmp_path):

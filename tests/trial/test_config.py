@@ -54,6 +54,9 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"fold_order": "one_by_one"}, "with fold=all alone"),
         ({"schedule": {"_name": "cosine", "warmup": 20}}, "schedule.warmup=20: must be below epochs=20"),
         ({"freeze": {"_name": "backbone", "epochs": 20}}, "freeze.epochs=20: must be below epochs=20"),
+        ({"freeze": {"_name": "gradual", "every": 20}}, "freeze.every=20: must be below epochs=20"),
+        ({"augment": [{"_name": "erasing", "most": 0.01}]}, "least=0.02 must not be above most=0.01"),
+        ({"loss": {"gamma": 2}}, "loss.gamma: is a number of which loss? give it too, such as loss=focal"),
         ({"mixing": {"_name": "cutmix_vertical", "low": 0.9, "high": 0.1}}, "must not be above mixing.high"),
         ({"head": {"_name": "three", "dropout": 1}}, "1.0 is not from 0 to 0.95"),
         ({"dropout": 0.2}, "it is a number of a choice: head.dropout"),
@@ -75,6 +78,23 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
 )
 def test_bad_values_are_refused_in_words(values, words):
     assert words in "\n".join(faults(**values))
+
+
+def test_a_number_alone_is_the_default_choices_where_it_has_that_number():
+    assert dict(parse({"head": {"dropout": 0.3}, "weights": "none"}).head.numbers) == {"dropout": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"fold": "alll", "fold_order": "one_by_one"}, "fold"),
+        ({"epochs": "x", "schedule": {"_name": "cosine", "warmup": 25}}, "epochs"),
+    ],
+)
+def test_what_could_not_be_read_is_no_second_mistake(values, words):
+    with pytest.raises(CallersMistake, match=words) as mistake:
+        parse(values, present=False)
+    assert len(mistake.value.faults) == 1
 
 
 def test_missing_weights_are_refused_with_the_command_that_fetches_them(monkeypatch, tmp_path):

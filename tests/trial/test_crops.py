@@ -49,7 +49,7 @@ def looked(monkeypatch, tmp_path) -> list[int]:
 
 
 def read(photos: batches.Photos) -> np.ndarray:
-    return photos.__getitems__([(1, row) for row in range(len(photos))]).photos.numpy()
+    return photos.__getitems__([(1, row, 0) for row in range(len(photos))]).photos.numpy()
 
 
 def test_a_crop_is_written_with_every_number_and_read_back():

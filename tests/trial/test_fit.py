@@ -83,7 +83,7 @@ def test_bfloat16_trains_too(table):
 def test_a_last_batch_of_one_photo_joins_the_one_before():
     sizes = [len(batch) for batch in Shuffled(65, 32, 0)]
     assert sizes == [32, 33]
-    order = [row for batch in Shuffled(65, 32, 0) for _, row in batch]
+    order = [row for batch in Shuffled(65, 32, 0) for _, row, _ in batch]
     assert sorted(order) == list(range(65))
 
 

@@ -104,3 +104,10 @@ def test_a_heads_network_keeps_its_tensors_names_and_gives_18_logits(head):
     assert logits.shape == (2, 18)
     assert torch.equal(copy.deepcopy(network)(photos), logits)  # as an average of the weights begins
     assert last_layers(network)[0].out_features == HEADS[head]().outputs
+
+
+def test_three_heads_are_as_precise_under_mixed_precision():
+    """Sums of log-probabilities in bfloat16 would be right to a percent at best."""
+    half = parts().detach().bfloat16()
+    assert joined(half).dtype == torch.float32
+    assert torch.allclose(joined(half).exp().sum(1), torch.ones(6), atol=1e-5)

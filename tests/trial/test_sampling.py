@@ -46,6 +46,13 @@ def test_an_epoch_by_class_has_as_many_photos_and_other_ones_each_time(table):
     assert torch.equal(labels, drawn(config, table, epochs=20)[1])  # the same for a seed
 
 
+def test_a_photo_drawn_twice_in_an_epoch_is_augmented_twice(table):
+    blurred = {"_name": "GaussNoise", "std_range": [0.2, 0.2], "p": 1.0}
+    config = parse({**TINY, "sampler": "by_class", "augment": [blurred]})
+    photos, *_ = drawn(config, table)
+    assert len(photos.flatten(1).unique(dim=0)) == len(photos) == len(table)
+
+
 def test_ages_next_to_the_borders_are_left_out(table):
     ages = table.assign(age=np.resize(np.arange(18, 62), len(table)))
     kept = set(BORDERS["drop"](before_30=3, before_60=3)(ages)["age"])
@@ -103,10 +110,10 @@ def test_copies_are_changed_as_their_set_says_and_the_photos_are_not(table):
     photos = batches.Photos(grown, preprocessing, None, None, 0)
     plain = batches.Photos(table, preprocessing)
     rows = np.arange(len(grown))
-    changed = photos.__getitems__([(1, int(row)) for row in rows]).photos
-    again = photos.__getitems__([(1, int(row)) for row in rows]).photos
-    other = photos.__getitems__([(2, int(row)) for row in rows]).photos
-    sources = plain.__getitems__([(1, int(table.index.get_loc(i))) for i in grown.index]).photos
+    changed = photos.__getitems__([(1, int(row), 0) for row in rows]).photos
+    again = photos.__getitems__([(1, int(row), 0) for row in rows]).photos
+    other = photos.__getitems__([(2, int(row), 0) for row in rows]).photos
+    sources = plain.__getitems__([(1, int(table.index.get_loc(i)), 0) for i in grown.index]).photos
     assert torch.equal(changed, again)
     differs = (changed.float() - sources.float()).abs().mean((1, 2, 3))
     sets = grown[COPY].to_numpy()

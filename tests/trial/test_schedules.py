@@ -47,3 +47,12 @@ def test_plateau_is_torchs():
         reference.step(loss)
         ours.hear(loss)
     assert ours(0.0) == optimizer.param_groups[0]["lr"] < 0.2
+
+
+def test_plateau_counts_no_bad_epoch_while_it_warms_up():
+    ours = SCHEDULES["plateau"](20, factor=0.5, patience=0, warmup=3.0)
+    for loss in [2.0, 2.1, 2.2]:
+        ours.hear(loss)
+    assert ours(3.0) == 1
+    ours.hear(2.3)
+    assert ours(4.0) == 0.5
