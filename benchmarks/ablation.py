@@ -21,8 +21,10 @@ import numpy as np
 from analysis.predict import load
 from analysis.validation import answers_again
 from benchmarks.paired import paired
+from dataset.errors import CallersMistake, exit_on_mistake
 from dataset.labels import N_CLASSES, is_oldest
 from dataset.machine import PROJECT, cores
+from dataset.photos import read_train
 from dataset.progress import track
 from trial.arguments import parse_arguments
 from trial.config import parse
@@ -94,8 +96,14 @@ def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
             and asked.exists()
             and asked.stat().st_mtime > trained.stat().st_mtime
         )
-    if not (run.folder / "config.json").exists() or run.status()["state"] != "done":
-        return False
+    return is_of(data, out, name, seed) is True and run.status()["state"] == "done"
+
+
+def is_of(data: Path, out: Path, name: str, seed: int) -> bool | None:
+    """Whether the trial's folder was begun by this very trial; None where there is none."""
+    run = RunFolder(folder_of(out, name, seed))
+    if not (run.folder / "config.json").exists():
+        return None
     return run.config() == parse(parse_arguments(words_of(data, out, name, seed)))
 
 
@@ -120,8 +128,15 @@ def ask_again(data: Path, out: Path, name: str, seed: int) -> None:
 
 def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str]:
     """Does what isn't done yet, seed after seed, so that all choices have the same number of pairs; what went
-    wrong."""
+    wrong. CallersMistake, before the first, where `data` has faults or `out` holds other trials."""
     trained = [name for name in names if name not in ASKED_AGAIN]
+    read_train(data)
+    foreign = [(n, s) for s in range(pairs) for n in trained if is_of(data, out, n, s) is False]
+    if foreign:
+        there = "; move it away, or give another --out"
+        raise CallersMistake(
+            [f"{folder_of(out, *f)}: of another recipe or other photos{there}" for f in foreign]
+        )
     missing = [(n, s) for s in range(pairs) for n in trained if not is_done(data, out, n, s)]
     print(f"{len(missing)} of {len(trained) * pairs} trials to train, {cores()} at a time", flush=True)
     with ThreadPoolExecutor(cores()) as pool:
@@ -160,6 +175,7 @@ def row(data: Path, out: Path, name: str, pairs: int) -> str | None:
     )
 
 
+@exit_on_mistake()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

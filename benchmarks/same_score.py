@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,12 +35,12 @@ ONE_BY_ONE = [
     },
     {"_name": "RandomBrightnessContrast", "p": 1.0},
 ]
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     "tf_efficientnet_lite0": {"weights": "package", "learning_rate": 0.002, "epochs": 4},
     "resnet10t": {"weights": "none", "learning_rate": 0.003, "epochs": 6},
 }
 MARGIN = 0.02
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "before": {"augment": ONE_BY_ONE, "precision": "float32"},
     "ours": {"augment": "light"},
 }

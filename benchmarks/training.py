@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -84,13 +85,13 @@ def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
                     batch.photos, Draw(stream("batch", 0, batch.epoch, step), batch.rows, batch.epoch, size)
                 )
 
-        ways: dict[str, Way] = {"ours": lambda ours=ours, n=count: speed(n, ours)}
+        ways: dict[str, Way] = {"ours": partial(speed, count, ours)}
         for workers in (1, 2):
             for name, theirs in (
                 ("plain way", rivals.plain_loader(table, size, BATCH, workers, "light")),
                 ("timm", rivals.timm_loader(table, size, BATCH, workers)),
             ):
-                ways[f"{name}, {workers} workers"] = lambda w=theirs, n=count: speed(n, lambda: all_of(w))
+                ways[f"{name}, {workers} workers"] = partial(speed, count, partial(all_of, theirs))
         values = in_turn(ways, 3 if quick else 5)
         for rival in ("plain way", "timm"):
             yield Row(f"input, light, {size_text(size)}", "photos/s", *best(values, rival))
@@ -120,18 +121,18 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
         if name == "auto" and precision is None:
             continue  # float32 here: the same again
         own, epochs = name, epochs_of(config, table, pixels)
-        ways[f"ours, {name}"] = lambda e=epochs: speed(count, lambda: next(e))
+        ways[f"ours, {name}"] = partial(speed, count, partial(next, epochs))
         for layout in (False, True):
             network = rivals.plain_network(model, layout)
             data = rivals.random_batches(size, batch, steps, layout)
             limit = f"limit, {name}, {'channels_last' if layout else 'NCHW'}"
-            ways[limit] = lambda n=network, d=data, p=precision: speed(count, lambda: rivals.steps(n, d, p))
+            ways[limit] = partial(speed, count, partial(rivals.steps, network, data, precision))
     if against_plain:
         for workers in (1, 2):
             loader = rivals.plain_loader(table, size, batch, workers, "light")
             network = rivals.plain_network(model)
             name = f"plain way, {workers} workers"
-            ways[name] = lambda n=network, d=loader: speed(count, lambda: rivals.steps(n, d))
+            ways[name] = partial(speed, count, partial(rivals.steps, network, loader))
     values = in_turn(ways, 5 if against_plain else 3)
     what = f"epoch, {model}, {size_text(size)}, batch {batch}"
     step = f"training step, {what.removeprefix('epoch, ')}"

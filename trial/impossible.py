@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset.detector import missing as missing_detector
+from dataset.errors import CallersMistake
 from trial.catalogue import networks
 from trial.choice import unknown
 from trial.weights import missing
 
 if TYPE_CHECKING:
     from trial.config import TrialConfig
+    from trial.policies import Policy
 
 MOST_SEED = 2**32
 
@@ -68,8 +70,8 @@ def _never(config: "TrialConfig") -> list[str]:
 
 
 def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
-    """What `config` names and this machine hasn't got: weights, a face detector, corrections,
-    a compiler."""
+    """What `config` names and this machine hasn't got: weights, a face detector, corrections, a compiler,
+    steps that albumentations as installed here takes."""
     faults = []
     if not {"model", "weights"}.intersection(unread):
         faults += _weights_faults(config)
@@ -77,9 +79,24 @@ def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
         faults += missing_detector()
     if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
         faults.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")
+    if not {"augment", "image_size"}.intersection(unread):
+        faults += _steps_faults(config.augment, config.image_size)
     if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():
         faults.append(f"corrections={config.corrections}: no such file; 'competition' is the shipped one")
     return faults
+
+
+def _steps_faults(policy: "Policy", size: tuple[int, int]) -> list[str]:
+    """What the steps on photos themselves refuse: each is done once."""
+    if not policy.on("photo"):
+        return []
+    from trial.augment import on_photos
+
+    try:
+        on_photos(policy, size)
+    except CallersMistake as mistake:
+        return mistake.faults
+    return []
 
 
 def _weights_faults(config: "TrialConfig") -> list[str]:
