@@ -4,7 +4,7 @@ The rivals decode with PIL, antialiased as by default: one process that resizes 
 as the cache does), and torchvision's Resize (bilinear) in a DataLoader of two workers; neither writes to the
 disk. The last rows set larger sets against the smallest: building costs the same a photo.
 
-    python -m benchmarks.caching            (under a minute on 2 cores)
+    python -m benchmarks caching            (under a minute on 2 cores)
 """
 
 import shutil
@@ -21,7 +21,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from benchmarks.measure import HEADER, Row, in_turn
+from benchmarks.measure import Row, in_turn
 from benchmarks.rivals import PlainPhotos
 from dataset.cache import cached
 from dataset.photos import read_train
@@ -83,9 +83,3 @@ def rows(quick: bool = False) -> Iterator[Row]:
         values = in_turn(sets, repeats)
         least, *more = values
         yield from (Row(f"{larger}, at 128x96", "photos/s", values, larger, least) for larger in more)
-
-
-if __name__ == "__main__":
-    print(HEADER)
-    for row in rows():
-        print(row, flush=True)

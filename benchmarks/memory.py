@@ -1,6 +1,6 @@
 """Anonymous memory (RssAnon: mapped photos don't count, workers do) beyond the network's own need.
 
-    python -m benchmarks.memory        (writes 11 GB of noise below out/, and removes it)
+    python -m benchmarks memory        (writes 11 GB of noise below out/, and removes it)
 
 Each way trains lcnet_050 at 512x384 for a few steps in a process of its own, and tells the most it held. The
 limit is the same training on random tensors, its photos made once.
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from benchmarks.measure import HEADER, Row
+from benchmarks.measure import Row
 
 SIZE, BATCH, STEPS = (512, 384), 16, 12
 FULL = 18_900  # photos: the competition's training set
@@ -114,10 +114,5 @@ def rows(quick: bool = False) -> Iterator[Row]:
             yield Row(what, "MB", values, "ours", "the network alone")
 
 
-if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps({"ours": ours, "limit": limit}[sys.argv[1]](sys.argv[2])))
-    else:
-        print(HEADER)
-        for row in rows("--quick" in sys.argv):
-            print(row, flush=True)
+if __name__ == "__main__":  # one way, in a process of its own
+    print(json.dumps({"ours": ours, "limit": limit}[sys.argv[1]](sys.argv[2])))

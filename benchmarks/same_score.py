@@ -9,7 +9,7 @@ Prints the mean difference with its 95 % interval (Student's t over the pairs), 
 the margin of .02 on both sides.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from dataclasses import replace
@@ -62,7 +62,17 @@ def macro_f1(config: TrialConfig) -> tuple[float, float]:
     return scores[-1], time.perf_counter() - begun
 
 
-def main(data: Path, model: str, pairs: int) -> None:
+def main() -> None:
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("model", nargs="?", choices=RECIPES, default=next(iter(RECIPES)))
+    parser.add_argument("pairs", nargs="?", type=int, default=12)
+    given = parser.parse_args()
+    compare(given.data, given.model, max(2, given.pairs))
+
+
+def compare(data: Path, model: str, pairs: int) -> None:
     macro_f1(replace(recipe(data, model, 0, **WAYS["ours"]), epochs=1))  # decodes the photos; doesn't count
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     for seed in track(range(pairs), "pairs"):
@@ -80,11 +90,4 @@ def main(data: Path, model: str, pairs: int) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    if not 1 <= len(given) <= 3 or (given[1:2] and given[1] not in RECIPES):
-        raise SystemExit(__doc__)
-    main(
-        Path(given[0]),
-        given[1] if given[1:] else next(iter(RECIPES)),
-        max(2, int(given[2])) if given[2:] else 12,
-    )
+    main()

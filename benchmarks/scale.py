@@ -5,7 +5,7 @@ The rival is what no faster code could save: starting Python with the libraries 
 The last rows of a command set each size against the one before it, and the largest against the target. A
 round that doesn't count comes first, so files are read from memory rather than from a disk.
 
-    python -m benchmarks.scale            (200 to 2,000 trials: some 2 minutes, and 400 MB in the temp folder)
+    python -m benchmarks scale            (200 to 2,000 trials: some 2 minutes, and 400 MB in the temp folder)
 """
 
 import os
@@ -19,7 +19,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.measure import HEADER, Row, in_turn
+from benchmarks.measure import Row, in_turn
 from tests.analysis.large_experiment import LargeExperiment
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -84,9 +84,3 @@ def rows(quick: bool = False) -> list[Row]:
             values = {"ours": seconds, "target": [target] * len(seconds)}
             table.append(Row(f"{name}, {sizes[-1]:,} trials against the target", "s", values, *values))
     return table
-
-
-if __name__ == "__main__":
-    print(HEADER)
-    for row in rows():
-        print(row)

@@ -7,7 +7,7 @@ by the run folders (epochs.csv is written at the end of an epoch, and holds its 
 epoch, and short experiments with and without the warm server take turns. The rivals are the same with
 FACE_MASK_WARM=0, and a trial of one minute.
 
-    python -m benchmarks.starting            (about 4 minutes on 2 cores)
+    python -m benchmarks starting            (about 4 minutes on 2 cores)
 """
 
 import os
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import HEADER, Row, in_turn
+from benchmarks.measure import Row, in_turn
 from dataset.synthetic import draw
 from experiments.plan import PROJECT
 from experiments.ports import any_port
@@ -114,9 +114,3 @@ def rows(quick: bool = False) -> Iterator[Row]:
         between["a trial of a minute"] = [60.0] * len(between["warm"])
         for rival in ("FACE_MASK_WARM=0", "a trial of a minute"):
             yield Row("between two trials of a search", "s", between, "warm", rival)
-
-
-if __name__ == "__main__":
-    print(HEADER)
-    for row in rows():
-        print(row, flush=True)

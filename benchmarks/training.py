@@ -1,13 +1,12 @@
 """Input, training step and whole epoch, against the plain way, timm's loader and the limit.
 
-    python -m benchmarks.training [--quick]
+    python -m benchmarks training [--quick]
 
 ours is what a trial runs: `fit` over the cached photos, policy light, batch 64, all cores. The limit is given
 the faster of NCHW and channels_last, and the same precision; the plain way and timm the better of one worker
 and two. Photos are drawn JPEGs, 256x192 for small sizes and 512x384 for the full one.
 """
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks import rivals
-from benchmarks.measure import HEADER, Row, Way, in_turn
+from benchmarks.measure import Row, Way, in_turn
 from trial import batches, models
 from trial.augment import on_batches
 from trial.compute import decide
@@ -173,9 +172,3 @@ def rows(quick: bool = False) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         yield from input_rows(Path(folder), quick)
         yield from training_rows(Path(folder), quick)
-
-
-if __name__ == "__main__":
-    print(HEADER)
-    for row in rows("--quick" in sys.argv):
-        print(row, flush=True)
