@@ -34,12 +34,15 @@ def lr_range(
         list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe, as for python -m trial")
     ] = None,
     out: Annotated[Path, typer.Option(help="a new folder for the result")] = Path("out/lr_range"),
-    steps: Annotated[int, typer.Option(help="how many batches to train on")] = 100,
+    steps: Annotated[
+        int, typer.Option(help="how many, each of accumulate= batches")
+    ] = 100,
     low: Annotated[float, typer.Option("--from", help="the first step's learning rate")] = 1e-7,
     high: Annotated[float, typer.Option("--to", help="the last step's")] = 1.0,
 ) -> None:
     """Learning-rate range test: the recipe trained for some steps while the rate rises; where the loss falls
-    and where it bursts says which rates are worth searching."""
+    and where it bursts says which rates are worth searching. Nothing is frozen or averaged here, whatever
+    freeze= and ema= say."""
     from analysis.lr_range import write_lr_range
     from trial.arguments import parse_arguments
 

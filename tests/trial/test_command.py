@@ -46,7 +46,10 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert "Example:" in command("weights", "--help").stdout
     named = json.loads(command("--list", "--json").stdout)
     assert {"model", "loss", "augment", "step", "optimizer", "schedule"} <= named.keys()
-    assert "cross_entropy" in command("--list").stdout
+    listed = command("--list").stdout
+    assert "focal (gamma=2)" in listed
+    assert "erasing (least=0.02, most=0.33" in listed
+    assert "batch_size=64" in listed
     parsed = json.loads(command("--dry-run", "weights=none", "loss=focal", "loss.gamma=2").stdout)
     assert parsed["loss"] == {"_name": "focal", "gamma": 2.0}
     assert parsed["model"] == "resnet34"
