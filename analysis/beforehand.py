@@ -34,9 +34,7 @@ def lr_range(
         list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe, as for python -m trial")
     ] = None,
     out: Annotated[Path, typer.Option(help="a new folder for the result")] = Path("out/lr_range"),
-    steps: Annotated[
-        int, typer.Option(help="how many, each of accumulate= batches")
-    ] = 100,
+    steps: Annotated[int, typer.Option(help="how many, each of accumulate= batches")] = 100,
     low: Annotated[float, typer.Option("--from", help="the first step's learning rate")] = 1e-7,
     high: Annotated[float, typer.Option("--to", help="the last step's")] = 1.0,
 ) -> None:

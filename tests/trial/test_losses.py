@@ -103,3 +103,43 @@ def test_every_loss_pulls_towards_the_label(name):
     labels = torch.tensor([0, 1, 2, 3])
     LOSSES[name](COUNTS)(logits, labels).backward()
     assert (logits.grad[range(4), labels] < 0).all()
+
+
+OTHERS, SHARES = LABELS.roll(1), torch.linspace(0, 1, 64)
+MIXED = F.one_hot(OTHERS, 18).float().lerp(F.one_hot(LABELS, 18).float(), SHARES[:, None])
+
+
+def one_by_one(loss, labels):
+    """(64,) the loss of each photo by itself."""
+    return torch.stack(
+        [loss(logits[None], label[None]) for logits, label in zip(LOGITS, labels, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "label_smoothing", "focal", "logit_adjusted"])
+def test_a_mixed_photos_loss_is_its_two_labels_losses_in_their_shares(name):
+    loss = LOSSES[name](COUNTS)
+    expected = (SHARES * one_by_one(loss, LABELS) + (1 - SHARES) * one_by_one(loss, OTHERS)).mean()
+    assert loss(LOGITS, MIXED) == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("weighted", 1 / COUNTS.double()),
+        ("class_balanced", (1 - 0.9999) / (1 - 0.9999 ** COUNTS.double())),
+    ],
+)
+def test_of_a_mixed_photo_each_share_has_the_weight_of_its_class(name, weight):
+    plain = -LOGITS.double().log_softmax(1)
+    rows = torch.arange(64)
+    mine, theirs = SHARES * weight[LABELS], (1 - SHARES) * weight[OTHERS]
+    expected = (mine * plain[rows, LABELS] + theirs * plain[rows, OTHERS]).sum() / (mine + theirs).sum()
+    assert LOSSES[name](COUNTS)(LOGITS, MIXED) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_f1_counts_shares_as_hits_of_both_classes():
+    p, shares = LOGITS.softmax(1).numpy(), MIXED.numpy()
+    found = [2 * (shares[:, c] * p[:, c]).sum() / (shares[:, c] + p[:, c]).sum() for c in range(18)]
+    held = shares.sum(0) > 0
+    assert f1(COUNTS)(LOGITS, MIXED) == pytest.approx(1 - np.mean(np.array(found)[held]), rel=1e-5)
