@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,16 +58,20 @@ def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
     ]
     command += ["--port", str(any_port())]  # others may be at work on this machine
     command += [word for setting in settings for word in ("--set", setting)]
-    done = subprocess.run(
-        command,
-        cwd=copy,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        stdin=subprocess.DEVNULL,
+    pipe = subprocess.PIPE
+    late = ""
+    with subprocess.Popen(
+        command, cwd=copy, env=environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            _, said = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # it ends its server itself
+            _, said = process.communicate()
+            late = f"not done after {SECONDS} s; "
+    faults = (
+        [f"{late}exit {process.returncode}: {said.strip()[-1500:]}"] if late or process.returncode else []
     )
-    faults = [] if done.returncode == 0 else [f"exit {done.returncode}: {done.stderr.strip()[-1500:]}"]
     runs = copy / "out" / "experiments"
     found = [folder for folder in runs.glob("*") if (folder / "db").is_dir() and not folder.is_symlink()]
     trials = [trial.trial for folder in found for trial in recorded_trials(folder)]

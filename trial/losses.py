@@ -99,8 +99,8 @@ LOSSES = {
 
 
 def _weighted(counts: "Tensor", weight: "Tensor") -> Loss:
-    """Cross-entropy with a weight a class, scaled to a mean of 1 over the photos that `counts` tells. A batch's
-    sum is divided by its own weights, as torch does for labels (not for shares: by the photos there)."""
+    """Cross-entropy with a weight a class, scaled to a mean of 1 over the photos that `counts` tells. The sum
+    over a batch is divided by the batch's weights, with shares too, where torch divides by its photos."""
     import torch
     import torch.nn.functional as F
 
