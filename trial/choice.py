@@ -4,6 +4,7 @@ import difflib
 import functools
 import inspect
 import math
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,13 +34,23 @@ class Choice:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """The sentence for a name that nobody knows, with the nearest right one."""
+    """The sentence for a name that nobody knows, with the nearest right one: by words (RandomErasing:
+    erasing), or else by letters."""
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    alike = {other: _alike(str(name), other) for other in known}
+    near = max(alike, key=lambda other: alike[other], default="")
+    if alike.get(near, 0) < 0.5:
+        near = next(iter(difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)), "")
     if near:
-        return f"unknown {what} '{name}'; did you mean {near[0]}?"
+        return f"unknown {what} '{name}'; did you mean {near}?"
     few = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return f"unknown {what} '{name}'; there is {few or 'nothing to set'}"
+
+
+def _alike(one: str, other: str) -> float:
+    """Of the words of two names in snake_case or CamelCase, the share that both have."""
+    ours, theirs = ({word.lower() for word in re.findall("[A-Z]?[a-z0-9]+", name)} for name in (one, other))
+    return len(ours & theirs) / max(1, len(ours | theirs))
 
 
 @functools.cache
@@ -84,9 +95,9 @@ def as_number(text: Any, kind: type = float) -> str:
     """'; write 0.0001' for the text '1e-4', '' where it is no number."""
     try:
         number = kind(float(text))
+        return f"; write {decimal(number)}" if number == float(text) else ""
     except (TypeError, ValueError, OverflowError):
         return ""
-    return f"; write {decimal(number)}"
 
 
 def decimal(number: float) -> str:

@@ -143,6 +143,8 @@ def _spread(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
 
 def _unknown_key(name: str) -> str:
     """As `unknown`; a number that belongs to a choice (dropout, gamma, warmup) is sent there."""
+    if name == "tta":
+        return "tta is no part of a recipe, but asked for when predicting: --tta flip"
     owners = [field for field, known in CHOICES.items() if any(name in numbers_of(b) for b in known.values())]
     if not owners:
         return unknown("key", name, FIELDS)
@@ -189,6 +191,9 @@ def _choose(name: str, value: Any, faults: list[str]) -> Choice | None:
 
 
 def read_model(value: Any, faults: list[str]) -> str:
+    if "," in str(value):
+        faults.append(f"model={value}: several networks, to be trained as one, are joined by +")
+        return str(value)
     for member in str(value).split("+"):
         name, _, tag = member.partition(".")
         network = networks().get(name)

@@ -45,7 +45,8 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     if config.seed >= MOST_SEED:
         faults.append(f"seed={config.seed}: must be below {MOST_SEED}")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
-        faults.append(unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps")))
+        hint = "; a GPU is cuda" if config.device == "gpu" else ""
+        faults.append(unknown("device", config.device, ("auto", "cuda", "cuda:0", "mps", "cpu")) + hint)
     return faults
 
 
