@@ -13,6 +13,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from statistics import mean
 
 from analysis.finish import retrain_and_submit
 from analysis.recipes import Recipe, read_recipe
@@ -66,7 +67,8 @@ def train(name: str, recipe: Recipe, data: Path, out: Path, minutes: float) -> N
 def spoken(name: str, out: Path, answers: Path) -> tuple[str, float]:
     """(a line on a submission's score, its macro-F1)."""
     scores, status = score_submission(out / CSV, answers), RunFolder(out).status()
-    oldest = sum(scores["recall"][name] for name in OLDEST) / len(OLDEST)
+    recalls = [scores["recall"][name] for name in OLDEST]
+    oldest = mean(recall for recall in recalls if recall is not None)  # None: nobody of that class
     line = f"{name}: macro-F1 {scores['macro_f1']:.3f}, accuracy {scores['accuracy']:.3f}, "
     line += f"recall of 60 and over {oldest:.3f}, {status['epochs']} epochs "
     return line + f"in {status['seconds'] / 60:.0f} minutes ({out})", scores["macro_f1"]
