@@ -34,17 +34,21 @@ class Choice:
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """The sentence for a name that nobody knows, with the nearest right one: by words (RandomErasing:
-    erasing), or else by letters."""
+    """The sentence for a name that nobody knows, with the nearest right one."""
     known = list(known)
-    alike = {other: _alike(str(name), other) for other in known}
-    near = max(alike, key=lambda other: alike[other], default="")
-    if alike.get(near, 0) < 0.5:
-        near = next(iter(difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)), "")
-    if near:
+    if near := _nearest(str(name), known):
         return f"unknown {what} '{name}'; did you mean {near}?"
     few = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return f"unknown {what} '{name}'; there is {few or 'nothing to set'}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The name that goes on where this one ends (resnext50), is all but the same in letters, has the same
+    words (RandomErasing: erasing), or else a little of the letters; '' where none has."""
+    longer = [other for other in known if other.startswith(f"{name}_")]
+    in_words = sorted((o for o in known if _alike(name, o) >= 0.5), key=lambda o: -_alike(name, o))
+    same, near = (difflib.get_close_matches(name, known, n=1, cutoff=cutoff) for cutoff in (0.8, 0.5))
+    return next(iter([*longer, *same, *in_words, *near]), "")
 
 
 def _alike(one: str, other: str) -> float:

@@ -42,7 +42,7 @@ def test_the_head_alone_learns_first_and_nothing_below_moves_its_statistics_eith
 
 
 def test_one_stage_more_learns_after_each_so_many_epochs():
-    network, config = built(freeze={"_name": "gradual", "every": 2})
+    network, config = built(freeze={"_name": "gradual", "every": 2}, epochs=12)
     tops = ["fc", "layer4", "layer3", "layer2", "layer1", ""]
     for epoch in (1, 2, 3, 4, 5, 7, 9, 11, 12):
         prefixes = tuple(tops[: (epoch - 1) // 2 + 1])
