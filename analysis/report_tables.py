@@ -7,11 +7,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.page import score_text, value_text
+from analysis.trials import COLUMNS
 
-# Columns of the trials table that say what became of a trial; all others are its recipe.
-OUTCOME = (
-    "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "seconds", "epochs_done", "folder",
-)  # fmt: skip
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
@@ -19,7 +16,7 @@ STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mis
 def recipe_columns(table: pd.DataFrame, varying: bool = True) -> list[tuple[str, str]]:
     """(name, text of its one value) of the recipe's columns; without `varying` only those of one value."""
     found = []
-    for name in [name for name in table.columns if name not in OUTCOME]:
+    for name in [name for name in table.columns if name not in COLUMNS]:
         texts = {value_text(value) for value in table[name]}
         if varying or len(texts) == 1:
             found.append((name, next(iter(texts), "–") if len(texts) == 1 else ""))

@@ -10,13 +10,12 @@ import pandas as pd
 
 from analysis.nni_database import Recorded, database, experiment_name, profile, recorded_trials
 from dataset.errors import CallersMistake
-from dataset.machine import PROJECT
+from dataset.machine import EXPERIMENTS
 from trial.choice import Choice, unknown
 from trial.config import TrialConfig, parse, size_text
 from trial.record import RunFolder
 
-ROOT = PROJECT / "out" / "experiments"
-
+# What became of a trial; all other columns of the table are its recipe.
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
 ]  # fmt: skip
@@ -29,7 +28,7 @@ class Experiment:
     folder: Path
 
 
-def experiments(root: Path = ROOT) -> list[Experiment]:
+def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:
     """All experiments below `root`, the newest last."""
     if not root.is_dir():
         return []
@@ -41,7 +40,7 @@ def experiments(root: Path = ROOT) -> list[Experiment]:
     return [Experiment(folder.name, experiment_name(folder), folder) for folder in folders]
 
 
-def find(wanted: str, root: Path = ROOT) -> Experiment:
+def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
     """The experiment by NNI's id, its folder, a YAML's name (its newest), or 'latest'."""
     folder = Path(wanted)
     if database(folder).is_file():

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = PROJECT / "out" / "experiments"
 
 
 def cores() -> int:

@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
-from dataset.machine import PROJECT
+from dataset.machine import EXPERIMENTS, PROJECT
 from experiments.space import without
 from experiments.yaml_keys import ALGORITHM, KEYS, spell
 
-EXPERIMENTS = PROJECT / "out" / "experiments"
 TRIAL = "-m trial "
 
 

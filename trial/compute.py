@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dataset.errors import CallersMistake
 from dataset.machine import cores
 from trial.config import TrialConfig
+from trial.impossible import NO_FLOAT16
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
         )
     device = torch.device(name)
     if config.precision == "float16" and device.type == "cpu":
-        raise CallersMistake("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
+        raise CallersMistake(NO_FLOAT16)
     if config.precision == "auto":
         precision = _fastest(device, network)
     else:

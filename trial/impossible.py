@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trial.policies import Policy
 
 MOST_SEED = 2**32
+NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 
 
 def size_text(size: tuple[int, int]) -> str:
@@ -41,7 +42,7 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     if not {"model", "image_size"} & unread:
         faults += _size_faults(config)
     if config.precision == "float16" and config.device == "cpu":
-        faults.append("precision=float16 needs a GPU; on the CPU use bfloat16 or float32")
+        faults.append(NO_FLOAT16)
     if config.seed >= MOST_SEED:
         faults.append(f"seed={config.seed}: must be below {MOST_SEED}")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):

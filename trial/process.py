@@ -3,7 +3,10 @@
 import os
 import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psutil
 
 
 def process_mark() -> dict[str, Any]:
@@ -20,6 +23,17 @@ def process_lives(mark: Mapping[str, Any]) -> bool:
     if mark["host"] != platform.node():
         return True
     try:
-        return abs(psutil.Process(mark["pid"]).create_time() - mark["started"]) < 1
+        process = psutil.Process(mark["pid"])
+        return abs(process.create_time() - mark["started"]) < 1 and lives(process)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def lives(process: "psutil.Process") -> bool:
+    """Whether it still runs: an ended one whose parent hasn't asked for its exit code does not."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from trial.process import lives
+
 if TYPE_CHECKING:
     import psutil
 
@@ -49,16 +51,6 @@ def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> 
         _end(write, "NNI's manager is gone")
 
     threading.Thread(target=watch, name="manager", daemon=True).start()
-
-
-def lives(process: "psutil.Process") -> bool:
-    """Whether it still runs: an ended one whose parent hasn't asked for its exit code does not."""
-    import psutil
-
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _end(write: Callable[[str], None], why: str) -> None:

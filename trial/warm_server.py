@@ -19,7 +19,7 @@ import psutil
 
 from dataset.machine import PROJECT
 from trial.catalogue import networks, steps
-from trial.stop import lives
+from trial.process import lives
 from trial.warm import address
 from trial.warm_request import Request, become, receive
 
