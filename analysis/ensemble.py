@@ -17,7 +17,7 @@ from analysis.predict import Trained, load
 from analysis.submission import JSON
 from analysis.validation import answers_again
 from analysis.vote import VOTES, Vote
-from dataset.errors import CallersMistake, all_at_once
+from dataset.errors import CallersMistake, all_at_once, first_line
 from dataset.photos import read_eval
 from trial.choice import unknown
 from trial.metrics import score
@@ -74,7 +74,7 @@ def validate(runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.D
     try:
         tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
     except (ValueError, CallersMistake) as error:
-        return {"none": str(error)}
+        return {"none": first_line(error)}
     first, said = tables[0], ["photo", "person", "label"]
     for run, table in zip(runs[1:], tables[1:], strict=True):
         if not table[said].equals(first[said]):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.predict import Trained
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, first_line
 from dataset.photos import read_train
 from trial import batches
 from trial.record import PROBABILITIES, RunFolder, scores_of
@@ -20,13 +20,12 @@ def answers_again(
     by the network that has not seen its person. FileNotFoundError where the run has none; ValueError where
     `data` lacks one of these photos."""
     folder = RunFolder(run)
-    table, config = folder.validation(), folder.config()
-    photos = read_train(data, config.corrections or None)
+    table = folder.validation()
+    photos = read_train(data, folder.config().corrections or None)
     rows = pd.Index(photos["photo"]).get_indexer(table["photo"])
     if (rows < 0).any():
         raise ValueError(f"{data} lacks the photo {table['photo'][rows < 0].iloc[0]}")
-    # Of the whole set, as the trial had them: its faces and pixels are there already.
-    pixels = batches.shared_pixels(photos, trained.preprocessing, config)
+    pixels = batches.uncached(photos, trained.preprocessing)  # of the whole set: its faces are known already
     folds = sorted(table["fold"].unique())
     for fold, network in zip(folds, trained.networks, strict=True):
         own = table["fold"] == fold
@@ -39,9 +38,12 @@ def answers_again(
 def worth(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> dict[str, float] | None:
-    """{"none": macro-F1, tta: macro-F1} on the run's validation people; None where it has none here."""
+    """{"none": macro-F1, tta: macro-F1} on the run's validation people; None, and a line says why, where that
+    can't be told here."""
     try:
         table = answers_again(run, trained, data, tta, temperature)
-    except (FileNotFoundError, ValueError, CallersMistake):
+    except (FileNotFoundError, ValueError, CallersMistake) as error:
+        why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
+        print(f"not measured on validation people: {why}", flush=True)
         return None
     return {"none": scores_of(RunFolder(run).validation()).macro_f1, tta: scores_of(table).macro_f1}

@@ -28,7 +28,7 @@ from dataset.photos import read_train
 from dataset.progress import track
 from trial.arguments import parse_arguments
 from trial.config import parse
-from trial.record import RunFolder, scores_of, write_atomic
+from trial.record import FILES, RunFolder, scores_of, write_atomic
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",
@@ -87,7 +87,7 @@ def words_of(data: Path, out: Path, name: str, seed: int) -> list[str]:
 
 
 def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
-    """Whether this very trial has ended well: a folder of another recipe or other photos doesn't count."""
+    """Whether this very trial has ended well."""
     run = RunFolder(folder_of(out, name, seed))
     if name in ASKED_AGAIN:
         asked, trained = run.folder / VALIDATION, folder_of(out, "base", seed) / VALIDATION
@@ -104,15 +104,15 @@ def is_of(data: Path, out: Path, name: str, seed: int) -> bool | None:
     run = RunFolder(folder_of(out, name, seed))
     if not (run.folder / "config.json").exists():
         return None
-    return run.config() == parse(parse_arguments(words_of(data, out, name, seed)))
+    own, asked = run.config(), parse(parse_arguments(words_of(data, out, name, seed)))
+    return (own.recipe(), own.data) == (asked.recipe(), asked.data)
 
 
 def train(data: Path, out: Path, name: str, seed: int) -> str:
     """Trains one trial into its folder; '' or why it failed."""
     folder = folder_of(out, name, seed)
-    if folder.exists():  # half-written, by an earlier call that was ended
-        for path in sorted(folder.iterdir()):
-            path.unlink()
+    for path in map(folder.joinpath, FILES):  # half-written, by an earlier call that was ended
+        path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "trial", *words_of(data, out, name, seed)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"{name}, seed {seed}: {done.stderr.strip()}"

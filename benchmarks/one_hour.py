@@ -12,6 +12,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from math import nan
 from pathlib import Path
 from statistics import mean
 
@@ -68,7 +69,7 @@ def spoken(name: str, out: Path, answers: Path) -> tuple[str, float]:
     """(a line on a submission's score, its macro-F1)."""
     scores, status = score_submission(out / CSV, answers), RunFolder(out).status()
     recalls = [scores["recall"][name] for name in OLDEST]
-    oldest = mean(recall for recall in recalls if recall is not None)  # None: nobody of that class
+    oldest = mean([recall for recall in recalls if recall is not None] or [nan])  # None: nobody of that class
     line = f"{name}: macro-F1 {scores['macro_f1']:.3f}, accuracy {scores['accuracy']:.3f}, "
     line += f"recall of 60 and over {oldest:.3f}, {status['epochs']} epochs "
     return line + f"in {status['seconds'] / 60:.0f} minutes ({out})", scores["macro_f1"]

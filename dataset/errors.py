@@ -26,6 +26,12 @@ class CallersMistake(Exception):
         return type(self), (self.faults,)
 
 
+def first_line(error: Exception) -> str:
+    """The first fault, and how many more there are."""
+    first, *more = str(error).splitlines() or [type(error).__name__]
+    return f"{first} (and {len(more)} more)" if more else first
+
+
 def all_at_once(*looks: Callable[[], Any]) -> list[Any]:
     """What each of `looks` returns; CallersMistake with the faults of all of them together."""
     found, faults = [], []

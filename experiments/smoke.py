@@ -67,7 +67,11 @@ def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
             _, said = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)  # it ends its server itself
-            _, said = process.communicate()
+            try:
+                _, said = process.communicate(timeout=120)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                _, said = process.communicate()
             late = f"not done after {SECONDS} s; "
     faults = (
         [f"{late}exit {process.returncode}: {said.strip()[-1500:]}"] if late or process.returncode else []

@@ -49,8 +49,8 @@ class Photos(Dataset):
     """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
 
     They come from `pixels`, those of a whole table that this one is a part of, or are decoded each time, in
-    threads; generated copies (trial/sampling.py) are made from them. The same for a seed, epoch and rows,
-    whoever asks.
+    threads; generated copies (trial/sampling.py) are made from them. The same for a seed, epoch and rows, and
+    how often the epoch had them before, whoever asks.
     """
 
     def __init__(

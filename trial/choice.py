@@ -45,7 +45,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 def _nearest(name: str, known: list[str]) -> str:
     """The name that goes on where this one ends (resnext50), is all but the same in letters, has the same
     words (RandomErasing: erasing), or else a little of the letters; '' where none has."""
-    longer = [other for other in known if other.startswith(f"{name}_")]
+    longer = [other for other in known if other == f"{name}s" or other.startswith(f"{name}_")]
+    longer.sort(key=lambda other: other != f"{name}s")
     in_words = sorted((o for o in known if _alike(name, o) >= 0.5), key=lambda o: -_alike(name, o))
     same, near = (difflib.get_close_matches(name, known, n=1, cutoff=cutoff) for cutoff in (0.8, 0.5))
     return next(iter([*longer, *same, *in_words, *near]), "")

@@ -31,7 +31,8 @@ PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """A recipe (what is trained) and where it runs (PLACES). Defaults are the seed project's."""
+    """A recipe (what is trained) and where it runs (PLACES). Defaults are plain: the seed project's network,
+    size and optimiser (its whole recipe: recipes/seed_resnet34.json)."""
 
     model: str = "resnet34"  # several, joined by '+', are trained together as one
     weights: str = "hub"
@@ -181,10 +182,13 @@ def _choose(name: str, value: Any, faults: list[str]) -> Choice | None:
     known = CHOICES[name]
     if isinstance(value, Mapping) and "_name" not in value:
         default = getattr(TrialConfig(), name).name
-        if foreign := [number for number in value if number not in numbers_of(known[default])]:
-            owners = [owner for owner, built in known.items() if foreign[0] in numbers_of(built)]
-            give = f"give it too, such as {name}={owners[0]}" if owners else f"there is {', '.join(known)}"
-            faults.append(f"{name}.{foreign[0]}: is a number of which {name}? {give}")
+        foreign = value.keys() - numbers_of(known[default]).keys()
+        for number in sorted(foreign):
+            owners = [owner for owner, built in known.items() if number in numbers_of(built)]
+            which = f"is a number of which {name}? give it too, such as {name}={''.join(owners[:1])}"
+            numbers = [n for built in known.values() for n in numbers_of(built)]
+            faults.append(f"{name}.{number}: {which if owners else unknown('number', number, numbers)}")
+        if foreign:
             return None
         value = {"_name": default, **value}
     return choose(name, value, known, faults)

@@ -1,5 +1,6 @@
 """What can't be, though each field by itself can: combinations of a config's fields, and this machine."""
 
+import math
 import os
 import re
 import shlex
@@ -37,8 +38,7 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
         faults.append(f"fold={config.fold}: must be below folds={config.folds}")
     if config.fold_order != "lockstep" and config.fold != "all" and "fold" not in unread:
         faults.append(f"fold_order={config.fold_order}: has a meaning with fold=all alone")
-    if not unread & {"schedule", "freeze", "mixing", "epochs"}:
-        faults += _never(config)
+    faults += _never(config, unread)
     if not {"model", "image_size"} & unread:
         faults += _size_faults(config)
     if config.precision == "float16" and config.device == "cpu":
@@ -46,20 +46,21 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     if config.seed >= MOST_SEED:
         faults.append(f"seed={config.seed}: must be below {MOST_SEED}")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
-        hint = "; a GPU is cuda" if config.device == "gpu" else ""
-        faults.append(unknown("device", config.device, ("auto", "cuda", "cuda:0", "mps", "cpu")) + hint)
+        fault = unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
+        faults.append("device=gpu: a GPU is cuda" if config.device == "gpu" else fault)
     return faults
 
 
-def _never(config: "TrialConfig") -> list[str]:
+def _never(config: "TrialConfig", unread: set[str]) -> list[str]:
     """Numbers of choices by which something would never happen, or the other way round."""
     faults = []
     schedule, freeze, mixing = (dict(c.numbers) for c in (config.schedule, config.freeze, config.mixing))
-    if schedule.get("warmup", 0) >= config.epochs:
+    epochs = math.inf if "epochs" in unread else config.epochs
+    if schedule.get("warmup", 0) >= epochs:
         faults.append(f"schedule.warmup={schedule['warmup']:g}: must be below epochs={config.epochs}")
-    if freeze.get("epochs", 0) >= config.epochs:
+    if freeze.get("epochs", 0) >= epochs:
         faults.append(f"freeze.epochs={freeze['epochs']}: must be below epochs={config.epochs}")
-    if config.freeze.name == "gradual" and freeze["every"] >= config.epochs:
+    if freeze.get("every", 0) >= epochs:
         faults.append(f"freeze.every={freeze['every']:g}: must be below epochs={config.epochs}")
     for step in config.augment.steps:
         numbers = dict(step.choice.numbers)

@@ -43,7 +43,7 @@ def _numbers(builder: Callable[..., Any] | None) -> str:
     """' (gamma=2)' of a choice that has numbers."""
     numbers = numbers_of(builder) if builder else {}
     written = [
-        f"{number}={default:.3g}" if isinstance(default, float) else f"{number}={default}"
+        f"{number}={default:.4g}" if isinstance(default, float) else f"{number}={default}"
         for number, (_, default) in numbers.items()
     ]
     return f" ({', '.join(written)})" if written else ""

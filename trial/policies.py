@@ -85,6 +85,8 @@ def parse_policy(value: Any, faults: list[str]) -> Policy | None:
         return value
     if isinstance(value, Mapping):
         name, steps = value.get("_name"), value.get("steps")
+        if steps is not None and name == "custom":  # what every list was called in earlier runs
+            name = None
         faults += ["augment: " + unknown("key", k, ("steps",)) for k in value if k not in ("_name", "steps")]
     elif isinstance(value, list | tuple):
         name, steps = None, value
@@ -97,7 +99,13 @@ def parse_policy(value: Any, faults: list[str]) -> Policy | None:
         faults.append(f"augment: steps must be a list of steps, not {steps!r}")
         return None
     read = [found for step in steps if (found := _step(step, faults))]
-    return Policy(name or "+".join(choice.name for choice, _ in read) or "none", _placed(read, faults))
+    return Policy(name or _name_of([choice.name for choice, _ in read]), _placed(read, faults))
+
+
+def _name_of(steps: list[str]) -> str:
+    """A list's name; not one that stands for another policy: `[rand_augment]` has no flip."""
+    name = "+".join(steps) or "none"
+    return f"[{name}]" if steps and name in POLICIES else name
 
 
 def _placed(steps: list[tuple[Choice, str | None]], faults: list[str]) -> tuple[Step, ...]:

@@ -86,7 +86,8 @@ def plateau(
     warmup: Epochs = 0.0,
 ) -> Schedule:
     """Times `factor` after more than `patience` epochs without a lower validation loss, as torch's
-    ReduceLROnPlateau with threshold=0. A retraining has no validation people: it hears the training loss."""
+    ReduceLROnPlateau with threshold=0; those of the warm-up don't count. A retraining has no validation
+    people: it hears the training loss."""
     return Plateau(factor, patience, warmup)
 
 

@@ -129,7 +129,7 @@ def test_a_temperature_changes_the_validated_vote_as_it_does_the_answers(tmp_pat
     runs = [tmp_path / name for name in "abc"]
     assert validate(runs, vote.soft, partial(kept, temperature=0.2))["accuracy"] == 1
     assert validate(runs, vote.soft, partial(kept, temperature=5.0))["accuracy"] == 0
-    assert kept(runs[0], temperature=1e-3)[PROBABILITIES].notna().all(axis=None)
+    assert kept(runs[1], temperature=1e-4)[PROBABILITIES].notna().all(axis=None)
 
 
 def test_its_own_score_is_of_the_views_that_the_submission_is_of(people, tmp_path):
@@ -147,6 +147,10 @@ def test_its_own_score_is_of_the_views_that_the_submission_is_of(people, tmp_pat
     ensemble([tmp_path / "a", tmp_path / "b"], people, tmp_path / "other", tta="flip")
     about = json.loads((tmp_path / "other" / "submission.json").read_text())
     assert "other people" in about["validation"]["none"]
+    shutil.copytree(people / "eval", tmp_path / "set" / "eval")
+    ensemble([tmp_path / "a", tmp_path / "same"], tmp_path / "set", tmp_path / "alone", tta="flip")
+    about = json.loads((tmp_path / "alone" / "submission.json").read_text())
+    assert "train.csv" in about["validation"]["none"]
 
 
 def test_everything_wrong_is_refused_at_once(runs, people, tmp_path):

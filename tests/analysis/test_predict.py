@@ -154,9 +154,10 @@ def test_a_run_without_validation_people_here_is_not_measured(people, tmp_path):
     assert worth(tmp_path / "retrained", load(tmp_path / "retrained"), people, "flip") is None
 
 
-def test_nor_is_one_where_there_are_only_photos_to_answer(people, tmp_path):
+def test_nor_is_one_where_there_are_only_photos_to_answer_and_it_says_why(people, tmp_path, capsys):
     config = parse({**TINY, "data": str(people), "epochs": 1})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)
     shutil.copytree(people / "eval", tmp_path / "set" / "eval")
     _, about = predict_and_submit(tmp_path / "run", tmp_path / "set", tmp_path / "out", "flip")
     assert "macro_f1_by_tta" not in about["validation"]
+    assert "not measured on validation people: " in capsys.readouterr().out

@@ -48,6 +48,7 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert {"model", "loss", "augment", "step", "optimizer", "schedule"} <= named.keys()
     listed = command("--list").stdout
     assert "focal (gamma=2)" in listed
+    assert "class_balanced (beta=0.9999)" in listed
     assert "erasing (least=0.02, most=0.33" in listed
     assert "batch_size=64" in listed
     parsed = json.loads(command("--dry-run", "weights=none", "loss=focal", "loss.gamma=2").stdout)

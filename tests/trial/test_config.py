@@ -63,7 +63,9 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"warmup": 2}, "schedule.warmup"),
         ({"ema": 1}, "1.0 is not from 0 to"),
         ({"model": "resnet18+resnet43"}, "did you mean resnet"),
-        ({"device": "gpu"}, "a GPU is cuda"),
+        ({"device": "gpu"}, "device=gpu: a GPU is cuda"),
+        ({"head": {"dropot": 0.3}}, "did you mean dropout"),
+        ({"weight": "none"}, "did you mean weights"),
         ({"model": "resnet18,resnet34"}, "joined by"),
         ({"model": "resnext50"}, "did you mean resnext50_32x4d"),
         ({"mixing": "vertical_cutmix"}, "did you mean cutmix_vertical"),
@@ -96,6 +98,7 @@ def test_a_number_alone_is_the_default_choices_where_it_has_that_number():
     [
         ({"fold": "alll", "fold_order": "one_by_one"}, "fold"),
         ({"epochs": "x", "schedule": {"_name": "cosine", "warmup": 25}}, "epochs"),
+        ({"mixing": "cutmx"}, "cutmix"),
     ],
 )
 def test_what_could_not_be_read_is_no_second_mistake(values, words):

@@ -54,3 +54,14 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
 def test_what_is_wrong_is_said(steps, said):
     faults = parsed(steps)[1]
     assert any(said in fault for fault in faults), faults
+
+
+def test_a_list_is_called_by_its_steps_and_never_as_another_policy():
+    assert parsed(["flip", "erasing"])[0].name == "flip+erasing"
+    assert parsed(["rand_augment"])[0].name == "[rand_augment]"  # rand_augment flips, too
+    assert parsed([])[0].name == "none"
+
+
+def test_what_earlier_runs_called_custom_is_the_same_policy():
+    own, _ = parsed(["flip", "erasing"])
+    assert parsed({**own.to_json(), "_name": "custom"}) == (own, [])

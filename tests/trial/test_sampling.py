@@ -120,3 +120,5 @@ def test_copies_are_changed_as_their_set_says_and_the_photos_are_not(table):
     assert (differs[sets == 0] == 0).all()
     assert (differs[sets > 0] > 0).all()
     assert not torch.equal(changed[sets > 0], other[sets > 0])  # made anew each epoch
+    twice = photos.__getitems__([(1, int(row), 1) for row in rows]).photos
+    assert not torch.equal(changed[sets > 0], twice[sets > 0])  # and each time that a sampler draws them
