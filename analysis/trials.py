@@ -12,7 +12,8 @@ from analysis.nni_database import Recorded, database, experiment_name, profile, 
 from dataset.errors import CallersMistake
 from dataset.machine import EXPERIMENTS
 from trial.choice import Choice, unknown
-from trial.config import TrialConfig, parse, size_text
+from trial.config import TrialConfig, parse
+from trial.image_size import size_text
 from trial.record import RunFolder
 
 # What became of a trial; all other columns of the table are its recipe.

@@ -96,14 +96,16 @@ def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
             and asked.exists()
             and asked.stat().st_mtime > trained.stat().st_mtime
         )
-    return is_of(data, out, name, seed) is True and run.status()["state"] == "done"
+    return is_begun(run) and is_of(data, out, name, seed) and run.status()["state"] == "done"
 
 
-def is_of(data: Path, out: Path, name: str, seed: int) -> bool | None:
-    """Whether the trial's folder was begun by this very trial; None where there is none."""
+def is_begun(run: RunFolder) -> bool:
+    return (run.folder / "config.json").exists()
+
+
+def is_of(data: Path, out: Path, name: str, seed: int) -> bool:
+    """Whether the trial's folder was begun by this very trial, and no other."""
     run = RunFolder(folder_of(out, name, seed))
-    if not (run.folder / "config.json").exists():
-        return None
     own, asked = run.config(), parse(parse_arguments(words_of(data, out, name, seed)))
     return (own.recipe(), own.data) == (asked.recipe(), asked.data)
 
@@ -131,14 +133,15 @@ def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str
     wrong. CallersMistake, before the first, where `data` has faults or `out` holds other trials."""
     trained = [name for name in names if name not in ASKED_AGAIN]
     read_train(data)
-    foreign = [(n, s) for s in range(pairs) for n in trained if is_of(data, out, n, s) is False]
-    if foreign:
+    trials = [(name, seed) for seed in range(pairs) for name in trained]
+    begun = [trial for trial in trials if is_begun(RunFolder(folder_of(out, *trial)))]
+    if foreign := [trial for trial in begun if not is_of(data, out, *trial)]:
         there = "; move it away, or give another --out"
         raise CallersMistake(
             [f"{folder_of(out, *f)}: of another recipe or other photos{there}" for f in foreign]
         )
-    missing = [(n, s) for s in range(pairs) for n in trained if not is_done(data, out, n, s)]
-    print(f"{len(missing)} of {len(trained) * pairs} trials to train, {cores()} at a time", flush=True)
+    missing = [trial for trial in trials if not is_done(data, out, *trial)]
+    print(f"{len(missing)} of {len(trials)} trials to train, {cores()} at a time", flush=True)
     with ThreadPoolExecutor(cores()) as pool:
         said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
         try:

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from trial.choice import unknown
+
 HERE = Path(__file__).parent
 NETWORKS, STEPS = HERE / "catalogue_networks.json", HERE / "catalogue_steps.json"
 OPTIMIZERS = HERE / "catalogue_optimizers.json"
@@ -35,6 +37,21 @@ def networks() -> dict[str, Network]:
         name: Network(tuple(fixed) if fixed else None, multiple, least, tuple(tags))
         for name, (fixed, multiple, least, tags) in read.items()
     }
+
+
+def read_model(value: Any, faults: list[str]) -> str:
+    """The names of networks in `value`, joined by +; what is wrong goes to `faults`."""
+    if "," in str(value):
+        faults.append(f"model={value}: several networks, to be trained as one, are joined by +")
+        return str(value)
+    for member in str(value).split("+"):
+        name, _, tag = member.partition(".")
+        network = networks().get(name)
+        if network is None:
+            faults.append(unknown("model", name, networks()))
+        elif tag and tag not in network.tags:
+            faults.append(unknown(f"weights tag of {name}", tag, network.tags))
+    return str(value)
 
 
 @cache

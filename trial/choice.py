@@ -45,11 +45,15 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 def _nearest(name: str, known: list[str]) -> str:
     """The name that goes on where this one ends (resnext50), is all but the same in letters, has the same
     words (RandomErasing: erasing), or else a little of the letters; '' where none has."""
-    longer = [other for other in known if other == f"{name}s" or other.startswith(f"{name}_")]
-    longer.sort(key=lambda other: other != f"{name}s")
-    in_words = sorted((o for o in known if _alike(name, o) >= 0.5), key=lambda o: -_alike(name, o))
-    same, near = (difflib.get_close_matches(name, known, n=1, cutoff=cutoff) for cutoff in (0.8, 0.5))
-    return next(iter([*longer, *same, *in_words, *near]), "")
+    if f"{name}s" in known:
+        return f"{name}s"
+    longer = [other for other in known if other.startswith(f"{name}_")]
+    if found := longer or difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+        return found[0]
+    in_words = max(known, key=lambda other: _alike(name, other), default="")
+    if _alike(name, in_words) >= 0.5:
+        return in_words
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), "")
 
 
 def _alike(one: str, other: str) -> float:
@@ -129,3 +133,18 @@ def choose(what: str, value: Any, registry: Registry, faults: list[str]) -> Choi
         except ValueError as error:
             faults.append(f"{what}.{key}: {error}")
     return Choice(name, tuple(chosen))
+
+
+def choose_or_default(
+    what: str, value: Any, registry: Registry, default: str, faults: list[str]
+) -> Choice | None:
+    """As `choose`; numbers alone (head.dropout=0.3) are the default choice's, where it has them."""
+    if not isinstance(value, Mapping) or "_name" in value:
+        return choose(what, value, registry, faults)
+    foreign = value.keys() - numbers_of(registry[default]).keys()
+    for number in sorted(foreign):
+        owners = [owner for owner, built in registry.items() if number in numbers_of(built)]
+        which = f"is a number of which {what}? give it too, such as {what}={''.join(owners[:1])}"
+        numbers = [n for built in registry.values() for n in numbers_of(built)]
+        faults.append(f"{what}.{number}: {which if owners else unknown('number', number, numbers)}")
+    return None if foreign else choose(what, {"_name": default, **value}, registry, faults)

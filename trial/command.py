@@ -16,7 +16,8 @@ from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
 from dataset.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
-from trial.config import NO_DATA, TrialConfig, parse, size_text
+from trial.config import NO_DATA, TrialConfig, parse
+from trial.image_size import size_text
 
 if TYPE_CHECKING:
     from trial.record import RunWriter

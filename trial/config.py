@@ -5,11 +5,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 from dataset.errors import CallersMistake
-from trial.catalogue import networks
-from trial.choice import Choice, Registry, choose, numbers_of, typed, unknown
+from trial.catalogue import read_model
+from trial.choice import Choice, Registry, choose_or_default, numbers_of, typed, unknown
 from trial.crops import CROPS
 from trial.heads import HEADS
-from trial.impossible import absent, impossible, size_text
+from trial.image_size import read_size, size_text
+from trial.impossible import absent, impossible
 from trial.layers import FREEZES
 from trial.losses import LOSSES
 from trial.mixing import MIXINGS
@@ -156,11 +157,12 @@ def _unknown_key(name: str) -> str:
 def _read(name: str, value: Any, faults: list[str]) -> Any:
     """The field's value in the field's type."""
     if name in CHOICES:
-        return _choose(name, value, faults)
+        default = getattr(TrialConfig(), name).name
+        return choose_or_default(name, value, CHOICES[name], default, faults)
     if name == "augment":
         return parse_policy(value, faults)
     if name == "image_size":
-        return _read_size(value, faults)
+        return read_size(value, faults)
     if name == "model":
         return read_model(value, faults)
     if name == "fold" and value == "all":
@@ -175,46 +177,3 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
         if value <= 0 if least == "above" else value < int(least):
             faults.append(f"{name}={value} must be {SIGNS[name]}")
     return value
-
-
-def _choose(name: str, value: Any, faults: list[str]) -> Choice | None:
-    """As `choose`; numbers alone (head.dropout=0.3) are the default choice's, where it has them."""
-    known = CHOICES[name]
-    if isinstance(value, Mapping) and "_name" not in value:
-        default = getattr(TrialConfig(), name).name
-        foreign = value.keys() - numbers_of(known[default]).keys()
-        for number in sorted(foreign):
-            owners = [owner for owner, built in known.items() if number in numbers_of(built)]
-            which = f"is a number of which {name}? give it too, such as {name}={''.join(owners[:1])}"
-            numbers = [n for built in known.values() for n in numbers_of(built)]
-            faults.append(f"{name}.{number}: {which if owners else unknown('number', number, numbers)}")
-        if foreign:
-            return None
-        value = {"_name": default, **value}
-    return choose(name, value, known, faults)
-
-
-def read_model(value: Any, faults: list[str]) -> str:
-    if "," in str(value):
-        faults.append(f"model={value}: several networks, to be trained as one, are joined by +")
-        return str(value)
-    for member in str(value).split("+"):
-        name, _, tag = member.partition(".")
-        network = networks().get(name)
-        if network is None:
-            faults.append(unknown("model", name, networks()))
-        elif tag and tag not in network.tags:
-            faults.append(unknown(f"weights tag of {name}", tag, network.tags))
-    return str(value)
-
-
-def _read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
-    parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
-    try:
-        height, width = (int(part) for part in parts)
-        if min(height, width) < 1:
-            raise ValueError
-        return height, width
-    except (ValueError, TypeError):
-        faults.append(f"image_size={value!r}: must be height x width in pixels, such as 512x384")
-        return None

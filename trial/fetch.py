@@ -8,7 +8,8 @@ from typing import Any
 
 from dataset.errors import CallersMistake
 from trial.arguments import parse_arguments
-from trial.config import TrialConfig, read_model
+from trial.catalogue import read_model
+from trial.config import TrialConfig
 from trial.weights import fetch
 
 
@@ -29,7 +30,7 @@ def fetch_all(names: list[str]) -> None:
         except CallersMistake:
             raise
         except Exception as error:
-            first_line = (str(error).splitlines() or [""])[0]
+            first_line = next(iter(str(error).splitlines()), "")
             failed.append(f"{name}: the download failed ({type(error).__name__}: {first_line})")
     if failed:
         hint = "Is this machine on the internet? weights=FILE takes a file from elsewhere."

@@ -13,6 +13,7 @@ from dataset.detector import missing as missing_detector
 from dataset.errors import CallersMistake
 from trial.catalogue import networks
 from trial.choice import unknown
+from trial.image_size import size_text
 from trial.weights import missing
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 MOST_SEED = 2**32
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
-
-
-def size_text(size: tuple[int, int]) -> str:
-    """(512, 384) -> '512x384', height x width."""
-    return f"{size[0]}x{size[1]}"
 
 
 def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from dataset.machine import PROJECT
 from trial.catalogue import networks
 from trial.fetch import named_by
-from trial.impossible import size_text
+from trial.image_size import size_text
 from trial.weights import PACKAGES, full_name
 
 DOCUMENT = PROJECT / "docs" / "networks.md"

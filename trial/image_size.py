@@ -1,0 +1,21 @@
+"""An image size, (height, width) in pixels, and how it is written: 512x384."""
+
+from typing import Any
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """(512, 384) -> '512x384'."""
+    return f"{size[0]}x{size[1]}"
+
+
+def read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
+    """As `size_text` writes it, or a list of two; what is wrong goes to `faults`."""
+    parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
+    try:
+        height, width = (int(part) for part in parts)
+        if min(height, width) < 1:
+            raise ValueError
+        return height, width
+    except (ValueError, TypeError):
+        faults.append(f"image_size={value!r}: must be height x width in pixels, such as 512x384")
+        return None
