@@ -18,13 +18,6 @@ class CallersMistake(Exception):
         self.faults: list[str] = [faults] if isinstance(faults, str) else list(faults)
         super().__init__("\n".join(self.faults))
 
-    def __str__(self) -> str:
-        return "\n".join(self.faults)
-
-    def __reduce__(self):
-        # Exceptions are pickled with their joined text; a worker process must hand the list back whole.
-        return type(self), (self.faults,)
-
 
 def first_line(error: Exception) -> str:
     """The first fault, and how many more there are."""

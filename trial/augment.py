@@ -79,8 +79,7 @@ def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None
     """CallersMistake where a step, done for sure, fails or changes more than pixels."""
     photo = blank = np.zeros((*size, 3), np.uint8)
     try:
-        sure = [replace(step, numbers=(*_without_p(step), ("p", 1.0))) for step in steps]
-        for part in _on_one(sure):
+        for part in _on_one([_for_sure(step) for step in steps]):
             photo = part(photo, Draw(stream("photo", 0, 1, 0), np.array([0]), 1, size))
     except CallersMistake:
         raise
@@ -90,8 +89,12 @@ def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None
         raise CallersMistake(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
 
 
-def _without_p(step: Choice) -> Sequence[tuple[str, Any]]:
-    return [(name, value) for name, value in step.numbers if name != "p"]
+def _for_sure(step: Choice) -> Choice:
+    """The step with a probability of 1; one of ours that has none (alternating_flip) as it is."""
+    numbers = dict(step.numbers)
+    if step.name not in STEPS or "p" in numbers:
+        numbers["p"] = 1.0
+    return replace(step, numbers=tuple(numbers.items()))
 
 
 def _on_one(steps: Sequence[Choice]) -> list[OnOne]:

@@ -75,7 +75,13 @@ class Photos(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, items: list[Item]) -> Batch:
+    def __getitems__(self, items: list[Item]) -> "Batch | CallersMistake":
+        try:
+            return self._batch(items)
+        except CallersMistake as mistake:  # raised in a worker, torch would give its traceback as the fault
+            return mistake
+
+    def _batch(self, items: list[Item]) -> Batch:
         epoch, rows, before = items[0][0], *np.array([item[1:] for item in items]).T
         photos = self._read(rows)
         for number, copy in enumerate(self.copy, start=1):
@@ -142,13 +148,13 @@ def loader(
     )
 
 
-def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+def on_device(batches: Iterable[Batch | CallersMistake], device: torch.device) -> Iterator[Batch]:
     """The batches on `device`; beside a GPU the next two are read and queued to be copied while this one
-    computes. On the CPU that would only take from it."""
+    computes. On the CPU that would only take from it. A mistake among them is raised."""
+    coming = map(_whole, batches)
     if device.type == "cpu":
-        yield from batches
+        yield from coming
         return
-    coming = iter(batches)
 
     def prepare() -> Batch | None:
         batch = next(coming, None)
@@ -159,6 +165,12 @@ def on_device(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]
         while (batch := prepared.popleft().result()) is not None:
             prepared.append(thread.submit(prepare))
             yield batch
+
+
+def _whole(batch: Batch | CallersMistake) -> Batch:
+    if isinstance(batch, CallersMistake):
+        raise batch
+    return batch
 
 
 def shared_pixels(

@@ -9,6 +9,7 @@ from tests.trial.augmenting import AS_IT_IS, PHOTO, SIZE, in_batches, policy
 from trial import augment
 from trial.augment import on_batches, on_photos
 from trial.draw import Draw
+from trial.policies import STEPS
 from trial.warping import floats, joined
 
 
@@ -37,6 +38,14 @@ def test_the_same_seed_gives_the_same_photos_and_another_others():
 
 def test_without_steps_on_photos_there_is_nothing_to_do_on_them():
     assert on_photos(policy("light"), SIZE) is None
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_each_of_ours_also_runs_photo_by_photo(name):
+    augmented = on_photos(policy([{"_name": name, "on": "photo"}]), SIZE)
+    shown = np.stack([augmented(PHOTO, row, epoch, 0) for row in range(8) for epoch in (1, 2)])
+    assert shown.dtype == np.uint8 and shown.shape == (16, *PHOTO.shape)
+    assert (shown != PHOTO).any()
 
 
 def test_albumentations_steps_are_used_by_name_with_their_numbers_in_order():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.errors import CallersMistake
 from dataset.photos import read_train
 from tests.conftest import TINY
 from trial import batches, models
@@ -123,6 +124,20 @@ def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
 
     with pytest.raises(ValueError, match="no more"):
         list(batches.on_device(broken(), torch.device("meta")))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_photo_that_broke_meanwhile_is_named_whoever_reads_it(table, tmp_path, workers):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    few = table.head(8).reset_index(drop=True).assign(path=[*table["path"][:5], *[broken] * 3])
+    photos = batches.Photos(
+        few, models.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
+    )
+    with pytest.raises(CallersMistake) as mistake:
+        list(batches.on_device(batches.loader(photos, 4, workers), torch.device("cpu")))
+    assert len(mistake.value.faults) == 1
+    assert mistake.value.faults[0].startswith(str(broken))
 
 
 @pytest.mark.slow
