@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from analysis.page import value_text
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, faults_of
 from dataset.pixels import read_photo, resize
 from trial.arguments import parse_arguments
 from trial.augment import on_batches, on_photos
@@ -24,12 +24,8 @@ def read_policies(words: Sequence[str]) -> list[Policy]:
     """The policies that `words` name, or give as a JSON list of steps. CallersMistake names all faults."""
     faults: list[str] = []
     found = [parse_policy(parse_arguments([f"augment={word}"])["augment"], faults) for word in words]
-    for policy in found:
-        try:
-            if policy is not None:
-                on_photos(policy, (HEIGHT, HEIGHT))
-        except CallersMistake as mistake:
-            faults += mistake.faults
+    for policy in filter(None, found):
+        faults += faults_of(on_photos, policy, (HEIGHT, HEIGHT))
     if faults:
         raise CallersMistake(dict.fromkeys(faults))
     return [policy for policy in found if policy is not None]

@@ -12,6 +12,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 from statistics import mean
@@ -33,8 +34,8 @@ OLDEST = [name for label, name in enumerate(CLASS_NAMES) if is_oldest(label)]
 
 def contenders() -> dict[str, Recipe]:
     ours, seed = read_recipe(OURS), read_recipe(SEED)
-    seed.recipe.update({name: ours.recipe[name] for name in SAME})
-    return {"ours": ours, "seed": seed}
+    same = {name: ours.recipe[name] for name in SAME}
+    return {"ours": ours, "seed": replace(seed, recipe=seed.recipe | same)}
 
 
 def is_done(recipe: Recipe, data: Path, out: Path) -> bool:

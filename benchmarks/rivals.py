@@ -70,7 +70,7 @@ def timm_loader(table, size: tuple[int, int], batch: int, workers: int):
 
 
 def steps(
-    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: torch.dtype | None = None
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: torch.dtype = torch.float32
 ) -> int:
     """The plain training loop, AdamW and cross-entropy; how many photos it took."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
@@ -78,7 +78,7 @@ def steps(
     photos = 0
     for images, labels in batches:
         optimizer.zero_grad()
-        with torch.autocast("cpu", precision or torch.bfloat16, enabled=precision is not None):
+        with torch.autocast("cpu", precision, enabled=precision is not torch.float32):
             logits = network(images)
         torch.nn.functional.cross_entropy(logits.float(), labels).backward()
         optimizer.step()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from dataset.corrections import apply_corrections
 from dataset.errors import CallersMistake
-from dataset.labels import AGE_BANDS, GENDERS, encode
+from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
 from dataset.pixels import unreadable
 
@@ -27,7 +27,6 @@ def check(
     if corrections is not None:
         try:
             train, train.attrs["corrections"] = apply_corrections(train, corrections)
-            train["label"] = encode(train["mask"], train["gender"], train["age_band"])
         except CallersMistake as mistake:
             faults += mistake.faults
     there = [path for path in [*train["path"], *judged["path"]] if Path(path).is_file()]

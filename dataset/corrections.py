@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dataset.errors import CallersMistake
-from dataset.labels import GENDERS, PHOTO_MASKS
+from dataset.labels import GENDERS, PHOTO_MASKS, encode
 
 SHIPPED = {"competition": Path(__file__).with_name("corrections.csv")}
 COLUMNS = ["id", "field", "recorded", "corrected"]
@@ -57,4 +57,5 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> tuple[pd.
         rows &= table[entry.field] != value[entry.corrected]
         table.loc[rows, entry.field] = value[entry.corrected]
         changed += bool(rows.any())
+    table["label"] = encode(table["mask"], table["gender"], table["age_band"])
     return table, changed

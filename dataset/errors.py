@@ -25,6 +25,15 @@ def first_line(error: Exception) -> str:
     return f"{first} (and {len(more)} more)" if more else first
 
 
+def faults_of(look: Callable[..., Any], *arguments: Any, **named: Any) -> list[str]:
+    """The faults of the CallersMistake that `look` raises with these arguments, [] where it raises none."""
+    try:
+        look(*arguments, **named)
+    except CallersMistake as mistake:
+        return mistake.faults
+    return []
+
+
 def all_at_once(*looks: Callable[[], Any]) -> list[Any]:
     """What each of `looks` returns; CallersMistake with the faults of all of them together."""
     found, faults = [], []

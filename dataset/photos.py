@@ -36,7 +36,6 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
     changed = 0
     if corrections is not None:
         table, changed = apply_corrections(table, corrections)
-        table["label"] = encode(table["mask"], table["gender"], table["age_band"])
         print(f"label corrections from {corrections}: {changed} applied", file=sys.stderr)
     table.attrs["corrections"] = changed
     return table

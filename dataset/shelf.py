@@ -89,7 +89,7 @@ def touch(path: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Removes what a killed builder left; only for who holds the builder's lock."""
-    leftovers = [*folder.glob("*.part"), *(path for path in folder.glob("*.lock") if path.name != LOCK)]
+    leftovers = folder.glob("*.part")
     notes = [path for path in folder.glob("*-*.json") if not path.with_suffix(".npy").exists()]
     for path in (*leftovers, *notes):
         path.unlink(missing_ok=True)

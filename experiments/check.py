@@ -3,10 +3,11 @@
 import contextlib
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, faults_of
 from experiments.algorithms import algorithm_faults
 from experiments.plan import Plan, read_plan
 from experiments.ports import port_faults
@@ -50,13 +51,14 @@ def recipe_faults(plan: Plan, present: bool = True) -> list[str]:
 
     With `present`, weights that are not on this machine are among it.
     """
+
+    def read(point: Mapping[str, Any]) -> None:
+        parse(parse_arguments(plan.fixed, point), present)
+
     faults: dict[str, None] = {}
     with contextlib.chdir(plan.code if plan.code.is_dir() else "."):  # as for the trials' relative paths
         for point in covering(plan.space):
-            try:
-                parse(parse_arguments(plan.fixed, point), present)
-            except CallersMistake as mistake:
-                faults |= dict.fromkeys(mistake.faults)
+            faults |= dict.fromkeys(faults_of(read, point))
     weights = [fault for fault in faults if "python -m trial weights" in fault]
     if len(weights) > 1:
         faults[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
@@ -71,11 +73,7 @@ def data_faults(plan: Plan) -> list[str]:
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
 
-    try:
-        check_data(folder, with_eval=(folder / "eval").exists(), progress=True)
-    except CallersMistake as mistake:
-        return mistake.faults
-    return []
+    return faults_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
 
 
 def _folder_faults(plan: Plan) -> list[str]:

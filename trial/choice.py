@@ -33,6 +33,12 @@ class Choice:
         return self.name
 
 
+def plain(registry: Registry, name: str) -> Choice:
+    """The choice of this name, all its numbers at their defaults."""
+    numbers = numbers_of(registry[name]).items()
+    return Choice(name, tuple((number, default) for number, (_, default) in numbers))
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The sentence for a name that nobody knows, with the nearest right one."""
     known = list(known)
@@ -74,12 +80,13 @@ def numbers_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 
 def typed(value: Any, kind: Any) -> Any:
     """`value` as `kind`: bool, int, float, str, a Literal, or a number within bounds,
-    `Annotated[float, (0, 1)]`. ValueError says what was expected."""
+    `Annotated[float, (0, 1)]`, both of them allowed. ValueError says what was expected."""
     if typing.get_origin(kind) is Annotated:
         number, (low, high) = typing.get_args(kind)
         value = typed(value, number)
         if not low <= value <= high:
-            raise ValueError(f"{value} is not from {low:g} to {high:g}")
+            bounds = f"from {low} to {high}" if high < math.inf else f"{low} or more"
+            raise ValueError(f"{value} is not {bounds}")
         return value
     if typing.get_origin(kind) is typing.Literal:
         allowed = typing.get_args(kind)

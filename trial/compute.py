@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compute:
-    """`precision` None: float32 throughout; else autocast's type. `workers`: loader processes."""
+    """`precision`: autocast's type, float32 for none. `workers`: loader processes."""
 
     device: "torch.device"
-    precision: "torch.dtype | None"
+    precision: "torch.dtype"
     workers: int
 
     def to_json(self) -> dict[str, Any]:
@@ -28,7 +28,7 @@ class Compute:
         import torch
 
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
-        precision = str(self.precision or torch.float32).removeprefix("torch.")
+        precision = str(self.precision).removeprefix("torch.")
         return {
             "device": str(self.device), "name": name, "precision": precision, "workers": self.workers,
             "threads": torch.get_num_threads(),
@@ -37,14 +37,15 @@ class Compute:
     def autocast(self) -> Any:
         import torch
 
-        enabled = self.precision is not None
-        return torch.autocast(self.device.type, self.precision or torch.bfloat16, enabled=enabled)
+        enabled = self.precision is not torch.float32
+        return torch.autocast(self.device.type, self.precision, enabled=enabled)
 
 
 def decide(config: TrialConfig, network: "nn.Module") -> Compute:
     """What `config` asks for on this machine for `network`; CallersMistake where the machine hasn't got it.
 
-    'auto' is the GPU where there is one, else the CPU. precision=auto: `_fastest`.
+    device=auto is the GPU where there is one, else the CPU; precision=auto: `_fastest`. It also sets this
+    process up for it: torch's threads, cuDNN's search for the fastest kernel, how the C library frees memory.
     """
     import torch
 
@@ -57,10 +58,8 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
     device = torch.device(name)
     if config.precision == "float16" and device.type == "cpu":
         raise CallersMistake(NO_FLOAT16)
-    if config.precision == "auto":
-        precision = _fastest(device, network)
-    else:
-        precision = None if config.precision == "float32" else getattr(torch, config.precision)
+    auto = config.precision == "auto"
+    precision = _fastest(device, network) if auto else getattr(torch, config.precision)
     torch.set_num_threads(config.threads or cores())
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -70,7 +69,7 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
     return Compute(device, precision, workers)
 
 
-def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype | None":
+def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":
     """On a GPU bfloat16 where it is native, else float16. On a CPU that multiplies matrices of bfloat16 (AMX)
     the same for networks of plain convolutions, which it doubles in speed; grouped ones (every mobile
     network's) it slows down. Else float32."""
@@ -82,7 +81,7 @@ def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype | Non
         return torch.bfloat16 if native else torch.float16
     grouped = any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules())
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # torch has no public name for it
-    return torch.bfloat16 if device.type == "cpu" and not grouped and has_amx() else None
+    return torch.bfloat16 if device.type == "cpu" and not grouped and has_amx() else torch.float32
 
 
 def _keep_freed_memory() -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Annotated, Any, Literal
 
 from dataset.errors import CallersMistake
 from trial.catalogue import read_model
-from trial.choice import Choice, Registry, choose_or_default, numbers_of, typed, unknown
+from trial.choice import Choice, Registry, choose_or_default, numbers_of, plain, typed, unknown
 from trial.crops import CROPS
 from trial.heads import HEADS
 from trial.image_size import read_size, size_text
@@ -37,43 +38,45 @@ class TrialConfig:
 
     model: str = "resnet34"  # several, joined by '+', are trained together as one
     weights: str = "hub"
-    head: Choice = Choice("classes")
-    freeze: Choice = Choice("none")
+    head: Choice = plain(HEADS, "classes")
+    freeze: Choice = plain(FREEZES, "none")
     layer_decay: Annotated[float, (0.01, 1)] = 1.0  # a layer learns this times as fast as the one above it
-    crop: Choice = Choice("none")
+    crop: Choice = plain(CROPS, "none")
     image_size: tuple[int, int] = (512, 384)  # height, width
-    optimizer: Choice = Choice("adam")
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    schedule: Choice = Choice("constant")
-    batch_size: int = 64
-    accumulate: int = 1  # batches whose gradients make one step
-    clip_norm: float = 0.0  # the most that the gradient's norm may be; 0: anything
+    optimizer: Choice = plain(OPTIMIZERS, "adam")
+    learning_rate: Annotated[float, (1e-9, inf)] = 1e-4
+    weight_decay: Annotated[float, (0, inf)] = 0.0
+    schedule: Choice = plain(SCHEDULES, "constant")
+    batch_size: Annotated[int, (2, inf)] = 64  # batch normalisation can't take one
+    accumulate: Annotated[int, (1, inf)] = 1  # batches whose gradients make one step
+    clip_norm: Annotated[float, (0, inf)] = 0.0  # the most that the gradient's norm may be; 0: anything
     # How much of their running mean the weights keep at each step; that mean is validated and kept. 0: off
     ema: Annotated[float, (0, 0.99999)] = 0.0
-    loss: Choice = Choice("cross_entropy")
+    loss: Choice = plain(LOSSES, "cross_entropy")
     augment: Policy = Policy("none")
-    mixing: Choice = Choice("none")
-    sampler: Choice = Choice("each_once")
-    borders: Choice = Choice("keep")  # ages next to 30 and 60, in training only
-    copies: Choice = Choice("none")  # of people of 60 and over, in training only
-    epochs: int = 20
-    patience: int = 0  # epochs without a better `patience_on` before it ends; 0: never
+    mixing: Choice = plain(MIXINGS, "none")
+    sampler: Choice = plain(SAMPLERS, "each_once")
+    borders: Choice = plain(BORDERS, "keep")  # ages next to 30 and 60, in training only
+    copies: Choice = plain(COPIES, "none")  # of people of 60 and over, in training only
+    epochs: Annotated[int, (1, inf)] = 20
+    patience: Annotated[int, (0, inf)] = 0  # epochs without a better `patience_on` before it ends; 0: never
     patience_on: Literal["macro_f1", "validation_loss"] = "macro_f1"
-    train_share: float = 1.0  # of the training people: a cheap look at a recipe; retraining takes all
+    # Of the training people: a cheap look at a recipe. Retraining takes all.
+    train_share: Annotated[float, (0.001, 1)] = 1.0
     fold: int | Literal["all"] = 0  # all: every fold in this one trial, each with a network of its own
-    folds: int = 5
+    folds: Annotated[int, (2, inf)] = 5
     fold_order: Literal["lockstep", "one_by_one"] = "lockstep"  # of fold=all; one_by_one needs less memory
-    seed: int = 0
+    seed: Annotated[int, (0, 2**32 - 1)] = 0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     corrections: str = ""  # 'competition' or a CSV of known label errors
     data: str = "input"
     out: str = ""  # the run folder; '': out/runs/TIME, or NNI's trial folder
     device: str = "auto"
-    workers: int = -1  # processes for steps on photos; -1: none on the CPU, 4 with a GPU
-    threads: int = 0  # of torch; 0: as many as cores, shared by an experiment's trials
+    workers: Annotated[int, (-1, inf)] = -1  # for steps on photos; -1: none on the CPU, 4 with a GPU
+    threads: Annotated[int, (0, inf)] = 0  # of torch; 0: as many as cores, shared by an experiment's trials
     compile: bool = False  # torch.compile: some minutes at the start, then faster steps
-    cache_limit: float = 20.0  # GiB of decoded photos in out/cache; over it they are decoded each time
+    # GiB of decoded photos in out/cache; over it they are decoded each time
+    cache_limit: Annotated[float, (0, inf)] = 20.0
 
     def to_json(self) -> dict[str, Any]:
         """Every field in plain JSON; `parse` takes it back."""
@@ -89,12 +92,6 @@ class TrialConfig:
 
 
 FIELDS = {f.name: f for f in fields(TrialConfig)}
-SIGNS = {
-    "learning_rate": "above 0", "batch_size": "2 or more", "epochs": "1 or more", "train_share": "above 0",
-    "folds": "2 or more", "weight_decay": "0 or more", "patience": "0 or more",
-    "fold": "0 or more", "seed": "0 or more", "accumulate": "1 or more", "clip_norm": "0 or more",
-    "threads": "0 or more", "workers": "-1 or more", "cache_limit": "0 or more",
-}  # fmt: skip
 
 
 def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
@@ -113,8 +110,7 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
         read = _read(name, value, faults)
         if len(faults) == before:
             good[name] = read
-    defaults = {n: _read(n, getattr(TrialConfig(), n), faults) for n in CHOICES}
-    config = replace(TrialConfig(), **{**defaults, **good})
+    config = replace(TrialConfig(), **good)
     unread = values.keys() - good.keys()
     faults += impossible(config, unread)
     if present:
@@ -168,12 +164,7 @@ def _read(name: str, value: Any, faults: list[str]) -> Any:
     if name == "fold" and value == "all":
         return value
     try:
-        value = typed(value, int if name == "fold" else FIELDS[name].type)
+        return typed(value, int if name == "fold" else FIELDS[name].type)
     except ValueError as error:
         faults.append(f"{name}: {error}" + (", nor 'all'" if name == "fold" else ""))
         return None
-    if name in SIGNS:
-        least = SIGNS[name].split()[0]
-        if value <= 0 if least == "above" else value < int(least):
-            faults.append(f"{name}={value} must be {SIGNS[name]}")
-    return value

@@ -36,15 +36,15 @@ class Fold:
         network: nn.Module,
         preprocessing: Preprocessing,
         compute: Compute,
-        pixels: np.ndarray | Uncached | None,
+        pixels: np.ndarray | Uncached,
     ) -> Iterator[Epoch]:
         train, counts = batches.training(self.learning, preprocessing, self.config, compute, pixels)
         check = batches.Photos(self.validation, preprocessing, pixels)
         validation = batches.loader(check, batches.EVALUATED * self.config.batch_size)
         return fit(network, preprocessing, self.config, compute, counts, train, validation)
 
-    def improves(self, epoch: Epoch) -> bool:
-        """Whether this epoch is the best so far; it is then kept as such."""
+    def keep_if_best(self, epoch: Epoch) -> bool:
+        """Whether this epoch is the best so far; it is then kept as `best`."""
         if self.best is not None and _macro_f1(epoch) <= _macro_f1(self.best):
             return False
         self.best = epoch
@@ -63,12 +63,13 @@ def _macro_f1(epoch: Epoch) -> float:
 
 
 class Patience:
-    """Whether an epoch is one too many without a better `patience_on`."""
+    """Counts epochs without a better `patience_on`."""
 
     def __init__(self, config: TrialConfig):
         self.epochs, self.on, self.best, self.waited = config.patience, config.patience_on, -np.inf, 0
 
-    def is_over(self, macro_f1: float, validation_loss: float) -> bool:
+    def is_over_after(self, macro_f1: float, validation_loss: float) -> bool:
+        """Whether this epoch, the next one, is one too many."""
         value = macro_f1 if self.on == "macro_f1" else -validation_loss
         self.waited = 0 if value > self.best else self.waited + 1
         self.best = max(self.best, value)

@@ -34,10 +34,10 @@ def classes(*, dropout: Dropout = 0.0) -> Head:
 def three(*, dropout: Dropout = 0.0) -> Head:
     """Logits for mask (3), gender (2) and age (3) apart. A class's probability is the product of its three,
     so cross-entropy is the sum of the three cross-entropies, with shares of classes as targets too."""
-    return Head(sum(PARTS), dropout, joined)
+    return Head(sum(PARTS), dropout, joint_logits)
 
 
-def joined(parts: "Tensor") -> "Tensor":
+def joint_logits(parts: "Tensor") -> "Tensor":
     """(B, 3 + 2 + 3) -> (B, 18): sums of log-probabilities, in the order of `dataset.labels.encode`."""
     import torch
 
@@ -46,7 +46,7 @@ def joined(parts: "Tensor") -> "Tensor":
     return (mask[:, :, None, None] + gender[:, None, :, None] + age[:, None, None, :]).flatten(1)
 
 
-def put(head: Head, network: "nn.Module") -> None:
+def attach(head: Head, network: "nn.Module") -> None:
     """Have `network`, whose last layer has `head.outputs` already, drop and give logits as `head` says.
 
     By hooks: so the names of its tensors stay its own. timm's `drop_rate` drops elsewhere, too (between the

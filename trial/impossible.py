@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset.detector import missing as missing_detector
-from dataset.errors import CallersMistake
+from dataset.errors import faults_of
 from trial.catalogue import networks
 from trial.choice import unknown
 from trial.image_size import size_text
-from trial.weights import missing
+from trial.weights import locate
 
 if TYPE_CHECKING:
     from trial.config import TrialConfig
     from trial.policies import Policy
 
-MOST_SEED = 2**32
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 
 
@@ -28,10 +27,9 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
     """The faults of `config` as a whole; fields in `unread` could not be read, and are not looked at."""
     faults: list[str] = []
     unread = set(unread)
-    if config.train_share > 1:
-        faults.append(f"train_share={config.train_share}: is a share of the people, above 0 and at most 1")
-    if isinstance(config.fold, int) and config.fold >= config.folds and not {"fold", "folds"} & unread:
-        faults.append(f"fold={config.fold}: must be below folds={config.folds}")
+    folds = range(config.folds)
+    if config.fold != "all" and not {"fold", "folds"} & unread and config.fold not in folds:
+        faults.append(f"fold={config.fold}: must be from 0 on and below folds={config.folds}")
     if config.fold_order != "lockstep" and config.fold != "all" and "fold" not in unread:
         faults.append(f"fold_order={config.fold_order}: has a meaning with fold=all alone")
     faults += _never(config, unread)
@@ -39,8 +37,6 @@ def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
         faults += _size_faults(config)
     if config.precision == "float16" and config.device == "cpu":
         faults.append(NO_FLOAT16)
-    if config.seed >= MOST_SEED:
-        faults.append(f"seed={config.seed}: must be below {MOST_SEED}")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         fault = unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
         faults.append("device=gpu: a GPU is cuda" if config.device == "gpu" else fault)
@@ -91,18 +87,14 @@ def _steps_faults(policy: "Policy", size: tuple[int, int]) -> list[str]:
         return []
     from trial.augment import on_photos
 
-    try:
-        on_photos(policy, size)
-    except CallersMistake as mistake:
-        return mistake.faults
-    return []
+    return faults_of(on_photos, policy, size)
 
 
 def _weights_faults(config: "TrialConfig") -> list[str]:
     names = list(dict.fromkeys(config.members()))
     if len(names) > 1 and Path(config.weights).is_file():
         return [f"weights={config.weights}: is one file for {', '.join(names)}; give a folder with one each"]
-    return [fault for name in names for fault in missing(name, config.weights)]
+    return [fault for name in names for fault in faults_of(locate, name, config.weights)]
 
 
 def _named_compilers() -> list[str]:

@@ -26,7 +26,7 @@ class Learner:
     def step(self, learning_rate: float) -> None:
         """A step along the gradients, which are gone then; each layer's rate by its `lr_scale`."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate * group.get("lr_scale", 1.0)
+            group["lr"] = learning_rate * group["lr_scale"]
         if self.clip_norm:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)

@@ -12,6 +12,7 @@ import numpy as np
 from dataset.labels import N_CLASSES, is_oldest
 from trial.choice import Share
 from trial.draw import Draw
+from trial.pixel_steps import box, each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +32,8 @@ def mixup(*, alpha: Alpha = 0.2, p: Share = 1.0) -> Mix:
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         other = _others(draw, images)
-        share = _tensor(_shares(draw, alpha, p), images)
-        return images[other].lerp(images, share.view(-1, 1, 1, 1)), _targets(labels, other, share)
+        share = each(_shares(draw, alpha, p), images)
+        return images[other].lerp(images, share), _targets(labels, other, share)
 
     return mix
 
@@ -44,15 +45,13 @@ def cutmix(*, alpha: Alpha = 1.0, p: Share = 0.5) -> Mix:
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         import torch
 
-        from trial.pixel_steps import box
-
         other = _others(draw, images)
         (height, width), side = draw.size, np.sqrt(1 - _shares(draw, alpha, p))
         y, x = draw.uniform(0, 1) * height, draw.uniform(0, 1) * width
         top, bottom = (np.clip(np.floor(y + sign * side * height / 2), 0, height) for sign in (-1, 1))
         left, right = (np.clip(np.floor(x + sign * side * width / 2), 0, width) for sign in (-1, 1))
         inside = box(images, top, left, bottom - top, right - left)
-        share = _tensor(1 - (bottom - top) * (right - left) / (height * width), images)
+        share = each(1 - (bottom - top) * (right - left) / (height * width), images)
         return torch.where(inside, images[other], images), _targets(labels, other, share)
 
     return mix
@@ -65,15 +64,13 @@ def cutmix_vertical(*, low: Share = 0.46, high: Share = 0.54, p: Share = 0.7) ->
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         import torch
 
-        from trial.pixel_steps import box
-
         other = _others(draw, images)
         height, width = draw.size
         cut = np.round(draw.uniform(low, high) * width)
         cut = np.where(draw.happens(p), cut, width)
         edge = np.zeros(len(draw))
         right = box(images, edge, cut, edge + height, width - cut)
-        share = _tensor(cut / width, images)
+        share = each(cut / width, images)
         return torch.where(right, images[other], images), _targets(labels, other, share)
 
     return mix
@@ -91,8 +88,8 @@ def mixup_oldest(*, alpha: Alpha = 0.2, p: Share = 0.5) -> Mix:
         chances = torch.rand(foreign.shape, generator=draw.generator(labels.device), device=labels.device)
         other = (chances * foreign).argmax(1)
         blended = is_oldest(labels) & foreign.any(1)
-        share = torch.where(blended, _tensor(_shares(draw, alpha, p), images), 1)
-        return images[other].lerp(images, share.view(-1, 1, 1, 1)), _targets(labels, other, share)
+        share = torch.where(blended.view(-1, 1, 1, 1), each(_shares(draw, alpha, p), images), 1)
+        return images[other].lerp(images, share), _targets(labels, other, share)
 
     return mix
 
@@ -122,10 +119,4 @@ def _targets(labels: "Tensor", other: "Tensor", share: "Tensor") -> "Tensor":
     import torch.nn.functional as F
 
     own = F.one_hot(labels, N_CLASSES).float()
-    return own[other].lerp(own, share[:, None])
-
-
-def _tensor(numbers: np.ndarray, images: "Tensor") -> "Tensor":
-    import torch
-
-    return torch.as_tensor(numbers, dtype=torch.float32).to(images.device, non_blocking=True)
+    return own[other].lerp(own, share.view(-1, 1))

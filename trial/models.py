@@ -6,7 +6,7 @@ from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.config import TrialConfig
-from trial.heads import HEADS, Head, put
+from trial.heads import HEADS, Head, attach
 from trial.transforms import Preprocessing
 from trial.weights import full_name, load
 
@@ -25,15 +25,15 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
     network: nn.Module
     if len(names) == 1:
         network = first = _member(names[0], config, head.outputs, pretrained)
-        put(head, network)
+        attach(head, network)
     else:
         from trial.joint import Joint
 
         members = [_member(name, config, N_CLASSES, pretrained) for name in names]
         for member in members:
-            put(Head(N_CLASSES, head.dropout), member)
+            attach(Head(N_CLASSES, head.dropout), member)
         first, network = members[0], Joint(members, head.outputs)
-        put(head._replace(dropout=0.0), network)
+        attach(head._replace(dropout=0.0), network)
     own = first.pretrained_cfg
     preprocessing = Preprocessing(
         config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"], config.crop

@@ -27,7 +27,7 @@ def brightness_contrast(*, brightness: Share = 0.2, contrast: Share = 0.2, p: Sh
         happens = draw.happens(p)
         factor = np.where(happens, draw.around(1, contrast), 1)
         added = np.where(happens, draw.around(0, brightness), 0)
-        return photos.mul_(_each(factor, photos)).add_(_each(added, photos)).clamp_(0, 1)
+        return photos.mul_(each(factor, photos)).add_(each(added, photos)).clamp_(0, 1)
 
     return change
 
@@ -41,7 +41,7 @@ def jitter(*, brightness: Share = 0.2, contrast: Share = 0.2, saturation: Share 
         happens = draw.happens(p)
 
         def factor(by: float) -> "Tensor":
-            return _each(np.where(happens, draw.around(1, by), 1), photos)
+            return each(np.where(happens, draw.around(1, by), 1), photos)
 
         changes: list[Callable[[Tensor], Tensor]] = []
         if brightness:
@@ -51,7 +51,7 @@ def jitter(*, brightness: Share = 0.2, contrast: Share = 0.2, saturation: Share 
         if saturation:
             changes.append(lambda x: _blend(x, _grey(x), factor(saturation)))
         if hue:
-            changes.append(lambda x: _turn_hue(x, _each(np.where(happens, draw.around(0, hue), 0), x)))
+            changes.append(lambda x: _turn_hue(x, each(np.where(happens, draw.around(0, hue), 0), x)))
         for index in draw.random.permutation(len(changes)):
             photos = changes[index](photos)
         return photos
@@ -66,7 +66,7 @@ def noise(*, std: Share = 0.05, p: Share = 0.5) -> Change:
         import torch
 
         drawn = torch.empty_like(photos).normal_(generator=draw.generator(photos.device))
-        return photos.addcmul_(drawn, _each(std * draw.happens(p), photos)).clamp_(0, 1)
+        return photos.addcmul_(drawn, each(std * draw.happens(p), photos)).clamp_(0, 1)
 
     return change
 
@@ -100,11 +100,11 @@ def box(photos: "Tensor", top: np.ndarray, left: np.ndarray, tall: np.ndarray, w
 
     y = torch.arange(photos.shape[2], device=photos.device).view(1, 1, -1, 1)
     x = torch.arange(photos.shape[3], device=photos.device).view(1, 1, 1, -1)
-    upper, lower, first, last = (_each(edge, photos) for edge in (top, top + tall, left, left + wide))
+    upper, lower, first, last = (each(edge, photos) for edge in (top, top + tall, left, left + wide))
     return (y >= upper) & (y < lower) & (x >= first) & (x < last)
 
 
-def _each(numbers: np.ndarray, photos: "Tensor") -> "Tensor":
+def each(numbers: np.ndarray, photos: "Tensor") -> "Tensor":
     """(B,) numbers as (B, 1, 1, 1) beside the photos."""
     import torch
 

@@ -93,18 +93,16 @@ class RunWriter:
             self._status |= {"epochs": epochs, "seconds": round(seconds, 2)}
             self._write_status()
 
-    def best(
-        self, fold: int, epoch: int, weights: Mapping[str, Any], answers: "pd.DataFrame", alone: bool = True
-    ) -> float:
+    def best(self, fold: int, epoch: int, weights: Mapping[str, Any], answers: "pd.DataFrame") -> float:
         """The best epoch of a fold so far: its weights, and its answers for the people held out (columns
-        photo, person, fold, label, p00..p17). Not `alone`: other folds are trained in this run, too.
+        photo, person, fold, label, p00..p17).
 
         The run's macro-F1: over the people of all folds so far. Its best epoch is the median of theirs.
         """
         import pandas as pd
 
         with self._lock:
-            self.weights(weights, None if alone else fold)
+            self.weights(weights, fold if self._of_folds > 1 else None)
             self._folds[fold] = epoch, answers
             validation = pd.concat([self._folds[f][1] for f in sorted(self._folds)], ignore_index=True)
             path = self.folder / "validation.parquet"
@@ -169,11 +167,6 @@ class RunFolder:
         import pandas as pd
 
         return pd.read_parquet(self.folder / "validation.parquet")
-
-    def weights(self) -> dict[str, Any]:
-        from safetensors.torch import load_file
-
-        return load_file(self.folder / WEIGHTS)
 
     def networks(self) -> list[Path]:
         """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; or none.

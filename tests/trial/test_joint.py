@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from dataset.errors import CallersMistake
 from dataset.photos import read_train
@@ -55,7 +56,7 @@ def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
     RunWriter(tmp_path / "run", config).weights(network.state_dict())
     run = RunFolder(tmp_path / "run")
     again, same = models.build(run.config(), pretrained=False)
-    again.load_state_dict(run.weights())
+    again.load_state_dict(load_file(run.networks()[0]))
     photos = preprocessing.normalise(PHOTOS)
     logits = network.eval()(photos)
     assert same == preprocessing
