@@ -17,9 +17,8 @@ from analysis.predict import Trained, load
 from analysis.submission import JSON
 from analysis.validation import answers_again
 from analysis.vote import VOTES, Vote
-from dataset.errors import CallersMistake, all_at_once, first_line
+from dataset.errors import CallersMistake, all_at_once, first_line, unknown
 from dataset.photos import read_eval
-from trial.choice import unknown
 from trial.metrics import score
 from trial.origin import code, versions
 from trial.record import PROBABILITIES, RunFolder

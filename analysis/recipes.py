@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dataset.errors import CallersMistake
-from trial.choice import unknown
+from dataset.errors import CallersMistake, unknown
 from trial.config import PLACES, TrialConfig, parse
 from trial.record import RunFolder, scores_of, write_json
 

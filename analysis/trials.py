@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.nni_database import Recorded, database, experiment_name, profile, recorded_trials
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, unknown
+from dataset.image_size import size_text
 from dataset.machine import EXPERIMENTS
-from trial.choice import Choice, unknown
+from trial.choice import Choice
 from trial.config import TrialConfig, parse
-from trial.image_size import size_text
 from trial.record import RunFolder
 
 # What became of a trial; all other columns of the table are its recipe.

@@ -7,8 +7,7 @@ width) like the images.
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from dataset.errors import CallersMistake
-from trial.choice import unknown
+from dataset.errors import CallersMistake, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,13 +19,13 @@ import torch
 
 from benchmarks import rivals
 from benchmarks.measure import Row, Way, in_turn
+from dataset.image_size import size_text
 from trial import batches, models
 from trial.augment import on_batches
 from trial.compute import decide
 from trial.config import TrialConfig, parse
 from trial.draw import Draw, stream
 from trial.fit import fit
-from trial.image_size import size_text
 
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
 MODELS = ("lcnet_050", "resnet18", "resnet34")

@@ -1,11 +1,10 @@
 """Crops: which part of each photo is kept, as boxes."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from dataset.pixels import Size
+from dataset.image_size import Size
 
 # The seed project's 320 high x 256 wide of 512 x 384.
 HEIGHT, WIDTH = 0.625, 2 / 3
@@ -27,7 +26,7 @@ def center(photos: int, height: float, width: float) -> Crop:
     return Crop(f"center {height:g}x{width:g}", np.tile(box, (photos, 1)))
 
 
-def around(faces: np.ndarray, size: "Size", margin: float, height: float, width: float) -> Crop:
+def around(faces: np.ndarray, size: Size, margin: float, height: float, width: float) -> Crop:
     """The face of each photo, with `margin` of its height and width around it, half of it on each side.
 
     `faces` (photos, 5): top, left, bottom, right as shares, and the photo's width over its height; NaN where

@@ -15,6 +15,7 @@ import numpy as np
 from dataset.boxes import Crop
 from dataset.builder import build, only_builder
 from dataset.identity import identity
+from dataset.image_size import size_text
 from dataset.machine import PROJECT
 from dataset.pixels import read_to_size
 from dataset.shelf import (
@@ -91,7 +92,7 @@ def cached(
                 _say(f"removed {shown(lost.path)}: its photos in {shown(place)} are gone")
             for gone in make_room(folder, need, limit):
                 _say(f"removed {shown(gone.path)} ({amount(gone.bytes)}), least recently used, to make room")
-            what = f"{len(paths)} photos to {size[0]}x{size[1]}" + (f" ({crop.text})" if crop else "")
+            what = f"{len(paths)} photos to {size_text(size)}" + (f" ({crop.text})" if crop else "")
             _say(f"decoding {what} once, into {shown(folder)} ({amount(need)})")
             build(folder, wanted, paths, crop)
             return _open(folder, wanted)
@@ -101,7 +102,7 @@ def cached(
         reason = f"{shown(folder)} can't be written to ({error.strerror}): mend that"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"the disk of {shown(folder)} is full: free some space"
-    what = f"{len(paths)} photos at {size[0]}x{size[1]} ({amount(need)})"
+    what = f"{len(paths)} photos at {size_text(size)} ({amount(need)})"
     _say(f"{what} are not kept, {reason}; until then they are decoded every time")
     return None
 

@@ -1,11 +1,10 @@
 """Known label errors of a data set, kept in a small file and applied to the photo table by option."""
 
-import difflib
 from pathlib import Path
 
 import pandas as pd
 
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, unknown
 from dataset.labels import GENDERS, PHOTO_MASKS, encode
 
 SHIPPED = {"competition": Path(__file__).with_name("corrections.csv")}
@@ -21,9 +20,8 @@ def read_corrections(corrections: str | Path) -> pd.DataFrame:
     """
     path = SHIPPED.get(str(corrections), Path(corrections))
     if not path.is_file():
-        near = difflib.get_close_matches(str(corrections), SHIPPED, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; give a CSV file or one of: {', '.join(SHIPPED)}"
-        raise CallersMistake(f"corrections: no file {corrections}{hint}")
+        shipped = unknown("name", corrections, SHIPPED)
+        raise CallersMistake(f"corrections: no file {corrections}, and {shipped}")
     table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     if list(table.columns) != COLUMNS:
         raise CallersMistake(

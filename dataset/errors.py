@@ -1,5 +1,7 @@
 """The one exception that means "the caller can mend this": every command turns it into exit 2."""
 
+import difflib
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +34,35 @@ def faults_of(look: Callable[..., Any], *arguments: Any, **named: Any) -> list[s
     except CallersMistake as mistake:
         return mistake.faults
     return []
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """The sentence for a name that nobody knows, with the nearest right one."""
+    known = list(known)
+    if near := _nearest(str(name), known):
+        return f"unknown {what} '{name}'; did you mean {near}?"
+    few = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"unknown {what} '{name}'; there is {few or 'nothing to set'}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The name that goes on where this one ends (resnext50), is all but the same in letters, has the same
+    words (RandomErasing: erasing), or else a little of the letters; '' where none has."""
+    if f"{name}s" in known:
+        return f"{name}s"
+    longer = [other for other in known if other.startswith(f"{name}_")]
+    if found := longer or difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+        return found[0]
+    in_words = max(known, key=lambda other: _alike(name, other), default="")
+    if _alike(name, in_words) >= 0.5:
+        return in_words
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), "")
+
+
+def _alike(one: str, other: str) -> float:
+    """Of the words of two names in snake_case or CamelCase, the share that both have."""
+    ours, theirs = ({word.lower() for word in re.findall("[A-Z]?[a-z0-9]+", name)} for name in (one, other))
+    return len(ours & theirs) / max(1, len(ours | theirs))
 
 
 def all_at_once(*looks: Callable[[], Any]) -> list[Any]:

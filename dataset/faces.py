@@ -15,7 +15,8 @@ from dataset.builder import only_builder
 from dataset.detector import find_faces
 from dataset.errors import CallersMistake
 from dataset.identity import identity
-from dataset.pixels import Size, read_photo, resize
+from dataset.image_size import Size
+from dataset.pixels import read_photo, resize
 from dataset.progress import track
 from dataset.shelf import Holds, note, remove_outdated, shown, sweep, touch
 

@@ -1,7 +1,6 @@
 """The command `python -m dataset cache`: what is decoded, listed, removed or added to."""
 
 import math
-import re
 import time
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import typer
 
 from dataset import boxes, cache
 from dataset.builder import tidy
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, unknown
+from dataset.image_size import Size, read_size, size_text
 from dataset.photos import read_train
-from dataset.pixels import INTERPOLATIONS, Size
+from dataset.pixels import INTERPOLATIONS
 from dataset.shelf import Entry, amount, entries, shown
 
 CROPS = ("none", "center", "face")
@@ -58,8 +58,8 @@ def remove(data: Path | None, size: str | None, older_than: float | None) -> Non
         place = data.resolve()
         chosen = [entry for entry in chosen if entry.holds and Path(entry.holds.place).is_relative_to(place)]
     if size is not None:
-        height, width = _size(size)
-        chosen = [entry for entry in chosen if entry.size == f"{height}x{width}"]
+        wanted = size_text(_size(size))
+        chosen = [entry for entry in chosen if entry.size == wanted]
     if older_than is not None:
         chosen = [entry for entry in chosen if entry.used < time.time() - older_than * 24 * 3600]
     for entry in chosen:
@@ -74,9 +74,9 @@ def decode(data: Path | None, size: str | None, interpolation: str, crop: str, l
     if data is None or size is None:
         raise CallersMistake("to decode beforehand, give both a set and --size HEIGHTxWIDTH")
     if interpolation not in INTERPOLATIONS:
-        raise CallersMistake(f"unknown interpolation {interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
+        raise CallersMistake(unknown("interpolation", interpolation, INTERPOLATIONS))
     if crop not in CROPS:
-        raise CallersMistake(f"unknown crop {crop!r}; known: {', '.join(CROPS)}")
+        raise CallersMistake(unknown("crop", crop, CROPS))
     if limit is not None and not 0 < limit < math.inf:
         raise CallersMistake(f"--limit {limit:g}: give a number of GiB above 0")
     wanted = _size(size)
@@ -96,11 +96,12 @@ def _crop(name: str, paths: list[str], size: Size) -> boxes.Crop | None:
     return boxes.center(len(paths), boxes.HEIGHT, boxes.WIDTH) if name == "center" else None
 
 
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if not found:
-        raise CallersMistake(f"--size {text}: give HEIGHTxWIDTH, say 128x96")
-    return int(found[1]), int(found[2])
+def _size(text: str) -> Size:
+    faults: list[str] = []
+    size = read_size(text, faults, "--size")
+    if size is None:
+        raise CallersMistake(faults)
+    return size
 
 
 def _total(found: list[Entry], what: str) -> str:

@@ -8,7 +8,8 @@ from struct import unpack_from
 import cv2
 import numpy as np
 
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, unknown
+from dataset.image_size import Size
 from dataset.machine import cores
 from dataset.progress import track
 
@@ -22,7 +23,6 @@ INTERPOLATIONS = {
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 # The JPEG segments that hold its height and width; C4, C8 and CC between them are others.
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-Size = tuple[int, int]  # height, width
 Box = Sequence[float]  # top, left, bottom, right: shares of the photo, from 0 to 1
 
 
@@ -63,7 +63,7 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
     otherwise by `interpolation`: nearest, bilinear, bicubic, lanczos, area."""
     height, width = size
     if interpolation not in INTERPOLATIONS:
-        raise CallersMistake(f"unknown interpolation {interpolation!r}; known: {', '.join(INTERPOLATIONS)}")
+        raise CallersMistake(unknown("interpolation", interpolation, INTERPOLATIONS))
     if photo.shape[:2] == (height, width):
         return photo
     how = cv2.INTER_AREA if _shrinks(photo, size) else INTERPOLATIONS[interpolation]

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dataset.image_size import size_text
 from dataset.machine import PROJECT
 
 LOCK = "builder.lock"
@@ -35,7 +36,7 @@ class Holds:
     def name(self) -> str:
         if self.size is None:
             return f"faces-{self.key}.npy"
-        return f"photos-{self.size[0]}x{self.size[1]}-{self.key}-{self.interpolation}.npy"
+        return f"photos-{size_text(self.size)}-{self.key}-{self.interpolation}.npy"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trial.choice import unknown
+from dataset.errors import unknown
 
 TUNERS = ("TPE", "Random", "GridSearch", "Anneal", "Evolution", "BatchTuner", "Hyperband", "MetisTuner",
           "GPTuner", "PBTTuner", "RegularizedEvolutionTuner", "SMAC", "BOHB", "DNGOTuner")  # fmt: skip

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
 
-from trial.choice import as_number, unknown
+from dataset.errors import unknown
+from trial.choice import as_number
 
 # How many numbers each kind of range takes.
 RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trial.choice import unknown
+from dataset.errors import unknown
 
 DURATION = "a number of seconds or a text such as 30m or 2h"
 COUNT = "a whole number, 1 or more"

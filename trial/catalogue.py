@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trial.choice import unknown
+from dataset.errors import unknown
 
 HERE = Path(__file__).parent
 NETWORKS, STEPS = HERE / "catalogue_networks.json", HERE / "catalogue_steps.json"

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
+from dataset.image_size import size_text
 from dataset.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
 from trial.config import NO_DATA, TrialConfig, parse
-from trial.image_size import size_text
 
 if TYPE_CHECKING:
     from trial.record import RunWriter

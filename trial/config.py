@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Annotated, Any, Literal
 
-from dataset.errors import CallersMistake
+from dataset.errors import CallersMistake, unknown
+from dataset.image_size import read_size, size_text
 from trial.catalogue import read_model
-from trial.choice import Choice, Registry, choose_or_default, numbers_of, plain, typed, unknown
+from trial.choice import Choice, Registry, choose_or_default, numbers_of, plain, typed
 from trial.crops import CROPS
 from trial.heads import HEADS
-from trial.image_size import read_size, size_text
 from trial.impossible import absent, impossible
 from trial.layers import FREEZES
 from trial.losses import LOSSES

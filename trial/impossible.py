@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset.detector import missing as missing_detector
-from dataset.errors import faults_of
+from dataset.errors import faults_of, unknown
+from dataset.image_size import size_text
 from trial.catalogue import networks
-from trial.choice import unknown
-from trial.image_size import size_text
 from trial.weights import locate
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from importlib.metadata import metadata
 from typing import Any
 
+from dataset.image_size import size_text
 from dataset.machine import PROJECT
 from trial.catalogue import networks
 from trial.fetch import named_by
-from trial.image_size import size_text
 from trial.weights import PACKAGES, full_name
 
 DOCUMENT = PROJECT / "docs" / "networks.md"

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dataset.errors import unknown
 from trial.catalogue import steps as albumentations_steps
-from trial.choice import Choice, Registry, choose, unknown
+from trial.choice import Choice, Registry, choose
 from trial.photo_steps import PHOTO_STEPS
 from trial.pixel_steps import PIXEL_STEPS
 from trial.warps import WARPS

@@ -1,14 +1,16 @@
-"""An image size, (height, width) in pixels, and how it is written: 512x384."""
+"""The size of an image and how it is written: 512x384, height first."""
 
 from typing import Any
 
+Size = tuple[int, int]  # height, width in pixels
 
-def size_text(size: tuple[int, int]) -> str:
+
+def size_text(size: Size) -> str:
     """(512, 384) -> '512x384'."""
     return f"{size[0]}x{size[1]}"
 
 
-def read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
+def read_size(value: Any, faults: list[str], what: str = "image_size") -> Size | None:
     """As `size_text` writes it, or a list of two; what is wrong goes to `faults`."""
     parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
     try:
@@ -17,5 +19,5 @@ def read_size(value: Any, faults: list[str]) -> tuple[int, int] | None:
             raise ValueError
         return height, width
     except (ValueError, TypeError):
-        faults.append(f"image_size={value!r}: must be height x width in pixels, such as 512x384")
+        faults.append(f"{what}={value!r}: must be height x width in pixels, such as 512x384")
         return None
