@@ -136,7 +136,7 @@ def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folde
 
 def test_cache_refuses_in_one_line(run, data, folder, tmp_path):
     for words, piece in (
-        ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "height x width"), ((data, "--size", "0x8"), "128x96"),
+        ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "height x width"), ((data, "--size", "0x8"), "height x width"),
         ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"), ((data, "--size", "8x6", "--crop", "fase"), "unknown crop 'fase'"),
         (("--crop", "face"), "--crop goes with a set and --size"),
         ((tmp_path / "nowhere", "--size", "8x6"), "no folder"), (("--remove", "--size", "x"), "height x width"),
