@@ -61,7 +61,7 @@ def measure(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> pd.Dat
     if not losses:
         raise CallersMistake("the loss is no number at the first step; precision=float32 may help")
     rows = {"step": range(1, len(losses) + 1), "learning_rate": rates[: len(losses)], "loss": losses}
-    return pd.DataFrame(rows).assign(smoothed_loss=smooth(np.array(losses), len(rates) / 40))
+    return pd.DataFrame(rows).assign(smoothed_loss=smooth(np.array(losses), max(2, len(rates) / 40)))
 
 
 def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterator[float]:

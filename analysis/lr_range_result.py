@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.flat import flat
 from analysis.page import value_text, write_page
 from analysis.theme import LIGHT, blank
-from analysis.trials import flat
 from trial.config import TrialConfig
 
 _OTHER = re.compile(r"learning_rate|schedule|epochs|patience")  # of a recipe: the test has its own

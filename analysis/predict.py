@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -68,6 +69,7 @@ def load(run: Path) -> Trained:
     folder = RunFolder(run)
     try:
         config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.networks()
+        folder.origin()
         lacks = "" if paths else WEIGHTS
     except (FileNotFoundError, NotADirectoryError) as error:
         lacks = Path(error.filename).name
@@ -76,13 +78,15 @@ def load(run: Path) -> Trained:
     if config.fold == "all" and paths[0].name != WEIGHTS and len(paths) != config.folds:
         raise CallersMistake(f"{run}: has networks for only {len(paths)} of its {config.folds} folds")
     # Where it was trained says nothing on where it predicts.
-    config = replace(config, device="auto", workers=-1, threads=0)
+    halved = config.precision == "float16" and not torch.cuda.is_available()
+    precision = "auto" if halved else config.precision
+    config = replace(config, device="auto", workers=-1, threads=0, precision=precision)
     networks = []
     for path in paths:
         network, _ = models.build(config, pretrained=False)
         try:
             network.load_state_dict(load_file(path))
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             why = str(error).splitlines()[-1].strip()
             raise CallersMistake(
                 f"{path}: not the weights of a {config.model} of {N_CLASSES} classes ({why})"

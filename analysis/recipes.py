@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,17 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe file, or the config.json of a run. CallersMistake names what is wrong with it."""
+    """A recipe file, or the config.json of a run: with its scores, to end after its best epoch.
+    CallersMistake names what is wrong with it."""
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CallersMistake(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
     if not isinstance(read, dict):
         raise CallersMistake(f"{path}: not a recipe; recipes/ has examples")
-    if "recipe" not in read:  # a run's config.json
+    if path.name == "config.json" and (path.parent / "status.json").exists():
+        return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
+    if "recipe" not in read:  # a run's config.json, by itself
         read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
     if faults := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
         raise CallersMistake(faults)
@@ -60,7 +63,18 @@ def recipe_of(row: pd.Series, experiment: str) -> Recipe:
     """The recipe of a trials table's row, with its scores."""
     run = RunFolder(Path(row["folder"]))
     about = f"trial {row['trial']} of experiment {experiment}: validation macro-F1 {row['macro_f1']:.4f}"
-    scores = {"macro_f1": float(row["macro_f1"]), "accuracy": scores_of(run.validation()).accuracy}
-    scores |= {"best_epoch": int(row["best_epoch"]), "epochs": int(row["epochs_done"])}
-    origin = {"experiment": experiment, "trial": row["trial"], **run.origin()}
-    return Recipe(run.config().recipe(), about, int(row["best_epoch"]), scores, origin)
+    recipe = _of_run(run, about)
+    return replace(recipe, origin={"experiment": experiment, "trial": row["trial"], **recipe.origin})
+
+
+def _of_run(run: RunFolder, about: str) -> Recipe:
+    """A run's recipe, to end after its best epoch; after its last one where there were no validation people
+    (it was retrained), and then without scores."""
+    status, scores = run.status(), {}
+    stop_after = status.get("best_epoch")
+    if stop_after is not None:
+        scores = {"macro_f1": status["macro_f1"], "accuracy": scores_of(run.validation()).accuracy}
+        scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
+    elif status["state"] == "done":
+        stop_after = status["epochs"]
+    return Recipe(run.config().recipe(), about, stop_after, scores, run.origin())

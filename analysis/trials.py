@@ -8,11 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.flat import flat
 from analysis.nni_database import Recorded, database, experiment_name, profile, recorded_trials
 from dataset.errors import CallersMistake, unknown
-from dataset.image_size import size_text
 from dataset.machine import EXPERIMENTS
-from trial.choice import Choice
 from trial.config import TrialConfig, parse
 from trial.record import RunFolder
 
@@ -161,18 +160,3 @@ def _read_alone(name: str, given: str) -> str | None:
         return json.dumps(parse({name: json.loads(given)}, present=False).to_json()[name])
     except CallersMistake:
         return None
-
-
-def flat(config: TrialConfig) -> dict[str, Any]:
-    """The recipe as one level of names and plain values: `loss` and `loss.gamma`, `augment` by name."""
-    row: dict[str, Any] = {}
-    for name in config.recipe():
-        value = getattr(config, name)
-        if isinstance(value, Choice):
-            row[name] = value.name
-            row |= {f"{name}.{number}": given for number, given in value.numbers}
-        elif name == "image_size":
-            row[name] = size_text(value)
-        else:
-            row[name] = str(value) if name == "augment" else value
-    return row

@@ -8,7 +8,8 @@ import pandas as pd
 
 from analysis import select
 from analysis.finish import export_best_and_retrain
-from analysis.trials import Experiment, flat, trial_table
+from analysis.flat import flat
+from analysis.trials import Experiment, trial_table
 from dataset.errors import CallersMistake
 from dataset.machine import PROJECT
 from dataset.synthetic import draw

@@ -23,6 +23,7 @@ from trial.warps import WARPS
 Part = Callable[[Tensor, Draw], Tensor]
 OnOne = Callable[[np.ndarray, Draw], np.ndarray]
 OnPhoto = Callable[[np.ndarray, int, int, int, int], np.ndarray]
+LOOKS = 4  # at each step beforehand: some turn a photo on its side only now and then
 CACHED = 2**22  # floats that a processor keeps near while the steps go over them one after the other
 
 
@@ -77,16 +78,21 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
 
 def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None:
     """CallersMistake where a step, done for sure, fails or changes more than pixels."""
-    photo = blank = np.zeros((*size, 3), np.uint8)
+    blank = np.zeros((*size, 3), np.uint8)
     try:
-        for part in _on_one([_for_sure(step) for step in steps]):
-            photo = part(photo, Draw(stream("photo", 0, 1, 0), np.array([0]), 1, size))
+        parts, shown = _on_one([_for_sure(step) for step in steps]), []
+        for look in range(LOOKS):
+            photo, draw = blank, Draw(stream("photo", 0, look, 0), np.array([0]), look, size)
+            for part in parts:
+                photo = part(photo, draw)
+            shown.append(photo)
     except CallersMistake:
         raise
     except Exception as error:  # of albumentations' or OpenCV's own kind, for a number that they can't use
         raise CallersMistake(f"augment={policy}: {' '.join(str(error).split())}") from None
-    if photo.shape != blank.shape or photo.dtype != blank.dtype:
-        raise CallersMistake(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
+    for photo in shown:
+        if photo.shape != blank.shape or photo.dtype != blank.dtype:
+            raise CallersMistake(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
 
 
 def _for_sure(step: Choice) -> Choice:

@@ -53,11 +53,6 @@ def _never(config: "TrialConfig", unread: set[str]) -> list[str]:
         faults.append(f"freeze.epochs={freeze['epochs']}: must be below epochs={config.epochs}")
     if freeze.get("every", 0) >= epochs:
         faults.append(f"freeze.every={freeze['every']:g}: must be below epochs={config.epochs}")
-    for step in config.augment.steps:
-        numbers = dict(step.choice.numbers)
-        if step.choice.name == "erasing" and numbers["least"] > numbers["most"]:
-            few, many = numbers["least"], numbers["most"]
-            faults.append(f"augment: erasing: least={few:g} must not be above most={many:g}")
     if mixing.get("low", 0) > mixing.get("high", 1):
         faults.append(f"mixing.low={mixing['low']:g}: must not be above mixing.high={mixing['high']:g}")
     return faults

@@ -1,12 +1,13 @@
 """A name, or several, -> a network of 18 logits, and how photos are prepared for it."""
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.config import TrialConfig
-from trial.heads import HEADS, Head, attach
+from trial.heads import HEADS, Head, attach, last_layers
 from trial.transforms import Preprocessing
 from trial.weights import full_name, load
 
@@ -61,7 +62,18 @@ def _member(name: str, config: TrialConfig, outputs: int, pretrained: bool) -> A
         if state is None:
             raise
         raise CallersMistake(f"weights={config.weights} don't fit {name}: {error}") from None
-    if state is not None and not state.keys() & network.state_dict().keys():
-        # timm loads what it knows by name, and leaves the rest as it was.
-        raise CallersMistake(f"weights={config.weights} don't fit {name}: no tensor has a name of its")
+    if state is not None:
+        _refuse_foreign(network, state.keys(), f"weights={config.weights} don't fit {name}")
     return network
+
+
+def _refuse_foreign(network: "nn.Module", given: Set[str], complaint: str) -> None:
+    """timm loads what it knows by name, and leaves the rest as it was. It knows some files by other names, so
+    what the network lacks is a fault only where the file has nothing else that it could be."""
+    new = {id(parameter) for layer in last_layers(network) for parameter in layer.parameters()}
+    needed = {name for name, parameter in network.named_parameters() if id(parameter) not in new}
+    if not given & network.state_dict().keys():
+        raise CallersMistake(f"{complaint}: no tensor has a name of its")
+    if (lacking := sorted(needed - given)) and given <= network.state_dict().keys():
+        some = f"{len(lacking)} of its {len(needed)} tensors are not there, such as {lacking[0]}"
+        raise CallersMistake(f"{complaint}: {some}; are they another network's?")

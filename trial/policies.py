@@ -3,10 +3,11 @@
 A step is one of STEPS (ours: on whole batches, on the device), of PHOTO_STEPS, or any transform of
 albumentations by its own name and with its own numbers (both photo by photo). Steps run in their order. Those
 on photos come first, so one of ours before such a one runs photo by photo too; `on` in a step says where, and
-can say it.
+can say it. A number of a named policy's step is its own to set, and to search:
+`{"_name": "winners", "erasing.p": 0.3}`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,16 +80,18 @@ class Policy:
 
 
 def parse_policy(value: Any, faults: list[str]) -> Policy | None:
-    """A policy's name, a list of steps, or what `Policy.to_json` gave, as a Policy; faults are added."""
+    """A policy's name, a list of steps, or what `Policy.to_json` gave, perhaps with numbers of its steps, as
+    STEP.NUMBER; faults are added."""
     name: Any = value
     steps = None
+    numbers: dict[str, Any] = {}
     if isinstance(value, Policy):
         return value
     if isinstance(value, Mapping):
         name, steps = value.get("_name"), value.get("steps")
         if steps is not None and name == "custom":  # what every list was called in earlier runs
             name = None
-        faults += ["augment: " + unknown("key", k, ("steps",)) for k in value if k not in ("_name", "steps")]
+        numbers = {key: number for key, number in value.items() if key not in ("_name", "steps")}
     elif isinstance(value, list | tuple):
         name, steps = None, value
     if steps is None:
@@ -99,14 +102,30 @@ def parse_policy(value: Any, faults: list[str]) -> Policy | None:
     if not isinstance(steps, list | tuple):
         faults.append(f"augment: steps must be a list of steps, not {steps!r}")
         return None
+    steps = _with_numbers(steps, numbers, faults)
     read = [found for step in steps if (found := _step(step, faults))]
-    return Policy(name or _name_of([choice.name for choice, _ in read]), _placed(read, faults))
+    return Policy(name or name_of([choice.name for choice, _ in read]), _placed(read, faults))
 
 
-def _name_of(steps: list[str]) -> str:
+def name_of(steps: list[str]) -> str:
     """A list's name; not one that stands for another policy: `[rand_augment]` has no flip."""
     name = "+".join(steps) or "none"
     return f"[{name}]" if steps and name in POLICIES else name
+
+
+def _with_numbers(steps: Sequence[Any], numbers: Mapping[str, Any], faults: list[str]) -> list[Any]:
+    """`steps` with `numbers`, each named STEP.NUMBER, set in all of that name."""
+    changed = [{"_name": step} if isinstance(step, str) else step for step in steps]
+    names = [step.get("_name") if isinstance(step, Mapping) else None for step in changed]
+    for key, value in numbers.items():
+        name, _, number = key.partition(".")
+        if name not in names or not number:
+            own = [f"{known}.NUMBER" for known in names if known] + ["steps"]
+            faults.append("augment: " + unknown("key", key, own))
+        changed = [
+            {**step, number: value} if own == name else step for step, own in zip(changed, names, strict=True)
+        ]
+    return changed
 
 
 def _placed(steps: list[tuple[Choice, str | None]], faults: list[str]) -> tuple[Step, ...]:
@@ -141,12 +160,24 @@ def _step(value: Any, faults: list[str]) -> tuple[Choice, str | None] | None:
 
 def _choice(name: Any, given: dict[str, Any], faults: list[str]) -> Choice | None:
     known = albumentations_steps()
+    if not isinstance(name, str):
+        faults.append(f"augment: {name!r} is no step's name")
+        return None
+    if ranges := [key for key, number in given.items() if isinstance(number, Mapping) and "_type" in number]:
+        searched = f'{{"_name": ..., "{name}.{ranges[0]}": {given[ranges[0]]}}}'
+        faults.append(f"augment: NNI draws nothing inside a list; search a named policy's number: {searched}")
+        return None
     p = given.get("p", 0.5)
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         faults.append(f"augment: step {name}: p={p!r} is no probability (0 to 1)")
         return None
     if name in STEPS:
-        return choose("augment step", given, STEPS, faults)
+        choice = choose("augment step", given, STEPS, faults)
+        number = dict(choice.numbers) if choice else {}
+        if name == "erasing" and number.get("least", 0) > number.get("most", 1):
+            few, many = number["least"], number["most"]
+            faults.append(f"augment: erasing: least={few:g} must not be above most={many:g}")
+        return choice
     if name in PHOTO_STEPS:
         return choose("augment step", given, PHOTO_STEPS, faults)
     if name not in known:

@@ -138,20 +138,20 @@ class RunWriter:
 
 
 class RunFolder:
-    """Reads one run. FileNotFoundError where a file was never written."""
+    """Reads one run. FileNotFoundError where a file was never written, CallersMistake where it is damaged."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
 
     def config(self) -> TrialConfig:
         """What ran; files that it names need not be here."""
-        return parse(json.loads((self.folder / "config.json").read_text()), present=False)
+        return parse(self._json("config.json"), present=False)
 
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing.from_json(json.loads((self.folder / "preprocessing.json").read_text()))
+        return Preprocessing.from_json(self._json("preprocessing.json"))
 
     def origin(self) -> dict[str, Any]:
-        return json.loads((self.folder / "origin.json").read_text())
+        return self._json("origin.json")
 
     def epochs(self) -> "pd.DataFrame":
         import pandas as pd
@@ -177,13 +177,21 @@ class RunFolder:
     def status(self) -> dict[str, Any]:
         """status.json; a run that says 'running' while its process is gone has 'failed', half-written."""
         try:
-            status = json.loads((self.folder / "status.json").read_text())
+            status = self._json("status.json")
         except FileNotFoundError:
             return {"state": "failed", "reason": "no status.json: the trial ended before it began"}
+        except CallersMistake as mistake:
+            return {"state": "failed", "reason": str(mistake)}
         if status["state"] == "running" and not process_lives(status["process"]):
             reason = "its process is gone without a word (killed?): half-written"
             return status | {"state": "failed", "reason": reason}
         return status
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / name).read_text())
+        except ValueError as error:
+            raise CallersMistake(f"{self.folder / name}: is damaged ({error})") from None
 
 
 def scores_of(validation: "pd.DataFrame") -> "Scores":

@@ -15,12 +15,17 @@ from analysis.predict import Averaged, load, predict
 from analysis.validation import answers_again, worth
 from analysis.views import VIEWS
 from dataset.errors import CallersMistake
-from dataset.photos import read_eval
+from dataset.photos import read_eval, read_train
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse
 from trial.record import PROBABILITIES, RunFolder, RunWriter, scores_of
 from trial.run import run
+
+ONLY_IN_TRAINING = {
+    "augment": [{"_name": "InvertImg", "p": 1.0}, {"_name": "noise", "p": 1.0}], "copies": "seed",
+    "borders": {"_name": "relabel", "from_age": 40}, "mixing": "mixup", "sampler": "by_class",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +129,24 @@ def test_what_cannot_be_predicted_is_refused_all_at_once(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["config.json", "preprocessing.json", "origin.json", "weights.safetensors"])
+def test_a_damaged_or_incomplete_run_is_refused_in_words(tmp_path, name):
+    path = untrained(tmp_path).folder / name
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CallersMistake, match=name):
+        load(tmp_path)
+    path.unlink()
+    with pytest.raises(CallersMistake, match=f"no {name}"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes float16")
+def test_what_was_trained_in_float16_on_a_gpu_predicts_without_one(photos, tmp_path):
+    path = untrained(tmp_path).folder / "config.json"
+    path.write_text(path.read_text().replace('"precision": "auto"', '"precision": "float16"'))
+    assert predict(tmp_path, photos).shape == (len(photos), 18)
+
+
 def test_a_network_of_other_classes_is_refused(tmp_path):
     path = untrained(tmp_path).folder / "weights.safetensors"
     weights = load_file(path)
@@ -134,9 +157,13 @@ def test_a_network_of_other_classes_is_refused(tmp_path):
 
 
 def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(people, tmp_path, capsys):
-    config = parse({**TINY, "data": str(people), "fold": "all", "folds": 3, "epochs": 1})
+    config = parse({**TINY, "data": str(people), "fold": "all", "folds": 3, "epochs": 1, **ONLY_IN_TRAINING})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)
     kept, trained = RunFolder(tmp_path / "run").validation(), load(tmp_path / "run")
+    table = read_train(people)  # each photo once, as labelled
+    assert sorted(zip(kept["photo"], kept["label"], strict=True)) == sorted(
+        zip(table["photo"], table["label"], strict=True)
+    )
     again = answers_again(tmp_path / "run", trained, people, "none")
     assert again[PROBABILITIES].to_numpy() == pytest.approx(kept[PROBABILITIES].to_numpy(), abs=1e-4)
     flipped = answers_again(tmp_path / "run", trained, people, "flip")

@@ -138,6 +138,21 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
         read_recipe(tmp_path / "none.json")
 
 
+def test_a_runs_config_is_its_recipe_until_its_best_epoch(people, tmp_path):
+    values = {"data": str(people), "epochs": 4, "learning_rate": 1e-9, "fold": "all", "folds": 3}
+    config = parse({**TINY, **values})
+    run(config, RunWriter(tmp_path / "run", config), lambda report: None)
+    status = RunFolder(tmp_path / "run").status()
+    recipe = read_recipe(tmp_path / "run" / "config.json")
+    assert recipe.stop_after == status["best_epoch"] < 4
+    assert recipe.scores["macro_f1"] == status["macro_f1"]
+    _, about = retrain_and_submit(recipe, people, tmp_path / "out", {})
+    assert about["rule"]["stopped_after_epoch"] == status["best_epoch"]
+    assert about["validation"] == recipe.scores
+    again = read_recipe(tmp_path / "out" / "config.json")
+    assert (again.stop_after, again.scores) == (status["best_epoch"], {})
+
+
 @pytest.mark.parametrize("path", sorted((PROJECT / "recipes").glob("*.json")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_parses_and_says_how_it_is_used(path):
     recipe = read_recipe(path)

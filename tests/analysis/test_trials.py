@@ -3,6 +3,7 @@ import os
 import pytest
 
 from analysis import trials
+from analysis.flat import flat
 from analysis.select import best, default_trial, median_trial, rank
 from analysis.trials import Experiment, find, mispaired, trial_table
 from dataset.errors import CallersMistake
@@ -33,6 +34,23 @@ def test_a_row_a_trial_with_its_recipe_flat(experiment):
     assert list(table["loss.gamma"]) == [1.0, 2.0, 3.0, 4.0]
     assert set(table.attrs["searched"]) == {"learning_rate", "loss", "loss.gamma"}
     assert list(table["epochs_done"]) == [2] * 4
+
+
+@pytest.mark.parametrize(
+    ("augment", "told"),
+    [
+        ("winners", {"augment": "winners"}),
+        ({"_name": "winners", "erasing.p": 0.25}, {"augment": "winners", "augment.erasing.p": 0.25}),
+        (["erasing"], {"augment": "erasing"}),
+        ([{"_name": "erasing", "p": 0.25}], {"augment": "erasing", "augment.erasing.p": 0.25}),
+        (["flip", {"_name": "flip", "p": 0}], {"augment": "flip+flip", "augment.flip#2.p": 0}),
+        ([{"_name": "MedianBlur", "p": 0.1}], {"augment": "MedianBlur", "augment.MedianBlur.p": 0.1}),
+        ({"_name": "none", "steps": ["erasing"]}, {"augment": "erasing"}),
+    ],
+)
+def test_policies_that_differ_can_be_told_apart(augment, told):
+    row = flat(parse({**TINY, "augment": augment}))
+    assert {name: value for name, value in row.items() if name.startswith("augment")} == told
 
 
 def test_the_best_is_chosen_by_the_stated_rule(experiment):

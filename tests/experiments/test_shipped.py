@@ -17,7 +17,7 @@ shipped = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 
 
 def test_there_is_one_for_each_question():
-    named = """augmentation borders crop cross_validation demo demo_photos ensembles final_resnet34 full heads
+    named = """augmentation augmentation_strength borders crop cross_validation demo demo_photos ensembles final_resnet34 full heads
         image_size learning_rate loss mixing models rare_classes seed_models training"""
     assert set(named.split()) == {path.stem for path in SHIPPED}
 

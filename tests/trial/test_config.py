@@ -81,6 +81,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"augment": [{"_name": "GaussianBlur", "sigma": 1}]}, "unknown number 'sigma'"),
         ({"augment": [{"_name": "RandomCrop"}]}, "needs height"),
         ({"augment": [{"_name": "RandomCrop", "height": 8, "width": 8}]}, "makes uint8"),
+        ({"augment": [{"_name": "RandomRotate90", "p": 0.1}]}, "makes uint8 (48, 64, 3)"),
         ({"augment": [{"_name": "GaussianBlur", "blur_limit": -3}]}, "augment=GaussianBlur: "),
         ({"corrections": "nowhere.csv"}, "no such file"),
         ({"weights": "nowhere.safetensors"}, "no such file or folder"),

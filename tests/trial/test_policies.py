@@ -49,11 +49,30 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
         ([{"_name": "rand_augment", "on": "batch"}], "rand_augment runs photo by photo"),
         ([3], "3 is no step"),
         ({"_name": "light", "stepps": []}, "did you mean steps?"),
+        ({"_name": "winners", "erazing.p": 0.3}, "did you mean erasing.NUMBER?"),
+        ({"_name": "winners", "erasing.q": 0.3}, "unknown number 'q'"),
+        ({"_name": "winners", "p": 0.3}, "there is flip.NUMBER"),
+        ([{"_name": ["flip"]}], "['flip'] is no step's name"),
+        ([{"_name": "erasing", "least": 0.5, "most": 0.1}], "least=0.5 must not be above most=0.1"),
+        ([{"_name": "flip", "p": {"_type": "uniform", "_value": [0, 1]}}], "NNI draws nothing inside a list"),
     ],
 )
 def test_what_is_wrong_is_said(steps, said):
     faults = parsed(steps)[1]
     assert any(said in fault for fault in faults), faults
+
+
+def test_a_named_policys_numbers_can_be_set_one_by_one():
+    shipped, _ = parsed("winners")
+    changed, faults = parsed({"_name": "winners", "erasing.p": 0.25, "flip.p": 0})
+    assert not faults
+    assert changed.name == "winners"
+    numbers = {step.choice.name: dict(step.choice.numbers) for step in changed.steps}
+    assert (numbers["erasing"]["p"], numbers["flip"]["p"]) == (0.25, 0)
+    assert [step.choice.name for step in changed.steps] == [step.choice.name for step in shipped.steps]
+    assert parsed(changed.to_json()) == (changed, [])
+    own, _ = parsed({"_name": "own", "steps": ["flip", {"_name": "MedianBlur"}], "MedianBlur.p": 0.1})
+    assert dict(own.steps[1].choice.numbers)["p"] == 0.1
 
 
 def test_a_list_is_called_by_its_steps_and_never_as_another_policy():

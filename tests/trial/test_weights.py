@@ -52,6 +52,19 @@ def test_weights_of_another_network_are_refused(generated, tmp_path):
         models.build(config)
 
 
+def test_a_smaller_networks_weights_are_refused_and_leave_nothing_random_in_silence(tmp_path):
+    small = {key: tensor.contiguous() for key, tensor in timm.create_model("resnet18").state_dict().items()}
+    path = tmp_path / "w.safetensors"
+    save_file(small, path)
+    values = {"image_size": "32x32", "weights": str(path)}
+    with pytest.raises(CallersMistake, match=r"48 of its 108 tensors are not there, such as layer1\.2"):
+        models.build(parse({"model": "resnet34", **values}))
+    models.build(parse({"model": "resnet18", **values}))
+    save_file({key: tensor for key, tensor in small.items() if "layer1" in key}, path)
+    with pytest.raises(CallersMistake, match="48 of its 60 tensors"):
+        models.build(parse({"model": "resnet18", **values}))
+
+
 def test_a_file_that_holds_no_weights_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_text("no weights")
     config = parse({**TINY, "weights": str(tmp_path / "w.safetensors")})
