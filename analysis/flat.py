@@ -1,5 +1,6 @@
 """A recipe as one row of a table."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -22,37 +23,62 @@ def flat(config: TrialConfig) -> dict[str, Any]:
             row[name] = value.name
             row |= {f"{name}.{number}": given for number, given in value.numbers}
         elif isinstance(value, Policy):
-            row[name], numbers = policy_told(value)
-            row |= {f"{name}.{number}": given for number, given in numbers.items()}
+            row[name] = _policy_name(value)
+            row |= {f"{name}.{number}": given for number, given in _as_not_shipped(value).items()}
         else:
             row[name] = size_text(value) if name == "image_size" else value
     return row
 
 
-def policy_told(policy: Policy) -> tuple[str, dict[str, Any]]:
-    """(name, {STEP.NUMBER: value}) of a policy: those that differ from the shipped one of its name or, in a
-    list of one's own, from its steps' defaults."""
-    steps = [step.choice for step in policy.steps]
-    names = [step.name for step in steps]
-    shipped = _shipped(policy.name) if policy.name in POLICIES else None
-    if shipped is not None and names == [step.name for step in shipped]:
-        name, usual = policy.name, shipped
-    else:
-        name = policy.name if shipped is None else name_of(names)
-        usual = [plain(OURS, step) if step in OURS else Choice(step) for step in names]
-    numbers: dict[str, Any] = {}
-    for place, (step, before) in enumerate(zip(steps, usual, strict=True)):
-        nth = names[:place].count(step.name)
+def flat_alike(configs: Sequence[TrialConfig]) -> list[dict[str, Any]]:
+    """`flat` of each; a policy's number that one of them has changed is told of all that have it."""
+    rows = [flat(config) for config in configs]
+    changed = {key for row in rows for key in row if key.startswith("augment.")}
+    for row, config in zip(rows, configs, strict=True):
+        for number, value in _numbers(_steps(config.augment)).items():
+            if f"augment.{number}" in changed:
+                row[f"augment.{number}"] = value
+    return rows
+
+
+def _steps(policy: Policy) -> list[Choice]:
+    return [step.choice for step in policy.steps]
+
+
+def _policy_name(policy: Policy) -> str:
+    """Its name; of a shipped one only while it has the shipped one's steps."""
+    names = [step.name for step in _steps(policy)]
+    foreign = policy.name in POLICIES and names != [step.name for step in _shipped(policy.name)]
+    return name_of(names) if foreign else policy.name
+
+
+def _as_not_shipped(policy: Policy) -> dict[str, Any]:
+    """{STEP.NUMBER: value} where a policy differs from the shipped one of its name, or under a name of its
+    own from its steps' defaults."""
+    steps, name = _steps(policy), _policy_name(policy)
+    usual = _shipped(name) if name in POLICIES else [_default(step.name) for step in steps]
+    before = _numbers(usual)
+    return {k: v for k, v in _numbers(steps).items() if k not in before or before[k] != v}
+
+
+def _numbers(steps: Sequence[Choice]) -> dict[str, Any]:
+    """{STEP.NUMBER: value}; a second step of a name is called NAME#2."""
+    found: dict[str, Any] = {}
+    for place, step in enumerate(steps):
+        nth = sum(other.name == step.name for other in steps[:place])
         label = step.name + (f"#{nth + 1}" if nth else "")
-        same = dict(before.numbers)
         for number, value in step.numbers:
-            if number not in same or same[number] != value:
-                numbers[f"{label}.{number}"] = str(value) if isinstance(value, tuple) else value
-    return name, numbers
+            found[f"{label}.{number}"] = str(value) if isinstance(value, tuple) else value
+    return found
 
 
 @cache
 def _shipped(name: str) -> list[Choice]:
     policy = parse_policy(name, [])
     assert policy is not None
-    return [step.choice for step in policy.steps]
+    return _steps(policy)
+
+
+def _default(name: str) -> Choice:
+    """A step as it is without numbers given; albumentations' own defaults are not ours to tell."""
+    return plain(OURS, name) if name in OURS else Choice(name)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.flat import flat
+from analysis.flat import flat_alike
 from analysis.nni_database import Recorded, database, experiment_name, profile, recorded_trials
 from dataset.errors import CallersMistake, unknown
 from dataset.machine import EXPERIMENTS
@@ -68,7 +68,9 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     """
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
-    rows = [_row(experiment, recorded, bool(varied)) for recorded in recorded_trials(experiment.folder)]
+    found = [_row(experiment, recorded, bool(varied)) for recorded in recorded_trials(experiment.folder)]
+    recipes = iter(flat_alike([config for _, config in found if config]))
+    rows = [row | (next(recipes) if config else {}) for row, config in found]
     table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
     for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
         table[number] = pd.to_numeric(table[number])
@@ -84,7 +86,10 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     return table
 
 
-def _row(experiment: Experiment, recorded: Recorded, searched: bool) -> dict[str, Any]:
+def _row(
+    experiment: Experiment, recorded: Recorded, searched: bool
+) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(what became of the trial, its config where it has one)."""
     run = RunFolder(experiment.folder / "trials" / recorded.trial)
     status = run.status()
     row = {"sequence": recorded.sequence, "trial": recorded.trial}
@@ -97,14 +102,15 @@ def _row(experiment: Experiment, recorded: Recorded, searched: bool) -> dict[str
     try:
         config = run.config()
     except FileNotFoundError:
-        return row
+        return row, None
     except CallersMistake as mistake:
-        return row | {"state": "mismatch", "reason": f"config.json is not one of this version: {mistake}"}
+        reason = f"config.json is not one of this version: {mistake}"
+        return row | {"state": "mismatch", "reason": reason}, None
     if searched and not recorded.parameters:
         row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
     elif differing := mispaired(config, recorded.parameters):
         row |= {"state": "mismatch", "reason": f"ran other values than NNI recorded: {', '.join(differing)}"}
-    return row | flat(config)
+    return row, config
 
 
 def no_trials() -> pd.DataFrame:

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from analysis import trials
-from analysis.flat import flat
+from analysis.flat import flat, flat_alike
 from analysis.select import best, default_trial, median_trial, rank
 from analysis.trials import Experiment, find, mispaired, trial_table
 from dataset.errors import CallersMistake
@@ -51,6 +51,13 @@ def test_a_row_a_trial_with_its_recipe_flat(experiment):
 def test_policies_that_differ_can_be_told_apart(augment, told):
     row = flat(parse({**TINY, "augment": augment}))
     assert {name: value for name, value in row.items() if name.startswith("augment")} == told
+
+
+def test_a_number_that_one_policy_changes_is_told_of_all_that_have_it():
+    policies = ["winners", {"_name": "winners", "erasing.p": 0.25}, "light", ["erasing"]]
+    rows = flat_alike([parse({**TINY, "augment": policy}) for policy in policies])
+    assert [row.get("augment.erasing.p") for row in rows] == [0.5, 0.25, None, 0.5]
+    assert not any("augment.flip.p" in row for row in rows)
 
 
 def test_the_best_is_chosen_by_the_stated_rule(experiment):
