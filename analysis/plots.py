@@ -1,4 +1,4 @@
-"""The report's figures. Each has a half that computes a small table and a half that draws it."""
+"""The report's figures, and the small tables that they draw."""
 
 from collections.abc import Mapping, Sequence
 
@@ -81,7 +81,7 @@ def losses(epochs: pd.DataFrame) -> go.Figure:
 
 
 def class_table(validation: pd.DataFrame) -> pd.DataFrame:
-    """A row for each of the 18 classes: name, eldest, photos, people, hits, recall, precision, f1.
+    """A row for each of the 18 classes: name, oldest, photos, people, hits, recall, precision, f1.
 
     `validation` has person, label and p00..p17. Recall is nan for a class without photos, precision for one
     that was never answered; f1 is 0 for both, as in the macro-F1, which is the mean of that column.
@@ -94,7 +94,7 @@ def class_table(validation: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "name": CLASS_NAMES,
-            "eldest": is_oldest(np.arange(N_CLASSES)),
+            "oldest": is_oldest(np.arange(N_CLASSES)),
             "photos": photos,
             "people": people.to_numpy(),
             "hits": hits,
@@ -108,11 +108,11 @@ def class_table(validation: pd.DataFrame) -> pd.DataFrame:
 def recalls(classes: pd.DataFrame) -> go.Figure:
     """Recall of each class, a bar a class with its number of photos; `classes` as from `class_table`."""
     figure = blank(520, bargap=0.35)
-    for eldest, name, colour in (
+    for oldest, name, colour in (
         (False, " and ".join(AGE_BANDS[:-1]), "best"),
-        (True, AGE_BANDS[-1], "elder"),
+        (True, AGE_BANDS[-1], "oldest"),
     ):
-        some = classes[classes["eldest"] == eldest]
+        some = classes[classes["oldest"] == oldest]
         text = [
             f"{row.recall:.2f}  ({row.photos} photos)" if row.photos else "no validation photos"
             for row in some.itertuples()

@@ -10,6 +10,7 @@ from analysis import parallel, plots
 from analysis.page import write_page
 from analysis.report_tables import (
     compare_recipes,
+    constants,
     count_words,
     headline,
     recipe_columns,
@@ -60,7 +61,7 @@ def write_report(
     roles = _roles(table, best)
     searched = searched_columns(table)
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
-    shared = recipe_columns(table, varying=False)
+    shared = constants(table).items()
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
     return write_page(
         out,
@@ -75,7 +76,7 @@ def write_report(
         apart=trials_table(apart(table), searched, marked, with_reason=True),
         running=bool(table["state"].eq("running").any()),
         same=same,
-        recipe=compare_recipes(roles, [name for name, _ in recipe_columns(table)]),
+        recipe=compare_recipes(roles, recipe_columns(table)),
         submission=None if submission is None else submission_facts(submission),
         **_curves(table, curves, marked),
         **_search(table, ranked, searched, marked.get("best")),
@@ -118,8 +119,9 @@ def _curves(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: dic
 
 def _search(table: pd.DataFrame, ranked: pd.DataFrame, searched: Sequence[str], best: str | None) -> dict:
     if len(ranked) < 2 or not searched:
-        why = "Nothing was searched." if not searched else "There is too little to compare: "
-        why += "" if not searched else f"{len(ranked)} of {len(table)} trials finished."
+        why = "Nothing was searched."
+        if searched:
+            why = f"There is too little to compare: {len(ranked)} of {len(table)} trials finished."
         return {"search": None, "search_words": why, "search_width": 0}
     words = (
         "A line a trial, from its values to its macro-F1. Names are ordered by their median score, the best "
@@ -140,7 +142,7 @@ def _classes(validation: pd.DataFrame | None) -> dict:
     words = (
         f"{len(validation):,} photos of {validation['person'].nunique():,} validation people; "
         f"accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}. The six classes of 60 and over "
-        f"hold {classes.loc[classes['eldest'], 'photos'].sum() / len(validation):.0%} of the photos, "
+        f"hold {classes.loc[classes['oldest'], 'photos'].sum() / len(validation):.0%} of the photos, "
         "yet a third of the macro-F1."
     )
     return {

@@ -13,21 +13,21 @@ TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs ru
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
 
-def recipe_columns(table: pd.DataFrame, varying: bool = True) -> list[tuple[str, str]]:
-    """(name, text of its one value) of the recipe's columns; without `varying` only those of one value."""
-    found = []
-    for name in [name for name in table.columns if name not in COLUMNS]:
-        texts = {value_text(value) for value in table[name]}
-        if varying or len(texts) == 1:
-            found.append((name, next(iter(texts), "–") if len(texts) == 1 else ""))
-    return found
+def recipe_columns(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if name not in COLUMNS]
+
+
+def constants(table: pd.DataFrame) -> dict[str, str]:
+    """{name: text} of the recipe's columns that have one value."""
+    texts = {name: {value_text(value) for value in table[name]} for name in recipe_columns(table)}
+    return {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
 
 
 def searched_columns(table: pd.DataFrame) -> list[str]:
     """The recipe's columns that the space varied; told by the table, else those with more than one value."""
     told = [name for name in table.attrs.get("searched", ()) if name in table.columns]
-    constant = {name for name, _ in recipe_columns(table, varying=False)}
-    return told or [name for name, _ in recipe_columns(table) if name not in constant]
+    same = constants(table)
+    return told or [name for name in recipe_columns(table) if name not in same]
 
 
 def count_words(table: pd.DataFrame) -> str:

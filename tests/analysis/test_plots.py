@@ -26,7 +26,7 @@ def test_class_table_by_hand():
     assert np.isnan(classes["recall"][3])
     assert np.isnan(classes["precision"][2])
     assert classes["f1"].tolist()[:4] == [0.5, pytest.approx(0.8), 0, 0]
-    assert classes.index[classes["eldest"]].tolist() == [2, 5, 8, 11, 14, 17]
+    assert classes.index[classes["oldest"]].tolist() == [2, 5, 8, 11, 14, 17]
 
 
 def test_mean_f1_is_the_macro_f1():
