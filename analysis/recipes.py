@@ -49,7 +49,10 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(read, dict):
         raise CallersMistake(f"{path}: not a recipe; recipes/ has examples")
     if path.name == "config.json" and (path.parent / "status.json").exists():
-        return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
+        try:
+            return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
+        except FileNotFoundError as error:
+            raise CallersMistake(f"{error.filename}: is missing; that run is not whole") from None
     if "recipe" not in read:  # a run's config.json, by itself
         read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
     if faults := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:

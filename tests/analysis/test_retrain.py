@@ -151,6 +151,9 @@ def test_a_runs_config_is_its_recipe_until_its_best_epoch(people, tmp_path):
     assert about["validation"] == recipe.scores
     again = read_recipe(tmp_path / "out" / "config.json")
     assert (again.stop_after, again.scores) == (status["best_epoch"], {})
+    (tmp_path / "out" / "origin.json").unlink()
+    with pytest.raises(CallersMistake, match=r"origin\.json: is missing"):
+        read_recipe(tmp_path / "out" / "config.json")
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "recipes").glob("*.json")), ids=lambda path: path.stem)
