@@ -80,8 +80,9 @@ def parallel_coordinates(table: pd.DataFrame, columns: list[str], best: str | No
                 bgcolor=LIGHT["paper"], opacity=0.9, borderpad=1, font=dict(size=11, color=LIGHT["ink"]),
             )  # fmt: skip
     figure.update_xaxes(
-        tickvals=list(range(len(axes))), ticktext=[axis.name for axis in axes], side="top",
-        range=[-0.1, len(axes) - 1 + 0.35], showgrid=False, showline=False, fixedrange=True,
+        tickvals=list(range(len(axes))), side="top", tickangle=0,
+        ticktext=[axis.name.replace(".", ".<br>") for axis in axes],
+        range=[-0.35, len(axes) - 1 + 0.35], showgrid=False, showline=False, fixedrange=True,
         tickfont_color=LIGHT["muted"],
     )  # fmt: skip
     figure.update_yaxes(visible=False, range=[-0.2, 1.06], fixedrange=True)
