@@ -3,6 +3,7 @@
 from typing import Any
 
 Size = tuple[int, int]  # height, width in pixels
+MOST = 99_999  # pixels each way
 
 
 def size_text(size: Size) -> str:
@@ -15,7 +16,7 @@ def read_size(value: Any, faults: list[str], what: str = "image_size") -> Size |
     parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
     try:
         height, width = (int(part) for part in parts)
-        if min(height, width) < 1:
+        if not 1 <= min(height, width) <= max(height, width) <= MOST:
             raise ValueError
         return height, width
     except (ValueError, TypeError):

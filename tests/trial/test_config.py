@@ -47,6 +47,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"fold": -1}, "fold=-1: must be from 0 on"),
         ({"image_size": "512"}, "height x width"),
         ({"image_size": "0x4"}, "height x width"),
+        ({"image_size": "100000x4"}, "height x width"),
         ({"image_size": "8x8"}, "needs at least 16"),
         ({"model": "mixer_b16_224"}, "takes only 224x224"),
         ({"model": "resnet34.tv2_in1k"}, "did you mean tv_in1k"),
