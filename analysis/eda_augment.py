@@ -23,12 +23,13 @@ WHERE = {"photo": "photo by photo", "batch": "on whole batches"}
 def read_policies(words: Sequence[str]) -> list[Policy]:
     """The policies that `words` name, or give as a JSON list of steps. CallersMistake names all faults."""
     faults: list[str] = []
-    found = [parse_policy(parse_arguments([f"augment={word}"])["augment"], faults) for word in words]
-    for policy in filter(None, found):
+    read = [parse_policy(parse_arguments([f"augment={word}"])["augment"], faults) for word in words]
+    found = [policy for policy in read if policy is not None]
+    for policy in found:
         faults += faults_of(on_photos, policy, (HEIGHT, HEIGHT))
     if faults:
         raise CallersMistake(dict.fromkeys(faults))
-    return [policy for policy in found if policy is not None]
+    return found
 
 
 def steps_of(policy: Policy) -> list[tuple[str, str, str]]:

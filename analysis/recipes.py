@@ -42,17 +42,17 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """A recipe file, or the config.json of a run: with its scores, to end after its best epoch.
     CallersMistake names what is wrong with it."""
+    if path.name == "config.json" and (path.parent / "status.json").exists():
+        try:
+            return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
+        except FileNotFoundError as error:
+            raise CallersMistake(f"{error.filename}: is missing; that run is not whole") from None
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise CallersMistake(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
     if not isinstance(read, dict):
         raise CallersMistake(f"{path}: not a recipe; recipes/ has examples")
-    if path.name == "config.json" and (path.parent / "status.json").exists():
-        try:
-            return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
-        except FileNotFoundError as error:
-            raise CallersMistake(f"{error.filename}: is missing; that run is not whole") from None
     if "recipe" not in read:  # a run's config.json, by itself
         read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
     if faults := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:

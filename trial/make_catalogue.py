@@ -2,6 +2,7 @@
 trial.make_catalogue` (up to an hour)."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,8 @@ def find_optimizers() -> Iterator[str]:
             optimizer = create_optimizer_v2(network.parameters(), name, lr=0.01, weight_decay=0.01)
             network(torch.ones(2, 3, 8, 8)).square().mean().backward()
             optimizer.step()
-        except Exception:  # each says in its own way what it lacks
+        except Exception as error:  # each says in its own way what it lacks
+            print(f"{name}: left out ({type(error).__name__}: {error})", file=sys.stderr)
             continue
         yield name
 

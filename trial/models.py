@@ -72,8 +72,9 @@ def _refuse_foreign(network: "nn.Module", given: Set[str], complaint: str) -> No
     what the network lacks is a fault only where the file has nothing else that it could be."""
     new = {id(parameter) for layer in last_layers(network) for parameter in layer.parameters()}
     needed = {name for name, parameter in network.named_parameters() if id(parameter) not in new}
-    if not given & network.state_dict().keys():
+    own = network.state_dict().keys()
+    if not given & own:
         raise CallersMistake(f"{complaint}: no tensor has a name of its")
-    if (lacking := sorted(needed - given)) and given <= network.state_dict().keys():
+    if (lacking := sorted(needed - given)) and given <= own:
         some = f"{len(lacking)} of its {len(needed)} tensors are not there, such as {lacking[0]}"
         raise CallersMistake(f"{complaint}: {some}; are they another network's?")

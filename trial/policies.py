@@ -115,17 +115,17 @@ def name_of(steps: list[str]) -> str:
 
 def _with_numbers(steps: Sequence[Any], numbers: Mapping[str, Any], faults: list[str]) -> list[Any]:
     """`steps` with `numbers`, each named STEP.NUMBER, set in all of that name."""
-    changed = [{"_name": step} if isinstance(step, str) else step for step in steps]
-    names = [step.get("_name") if isinstance(step, Mapping) else None for step in changed]
+    steps = [{"_name": step} if isinstance(step, str) else step for step in steps]
+    names = [str(step.get("_name")) if isinstance(step, Mapping) else "" for step in steps]
+    own: dict[str, dict[str, Any]] = {name: {} for name in names}
     for key, value in numbers.items():
         name, _, number = key.partition(".")
-        if name not in names or not number:
-            own = [f"{known}.NUMBER" for known in names if known] + ["steps"]
-            faults.append("augment: " + unknown("key", key, own))
-        changed = [
-            {**step, number: value} if own == name else step for step, own in zip(changed, names, strict=True)
-        ]
-    return changed
+        if name and number and name in own:
+            own[name][number] = value
+        else:
+            known = [f"{known}.NUMBER" for known in own if known] + ["steps"]
+            faults.append("augment: " + unknown("key", key, known))
+    return [{**step, **own[name]} if own[name] else step for step, name in zip(steps, names, strict=True)]
 
 
 def _placed(steps: list[tuple[Choice, str | None]], faults: list[str]) -> tuple[Step, ...]:
