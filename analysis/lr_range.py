@@ -14,13 +14,14 @@ import torch
 
 from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
 from dataset.errors import CallersMistake, all_at_once
+from dataset.files import write_atomic
 from dataset.progress import track
 from trial import batches
 from trial.config import NO_DATA, TrialConfig, parse
 from trial.folds import Fold
 from trial.forward import Forward
 from trial.learner import Learner
-from trial.record import RunWriter, write_atomic
+from trial.record import RunWriter
 from trial.run import start
 
 BURST = 4.0  # times its least: there the test ends

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from analysis.theme import css, dark_tones
-from trial.record import write_atomic
+from dataset.files import write_atomic
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.select import apart, rank
-from trial.record import write_atomic
+from dataset.files import write_atomic
 
 MOST_ROWS = 100  # of each table on a terminal: below more of them the best would be out of sight
 

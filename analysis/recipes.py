@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from dataset.errors import CallersMistake, unknown
+from dataset.files import write_json
 from trial.config import PLACES, TrialConfig, parse
-from trial.record import RunFolder, scores_of, write_json
+from trial.record import RunFolder, scores_of
 
 KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 

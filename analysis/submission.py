@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from dataset.errors import CallersMistake
+from dataset.files import write_atomic, write_json
 from dataset.labels import CLASS_NAMES, N_CLASSES
 from trial.metrics import score
-from trial.record import write_atomic, write_json
 
 CSV, JSON = "submission.csv", "submission.json"
 

@@ -22,13 +22,14 @@ from analysis.predict import load
 from analysis.validation import answers_again
 from benchmarks.paired import paired
 from dataset.errors import CallersMistake, exit_on_mistake
+from dataset.files import write_atomic
 from dataset.labels import N_CLASSES, is_oldest
 from dataset.machine import PROJECT, cores
 from dataset.photos import read_train
 from dataset.progress import track
 from trial.arguments import parse_arguments
 from trial.config import parse
-from trial.record import FILES, RunFolder, scores_of, write_atomic
+from trial.record import FILES, RunFolder, scores_of
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",

@@ -1,15 +1,15 @@
 """The run folder: its writer and its reader. Every file appears whole or not at all."""
 
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
+from dataset.files import write_atomic, write_json
 from dataset.labels import N_CLASSES
 from trial.config import TrialConfig, parse
 from trial.process import process_lives, process_mark
@@ -26,22 +26,6 @@ FILES = (
     "status.json",
 )  # fmt: skip
 PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
-
-
-def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
-    """`write` gets a path beside `path`, which replaces it once it is complete."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        part.chmod(0o644)  # safetensors writes for the owner alone
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def write_json(path: Path, value: Any) -> Path:
-    return write_atomic(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n"))
 
 
 class RunWriter:

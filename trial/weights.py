@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset.errors import CallersMistake
+from dataset.files import write_atomic
 from dataset.machine import PROJECT
 from trial.catalogue import networks
 
@@ -117,7 +118,5 @@ def fetch(model: str) -> Path:
 
     network = timm.create_model(name, pretrained=True)
     FETCHED.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, part)
-    part.replace(path)
-    return path
+    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    return write_atomic(path, lambda part: save_file(tensors, part))

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from dataset.errors import CallersMistake
+from dataset.files import write_atomic
 from trial.config import parse
 from trial.process import process_mark
-from trial.record import PROBABILITIES, RunFolder, RunWriter, write_atomic
+from trial.record import PROBABILITIES, RunFolder, RunWriter
 from trial.transforms import Preprocessing
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
