@@ -41,9 +41,10 @@ def manager() -> "psutil.Process | None":
 
 def concurrency() -> int:
     """How many trials of this experiment run at a time: they share the machine's cores. 1 where NNI's
-    database can't say."""
+    database can't say. As at its start: a number changed on NNI's page would change the threads of later
+    trials, and so their scores."""
     experiment = trial_folder().parent.parent
-    query = "select params from ExperimentProfile order by revision desc limit 1"
+    query = "select params from ExperimentProfile order by revision limit 1"
     try:
         database = sqlite3.connect(f"{(experiment / 'db' / 'nni.sqlite').as_uri()}?mode=ro", uri=True)
         with contextlib.closing(database):

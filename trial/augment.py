@@ -166,7 +166,7 @@ def _albumentations(steps: Sequence[Choice]) -> list[OnOne]:
     compose = albumentations.Compose([made(step) for step in steps])
 
     def augment(photo: np.ndarray, draw: Draw) -> np.ndarray:
-        # Each step its own seed: Compose.set_random_seed gives all of them the same one, and so the same numbers.
+        # A seed for each step: Compose.set_random_seed would give all of them the same one.
         for transform in compose.transforms:
             transform.set_random_seed(int(draw.random.integers(2**32)))
         return compose(image=photo)["image"]

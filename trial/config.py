@@ -50,7 +50,7 @@ class TrialConfig:
     batch_size: Annotated[int, (2, inf)] = 64  # batch normalisation can't take one
     accumulate: Annotated[int, (1, inf)] = 1  # batches whose gradients make one step
     clip_norm: Annotated[float, (0, inf)] = 0.0  # the most that the gradient's norm may be; 0: anything
-    # How much of their running mean the weights keep at each step; that mean is validated and kept. 0: off
+    # EMA decay per step, bias-corrected; the averaged weights are validated and saved. 0: off
     ema: Annotated[float, (0, 0.99999)] = 0.0
     loss: Choice = plain(LOSSES, "cross_entropy")
     augment: Policy = Policy("none")

@@ -19,11 +19,17 @@ from trial.layers import FREEZES
 from trial.learner import Learner
 from trial.losses import Loss
 from trial.metrics import Scores, score
-from trial.schedules import SCHEDULES
+from trial.schedules import SCHEDULES, middle
 from trial.transforms import Preprocessing
 
 Batches = Iterable[Batch]
 COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "train_accuracy", "validation_loss")
+
+
+CAUSES = (
+    "a smaller learning_rate, clip_norm=1 or precision=float32 may help; likely causes are a learning rate "
+    "too high, float16's range, or batch statistics of few photos"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def fit(
     forward = Forward(config, preprocessing, compute, class_counts)
     learner = Learner(network, config, compute)
     schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)
-    average = ModelEmaV3(network, config.ema, use_warmup=True) if config.ema else None
+    average = ModelEmaV3(network) if config.ema else None
     kept = average.module if average else network
     if config.compile:
         network.compile()
@@ -88,32 +94,44 @@ def fit(
         total, hits = torch.zeros(2, device=compute.device)
         photos = 0
         for number, batch in enumerate(on_device(train, compute.device)):
-            learning_rate = config.learning_rate * schedule(epoch - 1 + number / batches)
             batch_loss, logits, targets = forward(network, batch, number)
             first = number - number % config.accumulate
             together = min(config.accumulate, batches - first)  # an epoch's last step may have fewer
             learner.backward(batch_loss / together)
             if number + 1 == first + together:
+                learning_rate = config.learning_rate * schedule(middle(epoch, first, together, batches))
                 learner.step(learning_rate)
                 steps += 1
                 if average:
-                    average.update(network, steps)
+                    average.decay = decay_at(steps, config.ema)
+                    average.update(network)
             total += batch_loss.detach() * len(batch.labels)
             truth = targets if targets.dim() == 1 else targets.argmax(1)
             hits += (logits.argmax(1) == truth).sum()
             photos += len(batch.labels)
         train_loss = float(total) / photos
         if not np.isfinite(train_loss):
-            raise FloatingPointError(
-                f"the training loss is {train_loss} in epoch {epoch}; "
-                "a smaller learning_rate or precision=float32 may help"
-            )
+            raise FloatingPointError(f"the training loss is {train_loss} in epoch {epoch}; {CAUSES}")
         measured = {}
         if validation is not None:
             measured = evaluate(kept, preprocessing, compute, validation, forward.loss)
+            # A NaN is larger than no number: its photo would count as answered by class 0.
+            if lost := int((~np.isfinite(measured["probabilities"])).any(1).sum()):
+                raise FloatingPointError(
+                    f"the answers for {lost} of {len(measured['probabilities'])} validation photos are not "
+                    f"numbers in epoch {epoch}; {CAUSES}"
+                )
         schedule.hear(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - begun
         yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, kept, **measured)
+
+
+def decay_at(step: int, decay: float) -> float:
+    """The fraction of the averaged weights that step number `step` (from 1) keeps, so that they are the mean
+    of the weights after each step, those of n steps ago counting `decay` to the power n. From the start on,
+    and without the weights before the first step: Adam's bias correction (Kingma and Ba 2015,
+    arXiv:1412.6980)."""
+    return decay * (1 - decay ** (step - 1)) / (1 - decay**step)
 
 
 def evaluate(

@@ -34,14 +34,16 @@ PHOTO_STEPS: Registry = {"rand_augment": rand_augment, "trivial_augment": trivia
 
 
 def _by_torchvision(transform: Any, p: float) -> Change:
+    import numpy as np
     import torch
+    from PIL import Image
 
     def change(photo: "np.ndarray", draw: Draw) -> "np.ndarray":
         if not draw.happens(p)[0]:
             return photo
         with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's own
             torch.default_generator.manual_seed(int(draw.random.integers(2**63)))  # a GPU's is left alone
-            changed = transform(torch.from_numpy(photo).permute(2, 0, 1))
-        return changed.permute(1, 2, 0).contiguous().numpy()
+            # On a PIL image it takes a third of the time that it takes on a tensor.
+            return np.array(transform(Image.fromarray(photo)))
 
     return change

@@ -1,7 +1,9 @@
 """Learning-rate schedules by name.
 
 A schedule goes by epochs done (a fraction, 0 to `epochs`), and by the losses that it hears. So it means the
-same whatever the number of steps an epoch, and retraining on more photos keeps it as it was.
+same whatever the number of steps an epoch, and retraining on more photos keeps it as it was. A step is taken
+at the rate of its middle (`middle`): at its start, a warm-up's first step would be at 0, and at its end an
+annealing's last one; with a step an epoch that would be a whole epoch.
 """
 
 import math
@@ -11,6 +13,12 @@ from typing import Annotated
 from trial.choice import Registry, Share
 
 Epochs = Annotated[float, (0, 1000)]
+
+
+def middle(epoch: int, first: int, together: int, batches: int) -> float:
+    """Epochs done in the middle of a step: that of `together` batches, from number `first` on, of the
+    `batches` (numbered from 0) of `epoch` (from 1)."""
+    return epoch - 1 + (first + together / 2) / batches
 
 
 class Schedule:

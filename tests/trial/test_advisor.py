@@ -44,4 +44,4 @@ def test_trials_share_the_cores_of_the_machine(tmp_path, monkeypatch):
                 "insert into ExperimentProfile values (?, ?)",
                 (json.dumps({"trialConcurrency": trials}), revision),
             )
-    assert advisor.concurrency() == 3
+    assert advisor.concurrency() == 2  # as at the start, whatever was set on NNI's page since

@@ -60,7 +60,7 @@ def test_the_learning_rate_follows_the_schedule_step_by_step(table):
     steps = -(-len(table) // CONFIG.batch_size)
     schedule = SCHEDULES["onecycle"](2)
     for epoch in epochs:
-        done = epoch.epoch - 1 + (steps - 1) / steps
+        done = epoch.epoch - 1 + (steps - 0.5) / steps
         assert epoch.learning_rate == pytest.approx(CONFIG.learning_rate * schedule(done))
 
 
@@ -73,6 +73,33 @@ def test_without_validation_there_is_nothing_to_score(table):
 def test_a_loss_that_is_no_number_is_an_error(table):
     with pytest.raises(FloatingPointError, match="smaller learning_rate"):
         epochs_of(table, parse({**TINY, "learning_rate": 1e30, "optimizer": "sgd"}))
+
+
+@pytest.mark.parametrize("lost", [float("nan"), float("inf")])
+def test_answers_that_are_not_numbers_end_the_trial_with_its_epoch(table, lost):
+    """One photo's are enough: argmax would count it as class 0, and the trial as finished."""
+
+    class Lost(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.validated = torch.nn.Linear(3, 18), 0
+
+        def forward(self, images):
+            logits = self.last(images.mean((2, 3)))
+            if not self.training:
+                self.validated += 1
+                if self.validated == 2:
+                    logits[0, 3] = lost
+            return logits
+
+    preprocessing = models.build(CONFIG)[1]
+    photos = batches.Photos(table.head(20), preprocessing)
+    train, held_out = batches.loader(photos, 10, shuffle=True), batches.loader(photos, 20)
+    network, config = Lost(), parse({**TINY, "epochs": 3})
+    epochs = fit(network, preprocessing, config, decide(config, network), np.ones(18), train, held_out)
+    assert next(epochs).scores is not None
+    with pytest.raises(FloatingPointError, match="1 of 20 validation photos are not numbers in epoch 2"):
+        next(epochs)
 
 
 def test_bfloat16_trains_too(table):

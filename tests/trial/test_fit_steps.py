@@ -10,7 +10,7 @@ from tests.conftest import TINY
 from trial import batches, models
 from trial.compute import decide
 from trial.config import parse
-from trial.fit import fit
+from trial.fit import decay_at, fit
 
 PLAIN = {"optimizer": {"_name": "sgd", "momentum": 0}, "schedule": "constant", "learning_rate": 0.1}
 
@@ -96,16 +96,25 @@ def test_averaged_weights_are_what_is_validated_and_kept(table):
     watched = Watch()
     epochs = epochs_of(table, watched, batch_size=16, epochs=4, ema=0.8)
     seen = [*seen[1:], weights(network)]
-    expected = seen[0]
-    for step, now in enumerate(seen[1:], start=2):
-        decay = min(0.8, 1 - (1 + step - 1) ** (-2 / 3)) if step > 1 else 0.0
-        expected = expected * decay + now * (1 - decay)
+    counted = np.array([0.8**ago for ago in reversed(range(len(seen)))])
+    expected = (torch.stack(seen) * torch.tensor(counted / counted.sum())[:, None]).sum(0).float()
     kept = epochs[-1].network
     assert kept is not watched
     assert torch.allclose(weights(kept), expected, atol=1e-6)
     assert not torch.allclose(weights(kept), weights(network), atol=1e-3)
     logits = kept(models.build(parse(TINY))[1].normalise(_photos(table)))
     assert np.allclose(logits.softmax(1).detach().numpy(), epochs[-1].probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize("ema", [0.5, 0.998, 0.9999])
+def test_averaged_weights_are_the_mean_that_ema_says_from_the_first_step_on(ema):
+    """timm's warm-up of the decay would reach 0.998 after 11,000 steps."""
+    steps = np.random.default_rng(0).normal(size=2000)
+    mean = 5.0  # of before the first step: it has no part
+    for step, now in enumerate(steps, start=1):
+        mean = mean * decay_at(step, ema) + now * (1 - decay_at(step, ema))
+    assert mean == pytest.approx(np.average(steps, weights=ema ** np.arange(1999, -1, -1)))
+    assert decay_at(int(10 / (1 - ema)), ema) == pytest.approx(ema, rel=1e-4)
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ OURS = {"flip", "brightness_contrast", "noise", "jitter"}
 def pairs():
     found = []
     for one, two in combinations(STEPS, 2):
-        if STEPS[one] is STEPS[two] or changed in (STEPS[one], STEPS[two]) and not ANY_CHANGE & {one, two}:
+        if STEPS[one] is STEPS[two] or (changed in (STEPS[one], STEPS[two]) and not ANY_CHANGE & {one, two}):
             continue
         places = ("batch", "photo") if {one, two} <= OURS else ("photo",)
         found += [(one, two, place) for place in places]

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from trial.schedules import SCHEDULES
+from trial.schedules import SCHEDULES, middle
 
 
 def factors(name: str, epochs: int = 10, **numbers) -> list[float]:
@@ -56,3 +57,40 @@ def test_plateau_counts_no_bad_epoch_while_it_warms_up():
     assert ours(3.0) == 1
     ours.hear(2.3)
     assert ours(4.0) == 0.5
+
+
+def of_steps(name: str, epochs: int, batches: int, accumulate: int = 1, **parameters) -> list[float]:
+    """The factor of each step of a training, as `fit` takes it."""
+    schedule = SCHEDULES[name](epochs, **parameters)
+    return [
+        schedule(middle(epoch, first, min(accumulate, batches - first), batches))
+        for epoch in range(1, epochs + 1)
+        for first in range(0, batches, accumulate)
+    ]
+
+
+LENGTHS = [(1, 1), (1, 2), (2, 1), (3, 1), (1, 7), (5, 3), (20, 1), (12, 40)]
+
+
+@pytest.mark.parametrize(("epochs", "batches"), LENGTHS)
+@pytest.mark.parametrize("accumulate", [1, 2, 100])
+def test_neither_the_first_step_nor_the_last_is_idle(epochs, batches, accumulate):
+    together = batches % accumulate or min(accumulate, batches)  # of the last step
+    left = together / 2 / batches / epochs  # of the training, in the middle of the last step
+    for name in SCHEDULES:
+        factors = of_steps(name, epochs, batches, accumulate)
+        assert min(factors) > 0, name
+        assert factors[0] >= 0.04, name  # where onecycle begins
+        if name in ("cosine", "onecycle"):  # by half a cosine to 0 at the end
+            assert factors[-1] >= 0.999 * np.sin(np.pi * left / 2) ** 2, name
+
+
+@pytest.mark.parametrize(("epochs", "batches"), LENGTHS)
+def test_steps_of_any_number_add_up_to_the_same_training(epochs, batches):
+    assert np.mean(of_steps("cosine", epochs, batches)) == pytest.approx(0.5)
+    assert np.mean(of_steps("constant", epochs, batches, warmup=epochs)) == pytest.approx(0.5)
+
+
+def test_a_warm_up_of_an_epoch_with_one_step_is_at_half_not_idle():
+    assert of_steps("constant", 3, 4, accumulate=8, warmup=1.0) == [0.5, 1, 1]
+    assert of_steps("cosine", 1, 4, accumulate=8) == [pytest.approx(0.5)]
