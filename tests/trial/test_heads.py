@@ -1,11 +1,13 @@
 import copy
+import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES, decode
-from trial import models
+from dataset.photos import read_train
+from trial import batches, models
 from trial.config import parse
 from trial.heads import HEADS, joint_logits, last_layers
 from trial.losses import LOSSES
@@ -111,3 +113,62 @@ def test_three_heads_are_as_precise_under_mixed_precision():
     half = parts().detach().bfloat16()
     assert joint_logits(half).dtype == torch.float32
     assert torch.allclose(joint_logits(half).exp().sum(1), torch.ones(6), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def faces(people):
+    return read_train(people).head(72)
+
+
+def first_loss(config, faces):
+    """Of a new network in training, over some photos; and the network, with its gradients."""
+    torch.manual_seed(config.seed)
+    network, preprocessing = models.build(config)
+    (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
+    loss = F.cross_entropy(network.train()(preprocessing.normalise(batch.photos)).float(), batch.labels)
+    loss.backward()
+    return loss.item(), network
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "tf_efficientnet_lite0 package", "tf_efficientnet_lite2 package", "tf_efficientnet_lite0 none",
+        "mobilenetv3_large_100 none", "lcnet_050 none", "mobilenetv4_conv_small none", "dla34 none",
+        "resnet18 none", "convnext_atto none", "vit_tiny_patch16_224 none",
+        "deit_tiny_distilled_patch16_224 none", "test_resnet+mobilenetv3_large_100 none",
+        "tf_efficientnet_lite0+tf_efficientnet_lite1 package",
+    ],
+)  # fmt: skip
+def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, faces):
+    """dla34 ends in a convolution, the distilled one in two layers."""
+    name, weights = model.split()
+    loss, network = first_loss(recipe(name, "64x64", weights=weights, head={"_name": head}), faces)
+    assert loss == pytest.approx(math.log(N_CLASSES), abs=0.1)
+    for member in getattr(network, "members", [network]):
+        first = next(p for p in member.parameters() if p.dim() > 1)
+        assert first.grad.abs().sum() > 0
+
+
+def test_no_hidden_unit_of_a_joint_network_is_dead_or_lost_beside_the_others(faces):
+    """Each of the 18 of each member passes some photos on, about as strongly as the others do."""
+    config = recipe("test_resnet+mobilenetv3_large_100+vit_tiny_patch16_224", "64x64")
+    hidden = []
+    torch.manual_seed(config.seed)
+    network, preprocessing = models.build(config)
+    network.last.register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0].detach()))
+    (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
+    network.train()(preprocessing.normalise(batch.photos))
+    alive = (hidden[0] > 0).any(0)
+    assert alive.float().mean() > 0.9
+    assert all(0.1 < part.square().mean().sqrt() < 3 for part in hidden[0].split(N_CLASSES, 1))
+
+
+def test_the_seed_decides_what_a_head_starts_with():
+    def head(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return last_layers(models.build(recipe("test_resnet"))[0])[0].weight
+
+    assert torch.equal(head(1), head(1))
+    assert not torch.equal(head(1), head(2))
