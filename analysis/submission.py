@@ -9,6 +9,7 @@ import pandas as pd
 from dataset.errors import CallersMistake
 from dataset.files import write_atomic, write_json
 from dataset.labels import CLASS_NAMES, N_CLASSES
+from dataset.tables import lines_text, read_table
 from trial.metrics import score
 
 CSV, JSON = "submission.csv", "submission.json"
@@ -57,22 +58,17 @@ def submission_faults(path: Path, photos: list[str]) -> list[str]:
 
 def read_answers(path: Path) -> tuple[pd.DataFrame, list[str]]:
     """The table (ImageID, ans) of a submission or answers file, and what is wrong with it."""
-    try:
-        table = pd.read_csv(path, dtype={"ImageID": str})
-    except (OSError, ValueError) as error:
-        return pd.DataFrame(), [f"{path}: can't be read as a CSV ({error})"]
-    faults = [f"{path}: no column {c}; it needs ImageID,ans" for c in ("ImageID", "ans") if c not in table]
-    if faults:
-        return table, faults
+    table, faults = read_table(path, ["ImageID", "ans"])
     if table.empty:
-        faults.append(f"{path}: holds no answer")
-    if table["ImageID"].duplicated().any():
-        faults.append(
-            f"{path}: ImageID {table['ImageID'][table['ImageID'].duplicated()].iloc[0]} is there twice"
-        )
-    if not pd.to_numeric(table["ans"], errors="coerce").isin(range(N_CLASSES)).all():
-        faults.append(f"{path}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
-    return table, faults
+        return table, faults or [f"{path}: holds no answer"]
+    if (twice := table["ImageID"].duplicated()).any():
+        faults.append(f"{path}: ImageID {table['ImageID'][twice].iloc[0]} is there twice")
+    answers = pd.to_numeric(table["ans"], errors="coerce")
+    if (wrong := table.index[~answers.isin(range(N_CLASSES))]).size:
+        lines = lines_text(list(wrong))
+        faults.append(f"{path} {lines}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
+        return table, faults
+    return table.assign(ans=answers.astype(int)).reset_index(drop=True), faults
 
 
 def score_submission(submission: Path, answers: Path) -> dict[str, Any]:

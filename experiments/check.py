@@ -72,8 +72,17 @@ def data_faults(plan: Plan) -> list[str]:
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
+    from dataset.photos import read_train
 
-    return faults_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
+    faults = faults_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
+    if faults:
+        return faults
+    fixed = [word.partition("=")[2] for word in plan.fixed if word.startswith("corrections=")]
+    searched = plan.space.get("corrections", {}).get("_value", [])
+    with contextlib.chdir(plan.code):  # as for the trials' relative paths
+        for corrections in filter(None, [*fixed, *searched]):
+            faults += faults_of(read_train, folder, corrections)
+    return faults
 
 
 def _folder_faults(plan: Plan) -> list[str]:

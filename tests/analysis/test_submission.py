@@ -35,14 +35,14 @@ def test_probabilities_that_do_not_fit_are_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("ImageID,answer\na.jpg,1\n", "no column ans"),
+        ("ImageID,answer\na.jpg,1\n", "no column 'ans'"),
         ("ImageID,ans\nb.jpg,3\na.jpg,18\nc.png,1\n", "from 0 to 17"),
         ("ImageID,ans\nb.jpg,3\na.jpg,\nc.png,1\n", "from 0 to 17"),
         ("ImageID,ans\nb.jpg,3\nb.jpg,3\nc.png,1\n", "is there twice"),
         ("ImageID,ans\na.jpg,3\nb.jpg,3\nc.png,1\n", "another order"),
         ("ImageID,ans\nb.jpg,3\nc.png,1\n", "1 missing"),
         ("ImageID,ans\n", "holds no answer"),
-        ("", "can't be read as a CSV"),
+        ("", "an empty file, not a CSV"),
     ],
 )
 def test_what_makes_a_submission_invalid_is_named(tmp_path, text, words):
