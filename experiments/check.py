@@ -15,6 +15,7 @@ from experiments.space import covering, space_faults
 from experiments.yaml_keys import key_faults
 from trial.arguments import parse_arguments
 from trial.config import NO_DATA, parse
+from trial.weights import WITHOUT_INTERNET
 
 
 def check(
@@ -62,6 +63,9 @@ def recipe_faults(plan: Plan, present: bool = True) -> list[str]:
     weights = [fault for fault in faults if "python -m trial weights" in fault]
     if len(weights) > 1:
         faults[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
+    if WITHOUT_INTERNET in faults:
+        del faults[WITHOUT_INTERNET]
+        faults[f"{WITHOUT_INTERNET}; here: --set weights=..."] = None
     return list(faults)
 
 

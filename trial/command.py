@@ -37,8 +37,12 @@ weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, 
 )
 @exit_on_mistake()
 def main(
-    values: Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe")] = None,
-    show: Annotated[bool, typer.Option("--list", help="show what there is to choose from")] = False,
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe; with --list: words")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--list", help="show what there is to choose from; --list WORD: what matches it")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --list: {field: [names]}")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
@@ -52,7 +56,7 @@ def main(
     if show:
         from trial.listing import show as show_choices
 
-        show_choices(as_json)
+        show_choices(as_json, values or [])
     elif dry_run:
         print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
     elif advisor.in_experiment():

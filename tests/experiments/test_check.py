@@ -116,6 +116,25 @@ def test_all_mistakes_at_once(mine, tmp_path):
         assert part in said
 
 
+def test_weights_that_are_missing_are_named_one_by_one_and_the_ways_out_once(mine, people, monkeypatch):
+    monkeypatch.setattr("trial.weights.FETCHED", mine.folder / "weights")
+    mine.change("weights=none ", "weights=hub ")
+    mine.change("model=test_resnet.r160_in1k ", "")
+    mine.space.write_text('{"model": {"_type": "choice", "_value": ["test_vit", "resnet18"]}}')
+    lines = faults(mine.yaml, people).splitlines()
+    for line, name in zip(lines, ("test_vit.r160_in1k", "resnet18.a1_in1k"), strict=False):
+        assert line.startswith(f"weights=hub: weights/{name}.safetensors is missing; run: python -m trial")
+    assert lines[2].startswith("all weights at once: ")
+    for way in (
+        "weights=package (for tf_efficientnet_lite0,",
+        "weights=FILE",
+        "weights=none",
+        "--set weights=",
+    ):
+        assert way in lines[3]
+    assert len(lines) == 4
+
+
 def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
     import shutil
 
