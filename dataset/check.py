@@ -6,6 +6,7 @@ import pandas as pd
 
 from dataset.corrections import apply_corrections
 from dataset.errors import CallersMistake
+from dataset.images import say_unlisted
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
 from dataset.pixels import unreadable
@@ -23,6 +24,7 @@ def check(
     judged = pd.DataFrame(columns=["photo", "path"])
     if with_eval and data.is_dir():
         judged, eval_faults = scan_eval(data)
+        say_unlisted(judged)
         faults += eval_faults
     if corrections is not None:
         try:

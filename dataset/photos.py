@@ -10,11 +10,11 @@ import pandas as pd
 
 from dataset.corrections import apply_corrections
 from dataset.errors import CallersMistake
+from dataset.images import EXTENSIONS, say_unlisted, scan_images
 from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
-EVAL_COLUMNS = ["ImageID", "ans"]
+EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not read
 COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
 AGE = "[0-9]{1,3}"
 # The competition gave this id to two people, in two folders; any other double id is a fault.
@@ -70,13 +70,15 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def read_eval(data: Path) -> pd.DataFrame:
-    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order.
+    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order; without an info.csv
+    all images in eval/images, sorted, and `say_unlisted` says so.
 
-    Raises CallersMistake with every fault: missing file or column, missing, extra or double photo, empty set.
+    Raises CallersMistake with every fault: no folder or column, missing, extra or double photo, empty set.
     """
     table, faults = scan_eval(data)
     if faults:
         raise CallersMistake(faults)
+    say_unlisted(table)
     return table
 
 
@@ -84,6 +86,8 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
     """`read_eval`'s table of what can be read, and every fault."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
+    if images.is_dir() and not csv.is_file():
+        return scan_images(images, nested=False, why=f"no {csv}: ")
     info, faults = _read_csv(data, csv, EVAL_COLUMNS)
     if not faults and info.empty:
         faults.append(f"{csv}: lists no photo; it needs a line for each ImageID")
