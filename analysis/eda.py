@@ -10,6 +10,7 @@ from analysis import eda_facts, eda_pictures, eda_plots
 from analysis.eda_suspects import suspects
 from analysis.page import write_page
 from dataset.errors import CallersMistake
+from dataset.images import say_unlisted
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
 
@@ -34,6 +35,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
     policies = _policies(augment)
     train, faults = scan_train(data)
     photos, eval_faults = scan_eval(data)
+    say_unlisted(photos)
     faults = list(dict.fromkeys([*faults, *eval_faults]))
     if train.empty and photos.empty:
         raise CallersMistake(faults)

@@ -32,10 +32,13 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     found = [name for name in named if (folder / name).is_file()]
     faults = [f"{folder / name} is not a file (a link that leads nowhere?); remove it"
               for name in sorted(set(named) - set(found))]  # fmt: skip
+    # pandas can't hold such a name either (its texts are Arrow's).
     faults += [f"{str(folder / name)!r}: the name is not UTF-8, so no CSV can hold it; rename the file"
-               for name in found if not _is_text(name)]  # fmt: skip
+               for name in found if not _is_text(str(folder.absolute() / name))]  # fmt: skip
     if not named:
         faults.append(f"{folder}: holds no image ({', '.join(EXTENSIONS)})")
+    if faults:
+        return pd.DataFrame(columns=["photo", "path"]), faults
     found.sort()
     table = pd.DataFrame({"photo": found, "path": [str(folder.absolute() / name) for name in found]})
     words = f"{why}all {len(found):,} images in {folder} are taken, sorted by name"
@@ -46,7 +49,7 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
         more = f" and {len(skipped) - MOST_SKIPPED:,} more" if len(skipped) > MOST_SKIPPED else ""
         words += f"; skipped: {few}{more} (only {', '.join(EXTENSIONS)} are read)"
     table.attrs["unlisted"] = words
-    return table, faults
+    return table, []
 
 
 def _files_below(folder: Path, inside: str, nested: bool, seen: set[Path]) -> tuple[list[str], list[str]]:
