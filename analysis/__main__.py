@@ -155,15 +155,13 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Macro-F1 (over all 18 classes) and accuracy of a submission."""
-    from analysis.submission import score_submission
+    from analysis.submission import score_line, score_submission
 
     scores = score_submission(submission, answers)
     if as_json:
         print(json.dumps(scores))
         return
-    print(
-        f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}  ({scores['photos']} photos)"
-    )
+    print(f"{score_line(scores)}  ({scores['photos']} photos)")
     for name, recall in scores["recall"].items():
         print(f"  recall {name:24} {'no photos' if recall is None else f'{recall:.3f}'}")
 

@@ -63,7 +63,7 @@ class Trained:
         CallersMistake where an answer is not finite."""
         network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
         loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
-        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting"))
+        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
         probabilities = logits.softmax(1).numpy()
         if (lost := ~np.isfinite(probabilities).all(1)).any():
             raise CallersMistake(

@@ -1,6 +1,7 @@
 """Probabilities -> submission.csv, checked against info.csv, and predictions.csv; the score where answers are
 known."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from dataset.errors import CallersMistake
 from dataset.files import write_atomic, write_json
-from dataset.labels import CLASS_NAMES, N_CLASSES
+from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES, is_oldest
 from trial.metrics import score
 from trial.record import PROBABILITIES
 
@@ -106,8 +107,9 @@ def read_answers(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "recall": {class: share or None}}. CallersMistake where the files
-    are invalid or speak of different photos."""
+    """{"macro_f1", "accuracy", "photos", "recall_oldest", "recall": {class: fraction}}; a fraction is None
+    without such photos. `recall_oldest`: the fraction of the photos of people of 60 and over that are
+    answered right. CallersMistake where the files are invalid or speak of different photos."""
     (given, faults), (truth, more) = read_answers(submission), read_answers(answers)
     if faults or more:
         raise CallersMistake(faults + more)
@@ -120,4 +122,18 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
         name: None if np.isnan(r) else round(float(r), 4)
         for name, r in zip(CLASS_NAMES, scores.recall, strict=True)
     }
-    return {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(both), "recall": recall}
+    oldest = both[is_oldest(both["ans_true"])]
+    hits = (oldest["ans_true"] == oldest["ans_given"]).mean()
+    return {
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(both),
+        "recall_oldest": round(float(hits), 4) if len(oldest) else None, "recall": recall,
+    }  # fmt: skip
+
+
+def score_line(scores: Mapping[str, Any]) -> str:
+    """One line for people of `score_submission`'s scores."""
+    oldest = scores["recall_oldest"]
+    return (
+        f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}  recall of {AGE_BANDS[-1]} "
+        + ("(no photos)" if oldest is None else f"{oldest:.4f}")
+    )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any, get_args
 
+from dataset.numbers import number_text
 from trial.catalogue import networks, steps
 from trial.choice import numbers_of
 from trial.config import CHOICES, FIELDS, TrialConfig
@@ -43,7 +44,7 @@ def _numbers(builder: Callable[..., Any] | None) -> str:
     """' (gamma=2)' of a choice that has numbers."""
     numbers = numbers_of(builder) if builder else {}
     written = [
-        f"{number}={default:.4g}" if isinstance(default, float) else f"{number}={default}"
+        f"{number}={number_text(default)}" if isinstance(default, float) else f"{number}={default}"
         for number, (_, default) in numbers.items()
     ]
     return f" ({', '.join(written)})" if written else ""

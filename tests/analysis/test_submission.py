@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.submission import read_predictions, score_submission, submission_faults, write_submission
+from analysis.submission import (
+    read_predictions,
+    score_line,
+    score_submission,
+    submission_faults,
+    write_submission,
+)
 from dataset.errors import CallersMistake
 
 PHOTOS = ["b.jpg", "a.jpg", "c.png"]
@@ -97,6 +103,10 @@ def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["recall"]["wear female <30"] == 0
     assert scores["recall"]["wear male 30-59"] is None
+    assert scores["recall_oldest"] == 1  # of c.png alone, class 17
+    assert score_line(scores) == "macro-F1 0.1111  accuracy 0.6667  recall of 60+ 1.0000"
+    answers.write_text("ImageID,ans\n" + "".join(f"{name},0\n" for name in PHOTOS))
+    assert "recall of 60+ (no photos)" in score_line(score_submission(given, answers))
 
 
 def test_answers_of_other_photos_are_refused(tmp_path):
