@@ -107,13 +107,22 @@ def export_best_and_retrain(
 @app.command(epilog=COMMAND + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
 @exit_on_mistake()
 def predict(
-    run: Annotated[Path, typer.Argument(help="a run folder")], data: Data = Path("input"), *, out: Out,
-    tta: Tta = "none", temperature: Temperature = 1.0,
-) -> None:  # fmt: skip
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    data: Annotated[Path | None, typer.Option(help="a folder with eval/images/ [default: input]")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="instead of --data: any folder, all images in it and below")
+    ] = None,
+    *,
+    out: Out,
+    tta: Tta = "none",
+    temperature: Temperature = 1.0,
+) -> None:
     """A submission from a run folder's network (or those of its folds) as it is."""
     from analysis.finish import predict_and_submit
 
-    predict_and_submit(run, data, out, tta, temperature)
+    if data and photos:
+        raise CallersMistake("--data and --photos both say which photos to answer; give one of them")
+    predict_and_submit(run, data, out, tta, temperature, photos)
     print(_submission(out))
 
 
@@ -146,15 +155,13 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Macro-F1 (over all 18 classes) and accuracy of a submission."""
-    from analysis.submission import score_submission
+    from analysis.submission import score_line, score_submission
 
     scores = score_submission(submission, answers)
     if as_json:
         print(json.dumps(scores))
         return
-    print(
-        f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}  ({scores['photos']} photos)"
-    )
+    print(f"{score_line(scores)}  ({scores['photos']} photos)")
     for name, recall in scores["recall"].items():
         print(f"  recall {name:24} {'no photos' if recall is None else f'{recall:.3f}'}")
 

@@ -12,9 +12,10 @@ import pandas as pd
 from scipy.special import softmax
 
 from analysis import views
-from analysis.finish import about_run, submit
 from analysis.predict import Trained, load
-from analysis.submission import JSON
+from analysis.submission import CSV, JSON
+from analysis.submit import about_run, member_of, submit
+from analysis.unfinished import unfinished, weights_words
 from analysis.validation import answers_again
 from analysis.vote import VOTES, Vote
 from dataset.errors import CallersMistake, all_at_once, first_line, unknown
@@ -45,15 +46,19 @@ def ensemble(
         *(partial(load, run) for run in runs),
     )
     names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
-    members = [{"run": name, **_about(run)} for name, run in zip(names, runs, strict=True)]
+    members = [{"run": name, **member_of(_about(run)), "unfinished": unfinished(run)}
+               for name, run in zip(names, runs, strict=True)]  # fmt: skip
     if note := other_data(members):
         print(note, flush=True)
+    for member in members:
+        if state := member["unfinished"]:
+            print(weights_words(state), flush=True)
     validated = validate(
         runs, VOTES[vote], lambda run: own_answers(run, networks[runs.index(run)], data, tta, temperature)
     )
     answers = []
     for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
-        print(f"{number} of {len(runs)}: {run}", flush=True)
+        print(f"run {number} of {len(runs)}: {run}", flush=True)
         answers.append(trained.predict(photos, tta, temperature))
     about = {
         "vote": vote, "tta": tta, "temperature": temperature, "members": members,
@@ -61,7 +66,8 @@ def ensemble(
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
     print(f"validation of the vote: {_words(validated)}", flush=True)
-    return submit(out, photos, VOTES[vote](answers), about, f"{vote} vote of {len(runs)}")
+    submit(out, photos, VOTES[vote](answers), about, runs, f"{vote} vote of {len(runs)}")
+    return out / CSV
 
 
 def validate(runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]) -> dict[str, Any]:
@@ -117,7 +123,7 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
     if vote not in VOTES:
         faults.append(unknown("--vote", vote, VOTES))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        faults.append(f"{out} is there already; give a new or empty folder as --out")
+        faults.append(f"{out} already exists; give a new or empty folder as --out")
     if faults:
         raise CallersMistake(faults)
 

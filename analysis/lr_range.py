@@ -76,7 +76,7 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     forward = Forward(config, preprocessing, compute, counts)
     learner = Learner(network, replace(config, learning_rate=float(rates[0])), compute)
     coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
-    for rate in track(rates, "learning rate rises"):
+    for rate in track(rates, "learning rate rises", "steps"):
         together = []
         for number, batch in islice(coming, config.accumulate):
             batch_loss, _, _ = forward(network, batch, number)

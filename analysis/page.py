@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis.theme import css, dark_tones
 from dataset.files import write_atomic
+from dataset.numbers import number_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -70,7 +71,7 @@ def value_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.9g}"
+        return number_text(value)
     return str(value)
 
 

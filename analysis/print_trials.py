@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.select import apart, rank
 from dataset.files import write_atomic
+from dataset.numbers import number_text
 
 MOST_ROWS = 100  # of each table on a terminal: below more of them the best would be out of sight
 
@@ -76,5 +77,5 @@ def _whole(value: object) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.4g}"
+        return "" if pd.isna(value) else number_text(value)
     return "" if value is None else str(value)

@@ -9,6 +9,7 @@ from dataset.errors import CallersMistake, faults_of
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
 from dataset.pixels import unreadable
+from dataset.tables import empty_table
 
 
 def check(
@@ -27,7 +28,7 @@ def check(
             faults += mistake.faults
     elif corrections is not None:  # who is meant can't be said as long as people are missing from the table
         faults += faults_of(read_corrections, corrections)
-    judged = pd.DataFrame(columns=["photo", "path"])
+    judged = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
         judged, eval_faults = scan_eval(data)
         faults += eval_faults
@@ -45,4 +46,4 @@ def summary(train: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
         bands = people.loc[people["gender"] == gender, "age_band"]
         counts = ", ".join(f"{band} {int((bands == index).sum())}" for index, band in enumerate(AGE_BANDS))
         lines.append(f"  {name}: {len(bands)} people ({counts})")
-    return [*lines, *train.attrs["notes"], *judged.attrs.get("notes", [])]
+    return [*lines, *train.attrs["notes"], *judged.attrs["notes"]]

@@ -1,7 +1,6 @@
 """Folders and CSVs in the competition's layout -> the photo table, or every fault of them at once."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import pandas as pd
 
 from dataset.corrections import apply_corrections
 from dataset.errors import CallersMistake
+from dataset.images import EXTENSIONS, scan_images
 from dataset.labels import GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.photo_file import is_system_file, not_a_photo, skipped_line
-from dataset.tables import read_table
+from dataset.tables import empty_table, print_notes, read_table
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
-EVAL_COLUMNS = ["ImageID", "ans"]
+EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not read
 COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
 # The competition gave this id to two people, in two folders; any other double id is a fault.
 SHARED_IDS = ("003397",)
@@ -37,7 +36,7 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
     table.attrs["corrections"] = 0
     if corrections is not None:
         table = apply_corrections(table, corrections)
-    _print(table.attrs["notes"])
+    print_notes(table)
     return table
 
 
@@ -73,14 +72,15 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def read_eval(data: Path) -> pd.DataFrame:
-    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order.
+    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order; without an info.csv
+    all images in eval/images, sorted, which is printed.
 
-    Raises CallersMistake with every fault: missing file or column, missing, extra or double photo, empty set.
+    Raises CallersMistake with every fault: no folder or column, missing, extra or double photo, empty set.
     """
     table, faults = scan_eval(data)
     if faults:
         raise CallersMistake(faults)
-    _print(table.attrs["notes"])
+    print_notes(table)
     return table
 
 
@@ -88,6 +88,8 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
     """`read_eval`'s table of what can be read, and every fault."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
+    if images.is_dir() and not csv.is_file():
+        return scan_images(images, nested=False, why=f"no {csv}: ")
     info, faults = _read_csv(data, csv, EVAL_COLUMNS)
     if not faults and info.empty:
         faults.append(f"{csv}: lists no photo; it needs a line for each ImageID")
@@ -115,9 +117,7 @@ def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, 
         lacks = f"no file {csv}; {LAYOUT}"
     if not lacks:
         return read_table(csv, columns)
-    nothing = pd.DataFrame(columns=columns, dtype=str)
-    nothing.attrs["notes"] = []
-    return nothing, [lacks]
+    return empty_table(columns), [lacks]
 
 
 def _told_apart(people: pd.DataFrame) -> pd.DataFrame:
@@ -203,8 +203,3 @@ def _entries(folder: Path, skipped: list[str]) -> Iterator[os.DirEntry]:
 
 def _doubles(column: pd.Series) -> list[str]:
     return sorted(set(column[column.duplicated()]))
-
-
-def _print(notes: list[str]) -> None:
-    for note in notes:
-        print(note, file=sys.stderr)

@@ -52,7 +52,7 @@ def draw(
         jobs = [*_train_half(part / "train", trained, seed), *_eval_half(part, judged, seed)]
         with ThreadPoolExecutor() as threads:
             done = threads.map(lambda job: _photo(*job, height, width), jobs)
-            for _ in zip(track(jobs, "drawing people") if progress else jobs, done, strict=True):
+            for _ in zip(track(jobs, "drawing people", "photos") if progress else jobs, done, strict=True):
                 pass
         if whole.exists():
             whole.rmdir()

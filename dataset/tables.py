@@ -4,6 +4,7 @@ import codecs
 import csv
 import difflib
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +23,7 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
     The table is empty where the file can't be read as one; it is whole where only spaces or commas are too
     many. `strip`: spaces around values are no fault. `table.attrs["notes"]`: what was passed over.
     """
-    nothing = pd.DataFrame(columns=list(columns), dtype=str)
-    nothing.attrs["notes"] = []
+    nothing = empty_table(columns)
     text, fault = _text(path, columns)
     if fault:
         return nothing, [fault]
@@ -120,6 +120,19 @@ def _width_faults(path: Path, rows: dict[int, list[str]], width: int) -> tuple[l
         why = "; remove the commas at the end" if commas else ""
         faults.append(f"{path} {lines_text(lines)}: {fields} fields, but the header names {width}{why}")
     return faults, not all(commas for _, commas in by_width)
+
+
+def empty_table(columns: Sequence[str]) -> pd.DataFrame:
+    """A table of text without rows or notes."""
+    table = pd.DataFrame(columns=list(columns), dtype=str)
+    table.attrs["notes"] = []
+    return table
+
+
+def print_notes(table: pd.DataFrame) -> None:
+    """Prints `table.attrs["notes"]`: what was passed over while the table was read, or changed in it."""
+    for note in table.attrs["notes"]:
+        print(note, file=sys.stderr, flush=True)
 
 
 def lines_text(lines: Sequence[int]) -> str:

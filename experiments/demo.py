@@ -9,6 +9,8 @@ import pandas as pd
 from analysis import select
 from analysis.finish import export_best_and_retrain
 from analysis.flat import flat
+from analysis.page import value_text
+from analysis.submission import score_line, score_submission
 from analysis.trials import Experiment, trial_table
 from dataset.errors import CallersMistake
 from dataset.machine import PROJECT
@@ -68,7 +70,8 @@ def _summary(
     best = select.best(table).iloc[0]
     recipe = flat(RunFolder(Path(best["folder"])).config())
     print(f"\nbest recipe (trial #{best['sequence']} of {len(table)}):")
-    print("  " + "  ".join(f"{name}={recipe[name]}" for name in table.attrs["searched"] if name in recipe))
+    searched = [name for name in table.attrs["searched"] if name in recipe]
+    print("  " + "  ".join(f"{name}={value_text(recipe[name])}" for name in searched))
     rows = {"best": best, "default": select.default_trial(table), "median": select.median_trial(table)}
     for name, row in rows.items():
         score = "did not finish" if row is None else f"macro-F1 {row['macro_f1']:.3f}"
@@ -79,5 +82,13 @@ def _summary(
     )
     print(f"\nsubmission:  {short(out / 'submission.csv')}\nreport:      {short(out / 'report.html')}")
     print(f"NNI's page:  {result.view_command}")
-    truth = short(answers) if answers else "ANSWERS.csv"
-    print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} {truth}")
+    if answers is None:
+        print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} ANSWERS.csv")
+    else:
+        scores = score_submission(out / "submission.csv", answers)
+        print(
+            f"\nthe submission's score on {scores['photos']:,} photos of new people, whose answers are known:"
+        )
+        print(f"  {score_line(scores)}")
+        print("  (as: .venv/bin/python -m analysis score "
+              f"{short(out / 'submission.csv')} {short(answers)})")  # fmt: skip

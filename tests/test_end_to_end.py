@@ -132,6 +132,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
     assert {path.name for path in out.iterdir()} == {
         "submission.csv",
         "submission.json",
+        "predictions.csv",
         "trials.csv",
         "report.html",
         "best",
@@ -160,7 +161,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
         "--out",
         str(out),
     )
-    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    assert (again.returncode, "already exists" in again.stderr) == (2, True)
     other = command(
         "analysis", "export-best", str(experiment.folder), "--model", "resnet34", "--out", str(tmp_path / "x")
     )

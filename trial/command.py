@@ -132,6 +132,22 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
     writer.end("done")
     if in_experiment:
         advisor.report_final(best)
+    print(_outcome(config, writer), flush=True)
+
+
+def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
+    """The run's score in words: of its best epoch, or out of fold over all people."""
+    from trial.record import RunFolder, scores_of
+
+    run = RunFolder(writer.folder)
+    validation, status = run.validation(), run.status()
+    scores = scores_of(validation)
+    people = f"{validation['person'].nunique():,} people"
+    if config.fold == "all":
+        what = f"out of fold, over all {people}, each answered by the network that did not see them"
+    else:
+        what = f"best epoch {status['best_epoch']} of {status['epochs']}, on {people} held out"
+    return f"{what}: macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}"
 
 
 @weights_app.command(

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, get_args
 
 from dataset.errors import CallersMistake, unknown
+from dataset.numbers import number_text
 from trial.catalogue import networks, steps
 from trial.choice import numbers_of
 from trial.config import CHOICES, FIELDS, TrialConfig
@@ -91,7 +92,7 @@ def _numbers(field: str, name: str) -> Mapping[str, Any]:
 def _written(field: str, name: str) -> str:
     """' (gamma=2)' of a choice that has parameters."""
     written = [
-        f"{number}={default:.4g}" if isinstance(default, float) else f"{number}={default}"
+        f"{number}={number_text(default)}" if isinstance(default, float) else f"{number}={default}"
         for number, default in _numbers(field, name).items()
     ]
     return f" ({', '.join(written)})" if written else ""

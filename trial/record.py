@@ -137,6 +137,10 @@ class RunFolder:
     def origin(self) -> dict[str, Any]:
         return self._json("origin.json")
 
+    def class_counts(self) -> list[int] | None:
+        """Photos of each class (18) in the data it was trained on; None in runs of before these were kept."""
+        return self.origin().get("class_counts")
+
     def epochs(self) -> "pd.DataFrame":
         import pandas as pd
 

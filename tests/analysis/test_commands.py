@@ -44,6 +44,8 @@ def test_every_command_has_help_with_an_example(command):
             ["predict", "nowhere", "--data", "nowhere", "--out", "out/x", "--tta", "flop"],
             "did you mean flip?",
         ),
+        (["predict", "a", "--data", "b", "--photos", "c", "--out", "out/x"], "give one of them"),
+        (["predict", "nowhere", "--photos", "nobody", "--out", "out/x"], "no folder nobody"),
         (["ensemble", "a", "b", "--vote", "heart", "--out", "out/x"], "did you mean hard?"),
         (["ensemble", "a", "--out", "out/x"], "2 runs or more"),
         (["eda", "nowhere", "--augment", "ligth"], "did you mean light?"),

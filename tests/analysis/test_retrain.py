@@ -94,7 +94,7 @@ def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path):
     assert (out / "report.html").stat().st_size > 10_000
     assert len(pd.read_csv(out / "trials.csv")) == 2
     assert read_recipe(out / "best" / "1" / "recipe.json").scores["macro_f1"] > 0
-    with pytest.raises(CallersMistake, match="is there already"):
+    with pytest.raises(CallersMistake, match="already exists"):
         export_best_and_retrain(experiment, people, out)
 
 

@@ -121,7 +121,9 @@ def test_the_page_needs_no_font_of_the_internets(styles):
         for name, text in zip(source["sources"], source.get("sourcesContent") or [], strict=False)
         if "node_modules" not in name
     ]
-    named = {n for text in texts for n in re.findall(r"""(?:icon|iconName|itemIcon)[=:] ?{?['"](\w+)['"]""", text)}
+    named = {
+        n for text in texts for n in re.findall(r"""(?:icon|iconName|itemIcon)[=:] ?{?['"](\w+)['"]""", text)
+    }
     assert {"StatusCircleBlock", "Edit", "HomeGroup"} <= named
     assert not {name for name in named if name.lower() not in ours}
 

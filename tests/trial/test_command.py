@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from dataset.machine import PROJECT
 from tests.conftest import TINY
-from trial.record import RunFolder
+from trial.record import RunFolder, scores_of
 
 
 def command(*arguments: str, **more) -> subprocess.CompletedProcess:
@@ -63,6 +64,9 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     assert run.status()["state"] == "done"
     best = run.epochs()["macro_f1"].max()
+    assert re.search(
+        rf"^best epoch [12] of 2, on \d+ people held out: macro-F1 {best:.4f}", done.stdout, re.M
+    )
     assert run.status()["macro_f1"] == pytest.approx(best)
     assert len(run.epochs()) == 2
     table = run.validation()
@@ -72,6 +76,16 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     again = command(*tiny(people, tmp_path / "run"))
     assert again.returncode == 2
     assert "already; choose another folder" in again.stderr
+
+
+@pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
+def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
+    done = command(*tiny(people, tmp_path / "run", fold="all", folds=3, fold_order=order))
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-2]
+    scores = scores_of(RunFolder(tmp_path / "run").validation())
+    assert last.startswith("out of fold, over all 30 people, each answered by the network that did not see")
+    assert last.endswith(f"macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}")
 
 
 def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(people, tmp_path):
