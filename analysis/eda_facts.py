@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
-from dataset.photo_file import not_a_file, too_large
+from dataset.photo_file import TOO_LARGE, not_a_file, too_large
 from dataset.progress import track
 
 NAMES: dict[str, Sequence[str]] = {
@@ -82,7 +82,9 @@ def _header(path: str) -> tuple[str, str | None, str, int, int, int] | str:
                 return f"{path}: {why}"
             size = Path(path).stat().st_size
             return Path(path).suffix.lower(), image.format, image.mode, *image.size, size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        return f"{path}: {TOO_LARGE}"
+    except (OSError, ValueError, SyntaxError) as error:
         reason = "not an image that can be read" if isinstance(error, Image.UnidentifiedImageError) else error
         return f"{path}: {reason}"
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from operator import ne
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,8 +140,9 @@ def _nobody(name: str, ids: list[str]) -> str:
     same = [other for other in ids if other.lstrip("0") == name.lstrip("0")]
     if same:
         return f"no person {name!r} in this set; is {same[0]!r} meant, with its zeros?"
-    near = difflib.get_close_matches(name, ids, 1, 0.8)
-    return f"no person {name!r} in this set" + (f"; is {near[0]!r} meant?" if near else "")
+    near = difflib.get_close_matches(name, ids, 20, 0.8)
+    nearest = min(near, key=lambda other: sum(map(ne, name, other)), default="")
+    return f"no person {name!r} in this set" + (f"; is {nearest!r} meant?" if near else "")
 
 
 def _otherwise(entry: Any, recorded: int) -> str:

@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from dataset.image_size import Size
-from dataset.photo_file import not_a_file, too_large
+from dataset.photo_file import TOO_LARGE, not_a_file, too_large
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 # The rest of a PNG can only make libpng print warnings; among it is a frequent wrong colour profile.
@@ -125,8 +125,8 @@ def _other(data: bytes) -> np.ndarray:
     try:
         with Image.open(BytesIO(data), formats=OTHERS) as image:  # lazy: no pixel is decoded
             width, height = image.size
-    except Image.DecompressionBombError as error:  # Pillow's own limit is higher
-        raise Undecodable(f"too large ({error}); make it smaller") from None
+    except Image.DecompressionBombError:  # Pillow's own limit, which is higher
+        raise Undecodable(TOO_LARGE) from None
     except (OSError, ValueError, SyntaxError):
         raise Undecodable("damaged, or not an image (JPEG or PNG); replace it") from None
     _refuse_large(height, width)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 MAX_PIXELS = 100_000_000  # of one photo: decoded, it takes three bytes each in every thread
 MAX_BYTES = 8 * MAX_PIXELS  # so many pixels of four channels and 16 bits, not even compressed
+TOO_LARGE = f"too large (the limit is {MAX_PIXELS // 10**6} megapixels); make it smaller"
 
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -48,10 +49,7 @@ def not_a_photo(entry: os.DirEntry) -> str:
 
 def too_large(height: int, width: int) -> str:
     """Why a photo of this size is not decoded, "" if it is."""
-    if height * width <= MAX_PIXELS:
-        return ""
-    megapixels = f"{height * width / 1e6:,.0f} megapixels, the limit is {MAX_PIXELS / 1e6:,.0f}"
-    return f"{width:,} x {height:,} pixels is too large ({megapixels}); make it smaller"
+    return f"{width:,} x {height:,} pixels, {TOO_LARGE}" if height * width > MAX_PIXELS else ""
 
 
 def is_system_file(name: str) -> bool:

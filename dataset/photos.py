@@ -57,7 +57,7 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
         rows, folder_faults = _photos_of(images, people, skipped) if images.is_dir() else ([], [])
         faults += folder_faults
 
-    good = people["gender"].isin(GENDERS) & people["age"].map(is_age) & people["id"].ne("")
+    good = people["gender"].isin(GENDERS) & people["age"].map(is_age).astype(bool) & people["id"].ne("")
     people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
     people = people.assign(folder=people["path"], person=people["id"], age=people["age"].astype(int))
     people["gender"] = people["gender"].map({name: index for index, name in enumerate(GENDERS)}).astype(int)
@@ -131,7 +131,7 @@ def _told_apart(people: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_name(path: str) -> bool:
-    return path not in ("", ".", "..") and Path(path).name == path
+    return path not in ("", ".", "..") and Path(path).name == path and "\\" not in path
 
 
 def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:
