@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from nni_setup.startup import PRELOAD, node_option, prepare
-from tests.nni_server import PROJECT
+from tests.nni_server import NNICTL, PROJECT
 
 NODE = next(Path(sys.prefix).glob("lib/python*/site-packages/nni_node/node"), None)
 LISTEN = """
@@ -121,7 +122,9 @@ def test_the_page_needs_no_font_of_the_internets(styles):
         for name, text in zip(source["sources"], source.get("sourcesContent") or [], strict=False)
         if "node_modules" not in name
     ]
-    named = {n for text in texts for n in re.findall(r"""(?:icon|iconName|itemIcon)[=:] ?{?['"](\w+)['"]""", text)}
+    named = {
+        n for text in texts for n in re.findall(r"""(?:icon|iconName|itemIcon)[=:] ?{?['"](\w+)['"]""", text)
+    }
     assert {"StatusCircleBlock", "Edit", "HomeGroup"} <= named
     assert not {name for name in named if name.lower() not in ours}
 
@@ -176,6 +179,12 @@ def test_python_starts_in_a_project_that_lost_its_files(tmp_path, gone):
         text=True,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("None\n", "", 0)
+
+
+@needs_node
+def test_nnictl_prints_its_own_words_only():
+    done = subprocess.run([sys.executable, NNICTL, "--version"], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (version("nni"), "")
 
 
 def test_this_environment_has_the_line():
