@@ -41,6 +41,7 @@ def test_from_start_to_page(mine, people, home):
     assert run.returncode == 0, err
     assert "2 of 2 trials ended" in err
     assert "best macro-F1 0." in err
+    assert re.findall(r"https?://\S+", out + err) == [f"http://127.0.0.1:{port}"]  # the one that answers
     assert not taken(port)
     assert at_work_in(mine.folder / "runs") == []
     folder = mine.folder / "runs" / re.search(r"^experiment (\w{8}):", out, re.MULTILINE)[1]

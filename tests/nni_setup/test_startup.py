@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from nni_setup.startup import PRELOAD, node_option, prepare
-from tests.nni_server import PROJECT
+from tests.nni_server import NNICTL, PROJECT
 
 NODE = next(Path(sys.prefix).glob("lib/python*/site-packages/nni_node/node"), None)
 LISTEN = """
@@ -178,6 +179,12 @@ def test_python_starts_in_a_project_that_lost_its_files(tmp_path, gone):
         text=True,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("None\n", "", 0)
+
+
+@needs_node
+def test_nnictl_prints_its_own_words_only():
+    done = subprocess.run([sys.executable, NNICTL, "--version"], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (version("nni"), "")
 
 
 def test_this_environment_has_the_line():
