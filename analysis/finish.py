@@ -19,6 +19,7 @@ from analysis.trials import Experiment, no_trials, trial_table
 from analysis.validation import worth
 from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
+from dataset.files import only_writer_of_out
 from dataset.fingerprint import fingerprint
 from dataset.photos import read_eval
 from trial.config import TrialConfig
@@ -27,6 +28,7 @@ from trial.record import RunFolder
 TRIALS, REPORT = "trials.csv", "report.html"
 
 
+@only_writer_of_out
 def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
     """The `top` best recipes as OUT/1.json ..., best first. CallersMistake where one is there already."""
     paths = [out / f"{number}.json" for number in range(1, top + 1)]
@@ -39,6 +41,7 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
     return recipes
 
 
+@only_writer_of_out
 def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -67,6 +70,7 @@ def _retrain_checked(
     return probabilities, about
 
 
+@only_writer_of_out
 def predict_and_submit(
     run: Path, data: Path, out: Path, tta: str = "none", temperature: float = 1.0
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -121,6 +125,7 @@ def scores_kept(folder: RunFolder) -> dict[str, Any]:
     return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}
 
 
+@only_writer_of_out
 def export_best_and_retrain(
     experiment: Experiment,
     data: Path,

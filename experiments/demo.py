@@ -11,6 +11,7 @@ from analysis.finish import export_best_and_retrain
 from analysis.flat import flat
 from analysis.trials import Experiment, trial_table
 from dataset.errors import CallersMistake
+from dataset.files import only_writer_of_out
 from dataset.machine import PROJECT
 from dataset.synthetic import draw
 from experiments.check import check
@@ -22,6 +23,7 @@ OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
 
 
+@only_writer_of_out
 def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
     """Search, export, retrain and submit into `out`; an earlier result is moved aside, never overwritten.
     `settings`: `key=value` words that hold for all trials, such as seed=1.

@@ -21,9 +21,9 @@ class DefaultFirstTPE(TpeTuner):
     TpeTuner (`n_startup_jobs`, the number of random trials before the model is used, is 20 there: too many
     for a search of ten). `default`: {key: value}, in place of the first option or the middle of a range.
 
-    A trial's end and its final result reach a tuner from two threads of NNI's dispatcher, in either order, and
-    an exception here ends the experiment. So the methods exclude each other, and a result that comes late, twice
-    or without a finite score is no reason to raise.
+    A trial's end and its final result reach a tuner from two threads of NNI's dispatcher, in either order,
+    and an exception here ends the experiment. So the methods exclude each other, and a result that comes
+    late, twice or without a finite score does not raise.
     """
 
     def __init__(
