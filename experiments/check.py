@@ -99,8 +99,7 @@ def recipe_faults(plan: Plan, present: bool = True) -> list[str]:
 
 def data_faults(plan: Plan) -> list[str]:
     """What is wrong with the photos that the trials would read; each is decoded."""
-    data = next((word.partition("=")[2] for word in plan.fixed if word.startswith("data=")), "input")
-    folder = plan.code / data
+    folder = plan.code / plan.data
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data

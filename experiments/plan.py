@@ -43,6 +43,11 @@ class Plan:
         return str(self.config.get("experimentName") or self.path.stem)
 
     @property
+    def data(self) -> str:
+        """The photos that the trials read."""
+        return next((word.partition("=")[2] for word in self.fixed if word.startswith("data=")), "input")
+
+    @property
     def code(self) -> Path:
         """Where trials run."""
         return self.folder("trialCodeDirectory", self.path.parent.resolve())
