@@ -19,12 +19,14 @@ from analysis.unfinished import unfinished, weights_words
 from analysis.validation import answers_again
 from analysis.vote import VOTES, Vote
 from dataset.errors import CallersMistake, all_at_once, first_line, unknown
+from dataset.files import only_writer_of_out
 from dataset.photos import read_eval
 from trial.metrics import score
 from trial.origin import code, versions
 from trial.record import PROBABILITIES, RunFolder
 
 
+@only_writer_of_out
 def ensemble(
     runs: Sequence[Path],
     data: Path,

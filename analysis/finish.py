@@ -20,6 +20,7 @@ from analysis.unfinished import recipe_words, weights_words
 from analysis.validation import worth
 from dataset.check import check
 from dataset.errors import CallersMistake, all_at_once
+from dataset.files import only_writer_of_out
 from dataset.fingerprint import fingerprint
 from dataset.images import read_images
 from dataset.photos import read_eval
@@ -31,6 +32,7 @@ from trial.record import RunFolder
 TRIALS = "trials.csv"
 
 
+@only_writer_of_out
 def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
     """The `top` best recipes as OUT/1.json ..., best first. CallersMistake where one is there already."""
     paths = [out / f"{number}.json" for number in range(1, top + 1)]
@@ -43,6 +45,7 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
     return recipes
 
 
+@only_writer_of_out
 def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
 ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -74,6 +77,7 @@ def _retrain_checked(
     return probabilities, submit(out, photos, probabilities, about, [out], table=table)
 
 
+@only_writer_of_out
 def predict_and_submit(
     run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
     images: Path | None = None,
@@ -112,6 +116,7 @@ def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:
     return photos
 
 
+@only_writer_of_out
 def export_best_and_retrain(
     experiment: Experiment,
     data: Path,

@@ -14,7 +14,7 @@ import torch
 
 from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
 from dataset.errors import CallersMistake, all_at_once
-from dataset.files import write_atomic
+from dataset.files import only_writer_of_out, write_atomic
 from dataset.progress import track
 from trial import batches
 from trial.config import NO_DATA, TrialConfig, parse
@@ -29,6 +29,7 @@ INERTIA = 0.8  # of the running mean that is held against BURST
 LEAST_STEPS = 20
 
 
+@only_writer_of_out
 def write_lr_range(
     values: Mapping[str, Any], out: Path, steps: int = 100, low: float = 1e-7, high: float = 1.0
 ) -> Suggestion:

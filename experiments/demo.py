@@ -13,6 +13,7 @@ from analysis.page import value_text
 from analysis.submission import score_line, score_submission
 from analysis.trials import Experiment, trial_table
 from dataset.errors import CallersMistake
+from dataset.files import only_writer_of_out
 from dataset.machine import PROJECT
 from dataset.synthetic import draw
 from experiments.check import check
@@ -24,6 +25,7 @@ OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
 
 
+@only_writer_of_out
 def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
     """Search, export, retrain and submit into `out`; an earlier result is moved aside, never overwritten.
     `settings`: `key=value` words that hold for all trials, such as seed=1.

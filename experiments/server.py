@@ -33,7 +33,15 @@ class Server:
     @property
     def view_command(self) -> str:
         """Opens the experiment in NNI's page again, once it has stopped."""
-        words = [short(NNICTL), "view", self.id, "--port", str(self.port), "-e", short(self.folder.parent)]
+        return self._command("view")
+
+    @property
+    def resume_command(self) -> str:
+        """Goes on with the experiment in the background; NNI keeps its own list only in a person's home."""
+        return self._command("resume")
+
+    def _command(self, word: str) -> str:
+        words = [short(NNICTL), word, self.id, "--port", str(self.port), "-e", short(self.folder.parent)]
         return shlex.join(words)
 
     def status(self) -> str:
@@ -85,7 +93,15 @@ def start(config: Path, port: int, runs: Path) -> Server:
         Server(created[1], port, runs / created[1]).stop()
     if "is not idle" in said or taken(port):
         raise CallersMistake(f"port {port} is in use; try again, or choose another with --port")
-    raise RuntimeError(f"NNI did not start:\n{said.strip()[-2000:]}")
+    raise RuntimeError(f"NNI did not start: {_last_sentence(said)}")
+
+
+def _last_sentence(said: str) -> str:
+    """The last line that isn't a traceback's, without colours."""
+    lines = re.sub(r"\x1b\[[\d;]*m", "", said).splitlines()
+    return next(
+        (line for line in reversed(lines) if line.strip() and line[:1] not in " \t^"), "without a word"
+    )
 
 
 def _nnictl(*words: str) -> str:

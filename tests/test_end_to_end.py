@@ -85,6 +85,7 @@ def test_the_stopped_trial_says_so_and_is_not_ranked(experiment):
     assert len(stopped) == 1
     assert stopped["macro_f1"].notna().all()
     assert 2 <= stopped["epochs_done"].item() < 30
+    assert stopped["reason"].item() == "stopped by the assessor"
     events = {one.trial: one.event for one in recorded_trials(experiment.folder)}
     assert events[stopped["trial"].item()] == "EARLY_STOPPED"
 

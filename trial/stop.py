@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import psutil
 
 STOPPED = 143  # 128 + SIGTERM, as shells say it
+OUTSIDE = "stopped from outside (assessor, person or system)"  # NNI's database knows which
 
 
 def on_stop(write: Callable[[str], None]) -> None:
@@ -32,7 +33,7 @@ def on_stop(write: Callable[[str], None]) -> None:
 
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
-        _end(write, "stopped from outside (assessor, person or system)")
+        _end(write, OUTSIDE)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
 
