@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset.errors import CallersMistake
-from dataset.files import write_atomic
 from dataset.machine import PROJECT
 from trial.catalogue import networks
+from trial.tensors import write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,11 +120,9 @@ def fetch(model: str) -> Path:
     if "." not in name:
         raise CallersMistake(without_weights(model))
     import timm
-    from safetensors.torch import save_file
 
     import trial.other_networks  # noqa: F401 - adds to timm's
 
     network = timm.create_model(name, pretrained=True)
     FETCHED.mkdir(exist_ok=True)
-    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-    return write_atomic(path, lambda part: save_file(tensors, part))
+    return write_tensors(path, network.state_dict())
