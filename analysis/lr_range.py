@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
 from dataset.errors import CallersMistake, all_at_once
@@ -73,7 +72,8 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     network, preprocessing, compute = begun.network, begun.preprocessing, begun.compute
     learning = Fold(0 if config.fold == "all" else config.fold, begun.table, config).learning
     train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
-    network.to(compute.device).to(memory_format=torch.channels_last).train()
+    compute.place(network)
+    network.train()
     forward = Forward(config, preprocessing, compute, counts)
     learner = Learner(network, replace(config, learning_rate=float(rates[0])), compute)
     coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))

