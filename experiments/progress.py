@@ -43,6 +43,8 @@ class State:
         states = self.states
         of = f" of {self.total}" if self.total else ""
         parts = [f"{self.ended}{of} trials ended", f"{states['running']} running"]
+        if states["waiting"] and not states["running"]:  # for a GPU that is busy, say
+            parts.append(f"{states['waiting']} waiting to begin")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in ("stopped_early", "failed") if states[s]]
         parts.append("no macro-F1 yet" if self.best is None else f"best macro-F1 {self.best:.3f}")
         how = "very roughly" if is_rough(self.trials) else "about"

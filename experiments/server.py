@@ -15,7 +15,7 @@ from dataset.errors import CallersMistake
 from experiments.ports import taken
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
-NNICTL_SECONDS, STOP_SECONDS = 120, 40
+NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
 # The page is on this machine: no proxy on the way.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -64,9 +64,17 @@ class Server:
         return []
 
     def stop(self) -> None:
-        """Ends manager, tuner and trials; what has not gone on its own in time is killed."""
+        """Ends manager, tuner and trials; what has not gone on its own in time is killed.
+
+        A tuner that computes on would hold up the manager for a minute, and outlive it: NNI kills the shell
+        around it only.
+        """
         processes = self.processes()
-        _nnictl("stop", self.id)
+        with _begin("stop", self.id) as stopping:
+            _, computing = psutil.wait_procs(filter(_is_tuner, processes), timeout=TUNER_SECONDS)
+            for process in computing:
+                process.kill()
+            _words(stopping)
         _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
         for process in left:
             process.kill()
@@ -104,14 +112,33 @@ def _last_sentence(said: str) -> str:
     )
 
 
+def _is_tuner(process: psutil.Process) -> bool:
+    try:
+        return "--exp_params" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
 def _nnictl(*words: str) -> str:
-    """What nnictl prints; in a session of its own, so that Ctrl-C is left to us, who stop what it started."""
-    done = subprocess.run(
+    """What nnictl prints."""
+    with _begin(*words) as process:
+        return _words(process)
+
+
+def _words(nnictl: "subprocess.Popen[str]") -> str:
+    try:
+        return nnictl.communicate(timeout=NNICTL_SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        nnictl.kill()
+        return f"nnictl took longer than {NNICTL_SECONDS} s"
+
+
+def _begin(*words: str) -> "subprocess.Popen[str]":
+    """nnictl, in a session of its own, so that Ctrl-C is left to us, who stop what it started."""
+    return subprocess.Popen(
         [sys.executable, str(NNICTL), *words],
         start_new_session=True,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=NNICTL_SECONDS,
     )
-    return done.stdout

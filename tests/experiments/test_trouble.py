@@ -101,10 +101,12 @@ def test_a_tuner_that_raises_ends_the_run_with_its_reason(mine, raising, people,
 def test_a_tuner_that_suggests_nothing(mine, raising, people, home, monkeypatch):
     raising("silent")
     monkeypatch.setattr(running, "IDLE_SECONDS", 5.0)
+    began = time.monotonic()
     with pytest.raises(
         RuntimeError, match="no trial runs and none was begun for 5 s: the tuner suggests nothing"
     ):
         running.run_experiment(mine.yaml, people, any_port())
+    assert time.monotonic() - began < 60, "NNI's manager waits a minute for such a tuner"
     assert at_work_in(mine.folder / "runs") == []
 
 
