@@ -70,8 +70,8 @@ def _created(create: Callable[[State], Any], state: State) -> Any:
     if loads:
         _judge(*loads[-1])
     if network is None:
-        first = next(iter(str(error).splitlines()), "")
-        raise _Fault(f"timm can't read its tensors ({type(error).__name__}: {first})")
+        why = " ".join(str(error).split())[:200]
+        raise _Fault(f"timm can't read its tensors ({type(error).__name__}: {why})")
     if not loads:
         raise _Fault("timm loaded none of its tensors")
     return network
@@ -108,6 +108,8 @@ def _judge(network: Any, given: State) -> None:
     elif wrong:
         shapes = " instead of ".join(str(tuple(state[wrong[0]].shape)) for state in (given, own))
         fault = f"{len(wrong)} {some} have another shape, such as {wrong[0]}: {shapes}; {suspect}"
+        if network.pretrained_cfg.get("fixed_input_size"):
+            fault += " Or for another image_size, and can't be resampled?"
     elif whole:
         kind = str(given[whole[0]].dtype).removeprefix("torch.")
         fault = f"{len(whole)} {some} are no floating-point numbers, such as {whole[0]}: {kind}"
