@@ -56,7 +56,7 @@ def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> 
 
 
 def _end_workers() -> None:
-    """What a mistake leaves of the loader's workers: Python would end them with SIGTERM, which they block, and
+    """Ends the loader's workers that a mistake leaves: Python would send them SIGTERM, which they block, and
     wait for ever."""
     workers = multiprocessing.active_children()
     if workers:
