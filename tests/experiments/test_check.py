@@ -190,6 +190,13 @@ def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
     assert photo.name in faults(mine.yaml, copy)
 
 
+def test_corrections_that_fit_nobody_are_named(mine, people, tmp_path):
+    known = tmp_path / "known.csv"
+    known.write_text("id,field,recorded,corrected\nnobody,gender,male,female\n")
+    said = faults(mine.yaml, people, settings=[f"corrections={known}"])
+    assert said == f"{known} line 2: no person 'nobody' in this set"
+
+
 def test_the_command_says_it_in_one_go(tmp_path):
     command = [sys.executable, "-m", "experiments", "check", str(tmp_path / "none.yaml"), "--port", "80"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)

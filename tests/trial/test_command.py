@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,27 @@ def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
     status = RunFolder(tmp_path / "run").status()
     assert status["state"] == "failed"
     assert "loss is nan" in status["reason"] or "loss is inf" in status["reason"]
+
+
+def test_a_run_with_workers_ends_when_it_fails(people, tmp_path):
+    """They block SIGTERM, by which Python would end them before it waits for them."""
+    data = shutil.copytree(people, tmp_path / "set")
+    for photo in data.glob("train/images/*/mask1.*"):
+        photo.write_bytes(b"text")
+    steps = json.dumps([{"_name": "flip", "on": "photo"}])
+    arguments = tiny(data, tmp_path / "run", workers=2, augment=steps)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trial", *arguments],
+        cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+            child.kill()
+        process.kill()
+    assert process.returncode == 2 and "Traceback" not in said
+    assert "mask1" in said and "not an image" in said
 
 
 @pytest.mark.parametrize("workers", [0, 2])
