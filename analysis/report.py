@@ -80,7 +80,7 @@ def write_report(
         submission=None if submission is None else submission_facts(submission),
         **_curves(table, curves, marked),
         **_search(table, ranked, searched, marked.get("best")),
-        **_classes(validation),
+        **classes_of(validation),
     )
 
 
@@ -133,7 +133,8 @@ def _search(table: pd.DataFrame, ranked: pd.DataFrame, searched: Sequence[str], 
     return {"search": figure, "search_words": words, "search_width": 130 * (len(searched) + 1)}
 
 
-def _classes(validation: pd.DataFrame | None) -> dict:
+def classes_of(validation: pd.DataFrame | None) -> dict:
+    """What templates/classes.html.j2 shows; all None without a validation table."""
     if validation is None or validation.empty:
         nothing = dict.fromkeys(("classes", "absent", "recalls", "confusion"))
         return {**nothing, "classes_words": ""}

@@ -1,6 +1,7 @@
 """Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +44,8 @@ def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:
 def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
     """The experiment by NNI's id, its folder, a YAML's name (its newest), or 'latest'."""
     folder = Path(wanted)
+    if folder.name == "trials" and database(folder.parent).is_file():
+        folder = folder.parent
     if database(folder).is_file():
         return Experiment(folder.resolve().name, experiment_name(folder), folder)
     known = experiments(root)
@@ -69,11 +72,7 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
     found = [_row(experiment, recorded, bool(varied)) for recorded in recorded_trials(experiment.folder)]
-    recipes = iter(flat_alike([config for _, config in found if config]))
-    rows = [row | (next(recipes) if config else {}) for row, config in found]
-    table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
-    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
-        table[number] = pd.to_numeric(table[number])
+    table = table_of(found)
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
@@ -91,21 +90,11 @@ def _row(
 ) -> tuple[dict[str, Any], TrialConfig | None]:
     """(what became of the trial, its config where it has one)."""
     run = RunFolder(experiment.folder / "trials" / recorded.trial)
-    status = run.status()
-    row = {"sequence": recorded.sequence, "trial": recorded.trial}
-    row |= {"state": status["state"], "reason": status["reason"]}
+    row, config = outcome(run, recorded.sequence)
     if not (run.folder / "status.json").exists() and recorded.event in ("WAITING", "RUNNING"):
         row |= {"state": "running", "reason": "waiting for its turn" if recorded.event == "WAITING" else ""}
-    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
-    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
-    row["folder"] = str(run.folder)
-    try:
-        config = run.config()
-    except FileNotFoundError:
+    if config is None:
         return row, None
-    except CallersMistake as mistake:
-        reason = f"config.json is not one of this version: {mistake}"
-        return row | {"state": "mismatch", "reason": reason}, None
     if searched and not recorded.parameters:
         row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
     elif differing := mispaired(config, recorded.parameters):
@@ -113,9 +102,31 @@ def _row(
     return row, config
 
 
-def no_trials() -> pd.DataFrame:
-    """A trials table of no experiment."""
-    return pd.DataFrame(columns=COLUMNS)
+def outcome(run: RunFolder, sequence: int) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(COLUMNS of a run folder, its config where it has one that can be read)."""
+    status = run.status()
+    row = {"sequence": sequence, "trial": run.folder.name}
+    row |= {"state": status["state"], "reason": status["reason"]}
+    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
+    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
+    row["folder"] = str(run.folder)
+    try:
+        return row, run.config()
+    except FileNotFoundError:
+        return row, None
+    except CallersMistake as mistake:
+        reason = f"config.json is not one of this version: {mistake}"
+        return row | {"state": "mismatch", "reason": reason}, None
+
+
+def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:
+    """A trials table of (outcome, config), a row each; recipes are flat."""
+    recipes = iter(flat_alike([config for _, config in rows if config]))
+    lines = [row | (next(recipes) if config else {}) for row, config in rows]
+    table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
+    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
+        table[number] = pd.to_numeric(table[number])
+    return table
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
