@@ -87,10 +87,12 @@ def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title
             )  # fmt: skip
     if "macro_f1" in epochs and epochs["macro_f1"].notna().any():
         best = epochs.loc[epochs["macro_f1"].idxmax(), "epoch"]
+        late = best > (epochs["epoch"].min() + epochs["epoch"].max()) / 2  # there is more room on its left
         figure.add_vline(x=best, line=dict(color=LIGHT["faint"], dash="dot"))
         figure.add_annotation(
-            x=best, y=0, yref="paper", yanchor="bottom", text="best epoch", showarrow=False, xanchor="left",
-            xshift=4, font=dict(color=LIGHT["muted"], size=11),
+            x=best, y=0, yref="paper", yanchor="bottom", xanchor="right" if late else "left",
+            xshift=-4 if late else 4, text="best epoch", showarrow=False, bgcolor=LIGHT["paper"], opacity=0.85,
+            font=dict(color=LIGHT["muted"], size=11),
         )  # fmt: skip
     _epoch_axis(figure, [epochs])
     figure.update_yaxes(title_text=title, rangemode="tozero")

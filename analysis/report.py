@@ -18,6 +18,7 @@ from analysis.report_tables import (
     submission_facts,
     trials_table,
 )
+from analysis.run_facts import alarms_of
 from analysis.select import apart, default_trial, median_trial, rank
 from analysis.trials import Experiment
 from dataset.labels import N_CLASSES
@@ -70,6 +71,7 @@ def write_report(
         n_classes=N_CLASSES,
         best=best,
         counts=count_words(table),
+        alarms=alarms_of(None, submission),
         headline=headline(roles, len(ranked)),
         chosen_words=_chosen_words(ranked, best),
         finished=trials_table(ranked, searched, marked),

@@ -123,7 +123,7 @@ def side_by_side(recipes: Sequence[Mapping[str, Any] | pd.Series], names: Sequen
 
 def submission_facts(submission: Mapping[str, Any]) -> dict:
     """`facts` (key, text) of a submission.json, one level of keys opened, its `recipes` as JSON: one, or one
-    of each member of a vote; its `answers`, with the `width` of each bar, and `warnings`."""
+    of each member of a vote; and its `answers`, with the `width` of each bar."""
     facts = []
     for key, value in submission.items():
         if key in ("recipe", "members", "answers", "warnings"):
@@ -138,7 +138,6 @@ def submission_facts(submission: Mapping[str, Any]) -> dict:
     return {
         "facts": [(key.replace("_", " "), value) for key, value in facts], "recipes": texts,
         "answers": [row | {"width": round(100 * row["fraction"] / most, 1)} for row in answers],
-        "warnings": submission.get("warnings") or [],
     }  # fmt: skip
 
 

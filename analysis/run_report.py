@@ -107,7 +107,7 @@ def _write(
         facts=facts,
         whose=whose,
         recipe=recipe,
-        submission=submission_facts({**submission, "warnings": []}) if submission else None,
+        submission=submission_facts(submission) if submission else None,
         **nothing | more,
         **facts_of_classes,
     )

@@ -52,7 +52,7 @@ def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
     people = RunFolder(trial).validation()["person"].nunique()
     for words in (
         "A trial of fold 0 of 5; finished after 2 of 2 epochs", f"<b>{macro_f1:.3f}</b>", f"{people} people, ",
-        "People held out of this run&#39;s training: fold 0 of 5.", "Recall of 60+", "<td>0.003162</td>",
+        "People held out of this run&#39;s training: fold 0 of 5.", "Recall of 60+", "<dd>0.003162</dd>",
         "data fingerprint", f"python -m analysis predict {trial}",
     ):  # fmt: skip
         assert words in text
