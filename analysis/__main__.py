@@ -38,14 +38,18 @@ Temperature = Annotated[float, typer.Option(help="divides the logits; above 1 pr
 @app.command(epilog=COMMAND + "trials latest --csv trials.csv")
 @exit_on_mistake()
 def trials(
-    experiment: Wanted, csv: Annotated[Path | None, typer.Option(help="write it here too")] = None
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
+    ],
+    csv: Annotated[Path | None, typer.Option(help="write it here too")] = None,
 ) -> None:
-    """The trials of an experiment, best first; stopped, failed and mismatched ones apart. A terminal shows
-    the first 100 of each, a pipe or file all of them."""
+    """The trials of an experiment (NNI's id, a folder, a YAML's name, or latest), best first; stopped,
+    failed and mismatched ones apart. A terminal shows the first 100 of each, a pipe or file all of them."""
     from analysis.print_trials import print_trials, write_trials
-    from analysis.trials import find, trial_table
+    from analysis.runs import any_table
 
-    table = trial_table(find(experiment))
+    table = any_table(experiment)
     print_trials(table)
     if csv:
         print(write_trials(table, csv))
@@ -169,10 +173,21 @@ def score(
 @app.command(epilog=COMMAND + "report latest --out report.html")
 @exit_on_mistake()
 def report(
-    experiment: Wanted,
-    out: Annotated[Path | None, typer.Option(help="the page (EXPERIMENT's folder/report.html)")] = None,
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a run folder"),
+    ],
+    out: Annotated[Path | None, typer.Option(help="the page (report.html in the folder)")] = None,
 ) -> None:
-    """One self-contained page on an experiment; also while it runs."""
+    """One self-contained page on an experiment (NNI's id, a folder, a YAML's name, or latest) or a single
+    run; also while it runs."""
+    from analysis.runs import is_run
+
+    if is_run(Path(experiment)):
+        from analysis.run_report import write_run_report
+
+        print(f"report: {write_run_report(out or Path(experiment) / 'report.html', Path(experiment))}")
+        return
     from analysis import select
     from analysis.report import write_experiment_report
     from analysis.trials import find, trial_table

@@ -51,8 +51,8 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
     ]  # fmt: skip
     if missing:
         found.append(
-            f"no answer is one of {len(missing)} of the {N_CLASSES} classes, each of which counts 0 in the "
-            f"macro-F1 if it is among the photos: {', '.join(missing)}"
+            f"{len(missing)} of the {N_CLASSES} classes are never answered, and count 0 in the macro-F1 if "
+            f"they are among the photos: {', '.join(missing)}"
         )
     return found
 

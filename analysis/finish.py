@@ -14,7 +14,7 @@ from analysis.recipes import Recipe, recipe_of
 from analysis.report import write_experiment_report
 from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_overwriting
-from analysis.submit import REPORT, about_run, hand_in, member_of, submit
+from analysis.submit import REPORT, about_kept, about_run, hand_in, member_of, submit
 from analysis.trials import Experiment, trial_table
 from analysis.unfinished import recipe_words, weights_words
 from analysis.validation import worth
@@ -74,7 +74,7 @@ def _retrain_checked(
     followed = retrain(config, out, stop_after, average)
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta}
-    return probabilities, submit(out, photos, probabilities, about, [out], table=table)
+    return probabilities, submit(out, photos, probabilities, about, out, table)
 
 
 @only_writer_of_out
@@ -95,7 +95,7 @@ def predict_and_submit(
         lambda: _photos_to_answer(data, images),
         lambda: load(run),
     )
-    about = about_run(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
+    about = about_kept(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
     if state := about.get("unfinished"):
         print(weights_words(state), flush=True)
     measured_on = Path(RunFolder(run).config().data) if images else data
@@ -104,7 +104,7 @@ def predict_and_submit(
         plain, seen = known["none"], known[tta]
         print(f"validation people: macro-F1 {plain:.4f} as they are, {seen:.4f} with --tta {tta}")
     probabilities = trained.predict(photos, tta, temperature)
-    return probabilities, submit(out, photos, probabilities, about, [run])
+    return probabilities, submit(out, photos, probabilities, about, run)
 
 
 def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:

@@ -41,7 +41,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(figure=_figure, zip=zip)
-    environment.filters.update(score=score_text, value=value_text, count=lambda number: f"{number:,}")
+    environment.filters.update(
+        score=score_text, value=value_text, count=lambda number: f"{number:,}", percent=_percent
+    )
     return environment
 
 
@@ -58,6 +60,10 @@ def _figure(name: str, figure: go.Figure, least_width: int = 0) -> Markup:
 def score_text(score: object) -> str:
     """A score with three digits, a dash where there is none."""
     return "–" if _is_missing(score) else f"{score:.3f}"
+
+
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{fraction:.1%}"
 
 
 def value_text(value: object) -> str:

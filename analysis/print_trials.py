@@ -21,6 +21,8 @@ def print_trials(table: pd.DataFrame) -> None:
     searched = table.attrs["searched"]
     draw = _draw_on_terminal if sys.stdout.isatty() else _print_whole
     draw(f"{len(ranked)} finished, best first", _cells(ranked, searched))
+    if table.attrs.get("note"):
+        print(table.attrs["note"])
     if not others.empty:
         draw(f"{len(others)} not ranked", _cells(others, [*searched[:1], "reason"]))
 

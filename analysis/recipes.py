@@ -20,8 +20,8 @@ KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 @dataclass(frozen=True)
 class Recipe:
     """`recipe`: a TrialConfig's fields without places. `stop_after`: the epoch after which training ends
-    though the schedule is for all of them (None: at its end). `scores`: on validation people. `unfinished`:
-    the state of the run that it was read from, if that has not ended as planned; no part of its file."""
+    though the schedule is for all of them (None: at its end). `scores`: on validation people. No part of its
+    file: `folder`, the run that it was read from; `unfinished`, that one's state if it isn't done."""
 
     recipe: dict[str, Any]
     about: str = ""
@@ -29,6 +29,7 @@ class Recipe:
     scores: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
     unfinished: dict[str, Any] | None = None
+    folder: Path | None = None
 
     def config(self, values: Mapping[str, Any]) -> TrialConfig:
         """The config of this recipe with `values` (places, and what is to differ from the recipe)."""
@@ -85,4 +86,4 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
     elif status["state"] == "done":
         stop_after = status["epochs"]
     recipe, state = run.config().recipe(), unfinished(run.folder)
-    return Recipe(recipe, about, stop_after, scores, run.origin(), state)
+    return Recipe(recipe, about, stop_after, scores, run.origin(), state, run.folder)

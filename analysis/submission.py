@@ -1,6 +1,7 @@
 """Probabilities -> submission.csv, checked against info.csv, and predictions.csv; the score where answers are
 known."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pandas as pd
 
 from dataset.errors import CallersMistake
 from dataset.files import write_atomic, write_json
-from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES, is_oldest
+from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
 from dataset.tables import lines_text, read_table
-from trial.metrics import score
+from trial.metrics import recall_of_oldest, score
 from trial.record import PROBABILITIES
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
@@ -51,6 +52,16 @@ def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, ab
     if faults := submission_faults(path, photos):
         raise AssertionError("\n".join(faults))
     return path
+
+
+def read_about(folder: Path) -> dict[str, Any] | None:
+    """submission.json in a folder, None without one. CallersMistake if it is damaged."""
+    try:
+        return json.loads((folder / JSON).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise CallersMistake(f"{folder / JSON}: is damaged ({error})") from None
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -118,11 +129,10 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
         name: None if np.isnan(r) else round(float(r), 4)
         for name, r in zip(CLASS_NAMES, scores.recall, strict=True)
     }
-    oldest = both[is_oldest(both["ans_true"])]
-    hits = (oldest["ans_true"] == oldest["ans_given"]).mean()
+    oldest = recall_of_oldest(both["ans_true"].to_numpy(), both["ans_given"].to_numpy())
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(both),
-        "recall_oldest": round(float(hits), 4) if len(oldest) else None, "recall": recall,
+        "recall_oldest": oldest, "recall": recall,
     }  # fmt: skip
 
 

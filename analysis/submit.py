@@ -10,9 +10,8 @@ import pandas as pd
 
 from analysis import answers
 from analysis.recipes import Recipe
-from analysis.report import write_report
-from analysis.submission import write_submission
-from analysis.trials import no_trials
+from analysis.run_report import write_run_report
+from analysis.submission import read_about, write_submission
 from analysis.unfinished import WARNING, unfinished
 from trial.record import RunFolder
 
@@ -20,16 +19,12 @@ REPORT = "report.html"
 
 
 def submit(
-    out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], runs: Sequence[Path],
-    name: str = "", table: bool = True,
+    out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], run: Path,
+    table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """submission.csv, predictions.csv and submission.json of the networks in the folders `runs`, with a
-    report.html called `name` (the recipe's network); submission.json.
-
-    What was answered is printed beside the training data's classes: a `table`, and each sign of a collapse.
-    """
-    about = hand_in(out, photos, probabilities, about, runs, table)
-    write_report(out / REPORT, name or about["recipe"]["model"], no_trials(), {}, None, None, about)
+    """As `hand_in` of the network in the folder `run`, with a report.html."""
+    about = hand_in(out, photos, probabilities, about, [run], table)
+    write_run_report(out / REPORT, run, about)
     return about
 
 
@@ -37,7 +32,11 @@ def hand_in(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], runs: Sequence[Path],
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """As `submit`, without the report."""
+    """submission.csv, predictions.csv and submission.json of the networks in the folders `runs`;
+    submission.json.
+
+    What was answered is printed beside the training data's classes: a `table`, and each sign of a collapse.
+    """
     training = answers.training_fractions([RunFolder(run).class_counts() for run in runs])
     given = answers.answered(probabilities, training)
     about = about | {"answers": given, "warnings": answers.warnings_of(given)}
@@ -49,8 +48,20 @@ def hand_in(
     return about
 
 
+def about_kept(run: Path) -> dict[str, Any]:
+    """As `about_run`; of a run that was retrained what its own submission.json says of it: that has the rule
+    and the scores of the trial behind it."""
+    own = read_about(run) or {}
+    if "recipe" not in own:
+        return about_run(run)
+    of_its_answers = ("answers", "warnings", "photos", "unfinished", "temperature", "networks")
+    kept = {key: value for key, value in own.items() if key not in of_its_answers}
+    return kept | {"created": _now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
+
+
 def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
-    """submission.json of a run folder's network: what it is and where it comes from."""
+    """submission.json of a run folder's network: what it is and where it comes from. `recipe`: the one that
+    was retrained into that folder."""
     folder = RunFolder(run)
     origin = folder.origin()
     searched = recipe.origin if recipe else origin
@@ -63,7 +74,8 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "experiment": searched.get("experiment"),
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "created": _now(),
+        **({"trial_folder": str(recipe.folder)} if recipe and recipe.folder and recipe.scores else {}),
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
     }
@@ -78,3 +90,7 @@ def scores_kept(folder: RunFolder) -> dict[str, Any]:
 def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
     """What the submission.json of a vote keeps of a member's: all but the member's own answers."""
     return {key: value for key, value in about.items() if key != "answers"}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

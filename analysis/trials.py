@@ -1,6 +1,7 @@
 """Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +45,8 @@ def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:
 def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
     """The experiment by NNI's id, its folder, a YAML's name (its newest), or 'latest'."""
     folder = Path(wanted)
+    if folder.name == "trials" and database(folder.parent).is_file():
+        folder = folder.parent
     if database(folder).is_file():
         return Experiment(folder.resolve().name, experiment_name(folder), folder)
     known = experiments(root)
@@ -70,14 +73,9 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
     stopper = _early_stopper(config)
-    found = [
-        _row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)
-    ]
-    recipes = iter(flat_alike([config for _, config in found if config]))
-    rows = [row | (next(recipes) if config else {}) for row, config in found]
-    table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
-    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
-        table[number] = pd.to_numeric(table[number])
+    table = table_of(
+        [_row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)]
+    )
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
@@ -133,21 +131,11 @@ def _row(
     """(what became of the trial, its config where it has one)."""
     run = RunFolder(experiment.folder / "trials" / recorded.trial)
     status = outcome(run, recorded, stopper)
-    row = {"sequence": recorded.sequence, "trial": recorded.trial}
-    row |= {
-        "state": "running" if status["state"] == "waiting" else status["state"],
-        "reason": status["reason"],
-    }
-    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
-    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
-    row["folder"] = str(run.folder)
-    try:
-        config = run.config()
-    except FileNotFoundError:
+    if status["state"] == "waiting":
+        status = status | {"state": "running"}
+    row, config = row_of(run, recorded.sequence, status)
+    if config is None:
         return row, None
-    except CallersMistake as mistake:
-        reason = f"config.json is not one of this version: {mistake}"
-        return row | {"state": "mismatch", "reason": reason}, None
     if searched and not recorded.parameters:
         row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
     elif differing := mispaired(config, recorded.parameters):
@@ -155,9 +143,32 @@ def _row(
     return row, config
 
 
-def no_trials() -> pd.DataFrame:
-    """A trials table of no experiment."""
-    return pd.DataFrame(columns=COLUMNS)
+def row_of(
+    run: RunFolder, sequence: int, status: Mapping[str, Any]
+) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(COLUMNS of a run folder with this status, its config where it has one that can be read)."""
+    row = {"sequence": sequence, "trial": run.folder.name}
+    row |= {"state": status["state"], "reason": status["reason"]}
+    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
+    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
+    row["folder"] = str(run.folder)
+    try:
+        return row, run.config()
+    except FileNotFoundError:
+        return row, None
+    except CallersMistake as mistake:
+        reason = f"config.json is not one of this version: {mistake}"
+        return row | {"state": "mismatch", "reason": reason}, None
+
+
+def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:
+    """A trials table of (outcome, config), a row each; recipes are flat."""
+    recipes = iter(flat_alike([config for _, config in rows if config]))
+    lines = [row | (next(recipes) if config else {}) for row, config in rows]
+    table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
+    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
+        table[number] = pd.to_numeric(table[number])
+    return table
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

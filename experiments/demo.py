@@ -88,9 +88,7 @@ def _summary(
         print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} ANSWERS.csv")
     else:
         scores = score_submission(out / "submission.csv", answers)
-        print(
-            f"\nthe submission's score on {scores['photos']:,} photos of new people, whose answers are known:"
-        )
+        print(f"\nthe submission's score on {scores['photos']:,} photos of new people:")
         print(f"  {score_line(scores)}")
         print("  (as: .venv/bin/python -m analysis score "
               f"{short(out / 'submission.csv')} {short(answers)})")  # fmt: skip
