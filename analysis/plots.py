@@ -91,7 +91,7 @@ def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title
         figure.add_vline(x=best, line=dict(color=LIGHT["faint"], dash="dot"))
         figure.add_annotation(
             x=best, y=0, yref="paper", yanchor="bottom", xanchor="right" if late else "left",
-            xshift=-4 if late else 4, text="best epoch", showarrow=False, bgcolor=LIGHT["paper"], opacity=0.85,
+            xshift=-4 if late else 4, text="best epoch", showarrow=False, bgcolor=LIGHT["paper"], opacity=0.9,
             font=dict(color=LIGHT["muted"], size=11),
         )  # fmt: skip
     _epoch_axis(figure, [epochs])
