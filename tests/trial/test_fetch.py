@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from threading import Thread
 from typing import ClassVar
 
@@ -14,38 +14,9 @@ from safetensors.torch import save
 
 from dataset.errors import CallersMistake
 from dataset.machine import PROJECT
+from tests.trial.hub import Hub
 from trial import fetch, weights
 from trial.weights import locate
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Hugging Face's hub as far as a download asks it: `files` by path, 404 (or `missing`) for the rest."""
-
-    files: ClassVar[dict[str, bytes]]
-    asked: ClassVar[list[str]]
-    missing = 404
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.wfile.write(self.answer())
-
-    def answer(self) -> bytes:
-        self.asked.append(f"{self.command} {self.path}")
-        content = self.files.get(self.path, b"")
-        self.send_response(200 if content else self.missing)
-        if content:
-            self.send_header("ETag", '"1"')
-            self.send_header("X-Repo-Commit", "0" * 40)
-        elif self.missing == 404:
-            self.send_header("X-Error-Code", "EntryNotFound")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        return content
-
-    def log_message(self, *words: object) -> None:
-        pass
 
 
 def go_to(monkeypatch, address: str) -> None:
