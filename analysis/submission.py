@@ -2,7 +2,7 @@
 known."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,10 @@ def read_about(folder: Path) -> dict[str, Any] | None:
 
 def read_predictions(path: Path) -> pd.DataFrame:
     """predictions.csv: ImageID, ans (0..17), p00..p17. CallersMistake names what is wrong with it."""
-    table, faults = read_answers(path)
-    lacking = [name for name in PROBABILITIES if name not in table]
-    if not faults and lacking:
-        faults = [f"{path}: no column {', '.join(lacking)}; it needs ImageID,ans,p00..p{N_CLASSES - 1}"]
+    table, faults = read_answers(path, PROBABILITIES)
     if not faults:
-        values = table[PROBABILITIES].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        table[PROBABILITIES] = table[PROBABILITIES].apply(pd.to_numeric, errors="coerce")
+        values = table[PROBABILITIES].to_numpy(float)
         wrong = ~np.isfinite(values).all(1) | (values < 0).any(1) | (abs(values.sum(1) - 1) > 1e-3)
         if wrong.any():
             who = table["ImageID"].iloc[wrong.argmax()]
@@ -98,9 +96,10 @@ def submission_faults(path: Path, photos: list[str]) -> list[str]:
     return faults
 
 
-def read_answers(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The table (ImageID, ans) of a submission or answers file, and what is wrong with it."""
-    table, faults = read_table(path, ["ImageID", "ans"])
+def read_answers(path: Path, more: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """The table (ImageID, ans, and `more` columns as text) of a submission or answers file, and what is wrong
+    with it."""
+    table, faults = read_table(path, ["ImageID", "ans", *more])
     if table.empty:
         return table, faults or [f"{path}: holds no answer"]
     if (twice := table["ImageID"].duplicated()).any():

@@ -88,7 +88,7 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
     """`read_eval`'s table of what can be read, and every fault."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
-    if images.is_dir() and not csv.is_file():
+    if images.is_dir() and not os.path.lexists(csv):
         return scan_images(images, nested=False, why=f"no {csv}: ")
     info, faults = _read_csv(data, csv, EVAL_COLUMNS)
     if not faults and info.empty:

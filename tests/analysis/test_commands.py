@@ -50,7 +50,7 @@ def test_every_command_has_help_with_an_example(command):
         (["ensemble", "a", "--out", "out/x"], "2 runs or more"),
         (["eda", "nowhere", "--augment", "ligth"], "did you mean light?"),
         (["lr-range", "lossy=1", "--steps", "5", "--out", "out/x"], "--steps 5: must be 20 or more"),
-        (["score", "none.csv", "none.csv"], "can't be read as a CSV"),
+        (["score", "none.csv", "none.csv"], "none.csv: can't be read"),
         (["eda", "nowhere"], "nowhere"),
         (["export-best", "latest"], "--out"),
     ],

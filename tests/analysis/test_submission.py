@@ -55,7 +55,7 @@ def test_predictions_are_read_back_as_they_were_written(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("p17", "q17", "no column p17"), ("1.0", "1.5", "the probabilities of b.jpg"),
+        ("p17", "q17", "no column 'p17'"), ("1.0", "1.5", "the probabilities of b.jpg"),
         ("1.0", "", "the probabilities of b.jpg"), ("a.jpg", "b.jpg", "is there twice"),
     ],
 )  # fmt: skip
