@@ -38,14 +38,18 @@ Temperature = Annotated[float, typer.Option(help="divides the logits; above 1 pr
 @app.command(epilog=COMMAND + "trials latest --csv trials.csv")
 @exit_on_mistake()
 def trials(
-    experiment: Wanted, csv: Annotated[Path | None, typer.Option(help="write it here too")] = None
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
+    ],
+    csv: Annotated[Path | None, typer.Option(help="write it here too")] = None,
 ) -> None:
-    """The trials of an experiment, best first; stopped, failed and mismatched ones apart. A terminal shows
-    the first 100 of each, a pipe or file all of them."""
+    """The trials of an experiment (NNI's id, a folder, a YAML's name, or latest), best first; stopped,
+    failed and mismatched ones apart. A terminal shows the first 100 of each, a pipe or file all of them."""
     from analysis.print_trials import print_trials, write_trials
-    from analysis.trials import find, trial_table
+    from analysis.runs import any_table
 
-    table = trial_table(find(experiment))
+    table = any_table(experiment)
     print_trials(table)
     if csv:
         print(write_trials(table, csv))
@@ -107,13 +111,22 @@ def export_best_and_retrain(
 @app.command(epilog=COMMAND + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
 @exit_on_mistake()
 def predict(
-    run: Annotated[Path, typer.Argument(help="a run folder")], data: Data = Path("input"), *, out: Out,
-    tta: Tta = "none", temperature: Temperature = 1.0,
-) -> None:  # fmt: skip
+    run: Annotated[Path, typer.Argument(help="a run folder")],
+    data: Annotated[Path | None, typer.Option(help="a folder with eval/images/ [default: input]")] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="instead of --data: any folder, all images in it and below")
+    ] = None,
+    *,
+    out: Out,
+    tta: Tta = "none",
+    temperature: Temperature = 1.0,
+) -> None:
     """A submission from a run folder's network (or those of its folds) as it is."""
     from analysis.finish import predict_and_submit
 
-    predict_and_submit(run, data, out, tta, temperature)
+    if data and photos:
+        raise CallersMistake("--data and --photos both say which photos to answer; give one of them")
+    predict_and_submit(run, data, out, tta, temperature, photos)
     print(_submission(out))
 
 
@@ -146,15 +159,13 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Macro-F1 (over all 18 classes) and accuracy of a submission."""
-    from analysis.submission import score_submission
+    from analysis.submission import score_line, score_submission
 
     scores = score_submission(submission, answers)
     if as_json:
         print(json.dumps(scores))
         return
-    print(
-        f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}  ({scores['photos']} photos)"
-    )
+    print(f"{score_line(scores)}  ({scores['photos']} photos)")
     for name, recall in scores["recall"].items():
         print(f"  recall {name:24} {'no photos' if recall is None else f'{recall:.3f}'}")
 
@@ -162,10 +173,21 @@ def score(
 @app.command(epilog=COMMAND + "report latest --out report.html")
 @exit_on_mistake()
 def report(
-    experiment: Wanted,
-    out: Annotated[Path | None, typer.Option(help="the page (EXPERIMENT's folder/report.html)")] = None,
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a run folder"),
+    ],
+    out: Annotated[Path | None, typer.Option(help="the page (report.html in the folder)")] = None,
 ) -> None:
-    """One self-contained page on an experiment; also while it runs."""
+    """One self-contained page on an experiment (NNI's id, a folder, a YAML's name, or latest) or a single
+    run; also while it runs."""
+    from analysis.runs import is_run
+
+    if is_run(Path(experiment)):
+        from analysis.run_report import write_run_report
+
+        print(f"report: {write_run_report(out or Path(experiment) / 'report.html', Path(experiment))}")
+        return
     from analysis import select
     from analysis.report import write_experiment_report
     from analysis.trials import find, trial_table

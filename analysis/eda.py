@@ -12,6 +12,7 @@ from analysis.page import write_page
 from dataset.errors import CallersMistake
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
+from dataset.pixels import unreadable
 
 if TYPE_CHECKING:
     from trial.policies import Policy
@@ -38,11 +39,11 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
     if train.empty and photos.empty:
         raise CallersMistake(faults)
     both = pd.concat([train.assign(half="train"), photos.assign(half="eval")], ignore_index=True)
-    headers, unreadable = eda_facts.read_headers(both)
+    headers, header_faults = eda_facts.read_headers(both)
+    faults += header_faults + unreadable(headers["path"], progress=True)
     readable = train[train["path"].isin(headers["path"])]
     odd = suspects(train, headers[headers["half"] == "train"])
     by = {column: eda_facts.counts_by(train, column) for column in eda_facts.NAMES}
-    faults += unreadable
     return write_page(
         out / "eda.html",
         "eda.html.j2",
@@ -69,6 +70,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
         faults=faults[:MOST_FAULTS],
         more_faults=len(faults) - MOST_FAULTS,
         n_faults=len(faults),
+        notes=train.attrs["notes"] + photos.attrs["notes"],
     )
 
 

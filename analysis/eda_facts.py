@@ -1,5 +1,6 @@
 """What a data set holds, counted: people and photos by group, sizes and kinds of files, photos to show."""
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
+from dataset.photo_file import TOO_LARGE, not_a_file, too_large
 from dataset.progress import track
 
 NAMES: dict[str, Sequence[str]] = {
@@ -59,7 +61,8 @@ def read_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     A photo whose header can't be read is left out and named among the faults (second value).
     """
-    with ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor() as threads, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's on large photos: these are faults here
         found = list(threads.map(_header, track(table["path"].tolist(), "reading photo headers")))
     columns = ["extension", "format", "mode", "width", "height", "bytes"]
     headers = [row if isinstance(row, tuple) else (None,) * len(columns) for row in found]
@@ -71,12 +74,18 @@ def read_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _header(path: str) -> tuple[str, str | None, str, int, int, int] | str:
     from PIL import Image
 
+    if why := not_a_file(path):
+        return f"{path}: {why}"
     try:
         with Image.open(path) as image:  # lazy: no pixel is decoded
+            if why := too_large(image.height, image.width):
+                return f"{path}: {why}"
             size = Path(path).stat().st_size
             return Path(path).suffix.lower(), image.format, image.mode, *image.size, size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        reason = "no photo that can be read" if isinstance(error, Image.UnidentifiedImageError) else error
+    except Image.DecompressionBombError:
+        return f"{path}: {TOO_LARGE}"
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = "not an image that can be read" if isinstance(error, Image.UnidentifiedImageError) else error
         return f"{path}: {reason}"
 
 

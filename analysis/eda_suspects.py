@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dataset.corrections import VALUES, read_corrections
+from dataset.corrections import look_up, of_this_set, read_corrections
 from dataset.errors import CallersMistake
 from dataset.labels import GENDERS
 from dataset.machine import cores
@@ -73,22 +73,19 @@ def shared_numbers(people: pd.DataFrame) -> list[Suspect]:
 
 def known_errors(table: pd.DataFrame) -> list[Suspect]:
     """What the shipped list of the competition's label errors says of this set; nothing where the set isn't
-    the competition's: where it has less than half of the people of that list."""
-    entries = read_corrections("competition")
-    present = entries[entries["id"].isin(table["person"])]
-    if present["id"].nunique() < entries["id"].nunique() / 2:
+    the competition's: where less than half of that list fits."""
+    entries = look_up(table, read_corrections("competition"))
+    if not of_this_set(entries):
         return []
-    recorded = table.assign(stem=[Path(photo).stem for photo in table["photo"]]).groupby("person")
-    found = []
-    for entry in present.itertuples():
-        photos = recorded.get_group(entry.id)
-        rows = photos["stem"] == entry.recorded if entry.field == "mask" else photos["gender"] == (
-            VALUES["gender"][entry.recorded]
-        )  # fmt: skip
-        if rows.any():
-            shown = tuple(photos.loc[rows, "path"][-1:])
-            found.append(Suspect(entry.id, f"{entry.recorded}, is {entry.corrected}", shown))
-    return found
+    return [
+        Suspect(
+            one.entry.id,
+            f"{one.entry.recorded}, is {one.entry.corrected}",
+            tuple(table.loc[one.rows, "path"][-1:]),
+        )
+        for one in entries
+        if one.changes and not one.wrong
+    ]
 
 
 def outliers(headers: pd.DataFrame) -> list[Suspect]:

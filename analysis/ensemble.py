@@ -1,6 +1,5 @@
 """Several runs -> one submission, by vote."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,18 +11,22 @@ import pandas as pd
 from scipy.special import softmax
 
 from analysis import views
-from analysis.finish import about_run, submit
 from analysis.predict import Trained, load
-from analysis.submission import JSON
+from analysis.run_report import write_vote_report
+from analysis.runs import runs_in
+from analysis.submission import CSV
+from analysis.submit import REPORT, about_kept, hand_in, member_of
+from analysis.unfinished import unfinished, weights_words
 from analysis.validation import answers_again
 from analysis.vote import VOTES, Vote
 from dataset.errors import CallersMistake, all_at_once, first_line, unknown
+from dataset.files import only_writer_of_out
 from dataset.photos import read_eval
-from trial.metrics import score
 from trial.origin import code, versions
-from trial.record import PROBABILITIES, RunFolder
+from trial.record import PROBABILITIES, RunFolder, scores_of
 
 
+@only_writer_of_out
 def ensemble(
     runs: Sequence[Path],
     data: Path,
@@ -37,7 +40,7 @@ def ensemble(
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: a name in
     analysis.vote; `tta`, in analysis.views. All that can be refused is refused before the first prediction.
     """
-    runs = [run for folder in runs for run in _runs_in(folder)]
+    runs = [run for folder in runs for run in (runs_in(folder) if (folder / "best").is_dir() else [folder])]
     _, _, photos, *networks = all_at_once(
         lambda: _refuse(runs, out, vote),
         lambda: views.refuse(tta, temperature),
@@ -45,15 +48,20 @@ def ensemble(
         *(partial(load, run) for run in runs),
     )
     names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
-    members = [{"run": name, **_about(run)} for name, run in zip(names, runs, strict=True)]
+    members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
+               for name, run in zip(names, runs, strict=True)]  # fmt: skip
     if note := other_data(members):
         print(note, flush=True)
-    validated = validate(
+    for member in members:
+        if state := member["unfinished"]:
+            print(weights_words(state), flush=True)
+    voted, why = vote_of_validation(
         runs, VOTES[vote], lambda run: own_answers(run, networks[runs.index(run)], data, tta, temperature)
     )
+    validated = _scores(voted, why)
     answers = []
     for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
-        print(f"{number} of {len(runs)}: {run}", flush=True)
+        print(f"run {number} of {len(runs)}: {run}", flush=True)
         answers.append(trained.predict(photos, tta, temperature))
     about = {
         "vote": vote, "tta": tta, "temperature": temperature, "members": members,
@@ -61,29 +69,44 @@ def ensemble(
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
     print(f"validation of the vote: {_words(validated)}", flush=True)
-    return submit(out, photos, VOTES[vote](answers), about, f"{vote} vote of {len(runs)}")
+    about = hand_in(out, photos, VOTES[vote](answers), about, runs)
+    write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
+    return out / CSV
 
 
 def validate(runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "people"} of the runs' vote on their validation photos, as
-    `answers_of` gives them for a run, or {"none": why}. None of the networks learned from these people."""
+    """{"macro_f1", "accuracy", "photos", "people"} of `vote_of_validation`, or {"none": why}."""
+    return _scores(*vote_of_validation(runs, vote, answers_of))
+
+
+def vote_of_validation(
+    runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]
+) -> tuple[pd.DataFrame | None, str]:
+    """The runs' vote on their validation photos (photo, person, label, p00..p17), as `answers_of` gives them
+    for a run; or (None, why). None of the networks learned from these people."""
     for run in runs:
         if not (run / "validation.parquet").exists():
-            return {"none": f"{run.name} has no validation.parquet (trained on all people?)"}
+            return None, f"{run.name} has no validation.parquet (trained on all people?)"
     try:
         tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
     except (ValueError, CallersMistake) as error:
-        return {"none": first_line(error)}
+        return None, first_line(error)
     first, said = tables[0], ["photo", "person", "label"]
     for run, table in zip(runs[1:], tables[1:], strict=True):
         if not table[said].equals(first[said]):
             other = "labels" if table["photo"].equals(first["photo"]) else "people"
-            return {"none": f"{run.name} was validated on other {other} than {runs[0].name}"}
+            return None, f"{run.name} was validated on other {other} than {runs[0].name}"
     voted = vote([table[PROBABILITIES].to_numpy() for table in tables])
-    scores = score(first["label"].to_numpy(), voted.argmax(1))
+    return first[said].join(pd.DataFrame(voted, columns=PROBABILITIES)), ""
+
+
+def _scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
+    if voted is None:
+        return {"none": why}
+    scores = scores_of(voted)
     return {
-        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(first),
-        "people": int(first["person"].nunique()),
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(voted),
+        "people": int(voted["person"].nunique()),
     }  # fmt: skip
 
 
@@ -99,12 +122,6 @@ def other_data(members: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _runs_in(folder: Path) -> list[Path]:
-    if (folder / "config.json").exists() or not (folder / "best").is_dir():
-        return [folder]
-    return sorted((folder / "best").iterdir(), key=lambda run: (len(run.name), run.name))
-
-
 def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
     faults = []
     if len(runs) < 2:
@@ -117,15 +134,9 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
     if vote not in VOTES:
         faults.append(unknown("--vote", vote, VOTES))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        faults.append(f"{out} is there already; give a new or empty folder as --out")
+        faults.append(f"{out} already exists; give a new or empty folder as --out")
     if faults:
         raise CallersMistake(faults)
-
-
-def _about(run: Path) -> dict[str, Any]:
-    """A retrained run's folder holds its own submission.json, with the scores of the trial behind it."""
-    own = run / JSON
-    return json.loads(own.read_text()) if own.is_file() else about_run(run)
 
 
 def own_answers(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from analysis.lr_range_result import Suggestion, smooth, suggest, write_result
 from dataset.errors import CallersMistake, all_at_once
-from dataset.files import write_atomic
+from dataset.files import only_writer_of_out, write_atomic
 from dataset.progress import track
 from trial import batches
 from trial.config import NO_DATA, TrialConfig, parse
@@ -29,6 +28,7 @@ INERTIA = 0.8  # of the running mean that is held against BURST
 LEAST_STEPS = 20
 
 
+@only_writer_of_out
 def write_lr_range(
     values: Mapping[str, Any], out: Path, steps: int = 100, low: float = 1e-7, high: float = 1.0
 ) -> Suggestion:
@@ -72,11 +72,12 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     network, preprocessing, compute = begun.network, begun.preprocessing, begun.compute
     learning = Fold(0 if config.fold == "all" else config.fold, begun.table, config).learning
     train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
-    network.to(compute.device).to(memory_format=torch.channels_last).train()
+    compute.place(network)
+    network.train()
     forward = Forward(config, preprocessing, compute, counts)
     learner = Learner(network, replace(config, learning_rate=float(rates[0])), compute)
     coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
-    for rate in track(rates, "learning rate rises"):
+    for rate in track(rates, "learning rate rises", "steps"):
         together = []
         for number, batch in islice(coming, config.accumulate):
             batch_loss, _, _ = forward(network, batch, number)

@@ -11,12 +11,15 @@ from dataset.errors import CallersMistake
 
 @dataclass
 class Recorded:
-    """One trial as NNI knows it: `parameters` are the tuner's values, `event` the last word on it."""
+    """One trial as NNI knows it: `parameters` are the tuner's values, `event` its latest state (WAITING,
+    RUNNING, SUCCEEDED, FAILED, EARLY_STOPPED, USER_CANCELED, SYS_CANCELED), `by_person` whether somebody
+    stopped it in NNI's page or by nnictl."""
 
     trial: str
     sequence: int
     parameters: dict[str, Any] = field(default_factory=dict)
     event: str = "WAITING"
+    by_person: bool = False
 
 
 def database(folder: Path) -> Path:
@@ -28,8 +31,15 @@ def recorded_trials(folder: Path) -> list[Recorded]:
     found: dict[str, Recorded] = {}
     query = "select trialJobId, event, data, sequenceId from TrialJobEvent order by rowid"
     for trial, event, data, sequence in _rows(folder, query):
+        if not trial:  # of the whole experiment (data imported, say)
+            continue
         known = found.setdefault(trial, Recorded(trial, len(found)))
-        known.event = event
+        if event == "USER_TO_CANCEL":  # may be written after USER_CANCELED, and that also at the end of all
+            known.by_person = True
+        elif event == "ADD_RESUMED":  # to be started again
+            known.event, known.by_person = "WAITING", False
+        else:
+            known.event = event
         if sequence is not None:
             known.sequence = sequence
         if event == "WAITING" and data:

@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis.theme import css, dark_tones
 from dataset.files import write_atomic
+from dataset.numbers import number_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -40,7 +41,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(figure=_figure, zip=zip)
-    environment.filters.update(score=score_text, value=value_text, count=lambda number: f"{number:,}")
+    environment.filters.update(
+        score=score_text, value=value_text, count=lambda number: f"{number:,}", percent=_percent
+    )
     return environment
 
 
@@ -59,6 +62,10 @@ def score_text(score: object) -> str:
     return "–" if _is_missing(score) else f"{score:.3f}"
 
 
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{fraction:.1%}"
+
+
 def value_text(value: object) -> str:
     """A recipe's value as a person would write it: 0.0003, 64x48, none; a dash where it has none."""
     if _is_missing(value):
@@ -70,7 +77,7 @@ def value_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.9g}"
+        return number_text(value)
     return str(value)
 
 

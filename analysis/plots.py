@@ -59,24 +59,43 @@ def learning_curves(
 
 def losses(epochs: pd.DataFrame) -> go.Figure:
     """Train and validation loss per epoch of one trial; the epoch of the best macro-F1 is marked."""
+    lines = (("train_loss", "train", "muted"), ("validation_loss", "validation", "best"))
+    return _by_epoch(epochs, lines, "loss")
+
+
+def scores_by_epoch(epochs: pd.DataFrame) -> go.Figure:
+    """Per epoch of one run, as far as it has them: macro-F1 and accuracy on validation people, and accuracy
+    in training."""
+    lines = (
+        ("macro_f1", "macro-F1 (validation)", "best"),
+        ("accuracy", "accuracy (validation)", "median"),
+        ("train_accuracy", "accuracy (train)", "muted"),
+    )
+    figure = _by_epoch(epochs, lines, "score")
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title: str) -> go.Figure:
+    """`lines` (column, name, tone) of one run, those with a value; the best macro-F1's epoch is marked."""
     figure = blank(300, hovermode="x unified")
-    for column, name, colour in (
-        ("train_loss", "train", LIGHT["muted"]),
-        ("validation_loss", "validation", LIGHT["best"]),
-    ):
-        figure.add_scatter(
-            x=epochs["epoch"], y=epochs[column], mode="lines+markers", name=name, line=dict(color=colour)
-        )
-        figure.update_traces(hovertemplate="%{y:.4f}", marker=dict(size=5))
-    if epochs["macro_f1"].notna().any():
+    for column, name, tone in lines:
+        if column in epochs and epochs[column].notna().any():
+            figure.add_scatter(
+                x=epochs["epoch"], y=epochs[column], mode="lines+markers", name=name,
+                line=dict(color=LIGHT[tone]), marker=dict(size=5), hovertemplate="%{y:.4f}", showlegend=True,
+            )  # fmt: skip
+    if "macro_f1" in epochs and epochs["macro_f1"].notna().any():
         best = epochs.loc[epochs["macro_f1"].idxmax(), "epoch"]
+        late = best > (epochs["epoch"].min() + epochs["epoch"].max()) / 2  # there is more room on its left
         figure.add_vline(x=best, line=dict(color=LIGHT["faint"], dash="dot"))
         figure.add_annotation(
-            x=best, y=1, yref="paper", yanchor="bottom", text="best epoch", showarrow=False,
+            x=best, y=0, yref="paper", yanchor="bottom", xanchor="right" if late else "left",
+            xshift=-4 if late else 4, text="best epoch", showarrow=False, bgcolor=LIGHT["paper"], opacity=0.9,
             font=dict(color=LIGHT["muted"], size=11),
         )  # fmt: skip
     _epoch_axis(figure, [epochs])
-    figure.update_yaxes(title_text="loss", rangemode="tozero")
+    figure.update_yaxes(title_text=title, rangemode="tozero")
     return figure
 
 

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from analysis.unfinished import how_far, unfinished
 from analysis.views import VIEWS, Views
 from dataset.cache import Uncached
 from dataset.errors import CallersMistake
@@ -42,8 +43,9 @@ class Averaged(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run folder has to predict with; several networks where it trained one for each fold."""
+    """What run folder `run` has to predict with; several networks where it trained one for each fold."""
 
+    run: Path
     networks: list[nn.Module]
     preprocessing: Preprocessing
     compute: Compute
@@ -57,11 +59,19 @@ class Trained:
         pixels: np.ndarray | Uncached | None = None,
     ) -> np.ndarray:
         """Probabilities (photos, 18), the mean over networks and views, in the order of `photos` (photo,
-        path). `tta`: a name in analysis.views; `pixels`: of a whole table that `photos` is a part of."""
+        path). `tta`: a name in analysis.views; `pixels`: of a whole table that `photos` is a part of.
+        CallersMistake where an answer is not finite."""
         network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
         loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
-        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting"))
-        return logits.softmax(1).numpy()
+        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
+        probabilities = logits.softmax(1).numpy()
+        if (lost := ~np.isfinite(probabilities).all(1)).any():
+            raise CallersMistake(
+                f"{self.run}: its network gives probabilities that are not finite for {lost.sum():,} of "
+                f"{len(photos):,} photos, first {photos['photo'].iloc[lost.argmax()]}; its training diverged "
+                "or its weights are damaged: use another run, or train it again with a smaller learning_rate"
+            )
+        return probabilities
 
 
 def load(run: Path) -> Trained:
@@ -74,7 +84,11 @@ def load(run: Path) -> Trained:
     except (FileNotFoundError, NotADirectoryError) as error:
         lacks = Path(error.filename).name
     if lacks:
-        raise CallersMistake(f"{run}: holds no trained network (no {lacks})")
+        state = unfinished(run) if (folder.folder / "status.json").exists() else None
+        raise CallersMistake(
+            f"{run}: holds no trained network (no {lacks})"
+            + (f"; its state: {how_far(state)}" if state else "")
+        )
     if config.fold == "all" and paths[0].name != WEIGHTS and len(paths) != config.folds:
         raise CallersMistake(f"{run}: has networks for only {len(paths)} of its {config.folds} folds")
     # Where it was trained says nothing on where it predicts.
@@ -92,7 +106,7 @@ def load(run: Path) -> Trained:
                 f"{path}: not the weights of a {config.model} of {N_CLASSES} classes ({why})"
             ) from None
         networks.append(network)
-    return Trained(networks, preprocessing, decide(config, networks[0]))
+    return Trained(Path(run), networks, preprocessing, decide(config, networks[0]))
 
 
 def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:

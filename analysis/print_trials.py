@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.select import apart, rank
 from dataset.files import write_atomic
+from dataset.numbers import number_text
 
 MOST_ROWS = 100  # of each table on a terminal: below more of them the best would be out of sight
 
@@ -20,6 +21,8 @@ def print_trials(table: pd.DataFrame) -> None:
     searched = table.attrs["searched"]
     draw = _draw_on_terminal if sys.stdout.isatty() else _print_whole
     draw(f"{len(ranked)} finished, best first", _cells(ranked, searched))
+    if table.attrs.get("note"):
+        print(table.attrs["note"])
     if not others.empty:
         draw(f"{len(others)} not ranked", _cells(others, [*searched[:1], "reason"]))
 
@@ -76,5 +79,5 @@ def _whole(value: object) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.4g}"
+        return "" if pd.isna(value) else number_text(value)
     return "" if value is None else str(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.unfinished import unfinished
 from dataset.errors import CallersMistake, unknown
 from dataset.files import write_json
 from trial.config import PLACES, TrialConfig, parse
@@ -19,13 +20,16 @@ KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 @dataclass(frozen=True)
 class Recipe:
     """`recipe`: a TrialConfig's fields without places. `stop_after`: the epoch after which training ends
-    though the schedule is for all of them (None: at its end). `scores`: on validation people."""
+    though the schedule is for all of them (None: at its end). `scores`: on validation people. No part of its
+    file: `folder`, the run that it was read from; `unfinished`, that one's state if it isn't done."""
 
     recipe: dict[str, Any]
     about: str = ""
     stop_after: int | None = None
     scores: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
+    unfinished: dict[str, Any] | None = None
+    folder: Path | None = None
 
     def config(self, values: Mapping[str, Any]) -> TrialConfig:
         """The config of this recipe with `values` (places, and what is to differ from the recipe)."""
@@ -81,4 +85,5 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
     elif status["state"] == "done":
         stop_after = status["epochs"]
-    return Recipe(run.config().recipe(), about, stop_after, scores, run.origin())
+    recipe, state = run.config().recipe(), unfinished(run.folder)
+    return Recipe(recipe, about, stop_after, scores, run.origin(), state, run.folder)

@@ -18,6 +18,7 @@ from analysis.report_tables import (
     submission_facts,
     trials_table,
 )
+from analysis.run_facts import alarms_of
 from analysis.select import apart, default_trial, median_trial, rank
 from analysis.trials import Experiment
 from dataset.labels import N_CLASSES
@@ -70,6 +71,7 @@ def write_report(
         n_classes=N_CLASSES,
         best=best,
         counts=count_words(table),
+        alarms=alarms_of(None, submission),
         headline=headline(roles, len(ranked)),
         chosen_words=_chosen_words(ranked, best),
         finished=trials_table(ranked, searched, marked),
@@ -80,7 +82,7 @@ def write_report(
         submission=None if submission is None else submission_facts(submission),
         **_curves(table, curves, marked),
         **_search(table, ranked, searched, marked.get("best")),
-        **_classes(validation),
+        **classes_of(validation),
     )
 
 
@@ -133,7 +135,8 @@ def _search(table: pd.DataFrame, ranked: pd.DataFrame, searched: Sequence[str], 
     return {"search": figure, "search_words": words, "search_width": 130 * (len(searched) + 1)}
 
 
-def _classes(validation: pd.DataFrame | None) -> dict:
+def classes_of(validation: pd.DataFrame | None) -> dict:
+    """What templates/classes.html.j2 shows; all None without a validation table."""
     if validation is None or validation.empty:
         nothing = dict.fromkeys(("classes", "absent", "recalls", "confusion"))
         return {**nothing, "classes_words": ""}

@@ -101,35 +101,44 @@ def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str])
     rows = {role: row for role, row in roles.items() if row is not None}
     if "best" not in rows:
         return None
-    lines = [
-        dict(name=name, texts=[value_text(row.get(name)) for row in rows.values()])
-        for name in names
-        if any(value_text(row.get(name)) != "–" for row in rows.values())
-    ]
     titles = {"best": "Chosen", "default": "Default", "median": "Median"}
     return {
         "columns": [
             dict(role=role, title=f"{titles[role]} (#{row['sequence']})", score=row["macro_f1"])
             for role, row in rows.items()
         ],
+        **side_by_side(list(rows.values()), names),
+    }
+
+
+def side_by_side(recipes: Sequence[Mapping[str, Any] | pd.Series], names: Sequence[str]) -> dict:
+    """Flat recipes as lines (name, texts) of those fields that any of them has: `differing` and `same`."""
+    lines = [dict(name=name, texts=[value_text(recipe.get(name)) for recipe in recipes]) for name in names]
+    lines = [line for line in lines if any(text != "–" for text in line["texts"])]
+    return {
         "differing": [line for line in lines if len(set(line["texts"])) > 1],
         "same": [line for line in lines if len(set(line["texts"])) == 1],
     }
 
 
 def submission_facts(submission: Mapping[str, Any]) -> dict:
-    """`facts` (key, text) of a submission.json, one level of keys opened, and its `recipes` as JSON: one,
-    or one of each member of a vote."""
+    """`facts` (key, text) of a submission.json, one level of keys opened, its `recipes` as JSON: one, or one
+    of each member of a vote; and its `answers`, with the `width` of each bar."""
     facts = []
     for key, value in submission.items():
-        if key in ("recipe", "members"):
+        if key in ("recipe", "members", "answers", "warnings"):
             continue
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
         facts += [(f"{key} · {part}" if part else key, value_text(text)) for part, text in parts]
     voters = submission.get("members") or [submission]
     recipes = [voter["recipe"] for voter in voters if isinstance(voter, Mapping) and voter.get("recipe")]
     texts = [json.dumps(recipe, indent=2, ensure_ascii=False) for recipe in recipes]
-    return {"facts": [(key.replace("_", " "), value) for key, value in facts], "recipes": texts}
+    answers = submission.get("answers") or []
+    most = max([row["fraction"] for row in answers], default=0) or 1
+    return {
+        "facts": [(key.replace("_", " "), value) for key, value in facts], "recipes": texts,
+        "answers": [row | {"width": round(100 * row["fraction"] / most, 1)} for row in answers],
+    }  # fmt: skip
 
 
 def _cell(name: str, value: object) -> str:

@@ -50,8 +50,10 @@ def retrain(
         table, network, preprocessing, compute, pixels = start(config, writer)
         train, counts = batches.training(table, preprocessing, config, compute, pixels)
         kept: list[dict[str, Tensor]] = []
-        epochs = fit(network, preprocessing, config, compute, counts, track(train, "retraining"))
+        shown = track(train, f"retraining, epoch 1/{stop_after}", "batches")
+        epochs = fit(network, preprocessing, config, compute, counts, shown)
         for epoch in islice(epochs, stop_after):
+            shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
             writer.epoch(epoch.row())
             print(f"retraining on all people: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "
                   f"{epoch.seconds:.1f} s", flush=True)  # fmt: skip

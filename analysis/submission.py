@@ -1,5 +1,8 @@
-"""Probabilities -> submission.csv, checked against info.csv; and its score where answers are known."""
+"""Probabilities -> submission.csv, checked against info.csv, and predictions.csv; the score where answers are
+known."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +11,72 @@ import pandas as pd
 
 from dataset.errors import CallersMistake
 from dataset.files import write_atomic, write_json
-from dataset.labels import CLASS_NAMES, N_CLASSES
-from trial.metrics import score
+from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
+from dataset.tables import lines_text, read_table
+from trial.metrics import recall_of_oldest, score
+from trial.record import PROBABILITIES
 
-CSV, JSON = "submission.csv", "submission.json"
+CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
     """CallersMistake where `out` is a file or holds a submission (or `more`): nothing is ever overwritten."""
     if out.exists() and not out.is_dir():
         raise CallersMistake(f"{out} is a file; give a folder as --out")
-    for name in (CSV, JSON, *more):
-        if (out / name).exists():
-            raise CallersMistake(f"{out / name} is there already; give another --out, or move it away")
+    there = [out / name for name in (CSV, JSON, PREDICTIONS, *more) if (out / name).exists()]
+    if there:
+        raise CallersMistake(f"{there[0]} already exists; give another --out, or move it away")
 
 
 def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any]) -> Path:
     """submission.csv (ImageID, ans) of `probabilities` (photos, 18), in the order of `photos`, with
-    `about` as submission.json beside it; read back and checked. CallersMistake where one is there."""
+    predictions.csv (ImageID, ans, p00..p17) and `about` as submission.json beside it; its path.
+
+    Read back and checked. CallersMistake if one exists already, or probabilities are not finite.
+    """
     refuse_overwriting(out)
-    if probabilities.shape != (len(photos), N_CLASSES) or not np.isfinite(probabilities).all():
+    if probabilities.shape != (len(photos), N_CLASSES):
         raise ValueError(f"probabilities {probabilities.shape} for {len(photos)} photos")
+    if (lost := ~np.isfinite(probabilities).all(1)).any():
+        raise CallersMistake(
+            f"{out}: {lost.sum()} of {len(photos)} photos have probabilities that are not finite, first "
+            f"{photos[lost.argmax()]}; nothing is written"
+        )
     out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"ImageID": photos, "ans": probabilities.argmax(1)})
-    path = write_atomic(out / CSV, lambda part: table.to_csv(part, index=False))
+    whole = table.join(pd.DataFrame(probabilities, columns=PROBABILITIES))
+    # The submission comes last: once it exists, so does all that belongs to it.
+    write_atomic(out / PREDICTIONS, lambda part: whole.to_csv(part, index=False))
     write_json(out / JSON, about | {"photos": len(photos)})
+    path = write_atomic(out / CSV, lambda part: table.to_csv(part, index=False))
     if faults := submission_faults(path, photos):
         raise AssertionError("\n".join(faults))
     return path
+
+
+def read_about(folder: Path) -> dict[str, Any] | None:
+    """submission.json in a folder, None without one. CallersMistake if it is damaged."""
+    try:
+        return json.loads((folder / JSON).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise CallersMistake(f"{folder / JSON}: is damaged ({error})") from None
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """predictions.csv: ImageID, ans (0..17), p00..p17. CallersMistake names what is wrong with it."""
+    table, faults = read_answers(path, PROBABILITIES)
+    if not faults:
+        table[PROBABILITIES] = table[PROBABILITIES].apply(pd.to_numeric, errors="coerce")
+        values = table[PROBABILITIES].to_numpy(float)
+        wrong = ~np.isfinite(values).all(1) | (values < 0).any(1) | (abs(values.sum(1) - 1) > 1e-3)
+        if wrong.any():
+            who = table["ImageID"].iloc[wrong.argmax()]
+            faults = [f"{path}: the probabilities of {who} are not 18 numbers from 0 to 1 that sum to 1"]
+    if faults:
+        raise CallersMistake(faults)
+    return table
 
 
 def submission_faults(path: Path, photos: list[str]) -> list[str]:
@@ -55,29 +96,26 @@ def submission_faults(path: Path, photos: list[str]) -> list[str]:
     return faults
 
 
-def read_answers(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The table (ImageID, ans) of a submission or answers file, and what is wrong with it."""
-    try:
-        table = pd.read_csv(path, dtype={"ImageID": str})
-    except (OSError, ValueError) as error:
-        return pd.DataFrame(), [f"{path}: can't be read as a CSV ({error})"]
-    faults = [f"{path}: no column {c}; it needs ImageID,ans" for c in ("ImageID", "ans") if c not in table]
-    if faults:
-        return table, faults
+def read_answers(path: Path, more: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """The table (ImageID, ans, and `more` columns as text) of a submission or answers file, and what is wrong
+    with it."""
+    table, faults = read_table(path, ["ImageID", "ans", *more])
     if table.empty:
-        faults.append(f"{path}: holds no answer")
-    if table["ImageID"].duplicated().any():
-        faults.append(
-            f"{path}: ImageID {table['ImageID'][table['ImageID'].duplicated()].iloc[0]} is there twice"
-        )
-    if not pd.to_numeric(table["ans"], errors="coerce").isin(range(N_CLASSES)).all():
-        faults.append(f"{path}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
-    return table, faults
+        return table, faults or [f"{path}: holds no answer"]
+    if (twice := table["ImageID"].duplicated()).any():
+        faults.append(f"{path}: ImageID {table['ImageID'][twice].iloc[0]} is there twice")
+    answers = pd.to_numeric(table["ans"], errors="coerce")
+    if (wrong := table.index[~answers.isin(range(N_CLASSES))]).size:
+        lines = lines_text(list(wrong))
+        faults.append(f"{path} {lines}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
+        return table, faults
+    return table.assign(ans=answers.astype(int)).reset_index(drop=True), faults
 
 
 def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "recall": {class: share or None}}. CallersMistake where the files
-    are invalid or speak of different photos."""
+    """{"macro_f1", "accuracy", "photos", "recall_oldest", "recall": {class: fraction}}; a fraction is None
+    without such photos. `recall_oldest`: the fraction of the photos of people of 60 and over that are
+    answered right. CallersMistake where the files are invalid or speak of different photos."""
     (given, faults), (truth, more) = read_answers(submission), read_answers(answers)
     if faults or more:
         raise CallersMistake(faults + more)
@@ -90,4 +128,17 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
         name: None if np.isnan(r) else round(float(r), 4)
         for name, r in zip(CLASS_NAMES, scores.recall, strict=True)
     }
-    return {"macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(both), "recall": recall}
+    oldest = recall_of_oldest(both["ans_true"].to_numpy(), both["ans_given"].to_numpy())
+    return {
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(both),
+        "recall_oldest": oldest, "recall": recall,
+    }  # fmt: skip
+
+
+def score_line(scores: Mapping[str, Any]) -> str:
+    """One line for people of `score_submission`'s scores."""
+    oldest = scores["recall_oldest"]
+    return (
+        f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}  recall of {AGE_BANDS[-1]} "
+        + ("(no photos)" if oldest is None else f"{oldest:.4f}")
+    )

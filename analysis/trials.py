@@ -1,6 +1,7 @@
 """Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from dataset.errors import CallersMistake, unknown
 from dataset.machine import EXPERIMENTS
 from trial.config import TrialConfig, parse
 from trial.record import RunFolder
+from trial.stop import OUTSIDE
 
 # What became of a trial; all other columns of the table are its recipe.
 COLUMNS = [
@@ -43,6 +45,8 @@ def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:
 def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
     """The experiment by NNI's id, its folder, a YAML's name (its newest), or 'latest'."""
     folder = Path(wanted)
+    if folder.name == "trials" and database(folder.parent).is_file():
+        folder = folder.parent
     if database(folder).is_file():
         return Experiment(folder.resolve().name, experiment_name(folder), folder)
     known = experiments(root)
@@ -68,12 +72,10 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     """
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
-    found = [_row(experiment, recorded, bool(varied)) for recorded in recorded_trials(experiment.folder)]
-    recipes = iter(flat_alike([config for _, config in found if config]))
-    rows = [row | (next(recipes) if config else {}) for row, config in found]
-    table = pd.DataFrame(rows, columns=None if rows else COLUMNS)
-    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
-        table[number] = pd.to_numeric(table[number])
+    stopper = _early_stopper(config)
+    table = table_of(
+        [_row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)]
+    )
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
@@ -86,26 +88,54 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     return table
 
 
+def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -> dict[str, Any]:
+    """What became of a trial: its run's status, completed by what NNI knows better: whether it waits, and who
+    stopped it. `stopper`: whom NNI's EARLY_STOPPED stands for.
+
+    A run that says it is done is done: NNI also labels finished trials EARLY_STOPPED, when the assessor's
+    word comes late.
+    """
+    begun = (run.folder / "status.json").exists()
+    if not begun and recorded.event in ("WAITING", "RUNNING"):
+        waits = recorded.event == "WAITING"
+        reason = "waiting for its turn" if waits else ""
+        return {"state": "waiting" if waits else "running", "reason": reason}
+    status = run.status()
+    if status["state"] == "stopped_early" and status["reason"] == OUTSIDE:
+        return status | {"reason": _who_stopped(recorded, stopper)}
+    if not begun and recorded.event in ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED"):
+        reason = f"{_who_stopped(recorded, stopper)}, before it began"
+        return {"state": "stopped_early", "reason": reason}
+    return status
+
+
+def _early_stopper(config: dict[str, Any]) -> str:
+    limit = config.get("maxTrialDuration")
+    others = [f"maxTrialDuration ({limit})"] if limit else []
+    return " or ".join([*(["the assessor"] if config.get("assessor") or not limit else []), *others])
+
+
+def _who_stopped(recorded: Recorded, stopper: str) -> str:
+    if recorded.by_person:
+        return "stopped by a person (NNI's page or nnictl)"
+    if recorded.event == "EARLY_STOPPED":
+        return f"stopped by {stopper}"
+    if recorded.event == "FAILED":
+        return "stopped by a signal (SIGTERM) that was not NNI's"
+    return "stopped with the experiment"
+
+
 def _row(
-    experiment: Experiment, recorded: Recorded, searched: bool
+    experiment: Experiment, recorded: Recorded, searched: bool, stopper: str
 ) -> tuple[dict[str, Any], TrialConfig | None]:
     """(what became of the trial, its config where it has one)."""
     run = RunFolder(experiment.folder / "trials" / recorded.trial)
-    status = run.status()
-    row = {"sequence": recorded.sequence, "trial": recorded.trial}
-    row |= {"state": status["state"], "reason": status["reason"]}
-    if not (run.folder / "status.json").exists() and recorded.event in ("WAITING", "RUNNING"):
-        row |= {"state": "running", "reason": "waiting for its turn" if recorded.event == "WAITING" else ""}
-    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
-    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
-    row["folder"] = str(run.folder)
-    try:
-        config = run.config()
-    except FileNotFoundError:
+    status = outcome(run, recorded, stopper)
+    if status["state"] == "waiting":
+        status = status | {"state": "running"}
+    row, config = row_of(run, recorded.sequence, status)
+    if config is None:
         return row, None
-    except CallersMistake as mistake:
-        reason = f"config.json is not one of this version: {mistake}"
-        return row | {"state": "mismatch", "reason": reason}, None
     if searched and not recorded.parameters:
         row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
     elif differing := mispaired(config, recorded.parameters):
@@ -113,9 +143,32 @@ def _row(
     return row, config
 
 
-def no_trials() -> pd.DataFrame:
-    """A trials table of no experiment."""
-    return pd.DataFrame(columns=COLUMNS)
+def row_of(
+    run: RunFolder, sequence: int, status: Mapping[str, Any]
+) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(COLUMNS of a run folder with this status, its config where it has one that can be read)."""
+    row = {"sequence": sequence, "trial": run.folder.name}
+    row |= {"state": status["state"], "reason": status["reason"]}
+    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
+    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
+    row["folder"] = str(run.folder)
+    try:
+        return row, run.config()
+    except FileNotFoundError:
+        return row, None
+    except CallersMistake as mistake:
+        reason = f"config.json is not one of this version: {mistake}"
+        return row | {"state": "mismatch", "reason": reason}, None
+
+
+def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:
+    """A trials table of (outcome, config), a row each; recipes are flat."""
+    recipes = iter(flat_alike([config for _, config in rows if config]))
+    lines = [row | (next(recipes) if config else {}) for row, config in rows]
+    table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
+    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
+        table[number] = pd.to_numeric(table[number])
+    return table
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

@@ -146,7 +146,7 @@ def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str
     with ThreadPoolExecutor(cores()) as pool:
         said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
         try:
-            faults = [why for future in track(said, "ablation") if (why := future.result())]
+            faults = [why for future in track(said, "ablation", "trials") if (why := future.result())]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -1,7 +1,6 @@
 """Photos -> one array on the disk, whole or not at all, by one process at a time."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 
 from dataset.boxes import Crop
 from dataset.errors import CallersMistake
+from dataset.files import lock
 from dataset.machine import cores
 from dataset.pixels import read_to_size
 from dataset.progress import track
@@ -21,21 +21,19 @@ from dataset.shelf import LOCK, Holds, note, sweep
 
 @contextmanager
 def only_builder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """One for the whole folder, so that two together can't go over its limit. A killed one lets go."""
-    with (folder / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    """Exclusive lock on the cache folder: one process builds at a time, so that the size limit holds."""
+    with lock(folder / LOCK, lambda _: on_wait()):
         yield
 
 
 def tidy(folder: Path) -> None:
     """Removes what killed builders left, unless one is at work."""
-    with suppress(OSError), (folder / LOCK).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with suppress(OSError), lock(folder / LOCK, _give_up):
         sweep(folder)
+
+
+def _give_up(_: object) -> None:
+    raise BlockingIOError
 
 
 def build(folder: Path, wanted: Holds, paths: Sequence[str], crop: Crop | None = None) -> None:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dataset.corrections import apply_corrections
-from dataset.errors import CallersMistake
+from dataset.corrections import apply_corrections, read_corrections
+from dataset.errors import CallersMistake, faults_of
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
 from dataset.pixels import unreadable
+from dataset.tables import empty_table
 
 
 def check(
@@ -20,17 +21,18 @@ def check(
     """
     data = Path(data)
     train, faults = scan_train(data)
-    judged = pd.DataFrame(columns=["photo", "path"])
+    if corrections is not None and not faults:
+        try:
+            train = apply_corrections(train, corrections)
+        except CallersMistake as mistake:
+            faults += mistake.faults
+    elif corrections is not None:  # who is meant can't be said as long as people are missing from the table
+        faults += faults_of(read_corrections, corrections)
+    judged = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
         judged, eval_faults = scan_eval(data)
         faults += eval_faults
-    if corrections is not None:
-        try:
-            train, train.attrs["corrections"] = apply_corrections(train, corrections)
-        except CallersMistake as mistake:
-            faults += mistake.faults
-    there = [path for path in [*train["path"], *judged["path"]] if Path(path).is_file()]
-    faults += unreadable(there, progress)
+    faults += unreadable([*train["path"], *judged["path"]], progress)
     if faults:
         raise CallersMistake(faults)
     return train, judged
@@ -44,6 +46,4 @@ def summary(train: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
         bands = people.loc[people["gender"] == gender, "age_band"]
         counts = ", ".join(f"{band} {int((bands == index).sum())}" for index, band in enumerate(AGE_BANDS))
         lines.append(f"  {name}: {len(bands)} people ({counts})")
-    if "corrections" in train.attrs:
-        lines.append(f"label corrections: {train.attrs['corrections']} applied")
-    return lines
+    return [*lines, *train.attrs["notes"], *judged.attrs["notes"]]

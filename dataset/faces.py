@@ -96,7 +96,7 @@ def _look(paths: Sequence[str]) -> np.ndarray:
 
     with ThreadPoolExecutor(WORKERS) as threads:
         found = chain.from_iterable(threads.map(look, range(0, len(paths), BATCH)))
-        faces = [face for _, face in zip(track(paths, "finding faces"), found, strict=False)]
+        faces = [face for _, face in zip(track(paths, "finding faces", "photos"), found, strict=False)]
     if faults:
         raise CallersMistake(sorted(set(faults)))
     return np.array(faces)

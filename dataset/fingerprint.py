@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from dataset.errors import CallersMistake
+from dataset.photo_file import is_system_file
 
 
 def fingerprint(data: Path) -> str:
@@ -22,16 +24,22 @@ def fingerprint(data: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _files(folder: str, inside: str) -> Iterator[str]:
-    """A line for each file below `folder`, hidden ones left out; links are followed."""
+def _files(folder: str, inside: str, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """A line for each file below `folder`, hidden and system files left out; links are followed, but not to a
+    folder that they lie in (`above`: the real paths of those)."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
+    above = (*above, os.path.realpath(folder))
     for entry in entries:
-        if entry.name.startswith("."):
+        if is_system_file(entry.name):
             continue
         name = f"{inside}/{entry.name}"
-        if entry.is_dir():
-            yield from _files(entry.path, name)
-        elif entry.is_file():  # no link that leads nowhere
+        try:
             facts = entry.stat()
+        except OSError:  # a link that leads nowhere, or to itself
+            continue
+        if stat.S_ISDIR(facts.st_mode):
+            if not entry.is_symlink() or os.path.realpath(entry.path) not in above:
+                yield from _files(entry.path, name, above)
+        elif stat.S_ISREG(facts.st_mode):
             yield f"{name}\t{facts.st_size}\t{facts.st_mtime_ns}"

@@ -1,10 +1,12 @@
 """The 18 classes: mask status x gender x age band. The one place that knows how a label is made."""
 
+import re
 from typing import Any
 
 MASKS = ("wear", "incorrect", "not worn")
 GENDERS = ("male", "female")
 AGE_BANDS = ("<30", "30-59", "60+")
+MAX_AGE = 120
 N_CLASSES = len(MASKS) * len(GENDERS) * len(AGE_BANDS)
 
 # File name without its extension -> index into MASKS; every person has exactly these seven photos.
@@ -33,6 +35,11 @@ def decode(label: int) -> tuple[int, int, int]:
 def age_band(age: int) -> int:
     """Index into AGE_BANDS: under 30, 30 to 59, 60 and over. `age` in whole years."""
     return int(age >= 30) + int(age >= 60)
+
+
+def is_age(text: str) -> bool:
+    """Whether a text is an age: whole years from 1 (0 stands for "unknown" too often) to MAX_AGE."""
+    return re.fullmatch("[0-9]{1,3}", text) is not None and 1 <= int(text) <= MAX_AGE
 
 
 def is_oldest(label: Any) -> Any:

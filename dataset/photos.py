@@ -1,22 +1,21 @@
 """Folders and CSVs in the competition's layout -> the photo table, or every fault of them at once."""
 
-import difflib
 import os
-import re
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from dataset.corrections import apply_corrections
 from dataset.errors import CallersMistake
-from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
+from dataset.images import EXTENSIONS, scan_images
+from dataset.labels import GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
+from dataset.photo_file import is_system_file, not_a_photo, skipped_line
+from dataset.tables import empty_table, print_notes, read_table
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
-EVAL_COLUMNS = ["ImageID", "ans"]
+EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not read
 COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
-AGE = "[0-9]{1,3}"
 # The competition gave this id to two people, in two folders; any other double id is a fault.
 SHARED_IDS = ("003397",)
 LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
@@ -27,17 +26,17 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
 
     Columns: photo (path below train/images, with /), path (absolute), person (id), mask, gender, age_band
     (indices into dataset.labels), age (years), label (0..17). `corrections`: "competition" or a CSV file of
-    known label errors; how many were applied is printed and kept in `table.attrs["corrections"]`.
+    known label errors; how many were applied is printed and kept in `table.attrs["corrections"]`, as is what
+    was passed over, in `table.attrs["notes"]`.
     Raises CallersMistake with every fault of folders, names and CSV; photos are not decoded here.
     """
     table, faults = scan_train(data)
     if faults:
         raise CallersMistake(faults)
-    changed = 0
+    table.attrs["corrections"] = 0
     if corrections is not None:
-        table, changed = apply_corrections(table, corrections)
-        print(f"label corrections from {corrections}: {changed} applied", file=sys.stderr)
-    table.attrs["corrections"] = changed
+        table = apply_corrections(table, corrections)
+    print_notes(table)
     return table
 
 
@@ -46,6 +45,7 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
     data = Path(data)
     images, csv = data / "train" / "images", data / "train" / "train.csv"
     people, faults = _read_csv(data, csv, TRAIN_COLUMNS)
+    notes, skipped = list(people.attrs["notes"]), list[str]()
     people = _told_apart(people)
     if not faults and people.empty:
         faults.append(f"{csv}: lists nobody; it needs a line for each person")
@@ -54,10 +54,10 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
     rows = []
     if not people.empty:
         faults += _people_faults(csv, people)
-        rows, folder_faults = _photos_of(images, people) if images.is_dir() else ([], [])
+        rows, folder_faults = _photos_of(images, people, skipped) if images.is_dir() else ([], [])
         faults += folder_faults
 
-    good = people["gender"].isin(GENDERS) & people["age"].str.fullmatch(AGE) & people["id"].ne("")
+    good = people["gender"].isin(GENDERS) & people["age"].map(is_age).astype(bool) & people["id"].ne("")
     people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
     people = people.assign(folder=people["path"], person=people["id"], age=people["age"].astype(int))
     people["gender"] = people["gender"].map({name: index for index, name in enumerate(GENDERS)}).astype(int)
@@ -66,17 +66,21 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
     table = table.merge(people[["folder", "person", "gender", "age", "age_band"]], on="folder")
     table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
     table["label"] = encode(table["mask"], table["gender"], table["age_band"])
-    return table.sort_values("photo", ignore_index=True)[COLUMNS], faults
+    table = table.sort_values("photo", ignore_index=True)[COLUMNS]
+    table.attrs["notes"] = notes + skipped_line(skipped, images)
+    return table, faults
 
 
 def read_eval(data: Path) -> pd.DataFrame:
-    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order.
+    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order; without an info.csv
+    all images in eval/images, sorted, which is printed.
 
-    Raises CallersMistake with every fault: missing file or column, missing, extra or double photo, empty set.
+    Raises CallersMistake with every fault: no folder or column, missing, extra or double photo, empty set.
     """
     table, faults = scan_eval(data)
     if faults:
         raise CallersMistake(faults)
+    print_notes(table)
     return table
 
 
@@ -84,38 +88,36 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
     """`read_eval`'s table of what can be read, and every fault."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
+    if images.is_dir() and not os.path.lexists(csv):
+        return scan_images(images, nested=False, why=f"no {csv}: ")
     info, faults = _read_csv(data, csv, EVAL_COLUMNS)
     if not faults and info.empty:
         faults.append(f"{csv}: lists no photo; it needs a line for each ImageID")
     if data.is_dir() and not images.is_dir():
         faults.append(f"no folder {images}; {LAYOUT}")
-    listed, found = set(info["ImageID"]), set(_names(images)) if images.is_dir() else set()
-    if not faults:
+    skipped: list[str] = []
+    found = {entry.name: not_a_photo(entry) for entry in _entries(images, skipped)} if images.is_dir() else {}
+    listed = set(info["ImageID"])
+    if listed:
         faults += [f"{csv}: ImageID {name!r} is there twice" for name in _doubles(info["ImageID"])]
-        faults += [f"missing photo {images / name}: {csv.name} lists it" for name in sorted(listed - found)]
-        faults += [f"extra {images / name}: {csv.name} doesn't list it" for name in sorted(found - listed)]
-    names = [name for name in info["ImageID"].drop_duplicates() if name in found]
+        missing, extra = sorted(listed - found.keys()), sorted(found.keys() - listed)
+        faults += [f"missing photo {images / name}: {csv.name} lists it" for name in missing]
+        faults += [f"extra {images / name}: {csv.name} doesn't list it" for name in extra]
+        faults += [f"{images / name}: {why}" for name, why in found.items() if why and name in listed]
+    names = [name for name in info["ImageID"].drop_duplicates() if found.get(name) == ""]
     table = pd.DataFrame({"photo": names, "path": [str(images.absolute() / name) for name in names]})
+    table.attrs["notes"] = [*info.attrs["notes"], *skipped_line(skipped, images)]
     return table, faults
 
 
 def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """The CSV, all text, and what is wrong with its presence, form and columns (then the table is empty)."""
-    if not data.is_dir():
-        return pd.DataFrame(columns=columns), [f"no folder {data}; {LAYOUT}"]
-    if not csv.is_file():
-        return pd.DataFrame(columns=columns), [f"no file {csv}; {LAYOUT}"]
-    try:
-        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except (ValueError, pd.errors.ParserError) as error:
-        return pd.DataFrame(columns=columns), [f"{csv}: not a CSV with columns {','.join(columns)} ({error})"]
-    faults = []
-    for column in columns:
-        if column not in table.columns:
-            near = difflib.get_close_matches(column, set(table.columns) - set(columns), 1, 0.5)
-            hint = f"; is {near[0]!r} meant?" if near else ""
-            faults.append(f"{csv}: no column {column!r}; it has {','.join(table.columns)}{hint}")
-    return (pd.DataFrame(columns=columns) if faults else table[columns].fillna("")), faults
+    """As `read_table`; where there is no such file, what a data set is."""
+    lacks = "" if data.is_dir() else f"no folder {data}; {LAYOUT}"
+    if not lacks and not os.path.lexists(csv):
+        lacks = f"no file {csv}; {LAYOUT}"
+    if not lacks:
+        return read_table(csv, columns)
+    return empty_table(columns), [lacks]
 
 
 def _told_apart(people: pd.DataFrame) -> pd.DataFrame:
@@ -128,44 +130,47 @@ def _told_apart(people: pd.DataFrame) -> pd.DataFrame:
     return people
 
 
+def _is_name(path: str) -> bool:
+    return path not in ("", ".", "..") and Path(path).name == path and "\\" not in path
+
+
 def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:
     faults = [
         f"{csv}: duplicate id {name!r}; every person needs an id of their own"
         for name in _doubles(people["id"])
     ]
     faults += [f"{csv}: path {name!r} is there twice" for name in _doubles(people["path"])]
-    for line, row in enumerate(people.itertuples(), start=2):
+    for row in people.itertuples():
+        where = f"{csv} line {row.Index} (id {row.id})"
         if not row.id:
-            faults.append(f"{csv} line {line}: no id")
+            faults.append(f"{csv} line {row.Index}: no id")
         if row.gender not in GENDERS:
-            faults.append(
-                f"{csv} line {line} (id {row.id}): unknown gender {row.gender!r}; use {' or '.join(GENDERS)}"
-            )
-        if not re.fullmatch(AGE, row.age):
-            faults.append(f"{csv} line {line} (id {row.id}): age {row.age!r} is not a whole number of years")
-        if not row.path or Path(row.path).name != row.path:
-            faults.append(
-                f"{csv} line {line} (id {row.id}): path {row.path!r} is not the name of a folder in images/"
-            )
+            faults.append(f"{where}: unknown gender {row.gender!r}; use {' or '.join(GENDERS)}")
+        if not is_age(row.age):
+            faults.append(f"{where}: age {row.age!r} is not a whole number of years from 1 to {MAX_AGE}")
+        if not _is_name(row.path):
+            faults.append(f"{where}: path {row.path!r} is not the name of a folder in images/")
     return faults
 
 
-def _photos_of(images: Path, people: pd.DataFrame) -> tuple[list[tuple[str, str, int]], list[str]]:
-    """(photo, folder, mask) of each photo, and what is missing or extra in the folders."""
+def _photos_of(
+    images: Path, people: pd.DataFrame, skipped: list[str]
+) -> tuple[list[tuple[str, str, int]], list[str]]:
+    """(photo, folder, mask) of each photo, and what is missing or extra in the folders, or not a file."""
     rows, faults = [], []
     listed = dict(zip(people["path"], people["id"], strict=True))
-    for name in sorted(set(_names(images)) - set(listed)):
+    for name in sorted({entry.name for entry in _entries(images, skipped)} - set(listed)):
         faults.append(f"extra {images / name}: train.csv doesn't list it")
     for folder, person in listed.items():
-        if not folder or Path(folder).name != folder:
+        if not _is_name(folder):
             continue
         if not (images / folder).is_dir():
             faults.append(f"missing folder {images / folder}: train.csv lists it for id {person}")
             continue
         stems: dict[str, str] = {}
-        for name in _names(images / folder):
+        for entry in _entries(images / folder, skipped):
+            name, where = entry.name, images / folder / entry.name
             stem, extension = os.path.splitext(name)
-            where = images / folder / name
             if extension.lower() not in EXTENSIONS:
                 faults.append(f"extra {where}: not a photo by its name ({', '.join(EXTENSIONS)})")
             elif stem not in PHOTO_MASKS:
@@ -176,15 +181,24 @@ def _photos_of(images: Path, people: pd.DataFrame) -> tuple[list[tuple[str, str,
                 faults.append(f"extra photo {where}: {stems[stem]} is there too")
             else:
                 stems[stem] = name
-                rows.append((f"{folder}/{name}", folder, PHOTO_MASKS[stem]))
+                if why := not_a_photo(entry):
+                    faults.append(f"{where}: {why}")
+                else:
+                    rows.append((f"{folder}/{name}", folder, PHOTO_MASKS[stem]))
         missing = [stem for stem in PHOTO_MASKS if stem not in stems]
         faults += [f"missing photo {images / folder / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
     return rows, faults
 
 
-def _names(folder: Path) -> list[str]:
-    """Sorted names in a folder; those that begin with a dot (.DS_Store, ._mask1.jpg) don't count."""
-    return sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
+def _entries(folder: Path, skipped: list[str]) -> Iterator[os.DirEntry]:
+    """What a folder holds, by name; names of hidden and system files go to `skipped`."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if is_system_file(entry.name):
+            skipped.append(entry.name)
+        else:
+            yield entry
 
 
 def _doubles(column: pd.Series) -> list[str]:

@@ -9,10 +9,11 @@ SECONDS = 10  # between two lines in a log; what ends before the first says noth
 
 
 class track:
-    """Iterates over `things` (as often as wanted) and shows on stderr how far it is."""
+    """Iterates over `things` (as often as wanted) and shows on stderr how far it is. `unit`: what is counted,
+    if the label doesn't say; `label` may be changed between two iterations."""
 
-    def __init__(self, things: Any, label: str):
-        self.things, self.label = things, label
+    def __init__(self, things: Any, label: str, unit: str = ""):
+        self.things, self.label, self.unit = things, label, unit
 
     def __len__(self) -> int:
         return len(self.things)
@@ -25,10 +26,11 @@ class track:
         from rich.console import Console
         from rich.progress import track as bar
 
-        yield from bar(self.things, self.label, total, console=Console(stderr=True), transient=True)
+        label = f"{self.label} ({self.unit})" if self.unit else self.label
+        yield from bar(self.things, label, total, console=Console(stderr=True), transient=True)
 
     def _in_a_log(self, total: int | None) -> Iterator[Any]:
-        of = "" if total is None else f" of {total}"
+        of = ("" if total is None else f" of {total}") + (self.unit and f" {self.unit}")
         started = said = time.monotonic()
         for done, thing in enumerate(self.things):
             if (now := time.monotonic()) - said >= SECONDS:

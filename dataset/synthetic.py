@@ -12,6 +12,7 @@ import numpy as np
 from dataset.drawing.people import Person, cast, imagine
 from dataset.drawing.portrait import portrait
 from dataset.errors import CallersMistake
+from dataset.files import only_writer_of_out
 from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
 from dataset.progress import track
 
@@ -20,6 +21,7 @@ SHARE_OF_EXTENSIONS = ((".jpg", 0.9), (".jpeg", 0.07), (".png", 0.03))
 TRAIN, EVAL = 0, 1
 
 
+@only_writer_of_out
 def draw(
     out: Path,
     people: int = 60,
@@ -52,7 +54,7 @@ def draw(
         jobs = [*_train_half(part / "train", trained, seed), *_eval_half(part, judged, seed)]
         with ThreadPoolExecutor() as threads:
             done = threads.map(lambda job: _photo(*job, height, width), jobs)
-            for _ in zip(track(jobs, "drawing people") if progress else jobs, done, strict=True):
+            for _ in zip(track(jobs, "drawing people", "photos") if progress else jobs, done, strict=True):
                 pass
         if whole.exists():
             whole.rmdir()

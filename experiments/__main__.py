@@ -31,7 +31,7 @@ def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Se
     from experiments.check import check
 
     plan = check(yaml, data, port, settings or ())
-    print(f"{yaml}: no mistake found; it searches {', '.join(plan.space)}")
+    print("\n".join([f"{yaml}: no mistake found", *plan.summary()]))
 
 
 @app.command("run", epilog=EXAMPLE + "run experiments/loss.yaml --set epochs=5")

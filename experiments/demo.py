@@ -9,8 +9,11 @@ import pandas as pd
 from analysis import select
 from analysis.finish import export_best_and_retrain
 from analysis.flat import flat
+from analysis.page import value_text
+from analysis.submission import score_line, score_submission
 from analysis.trials import Experiment, trial_table
 from dataset.errors import CallersMistake
+from dataset.files import only_writer_of_out
 from dataset.machine import PROJECT
 from dataset.synthetic import draw
 from experiments.check import check
@@ -22,6 +25,7 @@ OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
 
 
+@only_writer_of_out
 def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
     """Search, export, retrain and submit into `out`; an earlier result is moved aside, never overwritten.
     `settings`: `key=value` words that hold for all trials, such as seed=1.
@@ -68,7 +72,8 @@ def _summary(
     best = select.best(table).iloc[0]
     recipe = flat(RunFolder(Path(best["folder"])).config())
     print(f"\nbest recipe (trial #{best['sequence']} of {len(table)}):")
-    print("  " + "  ".join(f"{name}={recipe[name]}" for name in table.attrs["searched"] if name in recipe))
+    searched = [name for name in table.attrs["searched"] if name in recipe]
+    print("  " + "  ".join(f"{name}={value_text(recipe[name])}" for name in searched))
     rows = {"best": best, "default": select.default_trial(table), "median": select.median_trial(table)}
     for name, row in rows.items():
         score = "did not finish" if row is None else f"macro-F1 {row['macro_f1']:.3f}"
@@ -79,5 +84,11 @@ def _summary(
     )
     print(f"\nsubmission:  {short(out / 'submission.csv')}\nreport:      {short(out / 'report.html')}")
     print(f"NNI's page:  {result.view_command}")
-    truth = short(answers) if answers else "ANSWERS.csv"
-    print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} {truth}")
+    if answers is None:
+        print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} ANSWERS.csv")
+    else:
+        scores = score_submission(out / "submission.csv", answers)
+        print(f"\nthe submission's score on {scores['photos']:,} photos of new people:")
+        print(f"  {score_line(scores)}")
+        print("  (as: .venv/bin/python -m analysis score "
+              f"{short(out / 'submission.csv')} {short(answers)})")  # fmt: skip

@@ -1,9 +1,9 @@
 """An experiment's YAML and space, read; and as NNI is given them."""
 
 import json
-import re
+import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from dataset.machine import EXPERIMENTS, PROJECT
-from experiments.space import without
-from experiments.yaml_keys import ALGORITHM, KEYS, spell
+from experiments import services
+from experiments.space import described, without
+from experiments.yaml_keys import ALGORITHM, KEYS, spell, spelt_twice
 
 TRIAL = "-m trial "
 
@@ -20,22 +21,31 @@ TRIAL = "-m trial "
 @dataclass(frozen=True)
 class Plan:
     """What a YAML says: `config` in NNI's spelling, `space` read, `start` (`python -m trial`) and `fixed`
-    (its `key=value` words) from trialCommand. Paths in `config` start from the YAML's folder."""
+    (its `key=value` words) from trialCommand. Paths in `config` start from the YAML's folder. `taken`: fields
+    that settings took out of the space."""
 
     path: Path
     config: dict[str, Any]
     space: dict[str, Any]
     start: str
     fixed: tuple[str, ...]
+    taken: tuple[str, ...] = ()
 
     def folder(self, key: str, default: Path) -> Path:
         """The folder that `config[key]` names, absolute."""
         given = self.config.get(key)
-        return (self.path.parent / Path(given).expanduser()).resolve() if given else default
+        if not isinstance(given, str) or not given:
+            return default
+        return (self.path.parent / os.path.expanduser(given)).resolve()
 
     @property
     def name(self) -> str:
         return str(self.config.get("experimentName") or self.path.stem)
+
+    @property
+    def data(self) -> str:
+        """The photos that the trials read."""
+        return next((word.partition("=")[2] for word in self.fixed if word.startswith("data=")), "input")
 
     @property
     def code(self) -> Path:
@@ -54,15 +64,32 @@ class Plan:
             key = word.partition("=")[0]
             fixed = [w for w in plan.fixed if not (w + ".").startswith((f"{key}=", f"{key}."))]
             space = without(plan.space, key) if "." not in key else plan.space
-            plan = replace(plan, fixed=(*fixed, word), space=space)
-        return plan
+            taken = plan.taken if space == plan.space else (*plan.taken, key)
+            plan = replace(plan, fixed=(*fixed, word), space=space, taken=taken)
+        return replace(plan, config=_without_defaults(plan.config, set(self.space) - set(plan.space)))
+
+    def summary(self) -> list[str]:
+        """What it searches: how many trials, by which tuner, and a line for each field of the space."""
+        tuner, trials = self.config["tuner"], self.config.get("maxTrialNumber")
+        name = tuner.get("name") or str(tuner["className"]).rpartition(".")[2]
+        count = f"{len(self.space)} field{'' if len(self.space) == 1 else 's'}"
+        words = [f"it searches {count} by {name}: {trials or 'any number of'} trials"]
+        words.append(f"{self.config['trialConcurrency']} at a time")
+        if limit := self.config.get("maxExperimentDuration"):
+            words.append(f"none begins after {limit}{'' if isinstance(limit, str) else ' s'}")
+        lines = [", ".join(words)]
+        lines += [f"  {line}" for line in described(self.space)]
+        for key in self.taken:
+            word = next(word for word in reversed(self.fixed) if word.partition("=")[0] == key)
+            lines.append(f"--set {word} takes {key} out of the search space: all trials have it")
+        return lines
 
     def effective(self) -> dict[str, Any]:
         """The YAML as NNI is given it: absolute paths, the space inside, these settings in the command."""
         config = {key: value for key, value in self.config.items() if key != "searchSpaceFile"}
         for key in ("tuner", "assessor"):
             if isinstance(config.get(key), dict) and "className" in config[key]:
-                folder = self.path.parent / Path(config[key].get("codeDirectory", ".")).expanduser()
+                folder = self.path.parent / os.path.expanduser(config[key].get("codeDirectory", "."))
                 config[key] = config[key] | {"codeDirectory": str(folder.resolve())}
         return config | {
             "experimentName": self.name,
@@ -81,15 +108,29 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
     config, faults = _load(path)
     if not isinstance(config, dict):
         return None, faults or [f"{path}: is not a mapping of keys to values"]
-    config = spell(config, KEYS)
-    for key in ("tuner", "assessor"):
+    faults += spelt_twice(config)
+    config = _spell(config, KEYS)
+    for key, keys in (("tuner", ALGORITHM), ("assessor", ALGORITHM), ("trainingService", services.ALL)):
         if isinstance(config.get(key), dict):
-            config[key] = spell(config[key], ALGORITHM)
+            faults += spelt_twice(config[key], f"{key}.")
+            config[key] = _spell(config[key], keys)
     space: Any = config.get("searchSpace")
-    if isinstance(file := config.get("searchSpaceFile"), str):
-        file = path.parent / Path(file).expanduser()
+    if isinstance(given := config.get("searchSpaceFile"), str):
+        file = path.parent / os.path.expanduser(given)
         space, more = _load(file) if file.is_file() else (None, [f"searchSpaceFile: there is no {file}"])
         faults += more
+        if not more and not isinstance(space, dict):
+            faults.append(f"searchSpaceFile: {file} is not a mapping of names to {{_type, _value}}")
+    elif space is not None and not isinstance(space, dict):
+        faults.append("searchSpace: is not a mapping of names to {_type, _value}")
+    if space == {}:
+        faults.append(
+            f"{'searchSpaceFile' if given else 'searchSpace'}: is empty: there is nothing to search"
+        )
+    try:
+        json.dumps([config, space])
+    except (TypeError, ValueError, RecursionError) as error:
+        faults.append(f"{path}: NNI can't be given it as JSON ({error}); quote dates, use no self-reference")
     command = str(config.get("trialCommand", ""))
     start, found, words = command.partition(TRIAL)
     try:
@@ -101,22 +142,46 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
     return Plan(path, config, space if isinstance(space, dict) else {}, start + "-m trial", fixed), faults
 
 
+def _spell(given: dict[str, Any], keys: Any) -> dict[str, Any]:
+    """In NNI's spelling, without the keys that stand there empty, which NNI takes for missing."""
+    return {key: value for key, value in spell(given, keys).items() if value is not None}
+
+
+def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any]:
+    """`config` whose tuner names no default for `fields`, which are searched no longer."""
+    tuner = config.get("tuner")
+    arguments = tuner.get("classArgs") if isinstance(tuner, dict) else None
+    default = arguments.get("default") if isinstance(arguments, dict) else None
+    if not isinstance(tuner, dict) or not isinstance(arguments, dict) or not isinstance(default, dict):
+        return config
+    left = {key: value for key, value in default.items() if key not in fields}
+    return config | {"tuner": tuner | {"classArgs": arguments | {"default": left}}}
+
+
 def _load(path: Path) -> tuple[Any, list[str]]:
     """A YAML or JSON file's content, and why it could not be read; keys given twice are faults too."""
-    text = path.read_text(encoding="utf-8")
     twice: list[str] = []
 
-    def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
+    def note(keys: list[Any]) -> None:
         twice.extend(f"{path}: {key} is given twice" for key in dict.fromkeys(keys) if keys.count(key) > 1)
+
+    def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        note([key for key, _ in pairs])
         return dict(pairs)
 
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+            note([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+            return super().construct_mapping(node, deep)
+
     try:
+        text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":
             return json.loads(text, object_pairs_hook=no_doubles), twice
-        value = yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        return yaml.load(text, Loader), twice
+    except (ValueError, yaml.YAMLError) as error:
         return None, [f"{path}: {' '.join(str(error).split())}"]
-    keys = re.findall(r"^(\w+):", text, re.MULTILINE)
-    twice += [f"{path}: {key} is given twice" for key in dict.fromkeys(keys) if keys.count(key) > 1]
-    return value, twice
+    except RecursionError:
+        return None, [f"{path}: is nested too deeply"]
+    except OSError as error:
+        return None, [f"{path}: can't be read: {error.strerror}"]

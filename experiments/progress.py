@@ -4,6 +4,8 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,40 +13,42 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from analysis.nni_database import recorded_trials
+from analysis.trials import outcome
+from dataset.errors import CallersMistake
+from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
 from trial.record import RunFolder
 
 QUIET = 30  # seconds between two lines when nothing ended
+ENDED = ("done", "stopped_early", "failed")
 
 
 @dataclass(frozen=True)
 class State:
     """`states` counts trials: done, stopped_early, failed, running, waiting. `best`: macro-F1 of the best
     finished trial, or of the best so far while none has finished. `work`: trials done, with the finished
-    share of running ones."""
+    fraction of running ones. `trials`: those that have begun, for the time left."""
 
     total: int | None
     states: Counter[str] = field(default_factory=Counter)
     best: float | None = None
     work: float = 0.0
+    trials: tuple[Trial, ...] = ()
 
     @property
     def ended(self) -> int:
-        return sum(self.states[state] for state in ("done", "stopped_early", "failed"))
+        return sum(self.states[state] for state in ENDED)
 
-    def seconds_left(self, elapsed: float) -> float | None:
-        """None while too little is done to tell."""
-        if self.total is None or self.work < 0.25:
-            return None
-        return elapsed * max(self.total - self.work, 0) / self.work
-
-    def line(self, elapsed: float) -> str:
+    def line(self, left: float | None = None) -> str:
+        """`left`: seconds, as a Forecast has them."""
         states = self.states
         of = f" of {self.total}" if self.total else ""
         parts = [f"{self.ended}{of} trials ended", f"{states['running']} running"]
+        if states["waiting"] and not states["running"]:  # for a GPU that is busy, say
+            parts.append(f"{states['waiting']} waiting to begin")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in ("stopped_early", "failed") if states[s]]
         parts.append("no macro-F1 yet" if self.best is None else f"best macro-F1 {self.best:.3f}")
-        left = self.seconds_left(elapsed)
-        parts.append("time left unknown yet" if left is None else f"about {clock(left)} left")
+        how = "very roughly" if is_rough(self.trials) else "about"
+        parts.append("time left unknown yet" if left is None else f"{how} {clock(left)} left")
         return ", ".join(parts)
 
 
@@ -60,30 +64,48 @@ def look(folder: Path, total: int | None) -> State:
     states: Counter[str] = Counter()
     scores: dict[str, list[float]] = {"done": [], "running": []}
     work = 0.0
+    begun = []
     for recorded in recorded_trials(folder):
         run = RunFolder(folder / "trials" / recorded.trial)
-        waits = recorded.event in ("WAITING", "RUNNING") and not (run.folder / "status.json").exists()
-        status: dict[str, Any] = {"state": recorded.event.lower()} if waits else run.status()
+        status = outcome(run, recorded)
         states[status["state"]] += 1
         if status["state"] in scores and status.get("macro_f1") is not None:
             scores[status["state"]].append(status["macro_f1"])
-        work += _share(run, status) if status["state"] == "running" else status["state"] != "waiting"
+        trial = _trial(run, status)
+        if trial:
+            begun.append(trial)
+        if status["state"] in ENDED:
+            work += 1
+        elif trial:
+            work += min(trial.epochs_done / trial.recipe.epochs, 1)
     best = scores["done"] or scores["running"]
-    return State(total, states, max(best, default=None), work)
+    return State(total, states, max(best, default=None), work, tuple(begun))
 
 
-def _share(run: RunFolder, status: dict[str, Any]) -> float:
-    """The share of its epochs that a running trial has behind it."""
+def _trial(run: RunFolder, status: dict[str, Any]) -> Trial | None:
+    """None before it has written its config and status."""
+    path = run.folder / "config.json"
     try:
-        return min(status.get("epochs", 0) / run.config().epochs, 1)
-    except FileNotFoundError:
-        return 0.0
+        recipe = _recipe(run.folder, path.stat().st_mtime_ns)
+        began = datetime.strptime(status["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+        ended = status["state"] in ENDED
+        end = datetime.strptime(status["ended"], "%Y-%m-%dT%H:%M:%S%z").timestamp() if ended else time.time()
+    except (OSError, CallersMistake, KeyError, TypeError, ValueError):  # TypeError: failed without an end
+        return None
+    return Trial(recipe, ended, max(end - began, 0.0), status["seconds"], status["epochs"])
+
+
+@lru_cache(10_000)
+def _recipe(folder: Path, changed: int) -> Recipe:
+    """Of the config.json that was last `changed` then: it is asked for every second."""
+    return recipe_of(RunFolder(folder).config())
 
 
 class Display:
     """A bar in a terminal; elsewhere a line whenever a trial ended, and now and then."""
 
-    def __init__(self, total: int | None, stream: TextIO | None = None):
+    def __init__(self, total: int | None, forecast: Forecast | None = None, stream: TextIO | None = None):
+        self.forecast = forecast or Forecast()
         self.stream = stream or sys.stderr
         self.began = self.said = time.monotonic()
         self.ended = -1
@@ -101,12 +123,16 @@ class Display:
 
     def show(self, state: State) -> None:
         now = time.monotonic()
-        line = state.line(now - self.began)
+        elapsed = now - self.began
+        ahead = None if state.total is None else max(state.total - sum(state.states.values()), 0)
+        # A trial that waits has begun for NNI, not for the clock.
+        ahead = None if ahead is None else ahead + state.states["waiting"]
+        line = state.line(self.forecast.seconds_left(state.trials, ahead, elapsed))
         if self.bar:
             self.bar.update(self.task, completed=state.work, description=line)
         elif state.ended != self.ended or now - self.said >= QUIET:
             self.ended, self.said = state.ended, now
-            print(f"[{clock(now - self.began)}] {line}", file=self.stream, flush=True)
+            print(f"[{clock(elapsed)}] {line}", file=self.stream, flush=True)
 
     def __exit__(self, *error: object) -> None:
         if self.bar:

@@ -1,7 +1,9 @@
 """An experiment from its YAML to its end: checked, started, watched, stopped."""
 
 import os
+import shlex
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,18 @@ import yaml
 from dataset.errors import CallersMistake
 from experiments import server
 from experiments.check import check
+from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
 from experiments.ports import DEFAULT, free_port
 from experiments.progress import Display, State, look
 from experiments.server import Server, short
+from experiments.trouble import last_word, tuner_died
+from experiments.yaml_keys import seconds
 from trial.record import RunFolder
 
 LOOK_SECONDS = 1.0
+IDLE_SECONDS = 60.0  # without a trial that runs or waits, though NNI has not ended: the tuner is stuck
 
 
 @dataclass(frozen=True)
@@ -62,21 +68,51 @@ def run_plan(plan: Plan, port: int | None = None, trials: int | None = None) -> 
         try:
             config.replace(running.folder / "experiment.yaml")
             print(f"experiment {plan.name}, {running.id}: {running.page}", file=sys.stderr, flush=True)
-            state, status = _watch(running, total, interrupts)
+            with Display(total, forecast(plan)) as display:
+                state, trouble = _watch(running, total, interrupts, display)
         finally:
             print("stopping NNI's server", file=sys.stderr, flush=True)
             running.stop()
-        if interrupts.heard:
-            print(f"stopped early; open it again: {running.view_command}", file=sys.stderr)
-    result = ExperimentResult(running.id, running.folder, state, running.view_command)
-    if status in ("ERROR", "GONE"):
-        what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
-        raise RuntimeError(f"{what}; see {short(running.folder / 'log')}")
+        state = look(running.folder, total)
+        if interrupts.heard or trouble:
+            print(next_steps(running, state, plan.data), file=sys.stderr)
+    if trouble:
+        raise RuntimeError(f"{trouble}; see {short(running.folder / 'log')}")
     if not state.states["done"]:
         raise RuntimeError(
             f"no trial finished{_first_reason(running)}; see {short(running.folder / 'trials')}"
         )
-    return result
+    return ExperimentResult(running.id, running.folder, state, running.view_command)
+
+
+def forecast(plan: Plan) -> Forecast:
+    config = plan.config
+    return Forecast(
+        recipes_in(plan.space, plan.fixed),
+        config["trialConcurrency"],
+        seconds(config.get("maxExperimentDuration")),
+        "assessor" in config,
+    )
+
+
+def next_steps(running: Server, state: State, data: str) -> str:
+    """What can be done with an experiment that ended before its time: a line each."""
+    name = running.id
+    lines = {"its trials": f"python -m analysis trials {name}"}
+    if state.states["done"]:
+        final = (
+            f"python -m analysis export-best-and-retrain {name} --data {shlex.quote(data)} --out out/final"
+        )
+        lines |= {
+            "its best recipe": f"python -m analysis export-best {name} --out recipes/{name}",
+            "the submission": final,
+        }
+    lines |= {"go on with it": running.resume_command, "NNI's page": running.view_command}
+    width = max(map(len, lines)) + 1
+    head = (
+        f"ended early: {state.ended} trials ended, {state.states['done']} of them finished; what can be done:"
+    )
+    return "\n".join([head, *(f"  {what + ':':{width}} {command}" for what, command in lines.items())])
 
 
 def _start(config: Path, port: int | None, runs: Path) -> Server:
@@ -96,7 +132,7 @@ def _start(config: Path, port: int | None, runs: Path) -> Server:
 def _write_effective(plan: Plan, trials: int | None) -> Path:
     config = plan.effective() | ({"maxTrialNumber": trials} if trials else {})
     plan.runs.mkdir(parents=True, exist_ok=True)
-    path = plan.runs / f".{plan.name}.{os.getpid()}.yaml"
+    path = plan.runs / f".starting.{os.getpid()}.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     return path
 
@@ -108,16 +144,28 @@ def _first_reason(running: Server) -> str:
     return ""
 
 
-def _watch(running: Server, total: int | None, interrupts: Interrupts) -> tuple[State, str]:
-    """Shows how it goes until it is done, or something is heard; the last state, and NNI's status."""
-    with Display(total) as display:
-        while True:
-            status = running.status()
-            state = look(running.folder, total)
-            display.show(state)
-            idle = not state.states["running"] + state.states["waiting"]
-            if status in ("DONE", "ERROR", "GONE") or (status == "TUNER_NO_MORE_TRIAL" and idle):
-                return state, status
-            if interrupts.heard:
-                return state, status
-            interrupts.sleep(LOOK_SECONDS)
+def _watch(running: Server, total: int | None, interrupts: Interrupts, display: Display) -> tuple[State, str]:
+    """Shows how it goes until it is done, or something is heard, or it can't go on; (the last state, why it
+    can't go on, '' where it need not)."""
+    busy = time.monotonic()
+    while True:
+        status = running.status()
+        state = look(running.folder, total)
+        display.show(state)
+        idle = not state.states["running"] + state.states["waiting"]
+        if status == "DONE" or interrupts.heard or (status == "TUNER_NO_MORE_TRIAL" and idle):
+            return state, ""
+        if died := tuner_died(running.folder):
+            return state, f"the tuner or the assessor raised {died}"
+        if status in ("ERROR", "GONE"):
+            what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
+            word = last_word(running.folder)
+            return state, f"{what}{word and f': {word}'}"
+        if not idle:
+            busy = time.monotonic()
+        elif time.monotonic() - busy > IDLE_SECONDS:
+            return (
+                state,
+                f"no trial runs and none was begun for {IDLE_SECONDS:.0f} s: the tuner suggests nothing",
+            )
+        interrupts.sleep(LOOK_SECONDS)

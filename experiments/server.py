@@ -15,7 +15,7 @@ from dataset.errors import CallersMistake
 from experiments.ports import taken
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
-NNICTL_SECONDS, STOP_SECONDS = 120, 40
+NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
 # The page is on this machine: no proxy on the way.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -33,7 +33,15 @@ class Server:
     @property
     def view_command(self) -> str:
         """Opens the experiment in NNI's page again, once it has stopped."""
-        words = [short(NNICTL), "view", self.id, "--port", str(self.port), "-e", short(self.folder.parent)]
+        return self._command("view")
+
+    @property
+    def resume_command(self) -> str:
+        """Goes on with the experiment in the background; NNI keeps its own list only in a person's home."""
+        return self._command("resume")
+
+    def _command(self, word: str) -> str:
+        words = [short(NNICTL), word, self.id, "--port", str(self.port), "-e", short(self.folder.parent)]
         return shlex.join(words)
 
     def status(self) -> str:
@@ -56,9 +64,17 @@ class Server:
         return []
 
     def stop(self) -> None:
-        """Ends manager, tuner and trials; what has not gone on its own in time is killed."""
+        """Ends manager, tuner and trials; what has not gone on its own in time is killed.
+
+        A tuner that computes on would hold up the manager for a minute, and outlive it: NNI kills the shell
+        around it only.
+        """
         processes = self.processes()
-        _nnictl("stop", self.id)
+        with _begin("stop", self.id) as stopping:
+            _, computing = psutil.wait_procs(filter(_is_tuner, processes), timeout=TUNER_SECONDS)
+            for process in computing:
+                process.kill()
+            _words(stopping)
         _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
         for process in left:
             process.kill()
@@ -85,17 +101,44 @@ def start(config: Path, port: int, runs: Path) -> Server:
         Server(created[1], port, runs / created[1]).stop()
     if "is not idle" in said or taken(port):
         raise CallersMistake(f"port {port} is in use; try again, or choose another with --port")
-    raise RuntimeError(f"NNI did not start:\n{said.strip()[-2000:]}")
+    raise RuntimeError(f"NNI did not start: {_last_sentence(said)}")
+
+
+def _last_sentence(said: str) -> str:
+    """The last line that isn't a traceback's, without colours."""
+    lines = re.sub(r"\x1b\[[\d;]*m", "", said).splitlines()
+    return next(
+        (line for line in reversed(lines) if line.strip() and line[:1] not in " \t^"), "without a word"
+    )
+
+
+def _is_tuner(process: psutil.Process) -> bool:
+    try:
+        return "--exp_params" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _nnictl(*words: str) -> str:
-    """What nnictl prints; in a session of its own, so that Ctrl-C is left to us, who stop what it started."""
-    done = subprocess.run(
+    """What nnictl prints."""
+    with _begin(*words) as process:
+        return _words(process)
+
+
+def _words(nnictl: "subprocess.Popen[str]") -> str:
+    try:
+        return nnictl.communicate(timeout=NNICTL_SECONDS)[0]
+    except subprocess.TimeoutExpired:
+        nnictl.kill()
+        return f"nnictl took longer than {NNICTL_SECONDS} s"
+
+
+def _begin(*words: str) -> "subprocess.Popen[str]":
+    """nnictl, in a session of its own, so that Ctrl-C is left to us, who stop what it started."""
+    return subprocess.Popen(
         [sys.executable, str(NNICTL), *words],
         start_new_session=True,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=NNICTL_SECONDS,
     )
-    return done.stdout

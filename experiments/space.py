@@ -1,5 +1,6 @@
-"""A search space: what is wrong with it, the recipes that cover it, and fixing a field of it."""
+"""A search space: what is wrong with it, its text, the recipes that cover it, and fixing a field of it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
@@ -58,8 +59,14 @@ def _range_faults(name: str, kind: str, values: list[Any]) -> list[str]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float):
             faults.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
+        elif not math.isfinite(value):
+            faults.append(f"{name}: {value} is not a finite number")
     if faults:
         return faults
+    if "normal" in kind and values[1] <= 0:
+        faults.append(f"{name}: the standard deviation of {kind} must be above 0, not {values[1]}")
+    if kind == "randint" and values[0] < values[1] and math.ceil(values[0]) >= math.ceil(values[1]):
+        faults.append(f"{name}: there is no whole number from {values[0]} to below {values[1]}")
     if "normal" not in kind and values[0] >= values[1]:
         faults.append(f"{name}: {kind} from {values[0]} to {values[1]} is empty")
     if kind in ("loguniform", "qloguniform") and values[0] <= 0:
@@ -67,6 +74,77 @@ def _range_faults(name: str, kind: str, values: list[Any]) -> list[str]:
     if kind.startswith("q") and values[2] <= 0:
         faults.append(f"{name}: the step of {kind} must be above 0")
     return faults
+
+
+def sound(space: Any) -> dict[str, Any]:
+    """The part of the space that NNI can draw from, so that one mistake doesn't hide those in the rest."""
+    if not isinstance(space, Mapping):
+        return {}
+    kept: dict[str, Any] = {}
+    for key, spec in space.items():
+        if (
+            isinstance(spec, Mapping)
+            and spec.get("_type") == "choice"
+            and isinstance(spec.get("_value"), list)
+        ):
+            values = [
+                {"_name": value["_name"], **sound({k: v for k, v in value.items() if k != "_name"})}
+                if isinstance(value, Mapping) and "_name" in value
+                else value
+                for value in spec["_value"]
+            ]
+            spec = {"_type": "choice", "_value": values}
+        if not space_faults({key: spec}):
+            kept[key] = spec
+    return kept
+
+
+def is_endless(space: Space) -> bool:
+    """Whether a range of it holds more values than can be tried one by one."""
+    return any(
+        any(is_endless({k: v for k, v in value.items() if k != "_name"}) for value in _nested(spec))
+        or (spec["_type"] in RANGES and spec["_type"] != "randint" and not spec["_type"].startswith("q"))
+        for spec in space.values()
+    )
+
+
+def _nested(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The options of a choice that carry numbers of their own."""
+    if spec["_type"] != "choice":
+        return []
+    return [value for value in spec["_value"] if isinstance(value, Mapping) and "_name" in value]
+
+
+def described(space: Space) -> list[str]:
+    """A line for each field: its options, or its range."""
+    width = max(map(len, space), default=0)
+    return [f"{key:{width}}  {_description(spec)}" for key, spec in space.items()]
+
+
+def _description(spec: Mapping[str, Any]) -> str:
+    kind, values = spec["_type"], spec["_value"]
+    if kind == "choice":
+        return ", ".join(map(_option, values))
+    if kind == "randint":
+        return f"whole numbers from {math.ceil(values[0])} to {math.ceil(values[1]) - 1}"
+    if "normal" in kind:
+        text = f"{'exp of ' if 'log' in kind else ''}mean {values[0]:g}, standard deviation {values[1]:g}"
+    else:
+        text = f"{values[0]:g} to {values[1]:g}" + (", by its logarithm" if "log" in kind else "")
+    return text + (f", in steps of {values[2]:g}" if kind.startswith("q") else "")
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, list):  # a policy's steps
+        return f"[{', '.join(map(_option, value))}]"
+    if not isinstance(value, Mapping):
+        return str(value)
+    numbers = []
+    for key, spec in value.items():
+        if key != "_name":
+            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else str(spec)
+            numbers.append(f"{key}: {text}")
+    return str(value.get("_name", "")) + (f" ({'; '.join(numbers)})" if numbers else "")
 
 
 def _alternatives(spec: Mapping[str, Any]) -> list[Any]:

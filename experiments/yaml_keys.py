@@ -1,5 +1,7 @@
 """What may stand in an experiment's YAML, as NNI 2.10 reads it; every mistake, with the nearest right key."""
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +9,10 @@ from dataset.errors import unknown
 
 DURATION = "a number of seconds or a text such as 30m or 2h"
 COUNT = "a whole number, 1 or more"
-TEXT, FOLDER, ANY = "a text", "a path", "anything"
+TEXT, FOLDER, FLAG, ANY = "a text", "a path", "true or false", "anything"
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
+LONGEST_NAME = 100
 KEYS = {
     "experimentName": TEXT,
     "experimentType": TEXT,
@@ -22,8 +27,8 @@ KEYS = {
     "maxExperimentDuration": DURATION,
     "maxTrialDuration": DURATION,
     "nniManagerIp": TEXT,
-    "useAnnotation": ANY,
-    "debug": ANY,
+    "useAnnotation": FLAG,
+    "debug": FLAG,
     "logLevel": TEXT,
     "tunerGpuIndices": ANY,
     "tuner": ANY,
@@ -47,9 +52,54 @@ def spell(given: Mapping[str, Any], keys: Mapping[str, Any] | tuple[str, ...]) -
     return {known.get(plain(str(key)), key): value for key, value in given.items()}
 
 
+def spelt_twice(given: Mapping[str, Any], where: str = "") -> list[str]:
+    """Keys of a YAML that are one key to NNI."""
+    spelt: dict[str, list[str]] = {}
+    for key in given:
+        spelt.setdefault(plain(str(key)), []).append(str(key))
+    return [
+        f"{where}{words[0]} is given twice: as {', '.join(words)}" for words in spelt.values() if words[1:]
+    ]
+
+
+def seconds(duration: Any) -> float | None:
+    """NNI's durations (90, 30m, 1.5h) in seconds; None for anything else."""
+    if isinstance(duration, int) and not isinstance(duration, bool):
+        return float(duration) if duration > 0 else None
+    found = re.fullmatch(r"(\d+\.?\d*)([smhd])", str(duration).lower(), re.ASCII)
+    return (math.ceil(float(found[1]) * UNITS[found[2]]) or None) if found else None
+
+
+def name_faults(name: Any) -> list[str]:
+    """What an experiment can't be called: its name is a word of our commands, and stands in NNI's page."""
+    if not isinstance(name, str):
+        return []  # said as for any key
+    faults = []
+    if not 0 < len(name.strip()) <= LONGEST_NAME:
+        faults.append(f"experimentName: has {len(name)} characters; 1 to {LONGEST_NAME} are allowed")
+    strange = sorted({c for c in name if c in "/\\" or not c.isprintable()})
+    if strange or name[:1] in "-.~" or name != name.strip():
+        what = f"{strange[0]!r} in it" if strange else "its first or last character"
+        faults.append(f"experimentName: {name[:40]!r} can't be a name in our commands: {what}")
+    if name == "latest":
+        faults.append("experimentName: latest stands for the newest experiment; choose another name")
+    return faults
+
+
 def key_faults(config: Mapping[str, Any]) -> list[str]:
     """What is wrong with the keys and plain values of a YAML that went through `spell`."""
     faults = [unknown("key", key, KEYS) for key in config if key not in KEYS]
+    faults += name_faults(config.get("experimentName"))
+    if config.get("experimentType", "hpo") != "hpo":
+        faults.append(f"experimentType: {config['experimentType']!r} is not hpo; leave it out")
+    if isinstance(level := config.get("logLevel"), str) and level not in LEVELS:
+        faults.append(f"logLevel: {unknown('level', level, LEVELS)}")
+    if config.get("useAnnotation") is True:
+        faults.append("useAnnotation: the search space stands in searchSpaceFile here; leave it out")
+    if "advisor" in config:
+        faults.append("advisor: none of NNI's works here (Hyperband, BOHB); take a tuner and an assessor")
+    if "sharedStorage" in config:
+        faults.append("sharedStorage: is for trials on other machines; they run on this one here")
     faults += [f"{key}: is missing" for key in REQUIRED if key not in config]
     if ("searchSpace" in config) == ("searchSpaceFile" in config):
         faults.append("searchSpaceFile: exactly one of searchSpaceFile and searchSpace is needed")
@@ -58,7 +108,7 @@ def key_faults(config: Mapping[str, Any]) -> list[str]:
         if not _fits(value, kind):
             faults.append(f"{key}: {value!r} is not {kind}{_hint(value, kind)}")
     for key in ("tuner", "assessor"):
-        faults += _algorithm_faults(key, config[key]) if config.get(key) is not None else []
+        faults += _algorithm_faults(key, config[key]) if key in config else []
     return faults
 
 
@@ -69,8 +119,9 @@ def _fits(value: Any, kind: str) -> bool:
     if kind == COUNT:
         return whole and value >= 1
     if kind == DURATION:
-        text = str(value)
-        return (whole and value > 0) or (text[-1:] in "smhd" and text[:-1].isdigit())
+        return seconds(value) is not None
+    if kind == FLAG:
+        return isinstance(value, bool)
     return kind == ANY or (whole and value >= 0)
 
 
@@ -85,11 +136,19 @@ def _hint(value: Any, kind: str) -> str:
 
 
 def _algorithm_faults(key: str, value: Any) -> list[str]:
-    if not isinstance(value, Mapping):
-        return [f"{key}: {value!r} is not a mapping such as {{name: TPE}}"]
+    if not isinstance(value, Mapping) or not value:
+        return [
+            f"{key}: {value!r} is not a mapping such as {{name: {'TPE' if key == 'tuner' else 'Medianstop'}}}"
+        ]
     faults = [f"{key}: {unknown('key', inner, ALGORITHM)}" for inner in value if inner not in ALGORITHM]
     if ("name" in value) == ("className" in value):
         faults.append(f"{key}: exactly one of name (NNI's own) and className (of this project) is needed")
-    if not isinstance(value.get("classArgs") or {}, Mapping):
-        faults.append(f"{key}.classArgs: {value['classArgs']!r} is not a mapping")
+    for inner in ("name", "className", "codeDirectory"):
+        if inner in value and not isinstance(value[inner], str):
+            faults.append(f"{key}.{inner}: {value[inner]!r} is not a text")
+    if "name" in value and "codeDirectory" in value:
+        faults.append(f"{key}.codeDirectory: belongs to className, not to name")
+    arguments = value.get("classArgs", {})
+    if not isinstance(arguments, Mapping) or not all(isinstance(word, str) for word in arguments):
+        faults.append(f"{key}.classArgs: {arguments!r} is not a mapping of names to values")
     return faults

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv from both requirements files; a no-op while the pins are the same, it works, and the project was not moved.
-# PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip. Interrupted halfway, it goes on next time.
+# PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip. Interrupted halfway, it goes on next time;
+# a second one at the same time waits for the first.
 set -u
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$project" || exit 1
@@ -10,6 +11,15 @@ pins=$(cat requirements.txt requirements-no-deps.txt nni_setup/startup.pth | cks
 FITS='import sys, sysconfig
 sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'
 VERSION='import sys; print("%d.%d" % sys.version_info[:2])'
+LOCK='import fcntl, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("another make env is at work in this project: waiting for its end", file=sys.stderr)
+    fcntl.flock(9, fcntl.LOCK_EX)
+except OSError:
+    pass  # a file system without locks: do without'
 
 say() { echo "$@" >&2; }
 fits() { "$1" -c "$FITS" >/dev/null 2>&1; }
@@ -37,23 +47,40 @@ find_python() {  # a version manager's python3.12 may be there and yet fail to r
   return 1
 }
 
+works() { fits "$venv/bin/python" && "$venv/bin/python" -c 'import pip' 2>/dev/null; }
+
+stamped() {
+  made_for=; made_in=
+  [ -f "$stamp" ] && { read -r made_for; read -r made_in; } <"$stamp"
+  [ "$made_for" = "$pins" ] && [ "$made_in" = "$project" ]
+}
+
+wanted_version() {
+  [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -c "$VERSION")" = "$("$venv/bin/python" -c "$VERSION" 2>/dev/null)" ]
+}
+
 if [ -n "${PYTHON:-}" ]; then
   fits "$PYTHON" || { say "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13 that runs"; exit 1; }
   makes_venvs "$PYTHON" || { say "PYTHON=$PYTHON lacks the venv module"; exit 1; }
-  if [ "$("$PYTHON" -c "$VERSION")" != "$("$venv/bin/python" -c "$VERSION" 2>/dev/null)" ]; then rm -f "$stamp"; rm -rf "$venv"; fi
 fi
+stamped && works && wanted_version && exit 0
 
-made_for=; made_in=
-[ -f "$stamp" ] && { read -r made_for; read -r made_in; } <"$stamp"
-if fits "$venv/bin/python" && "$venv/bin/python" -c 'import pip' 2>/dev/null; then
-  [ "$made_for" = "$pins" ] && [ "$made_in" = "$project" ] && exit 0
-else
-  rm -f "$stamp"; rm -rf "$venv"; made_in=
+python=${PYTHON:-}
+[ -n "$python" ] || works || python=$(find_python) || exit 1
+# The lock belongs to this file as opened here: it ends with this shell and the pip that it started, killed or not.
+exec 9>>nni_setup/env.sh || exit 1
+"${python:-$venv/bin/python}" -c "$LOCK" || exit 1
+
+if ! wanted_version || ! works; then
+  rm -f "$stamp"; rm -rf "$venv"
+elif stamped; then
+  exit 0  # made while this one waited
 fi
+stamped
 rm -f "$stamp"
 
 if [ ! -x "$venv/bin/python" ]; then
-  python=${PYTHON:-$(find_python)} || exit 1
+  [ -n "$python" ] || python=$(find_python) || exit 1
   say "making .venv with $python; the packages are large, this takes some minutes the first time"
   "$python" -m venv "$venv" || { say "$python can't make an environment in $venv"; exit 1; }
 elif [ "$made_in" != "$project" ]; then

@@ -1,6 +1,7 @@
-// Mends two things in NNI's manager, before its own code runs (node --require). NNI 2.10 has a switch for neither.
+// Mends three things in NNI's manager, before its own code runs (node --require). NNI 2.10 has a switch for none.
 //   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine.
 //   2. Its two loops that start trials and notice their ends sleep 5 s: a short trial waits longer than it runs.
+//   3. Its page fetches its icons from the internet: without it all are empty boxes, the stop button's too (icons.js).
 // Any other Node program that is handed this file by NODE_OPTIONS is left alone.
 'use strict';
 const path = require('path');
@@ -40,5 +41,7 @@ function shortenSleep(timers) {
 if (isManager(process.argv[1])) {
   keepOnLoopback(require('net'));
   shortenSleep(require('timers/promises'));
+  const page = path.join(path.dirname(process.argv[1]), 'static', 'static');
+  require('./icons.js').serveIcons(require('http'), page);
   process.env.FACE_MASK_NNI_PRELOAD = '1';  // inherited by the trials, which warn when it is missing
 }

@@ -7,7 +7,7 @@ Only `os` and `sys`: every Python start pays for what is imported here.
 
 import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 PRELOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "preload.js")
 
@@ -40,4 +40,13 @@ def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELO
     environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network at import otherwise
 
 
+def silence(command: Sequence[str]) -> None:
+    """nnictl imports pkg_resources, which warns at each call that it will be removed; the pins keep it."""
+    if "nnictl" in map(os.path.basename, command):
+        import warnings
+
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+
+
 prepare(os.environ, sys.prefix)
+silence(sys.orig_argv)

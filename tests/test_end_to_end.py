@@ -85,6 +85,7 @@ def test_the_stopped_trial_says_so_and_is_not_ranked(experiment):
     assert len(stopped) == 1
     assert stopped["macro_f1"].notna().all()
     assert 2 <= stopped["epochs_done"].item() < 30
+    assert stopped["reason"].item() == "stopped by the assessor"
     events = {one.trial: one.event for one in recorded_trials(experiment.folder)}
     assert events[stopped["trial"].item()] == "EARLY_STOPPED"
 
@@ -132,6 +133,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
     assert {path.name for path in out.iterdir()} == {
         "submission.csv",
         "submission.json",
+        "predictions.csv",
         "trials.csv",
         "report.html",
         "best",
@@ -160,7 +162,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
         "--out",
         str(out),
     )
-    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    assert (again.returncode, "already exists" in again.stderr) == (2, True)
     other = command(
         "analysis", "export-best", str(experiment.folder), "--model", "resnet34", "--out", str(tmp_path / "x")
     )

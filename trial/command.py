@@ -37,8 +37,12 @@ weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, 
 )
 @exit_on_mistake()
 def main(
-    values: Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe")] = None,
-    show: Annotated[bool, typer.Option("--list", help="show what there is to choose from")] = False,
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe; with --list: words")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--list", help="show what there is to choose from; --list WORD: what matches it")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --list: {field: [names]}")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
@@ -52,7 +56,7 @@ def main(
     if show:
         from trial.listing import show as show_choices
 
-        show_choices(as_json)
+        show_choices(as_json, values or [])
     elif dry_run:
         print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
     elif advisor.in_experiment():
@@ -128,6 +132,22 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
     writer.end("done")
     if in_experiment:
         advisor.report_final(best)
+    print(_outcome(config, writer), flush=True)
+
+
+def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
+    """The run's score in words: of its best epoch, or out of fold over all people."""
+    from trial.record import RunFolder, scores_of
+
+    run = RunFolder(writer.folder)
+    validation, status = run.validation(), run.status()
+    scores = scores_of(validation)
+    people = f"{validation['person'].nunique():,} people"
+    if config.fold == "all":
+        what = f"out of fold, over all {people}, each answered by the network that did not see them"
+    else:
+        what = f"best epoch {status['best_epoch']} of {status['epochs']}, on {people} held out"
+    return f"{what}: macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}"
 
 
 @weights_app.command(

@@ -34,6 +34,18 @@ class Compute:
             "threads": torch.get_num_threads(),
         }  # fmt: skip
 
+    def place(self, network: "nn.Module") -> None:
+        """Move `network` to the device; channels last in memory, as convolutions are fastest.
+
+        Module.to(memory_format=channels_last) refuses networks that have a Conv3d (timm's lambda_resnets).
+        """
+        import torch
+
+        network.to(self.device)
+        for tensor in (*network.parameters(), *network.buffers()):
+            if tensor.dim() == 4:
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+
     def autocast(self) -> Any:
         import torch
 

@@ -73,7 +73,7 @@ def fit(
 
     FloatingPointError when the loss is no longer a number.
     """
-    network.to(compute.device).to(memory_format=torch.channels_last)
+    compute.place(network)
     forward = Forward(config, preprocessing, compute, class_counts)
     learner = Learner(network, config, compute)
     schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)

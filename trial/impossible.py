@@ -13,7 +13,7 @@ from dataset.detector import missing as missing_detector
 from dataset.errors import faults_of, unknown
 from dataset.image_size import size_text
 from trial.catalogue import networks
-from trial.weights import locate
+from trial.weights import WITHOUT_INTERNET, locate
 
 if TYPE_CHECKING:
     from trial.config import TrialConfig
@@ -88,7 +88,8 @@ def _weights_faults(config: "TrialConfig") -> list[str]:
     names = list(dict.fromkeys(config.members()))
     if len(names) > 1 and Path(config.weights).is_file():
         return [f"weights={config.weights}: is one file for {', '.join(names)}; give a folder with one each"]
-    return [fault for name in names for fault in faults_of(locate, name, config.weights)]
+    faults = [fault for name in names for fault in faults_of(locate, name, config.weights)]
+    return sorted(dict.fromkeys(faults), key=WITHOUT_INTERNET.__eq__)  # that line last
 
 
 def _named_compilers() -> list[str]:

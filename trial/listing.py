@@ -1,9 +1,12 @@
-"""What there is to choose from: `python -m trial --list`."""
+"""What there is to choose from: `python -m trial --list [WORD ...]`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
+from itertools import chain
 from typing import Any, get_args
 
+from dataset.errors import CallersMistake, unknown
+from dataset.numbers import number_text
 from trial.catalogue import networks, steps
 from trial.choice import numbers_of
 from trial.config import CHOICES, FIELDS, TrialConfig
@@ -11,6 +14,7 @@ from trial.photo_steps import PHOTO_STEPS
 from trial.policies import POLICIES, STEPS
 
 NUMBERED = {**CHOICES, "step": {**STEPS, **PHOTO_STEPS}}
+MANY, SOME = 150, 30  # of more names than MANY, the whole list shows SOME
 
 
 def choices() -> dict[str, list[str]]:
@@ -25,25 +29,70 @@ def choices() -> dict[str, list[str]]:
     }
 
 
-def show(as_json: bool) -> None:
-    """Prints them, for people or as one line of JSON."""
+def matching(words: Collection[str]) -> dict[str, list[str]]:
+    """{field: names} where a word is a part of the name, one of its parameters, or a part of the field, which
+    then has all its names ([] if it takes a value). CallersMistake for each word that nothing matches."""
+    known = choices()
+    known |= {name: [] for name in _defaults() if name not in known}
+    found: dict[str, set[str]] = {}
+    faults = []
+    for word in words:
+        part = word.lower()
+        hits = {
+            field: {
+                name for name in names if part in f"{field} {name.lower()}" or part in _numbers(field, name)
+            }
+            for field, names in known.items()
+        }
+        hits = {field: names for field, names in hits.items() if names or part in field}
+        if not hits:
+            faults.append(unknown("field or name", word, [*known, *chain(*known.values())]))
+        for field, names in hits.items():
+            found.setdefault(field, set()).update(names)
+    if faults:
+        raise CallersMistake(faults)
+    return {
+        field: [n for n in names if n in found[field]] for field, names in known.items() if field in found
+    }
+
+
+def show(as_json: bool, words: Collection[str] = ()) -> None:
+    """Prints them, for people or as one line of JSON; with `words`, those that match one."""
+    named = matching(words) if words else choices()
     if as_json:
-        print(json.dumps(choices()))
+        print(json.dumps(named))
         return
-    named = choices()
     for field, names in named.items():
-        shown = names if len(names) <= 150 else [*names[:30], f"... {len(names)} in all (--json)"]
-        words = [name + _numbers(NUMBERED.get(field, {}).get(name)) for name in shown]
-        print(f"{field}\n  {', '.join(words)}")
-    plain = [f"{name}={value}" for name, value in TrialConfig().to_json().items() if name not in named]
-    print(f"others, with their defaults\n  {', '.join(plain)}")
+        if not names:
+            continue
+        cut = len(names) > MANY and not words
+        shown = [*names[:SOME], f"... {len(names)} in all (--list {field})"] if cut else names
+        # albumentations' parameters would be most of the whole list
+        entries = [name + (_written(field, name) if words or name not in steps() else "") for name in shown]
+        print(f"{field}\n  {', '.join(entries)}")
+    fields = (
+        [name for name, names in named.items() if not names] if words else _defaults().keys() - named.keys()
+    )
+    plain = [f"{name}={value}" for name, value in _defaults().items() if name in fields]
+    if plain:
+        print(f"others, with their defaults\n  {', '.join(plain)}")
 
 
-def _numbers(builder: Callable[..., Any] | None) -> str:
-    """' (gamma=2)' of a choice that has numbers."""
-    numbers = numbers_of(builder) if builder else {}
+def _defaults() -> dict[str, Any]:
+    return TrialConfig().to_json()
+
+
+def _numbers(field: str, name: str) -> Mapping[str, Any]:
+    """{parameter: default} of a choice."""
+    if name in (builders := NUMBERED.get(field, {})):
+        return {number: default for number, (_, default) in numbers_of(builders[name]).items()}
+    return steps().get(name, {}) if field == "step" else {}
+
+
+def _written(field: str, name: str) -> str:
+    """' (gamma=2)' of a choice that has parameters."""
     written = [
-        f"{number}={default:.4g}" if isinstance(default, float) else f"{number}={default}"
-        for number, (_, default) in numbers.items()
+        f"{number}={number_text(default)}" if isinstance(default, float) else f"{number}={default}"
+        for number, default in _numbers(field, name).items()
     ]
     return f" ({', '.join(written)})" if written else ""

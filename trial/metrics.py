@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataset.labels import N_CLASSES
+from dataset.labels import N_CLASSES, is_oldest
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,10 @@ def score(labels: np.ndarray, answers: np.ndarray) -> Scores:
     f1 = 2 * hits / np.maximum(truth + given, 1)
     recall = np.where(truth > 0, hits / np.maximum(truth, 1), np.nan)
     return Scores(float(f1.mean()), float(hits.sum() / labels.size), recall, confusion)
+
+
+def recall_of_oldest(labels: np.ndarray, answers: np.ndarray) -> float | None:
+    """The fraction of photos of people of 60 and over that are answered right; None without such photos."""
+    labels, answers = np.asarray(labels), np.asarray(answers)
+    oldest = is_oldest(labels)
+    return float((labels == answers)[oldest].mean()) if oldest.any() else None

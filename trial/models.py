@@ -1,9 +1,7 @@
 """A name, or several, -> a network of 18 logits, and how photos are prepared for it."""
 
-from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
-from dataset.errors import CallersMistake
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.config import TrialConfig
@@ -13,6 +11,8 @@ from trial.weights import full_name, load
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from trial.pretrained import State
 
 
 def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Preprocessing]":
@@ -46,38 +46,27 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
 
 
 def _member(name: str, config: TrialConfig, outputs: int, pretrained: bool) -> Any:
-    """One network of timm's or trial/other_networks.py, its last layer of `outputs`."""
+    """One network, its last layer of `outputs`. CallersMistake where its weights don't fit."""
+    state = load(name, config.weights) if pretrained else None
+    if state is None:
+        return create(name, config.image_size, outputs)
+    from trial.pretrained import with_weights
+
+    source = f"weights={config.weights}"
+    return with_weights(lambda given: create(name, config.image_size, outputs, given), state, source, name)
+
+
+def create(name: str, size: tuple[int, int], outputs: int, state: "State | None" = None) -> Any:
+    """A network of timm's or trial/other_networks.py, with what timm takes of `state`."""
     import timm
 
     import trial.other_networks  # noqa: F401 - timm knows them from now on
 
-    state = load(name, config.weights) if pretrained else None
     sized = networks()[name.partition(".")[0]].multiple > 0
-    try:
-        network = timm.create_model(
-            full_name(name),
-            pretrained=state is not None,
-            pretrained_cfg_overlay={"state_dict": state} if state is not None else None,
-            num_classes=outputs,
-            img_size=config.image_size if sized else None,  # timm leaves out what is None
-        )
-    except RuntimeError as error:
-        if state is None:
-            raise
-        raise CallersMistake(f"weights={config.weights} don't fit {name}: {error}") from None
-    if state is not None:
-        _refuse_foreign(network, state.keys(), f"weights={config.weights} don't fit {name}")
-    return network
-
-
-def _refuse_foreign(network: "nn.Module", given: Set[str], complaint: str) -> None:
-    """timm loads what it knows by name, and leaves the rest as it was. It knows some files by other names, so
-    what the network lacks is a fault only where the file has nothing else that it could be."""
-    new = {id(parameter) for layer in last_layers(network) for parameter in layer.parameters()}
-    needed = {name for name, parameter in network.named_parameters() if id(parameter) not in new}
-    own = network.state_dict().keys()
-    if not given & own:
-        raise CallersMistake(f"{complaint}: no tensor has a name of its")
-    if (lacking := sorted(needed - given)) and given <= own:
-        some = f"{len(lacking)} of its {len(needed)} tensors are not there, such as {lacking[0]}"
-        raise CallersMistake(f"{complaint}: {some}; are they another network's?")
+    return timm.create_model(
+        full_name(name),
+        pretrained=state is not None,
+        pretrained_cfg_overlay={"state_dict": state} if state is not None else None,
+        num_classes=outputs,
+        img_size=size if sized else None,  # timm leaves out what is None
+    )

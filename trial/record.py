@@ -13,6 +13,7 @@ from dataset.files import write_atomic, write_json
 from dataset.labels import N_CLASSES
 from trial.config import TrialConfig, parse
 from trial.process import process_lives, process_mark
+from trial.tensors import write_tensors
 from trial.transforms import Preprocessing
 
 if TYPE_CHECKING:
@@ -98,11 +99,9 @@ class RunWriter:
         return macro_f1
 
     def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
-        from safetensors.torch import save_file
-
+        """FloatingPointError if they are not all finite; as `write_tensors`."""
         name = WEIGHTS if fold is None else OF_FOLDS.replace("*", str(fold))
-        tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
-        write_atomic(self.folder / name, lambda part: save_file(tensors, part))
+        write_tensors(self.folder / name, weights)
 
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
         """The last word on this run; later ones are not heard. Waits `wait` s for a write under way
@@ -136,6 +135,10 @@ class RunFolder:
 
     def origin(self) -> dict[str, Any]:
         return self._json("origin.json")
+
+    def class_counts(self) -> list[int] | None:
+        """Photos of each class (18) in the data it was trained on; None in runs of before these were kept."""
+        return self.origin().get("class_counts")
 
     def epochs(self) -> "pd.DataFrame":
         import pandas as pd

@@ -13,6 +13,7 @@ from torch import nn
 
 from dataset.cache import Uncached
 from dataset.fingerprint import fingerprint
+from dataset.labels import N_CLASSES
 from dataset.photos import read_train
 from trial import batches, models
 from trial.compute import Compute, decide
@@ -40,7 +41,8 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     torch.manual_seed(config.seed)
     network, preprocessing = models.build(config)
     compute = decide(config, network)
-    writer.origin(origin(mark, config.seed, compute))
+    counts = np.bincount(table["label"], minlength=N_CLASSES).tolist()  # what an answer is held against
+    writer.origin(origin(mark, config.seed, compute) | {"class_counts": counts})
     writer.preprocessing(preprocessing)
     pixels = batches.shared_pixels(table, preprocessing, config)
     return Start(table, network, preprocessing, compute, pixels)

@@ -4,7 +4,8 @@ A Python signal handler waits for the running torch call to return, which may ta
 NNI gives. So SIGTERM is blocked everywhere and a thread waits for it.
 """
 
-import multiprocessing
+import atexit
+import multiprocessing.util  # its own end of workers is registered now, so that ours comes first
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import psutil
 
 STOPPED = 143  # 128 + SIGTERM, as shells say it
+OUTSIDE = "stopped from outside (assessor, person or system)"  # NNI's database knows which
 
 
 def on_stop(write: Callable[[str], None]) -> None:
@@ -29,10 +31,11 @@ def on_stop(write: Callable[[str], None]) -> None:
     main thread, so that the run is told as failed.)
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    atexit.register(_end_workers)
 
     def wait() -> None:
         signal.sigwait({signal.SIGTERM})
-        _end(write, "stopped from outside (assessor, person or system)")
+        _end(write, OUTSIDE)
 
     threading.Thread(target=wait, name="stop", daemon=True).start()
 
@@ -51,6 +54,16 @@ def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> 
         _end(write, "NNI's manager is gone")
 
     threading.Thread(target=watch, name="manager", daemon=True).start()
+
+
+def _end_workers() -> None:
+    """Ends the loader's workers that a mistake leaves: Python would send them SIGTERM, which they block, and
+    wait for ever."""
+    workers = multiprocessing.active_children()
+    if workers:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises where a worker is killed
+    for worker in workers:
+        worker.kill()
 
 
 def _end(write: Callable[[str], None], why: str) -> None:

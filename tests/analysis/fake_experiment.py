@@ -16,14 +16,19 @@ TABLES = (
 
 
 def make_experiment(
-    folder: Path, space: dict, name: str = "tiny", tuner: str = "tuners.default_first.DefaultFirstTPE"
+    folder: Path,
+    space: dict,
+    name: str = "tiny",
+    tuner: str = "tuners.default_first.DefaultFirstTPE",
+    **more: object,
 ) -> Path:
     (folder / "db").mkdir(parents=True)
     (folder / "log").mkdir()
     with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
         for table in TABLES:
             database.execute(table)
-        params = json.dumps({"experimentName": name, "searchSpace": space, "tuner": {"className": tuner}})
+        config = {"experimentName": name, "searchSpace": space, "tuner": {"className": tuner}}
+        params = json.dumps(config | more)
         database.execute("insert into ExperimentProfile values (?,?,0,0,0,'',0,0)", (params, folder.name))
     return folder
 
@@ -40,12 +45,20 @@ def record(folder: Path, trial: str, parameters: dict, event: str = "SUCCEEDED")
     return folder / "trials" / trial
 
 
-def finished(folder: Path, values: dict, macro_f1: float, state: str = "done", epochs: int = 2) -> RunWriter:
+def more_events(folder: Path, trial: str, events: list[str]) -> None:
+    with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
+        for event in events:
+            database.execute("insert into TrialJobEvent values (0,?,?,null,'',null,'')", (trial, event))
+
+
+def finished(
+    folder: Path, values: dict, macro_f1: float, state: str = "done", epochs: int = 2, reason: str = ""
+) -> RunWriter:
     """A run folder that says so, without training."""
     writer = RunWriter(folder, parse(values))
     writer.origin({"data_fingerprint": "f" * 64, "experiment": "tiny", "trial": folder.name})
     for epoch in range(1, epochs + 1):
         writer.epoch({"epoch": epoch, "seconds": 1.0, "accuracy": 0.5, "macro_f1": macro_f1})
     writer._status |= {"macro_f1": macro_f1, "best_epoch": 1}
-    writer.end(state)
+    writer.end(state, reason)
     return writer

@@ -26,7 +26,8 @@ def untrained(
     network, preprocessing = _network(config, seed)
     writer = RunWriter(folder, config)
     writer.preprocessing(preprocessing)
-    writer.origin({"data_fingerprint": mark, "code": {"commit": "c"}, "versions": {"torch": "2"}})
+    origin = {"data_fingerprint": mark, "code": {"commit": "c"}, "versions": {"torch": "2"}}
+    writer.origin(origin | {"class_counts": list(range(1, 19))})
     if folds:
         for fold in folds:
             writer.weights(_network(config, fold)[0].state_dict(), fold)

@@ -108,7 +108,7 @@ def test_page_of_a_faulty_set_names_the_faults_and_shows_the_rest(broken, tmp_pa
     Path(table["path"][1]).write_text("no photo")
     shutil.rmtree(broken / "eval" / "images")
     text = text_of(broken, tmp_path / "out")
-    for words in ("unknown gender", "missing photo", "no photo that can be read", "no folder"):
+    for words in ("unknown gender", "missing photo", "not an image that can be read", "no folder"):
         assert words in text
     assert "17 people" in text
 

@@ -158,7 +158,7 @@ def test_everything_wrong_is_refused_at_once(runs, people, tmp_path):
     (tmp_path / "out" / "mine.txt").touch()
     with pytest.raises(CallersMistake) as mistake:
         ensemble([runs[0], runs[0], tmp_path / "none"], people, tmp_path / "out", "sofd", "flop")
-    for words in ("the same run is given twice", "did you mean soft", "did you mean flip", "out is there already",
+    for words in ("the same run is given twice", "did you mean soft", "did you mean flip", "out already exists",
                   "none: holds no trained network"):  # fmt: skip
         assert words in str(mistake.value)
     with pytest.raises(CallersMistake, match="2 runs or more, not 1"):

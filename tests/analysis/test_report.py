@@ -1,10 +1,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis import report_tables
+from analysis.answers import answered
 from analysis.report import write_report
 from analysis.select import rank
 from tests.analysis import example_search
@@ -99,6 +101,17 @@ def test_searched_columns_are_told_or_found():
     assert report_tables.searched_columns(table) == ["model"]
     table.attrs["searched"] = ["seed"]
     assert report_tables.searched_columns(table) == ["seed"]
+
+
+def test_an_experiments_page_shows_what_its_submission_answers(tmp_path):
+    table, curves = example_search.search(3)
+    answers = answered(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18))
+    about = {**example_search.submission(), "answers": answers, "warnings": ["one class is everything"]}
+    best = rank(table).iloc[0]
+    page = write_report(tmp_path / "r.html", "demo", table, curves, best, None, about).read_text()
+    assert page.count("One class is everything.") == 1
+    assert "<td>wear female 30-59</td>" in page
+    assert page.count('<td class="bar"><i ') == 2
 
 
 def test_a_vote_shows_the_recipe_of_each_member():

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.submission import score_submission, submission_faults, write_submission
+from analysis.submission import (
+    read_predictions,
+    score_line,
+    score_submission,
+    submission_faults,
+    write_submission,
+)
 from dataset.errors import CallersMistake
 
 PHOTOS = ["b.jpg", "a.jpg", "c.png"]
@@ -20,29 +26,66 @@ def test_a_submission_keeps_info_csvs_order_and_says_where_it_comes_from(tmp_pat
 
 def test_nothing_is_overwritten(tmp_path):
     write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
-    with pytest.raises(CallersMistake, match="is there already"):
+    with pytest.raises(CallersMistake, match="already exists"):
         write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
 
 
 def test_probabilities_that_do_not_fit_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="probabilities"):
         write_submission(tmp_path, PHOTOS, PROBABILITIES[:2], {})
-    with pytest.raises(ValueError, match="probabilities"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES * np.nan, {})
+    one_is_not_finite = PROBABILITIES.copy()
+    one_is_not_finite[1, 4] = np.inf
+    with pytest.raises(
+        CallersMistake, match=r"1 of 3 photos have probabilities that are not finite, first a\.jpg"
+    ):
+        write_submission(tmp_path, PHOTOS, one_is_not_finite, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_predictions_are_read_back_as_they_were_written(tmp_path):
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(18), len(PHOTOS))
+    write_submission(tmp_path, PHOTOS, probabilities, {})
+    table = read_predictions(tmp_path / "predictions.csv")
+    assert list(table.columns) == ["ImageID", "ans", *(f"p{label:02d}" for label in range(18))]
+    assert list(table["ImageID"]) == PHOTOS
+    assert (table.iloc[:, 2:].to_numpy() == probabilities).all()
+    assert list(table["ans"]) == list(pd.read_csv(tmp_path / "submission.csv")["ans"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("p17", "q17", "no column 'p17'"), ("1.0", "1.5", "the probabilities of b.jpg"),
+        ("1.0", "", "the probabilities of b.jpg"), ("a.jpg", "b.jpg", "is there twice"),
+    ],
+)  # fmt: skip
+def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
+    write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    path = tmp_path / "predictions.csv"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(CallersMistake, match=words):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("name", ["submission.json", "predictions.csv"])
+def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(CallersMistake, match=f"{name} already exists"):
+        write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("ImageID,answer\na.jpg,1\n", "no column ans"),
+        ("ImageID,answer\na.jpg,1\n", "no column 'ans'"),
         ("ImageID,ans\nb.jpg,3\na.jpg,18\nc.png,1\n", "from 0 to 17"),
         ("ImageID,ans\nb.jpg,3\na.jpg,\nc.png,1\n", "from 0 to 17"),
         ("ImageID,ans\nb.jpg,3\nb.jpg,3\nc.png,1\n", "is there twice"),
         ("ImageID,ans\na.jpg,3\nb.jpg,3\nc.png,1\n", "another order"),
         ("ImageID,ans\nb.jpg,3\nc.png,1\n", "1 missing"),
         ("ImageID,ans\n", "holds no answer"),
-        ("", "can't be read as a CSV"),
+        ("", "an empty file, not a CSV"),
     ],
 )
 def test_what_makes_a_submission_invalid_is_named(tmp_path, text, words):
@@ -60,6 +103,10 @@ def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["recall"]["wear female <30"] == 0
     assert scores["recall"]["wear male 30-59"] is None
+    assert scores["recall_oldest"] == 1  # of c.png alone, class 17
+    assert score_line(scores) == "macro-F1 0.1111  accuracy 0.6667  recall of 60+ 1.0000"
+    answers.write_text("ImageID,ans\n" + "".join(f"{name},0\n" for name in PHOTOS))
+    assert "recall of 60+ (no photos)" in score_line(score_submission(given, answers))
 
 
 def test_answers_of_other_photos_are_refused(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataset.labels import PHOTO_MASKS
 
@@ -122,3 +123,10 @@ def disk(tmp_path: Path):
     yield make
     if place.is_mount():
         subprocess.run(["umount", place], check=True)
+
+
+@pytest.fixture(scope="session")
+def drawn(people) -> Image.Image:
+    """A drawn photo, 64 high and 48 wide."""
+    with Image.open(next(people.glob("train/images/*/normal.jp*g"))) as photo:
+        return photo.convert("RGB")

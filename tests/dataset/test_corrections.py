@@ -2,14 +2,22 @@ from pathlib import Path
 
 import pytest
 
+from dataset.check import check
 from dataset.corrections import read_corrections
 from dataset.errors import CallersMistake
+from dataset.labels import encode
 from dataset.photos import read_train
 
 
 def write(path: Path, *lines: str) -> Path:
     path.write_text("\n".join(("id,field,recorded,corrected", *lines)) + "\n")
     return path
+
+
+def faults_of(look, *given) -> list[str]:
+    with pytest.raises(CallersMistake) as caught:
+        look(*given)
+    return caught.value.faults
 
 
 def test_corrections_change_labels_and_are_counted_aloud(data, tmp_path, capsys):
@@ -19,19 +27,83 @@ def test_corrections_change_labels_and_are_counted_aloud(data, tmp_path, capsys)
         "000002,mask,normal,incorrect_mask",
         "000002,mask,incorrect_mask,normal",
         "000003,gender,female,male",
-        "999999,gender,male,female",
+        "000005,age,59,60",
+        " 000006, age, 60+, 59",
+        "000007,age,18,60",
     )
     before, after = read_train(data), read_train(data, csv)
-    assert after.attrs["corrections"] == 3
-    assert "3 applied" in capsys.readouterr().err
+    assert after.attrs["corrections"] == 5
+    assert (
+        f"label corrections from {csv}: 5 applied, 2 right already (lines 5, 8)\n" in capsys.readouterr().err
+    )
     changed = before[(before["label"] != after["label"])]
-    assert set(changed["person"]) == {"000001", "000002"}
+    assert set(changed["person"]) == {"000001", "000002", "000005", "000006"}
     assert (after[after["person"] == "000001"]["gender"] == 1).all()
+    assert set(after[after["person"] == "000005"]["age"]) == {60}
+    assert set(after[after["person"] == "000005"]["age_band"]) == {2}
+    assert set(after[after["person"] == "000006"]["age_band"]) == {1}
+    assert (after["label"] == encode(after["mask"], after["gender"], after["age_band"])).all()
     second = after[after["person"] == "000002"].set_index("photo")["mask"]
     assert {Path(photo).stem: mask for photo, mask in second.items() if mask} == {
         "normal": 1,
         "incorrect_mask": 2,
     }
+
+
+def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id(data, tmp_path):
+    csv = write(
+        tmp_path / "known.csv",
+        "1,gender,male,female",
+        "",
+        "999999,gender,male,female",
+        "A00003,age,30,29",
+        "000002,gender,female,male",
+        "000009,gender,male,female",
+        "000004,age,44,29",
+        "000008,gender,male,male",
+        "000005,age,<30,60",
+    )
+    assert faults_of(read_train, data, csv) == [
+        f"{csv} line 2: no person '1' in this set; is '000001' meant, with its zeros?",
+        f"{csv} line 4: no person '999999' in this set",
+        f"{csv} line 5: no person 'A00003' in this set; is '000003' meant?",
+        f"{csv} line 8: the age of 000004 is recorded as 45, not as 44",
+        f"{csv} line 9: the gender of 000008 is recorded as female, not as male",
+        f"{csv} line 10: the age of 000005 is recorded as 59, not as <30",
+    ]
+    assert faults_of(check, data, csv) == faults_of(read_train, data, csv)
+
+
+def test_the_shipped_list_is_applied_to_its_own_set_alone(data, rewrite, capsys):
+    before = read_train(data)
+    after = read_train(data, "competition")
+    assert (
+        "label corrections from competition: none of its 22 entries fits this set" in capsys.readouterr().err
+    )
+    assert after.attrs["corrections"] == 0 and (after["label"] == before["label"]).all()
+    rewrite("train/train.csv", "\n000002,male", "\n000020,male")  # an id that the list has, by chance
+    after = read_train(data, "competition")
+    assert (
+        "only 2 of its 22 entries fit this set, so it is for another one; 0 applied"
+        in capsys.readouterr().err
+    )
+    assert (after["label"] == before["label"]).all()
+
+
+def test_the_shipped_list_mends_the_competitions_labels(data, capsys):
+    """Thirteen people of the list among those that the set has, recorded as it says."""
+    lines, csv = ["id,gender,race,age,path"], data / "train" / "train.csv"
+    entries = read_corrections("competition").drop_duplicates("id").head(13)
+    people = csv.read_text().splitlines()[1:]
+    for line, entry in zip(people, entries.itertuples(), strict=False):
+        _, gender, race, age, path = line.split(",")
+        gender = entry.recorded if entry.field == "gender" else gender
+        lines.append(f"{entry.id},{gender},{race},{40 if entry.field == 'age' else age},{path}")
+    csv.write_text("\n".join([*lines, *people[13:]]) + "\n")
+    after = read_train(data, "competition").drop_duplicates("person").set_index("person")
+    assert "13 applied, 9 not of this set" in capsys.readouterr().err
+    assert (after.loc["001009", "age"], after.loc["001009", "age_band"]) == (29, 0)
+    assert after.loc["001720", "gender"] == 0 and after.loc["004432", "gender"] == 1
 
 
 def test_without_the_option_nothing_is_corrected(data):
@@ -40,17 +112,38 @@ def test_without_the_option_nothing_is_corrected(data):
 
 def test_the_shipped_file_holds_the_known_errors():
     table = read_corrections("competition")
-    assert len(table) == 10 + 3 * 2
+    assert len(table) == 10 + 6 + 3 * 2
     assert set(table[table["corrected"] == "female"]["id"]) == {"001498-1", "004432", "005223"}
+    assert set(table[table["corrected"] == "29"]["id"]) == {"001009", "001064", "001637", "001666", "001852"}
+    assert table[table["corrected"] == "60"]["id"].tolist() == ["004348"]
 
 
 def test_faults_of_a_corrections_file_are_named_at_once(tmp_path):
-    csv = write(tmp_path / "bad.csv", "000001,sex,male,female", "000002,gender,man,female")
-    with pytest.raises(CallersMistake) as caught:
-        read_corrections(csv)
-    assert "unknown field 'sex'" in str(caught.value) and "unknown gender 'man'" in str(caught.value)
+    csv = write(
+        tmp_path / "bad.csv",
+        "000001,sex,male,female",
+        "000002,gender,man,female",
+        "000003,age,30 to 59,200",
+        "000004,age,30,29",
+        "000004,age,31,28",
+    )
+    assert faults_of(read_corrections, csv) == [
+        f"{csv} line 2: unknown field 'sex'; known: gender, mask, age",
+        f"{csv} line 3: unknown gender 'man'; known: male, female",
+        f"{csv} line 4: recorded age '30 to 59' is not a whole number of years from 1 to 120, nor one of <30, 30-59, 60+",
+        f"{csv} line 4: corrected age '200' is not a whole number of years from 1 to 120",
+        f"{csv} line 6: corrects the same as line 5; keep one of them",
+    ]
     with pytest.raises(CallersMistake, match="did you mean competition"):
         read_corrections("competitoin")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CallersMistake, match="columns must be"):
-        read_corrections(tmp_path / "other.csv")
+    assert "no column 'id'; it has a,b" in faults_of(read_corrections, tmp_path / "other.csv")[0]
+    assert "holds no correction" in faults_of(read_corrections, write(tmp_path / "none.csv"))[0]
+
+
+@pytest.mark.shared
+def test_the_shipped_list_leaves_the_stand_in_alone(standin, capsys):
+    """Some of its people have an id of the list, one of them the gender that the list corrects."""
+    before, after = read_train(standin), read_train(standin, "competition")
+    assert (before["label"] == after["label"]).all()
+    assert "0 applied" in capsys.readouterr().err

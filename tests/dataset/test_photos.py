@@ -124,3 +124,57 @@ def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrit
     rewrite("train/train.csv", "000009,female", "003397,female")
     people = set(read_train(data)["person"])
     assert len(people) == 14 and {"003397", "003397-1"} <= people
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("000001,male,Asian,18,", "000001,male,Asian,121,", "line 2 (id 000001): age '121' is not a whole number of years from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,0,", "line 2 (id 000001): age '0' is not a whole number of years from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,-18,", "line 2 (id 000001): age '-18' is not a whole number of years from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,18.0,", "line 2 (id 000001): age '18.0' is not a whole number of years from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,Male,Asian,18,", "line 2 (id 000001): unknown gender 'Male'; use male or female"),
+        ("000001,male,Asian,18,", "000001 ,male,Asian,18,", "line 2: spaces around id; remove them"),
+        ("000001,male,Asian,18,", "000001, male,Asian,18,", "line 2: spaces around gender; remove them"),
+        ("_Asian_18\n", "_Asian_18/\n", "line 2 (id 000001): path '000001_male_Asian_18/' is not the name of a folder in images/"),
+        ("_Asian_18\n", "_Asian_18\\\n", "line 2 (id 000001): path '000001_male_Asian_18\\\\' is not the name of a folder in images/"),
+        ("000001_male_Asian_18\n", "..\n", "line 2 (id 000001): path '..' is not the name of a folder in images/"),
+        ("000001_male_Asian_18\n", "000001_male_asian_18\n", "missing folder"),
+        ("_Asian_18\n", "_Asian_18,\n", "line 2: 6 fields, but the header names 5; remove the commas at the end"),
+        ("_Asian_18\n", "_Asian_18,more\n", "line 2: 6 fields, but the header names 5"),
+        ("id,gender,race,age,path\n", "id,gender,race,age,path,age\n", "column 'age' is there 2 times; keep one"),
+        ("000001,", "\n\n,", "line 4: no id"),
+    ],
+)  # fmt: skip
+def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, sentence):
+    rewrite("train/train.csv", old, new)
+    assert sentence in faults_of(read_train, data)
+
+
+def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys):
+    before = read_train(data)
+    csv = data / "train" / "train.csv"
+    csv.write_bytes(b"\xef\xbb\xbf" + csv.read_bytes().replace(b"\n", b"\r\n\r\n") + b",,,,\r\n")
+    photo = next(data.glob("train/images/*/normal.jpg"))
+    photo.rename(photo.with_name("normal.JPG"))
+    assert (read_train(data)["label"] == before["label"]).all()
+    assert capsys.readouterr().err == f"{csv} line 31: commas alone, skipped\n"
+
+
+def test_a_photo_in_the_wrong_case_is_named(data):
+    photo = next(data.glob("train/images/*/normal.jpg"))
+    photo.rename(photo.with_name("Normal.jpg"))
+    said = faults_of(read_train, data)
+    assert (
+        "unknown mask name 'Normal'; known: mask1, " in said
+        and f"missing photo {photo.parent}/normal" in said
+    )
+
+
+def test_spaces_and_commas_too_many_hide_no_other_fault(data, rewrite, write_photo):
+    rewrite("train/train.csv", "000001,male,Asian,18,", "000001, male,Asian,18,")
+    rewrite("train/train.csv", "000002,male,Asian,29,", "000002,male,Asian,290,")
+    rewrite("eval/info.csv", "bbbbbbbb.jpg,0", "bbbbbbbb.jpg,0,")
+    write_photo(data / "eval" / "images" / "eeeeeeee.jpg")
+    assert len(faults_of(read_train, data).splitlines()) == 2
+    assert len(faults_of(read_eval, data).splitlines()) == 2

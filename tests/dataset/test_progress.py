@@ -29,6 +29,18 @@ def test_a_log_gets_a_line_now_and_then(clock, capsys):
     ]  # fmt: skip
 
 
+def test_a_log_says_of_what(clock, capsys):
+    batches = track(range(30), "retraining, epoch 1/2", "batches")
+    for epoch in (2, 3):
+        for _ in batches:
+            clock[0] += 0.5
+        batches.label = f"retraining, epoch {epoch}/2"
+    assert capsys.readouterr().err.splitlines() == [
+        "retraining, epoch 1/2: 20 of 30 batches", "retraining, epoch 1/2: done in 15 s",
+        "retraining, epoch 2/2: 20 of 30 batches", "retraining, epoch 2/2: done in 15 s",
+    ]  # fmt: skip
+
+
 def test_what_ends_soon_says_nothing_in_a_log_as_often_as_it_is_iterated(clock, capsys):
     twice = track([1, 2, 3], "decoding photos")
     for _ in range(2):

@@ -1,6 +1,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
+
+from dataset.errors import CallersMistake
+from experiments import check as checking
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOOD = f"""
@@ -37,3 +41,24 @@ class Mine:
 @pytest.fixture
 def mine(tmp_path):
     return Mine(tmp_path)
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    """Photos are not what these tests are about."""
+    monkeypatch.setattr(checking, "data_faults", lambda plan: [])
+
+
+def faults(*arguments, **named):
+    with pytest.raises(CallersMistake) as caught:
+        checking.check(*arguments, **named)
+    return caught.value.faults
+
+
+def give(mine, **keys):
+    """`mine` with these keys of its YAML changed; None takes one out."""
+    config = yaml.safe_load(mine.yaml.read_text())
+    config.update(keys)
+    kept = {key: value for key, value in config.items() if value is not None}
+    mine.yaml.write_text(yaml.safe_dump(kept, allow_unicode=True))
+    return mine.yaml

@@ -4,17 +4,15 @@ import sys
 
 import pytest
 
-from dataset.errors import CallersMistake
 from dataset.machine import PROJECT
 from experiments.check import check
+from tests.experiments import conftest
 
 pytest.importorskip("nni")
 
 
 def faults(*arguments, **named):
-    with pytest.raises(CallersMistake) as caught:
-        check(*arguments, **named)
-    return "\n".join(caught.value.faults)
+    return "\n".join(conftest.faults(*arguments, **named))
 
 
 def test_a_good_one_has_none(mine, people):
@@ -116,6 +114,73 @@ def test_all_mistakes_at_once(mine, tmp_path):
         assert part in said
 
 
+def test_weights_that_are_missing_are_named_one_by_one_and_the_ways_out_once(mine, people, monkeypatch):
+    monkeypatch.setattr("trial.weights.FETCHED", mine.folder / "weights")
+    mine.change("weights=none ", "weights=hub ")
+    mine.change("model=test_resnet.r160_in1k ", "")
+    mine.space.write_text('{"model": {"_type": "choice", "_value": ["test_vit", "resnet18"]}}')
+    lines = faults(mine.yaml, people).splitlines()
+    for line, name in zip(lines, ("test_vit.r160_in1k", "resnet18.a1_in1k"), strict=False):
+        assert line.startswith(f"weights=hub: weights/{name}.safetensors is missing; run: python -m trial")
+    assert lines[2].startswith("all weights at once: ")
+    for way in (
+        "weights=package (for tf_efficientnet_lite0,",
+        "weights=FILE",
+        "weights=none",
+        "--set weights=",
+    ):
+        assert way in lines[3]
+    assert len(lines) == 4
+
+
+def test_a_mistake_in_one_field_of_the_space_does_not_hide_those_in_others(mine, people):
+    mine.space.write_text(
+        """{"learning_rate": {"_type": "uniform", "_value": [2, 1]},
+            "modle": {"_type": "choice"},
+            "model": {"_type": "choice", "_value": ["resnet43", "resnet18"]},
+            "loss": {"_type": "choice", "_value": [
+              {"_name": "focal", "gamma": {"_type": "uniform", "_value": ["1", 2]}}, {"_name": "focul"}]},
+            "optimizer": {"_type": "choise", "_value": ["adam"]}}"""
+    )
+    mine.change(" model=test_resnet.r160_in1k", "")
+    mine.change("weights=none", "weights=none schedule=onecicle")
+    said = faults(mine.yaml, people)
+    for part in (
+        "learning_rate: uniform from 2 to 1 is empty",
+        "modle: {'_type': 'choice'} has no _type and _value",
+        "unknown key 'modle'; did you mean model?",
+        "did you mean resnet34?",
+        "loss.focal.gamma: '1' is text, not a number; write 1",
+        "did you mean focal?",
+        "optimizer: unknown _type 'choise'; did you mean choice?",
+        "did you mean onecycle?",
+    ):
+        assert part in said, said
+
+
+def test_it_says_what_it_searches(mine, people):
+    mine.space.write_text(
+        """{"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.01]},
+            "weight_decay": {"_type": "quniform", "_value": [0, 0.1, 0.02]},
+            "seed": {"_type": "randint", "_value": [0, 3]},
+            "clip_norm": {"_type": "normal", "_value": [2, 0.1]},
+            "augment": {"_type": "choice", "_value": ["none", [{"_name": "flip", "p": 0.5}, {"_name": "noise"}]]},
+            "loss": {"_type": "choice", "_value": [
+              {"_name": "cross_entropy"},
+              {"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}]}}"""
+    )
+    plan = check(mine.yaml, people, settings=["seed=1", "epochs=1"])
+    assert plan.summary() == [
+        "it searches 5 fields by DefaultFirstTPE: 2 trials, 2 at a time",
+        "  learning_rate  0.001 to 0.01, by its logarithm",
+        "  weight_decay   0 to 0.1, in steps of 0.02",
+        "  clip_norm      mean 2, standard deviation 0.1",
+        "  augment        none, [flip (p: 0.5), noise]",
+        "  loss           cross_entropy, focal (gamma: 1 to 3)",
+        "--set seed=1 takes seed out of the search space: all trials have it",
+    ]
+
+
 def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
     import shutil
 
@@ -123,6 +188,13 @@ def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
     photo = next(copy.glob("train/images/*/*"))
     photo.write_bytes(b"no photo")
     assert photo.name in faults(mine.yaml, copy)
+
+
+def test_corrections_that_fit_nobody_are_named(mine, people, tmp_path):
+    known = tmp_path / "known.csv"
+    known.write_text("id,field,recorded,corrected\nnobody,gender,male,female\n")
+    said = faults(mine.yaml, people, settings=[f"corrections={known}"])
+    assert said == f"{known} line 2: no person 'nobody' in this set"
 
 
 def test_the_command_says_it_in_one_go(tmp_path):

@@ -11,8 +11,10 @@ import time
 import psutil
 import pytest
 
+from analysis.trials import Experiment, trial_table
 from dataset.machine import PROJECT
 from experiments.ports import any_port, taken
+from experiments.server import NNICTL
 from tests.nni_server import listening
 from trial.record import RunFolder
 
@@ -41,6 +43,7 @@ def test_from_start_to_page(mine, people, home):
     assert run.returncode == 0, err
     assert "2 of 2 trials ended" in err
     assert "best macro-F1 0." in err
+    assert re.findall(r"https?://\S+", out + err) == [f"http://127.0.0.1:{port}"]  # the one that answers
     assert not taken(port)
     assert at_work_in(mine.folder / "runs") == []
     folder = mine.folder / "runs" / re.search(r"^experiment (\w{8}):", out, re.MULTILINE)[1]
@@ -65,9 +68,51 @@ def test_interrupted_it_leaves_nothing_running(mine, people, home, number, code)
     os.kill(run.pid, number)
     _, err = run.communicate(timeout=60)
     assert run.returncode == code, err
-    assert "open it again:" in err
+    assert "ended early: 2 trials ended, 0 of them finished; what can be done:" in err
+    assert "its best recipe" not in err, "there is none"
     assert "Traceback" not in err
     begun = [p.parent for p in (mine.folder / "runs").glob("[!_]*/trials/*/epochs.csv")]
     assert {RunFolder(run).status()["state"] for run in begun} == {"stopped_early"}
     assert not taken(port)
     assert at_work_in(mine.folder / "runs") == []
+
+
+def test_a_person_stops_one_trial_then_the_experiment(mine, people, home):
+    run = start(mine, people, "--port", str(any_port()), "--set", "epochs=1000", "--trials", "3")
+    runs = mine.folder / "runs"
+
+    def begun():
+        return [path.parent for path in runs.glob("[!_]*/trials/*/epochs.csv")]
+
+    def wait(count):
+        end = time.monotonic() + 90
+        while len(begun()) < count and time.monotonic() < end:
+            time.sleep(0.3)
+
+    wait(2)
+    first = begun()[0]
+    kill = [NNICTL, "trial", "kill", first.parent.parent.name, "--trial_id", first.name]
+    subprocess.run(kill, cwd=PROJECT, capture_output=True, timeout=60)
+    wait(3)  # the next one takes its place
+    os.kill(run.pid, signal.SIGINT)
+    _, err = run.communicate(timeout=90)
+    assert run.returncode == 130, err
+    folder = first.parent.parent
+    table = trial_table(Experiment(folder.name, "mine", folder)).set_index("trial")
+    assert set(table["state"]) == {"stopped_early"}
+    assert table.loc[first.name, "reason"] == "stopped by a person (NNI's page or nnictl)"
+    assert set(table.drop(first.name)["reason"]) == {"stopped with the experiment"}
+    assert len(table) == 3
+
+
+def test_the_experiments_duration_ends_it_cleanly(mine, people, home):
+    """NNI begins no trial after maxExperimentDuration, and lets those that run come to their end."""
+    mine.change("maxTrialNumber: 2", "maxExperimentDuration: 12s")
+    run = start(mine, people, "--port", str(any_port()), "--set", "epochs=1")
+    _, err = run.communicate(timeout=150)
+    assert run.returncode == 0, err
+    folder = next((mine.folder / "runs").glob("[!_]*"))
+    table = trial_table(Experiment(folder.name, "mine", folder))
+    assert set(table["state"]) == {"done"}
+    assert len(table) >= 2
+    assert "0 running" in err.splitlines()[-2]

@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from dataset.machine import PROJECT
-from experiments.algorithms import algorithm_faults
-from experiments.check import recipe_faults
+from experiments.check import plan_faults, recipe_faults, rehearsal_faults
 from experiments.plan import EXPERIMENTS, read_plan
 from experiments.space import space_faults
 from experiments.yaml_keys import key_faults
@@ -35,9 +34,15 @@ def test_opens_with_question_command_cost_and_what_to_expect(path):
 def test_has_no_mistake(path):
     plan, faults = read_plan(path)
     faults += key_faults(plan.config) + space_faults(plan.space) + recipe_faults(plan, present=False)
-    for key in ("tuner", "assessor"):
-        faults += algorithm_faults(key, plan.config[key], path.parent) if key in plan.config else []
+    faults += plan_faults(plan)
     assert faults == []
+
+
+@pytest.mark.slow
+@shipped
+def test_its_tuner_and_assessor_can_be_used(path):
+    pytest.importorskip("nni")
+    assert rehearsal_faults(read_plan(path)[0]) == []
 
 
 @shipped

@@ -40,14 +40,38 @@ class Small:
     def python(self) -> Path:
         return self.project / ".venv" / "bin" / "python"
 
-    def env(self, **environ: str) -> subprocess.CompletedProcess:
+    def start(self, **environ: str) -> subprocess.Popen:
         programs = {"PATH": f"{self.programs}:/usr/bin:/bin", "HOME": str(self.project), "PYTHON": str(REAL)}
-        return subprocess.run(
+        return subprocess.Popen(
             ["sh", self.project / "nni_setup" / "env.sh"],
             env=programs | environ,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
+
+    def env(self, **environ: str) -> subprocess.CompletedProcess:
+        run = self.start(**environ)
+        out, err = run.communicate()
+        return subprocess.CompletedProcess(run.args, run.returncode, out, err)
+
+    def wheel(self) -> str:
+        """A package without dependencies that can be had, as a line of requirements-no-deps.txt."""
+        with ZipFile(self.project / "old-1.0-py3-none-any.whl", "w") as file:
+            file.writestr("old.py", "WEIGHTS = 3")
+            about = (
+                "Metadata-Version: 2.1\nName: old\nVersion: 1.0\nRequires-Dist: no-such-package-at-all<1\n"
+            )
+            file.writestr("old-1.0.dist-info/METADATA", about)
+            file.writestr(
+                "old-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            )
+            file.writestr("old-1.0.dist-info/RECORD", "")
+        return "./old-1.0-py3-none-any.whl"
+
+    def has_wheel(self) -> bool:
+        return subprocess.run([self.python, "-c", "import old; assert old.WEIGHTS == 3"]).returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +112,11 @@ def test_changed_pins_are_installed(small):
 
 def test_what_has_old_pins_is_installed_without_them_and_stamped_too(small):
     small.env()
-    wheel = small.project / "old-1.0-py3-none-any.whl"
-    with ZipFile(wheel, "w") as file:
-        file.writestr("old.py", "WEIGHTS = 3")
-        about = "Metadata-Version: 2.1\nName: old\nVersion: 1.0\nRequires-Dist: no-such-package-at-all<1\n"
-        file.writestr("old-1.0.dist-info/METADATA", about)
-        file.writestr(
-            "old-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        file.writestr("old-1.0.dist-info/RECORD", "")
-    small.pins("# nothing", no_deps="./old-1.0-py3-none-any.whl")
+    small.pins("# nothing", no_deps=small.wheel())
     done = small.env()
     assert done.returncode == 0, done.stderr
     assert "making .venv" not in done.stderr
-    assert subprocess.run([small.python, "-c", "import old; assert old.WEIGHTS == 3"]).returncode == 0
+    assert small.has_wheel()
     assert (small.env().stdout, small.env().stderr) == ("", "")
     small.pins("# nothing", no_deps="/no/such/folder")
     assert [small.env().returncode for _ in range(2)] == [1, 1]
@@ -126,11 +141,13 @@ def test_a_moved_project_still_works(small):
 
 @pytest.mark.parametrize("lost", ["lib", "bin"])
 def test_half_an_environment_is_made_again(small, lost):
+    small.pins("# nothing", no_deps=small.wheel())
+    assert small.env().returncode == 0
     shutil.rmtree(small.project / ".venv" / lost)
     done = small.env()
     assert done.returncode == 0, done.stderr
     assert "making .venv" in done.stderr
-    assert small.python.exists()
+    assert small.has_wheel(), "with its packages"
 
 
 def test_looks_on_past_a_python_that_does_not_run(tmp_path):

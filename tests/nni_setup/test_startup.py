@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from nni_setup.startup import PRELOAD, node_option, prepare
-from tests.nni_server import PROJECT
+from tests.nni_server import NNICTL, PROJECT
 
 NODE = next(Path(sys.prefix).glob("lib/python*/site-packages/nni_node/node"), None)
 LISTEN = """
@@ -44,6 +46,7 @@ def test_any_path_of_the_preload_is_read_by_node(tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
     preload = shutil.copy(PRELOAD, folder)
+    shutil.copy(Path(PRELOAD).with_name("icons.js"), folder)
     assert listens_on(tmp_path / "nni_node" / "main.js", node_option(str(preload))) == ["127.0.0.1", "1"]
 
 
@@ -70,6 +73,60 @@ def test_every_way_to_listen_stays_on_this_machine(tmp_path, call):
     environ = {**os.environ, "NODE_OPTIONS": node_option(PRELOAD)}
     done = subprocess.run([NODE, script], env=environ, capture_output=True, text=True, timeout=20)
     assert done.stdout.strip() == "127.0.0.1", done.stderr
+
+
+SERVE = """
+const http = require('http');
+const get = (port, path) => new Promise(done => http.get({ port, path, host: '127.0.0.1', agent: false }, answer => {
+  let text = '';
+  answer.setEncoding('utf8').on('data', part => { text += part; }).on('end', () => done(text));
+}));
+const server = http.createServer((_, response) => response.end('the app')).listen(0, async () => {
+  const texts = await Promise.all(process.argv.slice(2).map(path => get(server.address().port, path)));
+  console.log(JSON.stringify(texts));
+  server.close();
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def styles(tmp_path_factory):
+    """The styles of NNI's page, as a manager in a folder with NNI's own page serves them, and other answers."""
+    if NODE is None:
+        pytest.skip("NNI, and the Node that it carries, is not installed")
+    folder = tmp_path_factory.mktemp("page") / "nni_node"
+    folder.mkdir()
+    (folder / "static").symlink_to(NODE.parent / "static")
+    (folder / "main.js").write_text(SERVE)
+    name = next(NODE.parent.glob("static/static/css/main.*.css")).name
+    asked = [f"/static/css/{name}", "/static/css/main.0.css", "/static/css/..%2Fmain.js", f"/x/{name}"]
+    environ = {**os.environ, "NODE_OPTIONS": node_option(PRELOAD)}
+    done = subprocess.run([NODE, folder / "main.js", *asked], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    own, *others = json.loads(done.stdout)
+    assert others == ["the app"] * 3
+    assert own.startswith((NODE.parent / "static" / "static" / "css" / name).read_text())
+    return own
+
+
+def test_the_page_needs_no_font_of_the_internets(styles):
+    """Each icon that NNI's page names in its sources has a glyph of the font that the page carries itself."""
+    (font,) = re.findall(r'@font-face { font-family: "page-codicons"; src: url\("(.+?)"\)', styles)
+    path = NODE.parent / "static" / "static" / "css" / font
+    assert path.read_bytes()[:4] == b"\0\1\0\0"  # TrueType
+    ours = {name.lower() for name in re.findall(r'i\[data-icon-name="(\w+)" i\]::before', styles)}
+    sources = [json.loads(file.read_text()) for file in NODE.parent.glob("static/static/js/*.map")]
+    texts = [
+        text
+        for source in sources
+        for name, text in zip(source["sources"], source.get("sourcesContent") or [], strict=False)
+        if "node_modules" not in name
+    ]
+    named = {
+        n for text in texts for n in re.findall(r"""(?:icon|iconName|itemIcon)[=:] ?{?['"](\w+)['"]""", text)
+    }
+    assert {"StatusCircleBlock", "Edit", "HomeGroup"} <= named
+    assert not {name for name in named if name.lower() not in ours}
 
 
 def test_what_a_person_has_set_is_kept():
@@ -122,6 +179,12 @@ def test_python_starts_in_a_project_that_lost_its_files(tmp_path, gone):
         text=True,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("None\n", "", 0)
+
+
+@needs_node
+def test_nnictl_prints_its_own_words_only():
+    done = subprocess.run([sys.executable, NNICTL, "--version"], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (version("nni"), "")
 
 
 def test_this_environment_has_the_line():

@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 
 from dataset.machine import PROJECT
 from tests.conftest import TINY
-from trial.record import RunFolder
+from trial.record import RunFolder, scores_of
 
 
 def command(*arguments: str, **more) -> subprocess.CompletedProcess:
@@ -63,6 +65,9 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     run = RunFolder(tmp_path / "run")
     assert run.status()["state"] == "done"
     best = run.epochs()["macro_f1"].max()
+    assert re.search(
+        rf"^best epoch [12] of 2, on \d+ people held out: macro-F1 {best:.4f}", done.stdout, re.M
+    )
     assert run.status()["macro_f1"] == pytest.approx(best)
     assert len(run.epochs()) == 2
     table = run.validation()
@@ -72,6 +77,16 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     again = command(*tiny(people, tmp_path / "run"))
     assert again.returncode == 2
     assert "already; choose another folder" in again.stderr
+
+
+@pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
+def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
+    done = command(*tiny(people, tmp_path / "run", fold="all", folds=3, fold_order=order))
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-2]
+    scores = scores_of(RunFolder(tmp_path / "run").validation())
+    assert last.startswith("out of fold, over all 30 people, each answered by the network that did not see")
+    assert last.endswith(f"macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}")
 
 
 def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(people, tmp_path):
@@ -112,6 +127,27 @@ def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
     status = RunFolder(tmp_path / "run").status()
     assert status["state"] == "failed"
     assert "loss is nan" in status["reason"] or "loss is inf" in status["reason"]
+
+
+def test_a_run_with_workers_ends_when_it_fails(people, tmp_path):
+    """They block SIGTERM, by which Python would end them before it waits for them."""
+    data = shutil.copytree(people, tmp_path / "set")
+    for photo in data.glob("train/images/*/mask1.*"):
+        photo.write_bytes(b"text")
+    steps = json.dumps([{"_name": "flip", "on": "photo"}])
+    arguments = tiny(data, tmp_path / "run", workers=2, augment=steps)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trial", *arguments],
+        cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+            child.kill()
+        process.kill()
+    assert process.returncode == 2 and "Traceback" not in said
+    assert "mask1" in said and "not an image" in said
 
 
 @pytest.mark.parametrize("workers", [0, 2])

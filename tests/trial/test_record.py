@@ -124,3 +124,26 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path):
         write_atomic(path, fail)
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert path.read_text() == "old"
+
+
+def test_tensors_that_share_memory_are_saved_each_with_its_own_values(tmp_path):
+    whole = torch.arange(12.0).reshape(3, 4)
+    weights = {"a": whole, "tied": whole, "row": whole[1], "turned": whole.T, "n": torch.tensor(2)}
+    RunWriter(tmp_path, CONFIG).weights(weights)
+    kept = load_file(tmp_path / "weights.safetensors")
+    assert kept.keys() == weights.keys()
+    assert all(torch.equal(kept[name], tensor) for name, tensor in weights.items())
+
+
+@pytest.mark.parametrize(("number", "words"), [(np.nan, "NaN"), (-np.inf, "an infinity")])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_that_are_not_finite_are_refused_and_the_last_good_ones_stay(number, words, kind, tmp_path):
+    writer = RunWriter(tmp_path, CONFIG)
+    good = {"a": torch.ones(2), "b": torch.ones(2, dtype=kind), "n": torch.tensor([3])}
+    writer.weights(good)
+    bad = torch.tensor([1, number], dtype=kind)
+    with pytest.raises(FloatingPointError, match=f"the network's b holds {words}"):
+        writer.weights({**good, "b": bad, "c": bad})
+    kept = load_file(tmp_path / "weights.safetensors")
+    assert all(torch.equal(kept[name], tensor) for name, tensor in good.items())
+    assert [path.name for path in tmp_path.glob("*weights*")] == ["weights.safetensors"]

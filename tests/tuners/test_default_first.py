@@ -1,3 +1,7 @@
+import math
+import sys
+import threading
+
 import pytest
 
 from tuners.default_point import default_point
@@ -71,3 +75,48 @@ def test_a_resumed_search_does_not_repeat_it():
 
 def test_a_stated_default_is_used():
     assert tuner(default={"model": "c"}).generate_parameters(0)["model"] == "c"
+
+
+def test_a_result_after_the_trials_end_is_learnt_from():
+    made = tuner()
+    points = made.generate_multiple_parameters([0, 1])
+    made.trial_end(0, True)
+    made.receive_trial_result(0, points[0], {"default": 0.5})
+    assert [record.loss for record in made._history[("model",)]] == [-0.5]
+    assert list(made._running_params) == [1]
+
+
+def test_a_second_result_of_a_trial_counts_once():
+    made = tuner()
+    point = made.generate_parameters(0)
+    for score in (0.5, 0.4):
+        made.receive_trial_result(0, point, score)
+    assert [record.loss for record in made._history[("model",)]] == [-0.5]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, {"accuracy": 0.5}, "0.5", None])
+def test_a_result_without_a_score_is_not_learnt_from_and_ends_nothing(value):
+    made = tuner()
+    point = made.generate_parameters(0)
+    made.receive_trial_result(0, point, value)
+    assert not made._history[("model",)]
+    made.trial_end(0, False)
+    assert made.generate_parameters(1)
+
+
+def test_ends_and_results_come_from_two_threads():
+    """As NNI's dispatcher has it: trial ends in one thread, results and requests in another."""
+    made = tuner(tpe_args={"n_startup_jobs": 3})
+    points = made.generate_multiple_parameters(range(400))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        ends = threading.Thread(target=lambda: [made.trial_end(i, True) for i in range(400)])
+        ends.start()
+        for i in range(40):
+            made.receive_trial_result(i, points[i], i / 40)
+            made.generate_parameters(400 + i)
+        ends.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(made._history[("model",)]) == 40

@@ -1,0 +1,74 @@
+"""What a submission answers, class by class, beside the data it was learned from: a collapsed one says so."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dataset.labels import CLASS_NAMES, N_CLASSES
+
+EXPECTED = 3.0  # photos: a class expected less often may be absent by chance (Poisson: 5 % at 3)
+NEARLY_ALL = 0.9  # of the photos
+FEW = 10  # photos, of which one class may well be all
+
+
+def training_fractions(counts: Sequence[Sequence[int] | None]) -> np.ndarray | None:
+    """(18,): the mean over several runs' class counts of each class's fraction; None if none is known."""
+    known = [np.array(one) / sum(one) for one in counts if one and sum(one)]
+    return np.mean(known, axis=0) if known else None
+
+
+def answered(probabilities: np.ndarray, training: np.ndarray | None) -> list[dict[str, Any]]:
+    """For each class, in order: ans, class (its name), photos, fraction, training_fraction (or None)."""
+    counts = np.bincount(probabilities.argmax(1), minlength=N_CLASSES)
+    return [
+        {
+            "ans": label, "class": name, "photos": int(counts[label]),
+            "fraction": round(float(counts[label] / counts.sum()), 4),
+            "training_fraction": None if training is None else round(float(training[label]), 4),
+        }
+        for label, name in enumerate(CLASS_NAMES)
+    ]  # fmt: skip
+
+
+def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence for each sign of a collapse: classes that should be there and are not, one that is nearly
+    everything."""
+    photos = sum(row["photos"] for row in answers)
+    found = []
+    most = max(answers, key=lambda row: row["photos"])
+    usual = most["training_fraction"] or 0.0
+    if photos >= FEW and most["fraction"] >= NEARLY_ALL and usual < NEARLY_ALL / 2:
+        found.append(
+            f"{most['photos']:,} of {photos:,} answers are '{most['class']}'"
+            + (f", {usual:.1%} of the training photos" if usual else "")
+            + ": this network does not tell the classes apart"
+        )
+    # Of a class whose fraction is unknown, a photo in 18 is expected.
+    missing = [
+        row["class"] for row in answers
+        if not row["photos"] and photos * _fraction(row) >= EXPECTED
+    ]  # fmt: skip
+    if missing:
+        found.append(
+            f"{len(missing)} of the {N_CLASSES} classes are never answered, and count 0 in the macro-F1 if "
+            f"they are among the photos: {', '.join(missing)}"
+        )
+    return found
+
+
+def lines(answers: Sequence[dict[str, Any]]) -> list[str]:
+    """The table for a terminal."""
+    photos = sum(row["photos"] for row in answers)
+    width = max(len(name) for name in CLASS_NAMES)
+    shown = [f"answers for {photos:,} photos:".ljust(width + 2) + "   photos  fraction  in training"]
+    for row in answers:
+        known = row["training_fraction"]
+        text = "unknown" if known is None else f"{known:.1%}"
+        shown.append(f"  {row['class']:{width}}{row['photos']:9,}{row['fraction']:10.1%}{text:>13}")
+    return shown
+
+
+def _fraction(row: dict[str, Any]) -> float:
+    known = row["training_fraction"]
+    return 1 / N_CLASSES if known is None else known

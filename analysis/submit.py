@@ -1,0 +1,96 @@
+"""Probabilities of one or several runs -> a submission with all that belongs to it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import answers
+from analysis.recipes import Recipe
+from analysis.run_report import write_run_report
+from analysis.submission import read_about, write_submission
+from analysis.unfinished import WARNING, unfinished
+from trial.record import RunFolder
+
+REPORT = "report.html"
+
+
+def submit(
+    out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], run: Path,
+    table: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """As `hand_in` of the network in the folder `run`, with a report.html."""
+    about = hand_in(out, photos, probabilities, about, [run], table)
+    write_run_report(out / REPORT, run, about)
+    return about
+
+
+def hand_in(
+    out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], runs: Sequence[Path],
+    table: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """submission.csv, predictions.csv and submission.json of the networks in the folders `runs`;
+    submission.json.
+
+    What was answered is printed beside the training data's classes: a `table`, and each sign of a collapse.
+    """
+    training = answers.training_fractions([RunFolder(run).class_counts() for run in runs])
+    given = answers.answered(probabilities, training)
+    about = about | {"answers": given, "warnings": answers.warnings_of(given)}
+    write_submission(out, list(photos["photo"]), probabilities, about)
+    if table:
+        print("\n".join(answers.lines(given)), flush=True)
+    for words in about["warnings"]:
+        print(f"{WARNING}{words}", flush=True)
+    return about
+
+
+def about_kept(run: Path) -> dict[str, Any]:
+    """As `about_run`; of a run that was retrained what its own submission.json says of it: that has the rule
+    and the scores of the trial behind it."""
+    own = read_about(run) or {}
+    if "recipe" not in own:
+        return about_run(run)
+    of_its_answers = ("answers", "warnings", "photos", "unfinished", "temperature", "networks")
+    kept = {key: value for key, value in own.items() if key not in of_its_answers}
+    return kept | {"created": _now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
+
+
+def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
+    """submission.json of a run folder's network: what it is and where it comes from. `recipe`: the one that
+    was retrained into that folder."""
+    folder = RunFolder(run)
+    origin = folder.origin()
+    searched = recipe.origin if recipe else origin
+    return {
+        "recipe": folder.config().recipe(),
+        "data_fingerprint": origin["data_fingerprint"],
+        "code": origin["code"],
+        "versions": origin["versions"],
+        "validation": dict(recipe.scores) if recipe else scores_kept(folder),
+        "experiment": searched.get("experiment"),
+        "trial": searched.get("trial"),
+        "searched_on": searched.get("data_fingerprint"),
+        "created": _now(),
+        **({"trial_folder": str(recipe.folder)} if recipe and recipe.folder and recipe.scores else {}),
+        **({"unfinished": state} if (state := unfinished(run)) else {}),
+        **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
+    }
+
+
+def scores_kept(folder: RunFolder) -> dict[str, Any]:
+    """Validation scores of a trial's run; {} of a run without validation people."""
+    status = folder.status()
+    return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}
+
+
+def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the submission.json of a vote keeps of a member's: all but the member's own answers."""
+    return {key: value for key, value in about.items() if key != "answers"}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,143 @@
+"""CSV files -> tables of text; every fault of a file has a sentence, with its lines where it has some."""
+
+import codecs
+import csv
+import difflib
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dataset.photo_file import not_a_file
+
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+MOST_LINES = 3
+
+
+def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple[pd.DataFrame, list[str]]:
+    """(`columns` of the CSV at `path`, all text, with its line numbers as index; what is wrong with it).
+
+    The table is empty where the file can't be read as one; it is whole where only spaces or commas are too
+    many. `strip`: spaces around values are no fault. `table.attrs["notes"]`: what was passed over.
+    """
+    nothing = empty_table(columns)
+    text, fault = _text(path, columns)
+    if fault:
+        return nothing, [fault]
+    rows, fault = _rows(path, text, strip)
+    if fault:
+        return nothing, [fault]
+    filled = {line: row for line, row in rows.items() if any(map(str.strip, row))}
+    if not filled:
+        return nothing, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
+    header_line, header = next(iter(filled.items()))
+    del filled[header_line]
+    if faults := _header_faults(path, header, columns):
+        return nothing, faults
+    faults, broken = _width_faults(path, filled, len(header))
+    if broken:
+        return nothing, faults
+    places = [header.index(column) for column in columns]
+    found = [[row[place] for place in places] for row in filled.values()]
+    table = pd.DataFrame(found, index=list(filled), columns=list(columns), dtype=str)
+    for column in columns:
+        if len(spaced := table.index[table[column] != table[column].str.strip()]):
+            faults.append(f"{path} {lines_text(spaced)}: spaces around {column}; remove them")
+    table = table.apply(lambda values: values.str.strip())
+    commas = [line for line, row in rows.items() if row and line not in filled and line != header_line]
+    table.attrs["notes"] = [f"{path} {lines_text(commas)}: commas alone, skipped"] if commas else []
+    return table, faults
+
+
+def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
+    """(the file's text, "") or ("", why it can't be read)."""
+    wanted = f"a CSV with columns {','.join(columns)}"
+    if why := not_a_file(path, wanted):
+        return "", f"{path}: {why}"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return "", f"{path}: can't be read ({error.strerror})"
+    if data.startswith(UTF16):
+        return "", f"{path}: UTF-16 text, not {wanted}; save it as CSV in UTF-8"
+    if (at := data.find(b"\0")) >= 0:
+        return "", f"{path} line {_line(data, at)}: a NUL byte; this is a binary file, not {wanted}"
+    try:
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError as error:
+        odd = f"byte 0x{error.object[error.start]:02x}"
+        line = _line(data, error.start)
+        return "", f"{path} line {line}: not UTF-8 text ({odd}), so not {wanted}; save it as CSV in UTF-8"
+
+
+def _line(data: bytes, at: int) -> int:
+    return data.count(b"\n", 0, at) + 1
+
+
+def _rows(path: Path, text: str, strip: bool) -> tuple[dict[int, list[str]], str]:
+    """({line number: fields}, "") or ({}, what is wrong); an empty line has no fields."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: dict[int, list[str]] = {}
+    try:
+        while (fields := next(reader, None)) is not None:
+            # A quoted field may go over several lines; the row is known by its last.
+            rows[reader.line_num] = [field.strip() for field in fields] if strip else fields
+    except csv.Error as error:
+        return {}, f"{path} line {reader.line_num}: not a CSV ({error}); look at its quotes"
+    return rows, ""
+
+
+def _header_faults(path: Path, header: list[str], columns: Sequence[str]) -> list[str]:
+    if len(header) == 1:
+        for separator, name in SEPARATORS.items():
+            if separator in header[0]:
+                return [f"{path}: its columns are separated by {name}; save it with commas"]
+    faults = []
+    for column in columns:
+        if header.count(column) > 1:
+            faults.append(f"{path}: column {column!r} is there {header.count(column)} times; keep one")
+        if column in header:
+            continue
+        near = difflib.get_close_matches(column, set(header) - set(columns), 1, 0.5)
+        hint = f"; is {near[0]!r} meant?" if near else ""
+        faults.append(f"{path}: no column {column!r}; it has {','.join(header)}{hint}")
+    return faults
+
+
+def _width_faults(path: Path, rows: dict[int, list[str]], width: int) -> tuple[list[str], bool]:
+    """(a sentence for each number of fields that isn't the header's, whether any but commas are too many)."""
+    by_width: dict[tuple[int, bool], list[int]] = {}
+    for line, row in rows.items():
+        if len(row) != width:
+            by_width.setdefault(
+                (len(row), len(row) > width and not any(map(str.strip, row[width:]))), []
+            ).append(line)
+    faults = []
+    for (fields, commas), lines in by_width.items():
+        why = "; remove the commas at the end" if commas else ""
+        faults.append(f"{path} {lines_text(lines)}: {fields} fields, but the header names {width}{why}")
+    return faults, not all(commas for _, commas in by_width)
+
+
+def empty_table(columns: Sequence[str]) -> pd.DataFrame:
+    """A table of text without rows or notes."""
+    table = pd.DataFrame(columns=list(columns), dtype=str)
+    table.attrs["notes"] = []
+    return table
+
+
+def print_notes(table: pd.DataFrame) -> None:
+    """Prints `table.attrs["notes"]`: what was passed over while the table was read, or changed in it."""
+    for note in table.attrs["notes"]:
+        print(note, file=sys.stderr, flush=True)
+
+
+def lines_text(lines: Sequence[int]) -> str:
+    """'line 2', 'lines 2, 5' or 'lines 2, 3, 4, ... (12 in all)'."""
+    few = ", ".join(map(str, lines[:MOST_LINES]))
+    if len(lines) > MOST_LINES:
+        return f"lines {few}, ... ({len(lines):,} in all)"
+    return f"{'line' if len(lines) == 1 else 'lines'} {few}"

@@ -1,0 +1,104 @@
+"""Photos that no CSV lists, or one without answers."""
+
+import os
+
+import pytest
+
+from dataset.check import check, summary
+from dataset.errors import CallersMistake
+from dataset.images import read_images
+from dataset.photos import read_eval
+
+
+def test_without_info_csv_all_images_of_eval_are_taken_and_said(data, write_photo, capsys):
+    images = data / "eval" / "images"
+    (data / "eval" / "info.csv").unlink()
+    write_photo(images / "B.JPG")
+    (images / "Thumbs.db").touch()
+    (images / "older").mkdir()
+    table = read_eval(data)
+    assert list(table["photo"]) == ["B.JPG", "aaaaaaaa.jpg", "bbbbbbbb.jpg", "cccccccc.jpg", "dddddddd.jpg"]
+    assert all(os.path.isfile(path) for path in table["path"])
+    said = capsys.readouterr().err
+    assert f"no {data / 'eval' / 'info.csv'}: all 5 images in {images} are taken, sorted by name" in said
+    assert "skipped: 'Thumbs.db', 'older/'" in said
+    train, judged = check(data)
+    assert list(judged["photo"]) == list(table["photo"])
+    assert "info.csv: all 5 images" in summary(train, judged)[-1]
+
+
+def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
+    before = read_eval(data)
+    csv = data / "eval" / "info.csv"
+    csv.write_text(csv.read_text().replace(",ans", "").replace(",0", ""))
+    assert read_eval(data).equals(before)
+    csv.write_text(csv.read_text().replace("ImageID", "ImageID,size").replace(".jpg", ".jpg,12"))
+    assert read_eval(data).equals(before)
+    assert len(check(data)[1]) == 4
+    assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_info_csv_is_still_a_fault(data):
+    (data / "eval" / "info.csv").write_text("")
+    with pytest.raises(CallersMistake, match="an empty file"):
+        read_eval(data)
+
+
+def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_said(tmp_path, write_photo, capsys):
+    folder = tmp_path / "mine"
+    for name in ("b/2.png", "b/10.jpeg", "a.JPG", "with space, comma.jpg", "b/.hidden.jpg", ".git/x.jpg"):
+        write_photo(folder / name.replace(".JPG", ".jpg"))
+    os.rename(folder / "a.jpg", folder / "a.JPG")
+    for name in ("z.heic", "b/notes.txt"):
+        (folder / name).touch()
+    (folder / "b" / "up").symlink_to(folder)  # would go round for ever
+    write_photo(tmp_path / "elsewhere" / "c.jpg")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    table = read_images(folder)
+    assert list(table["photo"]) == ["a.JPG", "b/10.jpeg", "b/2.png", "linked/c.jpg", "with space, comma.jpg"]
+    assert list(table["path"]) == [str(folder / name) for name in table["photo"]]
+    said = capsys.readouterr().err
+    assert f"all 5 images in {folder} are taken" in said
+    assert (
+        "skipped: 'z.heic', '.git/', 'b/.hidden.jpg', 'b/notes.txt', 'b/up/' (only .jpg, .jpeg, .png" in said
+    )
+
+
+def test_many_skipped_files_are_counted_what_may_be_a_photo_first(tmp_path, write_photo, capsys):
+    write_photo(tmp_path / "a.jpg")
+    for number in range(30):
+        (tmp_path / f"{number:02d}.txt").touch()
+    (tmp_path / "z.webp").touch()
+    read_images(tmp_path)
+    said = capsys.readouterr().err
+    assert "skipped: 'z.webp', '00.txt'" in said
+    assert "and 11 more" in said
+
+
+def test_what_is_named_like_a_photo_and_is_none_is_refused_all_at_once(tmp_path, write_photo):
+    write_photo(tmp_path / "a.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "round.jpg").symlink_to(tmp_path / "round.jpg")
+    os.mkfifo(tmp_path / "pipe.png")
+    os.rename(tmp_path / "a.jpg", os.fsencode(tmp_path) + b"/\xff.jpg")
+    with pytest.raises(CallersMistake) as mistake:
+        read_images(tmp_path)
+    assert len(mistake.value.faults) == 4
+    for words in (
+        "gone.jpg: a link to ",
+        "round.jpg: a link that",
+        "pipe.png: a named pipe",
+        "the name is not UTF-8",
+    ):
+        assert words in str(mistake.value)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    for folder, words in (
+        (tmp_path, "holds no image"),
+        (tmp_path / "x", "no folder"),
+        (tmp_path / "f", "no folder"),
+    ):
+        (tmp_path / "f").touch()
+        with pytest.raises(CallersMistake, match=words):
+            read_images(folder)

@@ -1,0 +1,37 @@
+"""What the demo says at its end."""
+
+from analysis.trials import Experiment, trial_table
+from dataset.synthetic import draw
+from experiments import demo
+from experiments.progress import State
+from experiments.run import ExperimentResult
+from tests.analysis.fake_experiment import finished, make_experiment, record
+from tests.conftest import TINY
+
+SPACE = {"learning_rate": {"_type": "loguniform", "_value": [0.0001, 0.1]}}
+
+
+def summary(tmp_path, answers) -> None:
+    folder = make_experiment(tmp_path / "abc", SPACE)
+    given = {"learning_rate": 0.00031622776601683794}
+    finished(record(folder, "t", given), {**TINY, **given}, 0.5)
+    table = trial_table(Experiment("abc", "demo", folder))
+    result = ExperimentResult(id="abc", folder=folder, state=State(1), view_command="nnictl view abc")
+    demo._summary(result, table, tmp_path, tmp_path, answers)
+
+
+def test_drawn_people_have_known_answers_and_the_score_is_said(tmp_path, capsys):
+    answers = draw(tmp_path / "data", 30, height=64, width=48) / "answers.csv"
+    (tmp_path / "submission.csv").write_text(answers.read_text())
+    summary(tmp_path, answers)
+    said = capsys.readouterr().out
+    assert "learning_rate=0.0003162\n" in said
+    assert "the submission's score on 105 photos of new people" in said
+    assert "macro-F1 1.0000  accuracy 1.0000  recall of 60+ 1.0000" in said
+
+
+def test_of_real_photos_nobody_knows_the_answers(tmp_path, capsys):
+    summary(tmp_path, None)
+    said = capsys.readouterr().out
+    assert "new people" not in said
+    assert "ANSWERS.csv" in said

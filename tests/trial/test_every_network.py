@@ -1,0 +1,62 @@
+"""Every kind of network survives what a trial does with it: it is built, trained, saved, loaded, and gives the
+same answers again. All of them: see tests/trial/kinds_of_networks.py."""
+
+import shutil
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from analysis.predict import load
+from dataset.photos import read_train
+from tests.conftest import TINY
+from tests.trial.kinds_of_networks import LARGE, SMALLEST, of_each_kind, size_of
+from trial import batches, models
+from trial.catalogue import networks
+from trial.compute import decide
+from trial.config import parse
+from trial.fit import fit
+from trial.heads import last_layers
+from trial.record import RunWriter
+
+torch.set_num_threads(1)  # tests run side by side
+
+
+def test_each_module_of_timm_has_a_network_here():
+    offered = {
+        module: networks().keys() & set(timm.list_models(module=module)) for module in timm.list_modules()
+    }
+    assert {module for module, names in offered.items() if names} == SMALLEST.keys() | LARGE
+    assert [name for module, name in SMALLEST.items() if name not in offered[module]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@of_each_kind
+def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_path):
+    values = {
+        "model": name, "image_size": list(size_of(name)), "epochs": 1, "batch_size": 4, "optimizer": "sgd",
+        "layer_decay": 0.9, "ema": 0.5,
+    }  # fmt: skip
+    config = parse({**TINY, **values})
+    table = read_train(people).iloc[::15]
+    torch.manual_seed(config.seed)
+    network, preprocessing = models.build(config)
+    before = [layer.weight.detach().clone() for layer in last_layers(network)]
+    writer = RunWriter(tmp_path / "run", config)
+    writer.origin({})
+    writer.preprocessing(preprocessing)
+    learn, check = (batches.Photos(part, preprocessing) for part in (table.head(8), table.tail(4)))
+    (epoch,) = fit(
+        network, preprocessing, config, decide(config, network), np.ones(18),
+        batches.loader(learn, 4, shuffle=True), batches.loader(check, 4),
+    )  # fmt: skip
+    writer.epoch(epoch.row())
+    writer.weights(epoch.network.state_dict())
+    writer.end("done")
+    learned = last_layers(epoch.network)
+    assert not any(torch.equal(old, new.weight) for old, new in zip(before, learned, strict=True))
+    again = load(tmp_path / "run").predict(table.tail(4))
+    shutil.rmtree(tmp_path)  # pytest keeps what the last tests wrote
+    assert np.allclose(again, epoch.probabilities, atol=1e-3)  # rounding: other layouts, more threads

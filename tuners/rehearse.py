@@ -1,0 +1,98 @@
+"""A tuner and an assessor tried as NNI's dispatcher would use them, without an experiment.
+
+    python -P tuners/rehearse.py ORDER.json ANSWER.json
+
+ORDER: {"tuner", "assessor" (or null), "space", "trials"}, the first two as in an experiment's YAML, with
+absolute paths. ANSWER: {"points": the values suggested, "tuner": what it raised, or "", "assessor": the
+same}.
+
+NNI notices an exception in either late or never; here it is seen before anything starts.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+EPOCHS = 3  # reports of each trial to the assessor
+SECONDS = 20  # then it has suggested enough
+
+
+def rehearse(order: dict[str, Any]) -> dict[str, Any]:
+    points: list[Any] = []
+    assessor = _raised(_assessor(order)) if order.get("assessor") else ""
+    return {"tuner": _raised(_tuner(order, points)), "assessor": assessor, "points": points}
+
+
+def _raised(steps: Iterator[str]) -> str:
+    """What the steps raise, and at which; each yields its name before it is taken. '' when all goes well."""
+    now = ""
+    try:
+        for step in steps:
+            now = step
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())} ({now})"
+    return ""
+
+
+def _tuner(order: dict[str, Any], points: list[Any]) -> Iterator[str]:
+    """`points` gets the suggestions."""
+    import nni
+    from nni.runtime.msg_dispatcher_base import MsgDispatcherBase
+
+    end = time.monotonic() + SECONDS
+    yield "when it is made"
+    tuner = _make(order["tuner"], "tuners")
+    if isinstance(tuner, MsgDispatcherBase):
+        raise TypeError("is an advisor, not a tuner")
+    yield "when it is given the search space"
+    tuner.update_search_space(order["space"])
+    for number in range(order["trials"]):
+        yield f"at suggestion {number + 1}"
+        try:
+            suggested = tuner.generate_multiple_parameters([number], st_callback=lambda *_: None)
+        except nni.NoMoreTrialError:
+            return
+        if not suggested:
+            return
+        points.append(json.loads(nni.dump(suggested[0])))
+        yield f"when it is told result {number + 1}"
+        # Scores rise and fall, so that no model meets a constant.
+        score = {"default": 0.3 + 0.01 * number + 0.1 * (number % 3), "accuracy": 0.5}
+        tuner.receive_trial_result(number, suggested[0], score, customized=False, trial_job_id=str(number))
+        yield f"when it is told that trial {number + 1} has ended"
+        tuner.trial_end(number, True)
+        if time.monotonic() > end:
+            return
+
+
+def _assessor(order: dict[str, Any]) -> Iterator[str]:
+    from nni.assessor import AssessResult
+
+    yield "when it is made"
+    assessor = _make(order["assessor"], "assessors")
+    for number in range(order["trials"]):
+        history = []
+        for epoch in range(EPOCHS):
+            yield f"at report {epoch + 1} of trial {number + 1}"
+            history.append({"default": 0.2 + 0.1 * epoch + 0.01 * (number % 5), "accuracy": 0.5})
+            result = assessor.assess_trial(str(number), list(history))
+            if not isinstance(result, bool | AssessResult):
+                raise TypeError(f"assess_trial gives {result!r}, not an AssessResult")
+        yield f"when it is told that trial {number + 1} has ended"
+        assessor.trial_end(str(number), True)
+
+
+def _make(algorithm: dict[str, Any], kind: Any) -> Any:
+    from nni.tools.package_utils import create_builtin_class_instance, create_customized_class_instance
+
+    if algorithm.get("name"):
+        return create_builtin_class_instance(algorithm["name"], algorithm.get("classArgs") or {}, kind)
+    return create_customized_class_instance(algorithm)
+
+
+if __name__ == "__main__":
+    answered = rehearse(json.loads(Path(sys.argv[1]).read_text()))
+    Path(sys.argv[2]).write_text(json.dumps(answered))
