@@ -57,6 +57,8 @@ def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_
     writer.end("done")
     learned = last_layers(epoch.network)
     assert not any(torch.equal(old, new.weight) for old, new in zip(before, learned, strict=True))
-    again = load(tmp_path / "run").predict(table.tail(4))
+    trained = load(tmp_path / "run")
+    torch.set_num_threads(1)  # few steps leave some networks so sharp that two threads' rounding would tell
+    again = trained.predict(table.tail(4))
     shutil.rmtree(tmp_path)  # pytest keeps what the last tests wrote
-    assert np.allclose(again, epoch.probabilities, atol=1e-3)  # rounding: other layouts, more threads
+    assert np.allclose(again, epoch.probabilities, atol=1e-4)
