@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from trial.pretrained import State
 
+# Last layers of networks for which timm lists one of two.
+CLASSIFIERS = dict.fromkeys(("levit_384_s8", "levit_conv_384_s8"), ("head.linear", "head_dist.linear"))
+
 
 def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Preprocessing]":
     """The network of `config`, with its ImageNet weights if `pretrained` (and the config asks for some).
@@ -62,11 +65,14 @@ def create(name: str, size: tuple[int, int], outputs: int, state: "State | None"
 
     import trial.other_networks  # noqa: F401 - timm knows them from now on
 
-    sized = networks()[name.partition(".")[0]].multiple > 0
+    plain = name.partition(".")[0]
+    given: dict[str, Any] = {"classifier": CLASSIFIERS[plain]} if plain in CLASSIFIERS else {}
+    if state is not None:
+        given["state_dict"] = state
     return timm.create_model(
         full_name(name),
         pretrained=state is not None,
-        pretrained_cfg_overlay={"state_dict": state} if state is not None else None,
+        pretrained_cfg_overlay=given or None,
         num_classes=outputs,
-        img_size=size if sized else None,  # timm leaves out what is None
+        img_size=size if networks()[plain].multiple > 0 else None,  # timm leaves out what is None
     )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from timm.models import _builder as builder
 from torch import Tensor, nn
 
 from dataset.errors import CallersMistake
@@ -25,7 +26,7 @@ USUAL = {  # what training programs put before a network's own names
 DEEPEST = 4  # words of a prefix
 TRIED = 4  # prefixes
 
-logging.getLogger("timm.models._builder").setLevel(logging.ERROR)  # its warnings list every name left over
+logging.getLogger(builder.__name__).setLevel(logging.ERROR)  # its warnings list every name left over
 
 
 class _Fault(Exception):
@@ -79,18 +80,28 @@ def _created(create: Callable[[State], Any], state: State) -> Any:
 
 @contextmanager
 def _loads() -> Iterator[list[tuple[Any, dict[str, Tensor]]]]:
-    """(module, the tensors it was given) of every load_state_dict meanwhile, also of one that raises."""
-    original, loads = nn.Module.load_state_dict, []
+    """(module, the tensors it was given) of every load_state_dict meanwhile, also of one that raises.
+
+    Networks without a state dict of ours get no weights: a hybrid's backbone would ask the hub for its own.
+    """
+    original, load_pretrained = nn.Module.load_state_dict, builder.load_pretrained
+    loads: list[tuple[Any, dict[str, Tensor]]] = []
+
+    def only_ours(network: Any, pretrained_cfg: dict[str, Any], **named: Any) -> None:
+        if pretrained_cfg.get("state_dict"):
+            load_pretrained(network, pretrained_cfg=pretrained_cfg, **named)
 
     def recording(self: nn.Module, state_dict: Mapping[str, Any], *more: Any, **named: Any) -> Any:
         loads.append((self, dict(state_dict)))
         return original(self, state_dict, *more, **named)
 
     nn.Module.load_state_dict = recording  # type: ignore[method-assign]
+    builder.load_pretrained = only_ours  # type: ignore[assignment]
     try:
         yield loads
     finally:
         nn.Module.load_state_dict = original  # type: ignore[method-assign]
+        builder.load_pretrained = load_pretrained
 
 
 def _judge(network: Any, given: State) -> None:

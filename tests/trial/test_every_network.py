@@ -35,8 +35,10 @@ def test_each_module_of_timm_has_a_network_here():
 @pytest.mark.filterwarnings("ignore")
 @of_each_kind
 def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_path):
+    size = size_of(name)
+    batch = 4 if min(size) < 100 else 2
     values = {
-        "model": name, "image_size": list(size_of(name)), "epochs": 1, "batch_size": 4, "optimizer": "sgd",
+        "model": name, "image_size": list(size), "epochs": 1, "batch_size": batch, "optimizer": "sgd",
         "layer_decay": 0.9, "ema": 0.5,
     }  # fmt: skip
     config = parse({**TINY, **values})
@@ -47,16 +49,20 @@ def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_
     writer = RunWriter(tmp_path / "run", config)
     writer.origin({})
     writer.preprocessing(preprocessing)
-    learn, check = (batches.Photos(part, preprocessing) for part in (table.head(8), table.tail(4)))
+    learn, check = (
+        batches.Photos(part, preprocessing) for part in (table.head(2 * batch), table.tail(batch))
+    )
     (epoch,) = fit(
         network, preprocessing, config, decide(config, network), np.ones(18),
-        batches.loader(learn, 4, shuffle=True), batches.loader(check, 4),
+        batches.loader(learn, batch, shuffle=True), batches.loader(check, batch),
     )  # fmt: skip
     writer.epoch(epoch.row())
     writer.weights(epoch.network.state_dict())
     writer.end("done")
     learned = last_layers(epoch.network)
     assert not any(torch.equal(old, new.weight) for old, new in zip(before, learned, strict=True))
-    again = load(tmp_path / "run").predict(table.tail(4))
+    trained = load(tmp_path / "run")
+    torch.set_num_threads(1)  # few steps leave some networks so sharp that two threads' rounding would tell
+    again = trained.predict(table.tail(batch))
     shutil.rmtree(tmp_path)  # pytest keeps what the last tests wrote
-    assert np.allclose(again, epoch.probabilities, atol=1e-3)  # rounding: other layouts, more threads
+    assert np.allclose(again, epoch.probabilities, atol=1e-4)

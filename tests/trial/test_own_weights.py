@@ -6,9 +6,10 @@ import timm
 import torch
 
 from dataset.errors import CallersMistake
-from tests.trial.kinds_of_networks import of_each_kind, size_of
+from tests.trial.kinds_of_networks import SMALLEST, of_each_kind, size_of
 from trial import models
 from trial.catalogue import networks
+from trial.heads import last_layers
 from trial.pretrained import with_weights
 
 torch.set_num_threads(1)  # tests run side by side
@@ -33,3 +34,22 @@ def test_its_own_weights_are_taken_and_another_networks_refused(name):
         with_weights(create, {f"model.{key}": tensor for key, tensor in own.items()}, "weights=FILE", name)
         with pytest.raises(CallersMistake, match=f"weights=FILE don't fit {name}: "):
             with_weights(create, foreign, "weights=FILE", name)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["vit_small_resnet26d_224", "levit_384_s8"])
+def test_a_backbone_of_its_own_is_not_fetched_and_a_second_head_begins_again(name):
+    """timm would ask the hub for the backbone's weights, and lists only the first of the two heads."""
+    test_its_own_weights_are_taken_and_another_networks_refused(name)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_no_layer_but_the_last_ones_hangs_on_the_number_of_classes():
+    for name in [*SMALLEST.values(), "levit_384_s8", "deit_tiny_distilled_patch16_224"]:
+        with torch.device("meta"):
+            network, other = (models.create(name, size_of(name), outputs) for outputs in (18, 23))
+        last = {id(parameter) for layer in last_layers(network) for parameter in layer.parameters()}
+        shapes = {key: tensor.shape for key, tensor in other.named_parameters()}
+        for key, parameter in network.named_parameters():
+            assert (parameter.shape != shapes[key]) == (id(parameter) in last), (name, key)
