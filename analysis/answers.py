@@ -45,14 +45,12 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
             + ": this network does not tell the classes apart"
         )
     # Of a class whose fraction is unknown, a photo in 18 is expected.
-    missing = [
-        row["class"] for row in answers
-        if not row["photos"] and photos * _fraction(row) >= EXPECTED
-    ]  # fmt: skip
-    if missing:
+    missing = [row for row in answers if not row["photos"]]
+    expected = [row["class"] for row in missing if photos * _fraction(row) >= EXPECTED]
+    if expected:
         found.append(
             f"{len(missing)} of the {N_CLASSES} classes are never answered, and count 0 in the macro-F1 if "
-            f"they are among the photos: {', '.join(missing)}"
+            f"they are among the photos; by their training photos these should be: {', '.join(expected)}"
         )
     return found
 
