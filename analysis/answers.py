@@ -42,7 +42,7 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
         found.append(
             f"{most['photos']:,} of {photos:,} answers are '{most['class']}'"
             + (f", {usual:.1%} of the training photos" if usual else "")
-            + ": this network does not tell the classes apart"
+            + ": the photos show one class, or this network does not tell the classes apart"
         )
     # Of a class whose fraction is unknown, a photo in 18 is expected.
     missing = [row for row in answers if not row["photos"]]

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from analysis import views
 from analysis.predict import Trained, load
 from analysis.run_report import write_vote_report
-from analysis.runs import runs_in
+from analysis.runs import is_run, sorted_in
 from analysis.submission import CSV
 from analysis.submit import REPORT, about_kept, hand_in, member_of
 from analysis.unfinished import unfinished, weights_words
@@ -40,7 +40,7 @@ def ensemble(
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: a name in
     analysis.vote; `tta`, in analysis.views. All that can be refused is refused before the first prediction.
     """
-    runs = [run for folder in runs for run in (runs_in(folder) if (folder / "best").is_dir() else [folder])]
+    runs = [run for folder in runs for run in _members_in(folder)]
     _, _, photos, *networks = all_at_once(
         lambda: _refuse(runs, out, vote),
         lambda: views.refuse(tta, temperature),
@@ -58,7 +58,7 @@ def ensemble(
     voted, why = vote_of_validation(
         runs, VOTES[vote], lambda run: own_answers(run, networks[runs.index(run)], data, tta, temperature)
     )
-    validated = _scores(voted, why)
+    validated = vote_scores(voted, why)
     answers = []
     for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
         print(f"run {number} of {len(runs)}: {run}", flush=True)
@@ -74,9 +74,10 @@ def ensemble(
     return out / CSV
 
 
-def validate(runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "people"} of `vote_of_validation`, or {"none": why}."""
-    return _scores(*vote_of_validation(runs, vote, answers_of))
+def _members_in(folder: Path) -> list[Path]:
+    """The run folders that an argument stands for: itself, or all in its best/, half-made ones too: to leave
+    one out silently would be another ensemble than the one asked for."""
+    return ([] if is_run(folder) else sorted_in(folder / "best")) or [folder]
 
 
 def vote_of_validation(
@@ -100,7 +101,8 @@ def vote_of_validation(
     return first[said].join(pd.DataFrame(voted, columns=PROBABILITIES)), ""
 
 
-def _scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
+def vote_scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", "photos", "people"} of `vote_of_validation`, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)

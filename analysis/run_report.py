@@ -13,6 +13,8 @@ from analysis.report import classes_of
 from analysis.report_tables import side_by_side, submission_facts
 from analysis.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
 from analysis.submission import read_about
+from analysis.unfinished import how_far, unfinished
+from dataset.errors import CallersMistake
 from trial.record import RunFolder
 
 
@@ -30,7 +32,12 @@ def write_run_report(
     if trial is None and about and about.get("trial_folder"):
         trial = Path(about["trial_folder"])
     before = RunFolder(trial) if trial and trial.is_dir() else None
-    config = folder.config()
+    try:
+        config = folder.config()
+    except FileNotFoundError:
+        state = unfinished(run)
+        why = f"; its state: {how_far(state)}" if state else ""
+        raise CallersMistake(f"{run}: has no config.json, so there is nothing to report{why}") from None
     shown, whose, own = _validation(folder, before)
     curves = [_curve(folder, "This run")]
     if before is not None:
@@ -118,7 +125,9 @@ def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame 
     if (own := _read(run)) is not None:
         config = run.config()
         if config.fold == "all":
-            return own, "All people, each answered by the network of the fold that did not see them.", True
+            done = own["fold"].nunique()
+            people = "All people" if done == config.folds else f"People of {done} of {config.folds} folds"
+            return own, f"{people}, each answered by the network of the fold that did not see them.", True
         return own, f"People held out of this run's training: fold {config.fold} of {config.folds}.", True
     if before is not None and (theirs := _read(before)) is not None:
         words = (

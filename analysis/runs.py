@@ -28,10 +28,15 @@ def runs_in(folder: Path) -> list[Path]:
     if is_run(folder):
         return [folder]
     for place in (folder / "best", folder):
-        runs = [run for run in place.iterdir() if is_run(run)] if place.is_dir() else []
-        if runs:
-            return sorted(runs, key=lambda run: (len(run.name) if run.name.isdigit() else 0, run.name))
+        if runs := [run for run in sorted_in(place) if is_run(run)]:
+            return runs
     return []
+
+
+def sorted_in(folder: Path) -> list[Path]:
+    """What a folder holds, by name, numbers by size; [] if there is no such folder."""
+    held = folder.iterdir() if folder.is_dir() else ()
+    return sorted(held, key=lambda path: (len(path.name) if path.name.isdigit() else 0, path.name))
 
 
 def any_table(wanted: str) -> pd.DataFrame:
@@ -59,7 +64,8 @@ def runs_table(runs: Sequence[Path]) -> pd.DataFrame:
             row["reason"] = ON_ALL
     table = table_of(found)
     names = [name for name in table.columns if name not in COLUMNS]
-    table.attrs["searched"] = [name for name in names if len(table[name].map(str).unique()) > 1]
+    known = table[[config is not None for _, config in found]]  # a run without a config has no recipe
+    table.attrs["searched"] = [name for name in names if known[name].map(str).nunique() > 1]
     table.attrs["default_first"] = False
     ranked = [(run, config) for run, (row, config) in zip(folders, found, strict=True)
               if config and row["macro_f1"] is not None]  # fmt: skip

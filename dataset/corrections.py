@@ -19,16 +19,20 @@ SHIPPED = {"competition": Path(__file__).with_name("corrections.csv")}
 COLUMNS = ["id", "field", "recorded", "corrected"]
 VALUES = {"gender": {name: index for index, name in enumerate(GENDERS)}, "mask": PHOTO_MASKS}
 FIELDS = (*VALUES, "age")
+TELLING = 4  # entries that tell a shipped list's set from another one
+MOST_HINTS = 20  # wrong ids for which the nearest right one is looked for
 
 
 class Found(NamedTuple):
     """An entry of a corrections file in a photo table: `field` of the photos `rows` should be `value`;
-    `changes`: it is something else now; `wrong`: why the entry doesn't fit the table, or ""."""
+    `there`: the entry's person is in the table; `changes`: it is something else now; `wrong`: why the entry
+    doesn't fit the table, or ""."""
 
     entry: Any
     field: str
     value: int
     rows: pd.Series
+    there: bool
     changes: bool
     wrong: str
 
@@ -84,9 +88,15 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
     else is recorded. A shipped list belongs to one set: nothing of it is applied to another one.
     """
     found = look_up(table, read_corrections(corrections))
+    ids = sorted(set(table["person"]))
     wrong, note = [one for one in found if one.wrong], f"label corrections from {corrections}: "
     if str(corrections) not in SHIPPED and wrong:
-        raise CallersMistake([f"{corrections} line {one.entry.Index}: {one.wrong}" for one in wrong])
+        hinted = [one for one in wrong if not one.there][:MOST_HINTS]
+        meant = {one.entry.Index: _meant(one.entry.id, ids) for one in hinted}
+        raise CallersMistake(
+            f"{corrections} line {one.entry.Index}: {one.wrong}{meant.get(one.entry.Index, '')}"
+            for one in wrong
+        )
     table, notes = table.copy(), table.attrs.get("notes", [])
     changing = [one for one in found if one.changes and not one.wrong]
     if not of_this_set(found):
@@ -109,14 +119,15 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
 
 
 def of_this_set(found: Sequence[Found]) -> bool:
-    """Whether half of the entries or more fit: another set has some of the ids by chance."""
-    return sum(not one.wrong for one in found) * 2 >= len(found)
+    """Whether the people who are in the table are recorded as the entries say, and are enough to tell:
+    another set has some of the ids by chance, and a part of this one lacks some of them."""
+    telling = [one for one in found if one.there and one.field != "mask"]
+    return len(telling) >= TELLING and sum(not one.wrong for one in telling) >= 0.9 * len(telling)
 
 
 def look_up(table: pd.DataFrame, entries: pd.DataFrame) -> list[Found]:
     """Each of `entries` (of read_corrections) in a photo table."""
     stems = table["photo"].map(lambda photo: Path(photo).stem)
-    ids = sorted(set(table["person"]))
     found = []
     for entry in entries.itertuples():
         of_person = rows = table["person"] == entry.id
@@ -124,25 +135,25 @@ def look_up(table: pd.DataFrame, entries: pd.DataFrame) -> list[Found]:
         if entry.field == "mask":
             rows = of_person & (stems == entry.recorded)
         changes = bool((table.loc[rows, entry.field] != value).any())
-        wrong = ""
-        if not of_person.any():
-            wrong = _nobody(entry.id, ids)
+        wrong, there = "", bool(of_person.any())
+        if not there:
+            wrong = f"no person {entry.id!r} in this set"
         elif not rows.any():
             wrong = f"person {entry.id} has no photo {entry.recorded}"
         elif entry.field != "mask" and changes:
             wrong = _otherwise(entry, table.loc[rows, entry.field].iloc[0])
-        found.append(Found(entry, entry.field, value, rows, changes, wrong))
+        found.append(Found(entry, entry.field, value, rows, there, changes, wrong))
     return found
 
 
-def _nobody(name: str, ids: list[str]) -> str:
-    """No such id; the nearest: the same but for zeros in front, which spreadsheets drop, or in spelling."""
+def _meant(name: str, ids: list[str]) -> str:
+    """The nearest id: the same but for zeros in front, which spreadsheets drop, or in spelling."""
     same = [other for other in ids if other.lstrip("0") == name.lstrip("0")]
     if same:
-        return f"no person {name!r} in this set; is {same[0]!r} meant, with its zeros?"
+        return f"; is {same[0]!r} meant, with its zeros?"
     near = difflib.get_close_matches(name, ids, 20, 0.8)
     nearest = min(near, key=lambda other: sum(map(ne, name, other)), default="")
-    return f"no person {name!r} in this set" + (f"; is {nearest!r} meant?" if near else "")
+    return f"; is {nearest!r} meant?" if near else ""
 
 
 def _otherwise(entry: Any, recorded: int) -> str:

@@ -23,13 +23,13 @@ EXIF, ORIENTATION = b"Exif\0\0", 0x0112
 # EXIF's orientation -> the photo upright.
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda photo: photo,
-    2: lambda photo: photo[:, ::-1],
-    3: lambda photo: photo[::-1, ::-1],
-    4: lambda photo: photo[::-1],
-    5: lambda photo: photo.transpose(1, 0, 2),
-    6: lambda photo: np.rot90(photo, -1),
-    7: lambda photo: photo[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda photo: np.rot90(photo),
+    2: lambda photo: cv2.flip(photo, 1),
+    3: lambda photo: cv2.rotate(photo, cv2.ROTATE_180),
+    4: lambda photo: cv2.flip(photo, 0),
+    5: cv2.transpose,
+    6: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda photo: cv2.transpose(cv2.rotate(photo, cv2.ROTATE_180)),
+    8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
 
 
@@ -127,7 +127,7 @@ def _other(data: bytes) -> np.ndarray:
             width, height = image.size
     except Image.DecompressionBombError:  # Pillow's own limit, which is higher
         raise Undecodable(TOO_LARGE) from None
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # each format's reader says in its own way that it is damaged
         raise Undecodable("damaged, or not an image (JPEG or PNG); replace it") from None
     _refuse_large(height, width)
     return _by_opencv(data)

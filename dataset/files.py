@@ -3,9 +3,11 @@
 import errno
 import fcntl
 import functools
+import hashlib
 import inspect
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +69,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     if whole in _held:
         yield
         return
-    path = whole.with_name(f".{whole.name}.lock")
+    path = _lock_of(whole)
 
     def refuse(file: IO[str]) -> None:
         file.seek(0)
@@ -88,6 +90,14 @@ def only_writer(folder: Path) -> Iterator[None]:
         finally:
             _held.discard(whole)
             path.unlink(missing_ok=True)
+
+
+def _lock_of(folder: Path) -> Path:
+    """Beside the folder; where nothing can be written there, in the folder for temporary files."""
+    parents = (parent for parent in folder.parents if parent.exists())
+    if folder.name and os.access(next(parents), os.W_OK):
+        return folder.with_name(f".{folder.name}.lock")
+    return Path(tempfile.gettempdir(), f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.lock")
 
 
 def only_writer_of_out(function: Callable[P, R]) -> Callable[P, R]:

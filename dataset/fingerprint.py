@@ -26,10 +26,10 @@ def fingerprint(data: Path) -> str:
 
 def _files(folder: str, inside: str, above: tuple[str, ...] = ()) -> Iterator[str]:
     """A line for each file below `folder`, hidden and system files left out; links are followed, but not to a
-    folder that they lie in (`above`: the real paths of those)."""
+    folder that they lie in (`above`)."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
-    above = (*above, os.path.realpath(folder))
+    above = (*above, folder)
     for entry in entries:
         if is_system_file(entry.name):
             continue
@@ -39,7 +39,7 @@ def _files(folder: str, inside: str, above: tuple[str, ...] = ()) -> Iterator[st
         except OSError:  # a link that leads nowhere, or to itself
             continue
         if stat.S_ISDIR(facts.st_mode):
-            if not entry.is_symlink() or os.path.realpath(entry.path) not in above:
+            if not entry.is_symlink() or os.path.realpath(entry.path) not in map(os.path.realpath, above):
                 yield from _files(entry.path, name, above)
         elif stat.S_ISREG(facts.st_mode):
             yield f"{name}\t{facts.st_size}\t{facts.st_mtime_ns}"

@@ -37,6 +37,8 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     # pandas can't hold such a name either (its texts are Arrow's).
     faults += [f"{str(folder / name)!r}: the name is not UTF-8, so no CSV can hold it; rename the file"
                for name in found if not _is_text(str(folder.absolute() / name))]  # fmt: skip
+    faults += [f"{str(folder / name)!r}: spaces around the name or a line break in it; rename the file"
+               for name in found if name != name.strip() or {"\r", "\n"} & set(name)]  # fmt: skip
     if not named:
         faults.append(f"{folder}: holds no image ({', '.join(EXTENSIONS)})")
     if faults:
@@ -60,7 +62,7 @@ def _files_below(folder: Path, inside: str, nested: bool, seen: set[Path]) -> tu
     images, others = [], []
     for name in sorted(os.listdir(folder)):
         path, hidden = folder / name, name.startswith(".")
-        if os.path.isdir(path):
+        if os.path.isdir(path) and path.suffix.lower() not in EXTENSIONS:
             if hidden or not nested or (real := path.resolve()) in seen:
                 others.append(f"{inside}{name}/")
                 continue

@@ -22,10 +22,15 @@ from trial.weights import WITHOUT_INTERNET
 
 
 def check(
-    path: Path, data: Path | None = None, port: int | None = None, settings: Iterable[str] = ()
+    path: Path,
+    data: Path | None = None,
+    port: int | None = None,
+    settings: Iterable[str] = (),
+    trials: int | None = None,
 ) -> Plan:
-    """The plan in the YAML at `path` with `data` and `settings` (`key=value`) in place; CallersMistake
-    names every mistake. A taken port is one only when it was asked for: otherwise a free one is chosen."""
+    """The plan in the YAML at `path` with `data`, `settings` (`key=value`) and the number of `trials` in
+    place; CallersMistake names every mistake. A taken port is one only when it was asked for: otherwise a
+    free one is chosen."""
     settings = list(settings)
     faults = [f"--set {word}: is not key=value" for word in settings if "=" not in word]
     if importlib.util.find_spec("nni") is None:
@@ -35,22 +40,23 @@ def check(
     if plan is not None:
         if data is not None:
             settings.append(f"data={data.resolve()}")
-        of_config = key_faults(plan.config) + plan_faults(plan)
+        if trials is not None:
+            plan = replace(plan, config=plan.config | {"maxTrialNumber": trials})
         wrong_space = space_faults(plan.space)
-        faults += of_config + wrong_space
+        faults += key_faults(plan.config) + wrong_space
         # One mistake in the space doesn't hide the others.
         faults += [
-            fault for key in plan.space if key not in FIELDS for fault in faults_of(parse, {key: None})
+            fault for key in plan.space if key not in FIELDS for fault in faults_of(parse, {key: None}, False)
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space))
         plan = plan.with_settings(word for word in settings if "=" in word)
+        faults += plan_faults(plan)
         if whole.space and not wrong_space and not plan.space:
             faults.append(
                 f"{' '.join(f'--set {word}' for word in settings)}: nothing is left to search; train this "
                 "one recipe by python -m trial, or search another field"
             )
-        of_recipes = recipe_faults(plan)
-        faults += of_recipes + data_faults(plan)
+        faults += recipe_faults(plan) + data_faults(plan)
         if not faults:
             faults += rehearsal_faults(plan)
     faults += port_faults(port)
@@ -65,7 +71,7 @@ def plan_faults(plan: Plan) -> list[str]:
     ends = any(key in plan.config for key in ("maxTrialNumber", "maxExperimentDuration"))
     for key in ("tuner", "assessor"):
         if isinstance(plan.config.get(key), dict):
-            faults += algorithm_faults(key, plan.config[key], plan.path.parent, sound(plan.space), ends)
+            faults += algorithm_faults(key, plan.config[key], plan.path.parent, plan.space, ends)
     if "trainingService" in plan.config:
         faults += service_faults(plan.config["trainingService"])
     return faults + gpu_faults(plan.config) + _folder_faults(plan)
@@ -115,8 +121,9 @@ def data_faults(plan: Plan) -> list[str]:
     fixed = [word.partition("=")[2] for word in plan.fixed if word.startswith("corrections=")]
     searched = plan.space.get("corrections", {}).get("_value", [])
     with contextlib.chdir(plan.code):  # as for the trials' relative paths
-        for corrections in filter(None, [*fixed, *searched]):
-            faults += faults_of(read_train, folder, corrections)
+        for corrections in [*fixed, *searched]:
+            if corrections and isinstance(corrections, str):  # what else it is has been refused
+                faults += faults_of(read_train, folder, corrections)
     return faults
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from dataset.errors import CallersMistake
+from dataset.machine import EXPERIMENTS
 from experiments import server
 from experiments.check import check
 from experiments.estimate import Forecast, recipes_in
@@ -24,6 +25,8 @@ from experiments.yaml_keys import seconds
 from trial.record import RunFolder
 
 LOOK_SECONDS = 1.0
+START_SECONDS = 300.0  # without a first trial: a slow disk or a busy machine makes NNI's imports slow
+SETTLE_SECONDS = 3.0  # what a tuner suggested last may not have been written down yet
 IDLE_SECONDS = 60.0  # without a trial that runs or waits, though NNI has not ended: the tuner is stuck
 
 
@@ -52,7 +55,7 @@ def run_experiment(
     CallersMistake names every mistake before anything starts. RuntimeError when NNI fails, or no trial
     came to its end. Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
-    return run_plan(check(path, data, port, settings), port, trials)
+    return run_plan(check(path, data, port, settings, trials), port, trials)
 
 
 def run_plan(plan: Plan, port: int | None = None, trials: int | None = None) -> ExperimentResult:
@@ -75,7 +78,7 @@ def run_plan(plan: Plan, port: int | None = None, trials: int | None = None) -> 
             running.stop()
         state = look(running.folder, total)
         if interrupts.heard or trouble:
-            print(next_steps(running, state, plan.data), file=sys.stderr)
+            print(next_steps(running, state, short(plan.code / plan.data)), file=sys.stderr)
     if trouble:
         raise RuntimeError(f"{trouble}; see {short(running.folder / 'log')}")
     if not state.states["done"]:
@@ -98,13 +101,15 @@ def forecast(plan: Plan) -> Forecast:
 def next_steps(running: Server, state: State, data: str) -> str:
     """What can be done with an experiment that ended before its time: a line each."""
     name = running.id
+    if running.folder.parent != EXPERIMENTS:  # only there an id is found
+        name = shlex.quote(short(running.folder))
     lines = {"its trials": f"python -m analysis trials {name}"}
     if state.states["done"]:
         final = (
             f"python -m analysis export-best-and-retrain {name} --data {shlex.quote(data)} --out out/final"
         )
         lines |= {
-            "its best recipe": f"python -m analysis export-best {name} --out recipes/{name}",
+            "its best recipe": f"python -m analysis export-best {name} --out recipes/{running.id}",
             "the submission": final,
         }
     lines |= {"go on with it": running.resume_command, "NNI's page": running.view_command}
@@ -152,8 +157,11 @@ def _watch(running: Server, total: int | None, interrupts: Interrupts, display: 
         status = running.status()
         state = look(running.folder, total)
         display.show(state)
-        idle = not state.states["running"] + state.states["waiting"]
-        if status == "DONE" or interrupts.heard or (status == "TUNER_NO_MORE_TRIAL" and idle):
+        if state.states["running"] + state.states["waiting"]:
+            busy = time.monotonic()
+        idle = time.monotonic() - busy  # seconds
+        no_more = status == "TUNER_NO_MORE_TRIAL" and idle > SETTLE_SECONDS
+        if status == "DONE" or interrupts.heard or no_more:
             return state, ""
         if died := tuner_died(running.folder):
             return state, f"the tuner or the assessor raised {died}"
@@ -161,11 +169,6 @@ def _watch(running: Server, total: int | None, interrupts: Interrupts, display: 
             what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
             word = last_word(running.folder)
             return state, f"{what}{word and f': {word}'}"
-        if not idle:
-            busy = time.monotonic()
-        elif time.monotonic() - busy > IDLE_SECONDS:
-            return (
-                state,
-                f"no trial runs and none was begun for {IDLE_SECONDS:.0f} s: the tuner suggests nothing",
-            )
+        if idle > (limit := IDLE_SECONDS if state.states else START_SECONDS):
+            return state, f"no trial runs and none was begun for {limit:.0f} s: the tuner suggests nothing"
         interrupts.sleep(LOOK_SECONDS)

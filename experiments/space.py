@@ -23,6 +23,9 @@ def space_faults(space: Any, where: str = "") -> list[str]:
     faults = []
     for key, spec in space.items():
         name = f"{where}{key}"
+        if not isinstance(key, str):
+            faults.append(f"{name}: is not the name of a field")
+            continue
         if not isinstance(spec, Mapping) or "_type" not in spec or "_value" not in spec:
             example = '{"_type": "choice", "_value": [...]}'
             faults.append(f"{name}: {spec!r} has no _type and _value; one value alone is {example}")
@@ -59,8 +62,8 @@ def _range_faults(name: str, kind: str, values: list[Any]) -> list[str]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float):
             faults.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
-        elif not math.isfinite(value):
-            faults.append(f"{name}: {value} is not a finite number")
+        elif not abs(value) < 1e300:  # infinite, NaN, or a whole number that no float can be
+            faults.append(f"{name}: {str(value)[:20]} is not a finite number")
     if faults:
         return faults
     if "normal" in kind and values[1] <= 0:
@@ -160,7 +163,7 @@ def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
                 found.append(value)
         return found
     if kind == "randint":
-        return list(dict.fromkeys([int(values[0]), int(values[1]) - 1]))
+        return list(dict.fromkeys([math.ceil(values[0]), math.ceil(values[1]) - 1]))
     if "normal" in kind:
         return [values[0]] if "log" not in kind else []
     low, high = values[:2]

@@ -67,7 +67,8 @@ def seconds(duration: Any) -> float | None:
     if isinstance(duration, int) and not isinstance(duration, bool):
         return float(duration) if duration > 0 else None
     found = re.fullmatch(r"(\d+\.?\d*)([smhd])", str(duration).lower(), re.ASCII)
-    return (math.ceil(float(found[1]) * UNITS[found[2]]) or None) if found else None
+    length = float(found[1]) * UNITS[found[2]] if found else 0.0
+    return math.ceil(length) if 0 < length < math.inf else None
 
 
 def name_faults(name: Any) -> list[str]:

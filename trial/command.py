@@ -118,6 +118,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
 
         gc.freeze()  # what is imported stays: going through it again takes a second at the end alone
         best = run(config, writer, on_report)
+        outcome = _outcome(config, writer)
     except CallersMistake as mistake:
         writer.end("failed", str(mistake))
         raise
@@ -132,7 +133,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
     writer.end("done")
     if in_experiment:
         advisor.report_final(best)
-    print(_outcome(config, writer), flush=True)
+    print(outcome, flush=True)
 
 
 def _outcome(config: TrialConfig, writer: "RunWriter") -> str:

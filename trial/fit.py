@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dataset.labels import N_CLASSES
 from trial.batches import Batch, on_device
@@ -77,12 +78,11 @@ def fit(
     forward = Forward(config, preprocessing, compute, class_counts)
     learner = Learner(network, config, compute)
     schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)
-    average = ModelEmaV3(network) if config.ema else None
+    average = averaged(network, config.ema) if config.ema else None
     kept = average.module if average else network
     if config.compile:
         network.compile()
     batches = len(train)  # type: ignore[arg-type]
-    steps = 0
 
     for epoch in range(1, config.epochs + 1):
         begun = time.perf_counter()
@@ -101,10 +101,8 @@ def fit(
             if number + 1 == first + together:
                 learning_rate = config.learning_rate * schedule(middle(epoch, first, together, batches))
                 learner.step(learning_rate)
-                steps += 1
                 if average:
-                    average.decay = decay_at(steps, config.ema)
-                    average.update(network)
+                    average.update_parameters(network)
             total += batch_loss.detach() * len(batch.labels)
             truth = targets if targets.dim() == 1 else targets.argmax(1)
             hits += (logits.argmax(1) == truth).sum()
@@ -124,6 +122,15 @@ def fit(
         schedule.hear(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - begun
         yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, kept, **measured)
+
+
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """The running mean of a network's tensors over the steps, each counted once though layers share it."""
+
+    def update(means: Any, now: Any, steps: Tensor | int) -> None:
+        get_ema_multi_avg_fn(decay_at(int(steps) + 1, decay))(means, now, steps)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
 
 
 def decay_at(step: int, decay: float) -> float:

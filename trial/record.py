@@ -176,7 +176,10 @@ class RunFolder:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            return json.loads((self.folder / name).read_text())
+            read = json.loads((self.folder / name).read_text())
+            if not isinstance(read, dict):
+                raise ValueError("it holds no names")
+            return read
         except ValueError as error:
             raise CallersMistake(f"{self.folder / name}: is damaged ({error})") from None
 

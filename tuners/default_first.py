@@ -55,6 +55,10 @@ class DefaultFirstTPE(TpeTuner):
         with self._lock:
             if parameter_id in self._finished:
                 _logger.warning("a second final result of parameters %s is ignored", parameter_id)
+            elif parameter_id not in self._params:
+                _logger.warning(
+                    "a final result of parameters %s, which were not suggested here", parameter_id
+                )
             elif not _is_score(value):
                 _logger.warning("the final result %r of parameters %s is not a score", value, parameter_id)
             else:

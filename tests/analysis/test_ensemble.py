@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis import vote
-from analysis.ensemble import ensemble, own_answers, validate
+from analysis.ensemble import ensemble, own_answers, vote_of_validation, vote_scores
 from analysis.predict import load, predict
 from analysis.submission import submission_faults
 from analysis.validation import answers_again
@@ -21,6 +21,10 @@ from trial import run as trial_run
 from trial.config import parse
 from trial.metrics import score
 from trial.record import PROBABILITIES, RunWriter, scores_of
+
+
+def validate(*arguments):
+    return vote_scores(*vote_of_validation(*arguments))
 
 
 def test_soft_and_hard_votes_by_hand():
@@ -87,6 +91,18 @@ def test_what_export_best_and_retrain_wrote_stands_for_its_runs(runs, people, tm
     assert (tmp_path / "out" / "submission.csv").read_text() == (
         tmp_path / "same" / "submission.csv"
     ).read_text()
+
+
+def test_a_member_without_a_network_is_refused_not_left_out(runs, people, tmp_path):
+    """export-best-and-retrain writes recipe.json before it trains."""
+    shutil.copytree(runs[0], tmp_path / "final" / "best" / "1")
+    (tmp_path / "final" / "best" / "2").mkdir()
+    (tmp_path / "final" / "best" / "2" / "recipe.json").write_text("{}")
+    with pytest.raises(CallersMistake, match="best/2: holds no trained network"):
+        ensemble([tmp_path / "final", runs[1]], people, tmp_path / "out")
+    (tmp_path / "empty" / "best").mkdir(parents=True)
+    with pytest.raises(CallersMistake, match="empty: holds no trained network"):
+        ensemble([runs[0], runs[1], tmp_path / "empty"], people, tmp_path / "out")
 
 
 def test_its_own_score_is_that_of_the_vote_on_shared_validation_people(runs, people, tmp_path, capsys):

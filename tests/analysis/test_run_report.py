@@ -171,3 +171,14 @@ def test_what_export_and_retrain_wrote_stands_for_its_runs(tmp_path):
     for name in ("10", "9", "1"):
         untrained(tmp_path / "best" / name)
     assert [path.name for path in runs_in(tmp_path)] == ["1", "9", "10"]
+
+
+def test_a_run_that_ended_before_its_config_is_refused_in_words_and_hides_no_column(tmp_path):
+    for seed in (1, 2):
+        untrained(tmp_path / f"run{seed}", seed)
+    RunWriter(tmp_path / "killed").end("failed", "killed")
+    with pytest.raises(CallersMistake, match=r"no config\.json.*failed \(killed\)"):
+        write_run_report(tmp_path / "r.html", tmp_path / "killed")
+    table = any_table(str(tmp_path))
+    assert len(table) == 3
+    assert table.attrs["searched"] == ["seed"]

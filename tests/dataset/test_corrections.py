@@ -90,6 +90,19 @@ def test_the_shipped_list_is_applied_to_its_own_set_alone(data, rewrite, capsys)
     assert (after["label"] == before["label"]).all()
 
 
+def test_a_part_of_the_competitions_photos_is_mended_too(data, capsys):
+    csv = data / "train" / "train.csv"
+    header, *people = csv.read_text().splitlines()
+    ids = ("001720", "006359", "006360", "006361")  # all recorded as female there
+    for number, name in enumerate(ids):
+        _, _, *rest = people[number].split(",")
+        people[number] = ",".join([name, "female", *rest])
+    csv.write_text("\n".join([header, *people]) + "\n")
+    after = read_train(data, "competition").drop_duplicates("person").set_index("person")
+    assert "4 applied, 18 not of this set" in capsys.readouterr().err
+    assert (after.loc[list(ids), "gender"] == 0).all()
+
+
 def test_the_shipped_list_mends_the_competitions_labels(data, capsys):
     """Thirteen people of the list among those that the set has, recorded as it says."""
     lines, csv = ["id,gender,race,age,path"], data / "train" / "train.csv"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from analysis.ensemble import ensemble
 from analysis.finish import export_best, export_best_and_retrain, predict_and_submit, retrain_and_submit
 from analysis.lr_range import write_lr_range
 from dataset.errors import CallersMistake
-from dataset.files import only_writer
+from dataset.files import _lock_of, only_writer
 from dataset.machine import PROJECT
 from dataset.synthetic import draw
 from experiments.demo import demo
@@ -21,7 +22,7 @@ from experiments.demo import demo
 HOLD = """
 import sys, time
 from pathlib import Path
-from dataset.files import only_writer
+from dataset.files import _lock_of, only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -111,3 +112,13 @@ def test_never_two_at_once(tmp_path):
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
     assert time.monotonic() - began < 60
+
+
+def test_where_nothing_can_be_written_beside_the_folder_the_lock_lies_elsewhere(tmp_path, monkeypatch):
+    assert _lock_of(tmp_path / "new" / "out") == tmp_path / "new" / ".out.lock"
+    monkeypatch.setattr(os, "access", lambda path, how: False)  # root may write everywhere
+    elsewhere = _lock_of(tmp_path / "out")
+    assert tmp_path not in elsewhere.parents and elsewhere != _lock_of(tmp_path / "other")
+    assert _lock_of(Path("/")).name
+    with only_writer(tmp_path / "out"):
+        assert elsewhere.exists()

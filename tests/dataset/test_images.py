@@ -102,3 +102,20 @@ def test_a_folder_without_images_is_refused(tmp_path):
         (tmp_path / "f").touch()
         with pytest.raises(CallersMistake, match=words):
             read_images(folder)
+
+
+@pytest.mark.parametrize("name", [" a.jpg", "a\rb.jpg", "a\nb.jpg", "\u3000a.jpg"])
+def test_a_name_that_a_csv_does_not_give_back_is_refused_before_anything_is_predicted(
+    tmp_path, write_photo, name
+):
+    write_photo(tmp_path / "a.jpg")
+    os.rename(tmp_path / "a.jpg", tmp_path / name)
+    with pytest.raises(CallersMistake, match="rename the file"):
+        read_images(tmp_path)
+
+
+def test_a_folder_named_like_a_photo_is_refused(tmp_path, write_photo):
+    write_photo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").mkdir()
+    with pytest.raises(CallersMistake, match=r"b\.jpg: a folder, not a photo"):
+        read_images(tmp_path)

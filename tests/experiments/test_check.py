@@ -204,3 +204,27 @@ def test_the_command_says_it_in_one_go(tmp_path):
     assert "no such file" in done.stderr
     assert "--port 80" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_field_is_the_only_mistake(mine, people, monkeypatch):
+    """Its nearest name was looked for with the default recipe, whose weights are missing here."""
+    monkeypatch.setattr("trial.weights.FETCHED", mine.folder / "weights")
+    mine.space.write_text('{"learnin_rate": {"_type": "uniform", "_value": [0.1, 0.2]}}')
+    assert faults(mine.yaml, people) == "unknown key 'learnin_rate'; did you mean learning_rate?"
+
+
+@pytest.mark.parametrize("values", ['[1, "competition"]', '[{"_name": "competition"}]'])
+def test_corrections_that_are_not_text_are_a_sentence(mine, people, values):
+    mine.space.write_text(f'{{"corrections": {{"_type": "choice", "_value": {values}}}}}')
+    assert "is not a word" in faults(mine.yaml, people)
+
+
+def test_a_grid_ends_where_the_number_of_trials_or_a_setting_ends_it(mine, fast):
+    conftest.give(mine, tuner={"name": "GridSearch"}, maxTrialNumber=None)
+    mine.space.write_text(
+        """{"learning_rate": {"_type": "uniform", "_value": [0.001, 0.01]},
+            "seed": {"_type": "choice", "_value": [0, 1]}}"""
+    )
+    assert "GridSearch never ends" in faults(mine.yaml)
+    assert check(mine.yaml, settings=["learning_rate=0.001"]).space.keys() == {"seed"}
+    assert check(mine.yaml, trials=4).config["maxTrialNumber"] == 4
