@@ -1,5 +1,6 @@
 """What NNI's own database says of an experiment; read without a server."""
 
+import contextlib
 import json
 import sqlite3
 from dataclasses import dataclass, field
@@ -60,12 +61,22 @@ def profile(folder: Path) -> dict[str, Any]:
 
 def _rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
     path = database(folder).resolve()
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)
     try:
-        return connection.execute(query).fetchall()
+        try:
+            return _fetch(path, "ro", query)
+        except sqlite3.OperationalError as error:
+            if "readonly" not in str(error):
+                raise
+            # A killed manager left a transaction half written; to read on, SQLite has to take it back first.
+            return _fetch(path, "rw", query)
     except sqlite3.DatabaseError as error:
         if "no such table" in str(error):  # the server is still making them
             return []
         raise CallersMistake(f"{path}: can't be read as NNI's database ({error})") from None
-    finally:
-        connection.close()
+
+
+def _fetch(path: Path, mode: str, query: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(
+        sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=10)
+    ) as connection:
+        return connection.execute(query).fetchall()

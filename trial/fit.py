@@ -1,14 +1,14 @@
 """The loop: `for epoch in fit(...)`. Whoever calls decides to report, to stop, to save."""
 
+import copy
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dataset.labels import N_CLASSES
 from trial.batches import Batch, on_device
@@ -78,8 +78,8 @@ def fit(
     forward = Forward(config, preprocessing, compute, class_counts)
     learner = Learner(network, config, compute)
     schedule, freeze = config.schedule.build(SCHEDULES, config.epochs), config.freeze.build(FREEZES)
-    average = averaged(network, config.ema) if config.ema else None
-    kept = average.module if average else network
+    average = Average(network, config.ema) if config.ema else None
+    kept = average.network if average else network
     if config.compile:
         network.compile()
     batches = len(train)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ def fit(
                 learning_rate = config.learning_rate * schedule(middle(epoch, first, together, batches))
                 learner.step(learning_rate)
                 if average:
-                    average.update_parameters(network)
+                    average.update(network)
             total += batch_loss.detach() * len(batch.labels)
             truth = targets if targets.dim() == 1 else targets.argmax(1)
             hits += (logits.argmax(1) == truth).sum()
@@ -124,13 +124,24 @@ def fit(
         yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, kept, **measured)
 
 
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """The running mean of a network's tensors over the steps, each counted once though layers share it."""
+class Average:
+    """`network`: the running mean of another one's state dict over the steps, each tensor counted once though
+    layers share it; whole numbers are the last step's."""
 
-    def update(means: Any, now: Any, steps: Tensor | int) -> None:
-        get_ema_multi_avg_fn(decay_at(int(steps) + 1, decay))(means, now, steps)
+    def __init__(self, network: nn.Module, decay: float):
+        self.network, self.decay, self.steps = copy.deepcopy(network), decay, 0
 
-    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """One more step of `network`."""
+        self.steps += 1
+        states = zip(self.network.state_dict().values(), network.state_dict().values(), strict=True)
+        pairs = {(mean.data_ptr(), mean.shape): (mean, now) for mean, now in states}.values()
+        means, latest = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        get_ema_multi_avg_fn(decay_at(self.steps, self.decay))(list(means), list(latest), self.steps)
+        for mean, now in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(now)
 
 
 def decay_at(step: int, decay: float) -> float:

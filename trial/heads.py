@@ -18,9 +18,9 @@ PARTS = (len(MASKS), len(GENDERS), len(AGE_BANDS))
 
 # Gains of `initialise`: the standard deviation of a layer's outputs if its inputs have a root mean square
 # of 1; pooled features of timm's networks have .05 to 1 in training. LAST is torch's own for linear layers,
-# as ResNets have it: the first loss is near that of knowing nothing, ln 18. Smaller ones did no better for
-# networks with ImageNet weights, and worse for a ResNet without. HIDDEN is that of layers before a ReLU (He
-# et al. 2015, arXiv:1502.01852).
+# as ResNets have it: the first loss is near that of knowing nothing, ln 18. With .1 a ResNet without ImageNet
+# weights learned more slowly (docs/figures.md). HIDDEN is that of layers before a ReLU (He et al. 2015,
+# arXiv:1502.01852).
 LAST, HIDDEN = 3**-0.5, 2**0.5
 
 

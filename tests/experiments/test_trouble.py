@@ -100,7 +100,7 @@ def test_a_tuner_that_raises_ends_the_run_with_its_reason(mine, raising, people,
 @pytest.mark.slow
 def test_a_tuner_that_suggests_nothing(mine, raising, people, home, monkeypatch):
     raising("silent")
-    monkeypatch.setattr(running, "IDLE_SECONDS", 5.0)
+    monkeypatch.setattr(running, "START_SECONDS", 5.0)
     began = time.monotonic()
     with pytest.raises(
         RuntimeError, match="no trial runs and none was begun for 5 s: the tuner suggests nothing"

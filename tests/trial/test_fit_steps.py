@@ -10,7 +10,7 @@ from tests.conftest import TINY
 from trial import batches, models
 from trial.compute import decide
 from trial.config import parse
-from trial.fit import averaged, decay_at, fit
+from trial.fit import Average, decay_at, fit
 
 PLAIN = {"optimizer": {"_name": "sgd", "momentum": 0}, "schedule": "constant", "learning_rate": 0.1}
 
@@ -110,16 +110,16 @@ def test_a_tensor_that_layers_share_is_averaged_once_a_step():
     """timm's coat_* share: its state_dict names one tensor several times."""
     network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
     network[2].weight = network[0].weight
-    average = averaged(network, 0.9)
+    average = Average(network, 0.9)
     for step in (1, 2, 3):
         with torch.no_grad():
             for tensor in (*network.parameters(), network[1].running_mean):
                 tensor.fill_(step)
-        average.update_parameters(network)
+        average.update(network)
     expected = np.average([1, 2, 3], weights=[0.81, 0.9, 1])
-    for tensor in (*average.module.parameters(), average.module[1].running_mean):
+    for tensor in (*average.network.parameters(), average.network[1].running_mean):
         assert torch.allclose(tensor, torch.tensor(expected).float())
-    assert average.module[2].weight is average.module[0].weight
+    assert average.network[2].weight is average.network[0].weight
 
 
 @pytest.mark.parametrize("ema", [0.5, 0.998, 0.9999])
