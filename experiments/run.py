@@ -55,13 +55,13 @@ def run_experiment(
     CallersMistake names every mistake before anything starts. RuntimeError when NNI fails, or no trial
     came to its end. Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
-    return run_plan(check(path, data, port, settings, trials), port, trials)
+    return run_plan(check(path, data, port, settings, trials), port)
 
 
-def run_plan(plan: Plan, port: int | None = None, trials: int | None = None) -> ExperimentResult:
+def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
     """`run_experiment` for a plan that was checked already."""
-    total = trials or plan.config.get("maxTrialNumber")
-    config = _write_effective(plan, trials)
+    total = plan.config.get("maxTrialNumber")
+    config = _write_effective(plan)
     with Interrupts() as interrupts:
         try:
             running = _start(config, port, plan.runs)
@@ -134,11 +134,10 @@ def _start(config: Path, port: int | None, runs: Path) -> Server:
     raise AssertionError
 
 
-def _write_effective(plan: Plan, trials: int | None) -> Path:
-    config = plan.effective() | ({"maxTrialNumber": trials} if trials else {})
+def _write_effective(plan: Plan) -> Path:
     plan.runs.mkdir(parents=True, exist_ok=True)
     path = plan.runs / f".starting.{os.getpid()}.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    path.write_text(yaml.safe_dump(plan.effective(), sort_keys=False, allow_unicode=True))
     return path
 
 
