@@ -8,9 +8,9 @@ import typer
 
 from analysis.beforehand import COMMAND
 from analysis.beforehand import app as beforehand
-from analysis.views import VIEWS
-from analysis.vote import VOTES
-from dataset.errors import CallersMistake, exit_on_mistake
+from analysis.predict.tta import VIEWS
+from analysis.predict.vote import VOTES
+from common.errors import UsageError, exit_on_usage_error
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
@@ -36,7 +36,7 @@ Temperature = Annotated[float, typer.Option(help="divides the logits; above 1 pr
 
 
 @app.command(epilog=COMMAND + "trials latest --csv trials.csv")
-@exit_on_mistake()
+@exit_on_usage_error()
 def trials(
     experiment: Annotated[
         str,
@@ -46,8 +46,8 @@ def trials(
 ) -> None:
     """The trials of an experiment (NNI's id, a folder, a YAML's name, or latest), best first; stopped,
     failed and mismatched ones apart. A terminal shows the first 100 of each, a pipe or file all of them."""
-    from analysis.print_trials import print_trials, write_trials
-    from analysis.runs import any_table
+    from analysis.trials.printing import print_trials, write_trials
+    from analysis.trials.runs import any_table
 
     table = any_table(experiment)
     print_trials(table)
@@ -56,17 +56,17 @@ def trials(
 
 
 @app.command(epilog=COMMAND + "export-best demo --top 3 --out recipes/mine")
-@exit_on_mistake()
+@exit_on_usage_error()
 def export_best(experiment: Wanted, out: Out, top: Top = 1, model: Model = None) -> None:
     """Write the best recipes as JSON files, with their scores."""
-    from analysis import finish
-    from analysis.trials import find
+    from analysis import pipeline
+    from analysis.trials.table import find
 
-    finish.export_best(find(experiment), out, top, model)
+    pipeline.export_best(find(experiment), out, top, model)
 
 
-@app.command(epilog=COMMAND + "retrain recipes/seed_resnet34.json epochs=10 --data input --out out/seed")
-@exit_on_mistake()
+@app.command(epilog=COMMAND + "retrain recipes/baseline_resnet34.json epochs=10 --data input --out out/seed")
+@exit_on_usage_error()
 def retrain(
     recipe: Annotated[Path, typer.Argument(help="a recipe's JSON, or a run's config.json")],
     values: Values = None,
@@ -76,7 +76,7 @@ def retrain(
     tta: Tta = "none",
 ) -> None:
     """Train a recipe on all people and write its submission."""
-    from analysis.finish import retrain_and_submit
+    from analysis.pipeline import retrain_and_submit
     from analysis.recipes import read_recipe
     from trial.arguments import parse_arguments
 
@@ -86,7 +86,7 @@ def retrain(
 
 
 @app.command(epilog=COMMAND + "export-best-and-retrain latest --data input --out out/final --top 3")
-@exit_on_mistake()
+@exit_on_usage_error()
 def export_best_and_retrain(
     experiment: Wanted,
     values: Values = None,
@@ -98,18 +98,18 @@ def export_best_and_retrain(
     tta: Tta = "none",
 ) -> None:
     """The last step: the best recipes, retrained on all people, down to submission.csv and report.html."""
-    from analysis import finish
-    from analysis.trials import find
+    from analysis import pipeline
+    from analysis.trials.table import find
     from trial.arguments import parse_arguments
 
-    finish.export_best_and_retrain(
+    pipeline.export_best_and_retrain(
         find(experiment), data, out, top, model, average, parse_arguments(values or []), tta
     )
     print(_submission(out))
 
 
 @app.command(epilog=COMMAND + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
-@exit_on_mistake()
+@exit_on_usage_error()
 def predict(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     data: Annotated[Path | None, typer.Option(help="a folder with eval/images/ [default: input]")] = None,
@@ -122,16 +122,16 @@ def predict(
     temperature: Temperature = 1.0,
 ) -> None:
     """A submission from a run folder's network (or those of its folds) as it is."""
-    from analysis.finish import predict_and_submit
+    from analysis.pipeline import predict_and_submit
 
     if data and photos:
-        raise CallersMistake("--data and --photos both say which photos to answer; give one of them")
+        raise UsageError("--data and --photos both say which photos to answer; give one of them")
     predict_and_submit(run, data, out, tta, temperature, photos)
     print(_submission(out))
 
 
 @app.command(epilog=COMMAND + "ensemble out/runs/a out/runs/b --vote soft --data input --out out/ensemble")
-@exit_on_mistake()
+@exit_on_usage_error()
 def ensemble(
     runs: Annotated[
         list[Path],
@@ -145,14 +145,14 @@ def ensemble(
     temperature: Temperature = 1.0,
 ) -> None:
     """One submission from several run folders, by vote."""
-    from analysis import ensemble as voting
+    from analysis.predict import ensemble as voting
 
     voting.ensemble(runs, data, out, vote, tta, temperature)
     print(_submission(out))
 
 
 @app.command(epilog=COMMAND + "score out/demo/submission.csv out/demo/data/answers.csv --json")
-@exit_on_mistake()
+@exit_on_usage_error()
 def score(
     submission: Path,
     answers: Annotated[Path, typer.Argument(help="a CSV with ImageID,ans")],
@@ -171,7 +171,7 @@ def score(
 
 
 @app.command(epilog=COMMAND + "report latest --out report.html")
-@exit_on_mistake()
+@exit_on_usage_error()
 def report(
     experiment: Annotated[
         str,
@@ -181,22 +181,22 @@ def report(
 ) -> None:
     """One self-contained page on an experiment (NNI's id, a folder, a YAML's name, or latest) or a single
     run; also while it runs."""
-    from analysis.runs import is_run
+    from analysis.trials.runs import is_run
 
     if is_run(Path(experiment)):
-        from analysis.run_report import write_run_report
+        from analysis.report.run import write_run_report
 
         print(f"report: {write_run_report(out or Path(experiment) / 'report.html', Path(experiment))}")
         return
-    from analysis import select
-    from analysis.report import write_experiment_report
-    from analysis.trials import find, trial_table
+    from analysis.report.experiment import write_experiment_report
+    from analysis.trials import ranking
+    from analysis.trials.table import find, trial_table
 
     found = find(experiment)
     table = trial_table(found)
-    ranked = select.rank(table)
+    ranked = ranking.rank(table)
     if table.empty:
-        raise CallersMistake(f"experiment {found.id} has no trial yet")
+        raise UsageError(f"experiment {found.id} has no trial yet")
     best = None if ranked.empty else ranked.iloc[0]
     print(f"report: {write_experiment_report(found, out or found.folder / 'report.html', table, best)}")
 

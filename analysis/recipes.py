@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.unfinished import unfinished
-from dataset.errors import CallersMistake, unknown
-from dataset.files import write_json
+from analysis.trials.unfinished import unfinished
+from common.errors import UsageError, unknown
+from common.files import write_json
 from trial.config import PLACES, TrialConfig, parse
 from trial.record import RunFolder, scores_of
 
@@ -46,24 +46,24 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """A recipe file, or the config.json of a run: with its scores, to end after its best epoch.
-    CallersMistake names what is wrong with it."""
+    UsageError names what is wrong with it."""
     if path.name == "config.json" and (path.parent / "status.json").exists():
         try:
             return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
         except FileNotFoundError as error:
-            raise CallersMistake(f"{error.filename}: is missing; that run is not whole") from None
+            raise UsageError(f"{error.filename}: is missing; that run is not whole") from None
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise CallersMistake(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
+        raise UsageError(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
     if not isinstance(read, dict):
-        raise CallersMistake(f"{path}: not a recipe; recipes/ has examples")
+        raise UsageError(f"{path}: not a recipe; recipes/ has examples")
     if "recipe" not in read:  # a run's config.json, by itself
         read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
-    if faults := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
-        raise CallersMistake(faults)
+    if errors := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
+        raise UsageError(errors)
     if not isinstance(read["recipe"], dict):
-        raise CallersMistake(f"{path}: 'recipe' must hold a recipe's fields; recipes/ has examples")
+        raise UsageError(f"{path}: 'recipe' must hold a recipe's fields; recipes/ has examples")
     return Recipe(**read)
 
 

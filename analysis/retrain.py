@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dataset.progress import track
-from trial import batches
+from common.progress import track
 from trial.config import TrialConfig
+from trial.data import batches
 from trial.fit import fit
 from trial.record import RunWriter
 from trial.run import start
@@ -44,7 +44,7 @@ def retrain(
     """
     stop_after = min(stop_after or config.epochs, config.epochs)
     average = min(average, stop_after)
-    config = replace(config, out=str(out), train_share=1.0)
+    config = replace(config, out=str(out), train_fraction=1.0)
     writer = RunWriter(out, config)
     try:
         table, network, preprocessing, compute, pixels = start(config, writer)

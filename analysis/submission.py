@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dataset.errors import CallersMistake
-from dataset.files import write_atomic, write_json
+from common.errors import UsageError
+from common.files import write_atomic, write_json
 from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
 from dataset.tables import lines_text, read_table
 from trial.metrics import recall_of_oldest, score
@@ -20,25 +20,25 @@ CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
-    """CallersMistake where `out` is a file or holds a submission (or `more`): nothing is ever overwritten."""
+    """UsageError where `out` is a file or holds a submission (or `more`): nothing is ever overwritten."""
     if out.exists() and not out.is_dir():
-        raise CallersMistake(f"{out} is a file; give a folder as --out")
+        raise UsageError(f"{out} is a file; give a folder as --out")
     there = [out / name for name in (CSV, JSON, PREDICTIONS, *more) if (out / name).exists()]
     if there:
-        raise CallersMistake(f"{there[0]} already exists; give another --out, or move it away")
+        raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
 
 
 def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any]) -> Path:
     """submission.csv (ImageID, ans) of `probabilities` (photos, 18), in the order of `photos`, with
     predictions.csv (ImageID, ans, p00..p17) and `about` as submission.json beside it; its path.
 
-    Read back and checked. CallersMistake if one exists already, or probabilities are not finite.
+    Read back and checked. UsageError if one exists already, or probabilities are not finite.
     """
     refuse_overwriting(out)
     if probabilities.shape != (len(photos), N_CLASSES):
         raise ValueError(f"probabilities {probabilities.shape} for {len(photos)} photos")
     if (lost := ~np.isfinite(probabilities).all(1)).any():
-        raise CallersMistake(
+        raise UsageError(
             f"{out}: {lost.sum()} of {len(photos)} photos have probabilities that are not finite, first "
             f"{photos[lost.argmax()]}; nothing is written"
         )
@@ -49,79 +49,79 @@ def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, ab
     write_atomic(out / PREDICTIONS, lambda part: whole.to_csv(part, index=False))
     write_json(out / JSON, about | {"photos": len(photos)})
     path = write_atomic(out / CSV, lambda part: table.to_csv(part, index=False))
-    if faults := submission_faults(path, photos):
-        raise AssertionError("\n".join(faults))
+    if errors := submission_errors(path, photos):
+        raise AssertionError("\n".join(errors))
     return path
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
-    """submission.json in a folder, None without one. CallersMistake if it is damaged."""
+    """submission.json in a folder, None without one. UsageError if it is damaged."""
     try:
         return json.loads((folder / JSON).read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
-        raise CallersMistake(f"{folder / JSON}: is damaged ({error})") from None
+        raise UsageError(f"{folder / JSON}: is damaged ({error})") from None
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """predictions.csv: ImageID, ans (0..17), p00..p17. CallersMistake names what is wrong with it."""
-    table, faults = read_answers(path, PROBABILITIES)
-    if not faults:
+    """predictions.csv: ImageID, ans (0..17), p00..p17. UsageError names what is wrong with it."""
+    table, errors = read_answers(path, PROBABILITIES)
+    if not errors:
         table[PROBABILITIES] = table[PROBABILITIES].apply(pd.to_numeric, errors="coerce")
         values = table[PROBABILITIES].to_numpy(float)
         wrong = ~np.isfinite(values).all(1) | (values < 0).any(1) | (abs(values.sum(1) - 1) > 1e-3)
         if wrong.any():
             who = table["ImageID"].iloc[wrong.argmax()]
-            faults = [f"{path}: the probabilities of {who} are not 18 numbers from 0 to 1 that sum to 1"]
-    if faults:
-        raise CallersMistake(faults)
+            errors = [f"{path}: the probabilities of {who} are not 18 numbers from 0 to 1 that sum to 1"]
+    if errors:
+        raise UsageError(errors)
     return table
 
 
-def submission_faults(path: Path, photos: list[str]) -> list[str]:
+def submission_errors(path: Path, photos: list[str]) -> list[str]:
     """What makes a submission invalid for `photos` (info.csv's ImageIDs, in order); [] when it is valid."""
-    table, faults = read_answers(path)
-    if faults:
-        return faults
+    table, errors = read_answers(path)
+    if errors:
+        return errors
     if list(table["ImageID"]) != list(photos):
         missing, extra = (
             sorted(set(photos) - set(table["ImageID"])),
             sorted(set(table["ImageID"]) - set(photos)),
         )
         few = f"missing {missing[:3]}, unknown {extra[:3]}" if missing or extra else "another order"
-        faults.append(
+        errors.append(
             f"{path}: ImageID differs from info.csv ({len(missing)} missing, {len(extra)} unknown: {few})"
         )
-    return faults
+    return errors
 
 
 def read_answers(path: Path, more: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """The table (ImageID, ans, and `more` columns as text) of a submission or answers file, and what is wrong
     with it."""
-    table, faults = read_table(path, ["ImageID", "ans", *more])
+    table, errors = read_table(path, ["ImageID", "ans", *more])
     if table.empty:
-        return table, faults or [f"{path}: holds no answer"]
+        return table, errors or [f"{path}: holds no answer"]
     if (twice := table["ImageID"].duplicated()).any():
-        faults.append(f"{path}: ImageID {table['ImageID'][twice].iloc[0]} is there twice")
+        errors.append(f"{path}: ImageID {table['ImageID'][twice].iloc[0]} is there twice")
     answers = pd.to_numeric(table["ans"], errors="coerce")
     if (wrong := table.index[~answers.isin(range(N_CLASSES))]).size:
         lines = lines_text(list(wrong))
-        faults.append(f"{path} {lines}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
-        return table, faults
-    return table.assign(ans=answers.astype(int)).reset_index(drop=True), faults
+        errors.append(f"{path} {lines}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
+        return table, errors
+    return table.assign(ans=answers.astype(int)).reset_index(drop=True), errors
 
 
 def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     """{"macro_f1", "accuracy", "photos", "recall_oldest", "recall": {class: fraction}}; a fraction is None
     without such photos. `recall_oldest`: the fraction of the photos of people of 60 and over that are
-    answered right. CallersMistake where the files are invalid or speak of different photos."""
-    (given, faults), (truth, more) = read_answers(submission), read_answers(answers)
-    if faults or more:
-        raise CallersMistake(faults + more)
+    answered right. UsageError where the files are invalid or speak of different photos."""
+    (given, errors), (truth, more) = read_answers(submission), read_answers(answers)
+    if errors or more:
+        raise UsageError(errors + more)
     if set(given["ImageID"]) != set(truth["ImageID"]):
-        faults = submission_faults(submission, list(truth["ImageID"]))
-        raise CallersMistake([fault.replace("info.csv", str(answers)) for fault in faults])
+        errors = submission_errors(submission, list(truth["ImageID"]))
+        raise UsageError([error.replace("info.csv", str(answers)) for error in errors])
     both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
     scores = score(both["ans_true"].to_numpy(), both["ans_given"].to_numpy())
     recall = {

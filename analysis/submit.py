@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import answers
+from analysis.predict import answers
 from analysis.recipes import Recipe
-from analysis.run_report import write_run_report
+from analysis.report.run import write_run_report
 from analysis.submission import read_about, write_submission
-from analysis.unfinished import WARNING, unfinished
+from analysis.trials.unfinished import WARNING, unfinished
 from trial.record import RunFolder
 
 REPORT = "report.html"

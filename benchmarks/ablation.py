@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.predict import load
-from analysis.validation import answers_again
+from analysis.predict.trained import load
+from analysis.predict.validation import answers_again
 from benchmarks.paired import paired
-from dataset.errors import CallersMistake, exit_on_mistake
-from dataset.files import write_atomic
+from common.errors import UsageError, exit_on_usage_error
+from common.files import write_atomic
+from common.machine import PROJECT, cores
+from common.progress import track
 from dataset.labels import N_CLASSES, is_oldest
-from dataset.machine import PROJECT, cores
 from dataset.photos import read_train
-from dataset.progress import track
 from trial.arguments import parse_arguments
 from trial.config import parse
 from trial.record import FILES, RunFolder, scores_of
@@ -34,7 +34,7 @@ from trial.record import FILES, RunFolder, scores_of
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",
     "learning_rate=0.001", "weight_decay=0.02", "schedule=onecycle", "batch_size=32", "epochs=4",
-    "augment=light", "folds=4", "train_share=0.4", "threads=1",
+    "augment=light", "folds=4", "train_fraction=0.4", "threads=1",
 )  # fmt: skip
 
 
@@ -48,24 +48,24 @@ class Claimed:
     tta: str = "none"
 
 
-ERASING = '["flip", "shift_scale", "brightness_contrast", {"_name": "erasing", "p": 0.5}]'
+ERASING = '["flip", "shift_scale", "brightness_contrast", {"_name": "random_erasing", "p": 0.5}]'
 CHOICES = {
     "base": Claimed((), ""),
     "face_crop": Claimed(("crop=face",), "+.10, best public write-up"),
-    "center_crop": Claimed(("crop=center",), "part of the seed project's recipe"),
-    "sampler_by_class": Claimed(("sampler=by_class",), "helps: best public write-up, with others +.20"),
+    "center_crop": Claimed(("crop=center",), "part of the baseline's recipe"),
+    "sampler_by_class": Claimed(("sampler=class_balanced",), "helps: best public write-up, with others +.20"),
     "borders_drop": Claimed(("borders=drop",), "+.016 in some write-ups, nothing in others"),
     "borders_relabel": Claimed(("borders=relabel",), "+.016 in some write-ups, nothing in others"),
     "cutmix_vertical": Claimed(("mixing=cutmix_vertical",), "+.005 to +.01"),
-    "mixup_oldest": Claimed(("mixing=mixup_oldest",), "part of the seed project"),
-    "copies_seed": Claimed(("copies=seed",), "part of the seed project"),
-    "erasing": Claimed((f"augment={ERASING}",), "part of the best public recipe"),
+    "mixup_oldest": Claimed(("mixing=mixup_oldest",), "part of the baseline"),
+    "copies_seed": Claimed(("copies=baseline",), "part of the baseline"),
+    "random_erasing": Claimed((f"augment={ERASING}",), "part of the best public recipe"),
     "three_heads": Claimed(("head=three",), "mixed: up for some, down for others"),
     "loss_f1": Claimed(("loss=f1",), "part of the best public recipe"),
-    "loss_weighted": Claimed(("loss=weighted",), "the seed project's final loss, with real weights"),
-    "loss_class_balanced": Claimed(("loss=class_balanced",), "part of the seed project"),
-    "loss_focal": Claimed(("loss=focal",), "part of the seed project"),
-    "loss_label_smoothing": Claimed(("loss=label_smoothing",), "part of the seed project"),
+    "loss_weighted": Claimed(("loss=weighted",), "the baseline's final loss, with real weights"),
+    "loss_class_balanced": Claimed(("loss=class_balanced",), "part of the baseline"),
+    "loss_focal": Claimed(("loss=focal",), "part of the baseline"),
+    "loss_label_smoothing": Claimed(("loss=label_smoothing",), "part of the baseline"),
     "tta_flip": Claimed((), "recurs in write-ups, no figure", tta="flip"),
     "tta_flip_crops": Claimed((), "none, ours", tta="flip_crops"),
 }
@@ -131,22 +131,20 @@ def ask_again(data: Path, out: Path, name: str, seed: int) -> None:
 
 def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str]:
     """Does what isn't done yet, seed after seed, so that all choices have the same number of pairs; what went
-    wrong. CallersMistake, before the first, where `data` has faults or `out` holds other trials."""
+    wrong. UsageError, before the first, where `data` has errors or `out` holds other trials."""
     trained = [name for name in names if name not in ASKED_AGAIN]
     read_train(data)
     trials = [(name, seed) for seed in range(pairs) for name in trained]
     begun = [trial for trial in trials if is_begun(RunFolder(folder_of(out, *trial)))]
     if foreign := [trial for trial in begun if not is_of(data, out, *trial)]:
         there = "; move it away, or give another --out"
-        raise CallersMistake(
-            [f"{folder_of(out, *f)}: of another recipe or other photos{there}" for f in foreign]
-        )
+        raise UsageError([f"{folder_of(out, *f)}: of another recipe or other photos{there}" for f in foreign])
     missing = [trial for trial in trials if not is_done(data, out, *trial)]
     print(f"{len(missing)} of {len(trials)} trials to train, {cores()} at a time", flush=True)
     with ThreadPoolExecutor(cores()) as pool:
         said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
         try:
-            faults = [why for future in track(said, "ablation", "trials") if (why := future.result())]
+            errors = [why for future in track(said, "ablation", "trials") if (why := future.result())]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -154,7 +152,7 @@ def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str
         if is_done(data, out, "base", seed) and not is_done(data, out, name, seed):
             print(f"{name}, seed {seed}", flush=True)
             ask_again(data, out, name, seed)
-    return faults
+    return errors
 
 
 def measured(folder: Path) -> tuple[float, float]:
@@ -179,7 +177,7 @@ def row(data: Path, out: Path, name: str, pairs: int) -> str | None:
     )
 
 
-@exit_on_mistake()
+@exit_on_usage_error()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -191,11 +189,11 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     data, out, names = given.data.resolve(), given.out.resolve(), list(dict.fromkeys(["base", *given.only]))
-    faults = [] if given.table else run_all(data, out, names, given.pairs)
+    errors = [] if given.table else run_all(data, out, names, given.pairs)
     print(HEADER)
     print("\n".join(line for name in names if (line := row(data, out, name, given.pairs))))
-    if faults:
-        print("\n".join(faults), file=sys.stderr)
+    if errors:
+        print("\n".join(errors), file=sys.stderr)
         raise SystemExit(1)
     print(f"\nrun folders: {out}")
 

@@ -24,9 +24,9 @@ import numpy as np
 
 from benchmarks.ablation import BASE
 from benchmarks.paired import paired
+from common.machine import cores
+from common.progress import track
 from dataset.labels import N_CLASSES
-from dataset.machine import cores
-from dataset.progress import track
 from trial.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 from trial.record import RunWriter
@@ -43,8 +43,8 @@ def recipe(data: Path, values: Sequence[str], seed: int) -> TrialConfig:
 def train(job: tuple[TrialConfig, str]) -> tuple[float, float]:
     """(loss of the first batches before any step, macro-F1 of the last epoch)."""
     config, way = job
-    standing = replace(config, learning_rate=1e-9, epochs=1, train_share=0.05)
-    as_timm = mock.patch("trial.models.initialise") if way == TIMMS else nullcontext()
+    standing = replace(config, learning_rate=1e-9, epochs=1, train_fraction=0.05)
+    as_timm = mock.patch("trial.models.factory.initialise") if way == TIMMS else nullcontext()
     with tempfile.TemporaryDirectory() as folder, as_timm:
         first, last = (_last(c, Path(folder, name)) for c, name in ((standing, "first"), (config, "run")))
     return first.train_loss, last.macro_f1

@@ -1,9 +1,9 @@
-"""The best recipe for an hour of 2 cores, against the seed project's with the same network, size and hour.
+"""The best recipe for an hour of 2 cores, against the baseline's with the same network, size and hour.
 
     python -m benchmarks.one_hour DATA ANSWERS.csv [--minutes 60] [--out out/one_hour] [--only ours|seed]
 
 Ours is recipes/cpu_hour.json, chosen on validation people only; the answers are for the scores alone. The
-seed project's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each
+baseline's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each
 is trained on all people for as many epochs as the minutes hold, by the time that one takes. Each has a
 folder, and one that is done is not trained again: the second hour may come another day.
 """
@@ -17,16 +17,16 @@ from math import nan
 from pathlib import Path
 from statistics import mean
 
-from analysis.finish import retrain_and_submit
+from analysis.pipeline import retrain_and_submit
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import retrain
 from analysis.submission import CSV, JSON, score_submission
-from dataset.errors import CallersMistake, exit_on_mistake
+from common.errors import UsageError, exit_on_usage_error
+from common.machine import PROJECT
 from dataset.labels import CLASS_NAMES, is_oldest
-from dataset.machine import PROJECT
 from trial.record import RunFolder
 
-OURS, SEED = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "seed_resnet34.json"
+OURS, SEED = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "baseline_resnet34.json"
 SAME = ("model", "weights", "image_size")  # in both
 TTA = {"ours": "flip_crops", "seed": "none"}
 OLDEST = [name for label, name in enumerate(CLASS_NAMES) if is_oldest(label)]
@@ -39,12 +39,12 @@ def contenders() -> dict[str, Recipe]:
 
 
 def is_done(recipe: Recipe, data: Path, out: Path) -> bool:
-    """Whether `out` holds the recipe's submission. CallersMistake where it holds another recipe's."""
+    """Whether `out` holds the recipe's submission. UsageError where it holds another recipe's."""
     if not (out / CSV).exists():
         return False
     ran = json.loads((out / JSON).read_text())["recipe"]
     if ran != recipe.config({"data": str(data), "epochs": ran["epochs"]}).recipe():
-        raise CallersMistake(f"{out}: holds another recipe's submission; move it away, or give another --out")
+        raise UsageError(f"{out}: holds another recipe's submission; move it away, or give another --out")
     return True
 
 
@@ -76,7 +76,7 @@ def spoken(name: str, out: Path, answers: Path) -> tuple[str, float]:
     return line + f"in {status['seconds'] / 60:.0f} minutes ({out})", scores["macro_f1"]
 
 
-@exit_on_mistake()
+@exit_on_usage_error()
 def main() -> None:
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)

@@ -24,7 +24,7 @@ from dataset.photos import read_eval, read_train
 from dataset.split import split
 from experiments.demo import OUT, demo
 from trial.metrics import score
-from trial.weights import load
+from trial.models.weights import load
 
 EPOCHS, WORKERS, BATCH = 7, 1, 64
 MODEL = "tf_efficientnet_lite0"

@@ -102,8 +102,8 @@ def random_batches(size: tuple[int, int], batch: int, count: int, channels_last:
 
 def drawn_table(folder: Path, size: tuple[int, int], people: int = 60):
     """The photo table of people drawn at this size."""
+    from dataset.drawing.synthetic import draw
     from dataset.photos import read_train
-    from dataset.synthetic import draw
 
     data = folder / f"{size[0]}x{size[1]}"
     if not data.exists():

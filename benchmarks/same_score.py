@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paired import paired
-from dataset.progress import track
+from common.progress import track
 from trial.config import TrialConfig, parse
 from trial.record import RunWriter
 from trial.run import run

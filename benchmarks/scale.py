@@ -1,6 +1,6 @@
 """The trials table and the report of ever larger experiments: wall time and peak memory of the commands.
 
-The experiment is made up: tests/analysis/large_experiment.py, 30 epochs and 1,300 validation photos a trial.
+The experiment is made up: tests/analysis/trials/large_experiment.py, 30 epochs and 1,300 validation photos a trial.
 The rival is what no faster code could save: starting Python with the libraries that make a table (or a page).
 The last rows of a command set each size against the one before it, and the largest against the target. A
 round that doesn't count comes first, so files are read from memory rather than from a disk.
@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.measure import Row, in_turn
-from tests.analysis.large_experiment import LargeExperiment
+from tests.analysis.trials.large_experiment import LargeExperiment
 
 PROJECT = Path(__file__).resolve().parent.parent
 SIZES = (200, 500, 1000, 2000)

@@ -20,11 +20,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Row, in_turn
-from dataset.synthetic import draw
-from experiments.plan import PROJECT
-from experiments.ports import any_port
+from common.machine import PROJECT
+from dataset.drawing.synthetic import draw
+from experiments.checks.ports import any_port
 from trial.record import RunFolder
-from trial.warm import SWITCH
+from trial.warm.client import SWITCH
 
 RECIPE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=128x96", "augment=light", "epochs=1",

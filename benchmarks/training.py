@@ -19,13 +19,14 @@ import torch
 
 from benchmarks import rivals
 from benchmarks.measure import Row, Way, in_turn
-from dataset.image_size import size_text
-from trial import batches, models
-from trial.augment import on_batches
+from common.image_size import size_text
+from trial.augment.pipeline import on_batches
 from trial.compute import decide
 from trial.config import TrialConfig, parse
-from trial.draw import Draw, stream
+from trial.data import batches
 from trial.fit import fit
+from trial.models import factory
+from trial.rng import Draw, stream
 
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
 MODELS = ("lcnet_050", "resnet18", "resnet34")
@@ -43,7 +44,7 @@ def recipe(model: str, size: tuple[int, int], batch: int = BATCH, **more) -> Tri
 
 def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
     """The cached photos of a table, in a folder of the benchmark's own."""
-    from dataset.cache import cached
+    from dataset.cache.arrays import cached
 
     pixels = cached(list(table["path"]), size, "bicubic", folder / "cache")
     assert pixels is not None
@@ -52,7 +53,7 @@ def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
 
 def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
     """What a trial does, without validation."""
-    network, preprocessing = models.build(config)
+    network, preprocessing = factory.build(config)
     compute = decide(config, network)
     photos = batches.Photos(table, preprocessing, pixels, config.augment, 0)
     train = batches.loader(photos, config.batch_size, compute.workers, shuffle=True)
@@ -74,7 +75,7 @@ def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
         count = 16 * BATCH if size[0] < 500 else 6 * BATCH
         table = many(rivals.drawn_table(folder, drawn_size(size)), count)
         pixels, config = photos_of(table, size, folder), recipe("lcnet_050", size)
-        network, preprocessing = models.build(config)
+        network, preprocessing = factory.build(config)
         decide(config, network)
         prepare = on_batches(config.augment, preprocessing)
         loader = batches.loader(batches.Photos(table, preprocessing, pixels, None, 0), BATCH, shuffle=True)
@@ -117,7 +118,7 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
     own = "float32"
     for name in ("float32", "auto"):
         config = recipe(model, size, batch, precision=name)
-        precision = decide(config, models.build(config)[0]).precision
+        precision = decide(config, factory.build(config)[0]).precision
         if name == "auto" and precision is torch.float32:
             continue  # float32 here: the same again
         own, epochs = name, epochs_of(config, table, pixels)

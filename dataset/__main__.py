@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dataset.errors import exit_on_mistake
+from common.errors import exit_on_usage_error
 
 app = typer.Typer(
     help="People and their photos: draw a set, check one, or see to its decoded photos.",
@@ -17,7 +17,7 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example: python -m dataset synthetic --people 60 --out input")
-@exit_on_mistake()
+@exit_on_usage_error()
 def synthetic(
     out: Annotated[Path, typer.Option(help="New or empty folder for the set.")],
     people: Annotated[int, typer.Option(help="People to train on, seven photos each.")] = 60,
@@ -30,14 +30,14 @@ def synthetic(
     width: Annotated[int, typer.Option(help="Pixels.")] = 192,
 ) -> None:
     """Draw people with known labels in the competition's layout, with the eval half's answers aside."""
-    from dataset.synthetic import draw
+    from dataset.drawing.synthetic import draw
 
     draw(out, people, eval_people, folds, seed, height, width, progress=True)
     print(f"drawn: {out} (train/, eval/, answers.csv)")
 
 
 @app.command(epilog="Example: python -m dataset check input --corrections competition")
-@exit_on_mistake()
+@exit_on_usage_error()
 def check(
     data: Annotated[Path, typer.Argument(help="Folder with train/ and eval/.")],
     corrections: Annotated[
@@ -47,7 +47,7 @@ def check(
     folds: Annotated[int, typer.Option(help="Folds that the people will be split into.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
-    """Name every fault of a set at once (folders, names, CSVs, each photo decoded), or say what it holds."""
+    """Name every error of a set at once (folders, names, CSVs, each photo decoded), or say what it holds."""
     from dataset import check as checking
     from dataset.fingerprint import fingerprint
     from dataset.split import absent_classes, split
@@ -58,13 +58,13 @@ def check(
         for side, table in zip(("train", "validation"), split(train, fold, folds, seed), strict=True):
             if absent := absent_classes(table):
                 print(f"fold {fold} of {folds}, {side}: nobody of {', '.join(absent)}")
-    print(f"no faults; fingerprint {fingerprint(data)}")
+    print(f"no errors; fingerprint {fingerprint(data)}")
 
 
 @app.command(
     epilog="Example: python -m dataset cache input --size 128x96, later python -m dataset cache --remove"
 )
-@exit_on_mistake()
+@exit_on_usage_error()
 def cache(
     data: Annotated[
         Path | None, typer.Argument(help="A set whose photos to decode beforehand, at --size.")
@@ -88,15 +88,15 @@ def cache(
 ) -> None:
     """List the decoded photos that trials share (in out/cache) and the faces found in them, remove them, or
     decode a set beforehand."""
-    from dataset import keep
+    from dataset.cache import command
 
-    keep.refuse_unheard(remove, size, older_than, interpolation, crop, limit)
+    command.refuse_unheard(remove, size, older_than, interpolation, crop, limit)
     if remove:
-        keep.remove(data, size, older_than)
+        command.remove(data, size, older_than)
     elif data or size:
-        keep.decode(data, size, interpolation or "bicubic", crop or "none", limit)
+        command.decode(data, size, interpolation or "bicubic", crop or "none", limit)
     else:
-        keep.show()
+        command.show()
 
 
 if __name__ == "__main__":

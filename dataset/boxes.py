@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dataset.image_size import Size
+from common.image_size import Size
 
-# The seed project's 320 high x 256 wide of 512 x 384.
+# The baseline's 320 high x 256 wide of 512 x 384.
 HEIGHT, WIDTH = 0.625, 2 / 3
 MARGIN = 0.3
 

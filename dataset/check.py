@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.errors import UsageError, errors_of
 from dataset.corrections import apply_corrections, read_corrections
-from dataset.errors import CallersMistake, faults_of
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
 from dataset.pixels import unreadable
@@ -15,26 +15,26 @@ from dataset.tables import empty_table
 def check(
     data: Path, corrections: str | Path | None = None, with_eval: bool = True, progress: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(photo table, eval table) of a set without fault; every photo is decoded.
+    """(photo table, eval table) of a set without error; every photo is decoded.
 
-    Raises CallersMistake with every fault of both halves: folders, names, CSVs, corrections and photos.
+    Raises UsageError with every error of both halves: folders, names, CSVs, corrections and photos.
     """
     data = Path(data)
-    train, faults = scan_train(data)
-    if corrections is not None and not faults:
+    train, errors = scan_train(data)
+    if corrections is not None and not errors:
         try:
             train = apply_corrections(train, corrections)
-        except CallersMistake as mistake:
-            faults += mistake.faults
+        except UsageError as error:
+            errors += error.errors
     elif corrections is not None:  # who is meant can't be said as long as people are missing from the table
-        faults += faults_of(read_corrections, corrections)
+        errors += errors_of(read_corrections, corrections)
     judged = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
-        judged, eval_faults = scan_eval(data)
-        faults += eval_faults
-    faults += unreadable([*train["path"], *judged["path"]], progress)
-    if faults:
-        raise CallersMistake(faults)
+        judged, eval_errors = scan_eval(data)
+        errors += eval_errors
+    errors += unreadable([*train["path"], *judged["path"]], progress)
+    if errors:
+        raise UsageError(errors)
     return train, judged
 
 

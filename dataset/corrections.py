@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dataset.errors import CallersMistake, unknown
+from common.errors import UsageError, unknown
 from dataset.labels import AGE_BANDS, GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.tables import lines_text, read_table
 
@@ -43,48 +43,48 @@ def read_corrections(corrections: str | Path) -> pd.DataFrame:
 
     field is gender (male, female), age (whole years; as recorded a band, such as 30-59, will do too) or mask
     (names of photos, such as normal -> incorrect_mask: the photo of that name shows what the other name
-    says). Raises CallersMistake with every fault of the file.
+    says). Raises UsageError with every error of the file.
     """
     path = SHIPPED.get(str(corrections), Path(corrections))
     if not path.exists() and not path.is_symlink():
         shipped = unknown("name", corrections, SHIPPED)
-        raise CallersMistake(f"corrections: no file {corrections}, and {shipped}")
-    table, faults = read_table(path, COLUMNS, strip=True)
+        raise UsageError(f"corrections: no file {corrections}, and {shipped}")
+    table, errors = read_table(path, COLUMNS, strip=True)
     seen: dict[tuple[str, ...], int] = {}
     for row in table.itertuples():
         where = f"{path} line {row.Index}"
-        faults += [f"{where}: {why}" for why in _value_faults(row)]
+        errors += [f"{where}: {why}" for why in _value_errors(row)]
         key = (row.id, row.field, row.recorded if row.field == "mask" else "")
         if seen.setdefault(key, row.Index) != row.Index:
-            faults.append(f"{where}: corrects the same as line {seen[key]}; keep one of them")
-    if table.empty and not faults:
-        faults.append(f"{path}: holds no correction, only its header")
-    if faults:
-        raise CallersMistake(faults)
+            errors.append(f"{where}: corrects the same as line {seen[key]}; keep one of them")
+    if table.empty and not errors:
+        errors.append(f"{path}: holds no correction, only its header")
+    if errors:
+        raise UsageError(errors)
     return table
 
 
-def _value_faults(row: Any) -> list[str]:
+def _value_errors(row: Any) -> list[str]:
     if row.field not in FIELDS:
         return [f"unknown field {row.field!r}; known: {', '.join(FIELDS)}"]
     if row.field != "age":
         known = ", ".join(VALUES[row.field])
         wrong = [value for value in (row.recorded, row.corrected) if value not in VALUES[row.field]]
         return [f"unknown {row.field} {value!r}; known: {known}" for value in wrong]
-    faults = []
+    errors = []
     if not is_age(row.recorded) and row.recorded not in AGE_BANDS:
         years = f"a whole number of years from 1 to {MAX_AGE}, nor one of {', '.join(AGE_BANDS)}"
-        faults.append(f"recorded age {row.recorded!r} is not {years}")
+        errors.append(f"recorded age {row.recorded!r} is not {years}")
     if not is_age(row.corrected):
-        faults.append(f"corrected age {row.corrected!r} is not a whole number of years from 1 to {MAX_AGE}")
-    return faults
+        errors.append(f"corrected age {row.corrected!r} is not a whole number of years from 1 to {MAX_AGE}")
+    return errors
 
 
 def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFrame:
     """The photo table with the known errors set right; `attrs["corrections"]`: how many entries changed
     something, `attrs["notes"]`: a sentence on it.
 
-    CallersMistake names every entry of a file that doesn't fit this table: nobody has its id, or something
+    UsageError names every entry of a file that doesn't fit this table: nobody has its id, or something
     else is recorded. A shipped list belongs to one set: nothing of it is applied to another one.
     """
     found = look_up(table, read_corrections(corrections))
@@ -93,7 +93,7 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
     if str(corrections) not in SHIPPED and wrong:
         hinted = [one for one in wrong if not one.there][:MOST_HINTS]
         meant = {one.entry.Index: _meant(one.entry.id, ids) for one in hinted}
-        raise CallersMistake(
+        raise UsageError(
             f"{corrections} line {one.entry.Index}: {one.wrong}{meant.get(one.entry.Index, '')}"
             for one in wrong
         )

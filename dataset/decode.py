@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from dataset.image_size import Size
+from common.image_size import Size
 from dataset.photo_file import TOO_LARGE, not_a_file, too_large
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"

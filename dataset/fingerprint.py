@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.photo_file import is_system_file
 
 
@@ -18,7 +18,7 @@ def fingerprint(data: Path) -> str:
     """
     data = Path(data)
     if not data.is_dir():
-        raise CallersMistake(f"no folder {data.absolute()}; give the folder that holds train/ and eval/")
+        raise UsageError(f"no folder {data.absolute()}; give the folder that holds train/ and eval/")
     halves = [half for half in ("train", "eval") if (data / half).is_dir()]
     lines = [line for half in halves for line in _files(str(data / half), half)]
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

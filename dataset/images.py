@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.photo_file import not_a_file
 from dataset.tables import empty_table, print_notes
 
@@ -17,32 +17,32 @@ MOST_SKIPPED = 20  # names in one line
 
 def read_images(folder: Path) -> pd.DataFrame:
     """Columns photo (path below `folder`, with /) and path (absolute) of all images in a folder and those
-    below it, sorted by photo; prints which other files were skipped. CallersMistake if there is none."""
-    table, faults = scan_images(Path(folder))
-    if faults:
-        raise CallersMistake(faults)
+    below it, sorted by photo; prints which other files were skipped. UsageError if there is none."""
+    table, errors = scan_images(Path(folder))
+    if errors:
+        raise UsageError(errors)
     print_notes(table)
     return table
 
 
 def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.DataFrame, list[str]]:
-    """`read_images`' table and every fault; `nested`: also the images in folders below. How they were found
+    """`read_images`' table and every error; `nested`: also the images in folders below. How they were found
     and what was skipped is in `table.attrs["notes"]`, after `why`."""
     if not folder.is_dir():
         return empty_table(COLUMNS), [f"no folder {folder}; give a folder of photos"]
     named, skipped = _files_below(folder, "", nested, {folder.resolve()})
     odd = {name: why_not for name in sorted(named) if (why_not := not_a_file(folder / name))}
-    faults = [f"{folder / name}: {why_not}" for name, why_not in odd.items()]
+    errors = [f"{folder / name}: {why_not}" for name, why_not in odd.items()]
     found = [name for name in named if name not in odd]
     # pandas can't hold such a name either (its texts are Arrow's).
-    faults += [f"{str(folder / name)!r}: the name is not UTF-8, so no CSV can hold it; rename the file"
+    errors += [f"{str(folder / name)!r}: the name is not UTF-8, so no CSV can hold it; rename the file"
                for name in found if not _is_text(str(folder.absolute() / name))]  # fmt: skip
-    faults += [f"{str(folder / name)!r}: spaces around the name or a line break in it; rename the file"
+    errors += [f"{str(folder / name)!r}: spaces around the name or a line break in it; rename the file"
                for name in found if name != name.strip() or {"\r", "\n"} & set(name)]  # fmt: skip
     if not named:
-        faults.append(f"{folder}: holds no image ({', '.join(EXTENSIONS)})")
-    if faults:
-        return empty_table(COLUMNS), faults
+        errors.append(f"{folder}: holds no image ({', '.join(EXTENSIONS)})")
+    if errors:
+        return empty_table(COLUMNS), errors
     found.sort()
     table = pd.DataFrame({"photo": found, "path": [str(folder.absolute() / name) for name in found]})
     words = f"{why}all {len(found):,} images in {folder} are taken, sorted by name"

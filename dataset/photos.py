@@ -1,4 +1,4 @@
-"""Folders and CSVs in the competition's layout -> the photo table, or every fault of them at once."""
+"""Folders and CSVs in the competition's layout -> the photo table, or every error of them at once."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.errors import UsageError
 from dataset.corrections import apply_corrections
-from dataset.errors import CallersMistake
 from dataset.images import EXTENSIONS, scan_images
 from dataset.labels import GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.photo_file import is_system_file, not_a_photo, skipped_line
@@ -16,7 +16,7 @@ from dataset.tables import empty_table, print_notes, read_table
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
 EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not read
 COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
-# The competition gave this id to two people, in two folders; any other double id is a fault.
+# The competition gave this id to two people, in two folders; any other double id is a error.
 SHARED_IDS = ("003397",)
 LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
 
@@ -28,11 +28,11 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
     (indices into dataset.labels), age (years), label (0..17). `corrections`: "competition" or a CSV file of
     known label errors; how many were applied is printed and kept in `table.attrs["corrections"]`, as is what
     was passed over, in `table.attrs["notes"]`.
-    Raises CallersMistake with every fault of folders, names and CSV; photos are not decoded here.
+    Raises UsageError with every error of folders, names and CSV; photos are not decoded here.
     """
-    table, faults = scan_train(data)
-    if faults:
-        raise CallersMistake(faults)
+    table, errors = scan_train(data)
+    if errors:
+        raise UsageError(errors)
     table.attrs["corrections"] = 0
     if corrections is not None:
         table = apply_corrections(table, corrections)
@@ -41,21 +41,21 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
 
 
 def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """`read_train`'s table of what can be read, and every fault; people with a faulty line are left out."""
+    """`read_train`'s table of what can be read, and every error; people with a faulty line are left out."""
     data = Path(data)
     images, csv = data / "train" / "images", data / "train" / "train.csv"
-    people, faults = _read_csv(data, csv, TRAIN_COLUMNS)
+    people, errors = _read_csv(data, csv, TRAIN_COLUMNS)
     notes, skipped = list(people.attrs["notes"]), list[str]()
     people = _told_apart(people)
-    if not faults and people.empty:
-        faults.append(f"{csv}: lists nobody; it needs a line for each person")
+    if not errors and people.empty:
+        errors.append(f"{csv}: lists nobody; it needs a line for each person")
     if data.is_dir() and not images.is_dir():
-        faults.append(f"no folder {images}; {LAYOUT}")
+        errors.append(f"no folder {images}; {LAYOUT}")
     rows = []
     if not people.empty:
-        faults += _people_faults(csv, people)
-        rows, folder_faults = _photos_of(images, people, skipped) if images.is_dir() else ([], [])
-        faults += folder_faults
+        errors += _people_errors(csv, people)
+        rows, folder_errors = _photos_of(images, people, skipped) if images.is_dir() else ([], [])
+        errors += folder_errors
 
     good = people["gender"].isin(GENDERS) & people["age"].map(is_age).astype(bool) & people["id"].ne("")
     people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
@@ -68,46 +68,46 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
     table["label"] = encode(table["mask"], table["gender"], table["age_band"])
     table = table.sort_values("photo", ignore_index=True)[COLUMNS]
     table.attrs["notes"] = notes + skipped_line(skipped, images)
-    return table, faults
+    return table, errors
 
 
 def read_eval(data: Path) -> pd.DataFrame:
     """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order; without an info.csv
     all images in eval/images, sorted, which is printed.
 
-    Raises CallersMistake with every fault: no folder or column, missing, extra or double photo, empty set.
+    Raises UsageError with every error: no folder or column, missing, extra or double photo, empty set.
     """
-    table, faults = scan_eval(data)
-    if faults:
-        raise CallersMistake(faults)
+    table, errors = scan_eval(data)
+    if errors:
+        raise UsageError(errors)
     print_notes(table)
     return table
 
 
 def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """`read_eval`'s table of what can be read, and every fault."""
+    """`read_eval`'s table of what can be read, and every error."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
     if images.is_dir() and not os.path.lexists(csv):
         return scan_images(images, nested=False, why=f"no {csv}: ")
-    info, faults = _read_csv(data, csv, EVAL_COLUMNS)
-    if not faults and info.empty:
-        faults.append(f"{csv}: lists no photo; it needs a line for each ImageID")
+    info, errors = _read_csv(data, csv, EVAL_COLUMNS)
+    if not errors and info.empty:
+        errors.append(f"{csv}: lists no photo; it needs a line for each ImageID")
     if data.is_dir() and not images.is_dir():
-        faults.append(f"no folder {images}; {LAYOUT}")
+        errors.append(f"no folder {images}; {LAYOUT}")
     skipped: list[str] = []
     found = {entry.name: not_a_photo(entry) for entry in _entries(images, skipped)} if images.is_dir() else {}
     listed = set(info["ImageID"])
     if listed:
-        faults += [f"{csv}: ImageID {name!r} is there twice" for name in _doubles(info["ImageID"])]
+        errors += [f"{csv}: ImageID {name!r} is there twice" for name in _doubles(info["ImageID"])]
         missing, extra = sorted(listed - found.keys()), sorted(found.keys() - listed)
-        faults += [f"missing photo {images / name}: {csv.name} lists it" for name in missing]
-        faults += [f"extra {images / name}: {csv.name} doesn't list it" for name in extra]
-        faults += [f"{images / name}: {why}" for name, why in found.items() if why and name in listed]
+        errors += [f"missing photo {images / name}: {csv.name} lists it" for name in missing]
+        errors += [f"extra {images / name}: {csv.name} doesn't list it" for name in extra]
+        errors += [f"{images / name}: {why}" for name, why in found.items() if why and name in listed]
     names = [name for name in info["ImageID"].drop_duplicates() if found.get(name) == ""]
     table = pd.DataFrame({"photo": names, "path": [str(images.absolute() / name) for name in names]})
     table.attrs["notes"] = [*info.attrs["notes"], *skipped_line(skipped, images)]
-    return table, faults
+    return table, errors
 
 
 def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -134,60 +134,60 @@ def _is_name(path: str) -> bool:
     return path not in ("", ".", "..") and Path(path).name == path and "\\" not in path
 
 
-def _people_faults(csv: Path, people: pd.DataFrame) -> list[str]:
-    faults = [
+def _people_errors(csv: Path, people: pd.DataFrame) -> list[str]:
+    errors = [
         f"{csv}: duplicate id {name!r}; every person needs an id of their own"
         for name in _doubles(people["id"])
     ]
-    faults += [f"{csv}: path {name!r} is there twice" for name in _doubles(people["path"])]
+    errors += [f"{csv}: path {name!r} is there twice" for name in _doubles(people["path"])]
     for row in people.itertuples():
         where = f"{csv} line {row.Index} (id {row.id})"
         if not row.id:
-            faults.append(f"{csv} line {row.Index}: no id")
+            errors.append(f"{csv} line {row.Index}: no id")
         if row.gender not in GENDERS:
-            faults.append(f"{where}: unknown gender {row.gender!r}; use {' or '.join(GENDERS)}")
+            errors.append(f"{where}: unknown gender {row.gender!r}; use {' or '.join(GENDERS)}")
         if not is_age(row.age):
-            faults.append(f"{where}: age {row.age!r} is not a whole number of years from 1 to {MAX_AGE}")
+            errors.append(f"{where}: age {row.age!r} is not a whole number of years from 1 to {MAX_AGE}")
         if not _is_name(row.path):
-            faults.append(f"{where}: path {row.path!r} is not the name of a folder in images/")
-    return faults
+            errors.append(f"{where}: path {row.path!r} is not the name of a folder in images/")
+    return errors
 
 
 def _photos_of(
     images: Path, people: pd.DataFrame, skipped: list[str]
 ) -> tuple[list[tuple[str, str, int]], list[str]]:
     """(photo, folder, mask) of each photo, and what is missing or extra in the folders, or not a file."""
-    rows, faults = [], []
+    rows, errors = [], []
     listed = dict(zip(people["path"], people["id"], strict=True))
     for name in sorted({entry.name for entry in _entries(images, skipped)} - set(listed)):
-        faults.append(f"extra {images / name}: train.csv doesn't list it")
+        errors.append(f"extra {images / name}: train.csv doesn't list it")
     for folder, person in listed.items():
         if not _is_name(folder):
             continue
         if not (images / folder).is_dir():
-            faults.append(f"missing folder {images / folder}: train.csv lists it for id {person}")
+            errors.append(f"missing folder {images / folder}: train.csv lists it for id {person}")
             continue
         stems: dict[str, str] = {}
         for entry in _entries(images / folder, skipped):
             name, where = entry.name, images / folder / entry.name
             stem, extension = os.path.splitext(name)
             if extension.lower() not in EXTENSIONS:
-                faults.append(f"extra {where}: not a photo by its name ({', '.join(EXTENSIONS)})")
+                errors.append(f"extra {where}: not a photo by its name ({', '.join(EXTENSIONS)})")
             elif stem not in PHOTO_MASKS:
-                faults.append(
+                errors.append(
                     f"extra photo {where}: unknown mask name {stem!r}; known: {', '.join(PHOTO_MASKS)}"
                 )
             elif stem in stems:
-                faults.append(f"extra photo {where}: {stems[stem]} is there too")
+                errors.append(f"extra photo {where}: {stems[stem]} is there too")
             else:
                 stems[stem] = name
                 if why := not_a_photo(entry):
-                    faults.append(f"{where}: {why}")
+                    errors.append(f"{where}: {why}")
                 else:
                     rows.append((f"{folder}/{name}", folder, PHOTO_MASKS[stem]))
         missing = [stem for stem in PHOTO_MASKS if stem not in stems]
-        faults += [f"missing photo {images / folder / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
-    return rows, faults
+        errors += [f"missing photo {images / folder / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
+    return rows, errors
 
 
 def _entries(folder: Path, skipped: list[str]) -> Iterator[os.DirEntry]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common.errors import UsageError, unknown
+from common.image_size import Size
+from common.machine import cores
+from common.progress import track
 from dataset.decode import decode
-from dataset.errors import CallersMistake, unknown
-from dataset.image_size import Size
-from dataset.machine import cores
-from dataset.progress import track
 
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
@@ -24,11 +24,11 @@ Box = Sequence[float]  # top, left, bottom, right: shares of the photo, from 0 t
 
 
 def read_photo(path: str | Path) -> np.ndarray:
-    """uint8 height x width x 3, RGB, turned as its EXIF says; CallersMistake names a file that can't be
+    """uint8 height x width x 3, RGB, turned as its EXIF says; UsageError names a file that can't be
     decoded whole."""
     reason, photo = decode(path)
     if photo is None:
-        raise CallersMistake(f"{path}: {reason}")
+        raise UsageError(f"{path}: {reason}")
     return photo
 
 
@@ -39,11 +39,11 @@ def read_to_size(
 
     A JPEG of four times the size or more, or of exactly 2, 4 or 8 times, is decoded smaller at once (by
     libjpeg's scaled DCT): 1.3 to 2.7 times as fast, and 48 to 57 dB from decoding it whole. So is one whose
-    box is of that size. CallersMistake names a file that can't be decoded whole.
+    box is of that size. UsageError names a file that can't be decoded whole.
     """
     reason, photo = decode(path, size if box is None else _whole(size, box))
     if photo is None:
-        raise CallersMistake(f"{path}: {reason}")
+        raise UsageError(f"{path}: {reason}")
     if box is not None:
         photo = cut(photo, box)
     return np.ascontiguousarray(resize(photo, size, interpolation)), not _shrinks(photo, size)
@@ -61,7 +61,7 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
     otherwise by `interpolation`: nearest, bilinear, bicubic, lanczos, area."""
     height, width = size
     if interpolation not in INTERPOLATIONS:
-        raise CallersMistake(unknown("interpolation", interpolation, INTERPOLATIONS))
+        raise UsageError(unknown("interpolation", interpolation, INTERPOLATIONS))
     if photo.shape[:2] == (height, width):
         return photo
     how = cv2.INTER_AREA if _shrinks(photo, size) else INTERPOLATIONS[interpolation]

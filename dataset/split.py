@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
 
 
@@ -12,11 +12,11 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
 
     People are sorted by id, then dealt out by seed, stratified over gender x age band: the order of rows or
     of files on disk changes nothing. A group with fewer people than folds is missing from some folds (see
-    `absent_classes`). Raises CallersMistake when there are fewer people than folds.
+    `absent_classes`). Raises UsageError when there are fewer people than folds.
     """
     people = table.drop_duplicates("person").sort_values("person", ignore_index=True)
     if folds < 2 or folds > len(people):
-        raise CallersMistake(f"folds={folds}: must be from 2 to the number of people ({len(people)})")
+        raise UsageError(f"folds={folds}: must be from 2 to the number of people ({len(people)})")
     groups = people["gender"] * len(AGE_BANDS) + people["age_band"]
     deal = np.random.RandomState(seed)
     # Where no group reaches across all folds, there is nothing to stratify: plain folds of people then.
@@ -50,12 +50,12 @@ def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.Dat
     Rows keep their index, so that what was cached for the whole table can be found for its parts.
     """
     if not 0 <= fold < folds:
-        raise CallersMistake(f"fold={fold}: must be from 0 to {folds - 1} (folds={folds})")
+        raise UsageError(f"fold={fold}: must be from 0 to {folds - 1} (folds={folds})")
     held_out = fold_of(table, folds, seed) == fold
     return table[~held_out], table[held_out]
 
 
-def share_of(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+def fraction_of(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """The photos of `share` (0 to 1) of the people of each gender and age band, at least one, by seed.
 
     A smaller share of the same seed holds none but people of the larger one.

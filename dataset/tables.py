@@ -1,4 +1,4 @@
-"""CSV files -> tables of text; every fault of a file has a sentence, with its lines where it has some."""
+"""CSV files -> tables of text; every error of a file has a sentence, with its lines where it has some."""
 
 import codecs
 import csv
@@ -21,35 +21,35 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
     """(`columns` of the CSV at `path`, all text, with its line numbers as index; what is wrong with it).
 
     The table is empty where the file can't be read as one; it is whole where only spaces or commas are too
-    many. `strip`: spaces around values are no fault. `table.attrs["notes"]`: what was passed over.
+    many. `strip`: spaces around values are no error. `table.attrs["notes"]`: what was passed over.
     """
     nothing = empty_table(columns)
-    text, fault = _text(path, columns)
-    if fault:
-        return nothing, [fault]
-    rows, fault = _rows(path, text, strip)
-    if fault:
-        return nothing, [fault]
+    text, error = _text(path, columns)
+    if error:
+        return nothing, [error]
+    rows, error = _rows(path, text, strip)
+    if error:
+        return nothing, [error]
     filled = {line: row for line, row in rows.items() if any(map(str.strip, row))}
     if not filled:
         return nothing, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
     header_line, header = next(iter(filled.items()))
     del filled[header_line]
-    if faults := _header_faults(path, header, columns):
-        return nothing, faults
-    faults, broken = _width_faults(path, filled, len(header))
+    if errors := _header_errors(path, header, columns):
+        return nothing, errors
+    errors, broken = _width_errors(path, filled, len(header))
     if broken:
-        return nothing, faults
+        return nothing, errors
     places = [header.index(column) for column in columns]
     found = [[row[place] for place in places] for row in filled.values()]
     table = pd.DataFrame(found, index=list(filled), columns=list(columns), dtype=str)
     for column in columns:
         if len(spaced := table.index[table[column] != table[column].str.strip()]):
-            faults.append(f"{path} {lines_text(spaced)}: spaces around {column}; remove them")
+            errors.append(f"{path} {lines_text(spaced)}: spaces around {column}; remove them")
     table = table.apply(lambda values: values.str.strip())
     commas = [line for line, row in rows.items() if row and line not in filled and line != header_line]
     table.attrs["notes"] = [f"{path} {lines_text(commas)}: commas alone, skipped"] if commas else []
-    return table, faults
+    return table, errors
 
 
 def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
@@ -90,24 +90,24 @@ def _rows(path: Path, text: str, strip: bool) -> tuple[dict[int, list[str]], str
     return rows, ""
 
 
-def _header_faults(path: Path, header: list[str], columns: Sequence[str]) -> list[str]:
+def _header_errors(path: Path, header: list[str], columns: Sequence[str]) -> list[str]:
     if len(header) == 1:
         for separator, name in SEPARATORS.items():
             if separator in header[0]:
                 return [f"{path}: its columns are separated by {name}; save it with commas"]
-    faults = []
+    errors = []
     for column in columns:
         if header.count(column) > 1:
-            faults.append(f"{path}: column {column!r} is there {header.count(column)} times; keep one")
+            errors.append(f"{path}: column {column!r} is there {header.count(column)} times; keep one")
         if column in header:
             continue
         near = difflib.get_close_matches(column, set(header) - set(columns), 1, 0.5)
         hint = f"; is {near[0]!r} meant?" if near else ""
-        faults.append(f"{path}: no column {column!r}; it has {','.join(header)}{hint}")
-    return faults
+        errors.append(f"{path}: no column {column!r}; it has {','.join(header)}{hint}")
+    return errors
 
 
-def _width_faults(path: Path, rows: dict[int, list[str]], width: int) -> tuple[list[str], bool]:
+def _width_errors(path: Path, rows: dict[int, list[str]], width: int) -> tuple[list[str], bool]:
     """(a sentence for each number of fields that isn't the header's, whether any but commas are too many)."""
     by_width: dict[tuple[int, bool], list[int]] = {}
     for line, row in rows.items():
@@ -115,11 +115,11 @@ def _width_faults(path: Path, rows: dict[int, list[str]], width: int) -> tuple[l
             by_width.setdefault(
                 (len(row), len(row) > width and not any(map(str.strip, row[width:]))), []
             ).append(line)
-    faults = []
+    errors = []
     for (fields, commas), lines in by_width.items():
         why = "; remove the commas at the end" if commas else ""
-        faults.append(f"{path} {lines_text(lines)}: {fields} fields, but the header names {width}{why}")
-    return faults, not all(commas for _, commas in by_width)
+        errors.append(f"{path} {lines_text(lines)}: {fields} fields, but the header names {width}{why}")
+    return errors, not all(commas for _, commas in by_width)
 
 
 def empty_table(columns: Sequence[str]) -> pd.DataFrame:

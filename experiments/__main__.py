@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dataset.errors import exit_on_mistake
+from common.errors import exit_on_usage_error
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
@@ -25,7 +25,7 @@ Trials = Annotated[int | None, typer.Option(min=1, help="how many trials, in pla
 
 
 @app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
-@exit_on_mistake()
+@exit_on_usage_error()
 def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None) -> None:
     """Name every mistake in YAML, space, data, weights and port at once; start nothing."""
     from experiments.check import check
@@ -35,7 +35,7 @@ def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Se
 
 
 @app.command("run", epilog=EXAMPLE + "run experiments/loss.yaml --set epochs=5")
-@exit_on_mistake()
+@exit_on_usage_error()
 def run_command(
     yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None, trials: Trials = None
 ) -> None:
@@ -58,7 +58,7 @@ def run_command(
 
 
 @app.command("smoke", epilog=EXAMPLE + "smoke experiments/loss.yaml")
-@exit_on_mistake()
+@exit_on_usage_error()
 def smoke_command(
     yamls: Annotated[list[Path] | None, typer.Argument(metavar="[YAML ...]", help="all shipped ones")] = None,
 ) -> None:
@@ -70,7 +70,7 @@ def smoke_command(
 
 
 @app.command("demo", epilog=EXAMPLE + "demo --data ~/photos")
-@exit_on_mistake()
+@exit_on_usage_error()
 def demo_command(
     data: Annotated[Path | None, typer.Option(help="photos; left out: people are drawn")] = None,
     settings: Settings = None,

@@ -8,17 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dataset.errors import CallersMistake, faults_of
-from experiments.algorithms import algorithm_faults
+from common.errors import UsageError, errors_of
+from experiments.checks.algorithms import algorithm_errors
+from experiments.checks.ports import port_errors
+from experiments.checks.rehearsal import rehearse
+from experiments.checks.services import gpu_errors, service_errors
+from experiments.checks.space import covering, sound, space_errors
+from experiments.checks.yaml_keys import key_errors
 from experiments.plan import Plan, read_plan
-from experiments.ports import port_faults
-from experiments.rehearsal import rehearse
-from experiments.services import gpu_faults, service_faults
-from experiments.space import covering, sound, space_faults
-from experiments.yaml_keys import key_faults
 from trial.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, parse
-from trial.weights import WITHOUT_INTERNET
+from trial.models.weights import WITHOUT_INTERNET
 
 
 def check(
@@ -29,85 +29,85 @@ def check(
     trials: int | None = None,
 ) -> Plan:
     """The plan in the YAML at `path` with `data`, `settings` (`key=value`) and the number of `trials` in
-    place; CallersMistake names every mistake. A taken port is one only when it was asked for: otherwise a
+    place; UsageError names every error. A taken port is one only when it was asked for: otherwise a
     free one is chosen."""
     settings = list(settings)
-    faults = [f"--set {word}: is not key=value" for word in settings if "=" not in word]
+    errors = [f"--set {word}: is not key=value" for word in settings if "=" not in word]
     if importlib.util.find_spec("nni") is None:
-        faults.append("NNI is not installed here (it has no build for ARM); searches need an x86-64 machine")
+        errors.append("NNI is not installed here (it has no build for ARM); searches need an x86-64 machine")
     plan, more = read_plan(path)
-    faults += more
+    errors += more
     if plan is not None:
         if data is not None:
             settings.append(f"data={data.resolve()}")
         if trials is not None:
             plan = replace(plan, config=plan.config | {"maxTrialNumber": trials})
-        wrong_space = space_faults(plan.space)
-        faults += key_faults(plan.config) + wrong_space
+        wrong_space = space_errors(plan.space)
+        errors += key_errors(plan.config) + wrong_space
         # One mistake in the space doesn't hide the others.
-        faults += [
-            fault for key in plan.space if key not in FIELDS for fault in faults_of(parse, {key: None}, False)
+        errors += [
+            error for key in plan.space if key not in FIELDS for error in errors_of(parse, {key: None}, False)
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space))
         plan = plan.with_settings(word for word in settings if "=" in word)
-        faults += plan_faults(plan)
+        errors += plan_errors(plan)
         if whole.space and not wrong_space and not plan.space:
-            faults.append(
+            errors.append(
                 f"{' '.join(f'--set {word}' for word in settings)}: nothing is left to search; train this "
                 "one recipe by python -m trial, or search another field"
             )
-        faults += recipe_faults(plan) + data_faults(plan)
-        if not faults:
-            faults += rehearsal_faults(plan)
-    faults += port_faults(port)
-    if faults or plan is None:
-        raise CallersMistake(dict.fromkeys(faults))
+        errors += recipe_errors(plan) + data_errors(plan)
+        if not errors:
+            errors += rehearsal_errors(plan)
+    errors += port_errors(port)
+    if errors or plan is None:
+        raise UsageError(dict.fromkeys(errors))
     return plan
 
 
-def plan_faults(plan: Plan) -> list[str]:
+def plan_errors(plan: Plan) -> list[str]:
     """What is wrong with tuner, assessor, trainingService, GPUs and folders."""
-    faults = []
+    errors = []
     ends = any(key in plan.config for key in ("maxTrialNumber", "maxExperimentDuration"))
     for key in ("tuner", "assessor"):
         if isinstance(plan.config.get(key), dict):
-            faults += algorithm_faults(key, plan.config[key], plan.path.parent, plan.space, ends)
+            errors += algorithm_errors(key, plan.config[key], plan.path.parent, plan.space, ends)
     if "trainingService" in plan.config:
-        faults += service_faults(plan.config["trainingService"])
-    return faults + gpu_faults(plan.config) + _folder_faults(plan)
+        errors += service_errors(plan.config["trainingService"])
+    return errors + gpu_errors(plan.config) + _folder_errors(plan)
 
 
-def rehearsal_faults(plan: Plan) -> list[str]:
+def rehearsal_errors(plan: Plan) -> list[str]:
     """What tuner and assessor raise when they are used, and what trials would refuse of what the tuner
     suggests."""
     rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
-    suggested = [fault for point in rehearsed.points for fault in faults_of(_read(plan, False), point)]
-    return rehearsed.faults + [f"tuner: suggests what no trial takes: {fault}" for fault in suggested]
+    suggested = [error for point in rehearsed.points for error in errors_of(_read(plan, False), point)]
+    return rehearsed.errors + [f"tuner: suggests what no trial takes: {error}" for error in suggested]
 
 
 def _read(plan: Plan, present: bool) -> Callable[[Mapping[str, Any]], object]:
     return lambda point: parse(parse_arguments(plan.fixed, point), present)
 
 
-def recipe_faults(plan: Plan, present: bool = True) -> list[str]:
+def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
     """What the trials would refuse: each name and number of each choice is tried, pair by pair.
 
     With `present`, weights that are not on this machine are among it.
     """
-    faults: dict[str, None] = {}
+    errors: dict[str, None] = {}
     with contextlib.chdir(plan.code if plan.code.is_dir() else "."):  # as for the trials' relative paths
         for point in covering(plan.space):
-            faults |= dict.fromkeys(faults_of(_read(plan, present), point))
-    weights = [fault for fault in faults if "python -m trial weights" in fault]
+            errors |= dict.fromkeys(errors_of(_read(plan, present), point))
+    weights = [error for error in errors if "python -m trial weights" in error]
     if len(weights) > 1:
-        faults[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
-    if WITHOUT_INTERNET in faults:
-        del faults[WITHOUT_INTERNET]
-        faults[f"{WITHOUT_INTERNET}; here: --set weights=..."] = None
-    return list(faults)
+        errors[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
+    if WITHOUT_INTERNET in errors:
+        del errors[WITHOUT_INTERNET]
+        errors[f"{WITHOUT_INTERNET}; here: --set weights=..."] = None
+    return list(errors)
 
 
-def data_faults(plan: Plan) -> list[str]:
+def data_errors(plan: Plan) -> list[str]:
     """What is wrong with the photos that the trials would read; each is decoded."""
     folder = plan.code / plan.data
     if not folder.is_dir():
@@ -115,26 +115,26 @@ def data_faults(plan: Plan) -> list[str]:
     from dataset.check import check as check_data
     from dataset.photos import read_train
 
-    faults = faults_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
-    if faults:
-        return faults
+    errors = errors_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
+    if errors:
+        return errors
     fixed = [word.partition("=")[2] for word in plan.fixed if word.startswith("corrections=")]
     searched = plan.space.get("corrections", {}).get("_value", [])
     with contextlib.chdir(plan.code):  # as for the trials' relative paths
         for corrections in [*fixed, *searched]:
             if corrections and isinstance(corrections, str):  # what else it is has been refused
-                faults += faults_of(read_train, folder, corrections)
-    return faults
+                errors += errors_of(read_train, folder, corrections)
+    return errors
 
 
-def _folder_faults(plan: Plan) -> list[str]:
-    faults = []
+def _folder_errors(plan: Plan) -> list[str]:
+    errors = []
     for key, folder in (("trialCodeDirectory", plan.code), ("experimentWorkingDirectory", plan.runs)):
         if folder.exists() and not folder.is_dir():
-            faults.append(f"{key}: {folder} is a file, not a folder")
+            errors.append(f"{key}: {folder} is a file, not a folder")
         # NNI writes these into its scripts without quotes.
         if strange := re.search(r"[^\w@%+=:,./-]", str(folder)):
-            faults.append(f"{key}: NNI can't run trials in {folder}: {strange[0]!r} is in the path; move it")
+            errors.append(f"{key}: NNI can't run trials in {folder}: {strange[0]!r} is in the path; move it")
     if not (plan.code / "trial" / "__main__.py").is_file():
-        faults.append(f"trialCodeDirectory: {plan.code} is not this project's folder: it has no trial/")
-    return faults
+        errors.append(f"trialCodeDirectory: {plan.code} is not this project's folder: it has no trial/")
+    return errors

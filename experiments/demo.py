@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import select
-from analysis.finish import export_best_and_retrain
-from analysis.flat import flat
-from analysis.page import value_text
+from analysis.pipeline import export_best_and_retrain
+from analysis.report.page import value_text
 from analysis.submission import score_line, score_submission
-from analysis.trials import Experiment, trial_table
-from dataset.errors import CallersMistake
-from dataset.files import only_writer_of_out
-from dataset.machine import PROJECT
-from dataset.synthetic import draw
+from analysis.trials import ranking
+from analysis.trials.flatten import flat
+from analysis.trials.table import Experiment, trial_table
+from common.errors import UsageError
+from common.files import only_writer_of_out
+from common.machine import PROJECT
+from dataset.drawing.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
 from experiments.server import short
@@ -31,14 +31,12 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
     `settings`: `key=value` words that hold for all trials, such as seed=1.
 
     Without `data` on people drawn into OUT/data, by experiments/demo.yaml; with photos in the competition's
-    layout by experiments/demo_photos.yaml. CallersMistake where these photos are faulty.
+    layout by experiments/demo_photos.yaml. UsageError where these photos are faulty.
     """
     yaml = PROJECT / "experiments" / ("demo.yaml" if data is None else "demo_photos.yaml")
     if data is not None:  # before the earlier result is moved
         if data.resolve().is_relative_to(out.resolve()):
-            raise CallersMistake(
-                f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere"
-            )
+            raise UsageError(f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere")
         plan = check(yaml, data, settings=settings)
     if (aside := move_aside(out)) is not None:
         print(f"the earlier result lies in {short(aside)} now")
@@ -69,12 +67,12 @@ def move_aside(out: Path) -> Path | None:
 def _summary(
     result: ExperimentResult, table: pd.DataFrame, out: Path, data: Path, answers: Path | None
 ) -> None:
-    best = select.best(table).iloc[0]
+    best = ranking.best(table).iloc[0]
     recipe = flat(RunFolder(Path(best["folder"])).config())
     print(f"\nbest recipe (trial #{best['sequence']} of {len(table)}):")
     searched = [name for name in table.attrs["searched"] if name in recipe]
     print("  " + "  ".join(f"{name}={value_text(recipe[name])}" for name in searched))
-    rows = {"best": best, "default": select.default_trial(table), "median": select.median_trial(table)}
+    rows = {"best": best, "default": ranking.default_trial(table), "median": ranking.median_trial(table)}
     for name, row in rows.items():
         score = "did not finish" if row is None else f"macro-F1 {row['macro_f1']:.3f}"
         note = "" if row is None or row["state"] == "done" else f" so far ({row['state'].replace('_', ' ')})"

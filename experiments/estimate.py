@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from dataset.errors import faults_of
+from common.errors import errors_of
 from trial.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 
-FIELDS = ("model", "image_size", "epochs", "train_share", "fold", "folds")  # what the cost is told by
+FIELDS = ("model", "image_size", "epochs", "train_fraction", "fold", "folds")  # what the cost is told by
 # Prior standard deviations of a network's factor, of the exponent of the pixels around 1, and of the noise,
 # all in logarithms.
 NETWORK, EXPONENT, NOISE = 1.0, 0.5, 0.2
@@ -54,7 +54,7 @@ class Trial:
 def recipe_of(config: TrialConfig) -> Recipe:
     height, width = config.image_size
     folds = config.folds if config.fold == "all" else 1
-    return Recipe(config.model, height * width, config.epochs, config.train_share * folds)
+    return Recipe(config.model, height * width, config.epochs, config.train_fraction * folds)
 
 
 def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
@@ -67,7 +67,7 @@ def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
     found = []
     for values in product(*options):
         asked = {k: v for k, v in zip(FIELDS, values, strict=True) if v is not None}
-        if not faults_of(parse, asked, False):
+        if not errors_of(parse, asked, False):
             found.append(recipe_of(parse(asked, False)))
     return found
 
@@ -175,4 +175,4 @@ def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> l
     values = spec["_value"]
     if spec["_type"] == "choice":
         return [value.get("_name") if isinstance(value, Mapping) else value for value in values]
-    return [sum(values[:2]) / 2 if name == "train_share" else round(sum(values[:2]) / 2)]
+    return [sum(values[:2]) / 2 if name == "train_fraction" else round(sum(values[:2]) / 2)]

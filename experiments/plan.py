@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from dataset.machine import EXPERIMENTS, PROJECT
-from experiments import services
-from experiments.space import described, without
-from experiments.yaml_keys import ALGORITHM, KEYS, spell, spelt_twice
+from common.machine import EXPERIMENTS, shipped
+from experiments.checks import services
+from experiments.checks.space import described, without
+from experiments.checks.yaml_keys import ALGORITHM, KEYS, spell, spelt_twice
 
 TRIAL = "-m trial "
 
@@ -103,43 +103,43 @@ class Plan:
 def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
     """The plan in the YAML at `path`, as far as it can be read, and what kept the rest from being read."""
     if not path.is_file():
-        there = ", ".join(sorted(p.name for p in (PROJECT / "experiments").glob("*.yaml")))
+        there = ", ".join(path.name for path in shipped("experiments", "*.yaml"))
         return None, [f"{path}: no such file; the shipped ones, in experiments/: {there}"]
-    config, faults = _load(path)
+    config, errors = _load(path)
     if not isinstance(config, dict):
-        return None, faults or [f"{path}: is not a mapping of keys to values"]
-    faults += spelt_twice(config)
+        return None, errors or [f"{path}: is not a mapping of keys to values"]
+    errors += spelt_twice(config)
     config = _spell(config, KEYS)
     for key, keys in (("tuner", ALGORITHM), ("assessor", ALGORITHM), ("trainingService", services.ALL)):
         if isinstance(config.get(key), dict):
-            faults += spelt_twice(config[key], f"{key}.")
+            errors += spelt_twice(config[key], f"{key}.")
             config[key] = _spell(config[key], keys)
     space: Any = config.get("searchSpace")
     if isinstance(given := config.get("searchSpaceFile"), str):
         file = path.parent / os.path.expanduser(given)
         space, more = _load(file) if file.is_file() else (None, [f"searchSpaceFile: there is no {file}"])
-        faults += more
+        errors += more
         if not more and not isinstance(space, dict):
-            faults.append(f"searchSpaceFile: {file} is not a mapping of names to {{_type, _value}}")
+            errors.append(f"searchSpaceFile: {file} is not a mapping of names to {{_type, _value}}")
     elif space is not None and not isinstance(space, dict):
-        faults.append("searchSpace: is not a mapping of names to {_type, _value}")
+        errors.append("searchSpace: is not a mapping of names to {_type, _value}")
     if space == {}:
-        faults.append(
+        errors.append(
             f"{'searchSpaceFile' if given else 'searchSpace'}: is empty: there is nothing to search"
         )
     try:
         json.dumps([config, space])
     except (TypeError, ValueError, RecursionError) as error:
-        faults.append(f"{path}: NNI can't be given it as JSON ({error}); quote dates, use no self-reference")
+        errors.append(f"{path}: NNI can't be given it as JSON ({error}); quote dates, use no self-reference")
     command = str(config.get("trialCommand", ""))
     start, found, words = command.partition(TRIAL)
     try:
         fixed = tuple(shlex.split(words))
     except ValueError as error:
-        fixed, faults = (), [*faults, f"trialCommand: {error}"]
+        fixed, errors = (), [*errors, f"trialCommand: {error}"]
     if config.get("trialCommand") and not found and not command.endswith(TRIAL.strip()):
-        faults.append(f"trialCommand: {command!r} is not 'python -m trial key=value ...'")
-    return Plan(path, config, space if isinstance(space, dict) else {}, start + "-m trial", fixed), faults
+        errors.append(f"trialCommand: {command!r} is not 'python -m trial key=value ...'")
+    return Plan(path, config, space if isinstance(space, dict) else {}, start + "-m trial", fixed), errors
 
 
 def _spell(given: dict[str, Any], keys: Any) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any
 
 
 def _load(path: Path) -> tuple[Any, list[str]]:
-    """A YAML or JSON file's content, and why it could not be read; keys given twice are faults too."""
+    """A YAML or JSON file's content, and why it could not be read; keys given twice are errors too."""
     twice: list[str] = []
 
     def note(keys: list[Any]) -> None:

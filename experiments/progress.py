@@ -12,9 +12,9 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from analysis.nni_database import recorded_trials
-from analysis.trials import outcome
-from dataset.errors import CallersMistake
+from analysis.trials.nni_database import recorded_trials
+from analysis.trials.table import outcome
+from common.errors import UsageError
 from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
 from trial.record import RunFolder
 
@@ -90,7 +90,7 @@ def _trial(run: RunFolder, status: dict[str, Any]) -> Trial | None:
         began = datetime.strptime(status["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
         ended = status["state"] in ENDED
         end = datetime.strptime(status["ended"], "%Y-%m-%dT%H:%M:%S%z").timestamp() if ended else time.time()
-    except (OSError, CallersMistake, KeyError, TypeError, ValueError):  # TypeError: failed without an end
+    except (OSError, UsageError, KeyError, TypeError, ValueError):  # TypeError: failed without an end
         return None
     return Trial(recipe, ended, max(end - began, 0.0), status["seconds"], status["epochs"])
 

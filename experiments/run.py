@@ -10,18 +10,18 @@ from pathlib import Path
 
 import yaml
 
-from dataset.errors import CallersMistake
-from dataset.machine import EXPERIMENTS
+from common.errors import UsageError
+from common.machine import EXPERIMENTS
 from experiments import server
 from experiments.check import check
+from experiments.checks.ports import DEFAULT, free_port
+from experiments.checks.yaml_keys import seconds
 from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
-from experiments.ports import DEFAULT, free_port
 from experiments.progress import Display, State, look
 from experiments.server import Server, short
 from experiments.trouble import last_word, tuner_died
-from experiments.yaml_keys import seconds
 from trial.record import RunFolder
 
 LOOK_SECONDS = 1.0
@@ -52,7 +52,7 @@ def run_experiment(
 
     `data`: the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free one);
     `settings`: `key=value` words that hold for all trials and are searched no longer; `trials`: how many.
-    CallersMistake names every mistake before anything starts. RuntimeError when NNI fails, or no trial
+    UsageError names every mistake before anything starts. RuntimeError when NNI fails, or no trial
     came to its end. Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
     return run_plan(check(path, data, port, settings, trials), port)
@@ -128,7 +128,7 @@ def _start(config: Path, port: int | None, runs: Path) -> Server:
             print(f"port {DEFAULT} is in use: NNI's page goes to {chosen}", file=sys.stderr)
         try:
             return server.start(config, chosen, runs)
-        except CallersMistake:
+        except UsageError:
             if port or tried == 2:
                 raise
     raise AssertionError

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from dataset.errors import CallersMistake
-from experiments.ports import taken
+from common.errors import UsageError
+from experiments.checks.ports import taken
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
 NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
@@ -96,11 +96,11 @@ def start(config: Path, port: int, runs: Path) -> Server:
         if server.processes():
             return server
         # Another manager took the port in between, and nnictl took that one for ours.
-        raise CallersMistake(f"port {port} was taken by another experiment; try again")
+        raise UsageError(f"port {port} was taken by another experiment; try again")
     if created := re.search(r"Experiment ID: \W*(\w{8})", said):
         Server(created[1], port, runs / created[1]).stop()
     if "is not idle" in said or taken(port):
-        raise CallersMistake(f"port {port} is in use; try again, or choose another with --port")
+        raise UsageError(f"port {port} is in use; try again, or choose another with --port")
     raise RuntimeError(f"NNI did not start: {_last_sentence(said)}")
 
 

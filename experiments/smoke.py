@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from analysis.nni_database import recorded_trials
-from dataset.machine import PROJECT
-from dataset.synthetic import draw
+from analysis.trials.nni_database import recorded_trials
+from common.machine import PROJECT, shipped
+from dataset.drawing.synthetic import draw
+from experiments.checks.ports import any_port
 from experiments.plan import read_plan
-from experiments.ports import any_port
 from trial.record import RunFolder
 
 TRIALS = 2
@@ -27,7 +27,7 @@ SECONDS = 600  # for one YAML
 
 def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
     """A line a YAML on stdout; True when all trials of each finished. `yamls`: some, not all shipped ones."""
-    names = [path.name for path in yamls] or sorted(p.name for p in (PROJECT / "experiments").glob("*.yaml"))
+    names = [path.name for path in (yamls or shipped("experiments", "*.yaml"))]
     with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
         copy = Path(folder) / "project"
         copy_project(copy)
@@ -73,7 +73,7 @@ def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
                 process.kill()
                 _, said = process.communicate()
             late = f"not done after {SECONDS} s; "
-    faults = (
+    errors = (
         [f"{late}exit {process.returncode}: {said.strip()[-1500:]}"] if late or process.returncode else []
     )
     runs = copy / "out" / "experiments"
@@ -83,12 +83,12 @@ def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
         for trial in recorded_trials(folder):
             status = RunFolder(folder / "trials" / trial.trial).status()
             if status["state"] != "done":
-                faults.append(f"trial {trial.trial} {status['state']}: {status['reason']}")
-    if not faults and len(trials) != TRIALS:
-        faults.append(f"{len(trials)} trials ran, not {TRIALS}")
+                errors.append(f"trial {trial.trial} {status['state']}: {status['reason']}")
+    if not errors and len(trials) != TRIALS:
+        errors.append(f"{len(trials)} trials ran, not {TRIALS}")
     shutil.rmtree(runs, ignore_errors=True)  # the next one finds its own only; and weights are large
-    print(f"{path.name}: {'; '.join(faults) or f'ok, {time.monotonic() - began:.0f} s'}", flush=True)
-    return not faults
+    print(f"{path.name}: {'; '.join(errors) or f'ok, {time.monotonic() - began:.0f} s'}", flush=True)
+    return not errors
 
 
 def _shrink(path: Path) -> list[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset.machine import PROJECT
-from dataset.synthetic import draw
+from common.machine import PROJECT
+from dataset.drawing.synthetic import draw
 
 TINY = {  # the least that still is a trial
     "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis.nni_database import recorded_trials
-from analysis.submission import submission_faults
-from analysis.trials import find, trial_table
-from dataset.machine import PROJECT
+from analysis.submission import submission_errors
+from analysis.trials.nni_database import recorded_trials
+from analysis.trials.table import find, trial_table
+from common.machine import PROJECT
 from dataset.photos import read_eval
 from tests.conftest import TINY
 from tests.nni_server import free_port
@@ -129,7 +129,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
         str(out),
     )
     assert done.returncode == 0, done.stderr
-    assert submission_faults(out / "submission.csv", list(read_eval(people)["photo"])) == []
+    assert submission_errors(out / "submission.csv", list(read_eval(people)["photo"])) == []
     assert {path.name for path in out.iterdir()} == {
         "submission.csv",
         "submission.json",

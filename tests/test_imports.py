@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 
 BELOW = {
     "dataset": set(),

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 from trial.arguments import parse_arguments
 from trial.config import parse
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from trial.warm import hand_over
+from trial.warm.client import hand_over
 
 if __name__ == "__main__":
     code = hand_over(sys.argv[1:])

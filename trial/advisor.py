@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import psutil
 
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
-# Its process id, where the parents of a trial don't lead to it (trial/warm.py).
+# Its process id, where the parents of a trial don't lead to it (trial/warm/client.py).
 MANAGER = "FACE_MASK_NNI_MANAGER"
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from trial.config import FIELDS
 
 
@@ -12,14 +12,14 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
     """`key=value` texts, merged with the tuner's values, as {field: JSON value} for `parse`.
 
     `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. A key given twice, or by both
-    the command and the tuner, is a mistake.
+    the command and the tuner, is a error.
     """
-    faults: list[str] = []
+    errors: list[str] = []
     values: dict[str, Any] = {}
     for argument in arguments:
         key, equals, text = argument.partition("=")
         if not equals:
-            faults.append(f"'{argument}' is not key=value (an example: learning_rate=0.001)")
+            errors.append(f"'{argument}' is not key=value (an example: learning_rate=0.001)")
             continue
         field, _, number = key.partition(".")
         value = _from_text(field, text) if not number else _json_or_text(text)
@@ -32,14 +32,14 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
         else:
             target, key_in = values, field
         if key_in in target:
-            faults.append(f"{key} is given twice")
+            errors.append(f"{key} is given twice")
         target[key_in] = value
     for key, value in (tuner or {}).items():
         if key.partition(".")[0] in values:
-            faults.append(f"{key} is given by both the command and the search space; take it out of one")
+            errors.append(f"{key} is given by both the command and the search space; take it out of one")
         values[key] = value
-    if faults:
-        raise CallersMistake(faults)
+    if errors:
+        raise UsageError(errors)
     return values
 
 

@@ -1,7 +1,7 @@
-"""What timm (with trial/other_networks.py) and albumentations offer, as generated files: names are checked
+"""What timm (with trial/models/other_networks.py) and albumentations offer, as generated files: names are checked
 without importing them.
 
-`python -m trial.make_catalogue` makes them anew (up to an hour); a test holds them against what is installed.
+`python -m tools.make_catalogue` makes them anew (up to an hour); a test holds them against what is installed.
 """
 
 import json
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dataset.errors import unknown
+from common.errors import unknown
 
 HERE = Path(__file__).parent
 NETWORKS, STEPS = HERE / "catalogue_networks.json", HERE / "catalogue_steps.json"
@@ -39,18 +39,18 @@ def networks() -> dict[str, Network]:
     }
 
 
-def read_model(value: Any, faults: list[str]) -> str:
-    """The names of networks in `value`, joined by +; what is wrong goes to `faults`."""
+def read_model(value: Any, errors: list[str]) -> str:
+    """The names of networks in `value`, joined by +; what is wrong goes to `errors`."""
     if "," in str(value):
-        faults.append(f"model={value}: several networks, to be trained as one, are joined by +")
+        errors.append(f"model={value}: several networks, to be trained as one, are joined by +")
         return str(value)
     for member in str(value).split("+"):
         name, _, tag = member.partition(".")
         network = networks().get(name)
         if network is None:
-            faults.append(unknown("model", name, networks()))
+            errors.append(unknown("model", name, networks()))
         elif tag and tag not in network.tags:
-            faults.append(unknown(f"weights tag of {name}", tag, network.tags))
+            errors.append(unknown(f"weights tag of {name}", tag, network.tags))
     return str(value)
 
 

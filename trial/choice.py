@@ -1,4 +1,4 @@
-"""A named choice that carries its own numbers: `{"_name": "focal", "gamma": 2.0}`."""
+"""A named choice that carries its own parameters: `{"_name": "focal", "gamma": 2.0}`."""
 
 import functools
 import inspect
@@ -9,39 +9,40 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from dataset.errors import unknown
+from common.errors import unknown
+from trial.aliases import current_name, current_params
 
 Registry = Mapping[str, Callable[..., Any]]
-Share = Annotated[float, (0, 1)]
+Fraction = Annotated[float, (0, 1)]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A name from a registry with every number of it spelt out, defaults too."""
+    """A name from a registry with all its parameters spelt out, defaults too."""
 
     name: str
-    numbers: tuple[tuple[str, Any], ...] = ()
+    params: tuple[tuple[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {"_name": self.name, **dict(self.numbers)}
+        return {"_name": self.name, **dict(self.params)}
 
     def build(self, registry: Registry, *arguments: Any) -> Any:
-        """Call the registry's builder with this choice's numbers."""
-        return registry[self.name](*arguments, **dict(self.numbers))
+        """Call the registry's builder with this choice's parameters."""
+        return registry[self.name](*arguments, **dict(self.params))
 
     def __str__(self) -> str:
         return self.name
 
 
 def plain(registry: Registry, name: str) -> Choice:
-    """The choice of this name, all its numbers at their defaults."""
-    numbers = numbers_of(registry[name]).items()
-    return Choice(name, tuple((number, default) for number, (_, default) in numbers))
+    """The choice of this name, all its parameters at their defaults."""
+    params = params_of(registry[name]).items()
+    return Choice(name, tuple((param, default) for param, (_, default) in params))
 
 
 @functools.cache
-def numbers_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
-    """{number: (type, default)}: the keyword-only parameters of a builder."""
+def params_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """{parameter: (type, default)}: the keyword-only parameters of a builder."""
     return {
         name: (parameter.annotation, parameter.default)
         for name, parameter in inspect.signature(builder).parameters.items()
@@ -92,37 +93,38 @@ def decimal(number: float) -> str:
     return format(Decimal(repr(number)), "f")
 
 
-def choose(what: str, value: Any, registry: Registry, faults: list[str]) -> Choice | None:
-    """A name or `{"_name": ..., number: ...}` as a Choice; what is wrong goes to `faults`."""
+def choose(what: str, value: Any, registry: Registry, errors: list[str]) -> Choice | None:
+    """A name or `{"_name": ..., parameter: ...}` as a Choice; what is wrong goes to `errors`."""
     if isinstance(value, Choice):
         value = value.to_json()
     given = dict(value) if isinstance(value, Mapping) else {"_name": value}
-    name = given.pop("_name", None)
+    name = current_name(what, given.pop("_name", None))
     if not isinstance(name, str) or name not in registry:
-        faults.append(unknown(what, name, registry))
+        errors.append(unknown(what, name, registry))
         return None
-    numbers = numbers_of(registry[name])
-    for key in given.keys() - numbers.keys():
-        faults.append(f"{what}={name}: " + unknown("number", key, numbers))
+    given = current_params(name, given)
+    params = params_of(registry[name])
+    for key in given.keys() - params.keys():
+        errors.append(f"{what}={name}: " + unknown("parameter", key, params))
     chosen = []
-    for key, (kind, default) in numbers.items():
+    for key, (kind, default) in params.items():
         try:
             chosen.append((key, typed(given[key], kind) if key in given else default))
         except ValueError as error:
-            faults.append(f"{what}.{key}: {error}")
+            errors.append(f"{what}.{key}: {error}")
     return Choice(name, tuple(chosen))
 
 
 def choose_or_default(
-    what: str, value: Any, registry: Registry, default: str, faults: list[str]
+    what: str, value: Any, registry: Registry, default: str, errors: list[str]
 ) -> Choice | None:
-    """As `choose`; numbers alone (head.dropout=0.3) are the default choice's, where it has them."""
+    """As `choose`; parameters without a name (head.dropout=0.3) are the default choice's, if it has them."""
     if not isinstance(value, Mapping) or "_name" in value:
-        return choose(what, value, registry, faults)
-    foreign = value.keys() - numbers_of(registry[default]).keys()
-    for number in sorted(foreign):
-        owners = [owner for owner, built in registry.items() if number in numbers_of(built)]
-        which = f"is a number of which {what}? give it too, such as {what}={''.join(owners[:1])}"
-        numbers = [n for built in registry.values() for n in numbers_of(built)]
-        faults.append(f"{what}.{number}: {which if owners else unknown('number', number, numbers)}")
-    return None if foreign else choose(what, {"_name": default, **value}, registry, faults)
+        return choose(what, value, registry, errors)
+    foreign = value.keys() - params_of(registry[default]).keys()
+    for param in sorted(foreign):
+        owners = [owner for owner, built in registry.items() if param in params_of(built)]
+        which = f"is a parameter of which {what}? give it too, such as {what}={''.join(owners[:1])}"
+        params = [known for built in registry.values() for known in params_of(built)]
+        errors.append(f"{what}.{param}: {which if owners else unknown('parameter', param, params)}")
+    return None if foreign else choose(what, {"_name": default, **value}, registry, errors)

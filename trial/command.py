@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dataset.errors import CallersMistake, all_at_once, exit_on_mistake
-from dataset.image_size import size_text
-from dataset.machine import cores
+from common.errors import UsageError, all_at_once, exit_on_usage_error
+from common.image_size import size_text
+from common.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
 from trial.config import NO_DATA, TrialConfig, parse
@@ -35,7 +35,7 @@ weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, 
 @app.command(
     epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2"
 )
-@exit_on_mistake()
+@exit_on_usage_error()
 def main(
     values: Annotated[
         list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe; with --list: words")
@@ -67,7 +67,7 @@ def main(
 
 def _train(arguments: list[str], nni_folder: Path | None) -> None:
     from trial.record import RunWriter
-    from trial.stop import end_with, on_stop
+    from trial.signals import end_with, on_stop
 
     begun: list[RunWriter] = []
 
@@ -97,7 +97,7 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
 def _data_is_there(values: Mapping[str, Any]) -> None:
     data = str(values.get("data", TrialConfig.data))
     if not Path(data).is_dir():
-        raise CallersMistake(NO_DATA.format(data=data))
+        raise UsageError(NO_DATA.format(data=data))
 
 
 def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
@@ -119,8 +119,8 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
         gc.freeze()  # what is imported stays: going through it again takes a second at the end alone
         best = run(config, writer, on_report)
         outcome = _outcome(config, writer)
-    except CallersMistake as mistake:
-        writer.end("failed", str(mistake))
+    except UsageError as error:
+        writer.end("failed", str(error))
         raise
     except KeyboardInterrupt:
         writer.end("stopped_early", "interrupted")
@@ -154,7 +154,7 @@ def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
 @weights_app.command(
     epilog="Example: python -m trial weights resnet34.tv_in1k   or   --experiment experiments/models.yaml"
 )
-@exit_on_mistake()
+@exit_on_usage_error()
 def weights(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="timm's names")] = None,
     experiment: Annotated[
@@ -162,7 +162,7 @@ def weights(
     ] = None,
 ) -> None:
     """Fetch ImageNet weights through timm into weights/, for trials, which never download."""
-    from trial.fetch import fetch_all, wanted_by
+    from trial.models.fetch import fetch_all, wanted_by
 
     fetch_all([*(names or []), *(wanted_by(experiment) if experiment else [])])
 

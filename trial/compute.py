@@ -5,10 +5,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dataset.errors import CallersMistake
-from dataset.machine import cores
+from common.errors import UsageError
+from common.machine import cores
 from trial.config import TrialConfig
-from trial.impossible import NO_FLOAT16
+from trial.constraints import NO_FLOAT16
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class Compute:
 
 
 def decide(config: TrialConfig, network: "nn.Module") -> Compute:
-    """What `config` asks for on this machine for `network`; CallersMistake where the machine hasn't got it.
+    """What `config` asks for on this machine for `network`; UsageError where the machine hasn't got it.
 
     device=auto is the GPU where there is one, else the CPU; precision=auto: `_fastest`. It also sets this
     process up for it: torch's threads, cuDNN's search for the fastest kernel, how the C library frees memory.
@@ -64,12 +64,10 @@ def decide(config: TrialConfig, network: "nn.Module") -> Compute:
     on_gpu = torch.cuda.is_available()
     name = ("cuda" if on_gpu else "cpu") if config.device == "auto" else config.device
     if name.startswith("cuda") and not on_gpu:
-        raise CallersMistake(
-            f"device={name}: no GPU that torch can use here; leave device out, or device=cpu"
-        )
+        raise UsageError(f"device={name}: no GPU that torch can use here; leave device out, or device=cpu")
     device = torch.device(name)
     if config.precision == "float16" and device.type == "cpu":
-        raise CallersMistake(NO_FLOAT16)
+        raise UsageError(NO_FLOAT16)
     auto = config.precision == "auto"
     precision = _fastest(device, network) if auto else getattr(torch, config.precision)
     torch.set_num_threads(config.threads or cores())

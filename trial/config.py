@@ -5,20 +5,21 @@ from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Annotated, Any, Literal
 
-from dataset.errors import CallersMistake, unknown
-from dataset.image_size import read_size, size_text
+from common.errors import UsageError, unknown
+from common.image_size import read_size, size_text
+from trial import aliases
+from trial.augment.mixing import MIXINGS
+from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import read_model
-from trial.choice import Choice, Registry, choose_or_default, numbers_of, plain, typed
-from trial.crops import CROPS
-from trial.heads import HEADS
-from trial.impossible import absent, impossible
-from trial.layers import FREEZES
-from trial.losses import LOSSES
-from trial.mixing import MIXINGS
-from trial.optim import OPTIMIZERS
-from trial.policies import Policy, parse_policy
-from trial.sampling import BORDERS, COPIES, SAMPLERS
-from trial.schedules import SCHEDULES
+from trial.choice import Choice, Registry, choose_or_default, params_of, plain, typed
+from trial.constraints import absent, impossible
+from trial.data.crops import CROPS
+from trial.data.sampling import BORDERS, COPIES, SAMPLERS
+from trial.learning.losses import LOSSES
+from trial.learning.optimizers import OPTIMIZERS
+from trial.learning.param_groups import FREEZES
+from trial.learning.schedules import SCHEDULES
+from trial.models.heads import HEADS
 
 CHOICES: dict[str, Registry] = {
     "head": HEADS, "freeze": FREEZES, "crop": CROPS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
@@ -33,8 +34,8 @@ PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """A recipe (what is trained) and where it runs (PLACES). Defaults are plain: the seed project's network,
-    size and optimiser (its whole recipe: recipes/seed_resnet34.json)."""
+    """A recipe (what is trained) and where it runs (PLACES). Defaults are plain: the baseline's network,
+    size and optimiser (its whole recipe: recipes/baseline_resnet34.json)."""
 
     model: str = "resnet34"  # several, joined by '+', are trained together as one
     weights: str = "hub"
@@ -55,14 +56,14 @@ class TrialConfig:
     loss: Choice = plain(LOSSES, "cross_entropy")
     augment: Policy = Policy("none")
     mixing: Choice = plain(MIXINGS, "none")
-    sampler: Choice = plain(SAMPLERS, "each_once")
+    sampler: Choice = plain(SAMPLERS, "uniform")
     borders: Choice = plain(BORDERS, "keep")  # ages next to 30 and 60, in training only
     copies: Choice = plain(COPIES, "none")  # of people of 60 and over, in training only
     epochs: Annotated[int, (1, inf)] = 20
     patience: Annotated[int, (0, inf)] = 0  # epochs without a better `patience_on` before it ends; 0: never
     patience_on: Literal["macro_f1", "validation_loss"] = "macro_f1"
     # Of the training people: a cheap look at a recipe. Retraining takes all.
-    train_share: Annotated[float, (0.001, 1)] = 1.0
+    train_fraction: Annotated[float, (0.001, 1)] = 1.0
     fold: int | Literal["all"] = 0  # all: every fold in this one trial, each with a network of its own
     folds: Annotated[int, (2, inf)] = 5
     fold_order: Literal["lockstep", "one_by_one"] = "lockstep"  # of fold=all; one_by_one needs less memory
@@ -95,28 +96,28 @@ FIELDS = {f.name: f for f in fields(TrialConfig)}
 
 
 def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
-    """The config of `values` ({field: JSON value}); CallersMistake holds every mistake.
+    """The config of `values` ({field: JSON value}); UsageError holds every error.
 
     With `present`, the weights and corrections that it names must be on this machine.
     """
-    faults: list[str] = []
-    values = _spread(values, faults)
+    errors: list[str] = []
+    values = _spread(values, errors)
     good = {}
     for name, value in values.items():
         if name not in FIELDS:
-            faults.append(_unknown_key(name))
+            errors.append(_unknown_key(name))
             continue
-        before = len(faults)
-        read = _read(name, value, faults)
-        if len(faults) == before:
+        before = len(errors)
+        read = _read(name, value, errors)
+        if len(errors) == before:
             good[name] = read
     config = replace(TrialConfig(), **good)
     unread = values.keys() - good.keys()
-    faults += impossible(config, unread)
+    errors += impossible(config, unread)
     if present:
-        faults += absent(config, unread)
-    if faults:
-        raise CallersMistake(faults)
+        errors += absent(config, unread)
+    if errors:
+        raise UsageError(errors)
     return config
 
 
@@ -126,45 +127,51 @@ def _plain(value: Any) -> Any:
     return size_text(value) if isinstance(value, tuple) else value
 
 
-def _spread(values: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
-    """A model that carries its weights, `{"_name": "resnet34", "weights": "none"}`, as two fields."""
-    spread = dict(values)
+def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
+    """Today's field names; a model that carries its weights, `{"_name": "resnet34", "weights": "none"}`, as two
+    fields."""
+    spread = {}
+    for name, value in values.items():
+        today = aliases.FIELDS.get(name, name)
+        if today in spread:
+            errors.append(f"{today} is given twice: {name} is its name in earlier versions")
+        spread[today] = value
     model = spread.get("model")
     if isinstance(model, Mapping):
         spread["model"] = model.get("_name")
         for key in model.keys() - {"_name"}:
             if key in values:
-                faults.append(f"{key} is given twice: beside model and inside it")
+                errors.append(f"{key} is given twice: beside model and inside it")
             spread[key] = model[key]
     return spread
 
 
 def _unknown_key(name: str) -> str:
-    """As `unknown`; a number that belongs to a choice (dropout, gamma, warmup) is sent there."""
+    """As `unknown`; a parameter of a choice (dropout, gamma, warmup) is sent there."""
     if name == "tta":
         return "tta is no part of a recipe, but asked for when predicting: --tta flip"
-    owners = [field for field, known in CHOICES.items() if any(name in numbers_of(b) for b in known.values())]
+    owners = [field for field, known in CHOICES.items() if any(name in params_of(b) for b in known.values())]
     if not owners:
         return unknown("key", name, FIELDS)
     written = " or ".join(f"{owner}.{name}" for owner in owners)
-    return f"unknown key '{name}'; it is a number of a choice: {written}"
+    return f"unknown key '{name}'; it is a parameter of a choice: {written}"
 
 
-def _read(name: str, value: Any, faults: list[str]) -> Any:
+def _read(name: str, value: Any, errors: list[str]) -> Any:
     """The field's value in the field's type."""
     if name in CHOICES:
         default = getattr(TrialConfig(), name).name
-        return choose_or_default(name, value, CHOICES[name], default, faults)
+        return choose_or_default(name, value, CHOICES[name], default, errors)
     if name == "augment":
-        return parse_policy(value, faults)
+        return parse_policy(value, errors)
     if name == "image_size":
-        return read_size(value, faults)
+        return read_size(value, errors)
     if name == "model":
-        return read_model(value, faults)
+        return read_model(value, errors)
     if name == "fold" and value == "all":
         return value
     try:
         return typed(value, int if name == "fold" else FIELDS[name].type)
     except ValueError as error:
-        faults.append(f"{name}: {error}" + (", nor 'all'" if name == "fold" else ""))
+        errors.append(f"{name}: {error}" + (", nor 'all'" if name == "fold" else ""))
         return None

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from dataset.labels import N_CLASSES
-from trial.batches import Batch, on_device
 from trial.compute import Compute
 from trial.config import TrialConfig
-from trial.draw import stream
+from trial.data.batches import Batch, on_device
+from trial.data.preprocessing import Preprocessing
 from trial.forward import Forward
-from trial.layers import FREEZES
-from trial.learner import Learner
-from trial.losses import Loss
+from trial.learning.learner import Learner
+from trial.learning.losses import Loss
+from trial.learning.param_groups import FREEZES
+from trial.learning.schedules import SCHEDULES, middle
 from trial.metrics import Scores, score
-from trial.schedules import SCHEDULES, middle
-from trial.transforms import Preprocessing
+from trial.rng import stream
 
 Batches = Iterable[Batch]
 COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "train_accuracy", "validation_loss")
@@ -119,7 +119,7 @@ def fit(
                     f"the answers for {lost} of {len(measured['probabilities'])} validation photos are not "
                     f"numbers in epoch {epoch}; {CAUSES}"
                 )
-        schedule.hear(measured.get("validation_loss", train_loss))
+        schedule.step(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - begun
         yield Epoch(epoch, seconds, learning_rate, train_loss, float(hits) / photos, kept, **measured)
 

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from dataset.cache import Uncached
-from dataset.split import absent_classes, share_of, split
-from trial import batches
+from dataset.cache.arrays import Uncached
+from dataset.split import absent_classes, fraction_of, split
 from trial.compute import Compute
 from trial.config import TrialConfig
+from trial.data import batches
+from trial.data.preprocessing import Preprocessing
 from trial.fit import Epoch, fit
 from trial.record import PROBABILITIES
-from trial.transforms import Preprocessing
 
 
 class Fold:
@@ -24,7 +24,7 @@ class Fold:
     def __init__(self, number: int, table: pd.DataFrame, config: TrialConfig):
         self.number, self.config = number, config
         train, self.validation = split(table, number, config.folds, config.seed)
-        self.learning = share_of(train, config.train_share, config.seed)
+        self.learning = fraction_of(train, config.train_fraction, config.seed)
         self.best: Epoch | None = None
         for side, photos in (("training", self.learning), ("validation", self.validation)):
             if absent := absent_classes(photos):

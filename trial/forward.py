@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trial.augment import on_batches
-from trial.batches import Batch
+from trial.augment.mixing import MIXINGS
+from trial.augment.pipeline import on_batches
 from trial.compute import Compute
 from trial.config import TrialConfig
-from trial.draw import Draw, stream
-from trial.losses import LOSSES, Loss
-from trial.mixing import MIXINGS
-from trial.transforms import Preprocessing
+from trial.data.batches import Batch
+from trial.data.preprocessing import Preprocessing
+from trial.learning.losses import LOSSES, Loss
+from trial.rng import Draw, stream
 
 
 class Forward:
@@ -25,7 +25,7 @@ class Forward:
         self.prepare, self.mix = on_batches(config.augment, preprocessing), config.mixing.build(MIXINGS)
 
     def __call__(self, network: nn.Module, batch: Batch, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss, logits (B, 18) without gradient, targets as trial/losses.py takes them)."""
+        """(loss, logits (B, 18) without gradient, targets as trial/learning/losses.py takes them)."""
         draw = Draw(stream("batch", self.seed, batch.epoch, number), batch.rows, batch.epoch, self.size)
         images, targets = self.mix(self.prepare(batch.photos, draw), batch.labels, draw)
         with self.compute.autocast():

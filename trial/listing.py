@@ -5,15 +5,15 @@ from collections.abc import Collection, Mapping
 from itertools import chain
 from typing import Any, get_args
 
-from dataset.errors import CallersMistake, unknown
-from dataset.numbers import number_text
+from common.errors import UsageError, unknown
+from common.text import number_text
+from trial.augment.per_image import PHOTO_STEPS
+from trial.augment.policies import POLICIES, STEPS
 from trial.catalogue import networks, steps
-from trial.choice import numbers_of
+from trial.choice import params_of
 from trial.config import CHOICES, FIELDS, TrialConfig
-from trial.photo_steps import PHOTO_STEPS
-from trial.policies import POLICIES, STEPS
 
-NUMBERED = {**CHOICES, "step": {**STEPS, **PHOTO_STEPS}}
+BUILDERS = {**CHOICES, "step": {**STEPS, **PHOTO_STEPS}}
 MANY, SOME = 150, 30  # of more names than MANY, the whole list shows SOME
 
 
@@ -31,26 +31,26 @@ def choices() -> dict[str, list[str]]:
 
 def matching(words: Collection[str]) -> dict[str, list[str]]:
     """{field: names} where a word is a part of the name, one of its parameters, or a part of the field, which
-    then has all its names ([] if it takes a value). CallersMistake for each word that nothing matches."""
+    then has all its names ([] if it takes a value). UsageError for each word that nothing matches."""
     known = choices()
     known |= {name: [] for name in _defaults() if name not in known}
     found: dict[str, set[str]] = {}
-    faults = []
+    errors = []
     for word in words:
         part = word.lower()
         hits = {
             field: {
-                name for name in names if part in f"{field} {name.lower()}" or part in _numbers(field, name)
+                name for name in names if part in f"{field} {name.lower()}" or part in _params(field, name)
             }
             for field, names in known.items()
         }
         hits = {field: names for field, names in hits.items() if names or part in field}
         if not hits:
-            faults.append(unknown("field or name", word, [*known, *chain(*known.values())]))
+            errors.append(unknown("field or name", word, [*known, *chain(*known.values())]))
         for field, names in hits.items():
             found.setdefault(field, set()).update(names)
-    if faults:
-        raise CallersMistake(faults)
+    if errors:
+        raise UsageError(errors)
     return {
         field: [n for n in names if n in found[field]] for field, names in known.items() if field in found
     }
@@ -82,17 +82,17 @@ def _defaults() -> dict[str, Any]:
     return TrialConfig().to_json()
 
 
-def _numbers(field: str, name: str) -> Mapping[str, Any]:
+def _params(field: str, name: str) -> Mapping[str, Any]:
     """{parameter: default} of a choice."""
-    if name in (builders := NUMBERED.get(field, {})):
-        return {number: default for number, (_, default) in numbers_of(builders[name]).items()}
+    if name in (builders := BUILDERS.get(field, {})):
+        return {param: default for param, (_, default) in params_of(builders[name]).items()}
     return steps().get(name, {}) if field == "step" else {}
 
 
 def _written(field: str, name: str) -> str:
     """' (gamma=2)' of a choice that has parameters."""
     written = [
-        f"{number}={number_text(default)}" if isinstance(default, float) else f"{number}={default}"
-        for number, default in _numbers(field, name).items()
+        f"{param}={number_text(default)}" if isinstance(default, float) else f"{param}={default}"
+        for param, default in _params(field, name).items()
     ]
     return f" ({', '.join(written)})" if written else ""

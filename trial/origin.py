@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 from trial.compute import Compute
 
 PACKAGES = (

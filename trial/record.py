@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from dataset.errors import CallersMistake
-from dataset.files import write_atomic, write_json
+from common.errors import UsageError
+from common.files import write_atomic, write_json
+from common.process import process_lives, process_mark
 from dataset.labels import N_CLASSES
 from trial.config import TrialConfig, parse
-from trial.process import process_lives, process_mark
+from trial.data.preprocessing import Preprocessing
 from trial.tensors import write_tensors
-from trial.transforms import Preprocessing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 class RunWriter:
     """Writes one run; its state is running, then done, stopped_early or failed.
 
-    CallersMistake where the folder holds a run already. With `again` that is an earlier try (NNI takes a
+    UsageError where the folder holds a run already. With `again` that is an earlier try (NNI takes a
     trial up again in its folder), and is begun anew.
     """
 
@@ -40,7 +40,7 @@ class RunWriter:
         there = [name for name in FILES if (folder / name).exists()]
         there += sorted(path.name for path in folder.glob(OF_FOLDS))
         if there and not again:
-            raise CallersMistake(f"{folder} holds {there[0]} already; choose another folder, or move it away")
+            raise UsageError(f"{folder} holds {there[0]} already; choose another folder, or move it away")
         self.folder = folder
         self._lock = threading.RLock()
         self._ended = False
@@ -121,7 +121,7 @@ class RunWriter:
 
 
 class RunFolder:
-    """Reads one run. FileNotFoundError where a file was never written, CallersMistake where it is damaged."""
+    """Reads one run. FileNotFoundError where a file was never written, UsageError where it is damaged."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
@@ -167,8 +167,8 @@ class RunFolder:
             status = self._json("status.json")
         except FileNotFoundError:
             return {"state": "failed", "reason": "no status.json: the trial ended before it began"}
-        except CallersMistake as mistake:
-            return {"state": "failed", "reason": str(mistake)}
+        except UsageError as error:
+            return {"state": "failed", "reason": str(error)}
         if status["state"] == "running" and not process_lives(status["process"]):
             reason = "its process is gone without a word (killed?): half-written"
             return status | {"state": "failed", "reason": reason}
@@ -181,7 +181,7 @@ class RunFolder:
                 raise ValueError("it holds no names")
             return read
         except ValueError as error:
-            raise CallersMistake(f"{self.folder / name}: is damaged ({error})") from None
+            raise UsageError(f"{self.folder / name}: is damaged ({error})") from None
 
 
 def scores_of(validation: "pd.DataFrame") -> "Scores":

@@ -11,17 +11,18 @@ import pandas as pd
 import torch
 from torch import nn
 
-from dataset.cache import Uncached
+from dataset.cache.arrays import Uncached
 from dataset.fingerprint import fingerprint
 from dataset.labels import N_CLASSES
 from dataset.photos import read_train
-from trial import batches, models
 from trial.compute import Compute, decide
 from trial.config import TrialConfig
+from trial.data import batches
+from trial.data.preprocessing import Preprocessing
 from trial.folds import Fold, Patience
+from trial.models import factory
 from trial.origin import origin
 from trial.record import RunWriter
-from trial.transforms import Preprocessing
 
 
 class Start(NamedTuple):
@@ -39,7 +40,7 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     mark = fingerprint(Path(config.data))
     table = read_train(Path(config.data), config.corrections or None)
     torch.manual_seed(config.seed)
-    network, preprocessing = models.build(config)
+    network, preprocessing = factory.build(config)
     compute = decide(config, network)
     counts = np.bincount(table["label"], minlength=N_CLASSES).tolist()  # what an answer is held against
     writer.origin(origin(mark, config.seed, compute) | {"class_counts": counts})
@@ -120,7 +121,7 @@ def _tell(on_report: Tell, fold: str, report: Report) -> None:
 
 def _network(config: TrialConfig) -> nn.Module:
     torch.manual_seed(config.seed)
-    return models.build(config)[0]
+    return factory.build(config)[0]
 
 
 def _mean(done: str, epochs: Sequence[dict[str, float]]) -> Report:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset.files import write_atomic
+from common.files import write_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor

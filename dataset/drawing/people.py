@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.errors import UsageError
 from dataset.drawing.canvas import Colour, mix, shade
-from dataset.errors import CallersMistake
 from dataset.labels import AGE_BANDS, GENDERS
 
 # Shares of the original's people: 61 % female; 47 % under 30, 45 % 30 to 59, 7 % of 60.
@@ -51,11 +51,11 @@ class Person:
 def cast(people: int, at_least: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     """(gender, age) of so many people, skewed like the original, `at_least` of every gender x age band.
 
-    Raises CallersMistake where that needs more people.
+    Raises UsageError where that needs more people.
     """
     groups = [(gender, band) for gender in range(len(GENDERS)) for band in range(len(AGE_BANDS))]
     if people < at_least * len(groups):
-        raise CallersMistake(
+        raise UsageError(
             f"{people} people are too few: {at_least} of each of {len(groups)} groups of gender and age need "
             f"{at_least * len(groups)}"
         )

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 
 from tests.conftest import TINY
-from trial import models
 from trial.config import TrialConfig, parse
+from trial.data.preprocessing import Preprocessing
+from trial.models import factory
 from trial.record import RunFolder, RunWriter
-from trial.transforms import Preprocessing
 
 
 def untrained(
@@ -41,4 +41,4 @@ def untrained(
 
 def _network(config: TrialConfig, seed: int) -> tuple[torch.nn.Module, Preprocessing]:
     torch.manual_seed(seed)
-    return models.build(config)
+    return factory.build(config)

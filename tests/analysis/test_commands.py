@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 
 COMMANDS = (
     "trials",
@@ -38,7 +38,7 @@ def test_every_command_has_help_with_an_example(command):
         (["trials", "nowhere"], "experiment"),
         (["trials", "latest", "--cvs", "x"], "No such option"),
         (["retrain", "recipes/none.json"], "can't be read as a recipe"),
-        (["retrain", "recipes/seed_resnet34.json", "lossy=1"], "unknown key 'lossy'; did you mean loss?"),
+        (["retrain", "recipes/baseline_resnet34.json", "lossy=1"], "unknown key 'lossy'; did you mean loss?"),
         (["predict", "nowhere", "--data", "nowhere", "--out", "out/x"], "no folder nowhere"),
         (
             ["predict", "nowhere", "--data", "nowhere", "--out", "out/x", "--tta", "flop"],
@@ -65,7 +65,7 @@ def test_a_callers_mistake_is_one_message_and_exit_2(words, said):
 def test_missing_data_is_refused_before_training(tmp_path):
     words = (
         "retrain",
-        "recipes/seed_resnet34.json",
+        "recipes/baseline_resnet34.json",
         "weights=none",
         "image_size=64x48",
         "--data",

@@ -5,21 +5,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from analysis.finish import export_best_and_retrain, retrain_and_submit
-from analysis.predict import predict
+from analysis.pipeline import export_best_and_retrain, retrain_and_submit
+from analysis.predict.trained import predict
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import mean, retrain
-from analysis.submission import submission_faults
-from analysis.trials import Experiment
-from dataset.errors import CallersMistake
-from dataset.machine import PROJECT
+from analysis.submission import submission_errors
+from analysis.trials.table import Experiment
+from common.errors import UsageError
+from common.machine import PROJECT, shipped
 from dataset.photos import read_eval, read_train
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.conftest import TINY
 from trial.config import parse
+from trial.learning.schedules import SCHEDULES
 from trial.record import WEIGHTS, RunFolder, RunWriter
 from trial.run import run
-from trial.schedules import SCHEDULES
 
 
 def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, tmp_path):
@@ -83,7 +83,7 @@ def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path):
     path = export_best_and_retrain(experiment, people, out, top=2)
     photos = read_eval(people)
     for folder in (out, out / "best" / "1", out / "best" / "2"):
-        assert submission_faults(folder / "submission.csv", list(photos["photo"])) == []
+        assert submission_errors(folder / "submission.csv", list(photos["photo"])) == []
     votes = sum(predict(out / "best" / n, photos) for n in ("1", "2")) / 2
     assert list(pd.read_csv(path)["ans"]) == list(votes.argmax(1))
     about = json.loads((out / "submission.json").read_text())
@@ -94,14 +94,14 @@ def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path):
     assert (out / "report.html").stat().st_size > 10_000
     assert len(pd.read_csv(out / "trials.csv")) == 2
     assert read_recipe(out / "best" / "1" / "recipe.json").scores["macro_f1"] > 0
-    with pytest.raises(CallersMistake, match="already exists"):
+    with pytest.raises(UsageError, match="already exists"):
         export_best_and_retrain(experiment, people, out)
 
 
 def test_nothing_is_trained_when_something_will_be_refused(people, experiment, tmp_path):
-    with pytest.raises(CallersMistake, match="no finished trial of model=resnet34"):
+    with pytest.raises(UsageError, match="no finished trial of model=resnet34"):
         export_best_and_retrain(experiment, people, tmp_path / "out", model="resnet34")
-    with pytest.raises(CallersMistake, match="no folder"):
+    with pytest.raises(UsageError, match="no folder"):
         export_best_and_retrain(experiment, tmp_path / "nowhere", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -120,10 +120,10 @@ def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
 
     weights = tmp_path / "resnet34.safetensors"
     save_file({k: v.contiguous() for k, v in timm.create_model("resnet34").state_dict().items()}, weights)
-    recipe = read_recipe(PROJECT / "recipes" / "seed_resnet34.json")
+    recipe = read_recipe(PROJECT / "recipes" / "baseline_resnet34.json")
     changed = {"image_size": "64x48", "epochs": 1, "weights": str(weights), "threads": 1}
     _, about = retrain_and_submit(recipe, people, tmp_path / "out", changed)
-    assert submission_faults(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"])) == []
+    assert submission_errors(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"])) == []
     assert about["recipe"]["model"] == "resnet34.tv_in1k"
     assert about["recipe"]["loss"]["weights"] == "one_minus_frequency"
 
@@ -132,9 +132,9 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
     recipe = Recipe({"model": "resnet18"}, "mine", 3, {"macro_f1": 0.5})
     assert read_recipe(recipe.write(tmp_path / "r.json")) == recipe
     (tmp_path / "bad.json").write_text('{"recipe": {}, "stop": 3}')
-    with pytest.raises(CallersMistake, match="did you mean stop_after"):
+    with pytest.raises(UsageError, match="did you mean stop_after"):
         read_recipe(tmp_path / "bad.json")
-    with pytest.raises(CallersMistake, match="can't be read as a recipe"):
+    with pytest.raises(UsageError, match="can't be read as a recipe"):
         read_recipe(tmp_path / "none.json")
 
 
@@ -152,11 +152,11 @@ def test_a_runs_config_is_its_recipe_until_its_best_epoch(people, tmp_path):
     again = read_recipe(tmp_path / "out" / "config.json")
     assert (again.stop_after, again.scores) == (status["best_epoch"], {})
     (tmp_path / "out" / "origin.json").unlink()
-    with pytest.raises(CallersMistake, match=r"origin\.json: is missing"):
+    with pytest.raises(UsageError, match=r"origin\.json: is missing"):
         read_recipe(tmp_path / "out" / "config.json")
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "recipes").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", shipped("recipes", "*.json"), ids=lambda path: path.stem)
 def test_every_shipped_recipe_parses_and_says_how_it_is_used(path):
     recipe = read_recipe(path)
     assert f"Command: python -m analysis retrain recipes/{path.name}" in recipe.about

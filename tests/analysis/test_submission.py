@@ -8,10 +8,10 @@ from analysis.submission import (
     read_predictions,
     score_line,
     score_submission,
-    submission_faults,
+    submission_errors,
     write_submission,
 )
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 
 PHOTOS = ["b.jpg", "a.jpg", "c.png"]
 PROBABILITIES = np.eye(18)[[3, 0, 17]]
@@ -21,12 +21,12 @@ def test_a_submission_keeps_info_csvs_order_and_says_where_it_comes_from(tmp_pat
     path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {"recipe": {"model": "x"}})
     assert path.read_text() == "ImageID,ans\nb.jpg,3\na.jpg,0\nc.png,17\n"
     assert json.loads((tmp_path / "submission.json").read_text()) == {"recipe": {"model": "x"}, "photos": 3}
-    assert submission_faults(path, PHOTOS) == []
+    assert submission_errors(path, PHOTOS) == []
 
 
 def test_nothing_is_overwritten(tmp_path):
     write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
-    with pytest.raises(CallersMistake, match="already exists"):
+    with pytest.raises(UsageError, match="already exists"):
         write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
 
 
@@ -36,7 +36,7 @@ def test_probabilities_that_do_not_fit_are_an_error(tmp_path):
     one_is_not_finite = PROBABILITIES.copy()
     one_is_not_finite[1, 4] = np.inf
     with pytest.raises(
-        CallersMistake, match=r"1 of 3 photos have probabilities that are not finite, first a\.jpg"
+        UsageError, match=r"1 of 3 photos have probabilities that are not finite, first a\.jpg"
     ):
         write_submission(tmp_path, PHOTOS, one_is_not_finite, {})
     assert not list(tmp_path.iterdir())
@@ -63,14 +63,14 @@ def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
     write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
     path = tmp_path / "predictions.csv"
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(CallersMistake, match=words):
+    with pytest.raises(UsageError, match=words):
         read_predictions(path)
 
 
 @pytest.mark.parametrize("name", ["submission.json", "predictions.csv"])
 def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(CallersMistake, match=f"{name} already exists"):
+    with pytest.raises(UsageError, match=f"{name} already exists"):
         write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -91,7 +91,7 @@ def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
 def test_what_makes_a_submission_invalid_is_named(tmp_path, text, words):
     path = tmp_path / "s.csv"
     path.write_text(text)
-    assert words in "\n".join(submission_faults(path, PHOTOS))
+    assert words in "\n".join(submission_errors(path, PHOTOS))
 
 
 def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
@@ -113,5 +113,5 @@ def test_answers_of_other_photos_are_refused(tmp_path):
     answers, given = tmp_path / "answers.csv", tmp_path / "given.csv"
     answers.write_text("ImageID,ans\nx.jpg,1\n")
     given.write_text("ImageID,ans\ny.jpg,1\n")
-    with pytest.raises(CallersMistake, match="1 missing, 1 unknown"):
+    with pytest.raises(UsageError, match="1 missing, 1 unknown"):
         score_submission(given, answers)

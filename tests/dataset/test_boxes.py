@@ -11,7 +11,7 @@ def face(*box: float, ratio: float = 0.75) -> np.ndarray:
     return np.array([[*(box or FACE), ratio]], np.float32)
 
 
-def test_the_middle_is_the_seed_projects_at_its_size():
+def test_the_middle_is_the_baselines_at_its_size():
     photo = np.arange(512 * 384).reshape(512, 384)
     crop = center(3, 0.625, 2 / 3)
     assert crop.boxes.shape == (3, 4)

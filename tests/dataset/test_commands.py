@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from dataset import cache
+from common.errors import UsageError
 from dataset import check as checking
 from dataset.__main__ import app
-from dataset.errors import CallersMistake
+from dataset.cache import arrays
 from dataset.photos import read_train
 from trial.choice import choose
-from trial.crops import CROPS
+from trial.data.crops import CROPS
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_draw_then_check(run, tmp_path):
     assert drawn.exit_code == 0, drawn.output
     said = run("check", tmp_path / "set", "--folds", 2)
     assert said.exit_code == 0, said.output
-    assert "12 people, 84 photos; eval: 42 photos" in said.output and "no faults" in said.output
+    assert "12 people, 84 photos; eval: 42 photos" in said.output and "no errors" in said.output
     again = run("synthetic", "--out", tmp_path / "set", *small)
     assert again.exit_code == 2 and "there already" in again.stderr
 
@@ -58,7 +58,7 @@ def test_check_says_which_side_lacks_a_class(run, data):
 def test_a_set_without_eval_half_by_option(data):
     for path in (data / "eval" / "images").iterdir():
         path.unlink()
-    with pytest.raises(CallersMistake):
+    with pytest.raises(UsageError):
         checking.check(data)
     train, judged = checking.check(data, with_eval=False)
     assert (len(train), len(judged)) == (98, 0)
@@ -77,7 +77,7 @@ def test_a_wrong_path_is_one_clear_line(run, tmp_path):
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(arrays, "CACHE", tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -87,7 +87,7 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
         built = run("cache", data, "--size", size)
         assert built.exit_code == 0 and f"98 photos at {size} lie in {folder}" in built.output, built.output
     paths = list(read_train(data)["path"])
-    shared = cache.cached(paths, (8, 6), "bilinear", folder, 1)
+    shared = arrays.cached(paths, (8, 6), "bilinear", folder, 1)
     assert shared is not None  # a trial finds it
     listed = run("cache").output.splitlines()
     assert len(listed) == 4 and listed[0].startswith("size") and listed[-1].startswith("2 arrays")
@@ -108,7 +108,7 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
 
 def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folder, monkeypatch):
     monkeypatch.setattr(
-        "dataset.faces.find_faces",
+        "dataset.faces.locate.find_faces",
         lambda photos: np.tile(np.array([4, 3, 12, 9], np.float32), (len(photos), 1)),
     )
     for crop in ("none", "center", "face"):
@@ -117,9 +117,9 @@ def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folde
     assert "face found in 98 of 98 photos\n" in built.stderr
     paths = list(read_train(data)["path"])
     for name in ("none", "center", "face"):
-        faults: list[str] = []
-        crop = choose("crop", name, CROPS, faults).build(CROPS, paths, (8, 6))
-        assert cache.cached(paths, (8, 6), "bilinear", folder, 1, crop) is not None, name  # a trial finds it
+        errors: list[str] = []
+        crop = choose("crop", name, CROPS, errors).build(CROPS, paths, (8, 6))
+        assert arrays.cached(paths, (8, 6), "bilinear", folder, 1, crop) is not None, name  # a trial finds it
     listed = run("cache").output
     assert len(listed.splitlines()) == 6
     for piece in (

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import UsageError
 from dataset.check import check
 from dataset.corrections import read_corrections
-from dataset.errors import CallersMistake
 from dataset.labels import encode
 from dataset.photos import read_train
 
@@ -14,10 +14,10 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def faults_of(look, *given) -> list[str]:
-    with pytest.raises(CallersMistake) as caught:
+def errors_of(look, *given) -> list[str]:
+    with pytest.raises(UsageError) as caught:
         look(*given)
-    return caught.value.faults
+    return caught.value.errors
 
 
 def test_corrections_change_labels_and_are_counted_aloud(data, tmp_path, capsys):
@@ -63,7 +63,7 @@ def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id
         "000008,gender,male,male",
         "000005,age,<30,60",
     )
-    assert faults_of(read_train, data, csv) == [
+    assert errors_of(read_train, data, csv) == [
         f"{csv} line 2: no person '1' in this set; is '000001' meant, with its zeros?",
         f"{csv} line 4: no person '999999' in this set",
         f"{csv} line 5: no person 'A00003' in this set; is '000003' meant?",
@@ -71,7 +71,7 @@ def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id
         f"{csv} line 9: the gender of 000008 is recorded as female, not as male",
         f"{csv} line 10: the age of 000005 is recorded as 59, not as <30",
     ]
-    assert faults_of(check, data, csv) == faults_of(read_train, data, csv)
+    assert errors_of(check, data, csv) == errors_of(read_train, data, csv)
 
 
 def test_the_shipped_list_is_applied_to_its_own_set_alone(data, rewrite, capsys):
@@ -140,18 +140,18 @@ def test_faults_of_a_corrections_file_are_named_at_once(tmp_path):
         "000004,age,30,29",
         "000004,age,31,28",
     )
-    assert faults_of(read_corrections, csv) == [
+    assert errors_of(read_corrections, csv) == [
         f"{csv} line 2: unknown field 'sex'; known: gender, mask, age",
         f"{csv} line 3: unknown gender 'man'; known: male, female",
         f"{csv} line 4: recorded age '30 to 59' is not a whole number of years from 1 to 120, nor one of <30, 30-59, 60+",
         f"{csv} line 4: corrected age '200' is not a whole number of years from 1 to 120",
         f"{csv} line 6: corrects the same as line 5; keep one of them",
     ]
-    with pytest.raises(CallersMistake, match="did you mean competition"):
+    with pytest.raises(UsageError, match="did you mean competition"):
         read_corrections("competitoin")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    assert "no column 'id'; it has a,b" in faults_of(read_corrections, tmp_path / "other.csv")[0]
-    assert "holds no correction" in faults_of(read_corrections, write(tmp_path / "none.csv"))[0]
+    assert "no column 'id'; it has a,b" in errors_of(read_corrections, tmp_path / "other.csv")[0]
+    assert "holds no correction" in errors_of(read_corrections, write(tmp_path / "none.csv"))[0]
 
 
 @pytest.mark.shared

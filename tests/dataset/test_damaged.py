@@ -1,4 +1,4 @@
-"""Photos that are damaged or too large: faults with their names, before anything is decoded or printed."""
+"""Photos that are damaged or too large: errors with their names, before anything is decoded or printed."""
 
 import struct
 import subprocess
@@ -8,11 +8,12 @@ import zlib
 import pytest
 from PIL import Image
 
-from dataset import cache, photo_file
+from common.errors import UsageError
+from common.machine import PROJECT
+from dataset import photo_file
+from dataset.cache import arrays
 from dataset.check import check
 from dataset.decode import decode
-from dataset.errors import CallersMistake
-from dataset.machine import PROJECT
 from dataset.photos import read_train
 from dataset.pixels import unreadable
 from tests.dataset.image_bytes import chunk, jpeg, png
@@ -34,8 +35,8 @@ def test_a_jpeg_damaged_in_the_middle_is_a_fault_with_its_name(drawn, tmp_path, 
         why, photo = decode(path, size)
         assert photo is None
         assert why.startswith("damaged (") and why.endswith("); replace it")
-    (fault,) = unreadable([path])
-    assert fault.startswith(f"{path}: damaged (")
+    (error,) = unreadable([path])
+    assert error.startswith(f"{path}: damaged (")
     assert capfd.readouterr().err == ""  # no line of libjpeg's, which has no file name
 
 
@@ -58,12 +59,12 @@ def test_damage_is_named_by_check_and_when_a_set_is_decoded(data, drawn, tmp_pat
     photo.write_bytes(overwritten(jpeg(drawn, quality=95), 0.5, b"\xff" * 8))
     for look in (
         lambda: check(data),
-        lambda: cache.cached(list(read_train(data)["path"]), (8, 6), "bicubic", tmp_path / "cache"),
+        lambda: arrays.cached(list(read_train(data)["path"]), (8, 6), "bicubic", tmp_path / "cache"),
     ):
-        with pytest.raises(CallersMistake) as caught:
+        with pytest.raises(UsageError) as caught:
             look()
-        (fault,) = caught.value.faults
-        assert fault.startswith(f"{photo}: damaged (")
+        (error,) = caught.value.errors
+        assert error.startswith(f"{photo}: damaged (")
     assert "JPEG data" not in capfd.readouterr().err
 
 
@@ -107,15 +108,15 @@ def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(data, tm
         text=True,
         check=True,
     )
-    fault, peak = ran.stdout.splitlines()
+    error, peak = ran.stdout.splitlines()
     if make is huge_bmp:  # Pillow refuses that one first
-        assert fault.endswith(photo_file.TOO_LARGE)
+        assert error.endswith(photo_file.TOO_LARGE)
     else:
         assert (
-            fault
+            error
             == f"{photo}: 30,000 x 30,000 pixels, too large (the limit is 100 megapixels); make it smaller"
         )
     assert int(peak) < 500_000  # KiB; its pixels alone are 2,600,000
-    with pytest.raises(CallersMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         check(data)
-    assert len(caught.value.faults) == 1
+    assert len(caught.value.errors) == 1

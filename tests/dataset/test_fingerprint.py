@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.fingerprint import fingerprint
 
 
@@ -53,5 +53,5 @@ def test_a_link_that_leads_nowhere_and_an_odd_name_do_no_harm(data):
 
 
 def test_no_set_no_fingerprint(tmp_path):
-    with pytest.raises(CallersMistake, match="nowhere"):
+    with pytest.raises(UsageError, match="nowhere"):
         fingerprint(tmp_path / "nowhere")

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from common.errors import UsageError
 from dataset.check import check, summary
-from dataset.errors import CallersMistake
 from dataset.images import read_images
 from dataset.photos import read_eval
 
@@ -38,9 +38,9 @@ def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_info_csv_is_still_a_fault(data):
+def test_a_damaged_info_csv_is_still_a_error(data):
     (data / "eval" / "info.csv").write_text("")
-    with pytest.raises(CallersMistake, match="an empty file"):
+    with pytest.raises(UsageError, match="an empty file"):
         read_eval(data)
 
 
@@ -81,16 +81,16 @@ def test_what_is_named_like_a_photo_and_is_none_is_refused_all_at_once(tmp_path,
     (tmp_path / "round.jpg").symlink_to(tmp_path / "round.jpg")
     os.mkfifo(tmp_path / "pipe.png")
     os.rename(tmp_path / "a.jpg", os.fsencode(tmp_path) + b"/\xff.jpg")
-    with pytest.raises(CallersMistake) as mistake:
+    with pytest.raises(UsageError) as error:
         read_images(tmp_path)
-    assert len(mistake.value.faults) == 4
+    assert len(error.value.errors) == 4
     for words in (
         "gone.jpg: a link to ",
         "round.jpg: a link that",
         "pipe.png: a named pipe",
         "the name is not UTF-8",
     ):
-        assert words in str(mistake.value)
+        assert words in str(error.value)
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
@@ -100,7 +100,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
         (tmp_path / "f", "no folder"),
     ):
         (tmp_path / "f").touch()
-        with pytest.raises(CallersMistake, match=words):
+        with pytest.raises(UsageError, match=words):
             read_images(folder)
 
 
@@ -110,12 +110,12 @@ def test_a_name_that_a_csv_does_not_give_back_is_refused_before_anything_is_pred
 ):
     write_photo(tmp_path / "a.jpg")
     os.rename(tmp_path / "a.jpg", tmp_path / name)
-    with pytest.raises(CallersMistake, match="rename the file"):
+    with pytest.raises(UsageError, match="rename the file"):
         read_images(tmp_path)
 
 
 def test_a_folder_named_like_a_photo_is_refused(tmp_path, write_photo):
     write_photo(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").mkdir()
-    with pytest.raises(CallersMistake, match=r"b\.jpg: a folder, not a photo"):
+    with pytest.raises(UsageError, match=r"b\.jpg: a folder, not a photo"):
         read_images(tmp_path)

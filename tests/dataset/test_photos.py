@@ -3,13 +3,13 @@ import shutil
 import pandas as pd
 import pytest
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.labels import encode
 from dataset.photos import read_eval, read_train
 
 
-def faults_of(read, data) -> str:
-    with pytest.raises(CallersMistake) as caught:
+def errors_of(read, data) -> str:
+    with pytest.raises(UsageError) as caught:
         read(data)
     return str(caught.value)
 
@@ -48,7 +48,7 @@ def test_every_fault_is_named_at_once(data, rewrite, write_photo):
     write_photo(images / "000006_male_Asian_60" / "notes.txt.png")
     write_photo(images / "000099_female_Asian_20" / "normal.jpg")
     write_photo(images / "000007_male_Asian_60" / "normal.bmp")
-    said = faults_of(read_train, data)
+    said = errors_of(read_train, data)
     for piece in (
         "unknown gender 'mann'",
         "age 'thirty' is not",
@@ -66,45 +66,45 @@ def test_every_fault_is_named_at_once(data, rewrite, write_photo):
     assert len(said.splitlines()) == 9
 
 
-def test_two_photos_of_one_name_are_a_fault(data, write_photo):
+def test_two_photos_of_one_name_are_a_error(data, write_photo):
     folder = data / "train" / "images" / "000001_male_Asian_18"
     for extension in (".jpg", ".jpeg", ".png"):
         write_photo(folder / f"normal{extension}")
-    assert faults_of(read_train, data).count("extra photo") == 2
+    assert errors_of(read_train, data).count("extra photo") == 2
 
 
 def test_wrong_column_is_named_with_the_nearest(data, rewrite):
     rewrite("train/train.csv", "id,gender", "id,Gender")
-    assert "no column 'gender'" in (said := faults_of(read_train, data))
+    assert "no column 'gender'" in (said := errors_of(read_train, data))
     assert "is 'Gender' meant?" in said
     rewrite("eval/info.csv", "ImageID", "imageid")
-    assert "no column 'ImageID'" in faults_of(read_eval, data)
+    assert "no column 'ImageID'" in errors_of(read_eval, data)
 
 
 def test_eval_faults_are_named_at_once(data, rewrite, write_photo):
     (data / "eval" / "images" / "dddddddd.jpg").unlink()
     write_photo(data / "eval" / "images" / "eeeeeeee.jpg")
     rewrite("eval/info.csv", "bbbbbbbb.jpg,0\n", "bbbbbbbb.jpg,0\nbbbbbbbb.jpg,0\n")
-    said = faults_of(read_eval, data)
+    said = errors_of(read_eval, data)
     assert "missing photo" in said and "extra" in said and "twice" in said
 
 
 @pytest.mark.parametrize("read", [read_train, read_eval])
 def test_empty_missing_and_foreign_sets(data, tmp_path, read):
-    assert f"no folder {tmp_path / 'nowhere'}" in faults_of(read, tmp_path / "nowhere")
+    assert f"no folder {tmp_path / 'nowhere'}" in errors_of(read, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "no file" in faults_of(read, tmp_path / "empty")
+    assert "no file" in errors_of(read, tmp_path / "empty")
     csv, header = (
         (data / "train" / "train.csv", "id,gender,race,age,path\n")
         if read is read_train
         else (data / "eval" / "info.csv", "ImageID,ans\n")
     )
     csv.write_text(header)
-    assert "lists no" in faults_of(read, data)
+    assert "lists no" in errors_of(read, data)
     csv.write_text("")
-    assert "not a CSV" in faults_of(read, data)
+    assert "not a CSV" in errors_of(read, data)
     csv.write_bytes(b"\xff\xfe\x00\x01" * 9)
-    assert str(csv) in faults_of(read, data)
+    assert str(csv) in errors_of(read, data)
 
 
 def test_hidden_files_do_not_count(data):
@@ -116,7 +116,7 @@ def test_hidden_files_do_not_count(data):
 
 def test_a_path_out_of_the_folder_is_refused(data, rewrite):
     rewrite("train/train.csv", ",000001_male_Asian_18", ",../../000001_male_Asian_18")
-    assert "is not the name of a folder" in faults_of(read_train, data)
+    assert "is not the name of a folder" in errors_of(read_train, data)
 
 
 def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrite):
@@ -148,7 +148,7 @@ def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrit
 )  # fmt: skip
 def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, sentence):
     rewrite("train/train.csv", old, new)
-    assert sentence in faults_of(read_train, data)
+    assert sentence in errors_of(read_train, data)
 
 
 def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys):
@@ -164,17 +164,17 @@ def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys)
 def test_a_photo_in_the_wrong_case_is_named(data):
     photo = next(data.glob("train/images/*/normal.jpg"))
     photo.rename(photo.with_name("Normal.jpg"))
-    said = faults_of(read_train, data)
+    said = errors_of(read_train, data)
     assert (
         "unknown mask name 'Normal'; known: mask1, " in said
         and f"missing photo {photo.parent}/normal" in said
     )
 
 
-def test_spaces_and_commas_too_many_hide_no_other_fault(data, rewrite, write_photo):
+def test_spaces_and_commas_too_many_hide_no_other_error(data, rewrite, write_photo):
     rewrite("train/train.csv", "000001,male,Asian,18,", "000001, male,Asian,18,")
     rewrite("train/train.csv", "000002,male,Asian,29,", "000002,male,Asian,290,")
     rewrite("eval/info.csv", "bbbbbbbb.jpg,0", "bbbbbbbb.jpg,0,")
     write_photo(data / "eval" / "images" / "eeeeeeee.jpg")
-    assert len(faults_of(read_train, data).splitlines()) == 2
-    assert len(faults_of(read_eval, data).splitlines()) == 2
+    assert len(errors_of(read_train, data).splitlines()) == 2
+    assert len(errors_of(read_eval, data).splitlines()) == 2

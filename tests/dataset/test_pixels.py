@@ -4,9 +4,9 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
+from dataset.drawing.synthetic import draw
 from dataset.pixels import cut, read_photo, read_to_size, resize, unreadable
-from dataset.synthetic import draw
 
 
 def test_photos_are_rgb_height_width(tmp_path):
@@ -24,7 +24,7 @@ def test_shrinking_averages_areas_and_size_is_height_width():
     assert resize(stripes, (16, 8), "nearest").shape == (16, 8, 3)
     assert (resize(stripes, (32, 32), "bicubic") == 100).all()
     assert resize(stripes, (128, 96), "bicubic").shape == (128, 96, 3)
-    with pytest.raises(CallersMistake, match="unknown interpolation"):
+    with pytest.raises(UsageError, match="unknown interpolation"):
         resize(stripes, (9, 9), "magic")
 
 
@@ -37,14 +37,14 @@ def test_unreadable_photos_are_named(tmp_path):
     (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:-700])
     paths = [tmp_path / name for name in ("good.jpg", "text.jpg", "empty.png", "cut.jpg", "gone.jpg")]
     found = unreadable(paths)
-    assert [fault.split(":")[0] for fault in found] == [str(path) for path in paths[1:]]
+    assert [error.split(":")[0] for error in found] == [str(path) for path in paths[1:]]
     assert (
         "not an image" in found[0]
         and "empty" in found[1]
         and "damaged" in found[2]
         and "can't be read" in found[3]
     )
-    with pytest.raises(CallersMistake, match=r"text\.jpg"):
+    with pytest.raises(UsageError, match=r"text\.jpg"):
         read_photo(tmp_path / "text.jpg")
 
 
@@ -159,6 +159,6 @@ def test_damage_is_noticed_when_decoded_smaller(large, tmp_path):
         ("frame", data[:163] + b"x" * 99),
     ):
         (tmp_path / f"{name}.jpg").write_bytes(damaged)
-        with pytest.raises(CallersMistake, match=f"{name}.jpg: damaged"):
+        with pytest.raises(UsageError, match=f"{name}.jpg: damaged"):
             read_to_size(tmp_path / f"{name}.jpg", (64, 48))
         assert unreadable([tmp_path / f"{name}.jpg"])

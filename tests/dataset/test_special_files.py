@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset import cache, faces, photo_file
+from common.errors import UsageError
+from common.machine import PROJECT
+from dataset import photo_file
+from dataset.cache import arrays
 from dataset.check import check
-from dataset.errors import CallersMistake
+from dataset.faces import locate
 from dataset.fingerprint import fingerprint
-from dataset.machine import PROJECT
 from dataset.photos import read_eval, read_train, scan_train
 from dataset.pixels import read_photo, unreadable
 
@@ -63,16 +65,16 @@ def test_what_is_not_a_file_is_said_and_never_opened(tmp_path, kind):
     path = tmp_path / "photo.jpg"
     make_special(kind, path)
     assert unreadable([path]) == [f"{path}: {kind}"]
-    with pytest.raises(CallersMistake, match=r"photo\.jpg: a "):
+    with pytest.raises(UsageError, match=r"photo\.jpg: a "):
         read_photo(path)
 
 
 def test_all_that_read_a_set_name_what_is_not_a_file(data, special, tmp_path):
     """In processes of their own with a limit: a FIFO that is opened would hang for ever."""
     sentences = [f"{path}: {kind}" for path, kind in special.items()]
-    with pytest.raises(CallersMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         check(data)
-    assert sorted(caught.value.faults) == sorted(sentences)
+    assert sorted(caught.value.errors) == sorted(sentences)
     for words in (["dataset", "check", data], ["analysis", "eda", data, "--out", tmp_path / "eda"],
                   ["dataset", "cache", data, "--size", "8x6"]):  # fmt: skip
         ran = subprocess.run(
@@ -88,30 +90,30 @@ def test_all_that_read_a_set_name_what_is_not_a_file(data, special, tmp_path):
         train = [line for line in sentences if "/train/" in line]
         assert set(sentences if words[1] == "check" else train) == set(ran.stderr.splitlines())
     for read, half in ((read_train, "train"), (read_eval, "eval")):
-        with pytest.raises(CallersMistake) as caught:
+        with pytest.raises(UsageError) as caught:
             read(data)
-        assert sorted(caught.value.faults) == sorted(line for line in sentences if f"/{half}/" in line)
+        assert sorted(caught.value.errors) == sorted(line for line in sentences if f"/{half}/" in line)
     assert len(fingerprint(data)) == 64
 
 
 def test_the_cache_and_the_face_finder_name_what_is_not_a_file(special, tmp_path, monkeypatch):
     """A file can change between the look at the folder and its turn."""
-    monkeypatch.setattr(faces, "find_faces", lambda photos: np.zeros((len(photos), 4), np.float32))
+    monkeypatch.setattr(locate, "find_faces", lambda photos: np.zeros((len(photos), 4), np.float32))
     paths = [str(path) for path in special]
     for build in (
-        lambda: cache.cached(paths, (8, 6), "bicubic", tmp_path / "cache"),
-        lambda: faces.faces_in(paths, tmp_path / "cache"),
+        lambda: arrays.cached(paths, (8, 6), "bicubic", tmp_path / "cache"),
+        lambda: locate.faces_in(paths, tmp_path / "cache"),
     ):
-        with pytest.raises(CallersMistake) as caught:
+        with pytest.raises(UsageError) as caught:
             build()
-        assert sorted(caught.value.faults) == sorted(f"{path}: {kind}" for path, kind in special.items())
+        assert sorted(caught.value.errors) == sorted(f"{path}: {kind}" for path, kind in special.items())
 
 
 def test_a_folder_linked_into_itself_has_a_fingerprint(data):
     before = fingerprint(data)
     (data / "train" / "images" / "again").symlink_to("..")
     assert fingerprint(data) == before
-    with pytest.raises(CallersMistake, match=r"again: train\.csv doesn't list it"):
+    with pytest.raises(UsageError, match=r"again: train\.csv doesn't list it"):
         read_train(data)
 
 

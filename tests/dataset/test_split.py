@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.labels import age_band, encode
 from dataset.photos import read_train
-from dataset.split import absent_classes, fold_of, share_of, split
+from dataset.split import absent_classes, fold_of, fraction_of, split
 
 
 def made_up(people: int) -> pd.DataFrame:
@@ -70,18 +70,18 @@ def test_groups_smaller_than_the_folds_still_split():
 
 @pytest.mark.parametrize(("fold", "folds"), [(0, 1), (0, 61), (5, 5), (-1, 5)])
 def test_impossible_folds_are_refused(fold, folds):
-    with pytest.raises(CallersMistake, match="fold"):
+    with pytest.raises(UsageError, match="fold"):
         split(made_up(60), fold, folds, 0)
 
 
 def test_a_share_takes_people_of_every_group_and_grows_by_the_same_people():
     table = made_up(90)
-    small, large = share_of(table, 0.2, 0), share_of(table, 0.5, 0)
+    small, large = fraction_of(table, 0.2, 0), fraction_of(table, 0.5, 0)
     assert small.groupby("person").size().eq(7).all()
     assert set(small["person"]) < set(large["person"]) < set(table["person"])
     assert absent_classes(small) == absent_classes(table)
     assert large["person"].nunique() == pytest.approx(45, abs=6)
-    assert share_of(table, 1.0, 0).equals(table)
+    assert fraction_of(table, 1.0, 0).equals(table)
 
 
 @pytest.mark.parametrize("seed", range(4))

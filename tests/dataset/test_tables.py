@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis.submission import read_answers
+from common.errors import UsageError
+from common.machine import PROJECT
 from dataset.corrections import read_corrections
-from dataset.errors import CallersMistake
-from dataset.machine import PROJECT
 from dataset.photos import read_eval, read_train
 from dataset.tables import read_table
 
@@ -42,13 +42,13 @@ def test_a_fault_has_a_sentence_with_file_and_line(tmp_path, case):
     data, sentence = FAULTS[case]
     path = tmp_path / "some.csv"
     path.write_bytes(data)
-    table, faults = read_table(path, COLUMNS)
-    assert faults[0] == f"{path}{sentence}"
-    assert faults[1:] == ([f"{path} lines 3, 4: spaces around name; remove them"] if case == "spaces" else [])
+    table, errors = read_table(path, COLUMNS)
+    assert errors[0] == f"{path}{sentence}"
+    assert errors[1:] == ([f"{path} lines 3, 4: spaces around name; remove them"] if case == "spaces" else [])
     assert list(table.columns) == COLUMNS
     assert len(table) == {"commas": 4, "spaces": 3}.get(
         case, 0
-    )  # what can be read is there, for other faults
+    )  # what can be read is there, for other errors
 
 
 GOODS = {
@@ -61,8 +61,8 @@ GOODS = {
 @pytest.mark.parametrize("case", GOODS)
 def test_what_is_well_formed_is_read_alike(tmp_path, case):
     (tmp_path / "some.csv").write_bytes(GOODS[case])
-    table, faults = read_table(tmp_path / "some.csv", COLUMNS)
-    assert faults == [] and table.attrs["notes"] == []
+    table, errors = read_table(tmp_path / "some.csv", COLUMNS)
+    assert errors == [] and table.attrs["notes"] == []
     assert table.to_numpy().tolist() == [["1", "a"], ["2", "b"]]
     assert list(table.index) == [2, 3]
 
@@ -70,8 +70,8 @@ def test_what_is_well_formed_is_read_alike(tmp_path, case):
 def test_lines_are_those_of_the_file_and_commas_alone_are_passed_over_and_said(tmp_path):
     path = tmp_path / "some.csv"
     path.write_bytes(b'\nid,name\n\n1,"two\nlines"\n,\n2,b\n , \n')
-    table, faults = read_table(path, COLUMNS, strip=True)
-    assert faults == [] and table.attrs["notes"] == [f"{path} lines 6, 8: commas alone, skipped"]
+    table, errors = read_table(path, COLUMNS, strip=True)
+    assert errors == [] and table.attrs["notes"] == [f"{path} lines 6, 8: commas alone, skipped"]
     assert table["name"].to_dict() == {5: "two\nlines", 7: "b"}
 
 
@@ -100,9 +100,9 @@ def special(kind: str, path: Path) -> str:
 def test_every_reader_refuses_what_is_not_a_file(data, name, kind):
     path = {"train.csv": data / "train" / name, "info.csv": data / "eval" / name}.get(name, data / name)
     sentence = special(kind, path)
-    with pytest.raises(CallersMistake) as caught:
+    with pytest.raises(UsageError) as caught:
         READERS[name](data)
-    assert caught.value.faults[0].startswith(f"{path}: {sentence}")
+    assert caught.value.errors[0].startswith(f"{path}: {sentence}")
     assert read_answers(path)[1][0].startswith(f"{path}: {sentence}")
 
 
@@ -113,7 +113,7 @@ def test_no_reader_ends_in_a_traceback(data, tmp_path, data_bytes):
     """Corrections, a submission, answers and both CSVs of a set, as a user meets them."""
     bad = tmp_path / "bad.csv"
     bad.write_bytes(data_bytes)
-    with pytest.raises(CallersMistake, match=r"bad\.csv"):
+    with pytest.raises(UsageError, match=r"bad\.csv"):
         read_corrections(bad)
     (data / "train" / "train.csv").write_bytes(data_bytes)
     (data / "eval" / "info.csv").write_bytes(data_bytes)

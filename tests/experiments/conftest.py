@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from experiments import check as checking
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -46,13 +46,13 @@ def mine(tmp_path):
 @pytest.fixture
 def fast(monkeypatch):
     """Photos are not what these tests are about."""
-    monkeypatch.setattr(checking, "data_faults", lambda plan: [])
+    monkeypatch.setattr(checking, "data_errors", lambda plan: [])
 
 
-def faults(*arguments, **named):
-    with pytest.raises(CallersMistake) as caught:
+def errors(*arguments, **named):
+    with pytest.raises(UsageError) as caught:
         checking.check(*arguments, **named)
-    return caught.value.faults
+    return caught.value.errors
 
 
 def give(mine, **keys):

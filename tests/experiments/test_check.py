@@ -4,15 +4,15 @@ import sys
 
 import pytest
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 from experiments.check import check
 from tests.experiments import conftest
 
 pytest.importorskip("nni")
 
 
-def faults(*arguments, **named):
-    return "\n".join(conftest.faults(*arguments, **named))
+def errors(*arguments, **named):
+    return "\n".join(conftest.errors(*arguments, **named))
 
 
 def test_a_good_one_has_none(mine, people):
@@ -59,7 +59,7 @@ def test_a_good_one_has_none(mine, people):
     ],
 )
 def test_one_mistake_in_the_yaml(mine, people, old, new, said):
-    assert said in faults(mine.change(old, new), people)
+    assert said in errors(mine.change(old, new), people)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_one_mistake_in_the_yaml(mine, people, old, new, said):
 def test_one_mistake_in_the_space(mine, people, space, said):
     mine.space.write_text(space)
     mine.change(" model=test_resnet.r160_in1k", "")
-    assert said in faults(mine.yaml, people)
+    assert said in errors(mine.yaml, people)
 
 
 def test_an_impossible_pair_is_found_among_possible_values(mine, people):
@@ -93,7 +93,7 @@ def test_an_impossible_pair_is_found_among_possible_values(mine, people):
     )
     mine.change(" model=test_resnet.r160_in1k", "")
     mine.change(" image_size=32x32", "")
-    assert "image_size=64x48: mixer_b16_224 takes only 224x224" in faults(mine.yaml, people)
+    assert "image_size=64x48: mixer_b16_224 takes only 224x224" in errors(mine.yaml, people)
 
 
 def test_all_mistakes_at_once(mine, tmp_path):
@@ -102,7 +102,7 @@ def test_all_mistakes_at_once(mine, tmp_path):
     mine.change("weights=none ", "")
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        said = faults(mine.yaml, tmp_path / "nowhere", port, ["loss=focul"])
+        said = errors(mine.yaml, tmp_path / "nowhere", port, ["loss=focul"])
     for part in (
         "maxTrailNumber",
         "epochs: 'two'",
@@ -115,11 +115,11 @@ def test_all_mistakes_at_once(mine, tmp_path):
 
 
 def test_weights_that_are_missing_are_named_one_by_one_and_the_ways_out_once(mine, people, monkeypatch):
-    monkeypatch.setattr("trial.weights.FETCHED", mine.folder / "weights")
+    monkeypatch.setattr("trial.models.weights.FETCHED", mine.folder / "weights")
     mine.change("weights=none ", "weights=hub ")
     mine.change("model=test_resnet.r160_in1k ", "")
     mine.space.write_text('{"model": {"_type": "choice", "_value": ["test_vit", "resnet18"]}}')
-    lines = faults(mine.yaml, people).splitlines()
+    lines = errors(mine.yaml, people).splitlines()
     for line, name in zip(lines, ("test_vit.r160_in1k", "resnet18.a1_in1k"), strict=False):
         assert line.startswith(f"weights=hub: weights/{name}.safetensors is missing; run: python -m trial")
     assert lines[2].startswith("all weights at once: ")
@@ -144,7 +144,7 @@ def test_a_mistake_in_one_field_of_the_space_does_not_hide_those_in_others(mine,
     )
     mine.change(" model=test_resnet.r160_in1k", "")
     mine.change("weights=none", "weights=none schedule=onecicle")
-    said = faults(mine.yaml, people)
+    said = errors(mine.yaml, people)
     for part in (
         "learning_rate: uniform from 2 to 1 is empty",
         "modle: {'_type': 'choice'} has no _type and _value",
@@ -187,13 +187,13 @@ def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
     copy = shutil.copytree(people, tmp_path / "photos")
     photo = next(copy.glob("train/images/*/*"))
     photo.write_bytes(b"no photo")
-    assert photo.name in faults(mine.yaml, copy)
+    assert photo.name in errors(mine.yaml, copy)
 
 
 def test_corrections_that_fit_nobody_are_named(mine, people, tmp_path):
     known = tmp_path / "known.csv"
     known.write_text("id,field,recorded,corrected\nnobody,gender,male,female\n")
-    said = faults(mine.yaml, people, settings=[f"corrections={known}"])
+    said = errors(mine.yaml, people, settings=[f"corrections={known}"])
     assert said == f"{known} line 2: no person 'nobody' in this set"
 
 
@@ -208,15 +208,15 @@ def test_the_command_says_it_in_one_go(tmp_path):
 
 def test_a_misspelt_field_is_the_only_mistake(mine, people, monkeypatch):
     """Its nearest name was looked for with the default recipe, whose weights are missing here."""
-    monkeypatch.setattr("trial.weights.FETCHED", mine.folder / "weights")
+    monkeypatch.setattr("trial.models.weights.FETCHED", mine.folder / "weights")
     mine.space.write_text('{"learnin_rate": {"_type": "uniform", "_value": [0.1, 0.2]}}')
-    assert faults(mine.yaml, people) == "unknown key 'learnin_rate'; did you mean learning_rate?"
+    assert errors(mine.yaml, people) == "unknown key 'learnin_rate'; did you mean learning_rate?"
 
 
 @pytest.mark.parametrize("values", ['[1, "competition"]', '[{"_name": "competition"}]'])
 def test_corrections_that_are_not_text_are_a_sentence(mine, people, values):
     mine.space.write_text(f'{{"corrections": {{"_type": "choice", "_value": {values}}}}}')
-    assert "is not a word" in faults(mine.yaml, people)
+    assert "is not a word" in errors(mine.yaml, people)
 
 
 def test_a_grid_ends_where_the_number_of_trials_or_a_setting_ends_it(mine, fast):
@@ -225,6 +225,6 @@ def test_a_grid_ends_where_the_number_of_trials_or_a_setting_ends_it(mine, fast)
         """{"learning_rate": {"_type": "uniform", "_value": [0.001, 0.01]},
             "seed": {"_type": "choice", "_value": [0, 1]}}"""
     )
-    assert "GridSearch never ends" in faults(mine.yaml)
+    assert "GridSearch never ends" in errors(mine.yaml)
     assert check(mine.yaml, settings=["learning_rate=0.001"]).space.keys() == {"seed"}
     assert check(mine.yaml, trials=4).config["maxTrialNumber"] == 4

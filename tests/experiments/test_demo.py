@@ -1,7 +1,7 @@
 """What the demo says at its end."""
 
-from analysis.trials import Experiment, trial_table
-from dataset.synthetic import draw
+from analysis.trials.table import Experiment, trial_table
+from dataset.drawing.synthetic import draw
 from experiments import demo
 from experiments.progress import State
 from experiments.run import ExperimentResult

@@ -73,7 +73,7 @@ def test_recipes_that_a_space_offers():
         "learning_rate": {"_type": "loguniform", "_value": [0.1, 1]},
         "epochs": {"_type": "randint", "_value": [2, 6]},
     }
-    found = recipes_in(space, ["weights=none", "fold=all", "train_share=0.5"])
+    found = recipes_in(space, ["weights=none", "fold=all", "train_fraction=0.5"])
     assert found[0] == Recipe("resnet18", 1024, 4, 2.5)
     assert [(r.model, r.pixels) for r in found] == [
         ("resnet18", 1024), ("resnet18", 2048), ("resnet34", 1024), ("resnet34", 2048),

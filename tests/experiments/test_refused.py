@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from experiments import services
 from experiments.check import check
-from tests.experiments.conftest import faults, give
+from experiments.checks import services
+from tests.experiments.conftest import errors, give
 
 pytest.importorskip("nni")
 
@@ -72,13 +72,13 @@ KEYS = {
 
 @pytest.mark.parametrize(("keys", "said"), KEYS.values(), ids=KEYS)
 def test_a_key(mine, fast, keys, said):
-    found = faults(give(mine, **keys))
-    assert any(fault.endswith(said) for fault in found), found
+    found = errors(give(mine, **keys))
+    assert any(error.endswith(said) for error in found), found
 
 
 @pytest.mark.parametrize("platform", services.OTHERS)
 def test_another_platform(mine, fast, platform):
-    found = faults(give(mine, trainingService={"platform": platform}))
+    found = errors(give(mine, trainingService={"platform": platform}))
     assert found == [
         f"trainingService.platform: {platform}: trials run on this machine only (local): elsewhere their run "
         "folders, photos and weights would be missing"
@@ -102,12 +102,12 @@ SPACES = {
 @pytest.mark.parametrize(("text", "said"), SPACES.values(), ids=SPACES)
 def test_a_space(mine, fast, text, said):
     mine.space.write_bytes(text.encode("latin-1"))
-    assert said.format(file=mine.space) in faults(mine.yaml)
+    assert said.format(file=mine.space) in errors(mine.yaml)
 
 
 def test_a_yaml_that_is_no_text(mine):
     mine.yaml.write_bytes(b"\xff\xfe")
-    assert faults(mine.yaml) == [
+    assert errors(mine.yaml) == [
         f"{mine.yaml}: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"
     ]
 
@@ -127,11 +127,11 @@ def test_a_yaml_that_is_no_text(mine):
     ],
 )
 def test_the_yamls_own_text(mine, fast, old, new, said):
-    assert said in "\n".join(faults(mine.change(old, new)))
+    assert said in "\n".join(errors(mine.change(old, new)))
 
 
 def test_a_setting_that_leaves_nothing_to_search(mine, fast):
-    assert faults(mine.yaml, settings=["learning_rate=0.01"]) == [
+    assert errors(mine.yaml, settings=["learning_rate=0.01"]) == [
         "--set learning_rate=0.01: nothing is left to search; train this one recipe by python -m trial, or "
         "search another field"
     ]

@@ -11,9 +11,9 @@ import time
 import psutil
 import pytest
 
-from analysis.trials import Experiment, trial_table
-from dataset.machine import PROJECT
-from experiments.ports import any_port, taken
+from analysis.trials.table import Experiment, trial_table
+from common.machine import PROJECT
+from experiments.checks.ports import any_port, taken
 from experiments.server import NNICTL
 from tests.nni_server import listening
 from trial.record import RunFolder

@@ -5,19 +5,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dataset.machine import PROJECT
-from experiments.check import plan_faults, recipe_faults, rehearsal_faults
+from common import machine
+from common.machine import PROJECT
+from experiments.check import plan_errors, recipe_errors, rehearsal_errors
+from experiments.checks.space import space_errors
+from experiments.checks.yaml_keys import key_errors
 from experiments.plan import EXPERIMENTS, read_plan
-from experiments.space import space_faults
-from experiments.yaml_keys import key_faults
 
-SHIPPED = sorted((PROJECT / "experiments").glob("*.yaml"))
+SHIPPED = machine.shipped("experiments", "*.yaml")
 shipped = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 
 
 def test_there_is_one_for_each_question():
     named = """augmentation augmentation_strength borders crop cross_validation demo demo_photos ensembles final_resnet34 full heads
-        image_size learning_rate loss mixing models rare_classes seed_models training"""
+        image_size learning_rate loss mixing models rare_classes baseline_models training"""
     assert set(named.split()) == {path.stem for path in SHIPPED}
 
 
@@ -32,17 +33,17 @@ def test_opens_with_question_command_cost_and_what_to_expect(path):
 
 @shipped
 def test_has_no_mistake(path):
-    plan, faults = read_plan(path)
-    faults += key_faults(plan.config) + space_faults(plan.space) + recipe_faults(plan, present=False)
-    faults += plan_faults(plan)
-    assert faults == []
+    plan, errors = read_plan(path)
+    errors += key_errors(plan.config) + space_errors(plan.space) + recipe_errors(plan, present=False)
+    errors += plan_errors(plan)
+    assert errors == []
 
 
 @pytest.mark.slow
 @shipped
 def test_its_tuner_and_assessor_can_be_used(path):
     pytest.importorskip("nni")
-    assert rehearsal_faults(read_plan(path)[0]) == []
+    assert rehearsal_errors(read_plan(path)[0]) == []
 
 
 @shipped
@@ -70,4 +71,4 @@ def test_nni_takes_it(path, tmp_path):
 
 
 def test_every_space_belongs_to_an_experiment():
-    assert {p.stem for p in (PROJECT / "search_spaces").glob("*.json")} == {p.stem for p in SHIPPED}
+    assert {p.stem for p in machine.shipped("search_spaces", "*.json")} == {p.stem for p in SHIPPED}

@@ -10,9 +10,9 @@ import time
 import psutil
 import pytest
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 from experiments import run as running
-from experiments.ports import any_port, taken
+from experiments.checks.ports import any_port, taken
 from experiments.trouble import last_word, tuner_died
 from tests.experiments.conftest import give
 from tests.experiments.test_run import at_work_in, start

@@ -1,6 +1,6 @@
 import pytest
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from trial.arguments import parse_arguments
 
 
@@ -46,7 +46,7 @@ def test_the_tuners_values_join_the_fixed_ones():
     ],
 )
 def test_what_is_unclear_is_refused(arguments, tuner, words):
-    with pytest.raises(CallersMistake, match=words):
+    with pytest.raises(UsageError, match=words):
         parse_arguments(arguments, tuner)
 
 

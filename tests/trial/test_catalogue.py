@@ -2,9 +2,9 @@ import pytest
 import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
-import trial.other_networks  # noqa: F401 - adds to timm's
+import trial.models.other_networks  # noqa: F401 - adds to timm's
+from tools.make_catalogue import find_steps, least_size, other_sizes
 from trial.catalogue import networks, steps
-from trial.make_catalogue import find_steps, least_size, other_sizes
 
 
 def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():

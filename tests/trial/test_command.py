@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from dataset.machine import PROJECT
+from common.machine import PROJECT
 from tests.conftest import TINY
 from trial.record import RunFolder, scores_of
 
@@ -51,7 +51,7 @@ def test_help_list_and_dry_run_say_what_there_is():
     listed = command("--list").stdout
     assert "focal (gamma=2)" in listed
     assert "class_balanced (beta=0.9999)" in listed
-    assert "erasing (least=0.02, most=0.33" in listed
+    assert "random_erasing (min_area=0.02, max_area=0.33" in listed
     assert "batch_size=64" in listed
     parsed = json.loads(command("--dry-run", "weights=none", "loss=focal", "loss.gamma=2").stdout)
     assert parsed["loss"] == {"_name": "focal", "gamma": 2.0}

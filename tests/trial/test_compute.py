@@ -4,8 +4,8 @@ import pytest
 import timm
 import torch
 
-from dataset.errors import CallersMistake
-from dataset.machine import cores
+from common.errors import UsageError
+from common.machine import cores
 from tests.conftest import TINY
 from trial.compute import decide
 from trial.config import parse
@@ -54,7 +54,7 @@ def test_threads_are_those_asked_for_or_the_cores():
 
 def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/mycc" if name == "mycc" else None)
-    with pytest.raises(CallersMistake, match="needs a compiler"):
+    with pytest.raises(UsageError, match="needs a compiler"):
         parse({**TINY, "compile": True})
     monkeypatch.setenv("CXX", "mycc -O2")
     assert parse({**TINY, "compile": True}).compile
@@ -62,5 +62,5 @@ def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_gpu_that_is_not_there_is_refused_in_words():
-    with pytest.raises(CallersMistake, match="no GPU"):
+    with pytest.raises(UsageError, match="no GPU"):
         decided(device="cuda")

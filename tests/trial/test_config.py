@@ -3,17 +3,17 @@ import json
 
 import pytest
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from trial.config import TrialConfig, parse
 from trial.listing import choices
 
 BASE = {"model": "resnet18", "weights": "none", "image_size": "64x48"}
 
 
-def faults(**values) -> list[str]:
-    with pytest.raises(CallersMistake) as caught:
+def errors(**values) -> list[str]:
+    with pytest.raises(UsageError) as caught:
         parse({**BASE, **values})
-    return caught.value.faults
+    return caught.value.errors
 
 
 def test_a_config_is_frozen_and_comes_back_from_its_json():
@@ -26,7 +26,7 @@ def test_a_config_is_frozen_and_comes_back_from_its_json():
 
 
 def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
-    said = faults(model="resnet43", loss="focale", lossy="x", epochs=0, learning_rate="abc", augment="lite")
+    said = errors(model="resnet43", loss="focale", lossy="x", epochs=0, learning_rate="abc", augment="lite")
     text = "\n".join(said)
     assert len(said) == 6
     for word in ("resnet34", "focal", "lossy", "epochs: 0 is not 1 or more", "learning_rate", "light"):
@@ -41,7 +41,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"batch_size": 1}, "1 is not 2 or more"),
         ({"batch_size": 8.5}, "not a whole number"),
         ({"epochs": True}, "not a whole number"),
-        ({"train_share": 1.5}, "1.5 is not from 0.001 to 1"),
+        ({"train_fraction": 1.5}, "1.5 is not from 0.001 to 1"),
         ({"seed": 2**32}, "is not from 0 to 4294967295"),
         ({"fold": 5}, "fold=5: must be from 0 on and below folds=5"),
         ({"fold": -1}, "fold=-1: must be from 0 on"),
@@ -58,11 +58,14 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"schedule": {"_name": "cosine", "warmup": 20}}, "schedule.warmup=20: must be below epochs=20"),
         ({"freeze": {"_name": "backbone", "epochs": 20}}, "freeze.epochs=20: must be below epochs=20"),
         ({"freeze": {"_name": "gradual", "every": 20}}, "freeze.every=20: must be below epochs=20"),
-        ({"augment": [{"_name": "erasing", "most": 0.01}]}, "least=0.02 must not be above most=0.01"),
-        ({"loss": {"gamma": 2}}, "loss.gamma: is a number of which loss? give it too, such as loss=focal"),
+        (
+            {"augment": [{"_name": "random_erasing", "max_area": 0.01}]},
+            "min_area=0.02 must not be above max_area=0.01",
+        ),
+        ({"loss": {"gamma": 2}}, "loss.gamma: is a parameter of which loss? give it too, such as loss=focal"),
         ({"mixing": {"_name": "cutmix_vertical", "low": 0.9, "high": 0.1}}, "must not be above mixing.high"),
         ({"head": {"_name": "three", "dropout": 1}}, "1.0 is not from 0 to 0.95"),
-        ({"dropout": 0.2}, "it is a number of a choice: head.dropout"),
+        ({"dropout": 0.2}, "it is a parameter of a choice: head.dropout"),
         ({"warmup": 2}, "schedule.warmup"),
         ({"ema": 1}, "1.0 is not from 0 to"),
         ({"model": "resnet18+resnet43"}, "did you mean resnet"),
@@ -72,14 +75,14 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"model": "resnet18,resnet34"}, "joined by"),
         ({"model": "resnext50"}, "did you mean resnext50_32x4d"),
         ({"mixing": "vertical_cutmix"}, "did you mean cutmix_vertical"),
-        ({"augment": ["RandomErasing"]}, "did you mean erasing"),
+        ({"augment": ["RandomErasing"]}, "did you mean random_erasing"),
         ({"tta": "flip"}, "--tta flip"),
         ({"loss": {"_name": "focal", "gama": 2}}, "did you mean gamma"),
         ({"loss": {"_name": "focal", "gamma": "high"}}, "loss.gamma"),
         ({"loss": {"_name": "weighted", "weights": "invers"}}, "did you mean inverse"),
         ({"augment": [{"_name": "flip", "p": 1.5}]}, "no probability"),
         ({"augment": [{"_name": "flipp"}]}, "did you mean flip"),
-        ({"augment": [{"_name": "GaussianBlur", "sigma": 1}]}, "unknown number 'sigma'"),
+        ({"augment": [{"_name": "GaussianBlur", "sigma": 1}]}, "unknown parameter 'sigma'"),
         ({"augment": [{"_name": "RandomCrop"}]}, "needs height"),
         ({"augment": [{"_name": "RandomCrop", "height": 8, "width": 8}]}, "makes uint8"),
         ({"augment": [{"_name": "RandomRotate90", "p": 0.1}]}, "makes uint8 (48, 64, 3)"),
@@ -90,11 +93,11 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
     ],
 )
 def test_bad_values_are_refused_in_words(values, words):
-    assert words in "\n".join(faults(**values))
+    assert words in "\n".join(errors(**values))
 
 
 def test_a_number_alone_is_the_default_choices_where_it_has_that_number():
-    assert dict(parse({"head": {"dropout": 0.3}, "weights": "none"}).head.numbers) == {"dropout": 0.3}
+    assert dict(parse({"head": {"dropout": 0.3}, "weights": "none"}).head.params) == {"dropout": 0.3}
 
 
 @pytest.mark.parametrize(
@@ -106,15 +109,15 @@ def test_a_number_alone_is_the_default_choices_where_it_has_that_number():
     ],
 )
 def test_what_could_not_be_read_is_no_second_mistake(values, words):
-    with pytest.raises(CallersMistake, match=words) as mistake:
+    with pytest.raises(UsageError, match=words) as error:
         parse(values, present=False)
-    assert len(mistake.value.faults) == 1
+    assert len(error.value.errors) == 1
 
 
 def test_missing_weights_are_refused_with_the_command_that_fetches_them(monkeypatch, tmp_path):
-    monkeypatch.setattr("trial.weights.FETCHED", tmp_path)
-    assert "python -m trial weights resnet18.a1_in1k" in "\n".join(faults(weights="hub"))
-    assert "weights=package" in "\n".join(faults(model="tf_efficientnet_lite0", weights="hub"))
+    monkeypatch.setattr("trial.models.weights.FETCHED", tmp_path)
+    assert "python -m trial weights resnet18.a1_in1k" in "\n".join(errors(weights="hub"))
+    assert "weights=package" in "\n".join(errors(model="tf_efficientnet_lite0", weights="hub"))
     (tmp_path / "resnet18.a1_in1k.safetensors").touch()
     assert parse({**BASE, "weights": "hub"}).weights == "hub"
 
@@ -122,7 +125,7 @@ def test_missing_weights_are_refused_with_the_command_that_fetches_them(monkeypa
 def test_a_model_of_a_search_space_can_carry_its_weights():
     config = parse({"model": {"_name": "resnet18", "weights": "none"}, "image_size": "64x48"})
     assert (config.model, config.weights) == ("resnet18", "none")
-    assert "weights is given twice" in "\n".join(faults(model={"_name": "resnet18", "weights": "none"}))
+    assert "weights is given twice" in "\n".join(errors(model={"_name": "resnet18", "weights": "none"}))
 
 
 def test_the_defaults_of_a_choice_are_spelt_out():

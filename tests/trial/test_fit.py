@@ -4,23 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from dataset.photos import read_train
 from tests.conftest import TINY
-from trial import batches, models
 from trial.compute import decide
 from trial.config import parse
+from trial.data import batches
+from trial.data.batch_sampler import Shuffled
+from trial.data.preprocessing import Preprocessing
 from trial.fit import _forward, fit
-from trial.order import Shuffled
-from trial.schedules import SCHEDULES
-from trial.transforms import Preprocessing
+from trial.learning.schedules import SCHEDULES
+from trial.models import factory
 
 CONFIG = parse(TINY)
 
 
 def epochs_of(table, config=CONFIG, workers=0, validation=True):
     torch.manual_seed(config.seed)
-    network, preprocessing = models.build(config)
+    network, preprocessing = factory.build(config)
     compute = decide(config, network)
     learn = batches.Photos(table, preprocessing, None, config.augment, config.seed)
     check = batches.Photos(table.head(60), preprocessing)
@@ -92,7 +93,7 @@ def test_answers_that_are_not_numbers_end_the_trial_with_its_epoch(table, lost):
                     logits[0, 3] = lost
             return logits
 
-    preprocessing = models.build(CONFIG)[1]
+    preprocessing = factory.build(CONFIG)[1]
     photos = batches.Photos(table.head(20), preprocessing)
     train, held_out = batches.loader(photos, 10, shuffle=True), batches.loader(photos, 20)
     network, config = Lost(), parse({**TINY, "epochs": 3})
@@ -138,7 +139,7 @@ def test_validation_that_does_not_fit_into_memory_is_halved():
 
 def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
     """On the `meta` device, which computes nothing: the same batches in the same order, errors included."""
-    preprocessing = models.build(CONFIG)[1]
+    preprocessing = factory.build(CONFIG)[1]
     photos = batches.Photos(table, preprocessing)
     plain = [batch.rows for batch in batches.loader(photos, 16)]
     ahead = list(batches.on_device(batches.loader(photos, 16), torch.device("meta")))
@@ -159,12 +160,12 @@ def test_a_photo_that_broke_meanwhile_is_named_whoever_reads_it(table, tmp_path,
     broken.write_bytes(b"no photo")
     few = table.head(8).reset_index(drop=True).assign(path=[*table["path"][:5], *[broken] * 3])
     photos = batches.Photos(
-        few, models.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
+        few, factory.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
     )
-    with pytest.raises(CallersMistake) as mistake:
+    with pytest.raises(UsageError) as error:
         list(batches.on_device(batches.loader(photos, 4, workers), torch.device("cpu")))
-    assert len(mistake.value.faults) == 1
-    assert mistake.value.faults[0].startswith(str(broken))
+    assert len(error.value.errors) == 1
+    assert error.value.errors[0].startswith(str(broken))
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dataset.errors import CallersMistake
+from common.errors import UsageError
 from tests.trial.test_command import command
 from trial.catalogue import networks
 from trial.listing import choices, matching
@@ -30,9 +30,9 @@ def test_a_field_is_shown_whole_and_in_its_own_order():
 
 def test_several_words_show_what_matches_any_and_one_that_matches_nothing_is_refused():
     assert matching(["tau", "alternating"]) == {"loss": ["logit_adjusted"], "step": ["alternating_flip"]}
-    with pytest.raises(CallersMistake) as mistake:
+    with pytest.raises(UsageError) as error:
         matching(["fokal", "tau", "resnet43"])
-    assert [fault.rpartition("did you mean ")[2] for fault in mistake.value.faults] == ["focal?", "resnet34?"]
+    assert [error.rpartition("did you mean ")[2] for error in error.value.errors] == ["focal?", "resnet34?"]
 
 
 def test_list_with_a_word_shows_parameters_too():

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dataset.errors import CallersMistake
-from dataset.files import write_atomic
+from common.errors import UsageError
+from common.files import write_atomic
+from common.process import process_mark
 from trial.config import parse
-from trial.process import process_mark
+from trial.data.preprocessing import Preprocessing
 from trial.record import PROBABILITIES, RunFolder, RunWriter
-from trial.transforms import Preprocessing
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
 PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
@@ -82,7 +82,7 @@ def test_the_first_end_is_the_last_word(tmp_path):
 
 def test_a_folder_taken_up_again_is_begun_anew(tmp_path):
     write_run(tmp_path)
-    with pytest.raises(CallersMistake, match=r"holds config\.json already"):
+    with pytest.raises(UsageError, match=r"holds config\.json already"):
         RunWriter(tmp_path, CONFIG)
     assert RunFolder(tmp_path).status()["state"] == "done"
     RunWriter(tmp_path, CONFIG, again=True)

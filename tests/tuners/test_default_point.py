@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.nni_server import PROJECT
+from tests.nni_server import shipped
 from tuners.default_point import default_point
 
 
@@ -44,7 +44,7 @@ def test_a_stated_default_replaces_the_rule():
         default_point(space, {"modle": "b"})
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "search_spaces").glob("*.json")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", shipped("search_spaces", "*.json"), ids=lambda p: p.stem)
 def test_every_shipped_space_has_a_default(path):
     space = json.loads(path.read_text())
     assert default_point(space).keys() == space.keys()

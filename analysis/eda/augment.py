@@ -1,0 +1,85 @@
+"""Augmentation policies at work on a few photos, as a trial has them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis.report.page import value_text
+from common.errors import UsageError, errors_of
+from dataset.pixels import read_photo, resize
+from trial.arguments import parse_arguments
+from trial.augment.pipeline import on_batches, on_photos
+from trial.augment.policies import Policy, parse_policy
+from trial.data.preprocessing import Preprocessing
+from trial.rng import Draw, stream
+
+TIMES = 6
+HEIGHT = 160  # pixels
+WHERE = {"photo": "photo by photo", "batch": "on whole batches"}
+
+
+def read_policies(words: Sequence[str]) -> list[Policy]:
+    """The policies that `words` name, or give as a JSON list of steps. UsageError names all errors."""
+    errors: list[str] = []
+    read = [parse_policy(parse_arguments([f"augment={word}"])["augment"], errors) for word in words]
+    found = [policy for policy in read if policy is not None]
+    for policy in found:
+        errors += errors_of(on_photos, policy, (HEIGHT, HEIGHT))
+    if errors:
+        raise UsageError(dict.fromkeys(errors))
+    return found
+
+
+def steps_of(policy: Policy) -> list[tuple[str, str, str]]:
+    """(name, numbers, where it runs) of each step."""
+    return [
+        (
+            step.choice.name,
+            value_text(dict(step.choice.params)) if step.choice.params else "",
+            WHERE[step.on],
+        )
+        for step in policy.steps
+    ]
+
+
+def samples(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """A photo of each mask state that `table` has, each of another person where there are enough, and their
+    pixels, uint8 (photos, HEIGHT, width, 3); one that can't be decoded is passed over."""
+    shuffled = table.iloc[np.random.default_rng(seed).permutation(len(table))]
+    chosen: dict[int, np.ndarray] = {}
+    for mask in sorted(table["mask"].unique()):
+        photos = shuffled[shuffled["mask"] == mask]
+        shown = photos["person"].isin(table.loc[list(chosen), "person"])
+        for row, path in photos["path"][shown.sort_values(kind="stable").index].items():
+            try:
+                photo = read_photo(path)
+            except UsageError:
+                continue
+            chosen[row] = photo
+            break
+    if not chosen:
+        raise UsageError("no photo to show a policy on")
+    height, width = next(iter(chosen.values())).shape[:2]
+    size = (HEIGHT, max(1, round(HEIGHT * width / height)))
+    return table.loc[list(chosen)], np.stack([resize(photo, size, "bicubic") for photo in chosen.values()])
+
+
+def augmented(policy: Policy, photos: np.ndarray, rows: np.ndarray, seed: int) -> list[np.ndarray]:
+    """TIMES times uint8 (B, height, width, 3): what `policy` makes of `photos` in a trial's first epochs.
+    `rows` (B,): their numbers in their table."""
+    height, width = photos.shape[1:3]
+    # Its mean and standard deviation leave the values from 0 to 1, to be shown.
+    plain = Preprocessing((height, width), (0, 0, 0), (1, 1, 1), "bicubic")
+    one_by_one, prepare = on_photos(policy, (height, width)), on_batches(policy, plain)
+    seen = []
+    for epoch in range(1, TIMES + 1):
+        batch = photos
+        if one_by_one is not None:
+            whose = zip(photos, rows, strict=True)
+            batch = np.stack([one_by_one(photo, row, epoch, seed, 0) for photo, row in whose])
+        draw = Draw(stream("batch", seed, epoch, 0), rows, epoch, (height, width))
+        images = prepare(torch.from_numpy(batch.copy()), draw)
+        seen.append((images * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
+    return seen

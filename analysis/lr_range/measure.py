@@ -1,0 +1,117 @@
+"""Learning-rate range test (Smith 2015, arXiv:1506.01186): where the loss falls, and where it bursts."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.lr_range.result import Suggestion, smooth, suggest, write_result
+from common.errors import UsageError, all_at_once
+from common.files import only_writer_of_out, write_atomic
+from common.progress import track
+from trial.config import NO_DATA, TrialConfig, parse
+from trial.data import batches
+from trial.folds import Fold
+from trial.forward import Forward
+from trial.learning.learner import Learner
+from trial.record import RunWriter
+from trial.run import start
+
+BURST = 4.0  # times its least: there the test ends
+INERTIA = 0.8  # of the running mean that is held against BURST
+LEAST_STEPS = 20
+
+
+@only_writer_of_out
+def write_lr_range(
+    values: Mapping[str, Any], out: Path, steps: int = 100, low: float = 1e-7, high: float = 1.0
+) -> Suggestion:
+    """Trains the recipe `values` ({field: JSON value}) for `steps` batches, the learning rate rising from
+    `low` to `high` by the same factor each step. Writes lr_range.csv (step, learning_rate, loss,
+    smoothed_loss), lr_range.html, and the config.json and origin.json of a run into the new folder `out`:
+    all of it or nothing. UsageError where anything given can't be.
+    """
+    config, _ = all_at_once(lambda: parse(values), lambda: _refuse(values, out, steps, low, high))
+    config = replace(config, out=str(out))
+    whole = out.resolve()
+    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
+    try:
+        writer = RunWriter(part, config)
+        table = measure(config, writer, np.geomspace(low, high, steps))
+        found = suggest(table)
+        write_atomic(part / "lr_range.csv", lambda path: table.to_csv(path, index=False))
+        write_result(part / "lr_range.html", config, table, found, steps)
+        writer.end("done")
+        if whole.exists():
+            whole.rmdir()
+        os.replace(part, whole)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return found
+
+
+def measure(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> pd.DataFrame:
+    """step, learning_rate, loss and smoothed_loss of each step that was trained."""
+    losses = list(_until_burst(_train(config, writer, rates)))
+    if not losses:
+        raise UsageError("the loss is no number at the first step; precision=float32 may help")
+    rows = {"step": range(1, len(losses) + 1), "learning_rate": rates[: len(losses)], "loss": losses}
+    return pd.DataFrame(rows).assign(smoothed_loss=smooth(np.array(losses), max(2, len(rates) / 40)))
+
+
+def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterator[float]:
+    """The loss of each step, before the step is taken. As trial/fit.py, but the learning rate is another at
+    each step, and nothing is frozen or averaged."""
+    begun = start(config, writer)
+    network, preprocessing, compute = begun.network, begun.preprocessing, begun.compute
+    learning = Fold(0 if config.fold == "all" else config.fold, begun.table, config).learning
+    train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
+    compute.place(network)
+    network.train()
+    forward = Forward(config, preprocessing, compute, counts)
+    learner = Learner(network, replace(config, learning_rate=float(rates[0])), compute)
+    coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
+    for rate in track(rates, "learning rate rises", "steps"):
+        together = []
+        for number, batch in islice(coming, config.accumulate):
+            batch_loss, _, _ = forward(network, batch, number)
+            learner.backward(batch_loss / config.accumulate)
+            together.append(float(batch_loss.detach()))
+        learner.step(float(rate))
+        yield float(np.mean(together))
+
+
+def _until_burst(losses: Iterator[float]) -> Iterator[float]:
+    """The losses up to where their running mean is BURST times its least, or one is no number."""
+    least, mean, weight = np.inf, 0.0, 0.0
+    for loss in losses:
+        if not np.isfinite(loss):
+            return
+        yield loss
+        mean, weight = INERTIA * mean + (1 - INERTIA) * loss, INERTIA * weight + (1 - INERTIA)
+        least = min(least, mean / weight)
+        if mean / weight > BURST * least:
+            return
+
+
+def _refuse(values: Mapping[str, Any], out: Path, steps: int, low: float, high: float) -> None:
+    errors = []
+    data = str(values.get("data", TrialConfig.data))
+    if not Path(data).is_dir():
+        errors.append(NO_DATA.format(data=data))
+    if "out" in values:
+        errors.append("out=: where the result goes is said by --out here")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        errors.append(f"{out} is there already; give a new or empty folder as --out")
+    if steps < LEAST_STEPS:
+        errors.append(f"--steps {steps}: must be {LEAST_STEPS} or more")
+    if not 0 < low < high < np.inf:
+        errors.append(f"--from {low:g} --to {high:g}: must be above 0, and rise")
+    if errors:
+        raise UsageError(errors)

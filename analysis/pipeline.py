@@ -1,0 +1,172 @@
+"""The last step: export the best recipes, retrain them on all people, write submission and report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.predict import vote
+from analysis.predict.trained import load, predict
+from analysis.predict.tta import refuse
+from analysis.predict.validation import worth
+from analysis.recipes import Recipe, recipe_of
+from analysis.report.experiment import write_experiment_report
+from analysis.retrain import retrain
+from analysis.submission import CSV, refuse_overwriting
+from analysis.submit import REPORT, about_kept, about_run, hand_in, member_of, submit
+from analysis.trials import ranking
+from analysis.trials.printing import write_trials
+from analysis.trials.table import Experiment, trial_table
+from analysis.trials.unfinished import recipe_words, weights_words
+from common.errors import UsageError, all_at_once
+from common.files import only_writer_of_out
+from dataset.check import check
+from dataset.fingerprint import fingerprint
+from dataset.images import read_images
+from dataset.photos import read_eval
+from dataset.pixels import unreadable
+from dataset.tables import print_notes
+from trial.config import TrialConfig
+from trial.record import RunFolder
+
+TRIALS = "trials.csv"
+
+
+@only_writer_of_out
+def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
+    """The `top` best recipes as OUT/1.json ..., best first. UsageError where one is there already."""
+    paths = [out / f"{number}.json" for number in range(1, top + 1)]
+    if there := [path for path in paths if path.exists()]:
+        raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
+    rows = ranking.best(trial_table(experiment), top, model)
+    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    for recipe, path in zip(recipes, paths, strict=True):
+        print(recipe.write(path))
+    return recipes
+
+
+@only_writer_of_out
+def retrain_and_submit(
+    recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """`recipe` (with `values` changed) trained on all people of `data` into the run folder `out`, and its
+    submission there: (probabilities (photos, 18), submission.json). `tta`: a name in analysis.views.
+
+    UsageError, before anything is trained, where the recipe or the data have errors. A recipe of a run
+    that is not finished is taken, since any recipe can be trained; that is printed and kept.
+    """
+    refuse_overwriting(out, REPORT)
+    _, (_, photos), config = all_at_once(
+        lambda: refuse(tta),
+        lambda: check(data, progress=True),
+        lambda: recipe.config({**values, "data": str(data)}),
+    )
+    print_notes(photos)
+    if recipe.unfinished:
+        print(recipe_words(recipe.unfinished), flush=True)
+    return _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average, tta)
+
+
+def _retrain_checked(
+    recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
+    average: int, tta: str, table: bool = True,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    followed = retrain(config, out, stop_after, average)
+    probabilities = predict(out, photos, tta)
+    about = about_run(out, recipe) | {"rule": followed, "tta": tta}
+    return probabilities, submit(out, photos, probabilities, about, out, table)
+
+
+@only_writer_of_out
+def predict_and_submit(
+    run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
+    images: Path | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """The submission of run folder `run`, as it is, in the folder `out`: (probabilities, submission.json).
+    For the photos of `data`/eval (input by default), or for all images in the folder `images`.
+
+    A run that is not finished is taken if it has a network, since its best epoch so far may be all that there
+    is at a deadline; that is printed and kept.
+    """
+    data = data or Path("input")
+    _, _, photos, trained = all_at_once(
+        lambda: refuse_overwriting(out, REPORT),
+        lambda: refuse(tta, temperature),
+        lambda: _photos_to_answer(data, images),
+        lambda: load(run),
+    )
+    about = about_kept(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
+    if state := about.get("unfinished"):
+        print(weights_words(state), flush=True)
+    measured_on = Path(RunFolder(run).config().data) if images else data
+    if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
+        about["validation"] |= {"macro_f1_by_tta": known}
+        plain, seen = known["none"], known[tta]
+        print(f"validation people: macro-F1 {plain:.4f} as they are, {seen:.4f} with --tta {tta}")
+    probabilities = trained.predict(photos, tta, temperature)
+    return probabilities, submit(out, photos, probabilities, about, run)
+
+
+def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:
+    if images is None:
+        return read_eval(data)
+    photos = read_images(images)
+    if errors := unreadable(photos["path"], progress=True):
+        raise UsageError(errors)
+    return photos
+
+
+@only_writer_of_out
+def export_best_and_retrain(
+    experiment: Experiment,
+    data: Path,
+    out: Path,
+    top: int = 1,
+    model: str | None = None,
+    average: int = 1,
+    values: Mapping[str, Any] | None = None,
+    tta: str = "none",
+) -> Path:
+    """Export the `top` best recipes to OUT/best/1 ..., retrain each on all people of `data`, and write
+    OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html; the submission's path.
+
+    Everything that can be refused is refused before the first training.
+    """
+    refuse_overwriting(out, TRIALS, REPORT)
+    folders = [out / "best" / str(number) for number in range(1, top + 1)]
+    if there := [folder for folder in folders if folder.exists()]:
+        raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
+    values = values or {}
+    table = trial_table(experiment)
+    rows = ranking.best(table, top, model)
+    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    _, (_, photos), configs = all_at_once(
+        lambda: refuse(tta),
+        lambda: check(data, progress=True),
+        lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
+    )
+    print_notes(photos)
+    if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
+        print(
+            f"note: the search ran on other photos than {data} holds (or these have changed since)",
+            flush=True,
+        )
+    write_trials(table, out / TRIALS)
+    members, abouts = [], []
+    for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
+        print(f"recipe {number} of {top}: {recipe.about}", flush=True)
+        recipe.write(folder / "recipe.json")
+        stop_after = recipe.stop_with(values)
+        probabilities, about = _retrain_checked(
+            recipe, config, photos, folder, stop_after, average, tta, table=False
+        )
+        members.append(probabilities)
+        abouts.append(about)
+    about = abouts[0] | {"selection": ranking.RULE, "network": model}
+    if top > 1:
+        about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
+    about = hand_in(out, photos, vote.soft(members), about, folders)
+    write_experiment_report(experiment, out / REPORT, table, rows.iloc[0], about)
+    return out / CSV

@@ -1,0 +1,1 @@
+"""Run folders to probabilities: test-time augmentation, votes, ensembles."""

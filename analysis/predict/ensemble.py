@@ -1,0 +1,159 @@
+"""Several runs -> one submission, by vote."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from analysis.predict.trained import Trained, load
+from analysis.predict.tta import refuse
+from analysis.predict.validation import answers_again
+from analysis.predict.vote import VOTES, Vote
+from analysis.report.run import write_vote_report
+from analysis.submission import CSV
+from analysis.submit import REPORT, about_kept, hand_in, member_of
+from analysis.trials.runs import is_run, sorted_in
+from analysis.trials.unfinished import unfinished, weights_words
+from common.errors import UsageError, all_at_once, first_line, unknown
+from common.files import only_writer_of_out
+from dataset.photos import read_eval
+from trial.origin import code, versions
+from trial.record import PROBABILITIES, RunFolder, scores_of
+
+
+@only_writer_of_out
+def ensemble(
+    runs: Sequence[Path],
+    data: Path,
+    out: Path,
+    vote: str = "soft",
+    tta: str = "none",
+    temperature: float = 1.0,
+) -> Path:
+    """OUT/submission.csv of the run folders' vote, with submission.json and report.html; its path.
+
+    A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: a name in
+    analysis.vote; `tta`, in analysis.views. All that can be refused is refused before the first prediction.
+    """
+    runs = [run for folder in runs for run in _members_in(folder)]
+    _, _, photos, *networks = all_at_once(
+        lambda: _refuse(runs, out, vote),
+        lambda: refuse(tta, temperature),
+        lambda: read_eval(data),
+        *(partial(load, run) for run in runs),
+    )
+    names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
+    members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
+               for name, run in zip(names, runs, strict=True)]  # fmt: skip
+    if note := other_data(members):
+        print(note, flush=True)
+    for member in members:
+        if state := member["unfinished"]:
+            print(weights_words(state), flush=True)
+    voted, why = vote_of_validation(
+        runs, VOTES[vote], lambda run: own_answers(run, networks[runs.index(run)], data, tta, temperature)
+    )
+    validated = vote_scores(voted, why)
+    answers = []
+    for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
+        print(f"run {number} of {len(runs)}: {run}", flush=True)
+        answers.append(trained.predict(photos, tta, temperature))
+    about = {
+        "vote": vote, "tta": tta, "temperature": temperature, "members": members,
+        "validation": validated, "code": code(), "versions": versions(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }  # fmt: skip
+    print(f"validation of the vote: {_words(validated)}", flush=True)
+    about = hand_in(out, photos, VOTES[vote](answers), about, runs)
+    write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
+    return out / CSV
+
+
+def _members_in(folder: Path) -> list[Path]:
+    """The run folders that an argument stands for: itself, or all in its best/, half-made ones too: to leave
+    one out silently would be another ensemble than the one asked for."""
+    return ([] if is_run(folder) else sorted_in(folder / "best")) or [folder]
+
+
+def vote_of_validation(
+    runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]
+) -> tuple[pd.DataFrame | None, str]:
+    """The runs' vote on their validation photos (photo, person, label, p00..p17), as `answers_of` gives them
+    for a run; or (None, why). None of the networks learned from these people."""
+    for run in runs:
+        if not (run / "validation.parquet").exists():
+            return None, f"{run.name} has no validation.parquet (trained on all people?)"
+    try:
+        tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
+    except (ValueError, UsageError) as error:
+        return None, first_line(error)
+    first, said = tables[0], ["photo", "person", "label"]
+    for run, table in zip(runs[1:], tables[1:], strict=True):
+        if not table[said].equals(first[said]):
+            other = "labels" if table["photo"].equals(first["photo"]) else "people"
+            return None, f"{run.name} was validated on other {other} than {runs[0].name}"
+    voted = vote([table[PROBABILITIES].to_numpy() for table in tables])
+    return first[said].join(pd.DataFrame(voted, columns=PROBABILITIES)), ""
+
+
+def vote_scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", "photos", "people"} of `vote_of_validation`, or {"none": why}."""
+    if voted is None:
+        return {"none": why}
+    scores = scores_of(voted)
+    return {
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(voted),
+        "people": int(voted["person"].nunique()),
+    }  # fmt: skip
+
+
+def other_data(members: Sequence[dict[str, Any]]) -> str:
+    """The sentence that says which members learned from other photos than the first; '' where none did."""
+    first, *others = members
+    differing = [member["run"] for member in others
+                 if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
+    if not differing:
+        return ""
+    return (
+        f"note: {', '.join(differing)} learned from other photos than {first['run']} (or they have changed)"
+    )
+
+
+def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
+    errors = []
+    if len(runs) < 2:
+        errors.append(
+            f"an ensemble needs 2 runs or more, not {len(runs)}; for one: python -m analysis predict"
+        )
+    twice = sorted({str(run) for run in runs if [other.resolve() for other in runs].count(run.resolve()) > 1})
+    if twice:
+        errors.append(f"the same run is given twice: {', '.join(twice)}")
+    if vote not in VOTES:
+        errors.append(unknown("--vote", vote, VOTES))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        errors.append(f"{out} already exists; give a new or empty folder as --out")
+    if errors:
+        raise UsageError(errors)
+
+
+def own_answers(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
+    """The run's answers for its validation people (photo, person, fold, label, p00..p17), given as the
+    submission's are."""
+    if tta != "none":
+        return answers_again(run, trained, data, tta, temperature)
+    table = RunFolder(run).validation()
+    with np.errstate(divide="ignore"):  # a probability of 0 stays one
+        logits = np.log(table[PROBABILITIES].to_numpy(np.float64))  # but for a constant
+    table[PROBABILITIES] = softmax(logits / temperature, axis=1)
+    return table
+
+
+def _words(validation: dict[str, Any]) -> str:
+    if "none" in validation:
+        return f"none, as {validation['none']}"
+    return f"macro-F1 {validation['macro_f1']:.4f}, accuracy {validation['accuracy']:.4f}"

@@ -1,0 +1,116 @@
+"""A run folder -> probabilities for the photos of eval/, prepared as in training."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from analysis.predict.tta import VIEWS, Views
+from analysis.trials.unfinished import how_far, unfinished
+from common.errors import UsageError
+from common.progress import track
+from dataset.cache.arrays import Uncached
+from dataset.labels import N_CLASSES
+from trial.compute import Compute, decide
+from trial.data import batches
+from trial.data.preprocessing import Preprocessing
+from trial.fit import infer
+from trial.models import factory
+from trial.record import WEIGHTS, RunFolder
+
+
+class Averaged(nn.Module):
+    """Networks of one kind, each over all `views` of a photo, as one network: its logits are the logarithm of
+    the mean probability, so that softmax gives that mean. `temperature` divides the networks' own logits."""
+
+    def __init__(self, networks: list[nn.Module], views: Views, temperature: float = 1.0):
+        super().__init__()
+        self.networks, self.views, self.temperature = nn.ModuleList(networks), views, temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, height, width) -> (B, 18)."""
+        found = [
+            (network(view).float() / self.temperature).softmax(1)
+            for view in self.views(images)
+            for network in self.networks
+        ]
+        return torch.stack(found).mean(0).log()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What run folder `run` has to predict with; several networks where it trained one for each fold."""
+
+    run: Path
+    networks: list[nn.Module]
+    preprocessing: Preprocessing
+    compute: Compute
+
+    def predict(
+        self,
+        photos: pd.DataFrame,
+        tta: str = "none",
+        temperature: float = 1.0,
+        batch_size: int = 128,
+        pixels: np.ndarray | Uncached | None = None,
+    ) -> np.ndarray:
+        """Probabilities (photos, 18), the mean over networks and views, in the order of `photos` (photo,
+        path). `tta`: a name in analysis.views; `pixels`: of a whole table that `photos` is a part of.
+        UsageError where an answer is not finite."""
+        network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
+        loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
+        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
+        probabilities = logits.softmax(1).numpy()
+        if (lost := ~np.isfinite(probabilities).all(1)).any():
+            raise UsageError(
+                f"{self.run}: its network gives probabilities that are not finite for {lost.sum():,} of "
+                f"{len(photos):,} photos, first {photos['photo'].iloc[lost.argmax()]}; its training diverged "
+                "or its weights are damaged: use another run, or train it again with a smaller learning_rate"
+            )
+        return probabilities
+
+
+def load(run: Path) -> Trained:
+    """The networks of run folder `run`. UsageError where it holds none, or one of other classes."""
+    folder = RunFolder(run)
+    try:
+        config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.networks()
+        folder.origin()
+        lacks = "" if paths else WEIGHTS
+    except (FileNotFoundError, NotADirectoryError) as error:
+        lacks = Path(error.filename).name
+    if lacks:
+        state = unfinished(run) if (folder.folder / "status.json").exists() else None
+        raise UsageError(
+            f"{run}: holds no trained network (no {lacks})"
+            + (f"; its state: {how_far(state)}" if state else "")
+        )
+    if config.fold == "all" and paths[0].name != WEIGHTS and len(paths) != config.folds:
+        raise UsageError(f"{run}: has networks for only {len(paths)} of its {config.folds} folds")
+    # Where it was trained says nothing on where it predicts.
+    halved = config.precision == "float16" and not torch.cuda.is_available()
+    precision = "auto" if halved else config.precision
+    config = replace(config, device="auto", workers=-1, threads=0, precision=precision)
+    networks = []
+    for path in paths:
+        network, _ = factory.build(config, pretrained=False)
+        try:
+            network.load_state_dict(load_file(path))
+        except (RuntimeError, SafetensorError) as error:
+            why = str(error).splitlines()[-1].strip()
+            raise UsageError(
+                f"{path}: not the weights of a {config.model} of {N_CLASSES} classes ({why})"
+            ) from None
+        networks.append(network)
+    return Trained(Path(run), networks, preprocessing, decide(config, networks[0]))
+
+
+def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:
+    """Probabilities (photos, 18) of run folder `run`, in the order of `photos`; as `load` and
+    `Trained.predict`."""
+    return load(run).predict(photos, tta)

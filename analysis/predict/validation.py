@@ -1,0 +1,49 @@
+"""A run's answers for its own validation people, as prediction gives them: what test-time augmentation is
+worth can be told before any submission."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.predict.trained import Trained
+from common.errors import UsageError, first_line
+from dataset.photos import read_train
+from trial.data import batches
+from trial.record import PROBABILITIES, RunFolder, scores_of
+
+
+def answers_again(
+    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
+) -> pd.DataFrame:
+    """The run's validation.parquet, as `trained` answers it with `tta` (a name in analysis.views), each photo
+    by the network that has not seen its person. FileNotFoundError where the run has none; ValueError where
+    `data` lacks one of these photos."""
+    folder = RunFolder(run)
+    table = folder.validation()
+    photos = read_train(data, folder.config().corrections or None)
+    rows = pd.Index(photos["photo"]).get_indexer(table["photo"])
+    if (rows < 0).any():
+        raise ValueError(f"{data} lacks the photo {table['photo'][rows < 0].iloc[0]}")
+    pixels = batches.uncached(photos, trained.preprocessing)  # of the whole set: its faces are known already
+    folds = sorted(table["fold"].unique())
+    for fold, network in zip(folds, trained.networks, strict=True):
+        own = table["fold"] == fold
+        alone = replace(trained, networks=[network])
+        seen = photos.iloc[rows[own]]
+        table.loc[own, PROBABILITIES] = alone.predict(seen, tta, temperature, pixels=pixels)
+    return table
+
+
+def worth(
+    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
+) -> dict[str, float] | None:
+    """{"none": macro-F1, tta: macro-F1} on the run's validation people; None, and a line says why, where that
+    can't be told here."""
+    try:
+        table = answers_again(run, trained, data, tta, temperature)
+    except (FileNotFoundError, ValueError, UsageError) as error:
+        why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
+        print(f"not measured on validation people: {why}", flush=True)
+        return None
+    return {"none": scores_of(RunFolder(run).validation()).macro_f1, tta: scores_of(table).macro_f1}

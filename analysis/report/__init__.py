@@ -1,0 +1,1 @@
+"""Report pages of experiments, runs and submissions."""

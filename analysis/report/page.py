@@ -1,0 +1,85 @@
+"""Pages that open from disk without a network: plotly.js, figures and pictures all in the one file."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import plotly.graph_objects as go
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from analysis.report.theme import css, dark_tones
+from common.files import write_atomic
+from common.text import number_text
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def write_page(out: Path, template: str, **facts: object) -> Path:
+    """Renders `templates/TEMPLATE` with `facts` to the file `out`, in one step: a page is whole or absent.
+
+    Figures in `facts` are drawn by `{{ figure(name, its_figure) }}`. Returns `out`; makes its folder.
+    """
+    out = Path(out)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(facts, theme=Markup(css()), dark_tones=dark_tones(), plotly_js=Markup(get_plotlyjs()))
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return write_atomic(out, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(figure=_figure, zip=zip)
+    environment.filters.update(
+        score=score_text, value=value_text, count=lambda number: f"{number:,}", percent=_percent
+    )
+    return environment
+
+
+def _figure(name: str, figure: go.Figure, least_width: int = 0) -> Markup:
+    """Where a figure goes: its JSON, which the page's script draws; below `least_width` pixels it scrolls."""
+    # "</" inside a script element would end it; JSON allows the escaped slash.
+    data = figure.to_json().replace("</", "<\\/")
+    style = f"height:{figure.layout.height}px;min-width:{least_width}px"
+    return Markup('<div class="scroll"><div class="figure" id="figure-{}" style="{}"></div></div>').format(
+        name, style
+    ) + Markup(f'<script type="application/json" data-for="figure-{name}">{data}</script>')
+
+
+def score_text(score: object) -> str:
+    """A score with three digits, a dash where there is none."""
+    return "–" if _is_missing(score) else f"{score:.3f}"
+
+
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{fraction:.1%}"
+
+
+def value_text(value: object) -> str:
+    """A recipe's value as a person would write it: 0.0003, 64x48, none; a dash where it has none."""
+    if _is_missing(value):
+        return "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {value_text(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(value_text(part) for part in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number_text(value)
+    return str(value)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value) or str(value) in ("", "nan", "<NA>")

@@ -1,0 +1,191 @@
+"""The report's figures, and the small tables that they draw."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.theme import HEAT, LIGHT, blank
+from dataset.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, is_oldest
+from trial.record import scores_of
+
+MOST_CURVES = 50
+
+
+def curves_to_draw(
+    table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], keep: Sequence[str] = (), most: int = MOST_CURVES
+) -> list[str]:
+    """Ids of the best `most` trials that have a curve, and those in `keep`; the best last, to be on top."""
+    known = table[table["trial"].isin([trial for trial, epochs in curves.items() if len(epochs)])]
+    order = known.sort_values("macro_f1", ascending=False, na_position="last")["trial"].tolist()
+    wanted = {*order[:most], *(trial for trial in keep if trial in order)}
+    return [trial for trial in reversed(order) if trial in wanted]
+
+
+def learning_curves(
+    table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: Mapping[str, str]
+) -> go.Figure:
+    """Macro-F1 per epoch, a line a trial; `marked` (role best, default or median -> trial id) stands out."""
+    roles: dict[str, list[str]] = {}
+    for name, trial in marked.items():
+        roles.setdefault(trial, []).append(name)
+    rows = table.set_index("trial")
+    figure, unnamed = blank(420, hovermode="closest"), True
+    drawn = curves_to_draw(table, curves, tuple(marked.values()))
+    for trial in sorted(drawn, key=lambda trial: (trial in roles, drawn.index(trial))):
+        epochs, row, role = curves[trial], rows.loc[trial], roles.get(trial, [])
+        colour = LIGHT[role[0]] if role else LIGHT["faint"]
+        stopped = row["state"] != "done"
+        figure.add_scatter(
+            x=epochs["epoch"],
+            y=epochs["macro_f1"],
+            mode="lines+markers",
+            line=dict(color=colour, width=3 if role else 1.2, dash="dot" if stopped else "solid"),
+            marker=dict(color=colour, size=6 if role else 3),
+            opacity=1 if role else 0.8,
+            name=f"{' and '.join(role)} (#{row['sequence']})" if role else "other trials",
+            showlegend=bool(role) or unnamed,
+            legendgroup=trial if role else "others",
+            hovertemplate=f"#{row['sequence']} {trial}{' (' + row['state'] + ')' if stopped else ''}"
+            "<br>epoch %{x}: %{y:.3f}<extra></extra>",
+        )
+        unnamed = unnamed and bool(role)
+    _epoch_axis(figure, [curves[trial] for trial in drawn])
+    figure.update_yaxes(title_text="validation macro-F1", rangemode="tozero")
+    figure.update_layout(legend_traceorder="reversed")
+    return figure
+
+
+def losses(epochs: pd.DataFrame) -> go.Figure:
+    """Train and validation loss per epoch of one trial; the epoch of the best macro-F1 is marked."""
+    lines = (("train_loss", "train", "muted"), ("validation_loss", "validation", "best"))
+    return _by_epoch(epochs, lines, "loss")
+
+
+def scores_by_epoch(epochs: pd.DataFrame) -> go.Figure:
+    """Per epoch of one run, as far as it has them: macro-F1 and accuracy on validation people, and accuracy
+    in training."""
+    lines = (
+        ("macro_f1", "macro-F1 (validation)", "best"),
+        ("accuracy", "accuracy (validation)", "median"),
+        ("train_accuracy", "accuracy (train)", "muted"),
+    )
+    figure = _by_epoch(epochs, lines, "score")
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title: str) -> go.Figure:
+    """`lines` (column, name, tone) of one run, those with a value; the best macro-F1's epoch is marked."""
+    figure = blank(300, hovermode="x unified")
+    for column, name, tone in lines:
+        if column in epochs and epochs[column].notna().any():
+            figure.add_scatter(
+                x=epochs["epoch"], y=epochs[column], mode="lines+markers", name=name,
+                line=dict(color=LIGHT[tone]), marker=dict(size=5), hovertemplate="%{y:.4f}", showlegend=True,
+            )  # fmt: skip
+    if "macro_f1" in epochs and epochs["macro_f1"].notna().any():
+        best = epochs.loc[epochs["macro_f1"].idxmax(), "epoch"]
+        late = best > (epochs["epoch"].min() + epochs["epoch"].max()) / 2  # there is more room on its left
+        figure.add_vline(x=best, line=dict(color=LIGHT["faint"], dash="dot"))
+        figure.add_annotation(
+            x=best, y=0, yref="paper", yanchor="bottom", xanchor="right" if late else "left",
+            xshift=-4 if late else 4, text="best epoch", showarrow=False, bgcolor=LIGHT["paper"], opacity=0.9,
+            font=dict(color=LIGHT["muted"], size=11),
+        )  # fmt: skip
+    _epoch_axis(figure, [epochs])
+    figure.update_yaxes(title_text=title, rangemode="tozero")
+    return figure
+
+
+def class_table(validation: pd.DataFrame) -> pd.DataFrame:
+    """A row for each of the 18 classes: name, oldest, photos, people, hits, recall, precision, f1.
+
+    `validation` has person, label and p00..p17. Recall is nan for a class without photos, precision for one
+    that was never answered; f1 is 0 for both, as in the macro-F1, which is the mean of that column.
+    """
+    counts = scores_of(validation).confusion
+    hits, photos, given = counts.diagonal(), counts.sum(1), counts.sum(0)
+    people = validation.groupby("label")["person"].nunique().reindex(range(N_CLASSES), fill_value=0)
+    with np.errstate(invalid="ignore"):
+        recall, precision = hits / photos, hits / given
+    return pd.DataFrame(
+        {
+            "name": CLASS_NAMES,
+            "oldest": is_oldest(np.arange(N_CLASSES)),
+            "photos": photos,
+            "people": people.to_numpy(),
+            "hits": hits,
+            "recall": recall,
+            "precision": precision,
+            "f1": 2 * hits / np.maximum(photos + given, 1),
+        }
+    )
+
+
+def recalls(classes: pd.DataFrame) -> go.Figure:
+    """Recall of each class, a bar a class with its number of photos; `classes` as from `class_table`."""
+    figure = blank(520, bargap=0.35)
+    for oldest, name, colour in (
+        (False, " and ".join(AGE_BANDS[:-1]), "best"),
+        (True, AGE_BANDS[-1], "oldest"),
+    ):
+        some = classes[classes["oldest"] == oldest]
+        text = [
+            f"{row.recall:.2f}  ({row.photos} photos)" if row.photos else "no validation photos"
+            for row in some.itertuples()
+        ]
+        figure.add_bar(
+            x=some["recall"].fillna(0),
+            y=some["name"],
+            orientation="h",
+            name=name,
+            marker_color=LIGHT[colour],
+            text=text,
+            textposition="outside",
+            cliponaxis=False,
+            customdata=some[["hits", "photos", "people"]],
+            hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos, "
+            "%{customdata[2]} people<extra></extra>",
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=classes["name"][::-1], showgrid=False)
+    figure.update_xaxes(range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
+    return figure
+
+
+def confusion(counts: np.ndarray) -> go.Figure:
+    """Heat map of `counts` (18, 18): rows the truth, as shares of their row; the counts on hover."""
+    with np.errstate(invalid="ignore"):
+        shares = counts / counts.sum(1, keepdims=True)
+    figure = blank(680)
+    figure.add_heatmap(
+        z=shares,
+        x=CLASS_NAMES,
+        y=CLASS_NAMES,
+        customdata=counts,
+        text=[[f"{value:.2f}".lstrip("0") if value >= 0.005 else "" for value in row] for row in shares],
+        texttemplate="%{text}",
+        textfont_size=10,
+        zmin=0,
+        zmax=1,
+        colorscale=HEAT,
+        xgap=1,
+        ygap=1,
+        showscale=False,
+        hoverongaps=False,
+        hovertemplate="is %{y}<br>answered %{x}<br>%{customdata} photos, %{z:.1%} of the row<extra></extra>",
+    )
+    figure.update_yaxes(autorange="reversed", title_text="truth", showgrid=False, ticks="")
+    figure.update_xaxes(title_text="answer", tickangle=-60, showgrid=False, ticks="")
+    for mask in range(1, len(MASKS)):
+        border = mask * N_CLASSES / len(MASKS) - 0.5
+        figure.add_hline(y=border, line=dict(color=LIGHT["muted"], width=1))
+        figure.add_vline(x=border, line=dict(color=LIGHT["muted"], width=1))
+    return figure
+
+
+def _epoch_axis(figure: go.Figure, curves: list[pd.DataFrame]) -> None:
+    last = max((int(epochs["epoch"].max()) for epochs in curves), default=1)
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 10**6) if last <= 15 * step)
+    figure.update_xaxes(title_text="epoch", dtick=step, range=[0.8 - last / 50, last + last / 50])

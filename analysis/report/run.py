@@ -1,0 +1,167 @@
+"""The report of a single run, of a submission by one, and of an ensemble: what their run folders hold."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.report import plots
+from analysis.report.experiment import classes_of
+from analysis.report.page import write_page
+from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
+from analysis.report.tables import side_by_side, submission_facts
+from analysis.submission import read_about
+from analysis.trials.flatten import flat, flat_alike
+from analysis.trials.unfinished import how_far, unfinished
+from common.errors import UsageError
+from trial.record import RunFolder
+
+
+def write_run_report(
+    out: Path, run: Path, about: Mapping[str, Any] | None = None, trial: Path | None = None
+) -> Path:
+    """The page `out` on the run folder `run`; with `about` (a submission.json) on a submission of it.
+
+    `trial`: the run whose recipe `run` was trained by on all people; its curve and validation are shown, and
+    said to be another network's. By default the folder that submission.json names, if it is still there.
+    """
+    folder = RunFolder(run)
+    if about is None:
+        about = read_about(run)
+    if trial is None and about and about.get("trial_folder"):
+        trial = Path(about["trial_folder"])
+    before = RunFolder(trial) if trial and trial.is_dir() else None
+    try:
+        config = folder.config()
+    except FileNotFoundError:
+        state = unfinished(run)
+        why = f"; its state: {how_far(state)}" if state else ""
+        raise UsageError(f"{run}: has no config.json, so there is nothing to report{why}") from None
+    shown, whose, own = _validation(folder, before)
+    curves = [_curve(folder, "This run")]
+    if before is not None:
+        curves.append(_curve(before, "The trial whose recipe this is"))
+    recipe = flat(config)
+    return _write(
+        out,
+        "Submission report" if about else "Run report",
+        config.model,
+        f"{how_trained(folder, config)} Run folder: {run}.",
+        alarms_of(run, about),
+        scores(shown, "" if own else " (of the trial, not of this network)", about),
+        whose,
+        shown,
+        {"titles": [""], **side_by_side([recipe], list(recipe))},
+        about,
+        curves=[curve for curve in curves if curve],
+        origin=origin_facts(folder),
+        folder=str(run),
+    )
+
+
+def write_vote_report(
+    out: Path, runs: Sequence[Path], about: Mapping[str, Any], voted: pd.DataFrame | None, name: str
+) -> Path:
+    """The page `out` on the vote of the run folders `runs`. `voted`: its answers for validation people that
+    all members share (photo, person, label, p00..p17), None if they share none."""
+    recipes = flat_alike([RunFolder(run).config() for run in runs])
+    names = list(dict.fromkeys(name for recipe in recipes for name in recipe))
+    titles = [str(number) for number in range(1, len(runs) + 1)]
+    whose = (
+        "None of the members learned from these people." if voted is not None
+        else f"The vote itself was not validated: {about['validation'].get('none', '')}"
+    )  # fmt: skip
+    return _write(
+        out,
+        "Ensemble report",
+        name,
+        f"{len(runs)} networks answer together. {'' if voted is not None else whose + '.'}",
+        alarms_of(None, about),
+        scores(voted, "", about),
+        whose,
+        voted,
+        {"titles": titles, **side_by_side(recipes, names)},
+        about,
+        members=[member_facts(member) for member in about["members"]],
+    )
+
+
+def _write(
+    out: Path, kicker: str, name: str, words: str, alarms: list[str], facts: list[Fact],
+    whose: str, validation: pd.DataFrame | None, recipe: Mapping[str, Any],
+    submission: Mapping[str, Any] | None, **more: Any,
+) -> Path:  # fmt: skip
+    facts_of_classes = classes_of(validation)
+    parts = {
+        "result": "Result",
+        "members": "Members" if more.get("members") else "",
+        "curves": "Learning curves" if more.get("curves") else "",
+        "classes": "Validation" if facts_of_classes["classes"] is not None else "",
+        "recipe": "Recipes" if len(recipe["titles"]) > 1 else "Recipe",
+        "submission": "Submission" if submission else "",
+        "origin": "" if submission else "Origin",
+    }
+    nothing: dict[str, Any] = {"members": [], "curves": [], "origin": [], "folder": ""}
+    return write_page(
+        out,
+        "run.html.j2",
+        kicker=kicker,
+        name=name,
+        words=words,
+        sections=[(part, title) for part, title in parts.items() if title],
+        alarms=alarms,
+        facts=facts,
+        whose=whose,
+        recipe=recipe,
+        submission=submission_facts(submission) if submission else None,
+        **nothing | more,
+        **facts_of_classes,
+    )
+
+
+def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame | None, str, bool]:
+    """(a validation table, whose people these are, whether this run was validated on them)."""
+    if (own := _read(run)) is not None:
+        config = run.config()
+        if config.fold == "all":
+            done = own["fold"].nunique()
+            people = "All people" if done == config.folds else f"People of {done} of {config.folds} folds"
+            return own, f"{people}, each answered by the network of the fold that did not see them.", True
+        return own, f"People held out of this run's training: fold {config.fold} of {config.folds}.", True
+    if before is not None and (theirs := _read(before)) is not None:
+        words = (
+            "Validation people of the trial whose recipe this is, answered by that trial's network. The "
+            "network of this run learned from these people too, so no such score can be had of it."
+        )
+        return theirs, words, False
+    return None, "", False
+
+
+def _read(run: RunFolder) -> pd.DataFrame | None:
+    try:
+        return run.validation()
+    except (OSError, ValueError):
+        return None
+
+
+def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
+    try:
+        epochs = run.curve()
+    except (OSError, ValueError):
+        return None
+    if epochs.empty:
+        return None
+    validated = "macro_f1" in epochs and epochs["macro_f1"].notna().any()
+    words = "After each epoch" + (", the mean over the folds." if _folds(run) > 1 else ".")
+    words += "" if validated else " There are no validation people: it learned from all of them."
+    has_scores = validated or "train_accuracy" in epochs
+    return {
+        "title": title, "words": words, "losses": plots.losses(epochs),
+        "scores": plots.scores_by_epoch(epochs) if has_scores else None,
+    }  # fmt: skip
+
+
+def _folds(run: RunFolder) -> int:
+    epochs = run.epochs()
+    return int(epochs["fold"].nunique()) if "fold" in epochs else 1

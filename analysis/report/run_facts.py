@@ -1,0 +1,99 @@
+"""What a run's or a submission's report says in words and numbers, without its figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.report.page import score_text, value_text
+from analysis.report.tables import STATES
+from analysis.trials.unfinished import how_far, unfinished
+from common.errors import UsageError
+from dataset.labels import AGE_BANDS, N_CLASSES
+from trial.config import TrialConfig
+from trial.metrics import recall_of_oldest
+from trial.record import PROBABILITIES, RunFolder, scores_of
+
+Fact = dict[str, str]
+
+
+def how_trained(run: RunFolder, config: TrialConfig) -> str:
+    """On whom, how long and with what end, in a sentence."""
+    status = run.status()
+    if status.get("macro_f1") is not None:
+        folds = f"fold {config.fold} of" if config.fold != "all" else "all"
+        how = f"A trial of {folds} {config.folds}{' folds' if config.fold == 'all' else ''}"
+    else:
+        how = "Trained on all people, with nobody held out" if status["state"] == "done" else "A run"
+    state = STATES.get(status["state"], status["state"])
+    epochs, seconds = status.get("epochs") or 0, status.get("seconds") or 0
+    return f"{how}; {state} after {epochs} of {config.epochs} epochs and {seconds:,.0f} s."
+
+
+def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None) -> list[Fact]:
+    """The numbers at the top: of a validation table (with a `note` on whose it is), else those that
+    submission.json keeps; then what was answered."""
+    facts = []
+    kept = (about or {}).get("validation") or {}
+    if validation is not None and not validation.empty:
+        found, labels = scores_of(validation), validation["label"].to_numpy()
+        recall = recall_of_oldest(labels, validation[PROBABILITIES].to_numpy().argmax(1))
+        people = f"{validation['person'].nunique():,} people, {len(validation):,} photos{note}"
+        facts = [
+            _fact("best", "Validation macro-F1", score_text(found.macro_f1), people),
+            _fact("", "Accuracy", score_text(found.accuracy), "of the same photos"),
+            _fact("", f"Recall of {AGE_BANDS[-1]}", score_text(recall), "of the same photos"),
+        ]
+    elif kept.get("macro_f1") is not None:
+        of = "of the trial whose recipe this is"
+        facts.append(_fact("best", "Validation macro-F1", score_text(kept["macro_f1"]), of))
+        if kept.get("accuracy") is not None:
+            facts.append(_fact("", "Accuracy", score_text(kept["accuracy"]), of))
+    if about and (answers := about.get("answers")):
+        photos, classes = sum(row["photos"] for row in answers), sum(row["photos"] > 0 for row in answers)
+        role = "alarm" if about.get("warnings") else ""
+        facts.append(
+            _fact(role, "Photos answered", f"{photos:,}", f"{classes} of {N_CLASSES} classes answered")
+        )
+    return facts
+
+
+def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:
+    """Sentences on what is not as planned: an unfinished run, recipe or member, a collapsed submission."""
+    about, found = about or {}, []
+    if run is not None and (state := unfinished(run)):
+        found.append(f"The run is not finished: {how_far(state)}.")
+    if state := about.get("recipe_from_unfinished"):
+        found.append(f"The recipe is that of a run that is not finished: {how_far(state)}.")
+    for member in about.get("members", []):
+        if state := member.get("unfinished"):
+            found.append(f"The member {member['run']} is not finished: {how_far(state)}.")
+    return found + [words[:1].upper() + words[1:] + "." for words in about.get("warnings", [])]
+
+
+def member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the ensemble's table."""
+    kept, state = member.get("validation") or {}, member.get("unfinished")
+    return {
+        "run": member["run"], "model": member["recipe"]["model"], "macro_f1": kept.get("macro_f1"),
+        "best_epoch": kept.get("best_epoch"), "state": how_far(state) if state else "finished",
+        "data": str(member["data_fingerprint"])[:12],
+    }  # fmt: skip
+
+
+def origin_facts(run: RunFolder) -> list[tuple[str, str]]:
+    """(key, text) of origin.json, one level of keys opened; [] if it can't be read."""
+    try:
+        origin = run.origin()
+    except (OSError, UsageError):
+        return []
+    facts = []
+    for key, value in origin.items():
+        parts = value.items() if isinstance(value, Mapping) else [("", value)]
+        facts += [(f"{key} · {part}" if part else key, value_text(text)) for part, text in parts]
+    return [(key.replace("_", " "), text) for key, text in facts]
+
+
+def _fact(role: str, title: str, text: str, words: str) -> Fact:
+    return {"role": role, "title": title, "text": text, "words": words}

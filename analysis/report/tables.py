@@ -1,0 +1,154 @@
+"""The report's tables, computed as plain texts for the template."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.report.page import score_text, value_text
+from analysis.trials.table import COLUMNS
+
+TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
+STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
+
+
+def recipe_columns(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if name not in COLUMNS]
+
+
+def constants(table: pd.DataFrame) -> dict[str, str]:
+    """{name: text} of the recipe's columns that have one value."""
+    texts = {name: {value_text(value) for value in table[name]} for name in recipe_columns(table)}
+    return {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
+
+
+def searched_columns(table: pd.DataFrame) -> list[str]:
+    """The recipe's columns that the space varied; told by the table, else those with more than one value."""
+    told = [name for name in table.attrs.get("searched", ()) if name in table.columns]
+    same = constants(table)
+    return told or [name for name in recipe_columns(table) if name not in same]
+
+
+def count_words(table: pd.DataFrame) -> str:
+    """'12 trials: 9 finished, 2 stopped early, 1 failed.'"""
+    if table.empty:
+        return "No trial has started."
+    counts = table["state"].value_counts()
+    order = [
+        *(name for name in STATES if name in counts),
+        *(name for name in counts.index if name not in STATES),
+    ]
+    parts = ", ".join(f"{counts[name]:,} {STATES.get(name, name)}" for name in order)
+    return f"{len(table):,} trial{'s' if len(table) > 1 else ''}: {parts}."
+
+
+def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]:
+    """The three scores at the top: role, title, score, words, each beside the best one."""
+    best, facts = roles["best"], []
+    titles = {
+        "best": f"Best of {finished:,} finished",
+        "default": "Default recipe",
+        "median": "Median trial",
+    }
+    for role, title in titles.items():
+        row = roles.get(role)
+        if row is None or pd.isna(row["macro_f1"]):
+            words = "not finished" if role != "median" else "no finished trial"
+            facts.append(dict(role=role, title=title, score=None, words=words))
+            continue
+        words = f"macro-F1, trial #{row['sequence']}"
+        if role == "best":
+            words += f", epoch {value_text(row['best_epoch'])}"
+        elif best is not None and best["trial"] == row["trial"]:
+            words += ", the best one itself"
+        elif best is not None:
+            words += f"; the best is {best['macro_f1'] - row['macro_f1']:+.3f}"
+        if row["state"] != "done":
+            words += f" ({STATES.get(row['state'], row['state'])}, best so far)"
+        facts.append(dict(role=role, title=title, score=row["macro_f1"], words=words))
+    return facts
+
+
+def trials_table(
+    table: pd.DataFrame, searched: Sequence[str], marked: Mapping[str, str], with_reason: bool = False
+) -> dict:
+    """`columns` (name, kind, sorted) and `rows` (texts, roles) of the trials, in the table's order."""
+    outcome = ["sequence", "trial", "macro_f1", "best_epoch", "epochs_done", "seconds"]
+    names = [*outcome[:2], *(["state", "reason"] if with_reason else []), *outcome[2:]]
+    names += [name for name in searched if name not in names]
+    roles: dict[str, list[str]] = {}
+    for role, trial in marked.items():
+        roles.setdefault(trial, []).append(role)
+    columns = [
+        dict(
+            name=TITLES.get(name, name),
+            kind="words" if name == "reason" else "number" if _is_number(table[name]) else "",
+            sorted=name == "macro_f1" and not with_reason,
+        )
+        for name in names
+    ]
+    texts = [[_cell(name, value) for value in table[name]] for name in names]
+    rows = [
+        dict(texts=line, roles=roles.get(trial, []))
+        for trial, line in zip(table["trial"], zip(*texts, strict=True), strict=True)
+    ]
+    return {"columns": columns, "rows": rows}
+
+
+def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str]) -> dict | None:
+    """The recipes side by side, best first: `columns`, lines `differing` and `same`; None without a best."""
+    rows = {role: row for role, row in roles.items() if row is not None}
+    if "best" not in rows:
+        return None
+    titles = {"best": "Chosen", "default": "Default", "median": "Median"}
+    return {
+        "columns": [
+            dict(role=role, title=f"{titles[role]} (#{row['sequence']})", score=row["macro_f1"])
+            for role, row in rows.items()
+        ],
+        **side_by_side(list(rows.values()), names),
+    }
+
+
+def side_by_side(recipes: Sequence[Mapping[str, Any] | pd.Series], names: Sequence[str]) -> dict:
+    """Flat recipes as lines (name, texts) of those fields that any of them has: `differing` and `same`."""
+    lines = [dict(name=name, texts=[value_text(recipe.get(name)) for recipe in recipes]) for name in names]
+    lines = [line for line in lines if any(text != "–" for text in line["texts"])]
+    return {
+        "differing": [line for line in lines if len(set(line["texts"])) > 1],
+        "same": [line for line in lines if len(set(line["texts"])) == 1],
+    }
+
+
+def submission_facts(submission: Mapping[str, Any]) -> dict:
+    """`facts` (key, text) of a submission.json, one level of keys opened, its `recipes` as JSON: one, or one
+    of each member of a vote; and its `answers`, with the `width` of each bar."""
+    facts = []
+    for key, value in submission.items():
+        if key in ("recipe", "members", "answers", "warnings"):
+            continue
+        parts = value.items() if isinstance(value, Mapping) else [("", value)]
+        facts += [(f"{key} · {part}" if part else key, value_text(text)) for part, text in parts]
+    voters = submission.get("members") or [submission]
+    recipes = [voter["recipe"] for voter in voters if isinstance(voter, Mapping) and voter.get("recipe")]
+    texts = [json.dumps(recipe, indent=2, ensure_ascii=False) for recipe in recipes]
+    answers = submission.get("answers") or []
+    most = max([row["fraction"] for row in answers], default=0) or 1
+    return {
+        "facts": [(key.replace("_", " "), value) for key, value in facts], "recipes": texts,
+        "answers": [row | {"width": round(100 * row["fraction"] / most, 1)} for row in answers],
+    }  # fmt: skip
+
+
+def _cell(name: str, value: object) -> str:
+    if name == "macro_f1":
+        return score_text(value)
+    if name == "seconds" and isinstance(value, int | float) and value == value:
+        return f"{value:.0f}"
+    return STATES.get(str(value), str(value)) if name == "state" else value_text(value)
+
+
+def _is_number(column: pd.Series) -> bool:
+    there = column.dropna()
+    return bool(len(there)) and bool(pd.to_numeric(there, errors="coerce").notna().all())

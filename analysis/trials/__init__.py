@@ -1,0 +1,1 @@
+"""Run folders and NNI's database to one table of trials; their ranking."""

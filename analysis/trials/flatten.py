@@ -1,0 +1,84 @@
+"""A recipe as one row of a table."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from common.image_size import size_text
+from trial.augment.per_image import PHOTO_STEPS
+from trial.augment.policies import POLICIES, STEPS, Policy, name_of, parse_policy
+from trial.choice import Choice, plain
+from trial.config import TrialConfig
+
+OURS = {**STEPS, **PHOTO_STEPS}
+
+
+def flat(config: TrialConfig) -> dict[str, Any]:
+    """One level of names and plain values: `loss` and `loss.gamma`; `augment` and, where a policy is not
+    as shipped, `augment.random_erasing.p`."""
+    row: dict[str, Any] = {}
+    for name in config.recipe():
+        value = getattr(config, name)
+        if isinstance(value, Choice):
+            row[name] = value.name
+            row |= {f"{name}.{number}": given for number, given in value.params}
+        elif isinstance(value, Policy):
+            row[name] = _policy_name(value)
+            row |= {f"{name}.{number}": given for number, given in _as_not_shipped(value).items()}
+        else:
+            row[name] = size_text(value) if name == "image_size" else value
+    return row
+
+
+def flat_alike(configs: Sequence[TrialConfig]) -> list[dict[str, Any]]:
+    """`flat` of each; a policy's number that one of them has changed is told of all that have it."""
+    rows = [flat(config) for config in configs]
+    changed = {key for row in rows for key in row if key.startswith("augment.")}
+    for row, config in zip(rows, configs, strict=True):
+        for number, value in _numbers(_steps(config.augment)).items():
+            if f"augment.{number}" in changed:
+                row[f"augment.{number}"] = value
+    return rows
+
+
+def _steps(policy: Policy) -> list[Choice]:
+    return [step.choice for step in policy.steps]
+
+
+def _policy_name(policy: Policy) -> str:
+    """Its name; of a shipped one only while it has the shipped one's steps."""
+    names = [step.name for step in _steps(policy)]
+    foreign = policy.name in POLICIES and names != [step.name for step in _shipped(policy.name)]
+    return name_of(names) if foreign else policy.name
+
+
+def _as_not_shipped(policy: Policy) -> dict[str, Any]:
+    """{STEP.NUMBER: value} where a policy differs from the shipped one of its name, or under a name of its
+    own from its steps' defaults."""
+    steps, name = _steps(policy), _policy_name(policy)
+    usual = _shipped(name) if name in POLICIES else [_default(step.name) for step in steps]
+    before = _numbers(usual)
+    return {k: v for k, v in _numbers(steps).items() if k not in before or before[k] != v}
+
+
+def _numbers(steps: Sequence[Choice]) -> dict[str, Any]:
+    """{STEP.NUMBER: value}; a second step of a name is called NAME#2."""
+    found: dict[str, Any] = {}
+    for place, step in enumerate(steps):
+        nth = sum(other.name == step.name for other in steps[:place])
+        label = step.name + (f"#{nth + 1}" if nth else "")
+        for number, value in step.params:
+            found[f"{label}.{number}"] = str(value) if isinstance(value, tuple) else value
+    return found
+
+
+@cache
+def _shipped(name: str) -> list[Choice]:
+    policy = parse_policy(name, [])
+    assert policy is not None
+    return _steps(policy)
+
+
+def _default(name: str) -> Choice:
+    """A step as it is without numbers given; albumentations' own defaults are not ours to tell."""
+    return plain(OURS, name) if name in OURS else Choice(name)

@@ -1,0 +1,221 @@
+"""Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.trials.flatten import flat_alike
+from analysis.trials.nni_database import Recorded, database, experiment_name, profile, recorded_trials
+from common.errors import UsageError, unknown
+from common.machine import EXPERIMENTS
+from trial.config import TrialConfig, parse
+from trial.record import RunFolder
+from trial.signals import OUTSIDE
+
+# What became of a trial; all other columns of the table are its recipe.
+COLUMNS = [
+    "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Experiment:
+    id: str
+    name: str
+    folder: Path
+
+
+def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:
+    """All experiments below `root`, the newest last."""
+    if not root.is_dir():
+        return []
+    # NNI keeps a link, _latest, beside them.
+    folders = [f for f in root.iterdir() if database(f).is_file() and not f.is_symlink()]
+    folders.sort(
+        key=lambda folder: ((folder / "log").stat().st_ctime if (folder / "log").exists() else 0, folder)
+    )
+    return [Experiment(folder.name, experiment_name(folder), folder) for folder in folders]
+
+
+def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
+    """The experiment by NNI's id, its folder, a YAML's name (its newest), or 'latest'."""
+    folder = Path(wanted)
+    if folder.name == "trials" and database(folder.parent).is_file():
+        folder = folder.parent
+    if database(folder).is_file():
+        return Experiment(folder.resolve().name, experiment_name(folder), folder)
+    known = experiments(root)
+    if not known:
+        raise UsageError(f"no experiment '{wanted}': {root} holds none yet; start one: "
+                             "python -m experiments run experiments/demo.yaml")  # fmt: skip
+    if wanted == "latest":
+        return known[-1]
+    by_name = [e for e in known if wanted in (e.id, e.name) or (folder.stem == e.name and folder.suffix)]
+    if by_name:
+        return by_name[-1]
+    names = dict.fromkeys([*(e.name for e in reversed(known) if e.name), *(e.id for e in reversed(known))])
+    raise UsageError(unknown("experiment", wanted, names) + f" (in {root}); 'latest' is the newest")
+
+
+def trial_table(experiment: Experiment) -> pd.DataFrame:
+    """A row a trial, in NNI's order.
+
+    Columns: sequence, trial, state (done, stopped_early, failed, running, mismatch), reason, macro_f1 (best
+    so far), best_epoch, epochs_done, seconds, folder; then the recipe, flat (`loss`, `loss.gamma`, ...).
+    `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
+    the first trial is the space's default recipe.
+    """
+    config = profile(experiment.folder)
+    varied = set(config.get("searchSpace") or {})
+    stopper = _early_stopper(config)
+    table = table_of(
+        [_row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)]
+    )
+    if "model" in varied:
+        varied.add("weights")
+    table.attrs["searched"] = [
+        c for c in table.columns[len(COLUMNS):] if (c.partition(".")[0] in varied and table[c].nunique() > 1)
+        or (c in varied and c != "weights")
+    ]  # fmt: skip
+    # Only such a tuner begins with the space's default recipe.
+    tuner = config.get("tuner") or {}
+    table.attrs["default_first"] = "DefaultFirst" in str(tuner.get("className"))
+    return table
+
+
+def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -> dict[str, Any]:
+    """What became of a trial: its run's status, completed by what NNI knows better: whether it waits, and who
+    stopped it. `stopper`: whom NNI's EARLY_STOPPED stands for.
+
+    A run that says it is done is done: NNI also labels finished trials EARLY_STOPPED, when the assessor's
+    word comes late.
+    """
+    begun = (run.folder / "status.json").exists()
+    if not begun and recorded.event in ("WAITING", "RUNNING"):
+        waits = recorded.event == "WAITING"
+        reason = "waiting for its turn" if waits else ""
+        return {"state": "waiting" if waits else "running", "reason": reason}
+    status = run.status()
+    if status["state"] == "stopped_early" and status["reason"] == OUTSIDE:
+        return status | {"reason": _who_stopped(recorded, stopper)}
+    if not begun and recorded.event in ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED"):
+        reason = f"{_who_stopped(recorded, stopper)}, before it began"
+        return {"state": "stopped_early", "reason": reason}
+    return status
+
+
+def _early_stopper(config: dict[str, Any]) -> str:
+    limit = config.get("maxTrialDuration")
+    others = [f"maxTrialDuration ({limit})"] if limit else []
+    return " or ".join([*(["the assessor"] if config.get("assessor") or not limit else []), *others])
+
+
+def _who_stopped(recorded: Recorded, stopper: str) -> str:
+    if recorded.by_person:
+        return "stopped by a person (NNI's page or nnictl)"
+    if recorded.event == "EARLY_STOPPED":
+        return f"stopped by {stopper}"
+    if recorded.event == "FAILED":
+        return "stopped by a signal (SIGTERM) that was not NNI's"
+    return "stopped with the experiment"
+
+
+def _row(
+    experiment: Experiment, recorded: Recorded, searched: bool, stopper: str
+) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(what became of the trial, its config where it has one)."""
+    run = RunFolder(experiment.folder / "trials" / recorded.trial)
+    status = outcome(run, recorded, stopper)
+    if status["state"] == "waiting":
+        status = status | {"state": "running"}
+    row, config = row_of(run, recorded.sequence, status)
+    if config is None:
+        return row, None
+    if searched and not recorded.parameters:
+        row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
+    elif differing := mispaired(config, recorded.parameters):
+        row |= {"state": "mismatch", "reason": f"ran other values than NNI recorded: {', '.join(differing)}"}
+    return row, config
+
+
+def row_of(
+    run: RunFolder, sequence: int, status: Mapping[str, Any]
+) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(COLUMNS of a run folder with this status, its config where it has one that can be read)."""
+    row = {"sequence": sequence, "trial": run.folder.name}
+    row |= {"state": status["state"], "reason": status["reason"]}
+    row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
+    row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
+    row["folder"] = str(run.folder)
+    try:
+        return row, run.config()
+    except FileNotFoundError:
+        return row, None
+    except UsageError as error:
+        reason = f"config.json is not one of this version: {error}"
+        return row | {"state": "mismatch", "reason": reason}, None
+
+
+def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:
+    """A trials table of (outcome, config), a row each; recipes are flat."""
+    recipes = iter(flat_alike([config for _, config in rows if config]))
+    lines = [row | (next(recipes) if config else {}) for row, config in rows]
+    table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
+    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
+        table[number] = pd.to_numeric(table[number])
+    return table
+
+
+def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
+    """The fields in which what ran differs from what NNI recorded for the trial; [] when they agree."""
+    ran = config.to_json()
+    if _plainly_agree(ran, parameters):
+        return []
+    model = parameters.get("model")
+    inner = model.keys() if isinstance(model, dict) else ()
+    kept = {key: value for key, value in ran.items() if key not in inner}
+    try:
+        recorded = parse({**kept, **parameters}, present=False).to_json()
+    except UsageError as error:
+        return error.errors
+    return [key for key in ran if ran[key] != recorded[key]]
+
+
+def _plainly_agree(ran: dict[str, Any], parameters: dict[str, Any]) -> bool:
+    """Whether each recorded value, read by itself, is what ran; False proves nothing yet.
+
+    Only a shortcut: fields are read one by one, so that these together make what ran, too. It saves nearly
+    all trials a second parse, a third of the time that a large table takes.
+    """
+    model = parameters.get("model")
+    if isinstance(model, dict):
+        if model.keys() & parameters.keys():
+            return False
+        parameters = parameters | model | {"model": model.get("_name")}
+        parameters.pop("_name", None)
+    for name, value in parameters.items():
+        if name not in ran:
+            return False
+        there = ran[name]
+        if type(value) is type(there) and value == there and not isinstance(value, dict):
+            continue
+        # As texts, since 1 == True == 1.0 in Python.
+        given, wanted = json.dumps(value), json.dumps(there)
+        if given != wanted and _read_alone(name, given) != wanted:
+            return False
+    return True
+
+
+@lru_cache(1000)  # most searched values are one of a few names
+def _read_alone(name: str, given: str) -> str | None:
+    """What a recorded value of one field stands for, as JSON: 'light' is a policy with its steps, say. None
+    where it can't be said without the other fields."""
+    try:
+        return json.dumps(parse({name: json.loads(given)}, present=False).to_json()[name])
+    except UsageError:
+        return None

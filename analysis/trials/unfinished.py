@@ -1,0 +1,64 @@
+"""Runs that did not end as planned (killed, failed, stopped, still running): what is used of them is said."""
+
+from pathlib import Path
+from typing import Any
+
+from common.errors import UsageError
+from trial.record import RunFolder
+
+WARNING = "WARNING: "
+
+
+def unfinished(run: Path) -> dict[str, Any] | None:
+    """{"run", "state", "reason", "fold", "epochs_done", "epochs", "best_epoch", "macro_f1"} of a run folder
+    that is not 'done', None of one that is. `fold`: the one it was at if they are trained one by one;
+    `epochs`: as planned, None if the config is missing or damaged."""
+    folder = RunFolder(run)
+    status = folder.status()
+    if status["state"] == "done":
+        return None
+    planned, fold, done = None, None, status.get("epochs", 0)
+    try:
+        config = folder.config()
+        planned = config.epochs
+        if config.fold == "all" and config.fold_order == "one_by_one":
+            last = folder.epochs().iloc[-1]
+            fold, done = int(last["fold"]), int(last["epoch"])
+    except (OSError, ValueError, UsageError):
+        pass
+    return {
+        "run": str(run), "state": status["state"], "reason": status["reason"], "fold": fold,
+        "epochs_done": done, "epochs": planned, "best_epoch": status.get("best_epoch"),
+        "macro_f1": status.get("macro_f1"),
+    }  # fmt: skip
+
+
+def how_far(state: dict[str, Any]) -> str:
+    """'failed (killed) after epoch 3 of 20'."""
+    reason = f" ({state['reason']})" if state["reason"] else ""
+    done = f"after epoch {state['epochs_done']}" if state["epochs_done"] else "before the end of epoch 1"
+    of = f" of {state['epochs']}" if state["epochs"] else ""
+    fold = "" if state["fold"] is None else f" of fold {state['fold']}"
+    return f"{state['state'].replace('_', ' ')}{reason} {done}{of}{fold}"
+
+
+def weights_words(state: dict[str, Any]) -> str:
+    """The line for a command that uses the network of such a run."""
+    used = "the last weights that were written are used"
+    if state["best_epoch"] is not None:
+        used = f"the weights used are of epoch {state['best_epoch']}, the best so far (macro-F1 "
+        used += f"{state['macro_f1']:.4f})"
+    return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {used}"
+
+
+def recipe_words(state: dict[str, Any]) -> str:
+    """The line for a command that trains the recipe of such a run."""
+    all_of_them = f"all {state['epochs']} epochs" if state["epochs"] else "all epochs"
+    if state["best_epoch"] is None:
+        what = f"no epoch has a validation score, so its recipe is trained for {all_of_them}"
+    else:
+        what = (
+            f"its recipe is trained up to epoch {state['best_epoch']}, the best so far (macro-F1 "
+            f"{state['macro_f1']:.4f}); epochs={state['epochs']} beside the recipe trains {all_of_them}"
+        )
+    return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {what}"

@@ -1,0 +1,1 @@
+"""The ground floor: errors, files, processes, progress, this machine, and how values are written."""

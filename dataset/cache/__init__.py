@@ -1,0 +1,1 @@
+"""Decoded photos, kept in out/cache as memory-mapped arrays that all trials share."""

@@ -1,0 +1,1 @@
+"""Where the face is in each photo, found once for each data set."""

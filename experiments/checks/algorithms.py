@@ -1,0 +1,95 @@
+"""Whether the tuner and assessor that a YAML names exist, work on this stack, and take its arguments; read,
+never run (rehearsal.py runs them)."""
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import unknown
+from experiments.checks.space import is_endless
+
+# NNI 2.10.1's own, by all the names that it takes; "" or why it is of no use here (numpy 2, scipy 1.17).
+NOT_HERE = "can't be imported here ({}); take TPE or Random"
+AFTER_TEN = "raises after ten trials here (scipy 1.17 took away what it calls); take TPE or Random"
+BANDIT = "is an advisor that ends with a TypeError at the first report; take TPE with an assessor"
+BATCH = "takes a list of ready recipes, not a search space; take GridSearch"
+PBT = "gives each trial folders of checkpoints to go on from, which trials here don't do; take Evolution"
+TUNERS = {
+    "TPE": "", "Random": "", "GridSearch": "", "Evolution": "",
+    "Batch": BATCH, "BatchTuner": BATCH, "PBT": PBT, "PBTTuner": PBT,
+    "GP": AFTER_TEN, "GPTuner": AFTER_TEN, "Metis": AFTER_TEN, "MetisTuner": AFTER_TEN,
+    "Hyperband": BANDIT, "BOHB": NOT_HERE.format("ConfigSpace is missing"),
+    "SMAC": NOT_HERE.format("smac is missing"), "Anneal": NOT_HERE.format("hyperopt is missing"),
+    "TPE_legacy": NOT_HERE.format("hyperopt is missing"),
+    "DNGO": NOT_HERE.format("pybnn is missing"), "DNGOTuner": NOT_HERE.format("pybnn is missing"),
+    "PPO": "searches architectures (NAS); take TPE", "PPOTuner": "searches architectures (NAS); take TPE",
+    "NetworkMorphism": "searches architectures (NAS); take TPE",
+    "RegularizedEvolutionTuner": "searches architectures (NAS); take Evolution",
+}  # fmt: skip
+ASSESSORS = {
+    "Medianstop": "",
+    "Curvefitting": "ends the experiment on numpy 1.24 and later; take tuners.median_of_finished",
+}
+LIARS = ("best", "worst", "mean")
+
+
+def algorithm_errors(
+    key: str, value: Mapping[str, Any], base: Path, space: Mapping[str, Any], ends: bool = True
+) -> list[str]:
+    """`key`: tuner or assessor; `value`: its part of the YAML; `base`: the folder its paths start from;
+    `ends`: whether a number of trials or a duration ends the experiment."""
+    if "className" in value:
+        return _own_errors(key, value, base)
+    known = TUNERS if key == "tuner" else ASSESSORS
+    given = str(value.get("name"))
+    name = {word.lower(): word for word in known}.get(given.lower())
+    if name is None:
+        return [f"{key}: {unknown('name', given, [word for word in known if not known[word]])}"]
+    if why := known[name]:
+        return [f"{key}: {name} {why}"]
+    arguments = value.get("classArgs") or {}
+    if not isinstance(arguments, Mapping):
+        return []
+    if name == "GridSearch" and not ends and is_endless(space):
+        return ["tuner: GridSearch never ends on a continuous range; give maxTrialNumber, or choices only"]
+    liar = (arguments.get("tpe_args") or {}) if name == "TPE" else {}
+    if isinstance(liar, Mapping) and "constant_liar_type" in liar:
+        wanted = liar["constant_liar_type"]
+        if wanted is not None and str(wanted).lower() not in LIARS:
+            return [
+                f"tuner.classArgs.tpe_args.constant_liar_type: {wanted!r} ends the experiment; "
+                f"leave it out, or give one of {', '.join(LIARS)}"
+            ]
+    return []
+
+
+def _own_errors(key: str, value: Mapping[str, Any], base: Path) -> list[str]:
+    """Of a class of this project."""
+    module, _, name = str(value["className"]).rpartition(".")
+    folder = base / Path(str(value.get("codeDirectory", "."))).expanduser()
+    file = folder.joinpath(*module.split(".")).with_suffix(".py")
+    if not module or not file.is_file():
+        return [f"{key}.className: {value['className']}: there is no {file}"]
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError) as error:
+        return [f"{key}.className: {file} is not Python: {error}"]
+    classes = {c.name: c for c in body if isinstance(c, ast.ClassDef)}
+    if name not in classes:
+        return [f"{key}.className: {unknown(f'class in {file.name}', name, classes)}"]
+    takes = _arguments(classes[name])
+    given = value.get("classArgs") or {}
+    if takes is None or not isinstance(given, Mapping):
+        return []
+    return [f"{key}.classArgs: {unknown('argument', word, takes)}" for word in given if word not in takes]
+
+
+def _arguments(made: ast.ClassDef) -> list[str] | None:
+    """The names that a class's own __init__ takes; None where it takes any, or inherits it."""
+    for part in made.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            if part.args.kwarg:
+                return None
+            return [a.arg for a in (*part.args.posonlyargs, *part.args.args, *part.args.kwonlyargs)][1:]
+    return None

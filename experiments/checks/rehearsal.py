@@ -1,0 +1,58 @@
+"""What the tuner and assessor of a plan raise with its search space, and what the tuner would suggest."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.machine import PROJECT
+
+SCRIPT = PROJECT / "tuners" / "rehearse.py"
+TRIALS = 30  # beyond NNI's 20 random ones
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """`points`: the tuner's suggestions in order; `errors`: sentences."""
+
+    points: list[dict[str, Any]]
+    errors: list[str]
+
+
+def rehearse(config: dict[str, Any], trials: int | None = None) -> Rehearsed:
+    """`config`: a plan's `effective()`. Runs in another process: nni is imported there, and a tuner may
+    print, hang or end it."""
+    order = {
+        "tuner": config["tuner"],
+        "assessor": config.get("assessor"),
+        "space": config["searchSpace"],
+        "trials": min(trials or TRIALS, TRIALS),
+    }
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as made:
+        folder = Path(made)
+        (folder / "order.json").write_text(json.dumps(order))
+        command = [sys.executable, "-P", str(SCRIPT), "order.json", "answer.json"]
+        environ = os.environ | {"NNI_CHECKPOINT_DIRECTORY": made, "NNI_LOG_DIRECTORY": made}
+        try:
+            done = subprocess.run(
+                command, cwd=folder, env=environ, capture_output=True, text=True, timeout=SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return Rehearsed([], [f"tuner: gave no suggestions within {SECONDS} s"])
+        answer = folder / "answer.json"
+        if not answer.is_file():
+            last = done.stderr.strip().rpartition("\n")[2]
+            return Rehearsed([], [f"tuner: ended the process that tried it (exit {done.returncode}) {last}"])
+        found = json.loads(answer.read_text())
+    errors = [f"{key}: {found[key]}" for key in ("tuner", "assessor") if found[key]]
+    points = [point for point in found["points"] if isinstance(point, dict)]
+    if strange := [point for point in found["points"] if not isinstance(point, dict)]:
+        errors.append(f"tuner: suggests {str(strange[0])[:60]!r}, not a mapping of fields to values")
+    if not errors and not points:
+        errors.append("tuner: suggests nothing in this search space")
+    return Rehearsed(points, errors)

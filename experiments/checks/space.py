@@ -1,0 +1,207 @@
+"""A search space: what is wrong with it, its text, the recipes that cover it, and fixing a field of it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+from typing import Any
+
+from common.errors import unknown
+from trial.choice import as_number
+
+# How many numbers each kind of range takes.
+RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
+          "normal": 2, "lognormal": 2, "qnormal": 3, "qlognormal": 3}  # fmt: skip
+KINDS = ("choice", *RANGES)
+INSIDE = 0.38  # a share of a range that is no round number: shows a field that takes whole numbers only
+Space = Mapping[str, Any]
+
+
+def space_errors(space: Any, where: str = "") -> list[str]:
+    """What NNI could not draw from; names and values of fields are the recipe's business."""
+    if not isinstance(space, Mapping):
+        return [f"{where or 'the space'}: {space!r} is not a mapping of names to {{_type, _value}}"]
+    errors = []
+    for key, spec in space.items():
+        name = f"{where}{key}"
+        if not isinstance(key, str):
+            errors.append(f"{name}: is not the name of a field")
+            continue
+        if not isinstance(spec, Mapping) or "_type" not in spec or "_value" not in spec:
+            example = '{"_type": "choice", "_value": [...]}'
+            errors.append(f"{name}: {spec!r} has no _type and _value; one value alone is {example}")
+            continue
+        errors += [f"{name}: {unknown('key', k, ('_type', '_value'))}" for k in spec if k[:1] != "_"]
+        kind, values = spec["_type"], spec["_value"]
+        if kind not in KINDS:
+            errors.append(f"{name}: {unknown('_type', kind, KINDS)}")
+        elif not isinstance(values, list) or not values:
+            errors.append(f"{name}: _value {values!r} is not a list with something in it")
+        elif kind == "choice":
+            errors += _choice_errors(name, values)
+        else:
+            errors += _range_errors(name, kind, values)
+    return errors
+
+
+def _choice_errors(name: str, values: list[Any]) -> list[str]:
+    nested = [value for value in values if isinstance(value, Mapping) and "_name" in value]
+    if nested and len(nested) < len(values):
+        bare = next(value for value in values if value not in nested)
+        return [f'{name}: where one option has a _name, all need it: {bare!r} is {{"_name": {bare!r}}}']
+    errors: list[str] = []
+    for value in nested:
+        inner = {key: spec for key, spec in value.items() if key != "_name"}
+        errors += space_errors(inner, f"{name}.{value['_name']}.")
+    return errors
+
+
+def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:
+    if len(values) != RANGES[kind]:
+        return [f"{name}: {kind} takes {RANGES[kind]} numbers, not {len(values)}"]
+    errors = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            errors.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
+        elif not abs(value) < 1e300:  # infinite, NaN, or a whole number that no float can be
+            errors.append(f"{name}: {str(value)[:20]} is not a finite number")
+    if errors:
+        return errors
+    if "normal" in kind and values[1] <= 0:
+        errors.append(f"{name}: the standard deviation of {kind} must be above 0, not {values[1]}")
+    if kind == "randint" and values[0] < values[1] and math.ceil(values[0]) >= math.ceil(values[1]):
+        errors.append(f"{name}: there is no whole number from {values[0]} to below {values[1]}")
+    if "normal" not in kind and values[0] >= values[1]:
+        errors.append(f"{name}: {kind} from {values[0]} to {values[1]} is empty")
+    if kind in ("loguniform", "qloguniform") and values[0] <= 0:
+        errors.append(f"{name}: {kind} must start above 0")
+    if kind.startswith("q") and values[2] <= 0:
+        errors.append(f"{name}: the step of {kind} must be above 0")
+    return errors
+
+
+def sound(space: Any) -> dict[str, Any]:
+    """The part of the space that NNI can draw from, so that one mistake doesn't hide those in the rest."""
+    if not isinstance(space, Mapping):
+        return {}
+    kept: dict[str, Any] = {}
+    for key, spec in space.items():
+        if (
+            isinstance(spec, Mapping)
+            and spec.get("_type") == "choice"
+            and isinstance(spec.get("_value"), list)
+        ):
+            values = [
+                {"_name": value["_name"], **sound({k: v for k, v in value.items() if k != "_name"})}
+                if isinstance(value, Mapping) and "_name" in value
+                else value
+                for value in spec["_value"]
+            ]
+            spec = {"_type": "choice", "_value": values}
+        if not space_errors({key: spec}):
+            kept[key] = spec
+    return kept
+
+
+def is_endless(space: Space) -> bool:
+    """Whether a range of it holds more values than can be tried one by one."""
+    return any(
+        any(is_endless({k: v for k, v in value.items() if k != "_name"}) for value in _nested(spec))
+        or (spec["_type"] in RANGES and spec["_type"] != "randint" and not spec["_type"].startswith("q"))
+        for spec in space.values()
+    )
+
+
+def _nested(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The options of a choice that carry numbers of their own."""
+    if spec["_type"] != "choice":
+        return []
+    return [value for value in spec["_value"] if isinstance(value, Mapping) and "_name" in value]
+
+
+def described(space: Space) -> list[str]:
+    """A line for each field: its options, or its range."""
+    width = max(map(len, space), default=0)
+    return [f"{key:{width}}  {_description(spec)}" for key, spec in space.items()]
+
+
+def _description(spec: Mapping[str, Any]) -> str:
+    kind, values = spec["_type"], spec["_value"]
+    if kind == "choice":
+        return ", ".join(map(_option, values))
+    if kind == "randint":
+        return f"whole numbers from {math.ceil(values[0])} to {math.ceil(values[1]) - 1}"
+    if "normal" in kind:
+        text = f"{'exp of ' if 'log' in kind else ''}mean {values[0]:g}, standard deviation {values[1]:g}"
+    else:
+        text = f"{values[0]:g} to {values[1]:g}" + (", by its logarithm" if "log" in kind else "")
+    return text + (f", in steps of {values[2]:g}" if kind.startswith("q") else "")
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, list):  # a policy's steps
+        return f"[{', '.join(map(_option, value))}]"
+    if not isinstance(value, Mapping):
+        return str(value)
+    numbers = []
+    for key, spec in value.items():
+        if key != "_name":
+            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else str(spec)
+            numbers.append(f"{key}: {text}")
+    return str(value.get("_name", "")) + (f" ({'; '.join(numbers)})" if numbers else "")
+
+
+def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
+    """Every option of a choice, with every option of its own numbers; both ends and the inside of a range."""
+    kind, values = spec["_type"], spec["_value"]
+    if kind == "choice":
+        found: list[Any] = []
+        for value in values:
+            if isinstance(value, Mapping) and "_name" in value:
+                inner = {key: sub for key, sub in value.items() if key != "_name"}
+                found += [{"_name": value["_name"], **point} for point in covering(inner)]
+            else:
+                found.append(value)
+        return found
+    if kind == "randint":
+        return list(dict.fromkeys([math.ceil(values[0]), math.ceil(values[1]) - 1]))
+    if "normal" in kind:
+        return [values[0]] if "log" not in kind else []
+    low, high = values[:2]
+    inside = low + (high - low) * INSIDE
+    if kind.startswith("q"):
+        inside = min(max(round(inside / values[2]) * values[2], low), high)
+    return [inside, low, high]
+
+
+def covering(space: Space) -> Iterator[dict[str, Any]]:
+    """Points of the space in which every value, and every pair of values, of all choices appears.
+
+    What is impossible is so by one value or by two (a network and its size), so these find it, and there are
+    far fewer of them than points in the space.
+    """
+    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+    first = {key: values[0] for key, values in options.items()}
+    yield first
+    for key, values in options.items():
+        yield from ({**first, key: value} for value in values[1:])
+    for one, two in combinations(options, 2):
+        for a, b in product(options[one][1:], options[two][1:]):
+            yield {**first, one: a, two: b}
+
+
+def without(space: Space, field: str) -> dict[str, Any]:
+    """The space with `field` no longer searched, also where an option of another field brings it along."""
+    kept = {}
+    for key, spec in space.items():
+        if key == field:
+            continue
+        if spec["_type"] == "choice":
+            values = [
+                {k: v for k, v in value.items() if k != field}
+                if isinstance(value, Mapping) and "_name" in value and key == "model"
+                else value
+                for value in spec["_value"]
+            ]
+            spec = {**spec, "_value": values}
+        kept[key] = spec
+    return kept

@@ -1,0 +1,155 @@
+"""What may stand in an experiment's YAML, as NNI 2.10 reads it; every mistake, with the nearest right key."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from common.errors import unknown
+
+DURATION = "a number of seconds or a text such as 30m or 2h"
+COUNT = "a whole number, 1 or more"
+TEXT, FOLDER, FLAG, ANY = "a text", "a path", "true or false", "anything"
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
+LONGEST_NAME = 100
+KEYS = {
+    "experimentName": TEXT,
+    "experimentType": TEXT,
+    "experimentWorkingDirectory": FOLDER,
+    "searchSpace": ANY,
+    "searchSpaceFile": FOLDER,
+    "trialCommand": TEXT,
+    "trialCodeDirectory": FOLDER,
+    "trialConcurrency": COUNT,
+    "trialGpuNumber": "a whole number, 0 or more",
+    "maxTrialNumber": COUNT,
+    "maxExperimentDuration": DURATION,
+    "maxTrialDuration": DURATION,
+    "nniManagerIp": TEXT,
+    "useAnnotation": FLAG,
+    "debug": FLAG,
+    "logLevel": TEXT,
+    "tunerGpuIndices": ANY,
+    "tuner": ANY,
+    "assessor": ANY,
+    "advisor": ANY,
+    "trainingService": ANY,
+    "sharedStorage": ANY,
+}
+REQUIRED = ("trialCommand", "trialConcurrency", "tuner", "trainingService")
+ALGORITHM = ("name", "className", "codeDirectory", "classArgs")
+
+
+def plain(key: str) -> str:
+    """NNI takes `maxTrialNumber`, `max_trial_number` and `MaxTrialNumber` for the same key."""
+    return key.lower().replace("_", "")
+
+
+def spell(given: Mapping[str, Any], keys: Mapping[str, Any] | tuple[str, ...]) -> dict[str, Any]:
+    """`given` with NNI's own spelling of the keys that it knows."""
+    known = {plain(key): key for key in keys}
+    return {known.get(plain(str(key)), key): value for key, value in given.items()}
+
+
+def spelt_twice(given: Mapping[str, Any], where: str = "") -> list[str]:
+    """Keys of a YAML that are one key to NNI."""
+    spelt: dict[str, list[str]] = {}
+    for key in given:
+        spelt.setdefault(plain(str(key)), []).append(str(key))
+    return [
+        f"{where}{words[0]} is given twice: as {', '.join(words)}" for words in spelt.values() if words[1:]
+    ]
+
+
+def seconds(duration: Any) -> float | None:
+    """NNI's durations (90, 30m, 1.5h) in seconds; None for anything else."""
+    if isinstance(duration, int) and not isinstance(duration, bool):
+        return float(duration) if duration > 0 else None
+    found = re.fullmatch(r"(\d+\.?\d*)([smhd])", str(duration).lower(), re.ASCII)
+    length = float(found[1]) * UNITS[found[2]] if found else 0.0
+    return math.ceil(length) if 0 < length < math.inf else None
+
+
+def name_errors(name: Any) -> list[str]:
+    """What an experiment can't be called: its name is a word of our commands, and stands in NNI's page."""
+    if not isinstance(name, str):
+        return []  # said as for any key
+    errors = []
+    if not 0 < len(name.strip()) <= LONGEST_NAME:
+        errors.append(f"experimentName: has {len(name)} characters; 1 to {LONGEST_NAME} are allowed")
+    strange = sorted({c for c in name if c in "/\\" or not c.isprintable()})
+    if strange or name[:1] in "-.~" or name != name.strip():
+        what = f"{strange[0]!r} in it" if strange else "its first or last character"
+        errors.append(f"experimentName: {name[:40]!r} can't be a name in our commands: {what}")
+    if name == "latest":
+        errors.append("experimentName: latest stands for the newest experiment; choose another name")
+    return errors
+
+
+def key_errors(config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the keys and plain values of a YAML that went through `spell`."""
+    errors = [unknown("key", key, KEYS) for key in config if key not in KEYS]
+    errors += name_errors(config.get("experimentName"))
+    if config.get("experimentType", "hpo") != "hpo":
+        errors.append(f"experimentType: {config['experimentType']!r} is not hpo; leave it out")
+    if isinstance(level := config.get("logLevel"), str) and level not in LEVELS:
+        errors.append(f"logLevel: {unknown('level', level, LEVELS)}")
+    if config.get("useAnnotation") is True:
+        errors.append("useAnnotation: the search space stands in searchSpaceFile here; leave it out")
+    if "advisor" in config:
+        errors.append("advisor: none of NNI's works here (Hyperband, BOHB); take a tuner and an assessor")
+    if "sharedStorage" in config:
+        errors.append("sharedStorage: is for trials on other machines; they run on this one here")
+    errors += [f"{key}: is missing" for key in REQUIRED if key not in config]
+    if ("searchSpace" in config) == ("searchSpaceFile" in config):
+        errors.append("searchSpaceFile: exactly one of searchSpaceFile and searchSpace is needed")
+    for key, value in config.items():
+        kind = KEYS.get(key, ANY)
+        if not _fits(value, kind):
+            errors.append(f"{key}: {value!r} is not {kind}{_hint(value, kind)}")
+    for key in ("tuner", "assessor"):
+        errors += _algorithm_errors(key, config[key]) if key in config else []
+    return errors
+
+
+def _fits(value: Any, kind: str) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if kind in (TEXT, FOLDER):
+        return isinstance(value, str)
+    if kind == COUNT:
+        return whole and value >= 1
+    if kind == DURATION:
+        return seconds(value) is not None
+    if kind == FLAG:
+        return isinstance(value, bool)
+    return kind == ANY or (whole and value >= 0)
+
+
+def _hint(value: Any, kind: str) -> str:
+    """For `8.0`, or `1e1`, which YAML takes for text."""
+    if kind == COUNT and isinstance(value, str | float):
+        try:
+            return f"; write {int(float(value))}"
+        except ValueError:
+            pass
+    return ""
+
+
+def _algorithm_errors(key: str, value: Any) -> list[str]:
+    if not isinstance(value, Mapping) or not value:
+        return [
+            f"{key}: {value!r} is not a mapping such as {{name: {'TPE' if key == 'tuner' else 'Medianstop'}}}"
+        ]
+    errors = [f"{key}: {unknown('key', inner, ALGORITHM)}" for inner in value if inner not in ALGORITHM]
+    if ("name" in value) == ("className" in value):
+        errors.append(f"{key}: exactly one of name (NNI's own) and className (of this project) is needed")
+    for inner in ("name", "className", "codeDirectory"):
+        if inner in value and not isinstance(value[inner], str):
+            errors.append(f"{key}.{inner}: {value[inner]!r} is not a text")
+    if "name" in value and "codeDirectory" in value:
+        errors.append(f"{key}.codeDirectory: belongs to className, not to name")
+    arguments = value.get("classArgs", {})
+    if not isinstance(arguments, Mapping) or not all(isinstance(word, str) for word in arguments):
+        errors.append(f"{key}.classArgs: {arguments!r} is not a mapping of names to values")
+    return errors

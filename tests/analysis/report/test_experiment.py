@@ -1,0 +1,121 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.predict.answers import answered
+from analysis.report import tables
+from analysis.report.experiment import write_report
+from analysis.trials.ranking import rank
+from tests.analysis import example_search
+
+
+def page_of(folder: Path, trials: int, with_submission: bool = True) -> str:
+    table, curves = example_search.search(trials)
+    ranked = rank(table)
+    best = None if ranked.empty else ranked.iloc[0]
+    validation = None if best is None else example_search.validation()
+    submission = example_search.submission() if with_submission else None
+    page = write_report(folder / "report.html", "demo", table, curves, best, validation, submission)
+    assert [file.name for file in folder.iterdir()] == ["report.html"]
+    return page.read_text()
+
+
+def without_scripts(page: str) -> str:
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_page_is_self_contained(tmp_path):
+    page = page_of(tmp_path, 12)
+    assert page.count("plotly.js v") == 1
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", without_scripts(page))
+    assert "default-src 'none'" in page
+
+
+def test_page_tells_the_whole_story(tmp_path):
+    text = without_scripts(page_of(tmp_path, 12))
+    for words in ("12 trials", "the loss is nan: lower learning_rate", "stopped early", "not worn female 60+",
+                  "9f2c51b7e0a4", "k3Xq8ZtB", "cosine over 8 epochs", "The same in every trial"):  # fmt: skip
+        assert words in text
+
+
+@pytest.mark.parametrize("trials", [0, 1, 2])
+def test_page_of_an_experiment_that_has_hardly_begun(tmp_path, trials):
+    text = without_scripts(page_of(tmp_path, trials, with_submission=False))
+    assert "export-best-and-retrain demo" in text
+    assert ("none can be called best" in text) == (trials == 0)
+
+
+def test_page_where_nothing_finished_still_lists_the_trials(tmp_path):
+    table, curves = example_search.search(5)
+    table["state"] = "stopped_early"
+    text = without_scripts(
+        write_report(tmp_path / "r.html", "demo", table, curves, None, None, None).read_text()
+    )
+    assert "T0003" in text
+    assert "none can be called best" in text
+
+
+def test_page_says_that_the_chosen_trial_is_not_the_top_one(tmp_path):
+    table, curves = example_search.search(12)
+    chosen = rank(table).iloc[1]
+    page = write_report(tmp_path / "r.html", "demo", table, curves, chosen, None, None).read_text()
+    assert f"The chosen trial #{chosen['sequence']} isn&#39;t the top one" in page
+
+
+def test_text_from_trials_cannot_become_markup(tmp_path):
+    table, curves = example_search.search(3)
+    table.loc[1, ["state", "reason"]] = ["failed", "<script>alert(1)</script>"]
+    page = write_report(tmp_path / "r.html", "</script><b>x", table, curves, None, None, None).read_text()
+    assert "<script>alert" not in page
+    assert "<b>x" not in page
+
+
+def test_page_of_2000_trials_stays_usable(tmp_path):
+    assert len(page_of(tmp_path, 2000)) < 9e6
+
+
+def test_compare_recipes_by_hand():
+    rows = {
+        "best": pd.Series(
+            {"sequence": 1, "macro_f1": 0.5, "model": "a", "lr": 1e-4, "gamma": 2.0, "seed": 0}
+        ),
+        "default": pd.Series(
+            {"sequence": 0, "macro_f1": 0.4, "model": "b", "lr": 1e-4, "gamma": None, "seed": 0}
+        ),
+        "median": None,
+    }
+    got = tables.compare_recipes(rows, ["model", "lr", "gamma", "seed", "nobody has it"])
+    assert [column["title"] for column in got["columns"]] == ["Chosen (#1)", "Default (#0)"]
+    assert got["differing"] == [
+        {"name": "model", "texts": ["a", "b"]},
+        {"name": "gamma", "texts": ["2", "–"]},
+    ]
+    assert [line["name"] for line in got["same"]] == ["lr", "seed"]
+
+
+def test_searched_columns_are_told_or_found():
+    table = pd.DataFrame({"trial": ["a", "b"], "model": ["x", "y"], "seed": [0, 0]})
+    assert tables.searched_columns(table) == ["model"]
+    table.attrs["searched"] = ["seed"]
+    assert tables.searched_columns(table) == ["seed"]
+
+
+def test_an_experiments_page_shows_what_its_submission_answers(tmp_path):
+    table, curves = example_search.search(3)
+    answers = answered(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18))
+    about = {**example_search.submission(), "answers": answers, "warnings": ["one class is everything"]}
+    best = rank(table).iloc[0]
+    page = write_report(tmp_path / "r.html", "demo", table, curves, best, None, about).read_text()
+    assert page.count("One class is everything.") == 1
+    assert "<td>wear female 30-59</td>" in page
+    assert page.count('<td class="bar"><i ') == 2
+
+
+def test_a_vote_shows_the_recipe_of_each_member():
+    members = [{"recipe": {"model": "a"}}, {"recipe": {"model": "b"}}]
+    facts = tables.submission_facts({"recipe": {"model": "a"}, "vote": "soft", "members": members})
+    assert facts["facts"] == [("vote", "soft")]
+    assert [text.split('"')[3] for text in facts["recipes"]] == ["a", "b"]

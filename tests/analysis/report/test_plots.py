@@ -1,0 +1,109 @@
+"""The compute halves on small tables with figures that one can check by hand; the draw halves' shape."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report import parallel_coordinates, plots
+from dataset.labels import CLASS_NAMES, N_CLASSES
+from tests.analysis import example_search
+from trial.record import PROBABILITIES, scores_of
+
+
+def small_validation() -> pd.DataFrame:
+    """Five photos: class 0 twice (one taken for class 1), class 1 twice (both right), class 2 missed."""
+    labels, answers = [0, 0, 1, 1, 2], [0, 1, 1, 1, 0]
+    table = pd.DataFrame(np.eye(N_CLASSES)[answers], columns=PROBABILITIES)
+    return table.assign(label=labels, person=["a", "a", "b", "c", "d"])
+
+
+def test_class_table_by_hand():
+    classes = plots.class_table(small_validation())
+    assert classes["photos"].tolist()[:4] == [2, 2, 1, 0]
+    assert classes["people"].tolist()[:4] == [1, 2, 1, 0]
+    assert classes["recall"].tolist()[:3] == [0.5, 1.0, 0.0]
+    assert classes["precision"].tolist()[:2] == [0.5, pytest.approx(2 / 3)]
+    assert np.isnan(classes["recall"][3])
+    assert np.isnan(classes["precision"][2])
+    assert classes["f1"].tolist()[:4] == [0.5, pytest.approx(0.8), 0, 0]
+    assert classes.index[classes["oldest"]].tolist() == [2, 5, 8, 11, 14, 17]
+
+
+def test_mean_f1_is_the_macro_f1():
+    validation = example_search.validation(300)
+    scores = scores_of(validation)
+    assert plots.class_table(validation)["f1"].mean() == pytest.approx(scores.macro_f1)
+
+
+def test_curves_to_draw_keeps_the_marked_and_puts_the_best_on_top():
+    table = pd.DataFrame({"trial": list("abcde"), "macro_f1": [0.1, 0.5, 0.3, np.nan, 0.9]})
+    curves = {trial: pd.DataFrame({"epoch": [1], "macro_f1": [0.1]}) for trial in "abcd"}
+    assert plots.curves_to_draw(table, curves, most=2) == ["c", "b"]
+    assert plots.curves_to_draw(table, curves, keep=("a",), most=2) == ["a", "c", "b"]
+    assert plots.curves_to_draw(table, {"a": pd.DataFrame()}, most=2) == []
+
+
+def test_learning_curves_of_many_trials_are_limited():
+    table, curves = example_search.search(300, epochs=4)
+    figure = plots.learning_curves(table, curves, {"best": "T0007", "default": "T0000"})
+    assert plots.MOST_CURVES <= len(figure.data) <= plots.MOST_CURVES + 2
+    assert sum(bool(trace.showlegend) for trace in figure.data) == 3
+
+
+def test_recalls_say_what_is_absent():
+    figure = plots.recalls(plots.class_table(small_validation()))
+    texts = {y: text for trace in figure.data for y, text in zip(trace.y, trace.text, strict=True)}
+    assert texts[CLASS_NAMES[0]] == "0.50  (2 photos)"
+    assert texts[CLASS_NAMES[17]] == "no validation photos"
+
+
+def test_confusion_rows_sum_to_one_and_keep_their_counts():
+    counts = np.zeros((N_CLASSES, N_CLASSES), dtype=int)
+    counts[0, :2] = [3, 1]
+    trace = plots.confusion(counts).data[0]
+    assert trace.z[0][0] == 0.75
+    assert trace.customdata[0][0] == 3
+    assert trace.text[0][:3] == [".75", ".25", ""]
+    assert np.isnan(np.asarray(trace.z)[1]).all()
+
+
+def axis(values: list, scores: list | None = None) -> parallel_coordinates.Axis:
+    return parallel_coordinates.axis_of("x", pd.Series(values), pd.Series(scores or [0.5] * len(values)))
+
+
+def test_axis_of_names_best_on_top():
+    got = axis(["adam", "sgd", "adam", "sgd"], [0.2, 0.8, 0.4, 0.9])
+    assert got.ticks == ((0.25, "adam"), (0.75, "sgd"))
+    assert got.positions.tolist() == pytest.approx([0.175, 0.675, 0.325, 0.825])
+
+
+def test_axis_of_sizes_by_area():
+    assert [text for _, text in axis(["128x96", "64x48", "96x72"]).ticks] == ["64x48", "96x72", "128x96"]
+
+
+def test_axis_of_numbers_is_a_scale_logarithmic_over_decades():
+    linear = axis([1.0, 2.0, 3.0])
+    assert linear.positions.tolist() == [0, 0.5, 1]
+    decades = axis([1e-4, 1e-3, 1e-2])
+    assert decades.positions.tolist() == pytest.approx([0, 0.5, 1])
+    assert [text for _, text in decades.ticks][::2] == ["0.0001", "0.001", "0.01"]
+
+
+def test_axis_of_few_repeated_numbers_is_in_steps():
+    assert [text for _, text in axis([64, 32, 32, 64]).ticks] == ["32", "64"]
+
+
+def test_axis_with_missing_values_has_a_lane_below():
+    got = axis([0.5, None, 2.0, np.nan])
+    assert got.positions.tolist() == [0, parallel_coordinates.MISSING, 1, parallel_coordinates.MISSING]
+    assert got.ticks[0] == (parallel_coordinates.MISSING, "–")
+
+
+def test_parallel_coordinates_thin_large_groups():
+    table, _ = example_search.search(1000, epochs=2)
+    columns = ["model", "loss", "loss.gamma", "not there"]
+    figure = parallel_coordinates.parallel_coordinates(table, columns, best="T0000")
+    assert list(figure.layout.xaxis.ticktext) == ["model", "loss", "loss.<br>gamma", "macro_f1"]
+    assert max(len(trace.x) for trace in figure.data) == parallel_coordinates.MOST_LINES * (
+        len(columns[:3]) + 2
+    )

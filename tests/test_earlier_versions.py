@@ -1,0 +1,70 @@
+"""What earlier versions wrote and what people typed for them is still read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.predict.trained import predict
+from analysis.recipes import read_recipe
+from common.machine import PROJECT
+from dataset.drawing.synthetic import draw
+from dataset.photos import read_eval
+from experiments.plan import read_plan
+from trial.config import parse
+from trial.record import RunFolder
+
+RUN = Path(__file__).parent / "fixtures" / "run_of_first_version"
+PREDICTIONS = RUN.with_suffix(".csv")  # by the version that trained the run, on people drawn as below
+
+
+def test_a_run_folder_predicts_what_it_predicted(tmp_path):
+    photos = read_eval(draw(tmp_path / "set", people=30))
+    before = pd.read_csv(PREDICTIONS).set_index("ImageID").loc[photos["photo"]]
+    now = predict(RUN, photos)
+    assert np.allclose(now, before.filter(regex=r"^p\d\d$"), atol=1e-5)
+
+
+def test_a_run_folders_config_is_read_with_todays_names():
+    config = RunFolder(RUN).config()
+    assert config.train_fraction == 0.9
+    assert (config.sampler.name, config.copies.name) == ("class_balanced", "baseline")
+    assert config.augment.name == "flip+color_jitter+random_resized_crop+random_erasing"
+    erasing = dict(config.augment.steps[-1].choice.params)
+    assert (erasing["min_area"], erasing["max_area"]) == (0.05, 0.2)
+    assert parse(json.loads(json.dumps(config.to_json())), present=False) == config
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"augment": "seed"}, {"augment": "baseline"}),
+        ({"augment": "seed_strong"}, {"augment": "baseline_strong"}),
+        ({"augment": ["jitter", "crop"]}, {"augment": ["color_jitter", "random_resized_crop"]}),
+        (
+            {"augment": {"_name": "winners", "erasing.most": 0.2}},
+            {"augment": {"_name": "winners", "random_erasing.max_area": 0.2}},
+        ),
+        ({"copies": {"_name": "seed", "sets": 1}}, {"copies": {"_name": "baseline", "sets": 1}}),
+        ({"sampler": "each_once"}, {"sampler": "uniform"}),
+        (
+            {"sampler": {"_name": "by_class", "power": 0.5}},
+            {"sampler": {"_name": "class_balanced", "power": 0.5}},
+        ),
+        ({"train_share": 0.5}, {"train_fraction": 0.5}),
+    ],
+)
+def test_earlier_names_are_read_as_todays(before, now):
+    assert parse(before, present=False) == parse(now, present=False)
+
+
+def test_earlier_files_are_found():
+    earlier, now = (
+        read_recipe(PROJECT / "recipes" / f"{name}_resnet34.json") for name in ("seed", "baseline")
+    )
+    assert earlier.recipe == now.recipe
+    yamls = [PROJECT / "experiments" / f"{name}_models.yaml" for name in ("seed", "baseline")]
+    earlier, now = (read_plan(path)[0] for path in yamls)
+    assert earlier.space == now.space

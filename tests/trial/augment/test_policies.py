@@ -1,0 +1,89 @@
+import pytest
+
+from trial.augment.policies import POLICIES, parse_policy
+
+
+def parsed(value):
+    errors: list[str] = []
+    policy = parse_policy(value, errors)
+    return policy, errors
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_parses_and_its_json_is_read_back(name):
+    policy, errors = parsed(name)
+    assert not errors
+    assert parsed(policy.to_json()) == (policy, [])
+
+
+def test_each_step_says_where_it_runs():
+    policy, _ = parsed(["flip", "GaussianBlur", "noise"])
+    assert [(step["_name"], step["on"]) for step in policy.to_json()["steps"]] == [
+        ("flip", "photo"), ("GaussianBlur", "photo"), ("noise", "batch"),
+    ]  # fmt: skip
+    assert [step.on for step in parsed("light")[0].steps] == ["batch"] * 3
+
+
+def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
+    policy, errors = parsed(["flip", {"_name": "noise", "on": "photo"}, "random_erasing"])
+    assert not errors
+    assert [step.on for step in policy.steps] == ["photo", "photo", "batch"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [{"_name": "GaussianBlur", "on": "batch"}],
+            "GaussianBlur runs photo by photo, not on batches",
+        ),
+        (
+            [{"_name": "flip", "on": "batch"}, "GaussianBlur"],
+            "flip on batches can't come before GaussianBlur",
+        ),
+        ([{"_name": "flip", "on": "gpu"}], "on='gpu' is neither 'photo' nor 'batch'"),
+        ([{"_name": "flip", "p": 2}], "p=2 is no probability"),
+        ([{"_name": "perspektive"}], "did you mean perspective?"),
+        ([{"_name": "affine", "degrees": 100}], "degrees"),
+        ([{"_name": "rand_augment", "magnitude": 40}], "40 is not from 0 to 30"),
+        ([{"_name": "rand_augment", "on": "batch"}], "rand_augment runs photo by photo"),
+        ([3], "3 is no step"),
+        ({"_name": "light", "stepps": []}, "did you mean steps?"),
+        ({"_name": "winners", "random_erazing.p": 0.3}, "did you mean random_erasing.PARAMETER?"),
+        ({"_name": "winners", "random_erasing.q": 0.3}, "unknown parameter 'q'"),
+        ({"_name": "winners", "p": 0.3}, "there is flip.PARAMETER"),
+        ([{"_name": ["flip"]}], "['flip'] is no step's name"),
+        (
+            [{"_name": "random_erasing", "min_area": 0.5, "max_area": 0.1}],
+            "min_area=0.5 must not be above max_area=0.1",
+        ),
+        ([{"_name": "flip", "p": {"_type": "uniform", "_value": [0, 1]}}], "NNI draws nothing inside a list"),
+    ],
+)
+def test_what_is_wrong_is_said(steps, said):
+    errors = parsed(steps)[1]
+    assert any(said in error for error in errors), errors
+
+
+def test_a_named_policys_numbers_can_be_set_one_by_one():
+    shipped, _ = parsed("winners")
+    changed, errors = parsed({"_name": "winners", "random_erasing.p": 0.25, "flip.p": 0})
+    assert not errors
+    assert changed.name == "winners"
+    numbers = {step.choice.name: dict(step.choice.params) for step in changed.steps}
+    assert (numbers["random_erasing"]["p"], numbers["flip"]["p"]) == (0.25, 0)
+    assert [step.choice.name for step in changed.steps] == [step.choice.name for step in shipped.steps]
+    assert parsed(changed.to_json()) == (changed, [])
+    own, _ = parsed({"_name": "own", "steps": ["flip", {"_name": "MedianBlur"}], "MedianBlur.p": 0.1})
+    assert dict(own.steps[1].choice.params)["p"] == 0.1
+
+
+def test_a_list_is_called_by_its_steps_and_never_as_another_policy():
+    assert parsed(["flip", "random_erasing"])[0].name == "flip+random_erasing"
+    assert parsed(["rand_augment"])[0].name == "[rand_augment]"  # rand_augment flips, too
+    assert parsed([])[0].name == "none"
+
+
+def test_what_earlier_runs_called_custom_is_the_same_policy():
+    own, _ = parsed(["flip", "random_erasing"])
+    assert parsed({**own.to_json(), "_name": "custom"}) == (own, [])

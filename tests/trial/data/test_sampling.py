@@ -1,0 +1,125 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from common.errors import UsageError
+from dataset.photos import read_train
+from tests.conftest import TINY
+from trial.compute import decide
+from trial.config import parse
+from trial.data import batches
+from trial.data.sampling import BORDERS, COPIES, COPY, SAMPLERS
+from trial.models import factory
+
+LABELS = np.repeat([0, 1, 2], [80, 15, 5])
+
+
+def drawn(config, table, epochs=1):
+    """(photos, labels, rows) of all batches of some epochs."""
+    network, preprocessing = factory.build(config)
+    loader, counts = batches.training(table, preprocessing, config, decide(config, network), None)
+    seen = [batch for _ in range(epochs) for batch in loader]
+    return torch.cat([b.photos for b in seen]), torch.cat([b.labels for b in seen]), counts
+
+
+@pytest.fixture(scope="module")
+def table(people):
+    return read_train(people)
+
+
+def test_by_class_draws_each_class_as_often_as_its_power_says():
+    for power, expected in ((1.0, [1 / 3] * 3), (0.0, [0.8, 0.15, 0.05])):
+        chances = SAMPLERS["class_balanced"](power=power)(LABELS)
+        assert np.bincount(LABELS, weights=chances) == pytest.approx(expected)
+    half = np.bincount(LABELS, weights=SAMPLERS["class_balanced"](power=0.5)(LABELS))
+    assert half == pytest.approx(np.sqrt([80, 15, 5]) / np.sqrt([80, 15, 5]).sum())
+
+
+def test_an_epoch_by_class_has_as_many_photos_and_other_ones_each_time(table):
+    config = parse({**TINY, "sampler": "class_balanced"})
+    _, labels, counts = drawn(config, table, epochs=20)
+    assert len(labels) == 20 * len(table)
+    assert counts.sum() == pytest.approx(len(table))
+    assert counts[counts > 0] == pytest.approx(len(table) / np.count_nonzero(counts))
+    share = np.bincount(labels, minlength=18)[counts > 0] / len(labels)
+    assert share == pytest.approx(np.full(len(share), 1 / len(share)), abs=0.02)
+    assert torch.equal(labels, drawn(config, table, epochs=20)[1])  # the same for a seed
+
+
+def test_a_photo_drawn_twice_in_an_epoch_is_augmented_twice(table):
+    blurred = {"_name": "GaussNoise", "std_range": [0.2, 0.2], "p": 1.0}
+    config = parse({**TINY, "sampler": "class_balanced", "augment": [blurred]})
+    photos, *_ = drawn(config, table)
+    assert len(photos.flatten(1).unique(dim=0)) == len(photos) == len(table)
+
+
+def test_ages_next_to_the_borders_are_left_out(table):
+    ages = table.assign(age=np.resize(np.arange(18, 62), len(table)))
+    kept = set(BORDERS["drop"](before_30=3, before_60=3)(ages)["age"])
+    assert set(ages["age"]) - kept == {27, 28, 29, 57, 58, 59}
+    assert len(BORDERS["drop"](before_30=0, before_60=0)(ages)) == len(ages)
+
+
+def test_ages_from_58_on_are_counted_as_60(table):
+    ages = np.resize(np.arange(18, 62), len(table))
+    bands = pd.Series(ages).map(lambda age: (age >= 30) + (age >= 60)).to_numpy()
+    labels = table["mask"] * 6 + table["gender"] * 3 + bands
+    aged = table.assign(age=ages, age_band=bands, label=labels)
+    after = BORDERS["relabel"](from_age=58)(aged)
+    moved = after["label"] != aged["label"]
+    assert set(aged.loc[moved, "age"]) == {58, 59}
+    assert (after.loc[moved, "label"] == aged.loc[moved, "label"] + 1).all()
+    assert (after["label"] % 3 == after["age_band"]).all()
+
+
+def test_validation_keeps_its_ages_whatever_training_leaves_out(table, tmp_path, people):
+    from trial.record import RunFolder, RunWriter
+    from trial.run import run
+
+    config = parse({**TINY, "epochs": 1, "data": str(people), "borders": {"_name": "drop", "before_60": 30}})
+    run(config, RunWriter(tmp_path / "run", config), lambda report: None)
+    answered = RunFolder(tmp_path / "run").validation()
+    truth = table.set_index("photo")["label"]
+    assert (truth[answered["photo"]].to_numpy() == answered["label"]).all()
+    middle = {1, 4, 7, 10, 13, 16}
+    assert middle & set(answered["label"])  # none of 30 to 59 was learnt from, all are asked for
+    assert not middle & set(drawn(config, table)[1].tolist())
+
+
+def test_borders_that_leave_nothing_are_refused(table):
+    young = table[table["age"] < 30]
+    config = parse({**TINY, "borders": {"_name": "drop", "before_30": 30}})
+    with pytest.raises(UsageError, match="leaves no photo"):
+        drawn(config, young)
+
+
+def test_copies_are_two_more_sets_of_the_oldest(table):
+    config = parse({**TINY, "copies": "baseline"})
+    _, labels, counts = drawn(config, table)
+    before = np.bincount(table["label"], minlength=18)
+    oldest = np.arange(18) % 3 == 2
+    assert np.array_equal(counts, np.where(oldest, 3 * before, before))
+    assert len(labels) == counts.sum()
+    assert len(COPIES["baseline"](sets=1)(table)) == len(table) + before[oldest].sum()
+
+
+def test_copies_are_changed_as_their_set_says_and_the_photos_are_not(table):
+    config = parse({**TINY, "copies": "baseline", "image_size": "48x40"})
+    grown = COPIES["baseline"]()(table)
+    _, preprocessing = factory.build(config)
+    photos = batches.Photos(grown, preprocessing, None, None, 0)
+    plain = batches.Photos(table, preprocessing)
+    rows = np.arange(len(grown))
+    changed = photos.__getitems__([(1, int(row), 0) for row in rows]).photos
+    again = photos.__getitems__([(1, int(row), 0) for row in rows]).photos
+    other = photos.__getitems__([(2, int(row), 0) for row in rows]).photos
+    sources = plain.__getitems__([(1, int(table.index.get_loc(i)), 0) for i in grown.index]).photos
+    assert torch.equal(changed, again)
+    differs = (changed.float() - sources.float()).abs().mean((1, 2, 3))
+    sets = grown[COPY].to_numpy()
+    assert (differs[sets == 0] == 0).all()
+    assert (differs[sets > 0] > 0).all()
+    assert not torch.equal(changed[sets > 0], other[sets > 0])  # made anew each epoch
+    twice = photos.__getitems__([(1, int(row), 1) for row in rows]).photos
+    assert not torch.equal(changed[sets > 0], twice[sets > 0])  # and each time that a sampler draws them

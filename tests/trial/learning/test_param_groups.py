@@ -1,0 +1,117 @@
+import pytest
+import torch
+
+from tests.conftest import TINY
+from trial.config import parse
+from trial.learning import param_groups
+from trial.learning.optimizers import OPTIMIZERS
+from trial.models import factory
+
+torch.set_num_threads(1)  # tests run side by side
+JOINT = "test_resnet+test_efficientnet"
+
+
+def built(**values):
+    torch.manual_seed(0)
+    config = parse({**TINY, "optimizer": "adamw", "weight_decay": 0.01, "learning_rate": 0.01, **values})
+    return factory.build(config)[0], config
+
+
+def one_epoch(network, config, epoch: int) -> set[str]:
+    """Trains as trial/fit.py does; the names of parameters and statistics that changed."""
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    optimizer = config.optimizer.build(
+        OPTIMIZERS,
+        param_groups.groups(network, config.layer_decay),
+        config.learning_rate,
+        config.weight_decay,
+    )
+    network.train()
+    config.freeze.build(param_groups.FREEZES)(network, epoch)
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * group["lr_scale"]
+    for step in range(2):  # at the first one, the gain of 0 at the end of each block keeps gradients back
+        photos = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step))
+        torch.nn.functional.cross_entropy(network(photos), torch.arange(8)).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+def test_the_head_alone_learns_first_and_nothing_below_moves_its_statistics_either():
+    network, config = built(freeze={"_name": "backbone", "epochs": 2}, epochs=3)
+    for epoch in (1, 2):
+        assert one_epoch(network, config, epoch) == {"fc.weight", "fc.bias"}
+    assert one_epoch(network, config, 3) == set(network.state_dict())
+
+
+def test_one_stage_more_learns_after_each_so_many_epochs():
+    network, config = built(freeze={"_name": "gradual", "every": 2}, epochs=12)
+    tops = ["fc", "layer4", "layer3", "layer2", "layer1", ""]
+    for epoch in (1, 2, 3, 4, 5, 7, 9, 11, 12):
+        prefixes = tuple(tops[: (epoch - 1) // 2 + 1])
+        expected = {name for name in network.state_dict() if name.startswith(prefixes)}
+        assert one_epoch(network, config, epoch) == expected, epoch
+
+
+def test_all_of_it_learns_from_the_start_when_nothing_is_frozen():
+    network, config = built()
+    assert one_epoch(network, config, 1) == set(network.state_dict())
+
+
+def test_the_head_of_several_networks_is_their_last_layer_and_each_ones_own():
+    network, config = built(model=JOINT, freeze="backbone")
+    heads = {"last", "members.0.fc", "members.1.classifier"}
+    assert one_epoch(network, config, 1) == {
+        f"{head}.{what}" for head in heads for what in ("weight", "bias")
+    }
+    assert one_epoch(network, config, 2) == set(network.state_dict())
+
+
+def test_a_layer_moves_so_much_less_for_each_layer_above_it():
+    network, config = built(optimizer={"_name": "sgd", "momentum": 0}, weight_decay=0.0, layer_decay=0.5)
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    optimizer = config.optimizer.build(OPTIMIZERS, param_groups.groups(network, 0.5), 0.1, 0.0)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1 * group["lr_scale"]
+    network.train()(torch.rand(8, 3, 32, 32)).square().sum().backward()
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        top = {"fc": 0, "layer4": 1, "layer3": 2, "layer2": 3, "layer1": 4}.get(name.partition(".")[0], 5)
+        moved = before[name] - parameter.detach()
+        assert torch.allclose(moved, 0.1 * 0.5**top * parameter.grad, atol=1e-6, rtol=1e-3), name
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.7])
+@pytest.mark.parametrize("model", ["test_vit", JOINT, "googlenet"])
+def test_every_parameter_is_in_one_group(model, decay):
+    network, _ = built(model=model)
+    found = [p for group in param_groups.groups(network, decay) for p in group["params"]]
+    assert len(found) == len({id(p) for p in found}) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("model", "from_above"),
+    [
+        ("resnet18", ["fc.bias", "layer4.1.bn2.weight", "layer4.0.conv1.weight", "layer1.0.conv1.weight", "conv1.weight"]),
+        ("vgg11", ["head.fc.weight", "pre_logits.fc1.weight", "features.18.weight", "features.0.weight"]),
+        ("densenet121", ["classifier.bias", "features.denseblock4.denselayer16.conv2.weight", "features.denseblock1.denselayer1.conv1.weight", "features.conv0.weight"]),
+        ("vit_tiny_patch16_224", ["head.weight", "blocks.11.attn.qkv.weight", "blocks.0.attn.qkv.weight", "pos_embed"]),
+        ("efficientnet_b0", ["classifier.weight", "conv_head.weight", "blocks.5.0.conv_pw.weight", "blocks.0.0.conv_dw.weight", "conv_stem.weight"]),
+        ("alexnet", ["classifier.6.weight", "classifier.4.weight", "classifier.1.weight", "features.10.weight", "features.0.weight"]),
+        ("googlenet", ["fc.weight", "inception5b.branch1.conv.weight", "inception4e.branch1.conv.weight", "inception3a.branch1.conv.weight", "conv1.conv.weight"]),
+        ("caformer_s18", ["head.fc.fc2.weight", "stages.3.blocks.2.mlp.fc2.weight", "stages.0.blocks.0.mlp.fc1.weight", "stem.conv.weight"]),
+        ("deepvit", ["mlp_head.1.weight", "transformer.layers.15.0.to_qkv.weight", "transformer.layers.0.0.to_qkv.weight", "pos_embedding"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("coarse", [False, True])
+def test_layers_are_counted_from_the_head_down(model, from_above, coarse):
+    with torch.device("meta"):
+        network, _ = built(model=model, image_size="64x64")
+    depths = param_groups.depths(network, coarse)
+    found = [depths[name] for name in from_above]
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert found[1] > 0
+    assert found[-1] == max(depths.values())
+    assert depths.keys() == dict(network.named_parameters()).keys()

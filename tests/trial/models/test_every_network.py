@@ -1,0 +1,69 @@
+"""Every kind of network survives what a trial does with it: it is built, trained, saved, loaded, and gives the
+same answers again. All of them: see tests/trial/models/kinds_of_networks.py."""
+
+import shutil
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from analysis.predict.trained import load
+from dataset.photos import read_train
+from tests.conftest import TINY
+from tests.trial.models.kinds_of_networks import LARGE, SMALLEST, of_each_kind, size_of
+from trial.catalogue import networks
+from trial.compute import decide
+from trial.config import parse
+from trial.data import batches
+from trial.fit import fit
+from trial.models import factory
+from trial.models.heads import last_layers
+from trial.record import RunWriter
+
+torch.set_num_threads(1)  # tests run side by side
+
+
+def test_each_module_of_timm_has_a_network_here():
+    offered = {
+        module: networks().keys() & set(timm.list_models(module=module)) for module in timm.list_modules()
+    }
+    assert {module for module, names in offered.items() if names} == SMALLEST.keys() | LARGE
+    assert [name for module, name in SMALLEST.items() if name not in offered[module]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@of_each_kind
+def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_path):
+    size = size_of(name)
+    batch = 4 if min(size) < 100 else 2
+    values = {
+        "model": name, "image_size": list(size), "epochs": 1, "batch_size": batch, "optimizer": "sgd",
+        "layer_decay": 0.9, "ema": 0.5,
+    }  # fmt: skip
+    config = parse({**TINY, **values})
+    table = read_train(people).iloc[::15]
+    torch.manual_seed(config.seed)
+    network, preprocessing = factory.build(config)
+    before = [layer.weight.detach().clone() for layer in last_layers(network)]
+    writer = RunWriter(tmp_path / "run", config)
+    writer.origin({})
+    writer.preprocessing(preprocessing)
+    learn, check = (
+        batches.Photos(part, preprocessing) for part in (table.head(2 * batch), table.tail(batch))
+    )
+    (epoch,) = fit(
+        network, preprocessing, config, decide(config, network), np.ones(18),
+        batches.loader(learn, batch, shuffle=True), batches.loader(check, batch),
+    )  # fmt: skip
+    writer.epoch(epoch.row())
+    writer.weights(epoch.network.state_dict())
+    writer.end("done")
+    learned = last_layers(epoch.network)
+    assert not any(torch.equal(old, new.weight) for old, new in zip(before, learned, strict=True))
+    trained = load(tmp_path / "run")
+    torch.set_num_threads(1)  # few steps leave some networks so sharp that two threads' rounding would tell
+    again = trained.predict(table.tail(batch))
+    shutil.rmtree(tmp_path)  # pytest keeps what the last tests wrote
+    assert np.allclose(again, epoch.probabilities, atol=1e-4)

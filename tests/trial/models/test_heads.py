@@ -1,0 +1,177 @@
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES, decode
+from dataset.photos import read_train
+from trial.augment.mixing import _targets
+from trial.config import parse
+from trial.data import batches
+from trial.learning.losses import LOSSES
+from trial.models import factory
+from trial.models.heads import HEADS, joint_logits, last_layers
+
+torch.set_num_threads(1)  # tests run side by side
+MASK, GENDER, AGE = decode(torch.arange(N_CLASSES))
+
+
+def parts(batch: int = 6) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return (3 * torch.randn(batch, 8, dtype=torch.float64, generator=generator)).requires_grad_()
+
+
+def test_three_heads_give_each_class_the_product_of_its_three_probabilities():
+    mask, gender, age = (
+        part.softmax(1) for part in parts().split((len(MASKS), len(GENDERS), len(AGE_BANDS)), 1)
+    )
+    product = mask[:, MASK] * gender[:, GENDER] * age[:, AGE]
+    assert torch.allclose(joint_logits(parts()).softmax(1), product)
+    assert torch.allclose(joint_logits(parts()).exp().sum(1), torch.ones(6, dtype=torch.float64))
+
+
+def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
+    labels = torch.arange(6) * 3 + 1
+    mask, gender, age = parts().split((3, 2, 3), 1)
+    three = (
+        F.cross_entropy(mask, MASK[labels])
+        + F.cross_entropy(gender, GENDER[labels])
+        + F.cross_entropy(age, AGE[labels])
+    )
+    assert torch.allclose(F.cross_entropy(joint_logits(parts()), labels), three)
+
+
+@pytest.mark.parametrize("targets", ["mixed", "smoothed", "any"])
+def test_so_it_is_with_shares_of_classes_as_targets(targets):
+    labels = torch.arange(6) * 3 + 1
+    shares = {
+        "mixed": _targets(labels, torch.arange(6).roll(1), torch.full((6,), 0.3)).double(),
+        "smoothed": F.one_hot(labels, 18).double() * 0.9 + 0.1 / 18,
+        "any": torch.rand(6, 18, generator=torch.Generator().manual_seed(1)).double().softmax(1),
+    }[targets]
+    three = 0.0
+    for logits, index, size in zip(parts().split((3, 2, 3), 1), (MASK, GENDER, AGE), (3, 2, 3), strict=True):
+        of_part = torch.zeros(6, size, dtype=torch.float64).index_add(1, index, shares)
+        three += F.cross_entropy(logits, of_part)
+    assert torch.allclose(F.cross_entropy(joint_logits(parts()), shares), three)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_teaches_each_of_the_three(loss):
+    logits = parts()
+    LOSSES[loss](torch.arange(1, 19))(joint_logits(logits).float(), torch.arange(6)).backward()
+    assert (logits.grad != 0).all()
+
+
+def recipe(model: str, size: str = "32x32", **more):
+    return parse({"model": model, "weights": "none", "image_size": size, **more})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "resnet18", "efficientnet_b0", "vgg11", "densenet121", "vit_tiny_patch16_224", "alexnet", "googlenet",
+        "deepvit", "mobilenetv3_large_100", "convnext_atto", "deit_tiny_distilled_patch16_224",
+        "mixer_s32_224", "test_resnet+test_vit",
+    ],
+)  # fmt: skip
+def test_what_goes_into_the_last_layer_is_dropped_in_training_and_only_then(model):
+    size = {"alexnet": "64x64", "mixer_s32_224": "224x224"}.get(model, "32x32")
+    network, _ = factory.build(recipe(model, size, head={"_name": "classes", "dropout": 0.25}))
+    layers = [layer for member in getattr(network, "members", [network]) for layer in last_layers(member)]
+    seen = []
+    for layer in layers:
+        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()), prepend=True)
+        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    photos = torch.rand(8, 3, *parse({"image_size": size, "model": model, "weights": "none"}).image_size)
+    network.train()(photos)
+    for before, after in zip(seen[::2], seen[1::2], strict=True):
+        dropped = (after == 0) & (before != 0)
+        assert 0.15 < dropped.sum() / (before != 0).sum() < 0.35
+        assert torch.allclose(after[~dropped], before[~dropped] / 0.75)
+    seen.clear()
+    network.eval()(photos)
+    assert len(seen) == 2 * len(layers)
+    assert all(torch.equal(before, after) for before, after in zip(seen[::2], seen[1::2], strict=True))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_heads_network_keeps_its_tensors_names_and_gives_18_logits(head):
+    plain, _ = factory.build(recipe("test_resnet"))
+    network, _ = factory.build(recipe("test_resnet", head={"_name": head, "dropout": 0.5}))
+    assert network.state_dict().keys() == plain.state_dict().keys()
+    photos = torch.rand(2, 3, 32, 32)
+    logits = network.eval()(photos)
+    assert logits.shape == (2, 18)
+    assert torch.equal(copy.deepcopy(network)(photos), logits)  # as an average of the weights begins
+    assert last_layers(network)[0].out_features == HEADS[head]().outputs
+
+
+def test_three_heads_are_as_precise_under_mixed_precision():
+    """Sums of log-probabilities in bfloat16 would be right to a percent at best."""
+    half = parts().detach().bfloat16()
+    assert joint_logits(half).dtype == torch.float32
+    assert torch.allclose(joint_logits(half).exp().sum(1), torch.ones(6), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def faces(people):
+    return read_train(people).head(72)
+
+
+def first_loss(config, faces):
+    """Of a new network in training, over some photos; and the network, with its gradients."""
+    torch.manual_seed(config.seed)
+    network, preprocessing = factory.build(config)
+    (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
+    loss = F.cross_entropy(network.train()(preprocessing.normalise(batch.photos)).float(), batch.labels)
+    loss.backward()
+    return loss.item(), network
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    "model",
+    [
+        "tf_efficientnet_lite0 package", "tf_efficientnet_lite2 package", "tf_efficientnet_lite0 none",
+        "mobilenetv3_large_100 none", "lcnet_050 none", "mobilenetv4_conv_small none", "dla34 none",
+        "resnet18 none", "convnext_atto none", "vit_tiny_patch16_224 none",
+        "deit_tiny_distilled_patch16_224 none", "test_resnet+mobilenetv3_large_100 none",
+        "tf_efficientnet_lite0+tf_efficientnet_lite1 package",
+    ],
+)  # fmt: skip
+def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, faces):
+    """dla34 ends in a convolution, the distilled one in two layers. As timm draws them the first losses of the
+    mobile ones and of dla34 are 4 to 11."""
+    name, weights = model.split()
+    loss, network = first_loss(recipe(name, "64x64", weights=weights, head={"_name": head}), faces)
+    normalised = name.startswith(("convnext", "vit", "deit"))  # their last features are as large as 1 each
+    assert loss == pytest.approx(math.log(N_CLASSES), abs=0.6 if normalised else 0.2)
+    for member in getattr(network, "members", [network]):
+        first = next(p for p in member.parameters() if p.dim() > 1)
+        assert first.grad.abs().sum() > 0
+
+
+def test_no_hidden_unit_of_a_joint_network_is_dead_or_lost_beside_the_others(faces):
+    """Each of the 18 of each member passes some photos on, about as strongly as the others do."""
+    config = recipe("test_resnet+mobilenetv3_large_100+vit_tiny_patch16_224", "64x64")
+    hidden = []
+    torch.manual_seed(config.seed)
+    network, preprocessing = factory.build(config)
+    network.last.register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0].detach()))
+    (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
+    network.train()(preprocessing.normalise(batch.photos))
+    alive = (hidden[0] > 0).any(0)
+    assert alive.float().mean() > 0.9
+    assert all(0.1 < part.square().mean().sqrt() < 3 for part in hidden[0].split(N_CLASSES, 1))
+
+
+def test_the_seed_decides_what_a_head_starts_with():
+    def head(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return last_layers(factory.build(recipe("test_resnet"))[0])[0].weight
+
+    assert torch.equal(head(1), head(1))
+    assert not torch.equal(head(1), head(2))

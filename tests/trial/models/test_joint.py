@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from common.errors import UsageError
+from dataset.photos import read_train
+from tests.conftest import TINY
+from trial.compute import decide
+from trial.config import parse
+from trial.data import batches
+from trial.fit import fit
+from trial.models import factory
+from trial.record import RunFolder, RunWriter
+
+torch.set_num_threads(1)  # tests run side by side
+MODEL = "test_resnet+test_efficientnet+test_vit"
+CONFIG = parse({**TINY, "model": MODEL, "epochs": 4})
+PHOTOS = torch.randint(0, 256, (4, 32, 32, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def test_logits_are_one_layer_on_those_of_all_members_and_each_member_learns():
+    network, preprocessing = factory.build(CONFIG)
+    seen = []
+    for member in network.members:
+        member.register_forward_hook(lambda *call: seen.append(call[2]))
+    logits = network(preprocessing.normalise(PHOTOS))
+    assert [tuple(one.shape) for one in seen] == [(4, 18)] * 3
+    assert torch.allclose(logits, network.last(torch.cat(seen, 1).clamp(min=0)))
+    logits.square().sum().backward()
+    for member in network.members:
+        first = next(p for p in member.parameters() if p.dim() > 1)
+        assert first.grad.abs().sum() > 0
+
+
+def test_each_member_gets_photos_with_its_own_mean_and_deviation():
+    names = ["resnet10t", "vit_tiny_patch16_224", "resnet18"]  # a ViT's are halves
+    config = parse({**TINY, "model": "+".join(names)})
+    network, preprocessing = factory.build(config)
+    assert len({tuple(member.pretrained_cfg["mean"]) for member in network.members}) == 2
+    assert preprocessing == factory.build(parse({**TINY, "model": names[0]}))[1]
+    seen = []
+    for member in network.members:
+        member.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(preprocessing.normalise(PHOTOS))
+    for name, photos in zip(names, seen, strict=True):
+        own = factory.build(parse({**TINY, "model": name}))[1]
+        assert torch.allclose(photos, own.normalise(PHOTOS), atol=1e-5)
+        assert photos.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("head", ["classes", "three"])
+@pytest.mark.parametrize("model", [MODEL, "test_resnet+test_resnet"])
+def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
+    config = parse({**TINY, "model": model, "head": {"_name": head, "dropout": 0.2}})
+    network, preprocessing = factory.build(config)
+    RunWriter(tmp_path / "run", config).weights(network.state_dict())
+    run = RunFolder(tmp_path / "run")
+    again, same = factory.build(run.config(), pretrained=False)
+    again.load_state_dict(load_file(run.networks()[0]))
+    photos = preprocessing.normalise(PHOTOS)
+    logits = network.eval()(photos)
+    assert same == preprocessing
+    assert logits.shape == (4, 18)
+    assert torch.equal(again.eval()(photos), logits)
+    if head == "three":
+        assert torch.allclose(logits.exp().sum(1), torch.ones(4))
+
+
+def test_it_is_trained_like_any_other(people):
+    table = read_train(people)
+    torch.manual_seed(0)
+    network, preprocessing = factory.build(CONFIG)
+    photos = batches.loader(batches.Photos(table, preprocessing), 32, shuffle=True)
+    counts = np.bincount(table["label"], minlength=18)
+    epochs = list(fit(network, preprocessing, CONFIG, decide(CONFIG, network), counts, photos))
+    assert epochs[-1].train_loss < epochs[0].train_loss - 0.2
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"model": "resnet18+resnet43"}, "unknown model 'resnet43'; did you mean resnet34"),
+        ({"model": "resnet18+"}, "unknown model ''"),
+        ({"model": "resnet18+vgg11", "image_size": "24x24"}, "vgg11 needs at least 32"),
+        ({"model": "resnet18+vit_tiny_patch16_224", "image_size": "40x40"}, "multiples of 16"),
+        ({"model": "resnet18+tf_efficientnet_lite0", "weights": "package"}, "no package for resnet18"),
+        ({"model": "resnet18+deepvit", "weights": "hub"}, "deepvit has no pretrained weights"),
+        ({"model": "resnet18+resnet34", "weights": __file__}, "is one file for resnet18, resnet34"),
+    ],
+)
+def test_a_member_that_can_not_be_is_refused_in_words(values, words):
+    with pytest.raises(UsageError, match=words):
+        parse({**TINY, **values})

@@ -1,0 +1,196 @@
+"""What the warm server and its callers do when something is amiss: the quick tests, without torch."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from itertools import pairwise
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from common.machine import PROJECT
+from trial import advisor
+from trial.warm import client, server
+from trial.warm.client import GO, READY, STOP
+
+WHOLE = json.dumps({"arguments": [], "environ": {}, "folder": "/"}).encode()  # request
+# A server that never imports anything; its trials sleep. `no_pidfd`: what os.pidfd_open does from now on.
+SERVE = """
+import errno, os, socket, sys, time
+import psutil
+from trial.warm import client, server
+
+def no_pidfd(process):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(client.address(int(sys.argv[1])))
+listener.listen()
+os.pidfd_open = no_pidfd
+print("listens", flush=True)
+if server.serve(listener, psutil.Process(int(sys.argv[1])), server.code_mark()):
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def sigterm():
+    """SIGTERM is as before, after the test too."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield before
+    signal.signal(signal.SIGTERM, before)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+@pytest.fixture
+def ends():
+    """Two ends of a connection, as between caller and server."""
+    both = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    yield both
+    for end in both:
+        end.close()
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+class StoppedAtGo(socket.socket):
+    def send(self, word: bytes) -> int:
+        if word == GO:
+            signal.raise_signal(signal.SIGTERM)
+        return super().send(word)
+
+
+def test_a_sigterm_just_before_go_is_passed_on_after_it(ends, monkeypatch, sigterm):
+    trial, caller = ends
+    connection = StoppedAtGo(fileno=caller.detach())
+    monkeypatch.setattr(client, "_connect", lambda manager: connection)
+    trial.send(READY)
+    assert client._begin([], psutil.Process()) is connection
+    json.loads(trial.recv(client.MOST_BYTES))
+    assert [trial.recv(16), trial.recv(16)] == [GO, STOP]
+    connection.close()
+
+
+def test_a_trial_that_is_gone_before_go_leaves_sigterm_as_it_was(ends, monkeypatch, sigterm):
+    trial, caller = ends
+    monkeypatch.setattr(client, "_connect", lambda manager: caller)
+    monkeypatch.setattr(socket, "send_fds", lambda *given: None)
+    trial.send(READY)
+    trial.close()
+    with pytest.raises(OSError, match="pipe"):
+        client._begin([], psutil.Process())
+    assert signal.getsignal(signal.SIGTERM) == sigterm
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "word"),
+    [
+        ("done", 0, ""), ("stopped_early", 143, ""), ("failed", 1, "loss is nan"), ("running", 1, "killed?"),
+        (None, 1, "ended before it began"),
+    ],
+)  # fmt: skip
+def test_when_the_server_was_killed_the_run_folder_says_how_it_ended(
+    ends, tmp_path, monkeypatch, capsys, state, code, word
+):
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path))
+    if state:
+        gone = {"pid": 2**22 + 1, "started": 0, "host": os.uname().nodename}
+        (tmp_path / "status.json").write_text(
+            json.dumps({"state": state, "reason": "loss is nan", "process": gone})
+        )
+    ends[0].close()
+    assert client._exit_code(ends[1]) == code
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == (code == 1)
+    assert word in said
+
+
+def test_without_pidfd_open_it_refuses_and_the_trial_says_that_it_starts_by_itself(monkeypatch, capfd):
+    code = "import os\nfrom trial.warm import server\ndel os.pidfd_open\nserver.main(os.getppid())"
+    monkeypatch.setattr(advisor, "in_experiment", lambda: True)
+    monkeypatch.setattr(advisor, "manager", psutil.Process)
+    monkeypatch.delenv(client.SWITCH, raising=False)
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda _, **more: run([sys.executable, "-c", code], **more))
+    assert client.hand_over([]) is None
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.startswith("a warm server needs pidfd_open, of Linux 5.3")
+    assert second == "no warm server (it didn't start): this trial starts by itself"
+
+
+@pytest.mark.parametrize(
+    ("packet", "files"), [(b"", 0), (b"{", 1), (b"[]", 2), (b'{"arguments": []}', 2), (WHOLE, 0), (WHOLE, 1)]
+)
+def test_a_request_that_is_none_leaves_no_file_open(ends, packet, files):
+    caller, accepted = ends
+    listener = SimpleNamespace(accept=lambda: (accepted, None))
+    before = open_files()
+    socket.send_fds(caller, [packet], [0] * files)
+    assert server._next(listener, server.code_mark()) is None
+    assert accepted.fileno() == -1
+    assert open_files() == before - 1
+
+
+def test_a_request_is_handed_on_with_its_output(ends):
+    caller, accepted = ends
+    socket.send_fds(caller, [WHOLE], [0, 0])
+    listener = SimpleNamespace(accept=lambda: (accepted, None))
+    request = server._next(listener, server.code_mark())
+    assert (request.caller, request.folder, len(request.output)) == (accepted, "/", 2)
+    request.close_output()
+
+
+def test_a_server_that_can_open_no_file_makes_way_for_another():
+    def full():
+        raise OSError(24, "Too many open files")
+
+    closed = []
+    listener = SimpleNamespace(accept=full, close=lambda: closed.append(True))
+    assert server._next(listener, []) is None
+    assert closed
+
+
+def test_a_trial_that_cannot_be_watched_is_ended_and_the_server_goes_on(ends):
+    me = os.getpid()
+    serving = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(me)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert serving.stdout.readline() == "listens\n"
+        for _ in range(2):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as caller:
+                caller.settimeout(20)
+                caller.connect(client.address(me))
+                socket.send_fds(caller, [WHOLE], [1, 2])
+                assert caller.recv(16) == b""
+        assert serving.poll() is None
+        assert psutil.Process(serving.pid).children() == []
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
+def test_the_mark_of_the_code_sees_catalogues_and_files_that_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "PROJECT", tmp_path)
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "common").mkdir()
+    (tmp_path / "dataset").mkdir()
+    catalogue, code = tmp_path / "trial" / "catalogue.json", tmp_path / "dataset" / "code.py"
+    marks = [server.code_mark()]
+    for step in (
+        catalogue.touch,
+        lambda: os.utime(catalogue, (1, 1)),
+        code.touch,
+        lambda: (code.unlink(), code.symlink_to("nowhere")),  # listed, and gone when it is looked at
+        code.unlink,
+    ):
+        step()
+        marks.append(server.code_mark())
+    assert all(one != other for one, other in pairwise(marks))

@@ -1,0 +1,1 @@
+"""Generators of the tables that are kept in the repository."""

@@ -1,0 +1,148 @@
+"""Asks the installed timm and albumentations what they offer, for trial/catalogue.py: `python -m
+trial.make_catalogue` (up to an hour)."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from trial.catalogue import NETWORKS, OPTIMIZERS, STEPS
+
+PROBED_SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
+
+
+def find_optimizers() -> Iterator[str]:
+    """`optimizers()`, asked of the installed timm: those that can take a step here."""
+    import torch
+    from timm.optim import create_optimizer_v2, list_optimizers
+
+    for name in list_optimizers():
+        if name.startswith("kron"):  # it compiles itself
+            continue
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        try:
+            optimizer = create_optimizer_v2(network.parameters(), name, lr=0.01, weight_decay=0.01)
+            network(torch.ones(2, 3, 8, 8)).square().mean().backward()
+            optimizer.step()
+        except Exception as error:  # each says in its own way what it lacks
+            print(f"{name}: left out ({type(error).__name__}: {error})", file=sys.stderr)
+            continue
+        yield name
+
+
+def find_steps() -> dict[str, dict[str, Any]]:
+    """`steps()`, asked of the installed albumentations: those on pixels of one photo, p last."""
+    import inspect
+
+    import albumentations
+
+    found = {}
+    for name in sorted(dir(albumentations)):
+        kind = getattr(albumentations, name)
+        bases = (albumentations.ImageOnlyTransform, albumentations.DualTransform)
+        if inspect.isclass(kind) and issubclass(kind, bases) and kind not in bases:
+            numbers = inspect.signature(kind).parameters.values()
+            defaults = {n.name: "required" if n.default is n.empty else _plain(n.default) for n in numbers}
+            if "metadata_key" not in defaults:  # those mix in other photos, which a policy hasn't got
+                found[name] = defaults
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def find_networks() -> Iterator[tuple[str, list[Any]]]:
+    """(name, [fixed, multiple, least, tags]) of every classifier that timm builds, probed without computing.
+    Its encoders of language models classify nothing."""
+    import timm
+
+    import trial.models.other_networks  # noqa: F401 - adds to timm's
+
+    for name in sorted(timm.list_models(exclude_filters="*_enc")):
+        config = timm.models.get_pretrained_cfg(name)
+        tags = sorted(t for t in _tags(name) if t)
+        if config.tag in tags:
+            tags.remove(config.tag)
+            tags.insert(0, config.tag)
+        if config.fixed_input_size:
+            fixed = config.input_size[1:]
+            multiple, least = other_sizes(name, fixed) or (0, min(fixed))
+            yield name, [list(fixed), multiple, least, tags]
+        else:
+            yield name, [None, 0, least_size(name), tags]
+
+
+def _tags(name: str) -> list[str]:
+    from timm.models import list_pretrained
+
+    return [full.partition(".")[2] for full in list_pretrained(name + ".*")]
+
+
+def least_size(name: str) -> int:
+    """The smallest square of PROBED_SIZES whose forward pass has shapes that fit, on torch's meta device."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        network = timm.create_model(name, num_classes=18).eval()
+        for size in PROBED_SIZES:
+            try:
+                network(torch.empty(2, 3, size, size))
+                return size
+            except (RuntimeError, AssertionError, ValueError, ZeroDivisionError):
+                continue
+    return timm.models.get_pretrained_cfg(name).input_size[1]
+
+
+def other_sizes(name: str, fixed: tuple[int, int]) -> tuple[int, int] | None:
+    """(multiple, least) for a network built for the size `fixed`, if it can be built for others, with the
+    weights of that size. Sides are multiples of its patch, at least, so that no pixel is left out."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    weights = network.state_dict() if _tags(name) else None
+    embed = getattr(network, "patch_embed", None)
+    patch = embed.feat_ratio() if hasattr(embed, "feat_ratio") else 16
+    for multiple in (patch, 2 * patch, 4 * patch, 8 * patch):
+        about = max(fixed) // multiple
+        if all(_fits(name, weights, multiple, about + n, about + n + 1) for n in (1, 2, 3)):
+            for n in range(1, about + 1):
+                if _fits(name, weights, multiple, n, n) and _fits(name, weights, multiple, n, n + 1):
+                    return multiple, n * multiple
+    return None
+
+
+def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, columns: int) -> bool:
+    """Whether `name` can be built for that many times `multiple` each way, take any `weights`, and be run."""
+    import timm
+    import torch
+
+    size = (rows * multiple, columns * multiple)
+    try:
+        with torch.device("meta"):
+            network = timm.create_model(
+                name,
+                num_classes=18,
+                img_size=size,
+                pretrained=weights is not None,
+                pretrained_cfg_overlay={"state_dict": dict(weights)} if weights else None,
+            )
+            return network.eval()(torch.empty(2, 3, *size)).shape == (2, 18)
+    except Exception:
+        return False  # each family says so in its own way
+
+
+def generate() -> None:
+    """Write the files, a line a name."""
+    OPTIMIZERS.write_text(json.dumps(list(find_optimizers()), indent=0) + "\n")
+    for path, entries in ((STEPS, find_steps().items()), (NETWORKS, find_networks())):
+        lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        print(path)
+
+
+if __name__ == "__main__":
+    generate()

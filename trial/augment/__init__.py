@@ -1,0 +1,1 @@
+"""Augmentation: policies, the steps that they are made of, and mixing."""

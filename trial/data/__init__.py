@@ -1,0 +1,1 @@
+"""Tables of photos to batches: crops, preprocessing, sampling, loading."""

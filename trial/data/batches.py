@@ -1,0 +1,201 @@
+"""Photo tables -> batches of pixels and labels, on the device."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from common.errors import UsageError
+from common.machine import cores
+from dataset.cache.arrays import Uncached, cached
+from dataset.labels import N_CLASSES
+from trial.augment.pipeline import on_photos, on_whole_photos
+from trial.augment.policies import Policy, parse_policy
+from trial.choice import Choice
+from trial.data.batch_sampler import Item, Shuffled
+from trial.data.preprocessing import Preprocessing
+from trial.data.sampling import BORDERS, COPIES, COPY, COPY_STEPS, SAMPLERS
+from trial.rng import Draw, stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trial.compute import Compute
+    from trial.config import TrialConfig
+
+EVALUATED = 4  # times the batch size where no gradients are kept; halved where memory runs out
+
+
+class Batch(NamedTuple):
+    """`photos` uint8 (B, height, width, 3), `labels` (B,), `rows` (B,) in their table, `epoch` from 1."""
+
+    photos: Tensor
+    labels: Tensor
+    rows: np.ndarray
+    epoch: int
+
+    def to(self, device: torch.device) -> "Batch":
+        photos, labels = (tensor.to(device, non_blocking=True) for tensor in self[:2])
+        return self._replace(photos=photos, labels=labels)
+
+
+class Photos(Dataset):
+    """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
+
+    They come from `pixels`, those of a whole table that this one is a part of, or are decoded each time, in
+    threads; generated copies (trial/data/sampling.py) are made from them. The same for a seed, epoch and rows, and
+    how often the epoch had them before, whoever asks.
+    """
+
+    def __init__(
+        self,
+        table: "pd.DataFrame",
+        preprocessing: Preprocessing,
+        pixels: np.ndarray | Uncached | None = None,
+        policy: Policy | None = None,
+        seed: int = 0,
+    ):
+        # A table of photos to be answered has no labels.
+        labels = table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
+        self.labels = torch.from_numpy(labels.copy())
+        # Which of the pixels are whose: those of a whole table are known by its row labels.
+        self.rows = np.arange(len(table)) if pixels is None else table.index.to_numpy()
+        self.pixels = uncached(table, preprocessing) if pixels is None else pixels
+        self.size, self.seed = preprocessing.image_size, seed
+        self.augment = on_photos(policy, preprocessing.image_size) if policy else None
+        self.copies = table[COPY].to_numpy() if COPY in table else np.zeros(len(table), int)
+        self.copy = [on_whole_photos(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, items: list[Item]) -> "Batch | UsageError":
+        try:
+            return self._batch(items)
+        except UsageError as error:  # raised in a worker, torch would give its traceback as the error
+            return error
+
+    def _batch(self, items: list[Item]) -> Batch:
+        epoch, rows, before = items[0][0], *np.array([item[1:] for item in items]).T
+        photos = self._read(rows)
+        for number, copy in enumerate(self.copy, start=1):
+            if (copied := np.flatnonzero(self.copies[rows] == number)).size:
+                first = copied[0]
+                random = stream("copy", self.seed, epoch, int(rows[first]), int(before[first]))
+                draw = Draw(random, rows[copied], epoch, self.size)
+                photos[copied] = copy(photos[copied], draw)
+        if self.augment is not None:
+            whose = zip(photos, rows, before, strict=True)
+            photos = np.stack([self.augment(photo, row, epoch, self.seed, n) for photo, row, n in whose])
+        return Batch(torch.from_numpy(photos), self.labels[rows], rows, epoch)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        pixels, rows = self.pixels, self.rows[rows]
+        if isinstance(pixels, Uncached):
+            in_turn = map if get_worker_info() else self._threads.map
+            return np.stack(list(in_turn(pixels.read, rows)))
+        return np.asarray(pixels[rows])
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(cores(), thread_name_prefix="decode")
+
+
+def training(
+    table: "pd.DataFrame",
+    preprocessing: Preprocessing,
+    config: "TrialConfig",
+    compute: "Compute",
+    pixels: np.ndarray | Uncached | None,
+) -> tuple[DataLoader, np.ndarray]:
+    """Batches of what training sees of a table's photos (trial/data/sampling.py), and how many of each class (18,)
+    are to be expected in an epoch: what the sampler evened out, a loss doesn't even out again."""
+    table = config.copies.build(COPIES)(config.borders.build(BORDERS)(table))
+    if table.empty:
+        raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
+    labels = table["label"].to_numpy()
+    chances = config.sampler.build(SAMPLERS)(labels)
+    photos = Photos(table, preprocessing, pixels, config.augment, config.seed)
+    batches = loader(photos, config.batch_size, compute.workers, shuffle=True, chances=chances)
+    each = None if chances is None else chances * len(labels)  # how often a photo is to be expected
+    return batches, np.bincount(labels, each, minlength=N_CLASSES)
+
+
+def loader(
+    photos: Photos,
+    batch_size: int,
+    workers: int = 0,
+    shuffle: bool = False,
+    chances: np.ndarray | None = None,
+) -> DataLoader:
+    """Batches of `photos`, the same whatever the number of workers. Only what a policy does on photos is
+    worth workers: the rest comes from the cache, or is decoded in threads."""
+    workers = workers if photos.augment is not None else 0
+    return DataLoader(
+        photos,
+        batch_sampler=Shuffled(len(photos), batch_size, photos.seed if shuffle else None, chances),
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # not torch's own, from which networks draw what they drop
+    )
+
+
+def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> Iterator[Batch]:
+    """The batches on `device`; beside a GPU the next two are read and queued to be copied while this one
+    computes. On the CPU that would only take from it. A mistake among them is raised."""
+    coming = map(_whole, batches)
+    if device.type == "cpu":
+        yield from coming
+        return
+
+    def prepare() -> Batch | None:
+        batch = next(coming, None)
+        return batch.to(device) if batch is not None else None
+
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+        prepared = deque(thread.submit(prepare) for _ in range(2))
+        while (batch := prepared.popleft().result()) is not None:
+            prepared.append(thread.submit(prepare))
+            yield batch
+
+
+def _whole(batch: Batch | UsageError) -> Batch:
+    if isinstance(batch, UsageError):
+        raise batch
+    return batch
+
+
+def shared_pixels(
+    table: "pd.DataFrame", preprocessing: Preprocessing, config: "TrialConfig"
+) -> np.ndarray | Uncached:
+    """The photos of a whole photo table, cached where there is room; parts of it index them by their own row
+    labels."""
+    plain = uncached(table, preprocessing)
+    limit = int(config.cache_limit * 2**30)
+    array = cached(plain.paths, plain.size, plain.interpolation, limit=limit, crop=plain.crop)
+    return plain if array is None else array
+
+
+def uncached(table: "pd.DataFrame", preprocessing: Preprocessing) -> Uncached:
+    """The photos of a table as they are prepared for the network, decoded whenever they are asked for."""
+    paths = list(table["path"])
+    crop = preprocessing.crop_of(paths)
+    return Uncached(paths, preprocessing.image_size, preprocessing.interpolation, crop)
+
+
+def _choices(steps: list[dict]) -> list[Choice]:
+    policy = parse_policy(steps, [])
+    assert policy is not None
+    return [step.choice for step in policy.steps]
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

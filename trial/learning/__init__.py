@@ -1,0 +1,1 @@
+"""What turns logits into updates: losses, optimizers, schedules, parameter groups."""

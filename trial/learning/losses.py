@@ -1,0 +1,123 @@
+"""Losses by name. A builder takes the training photos' class counts (18,) and gives
+`loss(logits (B, 18), targets) -> scalar`, the mean over the batch. Targets are labels (B,), or (B, 18) shares
+of each class where photos are mixed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from trial.choice import Fraction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Loss = Callable[[Any, Any], Any]
+
+
+def cross_entropy(class_counts: "Tensor") -> Loss:
+    """Plain cross-entropy."""
+    import torch.nn.functional as F
+
+    return F.cross_entropy
+
+
+def weighted(
+    class_counts: "Tensor", *, weights: Literal["inverse", "one_minus_frequency"] = "inverse"
+) -> Loss:
+    """Cross-entropy with a weight a class, scaled to a mean weight of 1 over the photos.
+
+    `inverse`: photos / (classes * photos of the class), scikit-learn's 'balanced'.
+    `one_minus_frequency`: 1 - photos of the class / photos; nearly flat, the baseline's.
+    A class without photos weighs nothing.
+    """
+    counts = class_counts.double()
+    frequency = counts / counts.sum()
+    return _weighted(counts, 1 / counts.clamp(min=1) if weights == "inverse" else 1 - frequency)
+
+
+def class_balanced(class_counts: "Tensor", *, beta: Annotated[float, (0, 0.999999)] = 0.9999) -> Loss:
+    """Cross-entropy weighted by 1 / the effective number of photos, (1 - beta^n) / (1 - beta) (Cui et al.
+    2019, arXiv:1901.05555), scaled to a mean weight of 1 over the photos: 0 is plain, near 1 `inverse`."""
+    counts = class_counts.double()
+    return _weighted(counts, (1 - beta) / (1 - beta ** counts.clamp(min=1)))
+
+
+def label_smoothing(class_counts: "Tensor", *, smoothing: Fraction = 0.1) -> Loss:
+    """Cross-entropy with this share of each target spread over all classes (Szegedy et al. 2015,
+    arXiv:1512.00567)."""
+    import torch.nn.functional as F
+
+    return lambda logits, targets: F.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def focal(class_counts: "Tensor", *, gamma: Annotated[float, (0, 20)] = 2.0) -> Loss:
+    """Focal loss, -(1 - p)^gamma log p (Lin et al. 2017, arXiv:1708.02002), without its alpha."""
+    import torch.nn.functional as F
+
+    def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
+        log_p = F.log_softmax(logits, dim=1)
+        # A power below 1 has no slope at 0.
+        unsure = (1 - log_p.exp()).clamp(min=1e-6) if 0 < gamma < 1 else 1 - log_p.exp()
+        return -(_shares(targets, logits) * unsure**gamma * log_p).sum(1).mean()
+
+    return loss
+
+
+def f1(class_counts: "Tensor") -> Loss:
+    """1 - the macro-F1 of a batch, its hits and answers counted by probabilities; over the classes that the
+    batch holds, as the others' F1 is 0 whatever the network says."""
+
+    def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
+        shares, p = _shares(targets, logits), logits.softmax(1)
+        truth = shares.sum(0)
+        f1_of_class = 2 * (shares * p).sum(0) / (truth + p.sum(0)).clamp(min=1e-8)
+        held = (truth > 0).to(logits.dtype)
+        return 1 - (f1_of_class * held).sum() / held.sum()
+
+    return loss
+
+
+def logit_adjusted(class_counts: "Tensor", *, tau: Annotated[float, (0, 5)] = 1.0) -> Loss:
+    """Cross-entropy of logits + tau * log frequency (Menon et al. 2020, arXiv:2007.07314): the network learns
+    scores as if all classes were equally frequent. A class without photos counts as one photo."""
+    import torch.nn.functional as F
+
+    counts = class_counts.double().clamp(min=1)
+    prior = (tau * (counts / counts.sum()).log()).float()
+
+    def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
+        nonlocal prior
+        prior = prior.to(logits.device)  # once: at each step it would wait for the GPU
+        return F.cross_entropy(logits + prior, targets)
+
+    return loss
+
+
+LOSSES = {
+    "cross_entropy": cross_entropy, "weighted": weighted, "class_balanced": class_balanced,
+    "label_smoothing": label_smoothing, "focal": focal, "f1": f1, "logit_adjusted": logit_adjusted,
+}  # fmt: skip
+
+
+def _weighted(counts: "Tensor", weight: "Tensor") -> Loss:
+    """Cross-entropy with a weight a class, scaled to a mean of 1 over the photos that `counts` tells. The sum
+    over a batch is divided by the batch's weights, with shares too, where torch divides by its photos."""
+    import torch
+    import torch.nn.functional as F
+
+    weight = torch.where(counts > 0, weight, torch.zeros_like(weight))
+    weight = (weight * counts.sum() / (weight * counts).sum()).float()
+
+    def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
+        nonlocal weight
+        weight = weight.to(logits.device)  # once: at each step it would wait for the GPU
+        shares = _shares(targets, logits) * weight
+        return -(shares * F.log_softmax(logits, dim=1)).sum() / shares.sum()
+
+    return loss
+
+
+def _shares(targets: "Tensor", logits: "Tensor") -> "Tensor":
+    """(B, classes) of labels (B,), or as they are."""
+    import torch.nn.functional as F
+
+    return F.one_hot(targets, logits.shape[1]).to(logits.dtype) if targets.dim() == 1 else targets

@@ -1,0 +1,1 @@
+"""Networks, their heads, and the pretrained weights that they start from."""

@@ -1,0 +1,183 @@
+"""`python -m trial weights`: download what trials will need, once, before they start."""
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from common.errors import UsageError
+from trial.arguments import parse_arguments
+from trial.catalogue import read_model
+from trial.config import TrialConfig
+from trial.models.weights import WITHOUT_INTERNET, fetch, fetched_path, full_name, without_weights
+
+REACH_SECONDS = 10  # that a server has for its first answer
+
+
+def fetch_all(names: list[str]) -> None:
+    """Fetch each and print its path. UsageError for unknown names and networks without pretrained
+    weights, before the first download. A server that does not answer is asked once, whatever the number of
+    names; exit 1 names every file that is missing at the end, and what else there is to do."""
+    errors: list[str] = []
+    names = list(dict.fromkeys(member for name in names for member in str(name).split("+")))
+    for name in names:
+        before = len(errors)
+        read_model(name, errors)
+        if len(errors) == before and "." not in full_name(name):
+            errors.append(f"{without_weights(name)}; leave it out, its trials need weights=none")
+    if not names:
+        errors.append("nothing to fetch: give names of networks, or --experiment YAML with weights=hub")
+    if errors:
+        raise UsageError(errors)
+    addresses = {name: _address(name) for name in names if not fetched_path(name).is_file()}
+    silent = _without_answer(addresses.values())
+    failed: dict[str, str] = {}
+    unasked: list[str] = []
+    for name in names:
+        why = silent.get(_server(addresses[name])) if name in addresses else None
+        if why and not _is_cached(name):
+            failed[name] = why
+            unasked.append(name)
+            continue
+        try:
+            print(fetch(name), flush=True)
+        except Exception as error:
+            first_line = next(iter(str(error).splitlines()), "")
+            failed[name] = f"the download failed ({type(error).__name__}: {first_line})"
+            silent |= _without_answer(addresses.values())  # is it this name alone, or has the network gone?
+    if failed:
+        print(*_report(failed, unasked), sep="\n", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:
+    """Lines that say why, which files are missing, and what to do; `unasked`: no server to ask for these."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in failed.items():
+        reasons.setdefault(why, []).append(name)
+    lines = [f"{', '.join(named)}: {why}" for why, named in reasons.items()]
+    paths = dict.fromkeys(fetched_path(name) for name in failed)
+    lines.append(f"missing: {', '.join(f'{path.parent.name}/{path.name}' for path in paths)}")
+    if unasked:
+        command = f"python -m trial weights {' '.join(unasked)}"
+        lines.append(f"on a machine with internet: {command}; then copy weights/ here")
+    return [*lines, f"{WITHOUT_INTERNET}; in an experiment: --set weights=..."]
+
+
+def _address(name: str) -> str:
+    """A URL at the server that timm downloads these weights from."""
+    import timm
+    from huggingface_hub import hf_hub_url
+
+    import trial.models.other_networks  # noqa: F401 - adds to timm's
+
+    config: Any = timm.models.get_pretrained_cfg(full_name(name))
+    repository = (config.hf_hub_id or "").partition("@")[0]
+    return hf_hub_url(repository, "config.json") if repository else config.url
+
+
+def _server(address: str) -> str:
+    """'https://host:port' of a URL."""
+    return "/".join(address.split("/", 3)[:3])
+
+
+def _without_answer(addresses: Iterable[str]) -> dict[str, str]:
+    """{server: why} of those that give no answer within REACH_SECONDS, all asked at once.
+
+    The downloads themselves would try for 46 s a file (Hugging Face's), or have no time limit (torch's).
+    """
+    silent: dict[str, str] = {}
+
+    def ask(server: str, address: str) -> None:
+        try:
+            if (status := _status(address)) >= 500:
+                silent[server] = f"{server} answers with an error ({status})"
+        except Exception as error:
+            silent[server] = f"{server} can't be reached ({type(error).__name__}: {error})"
+
+    # In threads: a request's own limit counts neither the look-up of the name nor the host's other addresses.
+    threads = {
+        server: Thread(target=ask, args=(server, address), daemon=True)
+        for server, address in {_server(address): address for address in addresses}.items()
+    }
+    end = time.monotonic() + REACH_SECONDS
+    for thread in threads.values():
+        thread.start()
+    for server, thread in threads.items():
+        thread.join(max(0, end - time.monotonic()))
+        if thread.is_alive():
+            silent[server] = f"{server} gave no answer within {REACH_SECONDS} seconds"
+    return silent
+
+
+def _status(address: str) -> int:
+    """The HTTP status of a HEAD request, by the client (and its proxy settings) that the download uses."""
+    from huggingface_hub import constants, get_session
+
+    if address.startswith(constants.ENDPOINT):
+        return get_session().head(address, timeout=REACH_SECONDS).status_code
+    request = Request(address, method="HEAD", headers={"User-Agent": "torch.hub"})
+    try:
+        with urlopen(request, timeout=REACH_SECONDS) as answer:
+            return answer.status
+    except HTTPError as error:
+        return error.code
+
+
+def _is_cached(name: str) -> bool:
+    """Whether Hugging Face's or torch's cache on this machine holds the file, so that no server is needed."""
+    import timm
+    import torch
+    from huggingface_hub import try_to_load_from_cache
+
+    config: Any = timm.models.get_pretrained_cfg(full_name(name))
+    if not config.hf_hub_id:
+        return Path(torch.hub.get_dir(), "checkpoints", Path(config.url).name).is_file()
+    repository, _, revision = config.hf_hub_id.partition("@")
+    bin_or_other = config.hf_hub_filename or "pytorch_model.bin"
+    files = ("model.safetensors", "open_clip_model.safetensors", bin_or_other)
+    found = (try_to_load_from_cache(repository, file, revision=revision or None) for file in files)
+    return any(isinstance(path, str) for path in found)
+
+
+def wanted_by(experiment: Path) -> list[str]:
+    """The networks of an experiment's command and search space whose weights come from the hub."""
+    return [model for model, sources in named_by(experiment) if "hub" in sources]
+
+
+def named_by(experiment: Path) -> list[tuple[str, list[str]]]:
+    """(network, sources of its weights) of an experiment's command and search space."""
+    import yaml
+
+    try:
+        read = yaml.safe_load(experiment.read_text())
+        space = read.get("searchSpace")
+        if space is None:
+            space = json.loads((experiment.parent / read["searchSpaceFile"]).read_text())
+        words = shlex.split(read["trialCommand"])
+    except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise UsageError(
+            f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check"
+        ) from None
+    fixed = parse_arguments([word for word in words if "=" in word])
+    models = _options(space.get("model", fixed.get("model", TrialConfig.model)))
+    sources = _options(space.get("weights", fixed.get("weights", TrialConfig.weights)))
+    named = []
+    for model in models:
+        own = sources
+        if isinstance(model, dict):
+            own = _options(model["weights"]) if "weights" in model else sources
+            model = model["_name"]
+        named.append((model, own))
+    return named
+
+
+def _options(given: Any) -> list[Any]:
+    """What a value of a space, or a fixed one, can be."""
+    return given["_value"] if isinstance(given, dict) and "_value" in given else [given]
