@@ -3,19 +3,14 @@
 import json
 import os
 import shlex
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from common.machine import EXPERIMENTS, shipped
-from experiments.checks import services
+from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
-from experiments.checks.yaml_keys import ALGORITHM, KEYS, spell, spelt_twice
-
-TRIAL = "-m trial "
 
 
 @dataclass(frozen=True)
@@ -105,46 +100,23 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
     if not path.is_file():
         there = ", ".join(path.name for path in shipped("experiments", "*.yaml"))
         return None, [f"{path}: no such file; the shipped ones, in experiments/: {there}"]
-    config, errors = _load(path)
-    if not isinstance(config, dict):
-        return None, errors or [f"{path}: is not a mapping of keys to values"]
-    errors += spelt_twice(config)
-    config = _spell(config, KEYS)
-    for key, keys in (("tuner", ALGORITHM), ("assessor", ALGORITHM), ("trainingService", services.ALL)):
-        if isinstance(config.get(key), dict):
-            errors += spelt_twice(config[key], f"{key}.")
-            config[key] = _spell(config[key], keys)
-    space: Any = config.get("searchSpace")
-    if isinstance(given := config.get("searchSpaceFile"), str):
-        file = path.parent / os.path.expanduser(given)
-        space, more = _load(file) if file.is_file() else (None, [f"searchSpaceFile: there is no {file}"])
-        errors += more
-        if not more and not isinstance(space, dict):
-            errors.append(f"searchSpaceFile: {file} is not a mapping of names to {{_type, _value}}")
-    elif space is not None and not isinstance(space, dict):
-        errors.append("searchSpace: is not a mapping of names to {_type, _value}")
+    config, space, errors = read_experiment(path)
+    if config is None:
+        return None, errors
     if space == {}:
-        errors.append(
-            f"{'searchSpaceFile' if given else 'searchSpace'}: is empty: there is nothing to search"
-        )
+        key = "searchSpaceFile" if "searchSpaceFile" in config else "searchSpace"
+        errors.append(f"{key}: is empty: there is nothing to search")
     try:
         json.dumps([config, space])
     except (TypeError, ValueError, RecursionError) as error:
         errors.append(f"{path}: NNI can't be given it as JSON ({error}); quote dates, use no self-reference")
-    command = str(config.get("trialCommand", ""))
-    start, found, words = command.partition(TRIAL)
-    try:
-        fixed = tuple(shlex.split(words))
-    except ValueError as error:
-        fixed, errors = (), [*errors, f"trialCommand: {error}"]
-    if config.get("trialCommand") and not found and not command.endswith(TRIAL.strip()):
-        errors.append(f"trialCommand: {command!r} is not 'python -m trial key=value ...'")
-    return Plan(path, config, space if isinstance(space, dict) else {}, start + "-m trial", fixed), errors
-
-
-def _spell(given: dict[str, Any], keys: Any) -> dict[str, Any]:
-    """In NNI's spelling, without the keys that stand there empty, which NNI takes for missing."""
-    return {key: value for key, value in spell(given, keys).items() if value is not None}
+    start, fixed = TRIAL, tuple[str, ...]()
+    if command := config.get("trialCommand"):
+        try:
+            start, fixed = split_command(str(command))
+        except ValueError as error:
+            errors.append(f"trialCommand: {error}")
+    return Plan(path, config, space if isinstance(space, dict) else {}, start, fixed), errors
 
 
 def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any]:
@@ -156,32 +128,3 @@ def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any
         return config
     left = {key: value for key, value in default.items() if key not in fields}
     return config | {"tuner": tuner | {"classArgs": arguments | {"default": left}}}
-
-
-def _load(path: Path) -> tuple[Any, list[str]]:
-    """A YAML or JSON file's content, and why it could not be read; keys given twice are errors too."""
-    twice: list[str] = []
-
-    def note(keys: list[Any]) -> None:
-        twice.extend(f"{path}: {key} is given twice" for key in dict.fromkeys(keys) if keys.count(key) > 1)
-
-    def no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        note([key for key, _ in pairs])
-        return dict(pairs)
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-            note([key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
-            return super().construct_mapping(node, deep)
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            return json.loads(text, object_pairs_hook=no_doubles), twice
-        return yaml.load(text, Loader), twice
-    except (ValueError, yaml.YAMLError) as error:
-        return None, [f"{path}: {' '.join(str(error).split())}"]
-    except RecursionError:
-        return None, [f"{path}: is nested too deeply"]
-    except OSError as error:
-        return None, [f"{path}: can't be read: {error.strerror}"]

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import unknown
+from common.nni_yaml import IN_SERVICE, SERVICE
 
-KEYS = ("platform", "useActiveGpu", "maxTrialNumberPerGpu", "gpuIndices", "trialGpuNumber", "reuseMode")
-# NNI takes these here, too, in place of those at the top, which we read.
-ABOVE = ("trialCommand", "trialCodeDirectory", "nniManagerIp", "debug")
-ALL = (*KEYS, *ABOVE)
 OTHERS = ("remote", "openpai", "aml", "dlc", "kubeflow", "frameworkcontroller", "adl", "hybrid")
 LOCAL = "trainingService: {platform: local}"
 
@@ -34,10 +31,10 @@ def service_errors(service: Any) -> list[str]:
     elif platform != "local":
         errors.append(f"trainingService.platform: {unknown('platform', platform, ('local',))}")
     for key in service:
-        if key in ABOVE:
+        if key in IN_SERVICE:
             errors.append(f"trainingService.{key}: belongs at the top of the YAML")
-        elif key not in KEYS:
-            errors.append(f"trainingService: {unknown('key', key, KEYS)}")
+        elif key not in SERVICE:
+            errors.append(f"trainingService: {unknown('key', key, SERVICE)}")
     for key in ("useActiveGpu", "reuseMode"):
         if service.get(key) is not None and not isinstance(service[key], bool):
             errors.append(f"trainingService.{key}: {service[key]!r} is not true or false")
@@ -53,11 +50,11 @@ def gpu_errors(config: Mapping[str, Any], present: bool = True) -> list[str]:
     errors: list[str] = []
     number = service.get("trialGpuNumber", config.get("trialGpuNumber"))
     if "trialGpuNumber" in service and not _whole(number, 0):
-        errors.append(f"trainingService.trialGpuNumber: {number!r} is not a whole number, 0 or more")
+        errors.append(f"trainingService.trialGpuNumber: {number!r} is not an integer, 0 or more")
     wanted = number if _whole(number, 0) else 0
     per_gpu = service.get("maxTrialNumberPerGpu", 1)
     if not _whole(per_gpu, 1):
-        errors.append(f"trainingService.maxTrialNumberPerGpu: {per_gpu!r} is not a whole number, 1 or more")
+        errors.append(f"trainingService.maxTrialNumberPerGpu: {per_gpu!r} is not an integer, 1 or more")
     elif per_gpu != 1 and not wanted:
         errors.append("trainingService.maxTrialNumberPerGpu: has a meaning with trialGpuNumber only")
     if wanted and service.get("useActiveGpu") is None:

@@ -12,7 +12,7 @@ from trial.choice import as_number
 RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
           "normal": 2, "lognormal": 2, "qnormal": 3, "qlognormal": 3}  # fmt: skip
 KINDS = ("choice", *RANGES)
-INSIDE = 0.38  # a share of a range that is no round number: shows a field that takes whole numbers only
+INSIDE = 0.38  # a share of a range that is no round number: shows a field that takes integers only
 Space = Mapping[str, Any]
 
 
@@ -62,14 +62,14 @@ def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float):
             errors.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
-        elif not abs(value) < 1e300:  # infinite, NaN, or a whole number that no float can be
+        elif not abs(value) < 1e300:  # infinite, NaN, or an integer that no float can hold
             errors.append(f"{name}: {str(value)[:20]} is not a finite number")
     if errors:
         return errors
     if "normal" in kind and values[1] <= 0:
         errors.append(f"{name}: the standard deviation of {kind} must be above 0, not {values[1]}")
     if kind == "randint" and values[0] < values[1] and math.ceil(values[0]) >= math.ceil(values[1]):
-        errors.append(f"{name}: there is no whole number from {values[0]} to below {values[1]}")
+        errors.append(f"{name}: there is no integer from {values[0]} to below {values[1]}")
     if "normal" not in kind and values[0] >= values[1]:
         errors.append(f"{name}: {kind} from {values[0]} to {values[1]} is empty")
     if kind in ("loguniform", "qloguniform") and values[0] <= 0:
@@ -129,7 +129,7 @@ def _description(spec: Mapping[str, Any]) -> str:
     if kind == "choice":
         return ", ".join(map(_option, values))
     if kind == "randint":
-        return f"whole numbers from {math.ceil(values[0])} to {math.ceil(values[1]) - 1}"
+        return f"integers from {math.ceil(values[0])} to {math.ceil(values[1]) - 1}"
     if "normal" in kind:
         text = f"{'exp of ' if 'log' in kind else ''}mean {values[0]:g}, standard deviation {values[1]:g}"
     else:

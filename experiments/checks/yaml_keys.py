@@ -6,60 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import unknown
+from common.nni_yaml import ALGORITHM, ANY, COUNT, DURATION, FLAG, FOLDER, KEYS, TEXT
 
-DURATION = "a number of seconds or a text such as 30m or 2h"
-COUNT = "a whole number, 1 or more"
-TEXT, FOLDER, FLAG, ANY = "a text", "a path", "true or false", "anything"
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 LEVELS = ("fatal", "error", "warning", "info", "debug", "trace")
 LONGEST_NAME = 100
-KEYS = {
-    "experimentName": TEXT,
-    "experimentType": TEXT,
-    "experimentWorkingDirectory": FOLDER,
-    "searchSpace": ANY,
-    "searchSpaceFile": FOLDER,
-    "trialCommand": TEXT,
-    "trialCodeDirectory": FOLDER,
-    "trialConcurrency": COUNT,
-    "trialGpuNumber": "a whole number, 0 or more",
-    "maxTrialNumber": COUNT,
-    "maxExperimentDuration": DURATION,
-    "maxTrialDuration": DURATION,
-    "nniManagerIp": TEXT,
-    "useAnnotation": FLAG,
-    "debug": FLAG,
-    "logLevel": TEXT,
-    "tunerGpuIndices": ANY,
-    "tuner": ANY,
-    "assessor": ANY,
-    "advisor": ANY,
-    "trainingService": ANY,
-    "sharedStorage": ANY,
-}
 REQUIRED = ("trialCommand", "trialConcurrency", "tuner", "trainingService")
-ALGORITHM = ("name", "className", "codeDirectory", "classArgs")
-
-
-def plain(key: str) -> str:
-    """NNI takes `maxTrialNumber`, `max_trial_number` and `MaxTrialNumber` for the same key."""
-    return key.lower().replace("_", "")
-
-
-def spell(given: Mapping[str, Any], keys: Mapping[str, Any] | tuple[str, ...]) -> dict[str, Any]:
-    """`given` with NNI's own spelling of the keys that it knows."""
-    known = {plain(key): key for key in keys}
-    return {known.get(plain(str(key)), key): value for key, value in given.items()}
-
-
-def spelt_twice(given: Mapping[str, Any], where: str = "") -> list[str]:
-    """Keys of a YAML that are one key to NNI."""
-    spelt: dict[str, list[str]] = {}
-    for key in given:
-        spelt.setdefault(plain(str(key)), []).append(str(key))
-    return [
-        f"{where}{words[0]} is given twice: as {', '.join(words)}" for words in spelt.values() if words[1:]
-    ]
 
 
 def seconds(duration: Any) -> float | None:

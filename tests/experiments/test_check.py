@@ -33,7 +33,7 @@ def test_a_good_one_has_none(mine, people):
         (
             "maxTrialNumber: 2",
             "maxTrialNumber: 1e1",
-            "maxTrialNumber: '1e1' is not a whole number, 1 or more; write 10",
+            "maxTrialNumber: '1e1' is not an integer, 1 or more; write 10",
         ),
         ("maxTrialNumber: 2", "maxExperimentDuration: 2 hours", "maxExperimentDuration: '2 hours' is not"),
         ("maxTrialNumber: 2", "trialConcurrency: 2", "trialConcurrency is given twice"),
@@ -73,7 +73,7 @@ def test_one_mistake_in_the_yaml(mine, people, old, new, said):
             '{"learning_rate": {"_type": "choice", "_value": ["1e-4"]}}',
             "'1e-4' is text, not a number; write 0.0001",
         ),
-        ('{"fold": {"_type": "uniform", "_value": [0, 4]}}', "fold: 1.52 is not a whole number"),
+        ('{"fold": {"_type": "uniform", "_value": [0, 4]}}', "fold: 1.52 is not a"),
         (
             '{"fold": {"_type": "choice", "_value": [0]}, "fold": {"_type": "choice", "_value": [1]}}',
             "given twice",

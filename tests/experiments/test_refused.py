@@ -46,11 +46,11 @@ KEYS = {
     "command inside": ({"trainingService": {**LOCAL, "trialCommand": "true"}}, "trainingService.trialCommand: belongs at the top of the YAML"),
     "reuse": ({"trainingService": {**LOCAL, "reuseMode": True}}, "trainingService.reuseMode: true moves trials out of their run folders; leave it out"),
     "flag of a word": ({"trainingService": {**LOCAL, "useActiveGpu": "yes please"}}, "trainingService.useActiveGpu: 'yes please' is not true or false"),
-    "GPU number of a text": ({"trialGpuNumber": "1"}, "trialGpuNumber: '1' is not a whole number, 0 or more"),
-    "GPU number inside": ({"trainingService": {**LOCAL, "trialGpuNumber": -1}}, "trainingService.trialGpuNumber: -1 is not a whole number, 0 or more"),
+    "GPU number of a text": ({"trialGpuNumber": "1"}, "trialGpuNumber: '1' is not an integer, 0 or more"),
+    "GPU number inside": ({"trainingService": {**LOCAL, "trialGpuNumber": -1}}, "trainingService.trialGpuNumber: -1 is not an integer, 0 or more"),
     "GPU without a word on active ones": ({"trialGpuNumber": 1}, "trainingService.useActiveGpu: is needed with trialGpuNumber: true also takes GPUs on which other programs (a desktop) run, false only idle ones"),
     "trials per GPU": ({"trainingService": {**LOCAL, "maxTrialNumberPerGpu": 2}}, "trainingService.maxTrialNumberPerGpu: has a meaning with trialGpuNumber only"),
-    "trials per GPU 0": ({"trainingService": {**LOCAL, "maxTrialNumberPerGpu": 0}}, "trainingService.maxTrialNumberPerGpu: 0 is not a whole number, 1 or more"),
+    "trials per GPU 0": ({"trainingService": {**LOCAL, "maxTrialNumberPerGpu": 0}}, "trainingService.maxTrialNumberPerGpu: 0 is not an integer, 1 or more"),
     "GPU twice": ({"trainingService": {**LOCAL, "gpuIndices": [0, 0]}}, "trainingService.gpuIndices: [0, 0] is not a list of GPU numbers such as [0, 1], each once"),
     "no GPU in the list": ({"trainingService": {**LOCAL, "gpuIndices": []}}, "trainingService.gpuIndices: [] is not a list of GPU numbers such as [0, 1], each once"),
     "GPU of a word": ({"tunerGpuIndices": "first"}, "tunerGpuIndices: 'first' is not a list of GPU numbers such as [0, 1], each once"),
@@ -60,7 +60,7 @@ KEYS = {
     "storage": ({"sharedStorage": {"storageType": "NFS"}}, "sharedStorage: is for trials on other machines; they run on this one here"),
     "duration of 0": ({"maxExperimentDuration": "0h"}, "maxExperimentDuration: '0h' is not a number of seconds or a text such as 30m or 2h"),
     "duration of a list": ({"maxTrialDuration": [1]}, "maxTrialDuration: [1] is not a number of seconds or a text such as 30m or 2h"),
-    "concurrency true": ({"trialConcurrency": True}, "trialConcurrency: True is not a whole number, 1 or more"),
+    "concurrency true": ({"trialConcurrency": True}, "trialConcurrency: True is not an integer, 1 or more"),
     "command of a list": ({"trialCommand": ["python"]}, "trialCommand: ['python'] is not a text"),
     "folder of a list": ({"experimentWorkingDirectory": ["runs"]}, "experimentWorkingDirectory: ['runs'] is not a path"),
     "folder that is a file": ({"experimentWorkingDirectory": "space.json"}, "is a file, not a folder"),
@@ -95,7 +95,7 @@ SPACES = {
     "no number": ('{"learning_rate": {"_type": "uniform", "_value": [NaN, 1]}}', "learning_rate: nan is not a finite number"),
     "no end": ('{"learning_rate": {"_type": "loguniform", "_value": [0.1, Infinity]}}', "learning_rate: inf is not a finite number"),
     "no deviation": ('{"learning_rate": {"_type": "normal", "_value": [0.1, 0]}}', "learning_rate: the standard deviation of normal must be above 0, not 0"),
-    "no whole number": ('{"seed": {"_type": "randint", "_value": [0.2, 0.8]}}', "seed: there is no whole number from 0.2 to below 0.8"),
+    "no whole number": ('{"seed": {"_type": "randint", "_value": [0.2, 0.8]}}', "seed: there is no integer from 0.2 to below 0.8"),
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.nni_server import shipped
+from common.machine import shipped
 from tuners.default_point import default_point
 
 

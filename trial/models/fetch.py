@@ -1,7 +1,5 @@
 """`python -m trial weights`: download what trials will need, once, before they start."""
 
-import json
-import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -12,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from common.errors import UsageError
+from common.nni_yaml import read_experiment, split_command
 from trial.arguments import parse_arguments
 from trial.catalogue import read_model
 from trial.config import TrialConfig
@@ -153,19 +152,17 @@ def wanted_by(experiment: Path) -> list[str]:
 
 def named_by(experiment: Path) -> list[tuple[str, list[str]]]:
     """(network, sources of its weights) of an experiment's command and search space."""
-    import yaml
-
+    config, space, errors = read_experiment(experiment)
+    fixed: dict[str, Any] = {}
     try:
-        read = yaml.safe_load(experiment.read_text())
-        space = read.get("searchSpace")
-        if space is None:
-            space = json.loads((experiment.parent / read["searchSpaceFile"]).read_text())
-        words = shlex.split(read["trialCommand"])
-    except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
+        fixed = parse_arguments(split_command(str((config or {}).get("trialCommand", "")))[1])
+    except (ValueError, UsageError) as error:
+        errors.append(f"trialCommand: {error}")
+    if errors:
         raise UsageError(
-            f"{experiment}: can't be read as an experiment ({error}); see python -m experiments check"
-        ) from None
-    fixed = parse_arguments([word for word in words if "=" in word])
+            f"{experiment}: can't be read as an experiment ({errors[0]}); see python -m experiments check"
+        )
+    space = space or {}
     models = _options(space.get("model", fixed.get("model", TrialConfig.model)))
     sources = _options(space.get("weights", fixed.get("weights", TrialConfig.weights)))
     named = []
