@@ -66,7 +66,7 @@ def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
     options = [_options(space, given, name) for name in FIELDS]
     found = []
     for values in product(*options):
-        asked = {k: v for k, v in zip(FIELDS, values, strict=True) if v is not None}
+        asked = {name: value for option in values for name, value in option.items()}
         if not errors_of(parse, asked, False):
             found.append(recipe_of(parse(asked, False)))
     return found
@@ -167,12 +167,22 @@ class _Cost:
         return [1.0, math.log(recipe.pixels), *(float(recipe.model == name) for name in self.names)]
 
 
-def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> list[Any]:
-    """The values of a field that the space, or else the command, gives it; [None]: its default."""
+def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The values that the space, or else the command, gives a field, as {field: value}, with those of other
+    FIELDS that an option brings along; [{}]: its default."""
     spec = space.get(name)
     if spec is None:
-        return [given.get(name)]
+        return [{name: given[name]}] if name in given else [{}]
     values = spec["_value"]
-    if spec["_type"] == "choice":
-        return [value.get("_name") if isinstance(value, Mapping) else value for value in values]
-    return [sum(values[:2]) / 2 if name == "train_fraction" else round(sum(values[:2]) / 2)]
+    if spec["_type"] != "choice":
+        middle = sum(values[:2]) / 2
+        return [{name: middle if name == "train_fraction" else round(middle)}]
+    found: list[dict[str, Any]] = []
+    for value in values:
+        if not isinstance(value, Mapping):
+            found.append({name: value})
+            continue
+        brought = [_options(value, {}, field) for field in FIELDS if field in value]
+        for inner in product(*brought):
+            found.append({name: value.get("_name")} | {k: v for option in inner for k, v in option.items()})
+    return found

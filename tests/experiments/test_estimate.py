@@ -80,6 +80,15 @@ def test_recipes_that_a_space_offers():
     ]  # fmt: skip
 
 
+def test_an_option_of_a_network_brings_its_image_size_along():
+    def network(name, *sizes):
+        return {"_name": name, "image_size": {"_type": "choice", "_value": list(sizes)}}
+
+    networks = [network("resnet18", "16x16"), network("resnet34", "64x64", "32x32")]
+    found = recipes_in({"model": {"_type": "choice", "_value": networks}}, ["weights=none"])
+    assert [(r.model, r.pixels) for r in found] == [("resnet18", 256), ("resnet34", 4096), ("resnet34", 1024)]
+
+
 def test_rough_while_few_have_ended():
     assert is_rough([ended(SMALL, 1.0)] * 2)
     assert not is_rough([ended(SMALL, 1.0)] * 3)
