@@ -1,107 +1,167 @@
-"""Two tiny trials of every shipped YAML through NNI, on drawn people, in a temporary copy of the project."""
+"""Every shipped experiment tried at a tiny size on drawn people.
 
-import json
+Each value of each search space is trained once, in this process. Each pair of tuner and assessor also runs
+two trials through NNI, in the first experiment that has it: a manager takes longer to start than a tiny trial.
+"""
+
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from analysis.trials.nni_database import recorded_trials
+from common.errors import UsageError, errors_of
 from common.machine import PROJECT, shipped
 from dataset.drawing.synthetic import draw
 from experiments.checks.ports import any_port
-from experiments.plan import read_plan
-from trial.record import RunFolder
+from experiments.checks.space import each_value
+from experiments.plan import Plan, read_plan
+from trial.arguments import parse_arguments
+from trial.config import TrialConfig, parse
+from trial.record import RunFolder, RunWriter
 
-TRIALS = 2
-SIZE, NEXT_SIZE = (64, 64), (16, 16)  # height x width that all take; what each further size adds
-TINY = ("epochs=2", "weights=none", "batch_size=16", "threads=1", "patience=0")
-SECONDS = 600  # for one YAML
+NNI_TRIALS = 2
+SIDES, NEXT_SIDE = (32, 64), 16  # of images; some networks need the larger; what each further size adds
+TINY = (
+    "epochs=1",
+    "weights=none",
+    "batch_size=32",
+    "patience=0",
+    "train_fraction=0.3",
+    "threads=1",
+    "cache_limit=0",
+)
+NETWORK = "model=test_resnet.r160_in1k"  # of experiments that don't search it
+SECONDS = 600  # for two trials through NNI
 
 
 def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
-    """A line a YAML on stdout; True when all trials of each finished. `yamls`: some, not all shipped ones."""
-    names = [path.name for path in (yamls or shipped("experiments", "*.yaml"))]
-    with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
-        copy = Path(folder) / "project"
-        copy_project(copy)
-        # NNI's list of experiments is kept in HOME: the person's own is left as it is.
-        environ = os.environ | {"HOME": folder}
-        draw(copy / "input", people)
-        results = [_one(copy, copy / "experiments" / name, environ) for name in names]
-    return all(results)
+    """Print a line for each YAML (default: all shipped ones); True if all of their trials finished."""
+    all_done = True
+    tried: set[tuple[Any, Any]] = set()
+    with tempfile.TemporaryDirectory(prefix="smoke-") as made:
+        folder = Path(made)
+        data = draw(folder / "people", people, height=128, width=96)
+        for path in yamls or shipped("experiments", "*.yaml"):
+            began = time.monotonic()
+            plan, errors = read_plan(path)
+            what = []
+            if plan is not None and not errors:
+                plan = _tiny(plan, data)
+                if (pair := (_algorithm(plan, "tuner"), _algorithm(plan, "assessor"))) not in tried:
+                    tried.add(pair)
+                    errors = _run_through_nni(plan, folder)
+                    what = [f"{NNI_TRIALS} trials through NNI"]
+                number, more = _train_each_value(plan, folder)
+                errors = [*errors, *more]
+                what += [f"{number} recipes trained"]
+            result = "; ".join(errors) or f"ok, {' and '.join(what)}"
+            print(f"{path.name}: {result}, {time.monotonic() - began:.0f} s", flush=True)
+            all_done = all_done and not errors
+    return all_done
 
 
-def copy_project(copy: Path) -> None:
-    """The project's own files, without its environment, data and results."""
-    apart = (".git", ".venv", ".*_cache", "__pycache__", "out", "input", "weights")
-    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*apart))
+def _tiny(plan: Plan, data: Path) -> Plan:
+    """The plan on the photos in `data` with short trials and the smallest images that its networks take."""
+    for side in SIDES:
+        settings, space = [*TINY, f"data={data}"], dict(plan.space)
+        if "image_size" in space:
+            number = len(space["image_size"]["_value"])
+            sizes = [f"{side + i * NEXT_SIDE}x{side + i * NEXT_SIDE}" for i in range(number)]
+            space["image_size"] = {"_type": "choice", "_value": sizes}
+        else:
+            settings.append(f"image_size={side}x{side}")
+        if "model" not in space:
+            settings.append(NETWORK)
+        tiny = replace(plan, space=space).with_settings(settings)
+        if not any(errors_of(_read, tiny, point) for point in each_value(tiny.space)):
+            break
+    return tiny
 
 
-def _one(copy: Path, path: Path, environ: dict[str, str]) -> bool:
-    began = time.monotonic()
-    settings = [*TINY, *_shrink(path)]
-    command = [
-        sys.executable,
-        "-m",
-        "experiments",
-        "run",
-        str(path.relative_to(copy)),
-        "--trials",
-        str(TRIALS),
-    ]
+def _read(plan: Plan, point: Mapping[str, Any]) -> TrialConfig:
+    return parse(parse_arguments(plan.fixed, point))
+
+
+def _algorithm(plan: Plan, key: str) -> Any:
+    """What names the tuner or assessor, whatever its arguments."""
+    given = plan.config.get(key) or {}
+    return given.get("name") or given.get("className")
+
+
+def _train_each_value(plan: Plan, folder: Path) -> tuple[int, list[str]]:
+    """(number of recipes, errors) of training recipes in which each value of the space appears."""
+    errors = []
+    points = list(each_value(plan.space))
+    for point in points:
+        try:
+            _train(_read(plan, point), folder / "run")
+        except UsageError as error:
+            errors += error.errors
+        except Exception as error:
+            errors.append(f"{point}: {type(error).__name__}: {error}")
+        shutil.rmtree(folder / "run", ignore_errors=True)
+    return len(points), errors
+
+
+def _train(config: TrialConfig, folder: Path) -> None:
+    from trial.run import run  # torch is imported here, not for a YAML that can't be read
+
+    writer = RunWriter(folder, config)
+    run(config, writer, lambda report: None)
+    writer.end("done")
+
+
+def _run_through_nni(plan: Plan, folder: Path) -> list[str]:
+    """The errors of two trials by `python -m experiments run`, two at a time."""
+    runs = folder / "experiments"
+    config = plan.effective() | {
+        "trialConcurrency": NNI_TRIALS,
+        "maxTrialNumber": NNI_TRIALS,
+        "experimentWorkingDirectory": str(runs),
+    }
+    path = folder / plan.path.name
+    path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    command = [sys.executable, "-m", "experiments", "run", str(path)]
     command += ["--port", str(any_port())]  # others may be at work on this machine
-    command += [word for setting in settings for word in ("--set", setting)]
-    pipe = subprocess.PIPE
-    late = ""
+    # NNI's list of experiments is kept in HOME: the person's own is left as it is.
+    errors = _errors_of(command, os.environ | {"HOME": str(folder)})
+    found = [folder for folder in runs.glob("*") if (folder / "db").is_dir() and not folder.is_symlink()]
+    trials = [RunFolder(one / "trials" / trial.trial) for one in found for trial in recorded_trials(one)]
+    for trial in trials:
+        if (status := trial.status())["state"] != "done":
+            errors.append(f"trial {trial.folder.name} {status['state']}: {status['reason']}")
+    if not errors and len(trials) != NNI_TRIALS:
+        errors.append(f"{len(trials)} trials ran, not {NNI_TRIALS}")
+    shutil.rmtree(runs, ignore_errors=True)  # the next one finds its own only; and weights are large
+    return errors
+
+
+def _errors_of(command: list[str], environ: Mapping[str, str]) -> list[str]:
+    """[] if the command ends with exit 0 within SECONDS, else what it prints on stderr."""
+    pipe, late = subprocess.PIPE, ""
     with subprocess.Popen(
-        command, cwd=copy, env=environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        command, cwd=PROJECT, env=environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
     ) as process:
         try:
-            _, said = process.communicate(timeout=SECONDS)
+            _, err = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
+            late = f"not done after {SECONDS} s; "
             process.send_signal(signal.SIGINT)  # it ends its server itself
             try:
-                _, said = process.communicate(timeout=120)
+                _, err = process.communicate(timeout=120)
             except subprocess.TimeoutExpired:
                 process.kill()
-                _, said = process.communicate()
-            late = f"not done after {SECONDS} s; "
-    errors = (
-        [f"{late}exit {process.returncode}: {said.strip()[-1500:]}"] if late or process.returncode else []
-    )
-    runs = copy / "out" / "experiments"
-    found = [folder for folder in runs.glob("*") if (folder / "db").is_dir() and not folder.is_symlink()]
-    trials = [trial.trial for folder in found for trial in recorded_trials(folder)]
-    for folder in found:
-        for trial in recorded_trials(folder):
-            status = RunFolder(folder / "trials" / trial.trial).status()
-            if status["state"] != "done":
-                errors.append(f"trial {trial.trial} {status['state']}: {status['reason']}")
-    if not errors and len(trials) != TRIALS:
-        errors.append(f"{len(trials)} trials ran, not {TRIALS}")
-    shutil.rmtree(runs, ignore_errors=True)  # the next one finds its own only; and weights are large
-    print(f"{path.name}: {'; '.join(errors) or f'ok, {time.monotonic() - began:.0f} s'}", flush=True)
-    return not errors
-
-
-def _shrink(path: Path) -> list[str]:
-    """Make the copy's sizes tiny and its trials two at a time; what is left to set for the whole run."""
-    path.write_text(
-        re.sub(r"^trialConcurrency:.*", f"trialConcurrency: {TRIALS}", path.read_text(), flags=re.M)
-    )
-    plan, _ = read_plan(path)
-    if plan is None or "image_size" not in plan.space:
-        return [f"image_size={SIZE[0]}x{SIZE[1]}"]
-    sizes = plan.space["image_size"]["_value"]
-    plan.space["image_size"]["_value"] = [
-        f"{SIZE[0] + i * NEXT_SIZE[0]}x{SIZE[1] + i * NEXT_SIZE[1]}" for i in range(len(sizes))
-    ]
-    (path.parent / plan.config["searchSpaceFile"]).write_text(json.dumps(plan.space))
+                _, err = process.communicate()
+    if late or process.returncode:
+        return [f"{late}exit {process.returncode}: {err.strip()[-1500:]}"]
     return []

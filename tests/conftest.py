@@ -1,17 +1,33 @@
-"""What many tests share: a small set of drawn people."""
+"""What many tests share: a small set of drawn people, and commands called in this process."""
 
+import os
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from common.machine import PROJECT
 from dataset.drawing.synthetic import draw
+
+# Before torch is imported: tests run side by side, and with a thread for each core in every one of them they take
+# several times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = {  # the least that still is a trial
     "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,
     "learning_rate": 0.003, "optimizer": "adamw", "schedule": "onecycle", "threads": 1,
     "cache_limit": 0,  # or each set that a test draws would leave an array in out/cache
 }  # fmt: skip
+
+
+def call(app: typer.Typer, *words: object) -> Result:
+    """Run a command in this process, which saves the seconds that a new one needs for its imports: exit_code,
+    stdout and stderr. An exception that the command lets through is raised."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
 
 
 @pytest.fixture(scope="session")

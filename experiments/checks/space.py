@@ -189,6 +189,13 @@ def covering(space: Space) -> Iterator[dict[str, Any]]:
             yield {**first, one: a, two: b}
 
 
+def each_value(space: Space) -> Iterator[dict[str, Any]]:
+    """As few points of the space as hold every value of all choices; `covering` has every pair of them."""
+    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+    for number in range(max(map(len, options.values()), default=1)):
+        yield {key: values[number % len(values)] for key, values in options.items()}
+
+
 def without(space: Space, field: str) -> dict[str, Any]:
     """The space with `field` no longer searched, also where an option of another field brings it along."""
     kept = {}

@@ -1,9 +1,10 @@
-import subprocess
-import sys
+from functools import partial
 
 import pytest
 
+from analysis.__main__ import app
 from common.machine import PROJECT
+from tests.conftest import call
 
 COMMANDS = (
     "trials",
@@ -19,16 +20,16 @@ COMMANDS = (
 )
 
 
-def analysis(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "analysis", *map(str, words)], cwd=PROJECT, capture_output=True, text=True
-    )
+@pytest.fixture
+def analysis(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    return partial(call, app)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command):
+def test_every_command_has_help_with_an_example(analysis, command):
     done = analysis(command, "--help")
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert f"Example: python -m analysis {command}" in " ".join(done.stdout.split())
 
 
@@ -55,14 +56,13 @@ def test_every_command_has_help_with_an_example(command):
         (["export-best", "latest"], "--out"),
     ],
 )
-def test_a_callers_mistake_is_one_message_and_exit_2(words, said):
+def test_a_callers_mistake_is_one_message_and_exit_2(analysis, words, said):
     done = analysis(*words)
-    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.exit_code == 2, done.stdout + done.stderr
     assert said in done.stderr
-    assert "Traceback" not in done.stderr
 
 
-def test_missing_data_is_refused_before_training(tmp_path):
+def test_missing_data_is_refused_before_training(analysis, tmp_path):
     words = (
         "retrain",
         "recipes/baseline_resnet34.json",
@@ -72,6 +72,6 @@ def test_missing_data_is_refused_before_training(tmp_path):
         tmp_path / "x",
     )
     done = analysis(*words, "--out", tmp_path / "out")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "no folder" in done.stderr
     assert not (tmp_path / "out").exists()

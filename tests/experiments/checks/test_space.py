@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.checks.space import covering, space_errors, without
+from experiments.checks.space import covering, each_value, space_errors, without
 
 C = "choice"
 
@@ -54,13 +54,21 @@ def test_every_value_and_every_pair_of_choices_is_covered():
     assert {0.001, 0.1} <= {p["lr"] for p in points}
 
 
+def test_few_points_hold_each_value():
+    points = list(each_value(SPACE))
+    assert [point["model"] for point in points] == ["a", "b", "c", "a"]
+    assert [point["size"] for point in points] == [1, 2, 1, 2]
+    assert [point["loss"].get("gamma") for point in points] == [None, 1.76, 1, 3]
+    assert {point["lr"] for point in points} >= {0.001, 0.1}
+
+
 def test_inside_of_a_step_range_lies_on_its_steps():
     assert [p["n"] for p in covering({"n": spec("quniform", 2, 10, 2)})] == [6, 2, 10]
     assert [p["n"] for p in covering({"n": spec("randint", 2, 4)})] == [2, 3]
 
 
 def test_an_empty_space_is_one_point():
-    assert list(covering({})) == [{}]
+    assert list(covering({})) == list(each_value({})) == [{}]
 
 
 def test_a_fixed_field_is_searched_no_longer():

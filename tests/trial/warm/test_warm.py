@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from common.machine import PROJECT
-from experiments.smoke import copy_project
 from tests.conftest import TINY
 from trial import advisor
 from trial.record import RunFolder
@@ -176,7 +175,8 @@ def test_a_server_that_answers_nothing_leaves_the_trial_to_run_by_itself(own):
 
 
 def test_changed_code_gets_a_new_server(people, tmp_path):
-    copy_project(tmp_path / "project")
+    apart = (".git", ".venv", ".*_cache", "__pycache__", "out", "input", "weights")
+    shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns(*apart))
     own = Experiment(tmp_path, people, tmp_path / "project")
     try:
         own.start("before", epochs=EPOCHS, cache_limit=1)  # this project's cache goes with it
