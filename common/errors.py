@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from common.log import show_logs
+
 MOST_LINES = 100
 
 
@@ -83,8 +85,9 @@ def exit_on_usage_error() -> Iterator[None]:
     """Around a command (`with` or `@exit_on_usage_error()`): a caller's mistake ends it with exit 2.
 
     The errors go to stderr, no traceback, at most MOST_LINES of them and a count of the rest. Ctrl-C gives
-    exit 130.
+    exit 130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
     """
+    show_logs()
     try:
         yield
     except UsageError as error:
