@@ -1,4 +1,4 @@
-"""Where a person stands, the light on them, and what the camera does to it."""
+"""Pose, background, and exposure of a drawn photo."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,8 @@ from dataset.drawing.canvas import Canvas, Colour, shade
 
 
 def pose(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """2 x 3: face units to pixels; a face some 65 % of the width, shifted, turned and scaled a little."""
+    """Affine matrix (2, 3) from face units to pixels: a face of about 65 % of the width, slightly shifted,
+    rotated and scaled at random."""
     unit = width * 0.325 * rng.uniform(0.93, 1.07)
     turn = np.radians(rng.normal(0, 3))
     cos, sin = unit * np.cos(turn), unit * np.sin(turn)
@@ -16,7 +17,7 @@ def pose(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def backdrop(canvas: Canvas, wall: Colour, rng: np.random.Generator) -> None:
-    """A wall, lighter on one side, with a frame or a curtain on some photos."""
+    """Paint a wall, lighter on one side; in 40 % of the photos with a frame or a curtain."""
     height, width = canvas.pixels.shape[:2]
     side = rng.uniform(0.8, 1.0), rng.uniform(0.95, 1.12)
     across = np.linspace(*(side if rng.random() < 0.5 else side[::-1]), width)
@@ -32,7 +33,7 @@ def backdrop(canvas: Canvas, wall: Colour, rng: np.random.Generator) -> None:
 
 
 def expose(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The photo, uint8 RGB: light from a side, tint, blur, noise."""
+    """Random light from one side, tint, blur and noise on uint8 RGB `pixels`; uint8 RGB of the same shape."""
     width = pixels.shape[1]
     photo = pixels.astype(np.float32)
     bright, slope = rng.normal(1.0, 0.06), rng.uniform(-0.1, 0.1)

@@ -1,4 +1,4 @@
-"""One photo of one drawn person."""
+"""Draw one photo of one person."""
 
 import cv2
 import numpy as np
@@ -13,8 +13,8 @@ from dataset.labels import MASKS
 
 
 def portrait(person: Person, mask: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """uint8 height x width x 3, RGB. `mask` indexes dataset.labels.MASKS; all chance comes from `rng`."""
-    # Drawn twice as large: averaging down smooths every edge.
+    """A photo of the person, uint8 (height, width, 3) in RGB; `mask` is an index into labels.MASKS."""
+    # Drawn at twice the size: averaging it down smooths the edges.
     canvas = Canvas(2 * height, 2 * width, camera.pose(2 * height, 2 * width, rng))
     camera.backdrop(canvas, person.wall, rng)
     hair_behind(canvas, person)

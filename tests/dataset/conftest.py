@@ -1,4 +1,4 @@
-"""A small set in the competition's layout (14 people, 4 eval photos of one colour each); what the cache's tests share."""
+"""A small data set in the competition's layout (14 people, 4 eval photos of one colour each); cache fixtures."""
 
 import subprocess
 from pathlib import Path
@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.log import show_logs
 from dataset.labels import PHOTO_MASKS
 
 AGES = {"male": (18, 29, 30, 45, 59, 60, 60), "female": (19, 25, 31, 50, 58, 60, 60)}
+
+
+@pytest.fixture(autouse=True)
+def _logs_on_stderr():
+    """As in a command: what the library logs is on stderr."""
+    show_logs()
 
 
 @pytest.fixture

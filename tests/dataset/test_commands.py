@@ -26,10 +26,10 @@ def test_draw_then_check(run, tmp_path):
     assert said.exit_code == 0, said.output
     assert "12 people, 84 photos; eval: 42 photos" in said.output and "no errors" in said.output
     again = run("synthetic", "--out", tmp_path / "set", *small)
-    assert again.exit_code == 2 and "there already" in again.stderr
+    assert again.exit_code == 2 and "already exists" in again.stderr
 
 
-def test_check_names_faults_of_both_halves_and_photos(run, data, rewrite):
+def test_check_names_errors_of_both_halves_and_photos(run, data, rewrite):
     photo = next((data / "train" / "images" / "000003_male_Asian_30").glob("mask2.*"))
     photo.write_text("no photo")
     (data / "eval" / "images" / "aaaaaaaa.jpg").write_bytes(b"")
@@ -85,7 +85,9 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
     assert "0 arrays" in run("cache").output
     for size in ("8x6", "4x3"):
         built = run("cache", data, "--size", size)
-        assert built.exit_code == 0 and f"98 photos at {size} lie in {folder}" in built.output, built.output
+        assert built.exit_code == 0 and f"98 photos at {size} are cached in {folder}" in built.output, (
+            built.output
+        )
     paths = list(read_train(data)["path"])
     shared = arrays.cached(paths, (8, 6), "bilinear", folder, 1)
     assert shared is not None  # a trial finds it
@@ -138,14 +140,14 @@ def test_cache_refuses_in_one_line(run, data, folder, tmp_path):
     for words, piece in (
         ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "height x width"), ((data, "--size", "0x8"), "height x width"),
         ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"), ((data, "--size", "8x6", "--crop", "fase"), "unknown crop 'fase'"),
-        (("--crop", "face"), "--crop goes with a set and --size"),
+        (("--crop", "face"), "--crop goes with a data set and --size"),
         ((tmp_path / "nowhere", "--size", "8x6"), "no folder"), (("--remove", "--size", "x"), "height x width"),
         ((data, "--size", "8x6", "--limit", 0.000001), "--limit 1)"),
         ((data, "--size", "8x6", "--limit", 0), "--limit 0: give a number of GiB above 0"),
         ((data, "--size", "8x6", "--limit", -1), "--limit -1: give"), ((data, "--size", "8x6", "--limit", "nan"), "--limit nan: give"),
         ((data, "--size", "8x6", "--limit", "inf"), "--limit inf: give"),
         (("--older-than", 1), "--older-than goes with --remove"), ((data, "--size", "8x6", "--older-than", 1), "with --remove"),
-        (("--limit", 5), "--limit goes with a set and --size"), (("--interpolation", "area"), "--interpolation goes with"),
+        (("--limit", 5), "--limit goes with a data set and --size"), (("--interpolation", "area"), "--interpolation goes with"),
         (("--remove", "--limit", 5), "not with --remove"), (("--remove", "--size", "8x6", "--interpolation", "area"), "not with --remove"),
     ):  # fmt: skip
         said = run("cache", *words)

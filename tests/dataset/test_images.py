@@ -38,7 +38,7 @@ def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_info_csv_is_still_a_error(data):
+def test_a_damaged_info_csv_is_still_an_error(data):
     (data / "eval" / "info.csv").write_text("")
     with pytest.raises(UsageError, match="an empty file"):
         read_eval(data)
@@ -93,9 +93,17 @@ def test_what_is_named_like_a_photo_and_is_none_is_refused_all_at_once(tmp_path,
         assert words in str(error.value)
 
 
+def test_folders_that_systems_leave_behind_are_not_entered(tmp_path, write_photo, capsys):
+    write_photo(tmp_path / "a.jpg")
+    for folder in ("@eaDir", "__MACOSX", ".git"):
+        write_photo(tmp_path / folder / "thumbnail.jpg")
+    assert list(read_images(tmp_path)["photo"]) == ["a.jpg"]
+    assert "skipped: '.git/', '@eaDir/', '__MACOSX/' (only" in capsys.readouterr().err
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     for folder, words in (
-        (tmp_path, "holds no image"),
+        (tmp_path, "contains no image"),
         (tmp_path / "x", "no folder"),
         (tmp_path / "f", "no folder"),
     ):

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from dataset.cache.arrays import cached
-from dataset.cache.build import tidy
-from dataset.cache.store import entries
+from dataset.cache.store import entries, tidy
 
 PROJECT = Path(__file__).resolve().parents[3]
 BUILD = """
 import sys, time
 from pathlib import Path
 from dataset.cache import build
+from common.log import show_logs
 from dataset.cache.arrays import cached
+show_logs()
 folder, photo, count, height, seconds = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
 decode = build.read_to_size
 build.read_to_size = lambda *given: time.sleep(seconds) or decode(*given)

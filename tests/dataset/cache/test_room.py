@@ -46,7 +46,7 @@ def test_no_limit_no_array_no_word(paths, folder, capsys):
     assert capsys.readouterr().err == "" and not folder.exists()
 
 
-def test_a_disk_that_is_too_small_is_said_beforehand(paths, disk, capsys, arrays, nothing_half_made):
+def test_a_disk_that_is_too_small_is_reported_before_decoding(paths, disk, capsys, arrays, nothing_half_made):
     folder = disk(64 * 1024) / "cache"
     assert cached(paths, SIZE, "bicubic", folder) is not None
     capsys.readouterr()

@@ -40,7 +40,7 @@ def looked(monkeypatch) -> list[tuple]:
     return shapes
 
 
-def test_each_photo_has_its_face_as_shares_whatever_its_size(tmp_path, folder, looked):
+def test_each_photo_has_its_face_as_fractions_whatever_its_size(tmp_path, folder, looked):
     paths = [str(tmp_path / f"{number}.png") for number in range(4)]
     for path, (height, width, grey) in zip(
         paths, [(40, 30, 200), (600, 300, 200), (40, 30, 0), (30, 40, 200)], strict=True
@@ -78,7 +78,7 @@ def test_they_outlive_arrays_that_make_room(paths, folder, looked, nothing_half_
     assert not looked
 
 
-def test_damaged_ones_are_found_anew(paths, folder, looked):
+def test_damaged_ones_are_found_again(paths, folder, looked):
     whole = faces_in(paths, folder)
     path = next(folder.glob("faces-*.npy"))
     for damaged in (b"", b"no array", path.read_bytes()[:-9]):
@@ -86,7 +86,7 @@ def test_damaged_ones_are_found_anew(paths, folder, looked):
         assert np.array_equal(faces_in(paths, folder), whole, equal_nan=True)
 
 
-def test_every_file_that_is_no_photo_is_named(paths, folder, looked):
+def test_every_file_that_is_not_an_image_is_named(paths, folder, looked):
     for path in paths[2:4]:
         Path(path).write_text("no photo")
     with pytest.raises(UsageError) as caught:
@@ -122,7 +122,7 @@ def test_kept_ones_need_no_detector(paths, folder, looked):
     assert done.stdout == "(12, 5) False False\n", done.stderr
 
 
-def test_it_is_said_how_many_faces_were_found(paths, folder, looked, capsys, monkeypatch):
+def test_the_number_of_faces_found_is_logged(paths, folder, looked, capsys, monkeypatch):
     monkeypatch.setattr("dataset.cache.arrays.CACHE", folder)
     boxes = face_crop(paths, (40, 30), 0, 0.5, 0.5).boxes
     in_middle = int((boxes[:, 0] == 0.25).sum())
