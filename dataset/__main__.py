@@ -58,8 +58,8 @@ def check(
     from dataset.fingerprint import fingerprint
     from dataset.split import absent_classes, split
 
-    train, judged = checking.check(data, corrections, with_eval, progress=True)
-    print("\n".join(checking.summary(train, judged)))
+    train, eval_photos = checking.check(data, corrections, with_eval, progress=True)
+    print("\n".join(checking.summary(train, eval_photos)))
     for fold in range(folds):
         for side, table in zip(("train", "validation"), split(train, fold, folds, seed), strict=True):
             if absent := absent_classes(table):

@@ -29,22 +29,22 @@ def check(
             errors += error.errors
     elif corrections is not None:  # they can't be applied while people are missing from the table
         errors += errors_of(read_corrections, corrections)
-    judged = empty_table(["photo", "path"])
+    eval_photos = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
-        judged, eval_errors = scan_eval(data)
+        eval_photos, eval_errors = scan_eval(data)
         errors += eval_errors
-    errors += unreadable([*train["path"], *judged["path"]], progress)
+    errors += unreadable([*train["path"], *eval_photos["path"]], progress)
     if errors:
         raise UsageError(errors)
-    return train, judged
+    return train, eval_photos
 
 
-def summary(train: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
+def summary(train: pd.DataFrame, eval_photos: pd.DataFrame) -> list[str]:
     """Lines with the numbers of people and photos, and the notes of both DataFrames."""
     people = train.drop_duplicates("person")
-    lines = [f"train: {len(people)} people, {len(train)} photos; eval: {len(judged)} photos"]
+    lines = [f"train: {len(people)} people, {len(train)} photos; eval: {len(eval_photos)} photos"]
     for gender, name in enumerate(GENDERS):
         bands = people.loc[people["gender"] == gender, "age_band"]
         counts = ", ".join(f"{band} {int((bands == index).sum())}" for index, band in enumerate(AGE_BANDS))
         lines.append(f"  {name}: {len(bands)} people ({counts})")
-    return [*lines, *train.attrs["notes"], *judged.attrs["notes"]]
+    return [*lines, *train.attrs["notes"], *eval_photos.attrs["notes"]]

@@ -19,12 +19,12 @@ def test_without_info_csv_all_images_of_eval_are_taken_and_said(data, write_phot
     table = read_eval(data)
     assert list(table["photo"]) == ["B.JPG", "aaaaaaaa.jpg", "bbbbbbbb.jpg", "cccccccc.jpg", "dddddddd.jpg"]
     assert all(os.path.isfile(path) for path in table["path"])
-    said = capsys.readouterr().err
-    assert f"no {data / 'eval' / 'info.csv'}: all 5 images in {images} are taken, sorted by name" in said
-    assert "skipped: 'Thumbs.db', 'older/'" in said
-    train, judged = check(data)
-    assert list(judged["photo"]) == list(table["photo"])
-    assert "info.csv: all 5 images" in summary(train, judged)[-1]
+    err = capsys.readouterr().err
+    assert f"no {data / 'eval' / 'info.csv'}: all 5 images in {images} are taken, sorted by name" in err
+    assert "skipped: 'Thumbs.db', 'older/'" in err
+    train, eval_photos = check(data)
+    assert list(eval_photos["photo"]) == list(table["photo"])
+    assert "info.csv: all 5 images" in summary(train, eval_photos)[-1]
 
 
 def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
@@ -57,10 +57,10 @@ def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_said(tmp_pa
     table = read_images(folder)
     assert list(table["photo"]) == ["a.JPG", "b/10.jpeg", "b/2.png", "linked/c.jpg", "with space, comma.jpg"]
     assert list(table["path"]) == [str(folder / name) for name in table["photo"]]
-    said = capsys.readouterr().err
-    assert f"all 5 images in {folder} are taken" in said
+    err = capsys.readouterr().err
+    assert f"all 5 images in {folder} are taken" in err
     assert (
-        "skipped: 'z.heic', '.git/', 'b/.hidden.jpg', 'b/notes.txt', 'b/up/' (only .jpg, .jpeg, .png" in said
+        "skipped: 'z.heic', '.git/', 'b/.hidden.jpg', 'b/notes.txt', 'b/up/' (only .jpg, .jpeg, .png" in err
     )
 
 
@@ -70,9 +70,9 @@ def test_many_skipped_files_are_counted_what_may_be_a_photo_first(tmp_path, writ
         (tmp_path / f"{number:02d}.txt").touch()
     (tmp_path / "z.webp").touch()
     read_images(tmp_path)
-    said = capsys.readouterr().err
-    assert "skipped: 'z.webp', '00.txt'" in said
-    assert "and 11 more" in said
+    err = capsys.readouterr().err
+    assert "skipped: 'z.webp', '00.txt'" in err
+    assert "and 11 more" in err
 
 
 def test_what_is_named_like_a_photo_and_is_none_is_refused_all_at_once(tmp_path, write_photo):

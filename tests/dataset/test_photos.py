@@ -48,7 +48,7 @@ def test_every_error_is_named_at_once(data, rewrite, write_photo):
     write_photo(images / "000006_male_Asian_60" / "notes.txt.png")
     write_photo(images / "000099_female_Asian_20" / "normal.jpg")
     write_photo(images / "000007_male_Asian_60" / "normal.bmp")
-    said = errors_of(read_train, data)
+    errors = errors_of(read_train, data)
     for piece in (
         "unknown gender 'mann'",
         "age 'thirty' is not",
@@ -62,8 +62,8 @@ def test_every_error_is_named_at_once(data, rewrite, write_photo):
         "000099_female_Asian_20",
         "normal.bmp",
     ):
-        assert piece in said
-    assert len(said.splitlines()) == 9
+        assert piece in errors
+    assert len(errors.splitlines()) == 9
 
 
 def test_two_photos_of_one_name_are_an_error(data, write_photo):
@@ -75,8 +75,8 @@ def test_two_photos_of_one_name_are_an_error(data, write_photo):
 
 def test_wrong_column_is_named_with_the_nearest(data, rewrite):
     rewrite("train/train.csv", "id,gender", "id,Gender")
-    assert "no column 'gender'" in (said := errors_of(read_train, data))
-    assert "should 'Gender' be 'gender'?" in said
+    assert "no column 'gender'" in (errors := errors_of(read_train, data))
+    assert "should 'Gender' be 'gender'?" in errors
     rewrite("eval/info.csv", "ImageID", "imageid")
     assert "no column 'ImageID'" in errors_of(read_eval, data)
 
@@ -85,8 +85,8 @@ def test_eval_errors_are_named_at_once(data, rewrite, write_photo):
     (data / "eval" / "images" / "dddddddd.jpg").unlink()
     write_photo(data / "eval" / "images" / "eeeeeeee.jpg")
     rewrite("eval/info.csv", "bbbbbbbb.jpg,0\n", "bbbbbbbb.jpg,0\nbbbbbbbb.jpg,0\n")
-    said = errors_of(read_eval, data)
-    assert "missing photo" in said and "extra" in said and "twice" in said
+    errors = errors_of(read_eval, data)
+    assert "missing photo" in errors and "extra" in errors and "twice" in errors
 
 
 @pytest.mark.parametrize("read", [read_train, read_eval])
@@ -127,7 +127,7 @@ def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrit
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "sentence"),
+    ("old", "new", "message"),
     [
         ("000001,male,Asian,18,", "000001,male,Asian,121,", "line 2 (id 000001): age '121' is not an integer from 1 to 120"),
         ("000001,male,Asian,18,", "000001,male,Asian,0,", "line 2 (id 000001): age '0' is not an integer from 1 to 120"),
@@ -146,9 +146,9 @@ def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrit
         ("000001,", "\n\n,", "line 4: no id"),
     ],
 )  # fmt: skip
-def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, sentence):
+def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, message):
     rewrite("train/train.csv", old, new)
-    assert sentence in errors_of(read_train, data)
+    assert message in errors_of(read_train, data)
 
 
 def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys):
@@ -164,10 +164,10 @@ def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys)
 def test_a_photo_in_the_wrong_case_is_named(data):
     photo = next(data.glob("train/images/*/normal.jpg"))
     photo.rename(photo.with_name("Normal.jpg"))
-    said = errors_of(read_train, data)
+    errors = errors_of(read_train, data)
     assert (
-        "unknown mask name 'Normal'; known: mask1, " in said
-        and f"missing photo {photo.parent}/normal" in said
+        "unknown mask name 'Normal'; known: mask1, " in errors
+        and f"missing photo {photo.parent}/normal" in errors
     )
 
 

@@ -37,8 +37,8 @@ def test_folds_cover_everyone_once_and_look_alike():
     table = made_up(450)
     fold = fold_of(table, 5, 0)
     assert sorted(fold.unique()) == [0, 1, 2, 3, 4]
-    shares = pd.crosstab(fold, [table["gender"], table["age_band"]])
-    assert (shares.max() - shares.min() <= 7).all()  # at most one person, seven photos
+    counts = pd.crosstab(fold, [table["gender"], table["age_band"]])
+    assert (counts.max() - counts.min() <= 7).all()  # at most one person, seven photos
     assert all(absent_classes(table[fold == number]) == [] for number in range(5))
 
 

@@ -62,9 +62,9 @@ def test_a_crop_is_cut_out_first_and_is_an_array_of_its_own(paths, folder, array
     for crop in (*crops, *crops):
         array = cached(paths, SIZE, "bicubic", folder, crop=crop)
         assert np.array_equal(array[3], Uncached(paths, SIZE, "bicubic", crop).read(3))
-    said = capsys.readouterr().err
-    assert said.count("decoding 12 photos to 20x15") == 4 and "to 20x15 (center 0.5x0.5) once" in said
-    assert len(arrays(folder)) == 4 and "changed" not in said
+    err = capsys.readouterr().err
+    assert err.count("decoding 12 photos to 20x15") == 4 and "to 20x15 (center 0.5x0.5) once" in err
+    assert len(arrays(folder)) == 4 and "changed" not in err
     assert {entry.info.crop for entry in entries(folder)} == {"none", "center 0.5x0.5", "face", "face 2"}
     assert not np.array_equal(array[3], cached(paths, SIZE, "bicubic", folder)[3])
 
@@ -130,8 +130,8 @@ def test_arrays_whose_photos_are_gone_are_removed_when_another_is_built(
     capsys.readouterr()
     cached(paths, (30, 20), "bicubic", folder)
     assert arrays(folder) == ["20x15", "30x20"] and nothing_half_made(folder)
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"removed {gone}: its photos in {tmp_path / 'temporary'} are gone" and len(said) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == f"removed {gone}: its photos in {tmp_path / 'temporary'} are gone" and len(err) == 2
 
 
 def test_a_damaged_array_is_built_again(paths, folder):

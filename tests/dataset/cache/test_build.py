@@ -77,9 +77,9 @@ DONE = ["builder.lock", "photos.json", "photos.npy"]
 
 def test_of_two_that_want_the_same_one_builds(start, tmp_path):
     both = [start(), start()]
-    said = [process.communicate(timeout=60) for process in both]
-    assert said[0][0].split()[0] == said[1][0].split()[0] != ""
-    assert "".join(errors for _, errors in said).count("decoding 4 photos") == 1
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert outputs[0][0].split()[0] == outputs[1][0].split()[0] != ""
+    assert "".join(errors for _, errors in outputs).count("decoding 4 photos") == 1
     assert names(tmp_path / "cache") == DONE
 
 
