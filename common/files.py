@@ -1,4 +1,4 @@
-"""Write files and folders whole or not at all, one process at a time; tell a changed file from before."""
+"""Atomic writes of files and folders, locks between processes, and marks that show whether a file changed."""
 
 import errno
 import fcntl

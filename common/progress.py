@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sized
 from typing import Any
 
-SECONDS = 10  # between two lines in a log; what ends sooner prints nothing
+SECONDS = 10  # between two lines in a log; nothing is printed for a loop that is shorter
 
 
 class track:

@@ -63,7 +63,7 @@ def check(
     for fold in range(folds):
         for side, table in zip(("train", "validation"), split(train, fold, folds, seed), strict=True):
             if absent := absent_classes(table):
-                print(f"fold {fold} of {folds}, {side}: nobody of {', '.join(absent)}")
+                print(f"fold {fold} of {folds}: {side} lacks {', '.join(absent)}")
     print(f"no errors; fingerprint {fingerprint(data)}")
 
 

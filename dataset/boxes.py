@@ -1,4 +1,4 @@
-"""Crops: the box of each photo that is kept."""
+"""Crops: the part of each photo that is kept, as a box."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ MARGIN = 0.3
 
 
 class Crop(NamedTuple):
-    """The box of each photo that is kept.
+    """The part of each photo that is kept.
 
     `boxes` (photos, 4): top, left, bottom, right as fractions of the photo's height and width, from 0 to 1.
     `text` identifies the crop by its name and parameters; it is part of the cache key.

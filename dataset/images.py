@@ -37,7 +37,7 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     special = {name: reason for name in sorted(named) if (reason := not_a_file(folder / name))}
     errors = [f"{folder / name}: {reason}" for name, reason in special.items()]
     found = [name for name in named if name not in special]
-    # Neither can pandas, which keeps text in Arrow's UTF-8.
+    # pandas can't hold it either: it keeps text as UTF-8 (Arrow).
     errors += [f"{str(folder / name)!r}: the name is not UTF-8, so no CSV can hold it; rename the file"
                for name in found if not _is_utf8(str(folder.absolute() / name))]  # fmt: skip
     errors += [f"{str(folder / name)!r}: spaces around the name or a line break in it; rename the file"

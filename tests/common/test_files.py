@@ -112,7 +112,7 @@ def test_a_second_writer_is_refused_and_touches_nothing(write, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"], "nothing moved aside"
 
 
-def test_a_killed_writer_lets_go(tmp_path):
+def test_the_lock_of_a_killed_writer_is_released(tmp_path):
     with another_process(tmp_path / "out") as first:
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
@@ -138,7 +138,7 @@ def test_the_folder_may_be_renamed_meanwhile(tmp_path):
 
 
 def test_never_two_at_once(tmp_path):
-    """Eight processes take and drop the lock as fast as they can; a file counts those inside."""
+    """Eight processes take and release the lock as fast as they can; the second one inside would fail."""
     code = (
         "import sys, os\nfrom pathlib import Path\nfrom common.files import only_writer\n"
         "from common.errors import UsageError\n"

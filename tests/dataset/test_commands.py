@@ -52,7 +52,7 @@ def test_check_names_errors_of_both_halves_and_photos(run, data, rewrite):
 def test_check_says_which_side_lacks_a_class(run, data):
     result = run("check", data)
     assert result.exit_code == 0
-    assert "validation: nobody of" in result.output
+    assert "fold 0 of 5: validation lacks " in result.output
 
 
 def test_a_set_without_eval_half_by_option(data):

@@ -106,7 +106,7 @@ def test_a_part_of_the_competitions_photos_is_corrected_too(data, capsys):
 
 
 def test_the_shipped_list_corrects_the_competitions_labels(data, capsys):
-    """Thirteen people of the list among those that the set has, recorded as it says."""
+    """The data set has thirteen people of the list, with the recorded values it gives."""
     lines, csv = ["id,gender,race,age,path"], data / "train" / "train.csv"
     entries = read_corrections("competition").drop_duplicates("id").head(13)
     people = csv.read_text().splitlines()[1:]
@@ -158,7 +158,7 @@ def test_errors_of_a_corrections_file_are_named_at_once(tmp_path):
 
 @pytest.mark.shared
 def test_the_shipped_list_leaves_the_stand_in_alone(standin, capsys):
-    """Some of its people have an id of the list, one of them the gender that the list corrects."""
+    """Some of its people have ids of the list, and one of them the gender that the list corrects."""
     before, after = read_train(standin), read_train(standin, "competition")
     assert (before["label"] == after["label"]).all()
     assert "0 applied" in capsys.readouterr().err

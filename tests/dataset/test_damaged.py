@@ -1,4 +1,4 @@
-"""Photos that are damaged or too large: errors with their names, before anything is decoded or printed."""
+"""Damaged and too large photos are errors with their names; nothing of them is decoded, libraries print nothing."""
 
 import struct
 import subprocess
@@ -72,7 +72,7 @@ HUGE = 30_000
 
 
 def huge_png() -> bytes:
-    """30,000 x 30,000: its header is all that may be looked at."""
+    """30,000 x 30,000 pixels: only the header may be read."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", HUGE, HUGE, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 

@@ -1,4 +1,4 @@
-"""Photos that no CSV lists, or one without answers."""
+"""Folders of photos without a CSV, and an info.csv without answers."""
 
 import os
 
@@ -10,7 +10,7 @@ from dataset.images import read_images
 from dataset.photos import read_eval
 
 
-def test_without_info_csv_all_images_of_eval_are_taken_and_said(data, write_photo, capsys):
+def test_without_info_csv_all_images_of_eval_are_used_and_logged(data, write_photo, capsys):
     images = data / "eval" / "images"
     (data / "eval" / "info.csv").unlink()
     write_photo(images / "B.JPG")
@@ -44,7 +44,7 @@ def test_a_damaged_info_csv_is_still_an_error(data):
         read_eval(data)
 
 
-def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_said(tmp_path, write_photo, capsys):
+def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_logged(tmp_path, write_photo, capsys):
     folder = tmp_path / "mine"
     for name in ("b/2.png", "b/10.jpeg", "a.JPG", "with space, comma.jpg", "b/.hidden.jpg", ".git/x.jpg"):
         write_photo(folder / name.replace(".JPG", ".jpg"))

@@ -119,7 +119,7 @@ def test_a_path_out_of_the_folder_is_refused(data, rewrite):
     assert "is not the name of a folder" in errors_of(read_train, data)
 
 
-def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrite):
+def test_the_id_that_two_people_share_in_the_competition_is_renamed(data, rewrite):
     rewrite("train/train.csv", "000001,male", "003397,male")
     rewrite("train/train.csv", "000009,female", "003397,female")
     people = set(read_train(data)["person"])

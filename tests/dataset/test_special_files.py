@@ -1,4 +1,4 @@
-"""What has a photo's name and is no plain file: named by all that read a set, and never opened."""
+"""Special files with a photo's name are errors for every reader of a data set, and are never opened."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ SPECIAL = (
 
 @pytest.fixture
 def special(data):
-    """The set with six photos replaced, in both halves: path -> what it is now."""
+    """A data set with special files in place of photos, in both halves: {path: kind}."""
     train = sorted(data.glob("train/images/*/mask2.*"))[: len(SPECIAL)]
     eval_images = sorted(data.glob("eval/images/*"))[:3]
     made = dict(zip([*train, *eval_images], [*SPECIAL, *SPECIAL[:2], SPECIAL[3]], strict=True))
@@ -61,7 +61,7 @@ def special(data):
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
-def test_what_is_not_a_file_is_said_and_never_opened(tmp_path, kind):
+def test_what_is_not_a_file_is_reported_and_never_opened(tmp_path, kind):
     path = tmp_path / "photo.jpg"
     make_special(kind, path)
     assert unreadable([path]) == [f"{path}: {kind}"]
@@ -69,8 +69,8 @@ def test_what_is_not_a_file_is_said_and_never_opened(tmp_path, kind):
         read_photo(path)
 
 
-def test_all_that_read_a_set_name_what_is_not_a_file(data, special, tmp_path):
-    """In processes of their own with a limit: a FIFO that is opened would hang for ever."""
+def test_all_readers_of_a_data_set_name_what_is_not_a_file(data, special, tmp_path):
+    """In subprocesses with a timeout: opening a FIFO would block for ever."""
     messages = [f"{path}: {kind}" for path, kind in special.items()]
     with pytest.raises(UsageError) as caught:
         check(data)
@@ -97,7 +97,7 @@ def test_all_that_read_a_set_name_what_is_not_a_file(data, special, tmp_path):
 
 
 def test_the_cache_and_the_face_finder_name_what_is_not_a_file(special, tmp_path, monkeypatch):
-    """A file can change between the look at the folder and its turn."""
+    """A file can be replaced after the folder was listed."""
     monkeypatch.setattr(locate, "find_faces", lambda photos: np.zeros((len(photos), 4), np.float32))
     paths = [str(path) for path in special]
     for build in (
@@ -126,7 +126,7 @@ def test_a_file_of_more_bytes_than_any_photo_is_not_read(tmp_path):
     ]
 
 
-def test_system_files_are_passed_over_and_counted(data, capsys):
+def test_system_files_are_skipped_and_counted(data, capsys):
     before = fingerprint(data)
     images, eval_images = data / "train" / "images", data / "eval" / "images"
     first = next(images.iterdir())

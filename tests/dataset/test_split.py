@@ -12,7 +12,7 @@ from dataset.split import absent_classes, fold_of, fraction_of, split
 
 
 def made_up(people: int) -> pd.DataFrame:
-    """DataFrame of photos (without files) of so many people, skewed as in the competition."""
+    """DataFrame of photos (without files) of `people` people, distributed as in the competition."""
     rows = []
     for number in range(people):
         gender, age = int(number % 5 > 1), (22, 45, 24, 52, 27, 41, 19, 55, 60)[number % 9]

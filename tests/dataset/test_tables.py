@@ -83,7 +83,7 @@ READERS = {
 
 
 def special(kind: str, path: Path) -> str:
-    """Makes `path` of that kind; what must be said of it."""
+    """Make `path` a special file of that kind; return the expected message."""
     path.unlink(missing_ok=True)
     if kind == "fifo":
         os.mkfifo(path)
@@ -110,7 +110,7 @@ def test_every_reader_refuses_what_is_not_a_file(data, name, kind):
     "data_bytes", [b"", b"\0\0", b"\xff\xfe\0", b'a,"b', "가,나".encode("cp949"), b"x;y;z\n"]
 )
 def test_no_reader_ends_in_a_traceback(data, tmp_path, data_bytes):
-    """Corrections, a submission, answers and both CSVs of a set, as a user meets them."""
+    """Corrections, a submission, answers and both CSVs of a data set, through the commands."""
     bad = tmp_path / "bad.csv"
     bad.write_bytes(data_bytes)
     with pytest.raises(UsageError, match=r"bad\.csv"):

@@ -76,7 +76,9 @@ def test_other_boxes_of_the_same_crop_replace_the_array(paths, folder, arrays):
     assert arrays(folder) == ["20x15"]
 
 
-def test_folders_with_the_same_names_inside_are_told_apart_and_links_are_not(paths, folder, tmp_path, arrays):
+def test_folders_with_the_same_names_inside_are_distinguished_and_links_are_not(
+    paths, folder, tmp_path, arrays
+):
     other = tmp_path / "other"
     shutil.copytree(Path(paths[0]).parent, other)
     (tmp_path / "link").symlink_to(other)
@@ -111,7 +113,7 @@ def test_a_photo_of_another_time_or_size_has_changed(paths, folder, capsys):
 
 
 def test_sets_that_share_photos_share_the_array(paths, folder, capsys):
-    """Linked photos, another train.csv: neither throws out what the other decoded."""
+    """Linked photos with another train.csv: neither data set removes the arrays of the other."""
     first = cached(paths, SIZE, "bicubic", folder)
     some = cached(paths[:5], SIZE, "bicubic", folder)
     capsys.readouterr()
@@ -154,7 +156,7 @@ def test_every_file_that_is_not_an_image_is_named_and_nothing_half_made_is_left(
 
 
 def test_finding_an_array_asks_once_for_each_photo(paths, folder, monkeypatch):
-    """What every trial pays at its start."""
+    """Every trial does this at its start."""
     asked = []
     for name in ("stat", "lstat", "open", "scandir", "readlink"):
 

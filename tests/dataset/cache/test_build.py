@@ -1,4 +1,4 @@
-"""Several processes at one cache folder: real ones, some of them killed."""
+"""Several real processes build in one cache folder; some are killed."""
 
 import fcntl
 import signal
@@ -40,7 +40,7 @@ def photo(tmp_path):
 
 @pytest.fixture
 def start(tmp_path, photo):
-    """start(count=, height=, seconds=): a process that builds, `seconds` a photo; ended with the test."""
+    """start(count=, height=, seconds=): a process that builds, taking `seconds` per photo; killed at the end."""
     (tmp_path / "cache").mkdir()
     started = []
 

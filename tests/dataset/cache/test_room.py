@@ -1,4 +1,4 @@
-"""Where there is little room or none: limits, full disks, read-only places."""
+"""The cache with little or no space: limits, full disks, read-only folders."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ def test_the_least_recently_used_make_room(paths, folder, capsys, arrays, nothin
     assert [line.split(" (")[0] for line in err[:2]] == [
         f"removed {made[size].filename}" for size in ((20, 15), (15, 20))
     ]
-    assert np.array_equal(made[15, 20], kept)  # whoever has it mapped goes on reading
+    assert np.array_equal(made[15, 20], kept)  # processes that have it mapped keep reading
 
 
 def test_what_alone_is_over_the_limit_is_left_to_the_workers(paths, folder, capsys, arrays):
@@ -117,7 +117,7 @@ def test_a_read_only_cache_is_read_and_not_added_to(paths, disk, capsys):
     assert len(err.splitlines()) == 1 and "can't be written to (Read-only file system)" in err
 
 
-def test_a_cache_that_cannot_be_made_is_said(paths, tmp_path, capsys):
+def test_a_cache_that_cannot_be_made_is_reported(paths, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cached(paths, SIZE, "bicubic", tmp_path / "file" / "cache") is None
     assert "can't be written to (Not a directory)" in capsys.readouterr().err

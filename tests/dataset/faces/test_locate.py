@@ -26,7 +26,7 @@ print(faces_in(sys.argv[2:], Path(sys.argv[1])).shape, "facenet_pytorch" in sys.
 
 @pytest.fixture
 def searched(monkeypatch) -> list[tuple]:
-    """The shapes of what was searched, by one that finds the left upper quarter of photos that begin bright."""
+    """Shapes of the batches given to a fake detector: a face in the upper left quarter of each bright photo."""
     shapes = []
 
     def find(photos: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def test_one_process_looks_and_the_others_wait(paths, folder, searched, capsys):
 
 
 def test_kept_ones_need_no_detector(paths, folder, searched):
-    """What every trial pays at its start."""
+    """Every trial does this at its start."""
     faces_in(paths, folder)
     done = subprocess.run(
         [sys.executable, "-c", CODE, folder, *paths], cwd=PROJECT, capture_output=True, text=True
