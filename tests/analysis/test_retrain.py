@@ -33,6 +33,7 @@ def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, 
     assert (rule["stopped_after_epoch"], rule["weights"]) == (2, "last")
 
 
+@pytest.mark.slow
 def test_a_recipe_of_all_folds_becomes_one_network_of_all_people(people, tmp_path):
     folds = parse({**TINY, "fold": "all", "folds": 2, "epochs": 3})
     retrain_and_submit(Recipe(folds.recipe(), stop_after=2), people, tmp_path / "run", {"weights": "none"})
@@ -114,6 +115,7 @@ def test_a_trials_folder_is_predicted_as_it_was_validated(people, experiment):
     assert abs(again - validation[[f"p{n:02d}" for n in range(18)]].to_numpy()).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
     import timm
     from safetensors.torch import save_file

@@ -79,6 +79,7 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     assert "already; choose another folder" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
 def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
     done = command(*tiny(people, tmp_path / "run", fold="all", folds=3, fold_order=order))
@@ -89,6 +90,7 @@ def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
     assert last.endswith(f"macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}")
 
 
+@pytest.mark.slow
 def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(people, tmp_path):
     steps = [{"_name": "flip", "p": 0.5}, {"_name": "GaussianBlur", "blur_limit": [3, 5], "p": 0.3}]
     done = command(*tiny(people, tmp_path / "run", epochs=1, augment=json.dumps(steps)))
@@ -107,6 +109,7 @@ def test_numbers_that_albumentations_refuses_are_refused_in_words(people, tmp_pa
     assert RunFolder(tmp_path / "run").status()["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_early_stopping_by_patience_ends_done(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run", epochs=30, patience=1, learning_rate=1e-9))
     assert done.returncode == 0, done.stderr
@@ -129,6 +132,7 @@ def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
     assert "loss is nan" in status["reason"] or "loss is inf" in status["reason"]
 
 
+@pytest.mark.slow
 def test_a_run_with_workers_ends_when_it_fails(people, tmp_path):
     """They block SIGTERM, by which Python would end them before it waits for them."""
     data = shutil.copytree(people, tmp_path / "set")
@@ -150,6 +154,7 @@ def test_a_run_with_workers_ends_when_it_fails(people, tmp_path):
     assert "mask1" in said and "not an image" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_sigterm_is_heard_within_two_seconds_and_leaves_no_worker(people, tmp_path, workers):
     steps = json.dumps([{"_name": "flip", "on": "photo"}])  # what workers are for

@@ -106,6 +106,7 @@ def _train(values: dict, folder, at_epoch_2) -> None:
     run(config, RunWriter(folder, config), tell)
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
     """With kill -9, as the kernel does when memory runs out."""
     values = {**TINY, "data": str(people), "epochs": 500}

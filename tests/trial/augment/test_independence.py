@@ -72,6 +72,7 @@ NUMBERS = {
     "color_jitter": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.5},
 }
 ANY_CHANGE = {"flip", "HorizontalFlip", "VerticalFlip"}  # all that `changed` can be told apart from
+MARKS = {"batch": [], "photo": [pytest.mark.slow]}
 OURS = {"flip", "brightness_contrast", "noise", "color_jitter"}
 
 
@@ -81,7 +82,7 @@ def pairs():
         if STEPS[one] is STEPS[two] or (changed in (STEPS[one], STEPS[two]) and not ANY_CHANGE & {one, two}):
             continue
         places = ("batch", "photo") if {one, two} <= OURS else ("photo",)
-        found += [(one, two, place) for place in places]
+        found += [pytest.param(one, two, place, marks=MARKS[place]) for place in places]
     return found
 
 

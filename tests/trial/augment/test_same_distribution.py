@@ -45,6 +45,7 @@ def test_as_albumentations(steps, model):
     assert_alike(in_batches(steps, photo), by_albumentations(model(), photo))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "model"),
     [
@@ -96,6 +97,7 @@ def test_the_comparison_sees_another_strength():
         assert_alike(weak, strong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["light", [{"_name": "perspective"}, {"_name": "noise", "std": 0.02}]])
 def test_photo_by_photo_is_the_same_distribution(steps):
     parsed = policy(steps)

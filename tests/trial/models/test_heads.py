@@ -135,11 +135,13 @@ def first_loss(config, faces):
 @pytest.mark.parametrize(
     "model",
     [
-        "tf_efficientnet_lite0 package", "tf_efficientnet_lite2 package", "tf_efficientnet_lite0 none",
-        "mobilenetv3_large_100 none", "lcnet_050 none", "mobilenetv4_conv_small none", "dla34 none",
+        "tf_efficientnet_lite0 package", "tf_efficientnet_lite0 none",
+        "mobilenetv3_large_100 none", "lcnet_050 none", "mobilenetv4_conv_small none",
         "resnet18 none", "convnext_atto none", "vit_tiny_patch16_224 none",
         "deit_tiny_distilled_patch16_224 none", "test_resnet+mobilenetv3_large_100 none",
-        "tf_efficientnet_lite0+tf_efficientnet_lite1 package",
+        pytest.param("tf_efficientnet_lite2 package", marks=pytest.mark.slow),
+        pytest.param("tf_efficientnet_lite0+tf_efficientnet_lite1 package", marks=pytest.mark.slow),
+        pytest.param("dla34 none", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, faces):

@@ -131,7 +131,7 @@ def test_a_name_that_timm_knows_by_another_is_taken_behind_a_prefix_too(tmp_path
         ("lcnet_050", "mobilenetv3_large_100", "another network's|none of its|can't read"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("prefix", ["", "backbone."])
+@pytest.mark.parametrize("prefix", ["", pytest.param("backbone.", marks=pytest.mark.slow)])
 def test_another_networks_weights_are_refused(given, name, words, prefix, tmp_path):
     save_file(prefixed(state_of(given), prefix), tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match=f"don't fit {name}: .*({words})") as refused:
