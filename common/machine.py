@@ -1,6 +1,7 @@
 """Paths of this copy of the project, and the cores of this machine."""
 
 import os
+import subprocess
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -8,8 +9,22 @@ EXPERIMENTS = PROJECT / "out" / "experiments"
 
 
 def shipped(folder: str, pattern: str) -> list[Path]:
-    """Files of a folder of the project, sorted. Links are left out: they only keep earlier names valid."""
-    return sorted(path for path in (PROJECT / folder).glob(pattern) if not path.is_symlink())
+    """The project's own files in one of its folders, sorted: those that git tracks, or all if there is no git.
+
+    Links, which keep earlier names alive, are left out.
+    """
+    files = sorted(path for path in (PROJECT / folder).glob(pattern) if not path.is_symlink())
+    tracked = _tracked(PROJECT / folder)
+    return [path for path in files if path.name in tracked] if tracked else files
+
+
+def _tracked(folder: Path) -> set[str]:
+    """The names of files in `folder` that git tracks; empty if there is no git or no checkout."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=folder, capture_output=True, text=True)
+    except OSError:
+        return set()
+    return set(filter(None, listed.stdout.split("\0")))
 
 
 def cores() -> int:
