@@ -9,7 +9,7 @@ EXPERIMENTS = PROJECT / "out" / "experiments"
 
 
 def shipped(folder: str, pattern: str) -> list[Path]:
-    """The project's own files in one of its folders, sorted: those that git tracks, or all if there is no git.
+    """The project's own files in one of its folders, sorted: those that git tracks; without git, all files.
 
     Links, which keep earlier names alive, are left out.
     """
