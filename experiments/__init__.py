@@ -1,1 +1,1 @@
-"""Experiments: one YAML a question, and what checks, runs and smoke-tests them."""
+"""Experiments: one YAML for each question, and the commands that check, run and smoke-test them."""

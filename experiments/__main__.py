@@ -1,5 +1,5 @@
-"""python -m experiments {check,run,smoke,demo}: an experiment's YAML checked, run with progress, or all of
-them tried at a tiny size."""
+"""python -m experiments {check,run,smoke,demo}: check an experiment's YAML, run it with progress, or try
+all of them at a tiny size."""
 
 import sys
 from pathlib import Path
@@ -16,18 +16,19 @@ app = typer.Typer(
 EXAMPLE = "Example: python -m experiments "
 
 Yaml = Annotated[Path, typer.Argument(metavar="YAML", help="the experiment, such as experiments/loss.yaml")]
-Data = Annotated[Path | None, typer.Option(help="the photos, in place of the YAML's (input)")]
-Port = Annotated[int | None, typer.Option(help="of NNI's page; left out: 8080, or the next free one")]
+Data = Annotated[Path | None, typer.Option(help="folder of the photos; default: the YAML's (input)")]
+Port = Annotated[int | None, typer.Option(help="port of NNI's page; default: 8080, or the next free one")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="key=value", help="fixed for all trials; may be repeated")
+    list[str] | None,
+    typer.Option("--set", metavar="key=value", help="fixes a field for all trials; may be repeated"),
 ]
-Trials = Annotated[int | None, typer.Option(min=1, help="how many trials, in place of the YAML's number")]
+Trials = Annotated[int | None, typer.Option(min=1, help="number of trials; default: the YAML's")]
 
 
 @app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
 @exit_on_usage_error()
 def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None) -> None:
-    """Name every mistake in YAML, space, data, weights and port at once; start nothing."""
+    """List every mistake in the YAML, space, data, weights and port; start nothing."""
     from experiments.check import check
 
     plan = check(yaml, data, port, settings or ())
@@ -39,7 +40,7 @@ def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Se
 def run_command(
     yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None, trials: Trials = None
 ) -> None:
-    """Check, start, show progress, and stop the server at the end or on Ctrl-C."""
+    """Check an experiment, start it, show its progress, and stop NNI's server at the end or on Ctrl-C."""
     from experiments.run import run_experiment
     from experiments.server import short
 
@@ -60,9 +61,11 @@ def run_command(
 @app.command("smoke", epilog=EXAMPLE + "smoke experiments/loss.yaml")
 @exit_on_usage_error()
 def smoke_command(
-    yamls: Annotated[list[Path] | None, typer.Argument(metavar="[YAML ...]", help="all shipped ones")] = None,
+    yamls: Annotated[
+        list[Path] | None, typer.Argument(metavar="[YAML ...]", help="experiments; default: all shipped ones")
+    ] = None,
 ) -> None:
-    """Two tiny trials of every shipped YAML through NNI, on drawn people, in a temporary copy."""
+    """Try experiments at a tiny size on drawn people, each tuner also through NNI."""
     from experiments.smoke import smoke
 
     if not smoke(yamls or []):
@@ -72,10 +75,10 @@ def smoke_command(
 @app.command("demo", epilog=EXAMPLE + "demo --data ~/photos")
 @exit_on_usage_error()
 def demo_command(
-    data: Annotated[Path | None, typer.Option(help="photos; left out: people are drawn")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of photos; default: people are drawn")] = None,
     settings: Settings = None,
 ) -> None:
-    """The whole job into out/demo/: search, best recipe, retraining on all people, submission, report."""
+    """Do the whole job into out/demo/: search, best recipe, retraining on all people, submission, report."""
     from experiments.demo import demo
 
     try:

@@ -1,4 +1,4 @@
-"""Every mistake in an experiment's YAML, space, data, weights and port at once, before anything starts."""
+"""Check an experiment's YAML, space, data, weights and port before anything starts; report all mistakes."""
 
 import contextlib
 import importlib.util
@@ -28,9 +28,11 @@ def check(
     settings: Iterable[str] = (),
     trials: int | None = None,
 ) -> Plan:
-    """The plan in the YAML at `path` with `data`, `settings` (`key=value`) and the number of `trials` in
-    place; UsageError names every error. A taken port is one only when it was asked for: otherwise a
-    free one is chosen."""
+    """The plan in the YAML at `path`, with `data`, `settings` (`key=value`) and the number of `trials` set.
+
+    UsageError lists every error. A port that is in use is an error only if `port` asks for it; without `port`
+    a free one is chosen later.
+    """
     settings = list(settings)
     errors = [f"--set {word}: is not key=value" for word in settings if "=" not in word]
     if importlib.util.find_spec("nni") is None:
@@ -44,7 +46,7 @@ def check(
             plan = replace(plan, config=plan.config | {"maxTrialNumber": trials})
         wrong_space = space_errors(plan.space)
         errors += key_errors(plan.config) + wrong_space
-        # One mistake in the space doesn't hide the others.
+        # A mistake in the space does not hide the others.
         errors += [
             error for key in plan.space if key not in FIELDS for error in errors_of(parse, {key: None}, False)
         ]
@@ -66,7 +68,7 @@ def check(
 
 
 def plan_errors(plan: Plan) -> list[str]:
-    """What is wrong with tuner, assessor, trainingService, GPUs and folders."""
+    """Errors in tuner, assessor, trainingService, GPUs and folders."""
     errors = []
     ends = any(key in plan.config for key in ("maxTrialNumber", "maxExperimentDuration"))
     for key in ("tuner", "assessor"):
@@ -78,11 +80,10 @@ def plan_errors(plan: Plan) -> list[str]:
 
 
 def rehearsal_errors(plan: Plan) -> list[str]:
-    """What tuner and assessor raise when they are used, and what trials would refuse of what the tuner
-    suggests."""
+    """What the tuner and the assessor raise when used, and the tuner's suggestions that a trial refuses."""
     rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
     suggested = [error for point in rehearsed.points for error in errors_of(_read(plan, False), point)]
-    return rehearsed.errors + [f"tuner: suggests what no trial takes: {error}" for error in suggested]
+    return rehearsed.errors + [f"tuner: suggests what a trial refuses: {error}" for error in suggested]
 
 
 def _read(plan: Plan, present: bool) -> Callable[[Mapping[str, Any]], object]:
@@ -90,12 +91,14 @@ def _read(plan: Plan, present: bool) -> Callable[[Mapping[str, Any]], object]:
 
 
 def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
-    """What the trials would refuse: each name and number of each choice is tried, pair by pair.
+    """What the trials would refuse: each pair of values of the space is tried.
 
-    With `present`, weights that are not on this machine are among it.
+    With `present`, weights that are missing on this machine are errors, too.
     """
     errors: dict[str, None] = {}
-    with contextlib.chdir(plan.code if plan.code.is_dir() else "."):  # as for the trials' relative paths
+    with contextlib.chdir(
+        plan.code if plan.code.is_dir() else "."
+    ):  # relative paths are relative to where trials run
         for point in covering(plan.space):
             errors |= dict.fromkeys(errors_of(_read(plan, present), point))
     weights = [error for error in errors if "python -m trial weights" in error]
@@ -108,7 +111,7 @@ def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
 
 
 def data_errors(plan: Plan) -> list[str]:
-    """What is wrong with the photos that the trials would read; each is decoded."""
+    """Errors in the photos that the trials would read; each photo is decoded."""
     folder = plan.code / plan.data
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
@@ -120,9 +123,9 @@ def data_errors(plan: Plan) -> list[str]:
         return errors
     fixed = [word.partition("=")[2] for word in plan.fixed if word.startswith("corrections=")]
     searched = plan.space.get("corrections", {}).get("_value", [])
-    with contextlib.chdir(plan.code):  # as for the trials' relative paths
+    with contextlib.chdir(plan.code):  # relative paths are relative to where trials run
         for corrections in [*fixed, *searched]:
-            if corrections and isinstance(corrections, str):  # what else it is has been refused
+            if corrections and isinstance(corrections, str):  # anything else has been refused
                 errors += errors_of(read_train, folder, corrections)
     return errors
 
@@ -132,7 +135,7 @@ def _folder_errors(plan: Plan) -> list[str]:
     for key, folder in (("trialCodeDirectory", plan.code), ("experimentWorkingDirectory", plan.runs)):
         if folder.exists() and not folder.is_dir():
             errors.append(f"{key}: {folder} is a file, not a folder")
-        # NNI writes these into its scripts without quotes.
+        # NNI writes these paths into its scripts without quotes.
         if strange := re.search(r"[^\w@%+=:,./-]", str(folder)):
             errors.append(f"{key}: NNI can't run trials in {folder}: {strange[0]!r} is in the path; move it")
     if not (plan.code / "trial" / "__main__.py").is_file():

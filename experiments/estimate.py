@@ -1,8 +1,9 @@
-"""How long a search will still take: measured seconds, and the cost of recipes that were not measured.
+"""Estimate the remaining time of a search, from the trials so far and the recipes that the space offers.
 
-Those that end first are the cheapest, so the mean of the ended ones is too low. Here each trial that has
-trained an epoch counts with its whole length, and a recipe that has not begun costs what its image size and
-network let expect: log(seconds an epoch) is a ridge regression on log(pixels) and on the network.
+The mean duration of the ended trials is too low, because the cheapest trials end first. So each trial that
+has trained an epoch counts with its whole expected length, and the cost of a recipe that has not begun is
+predicted from its image size and network: log(seconds per epoch) is a ridge regression on log(pixels) and the
+network.
 """
 
 import heapq
@@ -18,20 +19,20 @@ from common.errors import errors_of
 from trial.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 
-FIELDS = ("model", "image_size", "epochs", "train_fraction", "fold", "folds")  # what the cost is told by
-# Prior standard deviations of a network's factor, of the exponent of the pixels around 1, and of the noise,
-# all in logarithms.
+FIELDS = ("model", "image_size", "epochs", "train_fraction", "fold", "folds")  # that decide the cost
+# Prior standard deviations, in logarithms: of a network's factor, of the exponent of the pixels (mean 1), and
+# of the noise.
 NETWORK, EXPONENT, NOISE = 1.0, 0.5, 0.2
-STOPPED = 0.6  # the part of its epochs that a trial runs where there is an assessor, before any has ended
-LATEST = 4  # trials that show how tuner and assessor behave by now
-SPACE = 4  # ended trials with which the latest ones say as much of the next ones as the space does
-FEW = 3  # ended trials below which an estimate is rough
+STOPPED = 0.6  # fraction of its epochs that a trial runs if there is an assessor, before any has ended
+LATEST = 4  # trials that show how tuner and assessor behave now
+SPACE = 4  # number of ended trials at which the latest trials weigh as much as the space
+FEW = 3  # with fewer ended trials an estimate is rough
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`load`: what an epoch's seconds are proportional to besides pixels: the share of the people that are
-    trained on, times the folds."""
+    """What decides the cost of a trial. An epoch takes time proportional to `load`: the fraction of the
+    training people, times the number of folds."""
 
     model: str
     pixels: int
@@ -41,8 +42,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Trial:
-    """`age`: seconds since it began, up to its end if it has ended; `seconds`: those of its `epochs_done`
-    epochs."""
+    """A trial that has begun. `age`: seconds from its start until now, or until its end; `seconds`: duration
+    of its `epochs_done` epochs."""
 
     recipe: Recipe
     ended: bool
@@ -58,7 +59,7 @@ def recipe_of(config: TrialConfig) -> Recipe:
 
 
 def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
-    """The costs that a search space offers, each as probable as the others."""
+    """The recipes that a search space offers, all equally probable."""
     try:
         given = parse_arguments(fixed)
     except Exception:
@@ -74,9 +75,12 @@ def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`recipes`: what the space offers; `at_a_time`: trialConcurrency; `limit`: maxExperimentDuration in
-    seconds: after them NNI begins no trial, but lets those that run come to their end; `assessed`: whether
-    an assessor stops trials."""
+    """What the remaining time depends on, besides the trials.
+
+    `recipes`: what the space offers; `at_a_time`: trialConcurrency; `limit`: maxExperimentDuration in
+    seconds, after which NNI starts no trial but lets the running ones finish; `assessed`: whether an assessor
+    stops trials.
+    """
 
     recipes: Sequence[Recipe] = ()
     at_a_time: int = 1
@@ -84,15 +88,17 @@ class Forecast:
     assessed: bool = False
 
     def seconds_left(self, trials: Sequence[Trial], left: int | None, elapsed: float) -> float | None:
-        """Until the last trial's end. `left`: how many are to begin yet (None: no end but the limit's).
-        None while no trial has trained an epoch."""
+        """Seconds until the last trial ends; None while no trial has trained an epoch.
+
+        `left`: the number of trials that have not begun (None: only the limit ends the search).
+        """
         if left is None and self.limit is None:
             return None
         known = [trial for trial in trials if trial.epochs_done]
         if not known:
             return None if self.limit is None else max(self.limit - elapsed, 0.0)
         cost = _Cost(known, self.assessed)
-        # One in its first epoch for longer than expected is measured by that: it takes longer still.
+        # A first epoch that takes longer than expected is a measurement, too: it will take at least its age.
         late = [t for t in trials if not (t.ended or t.epochs_done) and t.age > cost.first_epoch(t.recipe)]
         if late:
             cost = _Cost(
@@ -102,7 +108,7 @@ class Forecast:
         ends += [0.0] * (self.at_a_time - len(ends))
         heapq.heapify(ends)
         rest = math.inf if self.limit is None else self.limit - elapsed
-        # A tuner comes to prefer some recipes: those of the trials that began count more and more.
+        # A tuner comes to prefer some recipes: the more trials have ended, the more the latest ones count.
         chosen = [trial.recipe for trial in trials[-LATEST:]]
         sure = sum(trial.ended for trial in trials) / (SPACE + sum(trial.ended for trial in trials))
         each = max((1 - sure) * cost.mean(self.recipes or chosen) + sure * cost.mean(chosen), 1.0)
@@ -119,7 +125,7 @@ def is_rough(trials: Iterable[Trial]) -> bool:
 
 @dataclass
 class _Cost:
-    """Seconds of trials, from those that have trained an epoch."""
+    """Predicts the duration of trials from those that have trained an epoch."""
 
     known: Sequence[Trial]
     assessed: bool
@@ -128,7 +134,7 @@ class _Cost:
     def __post_init__(self) -> None:
         self.names = sorted({trial.recipe.model for trial in self.known})
         rows = np.array([self._features(trial.recipe) for trial in self.known])
-        # Trials with more epochs behind them are measured better.
+        # Trials with more epochs are measured more precisely.
         weights = np.array([min(trial.epochs_done, 4) / 4 for trial in self.known]) / NOISE**2
         measured = np.log([max(t.seconds / t.epochs_done, 1e-3) / t.recipe.load for t in self.known])
         prior = np.array([1e-6, EXPONENT**-2, *[NETWORK**-2] * len(self.names)])
@@ -138,23 +144,23 @@ class _Cost:
         ended = [trial for trial in self.known if trial.ended]
         starts = [max(trial.age - trial.seconds, 0.0) for trial in ended]
         self.start = float(np.mean(starts)) if starts else 0.0
-        # The part of its epochs that a trial runs: some are stopped, or stop by patience.
+        # The fraction of its epochs that a trial runs: some are stopped early.
         parts = [trial.epochs_done / trial.recipe.epochs for trial in ended[-LATEST:]]
         usual = STOPPED if self.assessed else 1.0
         self.part = (2 * usual + sum(parts)) / (2 + len(parts))
 
     def of(self, trial: Trial) -> float:
-        """The whole length of a trial that runs."""
+        """The whole duration of a running trial, in seconds."""
         if not trial.epochs_done:
             return self._expected(trial.recipe)
         return self.start + trial.seconds / trial.epochs_done * trial.recipe.epochs
 
     def mean(self, recipes: Sequence[Recipe]) -> float:
-        """Of trials that have not begun."""
+        """The mean duration of trials that have not begun, in seconds."""
         return sum(map(self._expected, recipes)) / len(recipes)
 
     def first_epoch(self, recipe: Recipe) -> float:
-        """When the first epoch of a trial ends."""
+        """Seconds from a trial's start to the end of its first epoch."""
         return self.start + self._epoch(recipe)
 
     def _expected(self, recipe: Recipe) -> float:
@@ -168,8 +174,8 @@ class _Cost:
 
 
 def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The values that the space, or else the command, gives a field, as {field: value}, with those of other
-    FIELDS that an option brings along; [{}]: its default."""
+    """The values of a field in the space, or else in the command, each as {field: value}; [{}] if it has its
+    default. An option that carries other FIELDS adds theirs."""
     spec = space.get(name)
     if spec is None:
         return [{name: given[name]}] if name in given else [{}]

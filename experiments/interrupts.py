@@ -1,4 +1,4 @@
-"""Ctrl-C, `kill` and a closed terminal as a word to hear between steps, so that nothing is left half done."""
+"""Turn Ctrl-C, `kill` and a closed terminal into a flag, so that no step is left half done."""
 
 import signal
 import time
@@ -8,27 +8,27 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Within `with Interrupts() as interrupts:` a signal only sets `heard`; it is raised at the end."""
+    """Within `with Interrupts() as interrupts:` a signal only sets `received`; it takes effect at the end."""
 
-    heard: int | None = None
+    received: int | None = None
 
     def __enter__(self) -> "Interrupts":
-        self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         return self
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        self.heard = number
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until something is heard."""
+        """Sleep, at most until a signal is received."""
         end = time.monotonic() + seconds
-        while self.heard is None and (left := end - time.monotonic()) > 0:
+        while self.received is None and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self.heard == signal.SIGINT:
+        if self.received == signal.SIGINT:
             raise KeyboardInterrupt
-        if self.heard is not None:
-            raise SystemExit(128 + self.heard)
+        if self.received is not None:
+            raise SystemExit(128 + self.received)

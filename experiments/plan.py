@@ -1,4 +1,4 @@
-"""An experiment's YAML and space, read; and as NNI is given them."""
+"""An experiment's plan: read from its YAML and search space, changed by settings, and written for NNI."""
 
 import json
 import os
@@ -15,9 +15,12 @@ from experiments.checks.space import described, without
 
 @dataclass(frozen=True)
 class Plan:
-    """What a YAML says: `config` in NNI's spelling, `space` read, `start` (`python -m trial`) and `fixed`
-    (its `key=value` words) from trialCommand. Paths in `config` start from the YAML's folder. `taken`: fields
-    that settings took out of the space."""
+    """The content of an experiment's YAML.
+
+    `config`: its keys in NNI's spelling, paths relative to the YAML's folder; `space`: the search space;
+    `start` (`python -m trial`) and `fixed` (`key=value` words): the trialCommand; `taken`: fields that
+    settings took out of the space.
+    """
 
     path: Path
     config: dict[str, Any]
@@ -27,7 +30,7 @@ class Plan:
     taken: tuple[str, ...] = ()
 
     def folder(self, key: str, default: Path) -> Path:
-        """The folder that `config[key]` names, absolute."""
+        """The absolute path of the folder in `config[key]`, or `default`."""
         given = self.config.get(key)
         if not isinstance(given, str) or not given:
             return default
@@ -39,21 +42,22 @@ class Plan:
 
     @property
     def data(self) -> str:
-        """The photos that the trials read."""
+        """The folder of photos that the trials read."""
         return next((word.partition("=")[2] for word in self.fixed if word.startswith("data=")), "input")
 
     @property
     def code(self) -> Path:
-        """Where trials run."""
+        """The folder in which trials run."""
         return self.folder("trialCodeDirectory", self.path.parent.resolve())
 
     @property
     def runs(self) -> Path:
-        """Where the experiment's folder will lie."""
+        """The folder that will hold the experiment's folder."""
         return self.folder("experimentWorkingDirectory", EXPERIMENTS)
 
     def with_settings(self, settings: Iterable[str]) -> "Plan":
-        """Fixed for all trials: each `key=value` replaces the command's, and is searched no longer."""
+        """The plan with `key=value` words fixed for all trials: they replace the command's, and their fields
+        are no longer searched."""
         plan = self
         for word in settings:
             key = word.partition("=")[0]
@@ -64,7 +68,7 @@ class Plan:
         return replace(plan, config=_without_defaults(plan.config, set(self.space) - set(plan.space)))
 
     def summary(self) -> list[str]:
-        """What it searches: how many trials, by which tuner, and a line for each field of the space."""
+        """Lines on the search: number of trials, tuner, and each field of the space."""
         tuner, trials = self.config["tuner"], self.config.get("maxTrialNumber")
         name = tuner.get("name") or str(tuner["className"]).rpartition(".")[2]
         count = f"{len(self.space)} field{'' if len(self.space) == 1 else 's'}"
@@ -80,7 +84,8 @@ class Plan:
         return lines
 
     def effective(self) -> dict[str, Any]:
-        """The YAML as NNI is given it: absolute paths, the space inside, these settings in the command."""
+        """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
+        command."""
         config = {key: value for key, value in self.config.items() if key != "searchSpaceFile"}
         for key in ("tuner", "assessor"):
             if isinstance(config.get(key), dict) and "className" in config[key]:
@@ -96,10 +101,10 @@ class Plan:
 
 
 def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
-    """The plan in the YAML at `path`, as far as it can be read, and what kept the rest from being read."""
+    """(plan, errors) of the YAML at `path`: the plan as far as it can be read, None if not at all."""
     if not path.is_file():
-        there = ", ".join(path.name for path in shipped("experiments", "*.yaml"))
-        return None, [f"{path}: no such file; the shipped ones, in experiments/: {there}"]
+        names = ", ".join(path.name for path in shipped("experiments", "*.yaml"))
+        return None, [f"{path}: no such file; the shipped ones, in experiments/: {names}"]
     config, space, errors = read_experiment(path)
     if config is None:
         return None, errors
@@ -120,7 +125,7 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
 
 
 def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any]:
-    """`config` whose tuner names no default for `fields`, which are searched no longer."""
+    """`config` without the tuner's defaults for `fields`, which are no longer searched."""
     tuner = config.get("tuner")
     arguments = tuner.get("classArgs") if isinstance(tuner, dict) else None
     default = arguments.get("default") if isinstance(arguments, dict) else None

@@ -1,4 +1,4 @@
-"""How a running experiment is doing, from NNI's database and the run folders, and how that is shown."""
+"""The state of a running experiment, from NNI's database and the run folders, and its display."""
 
 import sys
 import time
@@ -18,15 +18,16 @@ from common.errors import UsageError
 from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
 from trial.record import RunFolder
 
-QUIET = 30  # seconds between two lines when nothing ended
+QUIET = 30  # seconds between two lines while no trial ends
 ENDED = ("done", "stopped_early", "failed")
 
 
 @dataclass(frozen=True)
 class State:
-    """`states` counts trials: done, stopped_early, failed, running, waiting. `best`: macro-F1 of the best
-    finished trial, or of the best so far while none has finished. `work`: trials done, with the finished
-    fraction of running ones. `trials`: those that have begun, for the time left."""
+    """The state of an experiment. `states`: counts of trials that are done, stopped_early, failed, running or
+    waiting. `best`: macro-F1 of the best finished trial; while none has finished, of the best running one.
+    `work`: number of ended trials, plus the finished fractions of running ones. `trials`: those that have
+    begun, for the time left."""
 
     total: int | None
     states: Counter[str] = field(default_factory=Counter)
@@ -39,11 +40,11 @@ class State:
         return sum(self.states[state] for state in ENDED)
 
     def line(self, left: float | None = None) -> str:
-        """`left`: seconds, as a Forecast has them."""
+        """One line of text. `left`: the remaining seconds, from a Forecast."""
         states = self.states
         of = f" of {self.total}" if self.total else ""
         parts = [f"{self.ended}{of} trials ended", f"{states['running']} running"]
-        if states["waiting"] and not states["running"]:  # for a GPU that is busy, say
+        if states["waiting"] and not states["running"]:  # for a busy GPU, for instance
             parts.append(f"{states['waiting']} waiting to begin")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in ("stopped_early", "failed") if states[s]]
         parts.append("no macro-F1 yet" if self.best is None else f"best macro-F1 {self.best:.3f}")
@@ -53,14 +54,14 @@ class State:
 
 
 def clock(seconds: float) -> str:
-    """75 -> '1:15'."""
+    """Seconds as m:ss or h:mm:ss: 75 -> '1:15'."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def look(folder: Path, total: int | None) -> State:
-    """The state of the experiment in `folder`, of `total` trials (None: no end set)."""
+    """The state of the experiment in `folder` with `total` trials in all (None: not limited)."""
     states: Counter[str] = Counter()
     scores: dict[str, list[float]] = {"done": [], "running": []}
     work = 0.0
@@ -83,7 +84,7 @@ def look(folder: Path, total: int | None) -> State:
 
 
 def _trial(run: RunFolder, status: dict[str, Any]) -> Trial | None:
-    """None before it has written its config and status."""
+    """The trial of `run`; None before it has written its config and status."""
     path = run.folder / "config.json"
     try:
         recipe = _recipe(run.folder, path.stat().st_mtime_ns)
@@ -97,17 +98,17 @@ def _trial(run: RunFolder, status: dict[str, Any]) -> Trial | None:
 
 @lru_cache(10_000)
 def _recipe(folder: Path, changed: int) -> Recipe:
-    """Of the config.json that was last `changed` then: it is asked for every second."""
+    """The recipe of a run's config.json, last modified at `changed`. Cached: it is asked for every second."""
     return recipe_of(RunFolder(folder).config())
 
 
 class Display:
-    """A bar in a terminal; elsewhere a line whenever a trial ended, and now and then."""
+    """A progress bar in a terminal; elsewhere a line after each trial that ends, and every QUIET seconds."""
 
     def __init__(self, total: int | None, forecast: Forecast | None = None, stream: TextIO | None = None):
         self.forecast = forecast or Forecast()
         self.stream = stream or sys.stderr
-        self.began = self.said = time.monotonic()
+        self.began = self.shown = time.monotonic()
         self.ended = -1
         self.bar: Progress | None = None
         console = Console(file=self.stream)
@@ -125,13 +126,13 @@ class Display:
         now = time.monotonic()
         elapsed = now - self.began
         ahead = None if state.total is None else max(state.total - sum(state.states.values()), 0)
-        # A trial that waits has begun for NNI, not for the clock.
+        # A waiting trial has begun for NNI, but takes its whole time yet.
         ahead = None if ahead is None else ahead + state.states["waiting"]
         line = state.line(self.forecast.seconds_left(state.trials, ahead, elapsed))
         if self.bar:
             self.bar.update(self.task, completed=state.work, description=line)
-        elif state.ended != self.ended or now - self.said >= QUIET:
-            self.ended, self.said = state.ended, now
+        elif state.ended != self.ended or now - self.shown >= QUIET:
+            self.ended, self.shown = state.ended, now
             print(f"[{clock(elapsed)}] {line}", file=self.stream, flush=True)
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""An experiment from its YAML to its end: checked, started, watched, stopped."""
+"""Run an experiment: check its YAML, start it, watch it, stop it."""
 
 import os
 import shlex
@@ -25,15 +25,14 @@ from experiments.trouble import last_word, tuner_died
 from trial.record import RunFolder
 
 LOOK_SECONDS = 1.0
-START_SECONDS = 300.0  # without a first trial: a slow disk or a busy machine makes NNI's imports slow
-SETTLE_SECONDS = 3.0  # what a tuner suggested last may not have been written down yet
-IDLE_SECONDS = 60.0  # without a trial that runs or waits, though NNI has not ended: the tuner is stuck
+START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
+SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
+IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner is stuck
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """A stopped experiment: its `id`, its `folder`, how its trials ended (`state`) and the command that opens
-    it in NNI's page again."""
+    """A stopped experiment. `state`: how its trials ended; `view_command`: opens it in NNI's page again."""
 
     id: str
     folder: Path
@@ -50,16 +49,16 @@ def run_experiment(
 ) -> ExperimentResult:
     """Run the experiment in the YAML at `path` to its end; its server is stopped in any case.
 
-    `data`: the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free one);
-    `settings`: `key=value` words that hold for all trials and are searched no longer; `trials`: how many.
-    UsageError names every mistake before anything starts. RuntimeError when NNI fails, or no trial
-    came to its end. Ctrl-C stops the experiment, then raises KeyboardInterrupt.
+    `data`: folder of the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free
+    one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number.
+    UsageError lists every mistake before anything starts. RuntimeError if NNI fails or no trial finishes.
+    Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
     return run_plan(check(path, data, port, settings, trials), port)
 
 
 def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
-    """`run_experiment` for a plan that was checked already."""
+    """As `run_experiment`, for a plan that `check` returned."""
     total = plan.config.get("maxTrialNumber")
     config = _write_effective(plan)
     with Interrupts() as interrupts:
@@ -77,7 +76,7 @@ def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
             print("stopping NNI's server", file=sys.stderr, flush=True)
             running.stop()
         state = look(running.folder, total)
-        if interrupts.heard or trouble:
+        if interrupts.received or trouble:
             print(next_steps(running, state, short(plan.code / plan.data)), file=sys.stderr)
     if trouble:
         raise RuntimeError(f"{trouble}; see {short(running.folder / 'log')}")
@@ -99,9 +98,9 @@ def forecast(plan: Plan) -> Forecast:
 
 
 def next_steps(running: Server, state: State, data: str) -> str:
-    """What can be done with an experiment that ended before its time: a line each."""
+    """The commands that can follow an experiment that ended early: a line each."""
     name = running.id
-    if running.folder.parent != EXPERIMENTS:  # only there an id is found
+    if running.folder.parent != EXPERIMENTS:  # an id is found only there
         name = shlex.quote(short(running.folder))
     lines = {"its trials": f"python -m analysis trials {name}"}
     if state.states["done"]:
@@ -121,7 +120,7 @@ def next_steps(running: Server, state: State, data: str) -> str:
 
 
 def _start(config: Path, port: int | None, runs: Path) -> Server:
-    """On `port`, or on the first free one: another experiment may take that in the same second."""
+    """Start on `port`, or on the first free one, up to three times: another experiment may take it first."""
     for tried in range(3):
         chosen = port or free_port(DEFAULT + tried)
         if chosen not in (port, DEFAULT):
@@ -149,8 +148,8 @@ def _first_reason(running: Server) -> str:
 
 
 def _watch(running: Server, total: int | None, interrupts: Interrupts, display: Display) -> tuple[State, str]:
-    """Shows how it goes until it is done, or something is heard, or it can't go on; (the last state, why it
-    can't go on, '' where it need not)."""
+    """(last state, trouble): show the progress until the experiment ends, a signal is received, or it can't
+    go on because of `trouble`; '' if there is none."""
     busy = time.monotonic()
     while True:
         status = running.status()
@@ -160,7 +159,7 @@ def _watch(running: Server, total: int | None, interrupts: Interrupts, display: 
             busy = time.monotonic()
         idle = time.monotonic() - busy  # seconds
         no_more = status == "TUNER_NO_MORE_TRIAL" and idle > SETTLE_SECONDS
-        if status == "DONE" or interrupts.heard or no_more:
+        if status == "DONE" or interrupts.received or no_more:
             return state, ""
         if died := tuner_died(running.folder):
             return state, f"the tuner or the assessor raised {died}"

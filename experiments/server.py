@@ -1,4 +1,4 @@
-"""NNI's manager: started by nnictl, asked how it is, stopped with everything that it started."""
+"""NNI's manager: start it by nnictl, ask for its status, stop it with everything that it started."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from experiments.checks.ports import taken
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
 NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
-# The page is on this machine: no proxy on the way.
+# The page is on this machine, so a proxy is not asked.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -32,12 +32,15 @@ class Server:
 
     @property
     def view_command(self) -> str:
-        """Opens the experiment in NNI's page again, once it has stopped."""
+        """The command that opens the experiment in NNI's page again after it has stopped."""
         return self._command("view")
 
     @property
     def resume_command(self) -> str:
-        """Goes on with the experiment in the background; NNI keeps its own list only in a person's home."""
+        """The command that goes on with the experiment in the background.
+
+        It names the folder, because NNI's own list of experiments lies in the user's home.
+        """
         return self._command("resume")
 
     def _command(self, word: str) -> str:
@@ -45,7 +48,10 @@ class Server:
         return shlex.join(words)
 
     def status(self) -> str:
-        """NNI's word: INITIALIZED, RUNNING, NO_MORE_TRIAL, TUNER_NO_MORE_TRIAL, DONE, ERROR, ...; GONE."""
+        """NNI's status: INITIALIZED, RUNNING, NO_MORE_TRIAL, TUNER_NO_MORE_TRIAL, DONE, ERROR, ...
+
+        If the manager does not answer: BUSY while its process lives, else GONE.
+        """
         try:
             with DIRECT.open(f"{self.page}/api/v1/nni/check-status", timeout=10) as answer:
                 return str(json.load(answer)["status"])
@@ -53,7 +59,7 @@ class Server:
             return "BUSY" if self.processes() else "GONE"
 
     def processes(self) -> list[psutil.Process]:
-        """The manager and what it started that still runs (tuner, trials), the manager first."""
+        """The running processes of the experiment: the manager first, then its tuner and trials."""
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or []
             if "--experiment-id" in words and self.id in words and "nni_node" in " ".join(words):
@@ -64,10 +70,10 @@ class Server:
         return []
 
     def stop(self) -> None:
-        """Ends manager, tuner and trials; what has not gone on its own in time is killed.
+        """End manager, tuner and trials; what does not end in time is killed.
 
-        A tuner that computes on would hold up the manager for a minute, and outlive it: NNI kills the shell
-        around it only.
+        A tuner that goes on computing would delay the manager by a minute and outlive it, because NNI kills
+        only the shell around it.
         """
         processes = self.processes()
         with _begin("stop", self.id) as stopping:
@@ -82,20 +88,20 @@ class Server:
 
 
 def short(path: Path) -> str:
-    """`path` from where the person is, if it lies below."""
+    """`path` relative to the current folder, if it lies below it."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def start(config: Path, port: int, runs: Path) -> Server:
-    """`nnictl create` on `config`; RuntimeError, with NNI's own words, when it doesn't come up."""
+    """Start `config` by `nnictl create`; RuntimeError, with NNI's message, if it does not start."""
     said = _nnictl("create", "--config", str(config), "--port", str(port))
     found = re.search(r"nnictl stop (\w{8})", said)
     if found:
         server = Server(found[1], port, runs / found[1])
         if server.processes():
             return server
-        # Another manager took the port in between, and nnictl took that one for ours.
+        # Another manager took the port in the meantime, and nnictl mistook it for ours.
         raise UsageError(f"port {port} was taken by another experiment; try again")
     if created := re.search(r"Experiment ID: \W*(\w{8})", said):
         Server(created[1], port, runs / created[1]).stop()
@@ -105,10 +111,10 @@ def start(config: Path, port: int, runs: Path) -> Server:
 
 
 def _last_sentence(said: str) -> str:
-    """The last line that isn't a traceback's, without colours."""
+    """The last line that is not part of a traceback, without colours."""
     lines = re.sub(r"\x1b\[[\d;]*m", "", said).splitlines()
     return next(
-        (line for line in reversed(lines) if line.strip() and line[:1] not in " \t^"), "without a word"
+        (line for line in reversed(lines) if line.strip() and line[:1] not in " \t^"), "without a message"
     )
 
 
@@ -134,7 +140,8 @@ def _words(nnictl: "subprocess.Popen[str]") -> str:
 
 
 def _begin(*words: str) -> "subprocess.Popen[str]":
-    """nnictl, in a session of its own, so that Ctrl-C is left to us, who stop what it started."""
+    """Start nnictl in a session of its own, so that Ctrl-C reaches only this process, which stops the
+    rest."""
     return subprocess.Popen(
         [sys.executable, str(NNICTL), *words],
         start_new_session=True,

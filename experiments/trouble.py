@@ -1,17 +1,18 @@
-"""What NNI's logs say of an experiment that can't go on; NNI itself says it late, or not at all."""
+"""Find in NNI's logs why an experiment can't go on; NNI itself reports it late or not at all."""
 
 import re
 from pathlib import Path
 
-# NNI's dispatcher runs tuner and assessor. After such a line it takes no more orders, yet may live on.
+# NNI's dispatcher runs tuner and assessor. After such a line it processes no more commands, but may stay
+# alive.
 _DIED = re.compile(r"^\[[^]]*\] ERROR \((?:nni\.main|nni\.runtime\.msg_dispatcher_base)/.*$", re.MULTILINE)
 _RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d ", re.MULTILINE)
-CHANNEL = "tuner_command_channel"  # in what it raises when the manager is gone
+CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
 
 
 def tuner_died(folder: Path) -> str:
-    """The exception that ended tuner or assessor of the experiment in `folder`; '' while they live."""
+    """The exception that ended the tuner or assessor of the experiment in `folder`; '' while they run."""
     text = _read(folder / "log" / "dispatcher.log")
     for found in _DIED.finditer(text):
         after = text[found.end() :]
@@ -27,7 +28,7 @@ def tuner_died(folder: Path) -> str:
 
 
 def last_word(folder: Path) -> str:
-    """The line of the logs that says best why the experiment in `folder` ended; '' where there is none."""
+    """The line of the logs that explains best why the experiment in `folder` ended; '' if there is none."""
     if died := tuner_died(folder):
         return died
     errors = re.findall(
@@ -36,14 +37,14 @@ def last_word(folder: Path) -> str:
     if errors:
         return errors[-1].strip()
     lines = _read(folder / "log" / "nnictl_stderr.log").splitlines()
-    told = [
+    messages = [
         line.strip() for line in lines if line.strip() and not line.startswith(("---", "Experiment ", " "))
     ]
-    return told[-1] if told else ""
+    return messages[-1] if messages else ""
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
-    except OSError:  # not there yet
+    except OSError:  # not written yet
         return ""

@@ -26,7 +26,7 @@ def test_an_assessor_that_does_not_work_here(mine, fast):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TUNERS)
 def test_the_table_of_tuners_is_true(name):
-    """Those that are refused do raise, or suggest what no trial takes; the others do neither."""
+    """Those that are refused do raise, or suggest what a trial refuses; the others do neither."""
     space = {"learning_rate": {"_type": "uniform", "_value": [0.1, 1]},
              "momentum": {"_type": "uniform", "_value": [0, 1]}}  # fmt: skip
     tried = rehearse({"tuner": {"name": name}, "searchSpace": space})
@@ -69,7 +69,7 @@ WHEN = {
     "result": "tuner: ValueError: broken (when it is told result 1)",
     "exit": "tuner: ended the process that tried it (exit 3)",
     "nothing": "tuner: suggests nothing in this search space",
-    "wrong": "tuner: suggests what no trial takes: learning_rate: -1.0 is not 1e-09 or more",
+    "wrong": "tuner: suggests what a trial refuses: learning_rate: -1.0 is not 1e-09 or more",
 }
 
 
