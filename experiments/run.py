@@ -1,8 +1,8 @@
 """Run an experiment: check its YAML, start it, watch it, stop it."""
 
+import logging
 import os
 import shlex
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from experiments.server import Server, short
 from experiments.trouble import last_word, tuner_died
 from trial.record import RunFolder
 
+logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
 SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
@@ -69,15 +70,15 @@ def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
             raise
         try:
             config.replace(running.folder / "experiment.yaml")
-            print(f"experiment {plan.name}, {running.id}: {running.page}", file=sys.stderr, flush=True)
+            logger.info("experiment %s, %s: %s", plan.name, running.id, running.page)
             with Display(total, forecast(plan)) as display:
                 state, trouble = _watch(running, total, interrupts, display)
         finally:
-            print("stopping NNI's server", file=sys.stderr, flush=True)
+            logger.info("stopping NNI's server")
             running.stop()
         state = look(running.folder, total)
         if interrupts.received or trouble:
-            print(next_steps(running, state, short(plan.code / plan.data)), file=sys.stderr)
+            logger.info(next_steps(running, state, short(plan.code / plan.data)))
     if trouble:
         raise RuntimeError(f"{trouble}; see {short(running.folder / 'log')}")
     if not state.states["done"]:
@@ -124,7 +125,7 @@ def _start(config: Path, port: int | None, runs: Path) -> Server:
     for tried in range(3):
         chosen = port or free_port(DEFAULT + tried)
         if chosen not in (port, DEFAULT):
-            print(f"port {DEFAULT} is in use: NNI's page goes to {chosen}", file=sys.stderr)
+            logger.info("port %d is in use: NNI's page goes to %d", DEFAULT, chosen)
         try:
             return server.start(config, chosen, runs)
         except UsageError:

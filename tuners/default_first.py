@@ -1,4 +1,4 @@
-"""NNI's TPE tuner, but the search begins with the space's default."""
+"""NNI's TPE tuner, with the default of the search space as its first suggestion."""
 
 import logging
 import math
@@ -15,15 +15,16 @@ _logger = logging.getLogger("tuners.default_first")
 
 
 class DefaultFirstTPE(TpeTuner):
-    """Trial 0 measures the default recipe, so that every search says what its best gained; then TPE chooses.
+    """TPE that suggests the default recipe for trial 0, so that a search shows what its best recipe gains.
 
-    `seed` makes its choices the same again for the same results in the same order. `tpe_args`: see NNI's
-    TpeTuner (`n_startup_jobs`, the number of random trials before the model is used, is 20 there: too many
-    for a search of ten). `default`: {key: value}, in place of the first option or the middle of a range.
+    `seed`: the same seed gives the same suggestions for the same results in the same order. `tpe_args`: see
+    NNI's TpeTuner; its `n_startup_jobs`, the number of random trials before the model is used, is 20 by
+    default, too many for a search of ten. `default`: {key: value}, replaces the first option or the middle of
+    a range.
 
-    A trial's end and its final result reach a tuner from two threads of NNI's dispatcher, in either order,
-    and an exception here ends the experiment. So the methods exclude each other, and a result that comes
-    late, twice or without a finite score does not raise.
+    NNI's dispatcher reports the end of a trial and its final result from two threads, in either order, and an
+    exception here ends the experiment. So a lock guards the methods, and a result that comes late, twice or
+    without a finite score does not raise.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class DefaultFirstTPE(TpeTuner):
                 return super().generate_parameters(parameter_id, **kwargs)
             self._begun = True
             point = default_point(self._raw_space, self._default)
-            # Beyond here a default is what the parent's own suggestion would be.
+            # From here on the default is treated as the parent's own suggestion.
             params = self.dedup(format_parameters(point, self.space))
             self._params[parameter_id] = self._running_params[parameter_id] = params
             _logger.info("trial 0 measures the default %s", point)
@@ -57,7 +58,7 @@ class DefaultFirstTPE(TpeTuner):
                 _logger.warning("a second final result of parameters %s is ignored", parameter_id)
             elif parameter_id not in self._params:
                 _logger.warning(
-                    "a final result of parameters %s, which were not suggested here", parameter_id
+                    "a final result of parameters %s, which this tuner did not suggest", parameter_id
                 )
             elif not _is_score(value):
                 _logger.warning("the final result %r of parameters %s is not a score", value, parameter_id)
@@ -77,7 +78,7 @@ class DefaultFirstTPE(TpeTuner):
             self._raw_space = space
 
     def import_data(self, data: Any) -> None:
-        """A resumed search has measured its default already."""
+        """Import earlier results: a resumed search has measured its default already."""
         with self._lock:
             self._begun = True
             super().import_data(data)

@@ -1,4 +1,4 @@
-"""The recipe that a search space calls its default: what trial 0 of every search measures."""
+"""The default point of a search space, which trial 0 of a search measures."""
 
 import math
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ Space = Mapping[str, Any]
 
 
 def default_point(space: Space, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The first option of every choice, and the middle of every range, as NNI would hand it to a trial.
+    """The first option of every choice and the middle of every range, as NNI hands a point to a trial.
 
-    The middle is the geometric one for log ranges and the arithmetic one otherwise. An option with a `_name`
-    brings its own default numbers along. `default` ({key: value}) replaces what the rule gives for these
-    keys; ValueError names those that the space doesn't have.
+    The middle is the geometric mean of the ends for log ranges, the arithmetic mean otherwise. An option with
+    a `_name` carries its own default parameters. `default` ({key: value}) replaces the value of these keys;
+    ValueError if the space lacks one of them.
     """
     default = default or {}
-    strangers = sorted(default.keys() - space.keys())
-    if strangers:
-        raise ValueError(f"default: {', '.join(strangers)} not in the search space ({', '.join(space)})")
+    unknown = sorted(default.keys() - space.keys())
+    if unknown:
+        raise ValueError(f"default: {', '.join(unknown)} not in the search space ({', '.join(space)})")
     return {key: default[key] if key in default else _default(spec) for key, spec in space.items()}
 
 
@@ -49,7 +49,7 @@ def _middle(kind: str, values: list[float]) -> float:
 
 
 def _on_grid(value: float, kind: str, values: list[float]) -> float:
-    """Rounded to the step of a q range, and back into it."""
+    """`value` rounded to the step of a q range, and clipped to the range."""
     if not kind.startswith("q"):
         return value
     value = round(value / values[2]) * values[2]

@@ -1,4 +1,5 @@
-"""Stops a trial whose best score so far lies below what half of the finished trials had at the same epoch."""
+"""Assessor that stops a trial if its best score so far is below the median of the finished trials' at that
+epoch."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,12 @@ _logger = logging.getLogger("tuners.median_of_finished")
 
 
 class MedianOfFinished(Assessor):
-    """Applies `stopping.hopeless` to every intermediate result, against the trials that ran to their end.
+    """Applies `stopping.hopeless` to every intermediate result, with the trials that ran to their end as
+    peers.
 
-    `start_epoch`: the first epoch (from 1) at which a trial may be stopped. `min_finished`: how many trials
-    must have finished before any is stopped. `margin`: how far below the median is still let go on.
-    `epochs`: the length of a trial where it is the same for all; otherwise the longest finished one counts.
+    `start_epoch`: the first epoch (from 1) at which a trial may be stopped. `min_finished`: the number of
+    trials that must have finished before any is stopped. `margin`: how far below the median a trial may be.
+    `epochs`: the length of all trials; None: that of the longest finished trial.
     """
 
     def __init__(
@@ -49,5 +51,5 @@ class MedianOfFinished(Assessor):
 
 
 def score(value: Any) -> float:
-    """The number in an intermediate result, which may come as {'default': number, ...}."""
+    """The score in an intermediate result: a number, or {'default': number, ...}."""
     return float(value["default"] if isinstance(value, Mapping) else value)

@@ -1,12 +1,11 @@
-"""A tuner and an assessor tried as NNI's dispatcher would use them, without an experiment.
+"""Try a tuner and an assessor as NNI's dispatcher uses them, without an experiment.
 
     python -P tuners/rehearse.py ORDER.json ANSWER.json
 
 ORDER: {"tuner", "assessor" (or null), "space", "trials"}, the first two as in an experiment's YAML, with
-absolute paths. ANSWER: {"points": the values suggested, "tuner": what it raised, or "", "assessor": the
-same}.
+absolute paths. ANSWER: {"points": the suggestions, "tuner": what it raised or "", "assessor": the same}.
 
-NNI notices an exception in either late or never; here it is seen before anything starts.
+NNI notices an exception in either of them late or never; here it is found before anything starts.
 """
 
 import json
@@ -16,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-EPOCHS = 3  # reports of each trial to the assessor
-SECONDS = 20  # then it has suggested enough
+EPOCHS = 3  # number of reports of each trial to the assessor
+SECONDS = 20  # limit for the suggestions
 
 
 def rehearse(order: dict[str, Any]) -> dict[str, Any]:
@@ -27,27 +26,27 @@ def rehearse(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _raised(steps: Iterator[str]) -> str:
-    """What the steps raise, and at which; each yields its name before it is taken. '' when all goes well."""
-    now = ""
+    """What the steps raise, and at which step; '' if nothing. Each step yields its name before it runs."""
+    current = ""
     try:
         for step in steps:
-            now = step
+            current = step
     except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())} ({now})"
+        return f"{type(error).__name__}: {' '.join(str(error).split())} ({current})"
     return ""
 
 
 def _tuner(order: dict[str, Any], points: list[Any]) -> Iterator[str]:
-    """`points` gets the suggestions."""
+    """The steps of a tuner; its suggestions are appended to `points`."""
     import nni
     from nni.runtime.msg_dispatcher_base import MsgDispatcherBase
 
     end = time.monotonic() + SECONDS
-    yield "when it is made"
+    yield "when constructed"
     tuner = _make(order["tuner"], "tuners")
     if isinstance(tuner, MsgDispatcherBase):
         raise TypeError("is an advisor, not a tuner")
-    yield "when it is given the search space"
+    yield "when given the search space"
     tuner.update_search_space(order["space"])
     for number in range(order["trials"]):
         yield f"at suggestion {number + 1}"
@@ -58,11 +57,11 @@ def _tuner(order: dict[str, Any], points: list[Any]) -> Iterator[str]:
         if not suggested:
             return
         points.append(json.loads(nni.dump(suggested[0])))
-        yield f"when it is told result {number + 1}"
-        # Scores rise and fall, so that no model meets a constant.
+        yield f"at result {number + 1}"
+        # Scores rise and fall, so that no model sees constant scores.
         score = {"default": 0.3 + 0.01 * number + 0.1 * (number % 3), "accuracy": 0.5}
         tuner.receive_trial_result(number, suggested[0], score, customized=False, trial_job_id=str(number))
-        yield f"when it is told that trial {number + 1} has ended"
+        yield f"at the end of trial {number + 1}"
         tuner.trial_end(number, True)
         if time.monotonic() > end:
             return
@@ -71,7 +70,7 @@ def _tuner(order: dict[str, Any], points: list[Any]) -> Iterator[str]:
 def _assessor(order: dict[str, Any]) -> Iterator[str]:
     from nni.assessor import AssessResult
 
-    yield "when it is made"
+    yield "when constructed"
     assessor = _make(order["assessor"], "assessors")
     for number in range(order["trials"]):
         history = []
@@ -81,7 +80,7 @@ def _assessor(order: dict[str, Any]) -> Iterator[str]:
             result = assessor.assess_trial(str(number), list(history))
             if not isinstance(result, bool | AssessResult):
                 raise TypeError(f"assess_trial gives {result!r}, not an AssessResult")
-        yield f"when it is told that trial {number + 1} has ended"
+        yield f"at the end of trial {number + 1}"
         assessor.trial_end(str(number), True)
 
 
@@ -94,5 +93,5 @@ def _make(algorithm: dict[str, Any], kind: Any) -> Any:
 
 
 if __name__ == "__main__":
-    answered = rehearse(json.loads(Path(sys.argv[1]).read_text()))
-    Path(sys.argv[2]).write_text(json.dumps(answered))
+    answer = rehearse(json.loads(Path(sys.argv[1]).read_text()))
+    Path(sys.argv[2]).write_text(json.dumps(answer))

@@ -1,4 +1,4 @@
-"""The rule that stops a trial, apart from NNI: the same function serves a replay of recorded curves."""
+"""The rule that stops a trial. Independent of NNI, so that it can be applied to recorded curves, too."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -12,12 +12,12 @@ def hopeless(
     margin: float = 0.0,
     epochs: int | None = None,
 ) -> bool:
-    """Whether a trial with the scores `curve` (one an epoch so far, higher is better) should be stopped.
+    """Whether to stop a trial with the scores `curve` (one for each epoch so far, higher is better).
 
-    It should when its best so far lies more than `margin` below the median of what the trials in `finished`
-    (curves of any length, of trials that ran to their end) had as their best at the same epoch. Never before
-    `start_epoch`, never with fewer than `min_finished` to compare with, and never at the last epoch, which is
-    `epochs`, or else the longest finished trial's: there is nothing left to save.
+    True if its best score is more than `margin` below the median, over the trials in `finished` (curves of
+    any length, of trials that ran to their end), of their best score up to the same epoch. Never before
+    `start_epoch`, with fewer than `min_finished` finished trials, or at the last epoch (`epochs`, or else
+    that of the longest finished trial), where nothing is left to save.
     """
     epoch = len(curve)
     finished = [other for other in finished if other]

@@ -1,1 +1,1 @@
-"""What can be wrong with an experiment's YAML, its search space and its machine."""
+"""Checks of an experiment: its YAML, search space, tuner and assessor, and what it needs of the machine."""

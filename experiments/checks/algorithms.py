@@ -1,5 +1,5 @@
-"""Whether the tuner and assessor that a YAML names exist, work on this stack, and take its arguments; read,
-never run (rehearsal.py runs them)."""
+"""Check that the tuner and the assessor of a YAML exist, work with the installed packages and take its
+arguments. They are only read here; rehearsal.py runs them."""
 
 import ast
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from typing import Any
 from common.errors import unknown
 from experiments.checks.space import is_endless
 
-# NNI 2.10.1's own, by all the names that it takes; "" or why it is of no use here (numpy 2, scipy 1.17).
+# NNI 2.10.1's own, under all names that it accepts: "", or why it can't be used here (numpy 2, scipy 1.17).
 NOT_HERE = "can't be imported here ({}); take TPE or Random"
-AFTER_TEN = "raises after ten trials here (scipy 1.17 took away what it calls); take TPE or Random"
+AFTER_TEN = "raises after ten trials here (scipy 1.17 removed a function that it calls); take TPE or Random"
 BANDIT = "is an advisor that ends with a TypeError at the first report; take TPE with an assessor"
 BATCH = "takes a list of ready recipes, not a search space; take GridSearch"
-PBT = "gives each trial folders of checkpoints to go on from, which trials here don't do; take Evolution"
+PBT = "gives each trial checkpoint folders to continue from, which trials here don't do; take Evolution"
 TUNERS = {
     "TPE": "", "Random": "", "GridSearch": "", "Evolution": "",
     "Batch": BATCH, "BatchTuner": BATCH, "PBT": PBT, "PBTTuner": PBT,
@@ -37,8 +37,11 @@ LIARS = ("best", "worst", "mean")
 def algorithm_errors(
     key: str, value: Mapping[str, Any], base: Path, space: Mapping[str, Any], ends: bool = True
 ) -> list[str]:
-    """`key`: tuner or assessor; `value`: its part of the YAML; `base`: the folder its paths start from;
-    `ends`: whether a number of trials or a duration ends the experiment."""
+    """Errors in `value`, the YAML's entry for `key`, which is tuner or assessor.
+
+    `base`: the folder that its paths are relative to; `ends`: whether a number of trials or a duration ends
+    the experiment.
+    """
     if "className" in value:
         return _own_errors(key, value, base)
     known = TUNERS if key == "tuner" else ASSESSORS
@@ -65,7 +68,7 @@ def algorithm_errors(
 
 
 def _own_errors(key: str, value: Mapping[str, Any], base: Path) -> list[str]:
-    """Of a class of this project."""
+    """Errors in an entry that names a class of this project."""
     module, _, name = str(value["className"]).rpartition(".")
     folder = base / Path(str(value.get("codeDirectory", "."))).expanduser()
     file = folder.joinpath(*module.split(".")).with_suffix(".py")
@@ -86,7 +89,7 @@ def _own_errors(key: str, value: Mapping[str, Any], base: Path) -> list[str]:
 
 
 def _arguments(made: ast.ClassDef) -> list[str] | None:
-    """The names that a class's own __init__ takes; None where it takes any, or inherits it."""
+    """The parameters of a class's own __init__; None if it takes any, or inherits its __init__."""
     for part in made.body:
         if isinstance(part, ast.FunctionDef) and part.name == "__init__":
             if part.args.kwarg:

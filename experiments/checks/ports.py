@@ -1,12 +1,12 @@
-"""Ports of this machine for NNI's page."""
+"""Ports of this machine for NNI's page: which are free."""
 
 import socket
 
-DEFAULT = 8080  # nnictl's own
+DEFAULT = 8080  # nnictl's default
 
 
 def taken(port: int) -> bool:
-    """Whether something listens on `port` here, on any address of this machine."""
+    """Whether something on this machine listens on `port`, at any address."""
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
             with socket.socket(family) as probe:
@@ -24,7 +24,7 @@ def free_port(start: int = DEFAULT) -> int:
 
 
 def any_port() -> int:
-    """A free port far from those that people choose."""
+    """A free port, chosen by the system, far from those that people choose."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What the tuner and assessor of a plan raise with its search space, and what the tuner would suggest."""
+"""Try the tuner and the assessor of a plan on its search space, in a process of their own."""
 
 import json
 import os
@@ -18,15 +18,17 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """`points`: the tuner's suggestions in order; `errors`: sentences."""
+    """`points`: the tuner's suggestions, in order; `errors`: what tuner and assessor raised."""
 
     points: list[dict[str, Any]]
     errors: list[str]
 
 
 def rehearse(config: dict[str, Any], trials: int | None = None) -> Rehearsed:
-    """`config`: a plan's `effective()`. Runs in another process: nni is imported there, and a tuner may
-    print, hang or end it."""
+    """Try the tuner and the assessor of `config`, a plan's `effective()`, for `trials` (at most TRIALS).
+
+    In another process, which imports nni: a tuner may print, hang, or end the process.
+    """
     order = {
         "tuner": config["tuner"],
         "assessor": config.get("assessor"),

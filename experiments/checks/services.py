@@ -1,4 +1,4 @@
-"""Where trials run: a YAML's trainingService and the GPUs that it asks for; every mistake in them."""
+"""Check where trials run: a YAML's trainingService and the GPUs that it asks for."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ LOCAL = "trainingService: {platform: local}"
 
 
 def service_errors(service: Any) -> list[str]:
-    """What is wrong with `trainingService`, apart from its GPUs."""
+    """Errors in `trainingService`, apart from its GPUs."""
     if isinstance(service, list):
         return [f"trainingService: a list (NNI's hybrid mode) is not supported here; write {LOCAL}"]
     if not isinstance(service, Mapping):
@@ -44,19 +44,20 @@ def service_errors(service: Any) -> list[str]:
 
 
 def gpu_errors(config: Mapping[str, Any], present: bool = True) -> list[str]:
-    """What is wrong with the GPUs that a YAML asks for; with `present`, also those that are missing here."""
+    """Errors in the GPUs that a YAML asks for; with `present`, GPUs that this machine lacks are errors,
+    too."""
     service = config.get("trainingService")
     service = service if isinstance(service, Mapping) else {}
     errors: list[str] = []
     number = service.get("trialGpuNumber", config.get("trialGpuNumber"))
-    if "trialGpuNumber" in service and not _whole(number, 0):
+    if "trialGpuNumber" in service and not _is_integer(number, 0):
         errors.append(f"trainingService.trialGpuNumber: {number!r} is not an integer, 0 or more")
-    wanted = number if _whole(number, 0) else 0
+    wanted = number if _is_integer(number, 0) else 0
     per_gpu = service.get("maxTrialNumberPerGpu", 1)
-    if not _whole(per_gpu, 1):
+    if not _is_integer(per_gpu, 1):
         errors.append(f"trainingService.maxTrialNumberPerGpu: {per_gpu!r} is not an integer, 1 or more")
     elif per_gpu != 1 and not wanted:
-        errors.append("trainingService.maxTrialNumberPerGpu: has a meaning with trialGpuNumber only")
+        errors.append("trainingService.maxTrialNumberPerGpu: has no effect without trialGpuNumber")
     if wanted and service.get("useActiveGpu") is None:
         errors.append(
             "trainingService.useActiveGpu: is needed with trialGpuNumber: true also takes GPUs on which "
@@ -98,7 +99,7 @@ def gpu_errors(config: Mapping[str, Any], present: bool = True) -> list[str]:
 
 
 def gpu_count() -> int:
-    """The GPUs that nvidia-smi lists, which is whom NNI asks."""
+    """The number of GPUs that nvidia-smi lists, as NNI counts them."""
     if shutil.which("nvidia-smi") is None:
         return 0
     try:
@@ -108,14 +109,14 @@ def gpu_count() -> int:
     return len(re.findall(r"^GPU \d+:", said, re.MULTILINE))
 
 
-def _whole(value: Any, at_least: int) -> bool:
+def _is_integer(value: Any, at_least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def _indices(given: Any) -> list[int] | None:
-    """As NNI reads them: a number, a list of them, or '0,1'; None where it can't."""
+    """GPU indices as NNI reads them: a number, a list of numbers, or '0,1'; None for anything else."""
     if isinstance(given, str):
         given = [int(word) if word.strip().isdecimal() else word for word in given.split(",")]
     read = given if isinstance(given, list) else [given]
-    good = bool(read) and all(_whole(number, 0) for number in read) and len(set(read)) == len(read)
+    good = bool(read) and all(_is_integer(number, 0) for number in read) and len(set(read)) == len(read)
     return read if good else None

@@ -1,4 +1,4 @@
-"""A search space: what is wrong with it, its text, the recipes that cover it, and fixing a field of it."""
+"""A search space: its errors, its description, points that cover it, and the space without a field."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,16 +8,16 @@ from typing import Any
 from common.errors import unknown
 from trial.choice import as_number
 
-# How many numbers each kind of range takes.
+# Length of `_value` for each kind of range.
 RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
           "normal": 2, "lognormal": 2, "qnormal": 3, "qlognormal": 3}  # fmt: skip
 KINDS = ("choice", *RANGES)
-INSIDE = 0.38  # a share of a range that is no round number: shows a field that takes integers only
+INSIDE = 0.38  # fraction of a range, not a round one, so that a field that takes integers only is noticed
 Space = Mapping[str, Any]
 
 
 def space_errors(space: Any, where: str = "") -> list[str]:
-    """What NNI could not draw from; names and values of fields are the recipe's business."""
+    """What NNI could not draw from. Names and values of fields are checked with the recipe."""
     if not isinstance(space, Mapping):
         return [f"{where or 'the space'}: {space!r} is not a mapping of names to {{_type, _value}}"]
     errors = []
@@ -47,7 +47,7 @@ def _choice_errors(name: str, values: list[Any]) -> list[str]:
     nested = [value for value in values if isinstance(value, Mapping) and "_name" in value]
     if nested and len(nested) < len(values):
         bare = next(value for value in values if value not in nested)
-        return [f'{name}: where one option has a _name, all need it: {bare!r} is {{"_name": {bare!r}}}']
+        return [f'{name}: if one option has a _name, all need one: {bare!r} is {{"_name": {bare!r}}}']
     errors: list[str] = []
     for value in nested:
         inner = {key: spec for key, spec in value.items() if key != "_name"}
@@ -62,7 +62,7 @@ def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float):
             errors.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
-        elif not abs(value) < 1e300:  # infinite, NaN, or an integer that no float can hold
+        elif not abs(value) < 1e300:  # infinite, NaN, or an integer too large for a float
             errors.append(f"{name}: {str(value)[:20]} is not a finite number")
     if errors:
         return errors
@@ -80,7 +80,7 @@ def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:
 
 
 def sound(space: Any) -> dict[str, Any]:
-    """The part of the space that NNI can draw from, so that one mistake doesn't hide those in the rest."""
+    """The part of the space that NNI can draw from, so that one mistake does not hide others."""
     if not isinstance(space, Mapping):
         return {}
     kept: dict[str, Any] = {}
@@ -103,7 +103,7 @@ def sound(space: Any) -> dict[str, Any]:
 
 
 def is_endless(space: Space) -> bool:
-    """Whether a range of it holds more values than can be tried one by one."""
+    """Whether the space holds a continuous range, whose values can't be tried one by one."""
     return any(
         any(is_endless({k: v for k, v in value.items() if k != "_name"}) for value in _nested(spec))
         or (spec["_type"] in RANGES and spec["_type"] != "randint" and not spec["_type"].startswith("q"))
@@ -112,14 +112,14 @@ def is_endless(space: Space) -> bool:
 
 
 def _nested(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The options of a choice that carry numbers of their own."""
+    """The options of a choice that carry parameters."""
     if spec["_type"] != "choice":
         return []
     return [value for value in spec["_value"] if isinstance(value, Mapping) and "_name" in value]
 
 
 def described(space: Space) -> list[str]:
-    """A line for each field: its options, or its range."""
+    """A line of text for each field: its options, or its range."""
     width = max(map(len, space), default=0)
     return [f"{key:{width}}  {_description(spec)}" for key, spec in space.items()]
 
@@ -138,20 +138,20 @@ def _description(spec: Mapping[str, Any]) -> str:
 
 
 def _option(value: Any) -> str:
-    if isinstance(value, list):  # a policy's steps
+    if isinstance(value, list):  # the steps of a policy
         return f"[{', '.join(map(_option, value))}]"
     if not isinstance(value, Mapping):
         return str(value)
-    numbers = []
+    params = []
     for key, spec in value.items():
         if key != "_name":
             text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else str(spec)
-            numbers.append(f"{key}: {text}")
-    return str(value.get("_name", "")) + (f" ({'; '.join(numbers)})" if numbers else "")
+            params.append(f"{key}: {text}")
+    return str(value.get("_name", "")) + (f" ({'; '.join(params)})" if params else "")
 
 
 def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
-    """Every option of a choice, with every option of its own numbers; both ends and the inside of a range."""
+    """All options of a choice, with all values of their parameters; both ends and the inside of a range."""
     kind, values = spec["_type"], spec["_value"]
     if kind == "choice":
         found: list[Any] = []
@@ -176,8 +176,8 @@ def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
 def covering(space: Space) -> Iterator[dict[str, Any]]:
     """Points of the space in which every value, and every pair of values, of all choices appears.
 
-    What is impossible is so by one value or by two (a network and its size), so these find it, and there are
-    far fewer of them than points in the space.
+    A recipe is impossible because of one value or of two (a network and its image size), so these points find
+    it, and they are far fewer than all points of the space.
     """
     options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
     first = {key: values[0] for key, values in options.items()}
@@ -197,7 +197,7 @@ def each_value(space: Space) -> Iterator[dict[str, Any]]:
 
 
 def without(space: Space, field: str) -> dict[str, Any]:
-    """The space with `field` no longer searched, also where an option of another field brings it along."""
+    """The space without `field`, also where an option of the model carries it."""
     kept = {}
     for key, spec in space.items():
         if key == field:

@@ -1,4 +1,4 @@
-"""What may stand in an experiment's YAML, as NNI 2.10 reads it; every mistake, with the nearest right key."""
+"""Check the keys and plain values of an experiment's YAML against those that NNI 2.10 reads."""
 
 import math
 import re
@@ -15,7 +15,7 @@ REQUIRED = ("trialCommand", "trialConcurrency", "tuner", "trainingService")
 
 
 def seconds(duration: Any) -> float | None:
-    """NNI's durations (90, 30m, 1.5h) in seconds; None for anything else."""
+    """A duration as NNI writes it (90, 30m, 1.5h), in seconds; None for anything else."""
     if isinstance(duration, int) and not isinstance(duration, bool):
         return float(duration) if duration > 0 else None
     found = re.fullmatch(r"(\d+\.?\d*)([smhd])", str(duration).lower(), re.ASCII)
@@ -24,9 +24,9 @@ def seconds(duration: Any) -> float | None:
 
 
 def name_errors(name: Any) -> list[str]:
-    """What an experiment can't be called: its name is a word of our commands, and stands in NNI's page."""
+    """Errors in an experiment's name, which is an argument of commands and is shown in NNI's page."""
     if not isinstance(name, str):
-        return []  # said as for any key
+        return []  # key_errors reports it
     errors = []
     if not 0 < len(name.strip()) <= LONGEST_NAME:
         errors.append(f"experimentName: has {len(name)} characters; 1 to {LONGEST_NAME} are allowed")
@@ -40,7 +40,7 @@ def name_errors(name: Any) -> list[str]:
 
 
 def key_errors(config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the keys and plain values of a YAML that went through `spell`."""
+    """Errors in the keys and plain values of a YAML that `common.nni_yaml.read_experiment` has read."""
     errors = [unknown("key", key, KEYS) for key in config if key not in KEYS]
     errors += name_errors(config.get("experimentName"))
     if config.get("experimentType", "hpo") != "hpo":
@@ -48,7 +48,7 @@ def key_errors(config: Mapping[str, Any]) -> list[str]:
     if isinstance(level := config.get("logLevel"), str) and level not in LEVELS:
         errors.append(f"logLevel: {unknown('level', level, LEVELS)}")
     if config.get("useAnnotation") is True:
-        errors.append("useAnnotation: the search space stands in searchSpaceFile here; leave it out")
+        errors.append("useAnnotation: the search space is given by searchSpaceFile here; leave it out")
     if "advisor" in config:
         errors.append("advisor: none of NNI's works here (Hyperband, BOHB); take a tuner and an assessor")
     if "sharedStorage" in config:
@@ -79,7 +79,7 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def _hint(value: Any, kind: str) -> str:
-    """For `8.0`, or `1e1`, which YAML takes for text."""
+    """What to write instead of `8.0`, or of `1e1`, which YAML reads as text."""
     if kind == COUNT and isinstance(value, str | float):
         try:
             return f"; write {int(float(value))}"

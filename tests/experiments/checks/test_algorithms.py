@@ -63,10 +63,10 @@ class Mine(Tuner):
             raise ValueError("broken")
 """
 WHEN = {
-    "made": "tuner: ValueError: broken (when it is made)",
-    "space": "tuner: ValueError: broken (when it is given the search space)",
+    "made": "tuner: ValueError: broken (when constructed)",
+    "space": "tuner: ValueError: broken (when given the search space)",
     "third": "tuner: ValueError: broken (at suggestion 3)",
-    "result": "tuner: ValueError: broken (when it is told result 1)",
+    "result": "tuner: ValueError: broken (at result 1)",
     "exit": "tuner: ended the process that tried it (exit 3)",
     "nothing": "tuner: suggests nothing in this search space",
     "wrong": "tuner: suggests what a trial refuses: learning_rate: -1.0 is not 1e-09 or more",

@@ -31,7 +31,7 @@ SPACE = {
         ({"lr": spec("quniform", 0, 1, 0)}, "step of quniform must be above 0"),
         ({"lr": spec("uniform", 1)}, "uniform takes 2 numbers, not 1"),
         ({"loss": spec(C)}, "not a list with something in it"),
-        ({"loss": spec(C, "plain", FOCAL)}, "all need it: 'plain' is"),
+        ({"loss": spec(C, "plain", FOCAL)}, "all need one: 'plain' is"),
         ({"loss": spec(C, {"_name": "focal", "gamma": 2})}, "loss.focal.gamma: 2 has no _type"),
     ],
 )
