@@ -1,1 +1,1 @@
-"""NNI's manager on this machine only, with short gaps between trials; and the environment it runs in."""
+"""The environment that NNI runs in, and changes to its manager: on this machine only, with short gaps."""

@@ -1,14 +1,14 @@
-// Mends three things in NNI's manager, before its own code runs (node --require). NNI 2.10 has a switch for none.
+// Changes three things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
 //   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine.
-//   2. Its two loops that start trials and notice their ends sleep 5 s: a short trial waits longer than it runs.
-//   3. Its page fetches its icons from the internet: without it all are empty boxes, the stop button's too (icons.js).
-// Any other Node program that is handed this file by NODE_OPTIONS is left alone.
+//   2. Its two loops that start trials and notice their ends sleep for 5 s, longer than a short trial runs.
+//   3. Its page loads its icons from the internet; without a connection all are empty boxes (icons.js).
+// Other Node programs that load this file by NODE_OPTIONS are not changed.
 'use strict';
 const path = require('path');
 
 const LOOPBACK = '127.0.0.1';
 const SLEEP = 5000, SHORT_SLEEP = 250;  // milliseconds
-const LOOPS = /\.(manageTrials|runJobLoop) /;  // not those that ask nvidia-smi or another machine each time
+const LOOPS = /\.(manageTrials|runJobLoop) /;  // not those that call nvidia-smi or another machine each time
 
 function isManager(script) {
   return typeof script === 'string' && path.basename(script) === 'main.js'

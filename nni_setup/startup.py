@@ -1,8 +1,8 @@
-"""Runs at every start of this environment's Python, by the line in startup.pth that `make env` installs.
+"""Run at every start of this environment's Python, through startup.pth, which `make env` installs.
 
 NNI's manager is a Node program that inherits the environment of `nnictl`, itself a Python program of this
-environment: what is set here therefore reaches plain `nnictl create`, `resume` and `view`, and their trials.
-Only `os` and `sys`: every Python start pays for what is imported here.
+environment. So what is set here reaches plain `nnictl create`, `resume` and `view`, and their trials. Imports
+are `os` and `sys` only, because every start of Python pays for them.
 """
 
 import os
@@ -18,11 +18,10 @@ def node_option(preload: str) -> str:
 
 
 def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELOAD) -> None:
-    """Set in `environ` what NNI and its trials need; what a person has set already is kept.
+    """Set in `environ` what NNI and its trials need; what the user has set is kept.
 
-    PATH starts with `prefix`/bin, because a trial is started by the bare word `python`. NODE_OPTIONS is
-    extended by the preload, unless that file is gone: Node won't start when a file that it is told to load
-    can't be found.
+    PATH starts with `prefix`/bin, because a trial is started as `python`. NODE_OPTIONS is extended by the
+    preload if that file exists: Node does not start if a file that it must load is missing.
     """
     programs = os.path.join(prefix, "bin")
     if os.path.isdir(programs):
@@ -41,7 +40,7 @@ def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELO
 
 
 def silence(command: Sequence[str]) -> None:
-    """nnictl imports pkg_resources, which warns at each call that it will be removed; the pins keep it."""
+    """Hide the warning of pkg_resources, which nnictl imports, that it will be removed; the pins keep it."""
     if "nnictl" in map(os.path.basename, command):
         import warnings
 
