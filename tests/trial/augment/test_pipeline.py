@@ -9,7 +9,7 @@ from tests.trial.augment.augmenting import AS_IT_IS, PHOTO, SIZE, in_batches, po
 from trial.augment import pipeline
 from trial.augment.pipeline import on_batches, on_photos
 from trial.augment.policies import STEPS
-from trial.augment.warp import floats, joined
+from trial.augment.warp import compose, to_float
 from trial.rng import Draw
 
 
@@ -79,25 +79,27 @@ def test_a_number_that_a_step_cannot_use_is_refused():
 
 
 def test_a_large_batch_goes_through_in_pieces_that_are_all_different(monkeypatch):
-    monkeypatch.setattr(pipeline, "CACHED", 3 * PHOTO.size)
+    monkeypatch.setattr(pipeline, "PIECE", 3 * PHOTO.size)
     draw = Draw(np.random.default_rng(0), np.arange(7), 1, SIZE)
     done = on_batches(policy("light"), AS_IT_IS)(torch.from_numpy(PHOTO).expand(7, *PHOTO.shape), draw)
     assert done.is_contiguous(memory_format=torch.channels_last)
     assert len({round(float(image.sum()), 3) for image in done}) == 7
 
 
-@pytest.mark.parametrize("steps", [["flip", "shift_scale"], ["affine", "crop"], ["perspective"], ["flip"]])
+@pytest.mark.parametrize(
+    "steps", [["flip", "shift_scale"], ["affine", "random_resized_crop"], ["perspective"], ["flip"]]
+)
 def test_whole_numbers_on_the_cpu_and_floats_elsewhere_are_the_same_photos(steps):
     photo = np.ascontiguousarray(
         np.tile(np.linspace(0, 255, SIZE[0], dtype=np.uint8)[:, None, None], (1, SIZE[1], 3))
     )
     photo[20:40, 10:30, 1] = 90
     photos = torch.from_numpy(np.stack([photo] * 8))
-    warp = joined([step.choice for step in policy(steps).steps])
+    warp = compose([step.choice for step in policy(steps).steps])
     whole, exact = (
-        warp(p, Draw(np.random.default_rng(0), np.arange(8), 1, SIZE)) for p in (photos, floats(photos))
+        warp(p, Draw(np.random.default_rng(0), np.arange(8), 1, SIZE)) for p in (photos, to_float(photos))
     )
     assert whole.dtype == torch.uint8
-    difference = (floats(whole) - exact).abs() * 255
+    difference = (to_float(whole) - exact).abs() * 255
     assert difference.mean() < 0.5
     assert difference.quantile(0.99) < 3
