@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from common.errors import UsageError, first_line
 from trial.arguments import parse_arguments
-from trial.catalogue import read_model
+from trial.catalogue import model_fields, read_model
 from trial.config import TrialConfig
 from trial.models.weights import WITHOUT_INTERNET, fetched_path, full_name, without_weights
 from trial.tensors import write_tensors
@@ -187,15 +187,12 @@ def named_by(experiment: Path) -> list[tuple[str, list[str]]]:
     models = _options(space.get("model", fixed.get("model", TrialConfig.model)))
     sources = _options(space.get("weights", fixed.get("weights", TrialConfig.weights)))
     named = []
-    for model in models:
-        own = sources
-        if isinstance(model, dict):
-            own = _options(model["weights"]) if "weights" in model else sources
-            model = model["_name"]
-        named.append((model, own))
+    for fields in map(model_fields, models):
+        own = _options(fields["weights"]) if "weights" in fields else sources
+        named.append((fields["model"], own))
     return named
 
 
 def _options(given: Any) -> list[Any]:
-    """What a value of a space, or a fixed one, can be."""
+    """The values that a field's entry in a search space, or its fixed value, can take."""
     return given["_value"] if isinstance(given, dict) and "_value" in given else [given]

@@ -110,7 +110,7 @@ def load(model: str, source: str) -> "dict[str, Tensor] | None":
 
 
 def _read(path: Path, where: str) -> Any:
-    """The content of a weights file. Its code is not run: whole networks saved by `torch.save` are refused."""
+    """The content of a weights file. No code in it is run: networks saved whole by torch.save are refused."""
     import argparse
     import pickle
 
