@@ -21,7 +21,7 @@ def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
 
 
 @pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3", "alexnet"])
-def test_the_least_size_is_the_smallest_that_runs(name):
+def test_the_smallest_size_is_the_first_that_runs(name):
     assert networks()[name].least == least_size(name)
 
 

@@ -65,13 +65,13 @@ def test_mistakes_are_reported(steps, message):
     assert any(message in error for error in errors), errors
 
 
-def test_a_named_policys_numbers_can_be_set_one_by_one():
+def test_a_named_policys_parameters_can_be_set_one_by_one():
     shipped, _ = parsed("winners")
     changed, errors = parsed({"_name": "winners", "random_erasing.p": 0.25, "flip.p": 0})
     assert not errors
     assert changed.name == "winners"
-    numbers = {step.choice.name: dict(step.choice.params) for step in changed.steps}
-    assert (numbers["random_erasing"]["p"], numbers["flip"]["p"]) == (0.25, 0)
+    params = {step.choice.name: dict(step.choice.params) for step in changed.steps}
+    assert (params["random_erasing"]["p"], params["flip"]["p"]) == (0.25, 0)
     assert [step.choice.name for step in changed.steps] == [step.choice.name for step in shipped.steps]
     assert parsed(changed.to_json()) == (changed, [])
     own, _ = parsed({"_name": "own", "steps": ["flip", {"_name": "MedianBlur"}], "MedianBlur.p": 0.1})

@@ -150,7 +150,7 @@ def test_one_missing_tensor_is_named(missing, own, tmp_path):
         build(tmp_path / "w.safetensors")
 
 
-def test_whole_numbers_are_no_weights(own, tmp_path):
+def test_integers_are_not_weights(own, tmp_path):
     state = {**own, "layer1.0.conv1.weight": own["layer1.0.conv1.weight"].to(torch.int8)}
     save_file(state, tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match=r"1 of its .* floating-point .* layer1\.0\.conv1\.weight: int8"):
