@@ -15,10 +15,10 @@ import signal
 import socket
 import sys
 from multiprocessing.connection import wait
-from pathlib import Path
 
 import psutil
 
+from common.files import file_mark
 from common.machine import PROJECT
 from common.process import lives
 from trial.catalogue import networks, steps
@@ -54,20 +54,16 @@ def import_all() -> None:
     networks(), steps()
 
 
-def code_mark() -> list[tuple[str, int]]:
-    """What differs once a source file or a catalogue was changed, added or removed."""
+CodeMark = dict[str, tuple[int, int] | None]
+
+
+def code_mark() -> CodeMark:
+    """The marks of all source files and catalogues: they differ once one was changed, added or removed."""
     files = (path for room in ("common", "dataset", "trial") for path in (PROJECT / room).rglob("*"))
-    return sorted((str(path), _written(path)) for path in files if path.suffix in (".py", ".json"))
+    return {str(path): file_mark(path) for path in files if path.suffix in (".py", ".json")}
 
 
-def _written(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:  # removed just now
-        return -1
-
-
-def serve(listener: socket.socket, manager: psutil.Process, mark: list[tuple[str, int]]) -> Request | None:
+def serve(listener: socket.socket, manager: psutil.Process, mark: CodeMark) -> Request | None:
     """Answer requests: return the request in each process that was forked for a trial, None in the server
     when it ends."""
     trials: dict[int, tuple[int, socket.socket]] = {}  # {pidfd, to wait for: (process id, client)}
@@ -111,7 +107,7 @@ def _pidfd(child: int) -> int:
         raise
 
 
-def _accept(listener: socket.socket, mark: list[tuple[str, int]]) -> Request | None:
+def _accept(listener: socket.socket, mark: CodeMark) -> Request | None:
     """The request of the next client; None if it is refused.
 
     A server whose code has changed closes `listener` first: the client then starts a new one at this address.
