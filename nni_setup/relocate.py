@@ -1,5 +1,5 @@
-"""Makes the paths in an environment relative: its programs to the Python beside them, its editable install to the
-project around it. A moved or copied project then works at once, and never imports the one that it came from."""
+"""Makes the paths in an environment relative: programs to the Python beside them, the editable install to the
+project around it. A moved or copied project then works at once and never imports the one it came from."""
 
 import os
 import re
@@ -32,8 +32,7 @@ def relocate(programs: Path) -> int:
 def relocate_editable(site: Path, project: Path) -> None:
     """Write the path of `project`, in the .pth file of its editable install, relative to `site`.
 
-    Python reads a line of a .pth file as relative to the file's folder, `site`. Other projects that were installed
-    editable keep their paths.
+    Python reads a line of a .pth file as relative to the file's folder. Other projects' paths are kept.
     """
     for file in site.glob("__editable__.*.pth"):
         if file.read_text(errors="surrogateescape").strip() == str(project):
