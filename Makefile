@@ -1,16 +1,17 @@
-# Every target sets up its own environment first (.venv, from requirements*.txt; a no-op once it stands).
+# Every target sets up its own environment first (.venv, from requirements*.txt and pyproject.toml; a no-op once made).
 # PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip: an --extra-index-url with CPU-only builds
 # of torch, say, for a smaller environment.
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
-.PHONY: help env demo test smoke lint bench
+.PHONY: help env demo test test-all smoke lint bench
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo            the whole job on drawn people: search, retrain, submission, report in out/demo/"
 	@echo "make demo DATA=DIR   the same on photos in the competition's layout"
-	@echo "make test            the tests; make test ARGS='-m \"not server and not slow\"' only the quick ones"
+	@echo "make test            the quick tests; make test ARGS='tests/trial -k loss' some of them"
+	@echo "make test-all        every test: NNI's manager, every network, the notebooks"
 	@echo "make smoke           two tiny trials of every shipped experiment"
 	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
 	@echo "make lint            style and types"
@@ -23,6 +24,9 @@ demo: env
 	@$(PY) -m experiments demo $(if $(DATA),--data "$(DATA)")
 
 test: env
+	@$(PY) -m pytest -n auto --dist worksteal -m "not server and not slow" $(ARGS)
+
+test-all: env
 	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 
 smoke: env
