@@ -2,8 +2,8 @@
 
     python -m benchmarks.ablation DATA [--out out/ablation] [--pairs 8] [--only NAME ...] [--table]
 
-Each choice differs from the base recipe in one thing and is trained with the seeds 0 to PAIRS - 1, as the base
-is. A seed also determines the split, so each pair has its own training and validation people. As many trials
+Each choice differs from the base recipe in one thing; both are trained with the seeds 0 to PAIRS - 1. A seed
+also determines the split, so each pair has its own training and validation people. As many trials
 run at a time as there are cores. Test-time augmentation uses the base's networks. Finished trials are kept:
 the same command continues where it ended. --table only prints the finished ones, as in docs/ablation.md.
 """

@@ -59,7 +59,7 @@ def workers(paths: list[str], size: Size) -> float:
 
 
 def rows(quick: bool = False) -> Iterator[Row]:
-    """Two rivals at every size, then every count against the smallest; `quick`: a quarter of it, two sizes."""
+    """Two rivals at every size, then every count against the smallest; `quick`: a quarter, two sizes."""
     sizes, counts = (SIZES[1::2], tuple(n // 4 for n in COUNTS)) if quick else (SIZES, COUNTS)
     repeats = 1 if quick else 3
     with tempfile.TemporaryDirectory() as place:

@@ -3,9 +3,9 @@
     python -m benchmarks.head_start DATA [key=value ...] [--pairs 8]
 
 The rival starts with timm's own initial weights of the classifier (standard deviation 1 / sqrt(3 x classes)
-for EfficientNets and MobileNets). Each pair shares seed, people, order of photos and initial weights below the
-classifier; each training runs in a process of its own on one core. Prints the loss before the first step and
-the macro-F1 of the last epoch on validation people, and the mean difference with its 95 % interval.
+for EfficientNets and MobileNets). Each pair shares seed, people, order of photos and all other initial
+weights; each training runs in a process of its own on one core. Prints the loss before the first step and the
+macro-F1 of the last epoch on validation people, and the mean difference with its 95 % interval.
 """
 
 import argparse
@@ -71,9 +71,8 @@ def main() -> None:
     for seed, (before, ours) in enumerate(scores.T):
         print(f"seed {seed}: macro-F1 {TIMMS} {before:.4f}, {OURS} {ours:.4f}")
     for way, loss in zip(WAYS, losses, strict=True):
-        print(
-            f"first loss, {way}: {loss.min():.2f} to {loss.max():.2f} (uniform probabilities: {log(N_CLASSES):.2f})"
-        )
+        uniform = f"uniform probabilities: {log(N_CLASSES):.2f}"
+        print(f"first loss, {way}: {loss.min():.2f} to {loss.max():.2f} ({uniform})")
     before, ours = scores
     difference, ratio = paired(ours, before), ours.mean() / before.mean()
     print(f"macro-F1: {TIMMS} {before.mean():.4f}, {OURS} {ours.mean():.4f}, ratio {ratio:.2f}")

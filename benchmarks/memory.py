@@ -2,8 +2,8 @@
 
     python -m benchmarks memory        (writes 11 GB of noise below out/, and removes it)
 
-Each way trains lcnet_050 at 512x384 for a few steps in a process of its own and reports its peak. The limit is
-the same training on random tensors that are made once.
+Each way trains lcnet_050 at 512x384 for a few steps in a process of its own and reports its peak. The limit
+is the same training on random tensors that are made once.
 """
 
 import json

@@ -2,7 +2,7 @@
 
     python -m benchmarks.one_hour DATA ANSWERS.csv [--minutes 60] [--out out/one_hour] [--only ours|baseline]
 
-Ours is recipes/cpu_hour.json, chosen on validation people only; the answers are used for the scores alone. The
+Ours is recipes/cpu_hour.json, chosen on validation people only; the answers are used for scores alone. The
 baseline's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each is
 trained on all people for as many epochs as fit the minutes, by the measured time of one. Each has a folder,
 and a finished one is not trained again: the second can be trained another day.
