@@ -10,9 +10,9 @@ export PYTHON PIP_ARGS
 help:
 	@echo "make demo            the whole job on drawn people: search, retrain, submission, report in out/demo/"
 	@echo "make demo DATA=DIR   the same on photos in the competition's layout"
-	@echo "make test            the quick tests; make test ARGS='tests/trial -k loss' some of them"
-	@echo "make test-all        every test: NNI's manager, every network, the notebooks"
-	@echo "make smoke           two tiny trials of every shipped experiment"
+	@echo "make test            the quick tests: all but those marked slow or server (pyproject.toml)"
+	@echo "make test-all        all tests; ARGS='-k loss' hands words to pytest, here as in make test"
+	@echo "make smoke           tiny trials of every shipped experiment"
 	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
 	@echo "make lint            style and types"
 	@echo "make env             only the environment"
@@ -23,11 +23,15 @@ env:
 demo: env
 	@$(PY) -m experiments demo $(if $(DATA),--data "$(DATA)")
 
+# worksteal: each worker has whole files next to each other, so that what a file's tests share is mostly made once;
+# one that is done takes tests from another's end, where loadfile would leave a worker alone with the longest file.
+PYTEST = $(PY) -m pytest -n auto --dist worksteal
+
 test: env
-	@$(PY) -m pytest -n auto --dist worksteal -m "not server and not slow" $(ARGS)
+	@$(PYTEST) -m "not server and not slow" $(ARGS)
 
 test-all: env
-	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 smoke: env
 	@$(PY) -m experiments smoke

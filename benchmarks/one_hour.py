@@ -10,7 +10,6 @@ and a finished one is not trained again: the second can be trained another day.
 
 import argparse
 import json
-import shutil
 import tempfile
 from dataclasses import replace
 from math import nan
@@ -22,6 +21,7 @@ from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import retrain
 from analysis.submission import CSV, JSON, score_submission
 from common.errors import UsageError, exit_on_usage_error
+from common.files import folder_atomic
 from common.machine import PROJECT
 from dataset.labels import CLASS_NAMES, is_oldest
 from trial.record import RunFolder
@@ -59,11 +59,9 @@ def epochs_in(minutes: float, recipe: Recipe, data: Path) -> int:
 
 def train(name: str, recipe: Recipe, data: Path, out: Path, minutes: float) -> None:
     """Train into the new folder `out`, which appears only once it is complete."""
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     epochs = epochs_in(minutes, recipe, data)
-    retrain_and_submit(recipe, data, part, {"epochs": epochs}, tta=TTA[name])
-    part.replace(out)
+    with folder_atomic(out) as part:
+        retrain_and_submit(recipe, data, part, {"epochs": epochs}, tta=TTA[name])
 
 
 def score_line(name: str, out: Path, answers: Path) -> tuple[str, float]:

@@ -52,7 +52,7 @@ def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
 
 
 def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
-    """The epochs of a trial, without validation."""
+    """What a trial does, without validation."""
     network, preprocessing = factory.build(config)
     compute = decide(config, network)
     photos = batches.Photos(table, preprocessing, pixels, config.augment, 0)
@@ -120,7 +120,7 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
         config = recipe(model, size, batch, precision=name)
         precision = decide(config, factory.build(config)[0]).precision
         if name == "auto" and precision is torch.float32:
-            continue  # float32 here: measured above
+            continue  # float32 here: the same again
         own, epochs = name, epochs_of(config, table, pixels)
         ways[f"ours, {name}"] = partial(speed, count, partial(next, epochs))
         for layout in (False, True):

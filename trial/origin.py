@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from common.files import mark_of
 from common.machine import PROJECT
 from trial.compute import Compute
 
@@ -55,9 +56,9 @@ def code(project: Path = PROJECT) -> dict[str, Any]:
 
 def _mark(path: Path) -> str:
     """What tells a file from its later self; big ones (photos, archives left here) by size and time."""
-    facts = path.stat()
-    if facts.st_size > 2**20:
-        return f"{facts.st_size} {facts.st_mtime_ns}"
+    size, time = mark_of(path.stat())
+    if size > 2**20:
+        return f"{size} {time}"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

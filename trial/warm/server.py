@@ -13,10 +13,10 @@ import signal
 import socket
 import sys
 from multiprocessing.connection import wait
-from pathlib import Path
 
 import psutil
 
+from common.files import file_mark
 from common.machine import PROJECT
 from common.process import lives
 from trial.catalogue import networks, steps
@@ -51,20 +51,16 @@ def import_all() -> None:
     networks(), steps()
 
 
-def code_mark() -> list[tuple[str, int]]:
+CodeMark = dict[str, tuple[int, int] | None]
+
+
+def code_mark() -> CodeMark:
     """What differs once a source file or a catalogue was changed, added or removed."""
     files = (path for room in ("common", "dataset", "trial") for path in (PROJECT / room).rglob("*"))
-    return sorted((str(path), _written(path)) for path in files if path.suffix in (".py", ".json"))
+    return {str(path): file_mark(path) for path in files if path.suffix in (".py", ".json")}
 
 
-def _written(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:  # removed just now
-        return -1
-
-
-def serve(listener: socket.socket, manager: psutil.Process, mark: list[tuple[str, int]]) -> Request | None:
+def serve(listener: socket.socket, manager: psutil.Process, mark: CodeMark) -> Request | None:
     """Returns in each process forked for a trial, with what was asked; None in the server, at its end."""
     trials: dict[int, tuple[int, socket.socket]] = {}  # by pidfd, which can be waited for: process id, caller
     while listener.fileno() >= 0 or trials:
@@ -106,7 +102,7 @@ def _pidfd(child: int) -> int:
         raise
 
 
-def _next(listener: socket.socket, mark: list[tuple[str, int]]) -> Request | None:
+def _next(listener: socket.socket, mark: CodeMark) -> Request | None:
     """What the next caller asks for; None where it is turned away. A server that is of no more use closes
     the listener first: the caller starts a new one under this name."""
     try:

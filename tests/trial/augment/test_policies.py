@@ -51,7 +51,7 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
         ({"_name": "light", "stepps": []}, "did you mean steps?"),
         ({"_name": "winners", "random_erazing.p": 0.3}, "did you mean random_erasing.PARAMETER?"),
         ({"_name": "winners", "random_erasing.q": 0.3}, "unknown parameter 'q'"),
-        ({"_name": "winners", "p": 0.3}, "there is flip.PARAMETER"),
+        ({"_name": "winners", "p": 0.3}, "known: flip.PARAMETER"),
         ([{"_name": ["flip"]}], "['flip'] is no step's name"),
         (
             [{"_name": "random_erasing", "min_area": 0.5, "max_area": 0.1}],
