@@ -1,4 +1,4 @@
-# Every target sets up its own environment first (.venv, from requirements*.txt; a no-op once it stands).
+# Every target sets up its own environment first (.venv, from requirements*.txt and pyproject.toml; a no-op once made).
 # PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip: an --extra-index-url with CPU-only builds
 # of torch, say, for a smaller environment.
 PY = .venv/bin/python

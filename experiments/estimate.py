@@ -17,6 +17,7 @@ import numpy as np
 
 from common.errors import errors_of
 from trial.arguments import parse_arguments
+from trial.catalogue import model_fields
 from trial.config import TrialConfig, parse
 
 FIELDS = ("model", "image_size", "epochs", "train_fraction", "fold", "folds")  # that decide the cost
@@ -185,10 +186,8 @@ def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> l
         return [{name: middle if name == "train_fraction" else round(middle)}]
     found: list[dict[str, Any]] = []
     for value in values:
-        if not isinstance(value, Mapping):
-            found.append({name: value})
-            continue
-        brought = [_options(value, {}, field) for field in FIELDS if field in value]
-        for inner in product(*brought):
-            found.append({name: value.get("_name")} | {k: v for option in inner for k, v in option.items()})
+        fields = model_fields(value) if name == "model" else {name: value}
+        carried = [_options(fields, {}, other) for other in FIELDS if other in fields and other != name]
+        for inner in product(*carried):
+            found.append({name: fields[name]} | {k: v for option in inner for k, v in option.items()})
     return found
