@@ -140,6 +140,7 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
         read_recipe(tmp_path / "none.json")
 
 
+@pytest.mark.slow
 def test_a_runs_config_is_its_recipe_until_its_best_epoch(people, tmp_path):
     values = {"data": str(people), "epochs": 4, "learning_rate": 1e-9, "fold": "all", "folds": 3, "seed": 1}
     config = parse({**TINY, **values})

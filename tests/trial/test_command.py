@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -30,13 +31,19 @@ def tiny(people, out, **values) -> list[str]:
     return [f"{key}={value}" for key, value in {**TINY, "data": people, "out": out, **values}.items()]
 
 
+def children_seconds() -> float:
+    """Of all cores, by the processes that have ended: how busy the machine is makes no difference."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_mistakes_are_refused_together_before_torch_is_imported():
     code = "import runpy, sys; sys.argv = ['trial', 'model=resnet43', 'lossy=1']\n"
     code += "try: runpy.run_module('trial', run_name='__main__')\n"
     code += "except SystemExit as end: print(end.code, [m for m in ('torch', 'timm', 'pandas') if m in sys.modules])"
-    started = time.monotonic()
+    before = children_seconds()
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    assert time.monotonic() - started < 2
+    assert children_seconds() - before < 1
     assert done.stdout.strip() == "2 []"
     assert "resnet34" in done.stderr
     assert "lossy" in done.stderr
@@ -124,6 +131,7 @@ def test_a_missing_data_folder_says_how_to_make_one(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run", learning_rate=1e30, optimizer="sgd"))
     assert done.returncode == 1

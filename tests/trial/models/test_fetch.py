@@ -111,6 +111,7 @@ def test_one_name_that_the_hub_lacks_does_not_stop_the_others(hub, caches, caplo
     assert [path.name for path in (caches / "weights").iterdir()] == ["test_vit.r160_in1k.safetensors"]
 
 
+@pytest.mark.slow
 def test_without_a_connection_each_server_is_asked_once_and_all_that_is_missing_is_named(nobody):
     command = [sys.executable, "-m", "trial", "weights", "--experiment", "experiments/models.yaml", "alexnet"]
     began = time.monotonic()

@@ -27,6 +27,7 @@ def recipe(model: str, **more):
     return parse({"model": model, "weights": "none", "image_size": "32x32", **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINE)
 def test_every_network_of_the_baseline_gives_18_logits_and_learns_in_its_first_layer(name):
     least = max(32, networks()[name].least)
