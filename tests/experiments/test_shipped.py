@@ -7,10 +7,13 @@ import yaml
 
 from common import machine
 from common.machine import PROJECT
-from experiments.check import plan_errors, recipe_errors, rehearsal_errors
+from experiments.check import plan_errors, recipe_errors
+from experiments.checks.rehearsal import TRIALS
 from experiments.checks.space import space_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.plan import EXPERIMENTS, read_plan
+from trial.arguments import parse_arguments
+from trial.config import parse
 
 SHIPPED = machine.shipped("experiments", "*.yaml")
 shipped = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -39,11 +42,25 @@ def test_has_no_mistake(path):
     assert errors == []
 
 
-@pytest.mark.slow
 @shipped
 def test_its_tuner_and_assessor_can_be_used(path):
+    """As check does it, but in this process, which imports nni once."""
     pytest.importorskip("nni")
-    assert rehearsal_errors(read_plan(path)[0]) == []
+    from tuners.rehearse import rehearse
+
+    plan, _ = read_plan(path)
+    config = plan.effective()
+    order = {
+        "tuner": config["tuner"],
+        "assessor": config.get("assessor"),
+        "space": plan.space,
+        "trials": TRIALS,
+    }
+    answer = rehearse(order)
+    assert (answer["tuner"], answer["assessor"]) == ("", "")
+    assert answer["points"]
+    for point in answer["points"]:
+        parse(parse_arguments(plan.fixed, point), present=False)
 
 
 @shipped
