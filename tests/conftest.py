@@ -1,4 +1,4 @@
-"""What many tests share: a small set of drawn people, and commands called in this process."""
+"""Shared by many tests: a small set of drawn people, and commands called in this process."""
 
 import os
 from pathlib import Path
@@ -14,10 +14,10 @@ from dataset.drawing.synthetic import draw
 # several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-TINY = {  # the least that still is a trial
+TINY = {  # a minimal recipe
     "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,
     "learning_rate": 0.003, "optimizer": "adamw", "schedule": "onecycle", "threads": 1,
-    "cache_limit": 0,  # or each set that a test draws would leave an array in out/cache
+    "cache_limit": 0,  # otherwise each set that a test draws would leave an array in out/cache
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def call(app: typer.Typer, *words: object) -> Result:
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory) -> Path:
-    """30 people to train on, 6 to answer for, at 64 x 48; read only, please."""
+    """A set of drawn people, shared by tests: 30 in train/, 6 in eval/, photos of 64 x 48. Do not change it."""
     return draw(tmp_path_factory.mktemp("drawn") / "set", people=30, height=64, width=48)
 
 

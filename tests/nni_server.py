@@ -1,4 +1,4 @@
-"""A tiny experiment on NNI's real manager, with a home of its own, for the tests marked `server`."""
+"""A tiny experiment on NNI's real manager, with its own HOME, for the tests marked `server`."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 def listening() -> dict[str, set[str]]:
-    """Every listening TCP address of this machine: port -> addresses."""
+    """All TCP addresses on which this machine listens: port -> addresses."""
     found: dict[str, set[str]] = {}
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN:
@@ -58,7 +58,7 @@ def listening() -> dict[str, set[str]]:
 
 @dataclass
 class TinyExperiment:
-    """An experiment of `trials` trials in `folder`; everything that NNI keeps lies below it."""
+    """An experiment in `folder`, which holds everything that NNI writes."""
 
     folder: Path
     port: int
@@ -74,7 +74,7 @@ class TinyExperiment:
 
     @classmethod
     def of_trials(cls, folder: Path, trials: int, values: dict, more: str = ""):
-        """Runs `python -m trial` with these values and a learning rate of NNI's, one trial at a time."""
+        """An experiment that runs `python -m trial` with `values` and a searched learning rate, one trial at a time."""
         tiny = cls.write(folder, trials, more=more)
         words = " ".join(f"{key}={value}" for key, value in values.items() if key != "learning_rate")
         yaml = (folder / "tiny.yaml").read_text().replace("python trial.py", f"python -m trial {words}")
@@ -89,7 +89,7 @@ class TinyExperiment:
             words = process.info["cmdline"] or []
             if self.id in words and any("nni_node" in word for word in words):
                 return process
-        raise AssertionError("NNI's manager is gone")
+        raise AssertionError("NNI's manager does not run")
 
     def nnictl(self, *words: str, **environ: str) -> str:
         done = subprocess.run(
@@ -103,13 +103,13 @@ class TinyExperiment:
 
     def create(self, **environ: str) -> None:
         config = str(self.folder / "tiny.yaml")
-        said = self.nnictl("create", "--config", config, "--port", str(self.port), **environ)
-        found = re.search(r"nnictl stop (\w{8})", said)
-        assert found, said
+        printed = self.nnictl("create", "--config", config, "--port", str(self.port), **environ)
+        found = re.search(r"nnictl stop (\w{8})", printed)
+        assert found, printed
         self.id = found.group(1)
 
     def stop(self) -> None:
-        """Stop the manager and wait until it has let go of its port."""
+        """Stop the manager and wait until its port is free."""
         if self.id:
             self.nnictl("stop", self.id)
             self.wait_for(lambda: str(self.port) not in listening())
@@ -124,7 +124,7 @@ class TinyExperiment:
             return database.execute(query).fetchall()
 
     def ends(self) -> dict[str, str]:
-        """How each ended trial ended, in NNI's words: trial id -> SUCCEEDED, FAILED, EARLY_STOPPED, ..."""
+        """{trial id: SUCCEEDED, FAILED, EARLY_STOPPED, ...} of the trials that have ended."""
         rows = self.rows("SELECT trialJobId, event FROM TrialJobEvent ORDER BY rowid")
         return {trial: event for trial, event in rows if event not in ("WAITING", "RUNNING")}
 
@@ -139,6 +139,6 @@ class TinyExperiment:
                 if ready():
                     return
             except sqlite3.Error:
-                pass  # the manager is still making its tables
+                pass  # the manager has not created its tables yet
             time.sleep(0.2)
         raise AssertionError("NNI took too long")

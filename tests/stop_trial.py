@@ -1,10 +1,10 @@
-"""An assessor for tests: it stops exactly the trial it is told to, at the epoch it is told."""
+"""An assessor for tests that stops one chosen trial at a chosen epoch."""
 
 from nni.assessor import Assessor, AssessResult
 
 
 class StopTrial(Assessor):
-    """Stops the `trial`-th trial (from 0, in the order of their first report) at `epoch` (from 1)."""
+    """Stops trial number `trial` (from 0, in the order of their first reports) at `epoch` (from 1)."""
 
     def __init__(self, trial: int, epoch: int):
         self.trial, self.epoch = trial, epoch

@@ -1,4 +1,4 @@
-"""The main job through NNI's own manager: a search with a stopped and a failed trial, and what follows."""
+"""The main job through NNI's manager: a search with a stopped and a failed trial, and the commands after it."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from tests.nni_server import free_port
 from trial.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-# A learning rate of 1e30 gives a loss that is no number: that trial fails, and the search goes on.
+# With a learning rate of 1e30 the loss is not a number: that trial fails, and the search goes on.
 SPACE = {
     "seed": {"_type": "choice", "_value": [0, 1]},
     "learning_rate": {"_type": "choice", "_value": [0.003, 1e30]},

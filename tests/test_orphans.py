@@ -1,4 +1,4 @@
-"""When NNI's manager is killed, its trials end and say so: a resumed one would share their folders."""
+"""When NNI's manager is killed, its trials end with that reason: a resumed manager would use their folders."""
 
 import psutil
 import pytest

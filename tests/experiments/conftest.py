@@ -24,7 +24,7 @@ SPACE = '{"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.01]}}'
 
 
 class Mine:
-    """An experiment of one's own in `folder`."""
+    """An experiment in `folder`: mine.yaml and space.json."""
 
     def __init__(self, folder: Path):
         self.folder, self.yaml, self.space = folder, folder / "mine.yaml", folder / "space.json"
@@ -45,7 +45,7 @@ def mine(tmp_path):
 
 @pytest.fixture
 def fast(monkeypatch):
-    """Photos are not what these tests are about."""
+    """Skip the check of the photos."""
     monkeypatch.setattr(checking, "data_errors", lambda plan: [])
 
 
@@ -56,7 +56,7 @@ def errors(*arguments, **named):
 
 
 def give(mine, **keys):
-    """`mine` with these keys of its YAML changed; None takes one out."""
+    """The path of `mine`'s YAML after these keys were set; None removes a key."""
     config = yaml.safe_load(mine.yaml.read_text())
     config.update(keys)
     kept = {key: value for key, value in config.items() if value is not None}

@@ -1,4 +1,4 @@
-"""A recorded search, as a running one would have looked at any second of it."""
+"""A recorded search, and its state at any second."""
 
 import json
 from datetime import datetime
@@ -11,7 +11,7 @@ RECORDED = Path(__file__).with_name("recorded_demo.json")
 
 
 class Replay:
-    """The demo's search, eight trials, two at a time."""
+    """The demo's search: eight trials, two at a time."""
 
     def __init__(self):
         recorded = json.loads(RECORDED.read_text())
@@ -32,7 +32,7 @@ class Replay:
                 continue
             end = self._time(trial["ended"]) - self.start
             config = parse({**{key: trial[key] for key in ("model", "image_size", "epochs")}}, present=False)
-            # What isn't epochs lies before the first.
+            # The time outside of epochs lies before the first one.
             at, done = max(end - sum(trial["epoch_seconds"]), began), []
             for seconds in trial["epoch_seconds"]:
                 at += seconds
@@ -48,6 +48,6 @@ class Replay:
         return Forecast(recipes_in(self.space, self.fixed), 2, assessed=True, **more)
 
     def left(self, second: float, forecast: Forecast) -> float | None:
-        """What `forecast` says at `second`."""
+        """The remaining seconds that `forecast` estimates at `second`."""
         seen = self.at(second)
         return forecast.seconds_left(seen, len(self.trials) - len(seen), second)

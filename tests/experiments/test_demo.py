@@ -1,4 +1,4 @@
-"""What the demo says at its end."""
+"""What the demo prints at its end."""
 
 from analysis.trials.table import Experiment, trial_table
 from dataset.drawing.synthetic import draw

@@ -1,4 +1,4 @@
-"""The time left, held against a recorded search and against plain cases."""
+"""The estimate of the remaining time, compared with a recorded search and with plain cases."""
 
 import pytest
 
@@ -13,8 +13,8 @@ def ended(recipe, seconds):
 
 
 def test_a_recorded_search():
-    """From a quarter of its time on the whole duration is foretold within a factor of 1.35; what is left,
-    up to the half, within 1.3. (By the mean of what has ended: 1.6, and 2.2.)"""
+    """From a quarter of its time on, the estimate of the whole duration is within a factor of 1.35; up to the half,
+    that of the remaining time is within 1.3. (With the mean of the ended trials: 1.6 and 2.2.)"""
     replay = Replay()
     forecast = replay.forecast()
     for percent in range(25, 96):

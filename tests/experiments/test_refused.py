@@ -1,4 +1,4 @@
-"""A search that can't work is refused before it starts: one test for each bad input, with its sentence."""
+"""A search that can't work is refused before it starts: each bad input with its message."""
 
 import pytest
 import yaml

@@ -32,7 +32,7 @@ def start(mine, people, *more):
 
 
 def at_work_in(folder):
-    """Processes whose command names a folder."""
+    """Processes with `folder` in their command."""
     return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
 
 
@@ -106,7 +106,7 @@ def test_a_person_stops_one_trial_then_the_experiment(mine, people, home):
 
 
 def test_the_experiments_duration_ends_it_cleanly(mine, people, home):
-    """NNI begins no trial after maxExperimentDuration, and lets those that run come to their end."""
+    """NNI starts no trial after maxExperimentDuration, and lets running ones finish."""
     mine.change("maxTrialNumber: 2", "maxExperimentDuration: 12s")
     run = start(mine, people, "--port", str(any_port()), "--set", "epochs=1")
     _, err = run.communicate(timeout=150)

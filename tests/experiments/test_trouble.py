@@ -1,4 +1,4 @@
-"""An experiment that can't go on: noticed within seconds, with the reason."""
+"""An experiment that can't go on ends within seconds, with the reason."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from experiments.trouble import last_word, tuner_died
 from tests.experiments.conftest import give
 from tests.experiments.test_run import at_work_in, start
 
-# Good in the rehearsal that check holds, where NNI's channel to the manager is missing.
+# It raises only under NNI's manager, so that the rehearsal of `check` does not notice.
 TUNER = """
 import os
 import time

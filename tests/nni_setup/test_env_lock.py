@@ -1,4 +1,4 @@
-"""Two `make env` at once, and one that was killed."""
+"""Two `make env` at the same time, and one that was killed."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ pytestmark = test_env.pytestmark
 
 @pytest.fixture
 def slow(tmp_path):
-    """A small project with a Python that takes its time to make an environment, and notes that it does."""
+    """A small project with a Python that is slow to make an environment, and logs that it does."""
     small = Small(tmp_path)
     small.log = small.programs / "log"
     making = f"*'-m venv'*) echo making >>'{small.log}'; sleep 3 ;;"

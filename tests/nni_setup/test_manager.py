@@ -1,4 +1,4 @@
-"""NNI's real manager under plain nnictl: where it listens, how long it idles, what its trials see."""
+"""NNI's real manager under plain nnictl: its addresses, its gaps between trials, its trials' environment."""
 
 import json
 import os
@@ -13,13 +13,13 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
-    """An experiment of four trials that has run and was stopped, and what listened while it ran."""
+    """A stopped experiment of four trials, and the addresses that were listening while it ran."""
     plain = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"}
     tiny = TinyExperiment.write(tmp_path_factory.mktemp("manager"), trials=4)
     before = set(listening())
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("NODE_OPTIONS", raising=False)
-        # A stranger's PATH and environment: what nnictl's own Python sets has to be enough.
+        # A PATH without this environment: what nnictl's own Python sets must be enough.
         patch.setenv(
             "PATH", os.pathsep.join(p for p in plain["PATH"].split(os.pathsep) if sys.prefix not in p)
         )

@@ -1,4 +1,4 @@
-"""What every start of this environment's Python sets, what it leaves alone, and what the preload acts on."""
+"""What each start of this environment's Python sets, what it leaves, and what the preload changes."""
 
 import json
 import os

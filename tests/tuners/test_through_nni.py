@@ -1,4 +1,4 @@
-"""The shipped tuner and assessor, and the tests' own assessor, loaded by NNI as a YAML names them."""
+"""NNI loads the shipped tuner and assessor, and the tests' own assessor, by their names in a YAML."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tuners and assessors that can't work are refused, with the reason."""
+"""Tuners and assessors that can't work here are refused with the reason."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_an_assessor_that_does_not_work_here(mine, fast):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TUNERS)
 def test_the_table_of_tuners_is_true(name):
-    """Those that are refused do raise, or suggest what a trial refuses; the others do neither."""
+    """Refused tuners raise, or suggest what a trial refuses; the others do neither."""
     space = {"learning_rate": {"_type": "uniform", "_value": [0.1, 1]},
              "momentum": {"_type": "uniform", "_value": [0, 1]}}  # fmt: skip
     tried = rehearse({"tuner": {"name": name}, "searchSpace": space})

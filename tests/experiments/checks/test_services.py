@@ -1,4 +1,4 @@
-"""GPUs that an experiment asks for."""
+"""The GPUs that an experiment asks for."""
 
 import pytest
 
