@@ -16,8 +16,8 @@ from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_overwriting
 from analysis.submit import REPORT, about_kept, about_run, hand_in, member_of, submit
-from analysis.trials import ranking
 from analysis.trials.printing import write_trials
+from analysis.trials.ranking import RULE, Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
 from common.errors import UsageError, all_at_once
@@ -40,7 +40,7 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
     paths = [out / f"{number}.json" for number in range(1, top + 1)]
     if there := [path for path in paths if path.exists()]:
         raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
-    rows = ranking.best(trial_table(experiment), top, model)
+    rows = rank(trial_table(experiment)).best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     for recipe, path in zip(recipes, paths, strict=True):
         print(recipe.write(path))
@@ -128,19 +128,21 @@ def export_best_and_retrain(
     average: int = 1,
     values: Mapping[str, Any] | None = None,
     tta: str = "none",
+    ranking: Ranking | None = None,
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all people of `data`, and write
-    OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html; the submission's path.
+    OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
+    experiment's trials, if the caller has it already. Return the submission's path.
 
-    Everything that can be refused is refused before the first training.
+    UsageError, before the first training, for everything that can be refused.
     """
     refuse_overwriting(out, TRIALS, REPORT)
     folders = [out / "best" / str(number) for number in range(1, top + 1)]
     if there := [folder for folder in folders if folder.exists()]:
         raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
     values = values or {}
-    table = trial_table(experiment)
-    rows = ranking.best(table, top, model)
+    ranking = ranking or rank(trial_table(experiment))
+    rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     _, (_, photos), configs = all_at_once(
         lambda: refuse(tta),
@@ -153,7 +155,7 @@ def export_best_and_retrain(
             f"note: the search ran on other photos than {data} holds (or these have changed since)",
             flush=True,
         )
-    write_trials(table, out / TRIALS)
+    write_trials(ranking, out / TRIALS)
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         print(f"recipe {number} of {top}: {recipe.about}", flush=True)
@@ -164,9 +166,9 @@ def export_best_and_retrain(
         )
         members.append(probabilities)
         abouts.append(about)
-    about = abouts[0] | {"selection": ranking.RULE, "network": model}
+    about = abouts[0] | {"selection": RULE, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
     about = hand_in(out, photos, vote.soft(members), about, folders)
-    write_experiment_report(experiment, out / REPORT, table, rows.iloc[0], about)
+    write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV

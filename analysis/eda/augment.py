@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.report.page import value_text
 from common.errors import UsageError, errors_of
+from common.text import value_text
 from dataset.pixels import read_photo, resize
 from trial.arguments import parse_arguments
 from trial.augment.pipeline import on_batches, on_photos

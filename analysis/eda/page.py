@@ -17,7 +17,7 @@ from dataset.pixels import unreadable
 if TYPE_CHECKING:
     from trial.augment.policies import Policy
 
-MOST_FAULTS = 200
+MAX_ERRORS = 200
 SIZES = ["width", "height"]
 FILES = ["extension", "format", "mode"]
 
@@ -67,8 +67,8 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
         augmentation=pictures.at_work(policies, readable, seed),
         suspects=pictures.of_suspects(odd),
         n_suspects=sum(map(len, odd.values())),
-        errors=errors[:MOST_FAULTS],
-        more_errors=len(errors) - MOST_FAULTS,
+        errors=errors[:MAX_ERRORS],
+        more_errors=len(errors) - MAX_ERRORS,
         n_errors=len(errors),
         notes=train.attrs["notes"] + photos.attrs["notes"],
     )

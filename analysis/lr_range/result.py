@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.page import value_text, write_page
+from analysis.report.page import write_page
 from analysis.report.theme import LIGHT, blank
 from analysis.trials.flatten import flat
+from common.text import value_text
 from trial.config import TrialConfig
 
 _OTHER = re.compile(r"learning_rate|schedule|epochs|patience")  # of a recipe: the test has its own

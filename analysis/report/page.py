@@ -1,6 +1,5 @@
 """Pages that open from disk without a network: plotly.js, figures and pictures all in the one file."""
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis.report.theme import css, dark_tones
 from common.files import write_atomic
-from common.text import number_text
+from common.text import is_missing, value_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -58,28 +57,9 @@ def _figure(name: str, figure: go.Figure, least_width: int = 0) -> Markup:
 
 
 def score_text(score: object) -> str:
-    """A score with three digits, a dash where there is none."""
-    return "–" if _is_missing(score) else f"{score:.3f}"
+    """A score with three digits (scores are compared down a column), a dash if there is none."""
+    return "–" if is_missing(score) else f"{score:.3f}"
 
 
 def _percent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{fraction:.1%}"
-
-
-def value_text(value: object) -> str:
-    """A recipe's value as a person would write it: 0.0003, 64x48, none; a dash where it has none."""
-    if _is_missing(value):
-        return "–"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {value_text(part)}" for key, part in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(value_text(part) for part in value) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return number_text(value)
-    return str(value)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value) or str(value) in ("", "nan", "<NA>")

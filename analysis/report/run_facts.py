@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.page import score_text, value_text
+from analysis.report.page import score_text
 from analysis.report.tables import STATES
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
+from common.text import value_text
 from dataset.labels import AGE_BANDS, N_CLASSES
 from trial.config import TrialConfig
 from trial.metrics import recall_of_oldest

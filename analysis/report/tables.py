@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.page import score_text, value_text
+from analysis.report.page import score_text
 from analysis.trials.table import COLUMNS
+from common.text import value_text
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}

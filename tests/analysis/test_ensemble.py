@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.ensemble import ensemble, own_answers, vote_of_validation, vote_scores
 from analysis.predict import vote
-from analysis.predict.ensemble import ensemble, own_answers, vote_of_validation, vote_scores
 from analysis.predict.trained import load, predict
 from analysis.predict.validation import answers_again
 from analysis.submission import submission_errors
