@@ -1,6 +1,4 @@
-"""How values are written for people; files keep all digits."""
-
-from collections.abc import Mapping
+"""How a number is written for people; files keep all its digits."""
 
 
 def number_text(value: float) -> str:
@@ -12,7 +10,7 @@ def value_text(value: object, missing: str = "–") -> str:
     """A recipe's value as a person would write it: 0.0003, 64x48, yes, none; `missing` if there is none."""
     if is_missing(value):
         return missing
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return ", ".join(f"{key} {value_text(part, missing)}" for key, part in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(value_text(part, missing) for part in value) or "none"

@@ -1,4 +1,4 @@
-"""Pages that open from disk without a network: plotly.js, figures and pictures all in the one file."""
+"""Pages that open from disk without a network: plotly.js, figures and pictures are all in one file."""
 
 from functools import cache
 from pathlib import Path
@@ -16,9 +16,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_page(out: Path, template: str, **facts: object) -> Path:
-    """Renders `templates/TEMPLATE` with `facts` to the file `out`, in one step: a page is whole or absent.
+    """Render `templates/TEMPLATE` with `facts` to the file `out`, atomically; make its folder. Return `out`.
 
-    Figures in `facts` are drawn by `{{ figure(name, its_figure) }}`. Returns `out`; makes its folder.
+    The template draws figures among `facts` by `{{ figure(name, its_figure) }}`.
     """
     out = Path(out)
     text = (
@@ -46,11 +46,11 @@ def _environment() -> Environment:
     return environment
 
 
-def _figure(name: str, figure: go.Figure, least_width: int = 0) -> Markup:
-    """Where a figure goes: its JSON, which the page's script draws; below `least_width` pixels it scrolls."""
+def _figure(name: str, figure: go.Figure, min_width: int = 0) -> Markup:
+    """A figure's place and JSON, which the page's script draws; it scrolls below `min_width` pixels."""
     # "</" inside a script element would end it; JSON allows the escaped slash.
     data = figure.to_json().replace("</", "<\\/")
-    style = f"height:{figure.layout.height}px;min-width:{least_width}px"
+    style = f"height:{figure.layout.height}px;min-width:{min_width}px"
     return Markup('<div class="scroll"><div class="figure" id="figure-{}" style="{}"></div></div>').format(
         name, style
     ) + Markup(f'<script type="application/json" data-for="figure-{name}">{data}</script>')

@@ -76,7 +76,7 @@ def test_an_ensemble_is_the_vote_of_its_members_and_says_so(runs, people, tmp_pa
     assert [member["recipe"]["seed"] for member in about["members"]] == [0, 1, 2]
     assert "c has no validation.parquet" in about["validation"]["none"]
     said = capsys.readouterr().out
-    assert "note: c learned from other photos than a" in said
+    assert "note: c: trained on other photos than a" in said
     page = (tmp_path / "out" / "report.html").read_text()
     assert "hard vote of 3" in page
 

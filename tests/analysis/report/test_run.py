@@ -76,7 +76,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     text = text_of(tmp_path / "again" / "report.html")
     assert sections(text) == ["result", "curves", "classes", "recipe", "submission"]
     for words in ("Trained on all people, with nobody held out", "of the trial, not of this network",
-                  "The trial whose recipe this is", "trained on these people too", "as in the trial by share"):  # fmt: skip
+                  "The trial whose recipe this is", "trained on these people too", "as in the trial, by fraction of epochs"):  # fmt: skip
         assert words in text
     assert text.count('class="figure"') == 6
     # Predicted from again, it still knows the trial behind it, and its own answers are new ones.
