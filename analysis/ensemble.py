@@ -16,7 +16,7 @@ from analysis.predict.validation import answers_again
 from analysis.predict.vote import VOTES, Vote
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV
-from analysis.submit import REPORT, about_kept, hand_in, member_of
+from analysis.submit import REPORT, about_kept, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from common.errors import UsageError, all_at_once, first_line, unknown
@@ -71,7 +71,7 @@ def ensemble(
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
     print(f"validation of the vote: {_words(validated)}", flush=True)
-    about = hand_in(out, photos, VOTES[vote](answers), about, runs)
+    about = submit(out, photos, VOTES[vote](answers), about, runs)
     write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
     return out / CSV
 

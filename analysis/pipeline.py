@@ -15,7 +15,7 @@ from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_overwriting
-from analysis.submit import REPORT, about_kept, about_run, hand_in, member_of, submit
+from analysis.submit import REPORT, about_kept, about_run, member_of, submit, submit_run
 from analysis.trials.printing import write_trials
 from analysis.trials.ranking import RULE, Ranking, rank
 from analysis.trials.table import Experiment, trial_table
@@ -77,7 +77,7 @@ def _retrain_checked(
     followed = retrain(config, out, stop_after, average)
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta}
-    return probabilities, submit(out, photos, probabilities, about, out, table)
+    return probabilities, submit_run(out, photos, probabilities, about, out, table)
 
 
 @only_writer_of_out
@@ -108,7 +108,7 @@ def predict_and_submit(
         plain, seen = known["none"], known[tta]
         print(f"validation people: macro-F1 {plain:.4f} without TTA, {seen:.4f} with --tta {tta}")
     probabilities = trained.predict(photos, tta, temperature)
-    return probabilities, submit(out, photos, probabilities, about, run)
+    return probabilities, submit_run(out, photos, probabilities, about, run)
 
 
 def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:
@@ -171,6 +171,6 @@ def export_best_and_retrain(
     about = abouts[0] | {"selection": RULE, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
-    about = hand_in(out, photos, vote.soft(members), about, folders)
+    about = submit(out, photos, vote.soft(members), about, folders)
     write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV

@@ -18,17 +18,17 @@ from trial.record import RunFolder
 REPORT = "report.html"
 
 
-def submit(
+def submit_run(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], run: Path,
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """`hand_in` for the network of the run folder `run`, and report.html beside it."""
-    about = hand_in(out, photos, probabilities, about, [run], table)
+    """`submit` for the network of the run folder `run`, and report.html beside it."""
+    about = submit(out, photos, probabilities, about, [run], table)
     write_run_report(out / REPORT, run, about)
     return about
 
 
-def hand_in(
+def submit(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], runs: Sequence[Path],
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip

@@ -60,7 +60,7 @@ def samples(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
             chosen[row] = photo
             break
     if not chosen:
-        raise UsageError("no photo to show a policy on")
+        raise UsageError("no photo can be read to show a policy on")
     height, width = next(iter(chosen.values())).shape[:2]
     size = (HEIGHT, max(1, round(HEIGHT * width / height)))
     return table.loc[list(chosen)], np.stack([resize(photo, size, "bicubic") for photo in chosen.values()])

@@ -23,7 +23,7 @@ from trial.config import parse
 from trial.record import RunFolder, RunWriter
 from trial.run import run
 
-EMPTY = ("No trial has", "Nothing was searched", "There is none before", "No validation probabilities")
+EMPTY = ("No trial has", "Nothing was searched", "There is none until", "There are no validation predictions")
 
 
 def text_of(page) -> str:

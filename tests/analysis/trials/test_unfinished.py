@@ -1,4 +1,4 @@
-"""Runs that did not end as planned are used, and said to be so."""
+"""Runs that are not finished can be used, with a warning."""
 
 import json
 import multiprocessing

@@ -1,4 +1,4 @@
-"""A stop by a person, by the assessor and with the experiment are told apart."""
+"""A stop by a person, by the assessor and by the end of the experiment are distinguished."""
 
 import pytest
 
