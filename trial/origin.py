@@ -1,4 +1,4 @@
-"""Where a run comes from: code, versions, data, machine. What makes it possible to trust it later."""
+"""The origin of a run: code, package versions, data and machine, so that it can be trusted later."""
 
 import hashlib
 import importlib.metadata
@@ -28,7 +28,7 @@ PACKAGES = (
 
 
 def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]:
-    """origin.json: all of it in plain JSON; NNI's ids are None without NNI."""
+    """The content of origin.json, in plain JSON values; NNI's ids are None without NNI."""
     return {
         "code": code(),
         "versions": versions(),
@@ -42,9 +42,10 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
 
 
 def code(project: Path = PROJECT) -> dict[str, Any]:
-    """{"commit", "changed", "changes"}: 'unknown' outside git; where the tree is changed, a hash of how."""
+    """{"commit", "changed", "changes"}: the commit ('unknown' outside git), whether the working tree differs
+    from it, and a hash of the differences."""
     top, _, commit = (_git(project, "rev-parse", "--show-toplevel", "HEAD") or "").rstrip().rpartition("\n")
-    if not commit or Path(top).resolve() != project.resolve():  # or inside a foreign repository
+    if not commit or Path(top).resolve() != project.resolve():  # or another project's repository
         return {"commit": "unknown", "changed": None, "changes": None}
     diff = _git(project, "diff", "HEAD") or ""
     for name in (_git(project, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0"):
@@ -63,6 +64,7 @@ def _mark(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
+    """{package: version} of Python and PACKAGES; 'not installed' if there is none."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -73,7 +75,7 @@ def versions() -> dict[str, str]:
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """git's answer in `project`, None where it has none."""
+    """The output of git in `project`, None if it fails."""
     try:
         ran = subprocess.run(["git", *arguments], cwd=project, capture_output=True, check=True)
         return ran.stdout.decode(errors="replace")
