@@ -1,4 +1,4 @@
-"""The whole job in one command: search, best recipe, retraining, submission, report."""
+"""Do the whole job in one command: search, best recipe, retraining, submission, report."""
 
 import os
 from collections.abc import Iterable
@@ -25,25 +25,25 @@ PEOPLE, EVAL_PEOPLE = 100, 60
 
 @only_writer_of_out
 def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
-    """Search, export, retrain and submit into `out`; an earlier result is moved aside, never overwritten.
-    `settings`: `key=value` words that hold for all trials, such as seed=1.
+    """Search, export, retrain and write a submission into `out`; an earlier result is moved aside.
 
-    Without `data` on people drawn into OUT/data, by experiments/demo.yaml; with photos in the competition's
-    layout by experiments/demo_photos.yaml. UsageError where these photos are faulty.
+    `data`: photos in the competition's layout, for experiments/demo_photos.yaml; None: people are drawn into
+    OUT/data, for experiments/demo.yaml. `settings`: `key=value` words, fixed for all trials, such as seed=1.
+    UsageError lists the errors in the photos.
     """
     yaml = PROJECT / "experiments" / ("demo.yaml" if data is None else "demo_photos.yaml")
-    if data is not None:  # before the earlier result is moved
+    if data is not None:  # checked before the earlier result is moved
         if data.resolve().is_relative_to(out.resolve()):
             raise UsageError(f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere")
         plan = check(yaml, data, settings=settings)
     if (aside := move_aside(out)) is not None:
-        print(f"the earlier result lies in {short(aside)} now")
+        print(f"the earlier result is now in {short(aside)}")
     out.mkdir(parents=True)
     answers = None
     if data is None:
         data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
         answers = data / "answers.csv"
-        print(f"drew {PEOPLE} people to learn from and {EVAL_PEOPLE} to answer for: {short(data)}")
+        print(f"drew {PEOPLE} people to train on and {EVAL_PEOPLE} to predict: {short(data)}")
         plan = check(yaml, data, settings=settings)
     result = run_plan(plan)
     experiment = Experiment(result.id, yaml.stem, result.folder)
@@ -53,7 +53,7 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
 
 
 def move_aside(out: Path) -> Path | None:
-    """`out` renamed to the first free of OUT.1, OUT.2 ...; None where there is nothing to move."""
+    """Rename `out` to the first free one of OUT.1, OUT.2, ...; return that path, or None without `out`."""
     if not out.exists():
         return None
     number = 1
@@ -74,7 +74,7 @@ def _summary(result: ExperimentResult, ranking: Ranking, out: Path, data: Path, 
         note = "" if row is None or row["state"] == "done" else f" so far ({row['state'].replace('_', ' ')})"
         print(f"  {name:8} {score}{note}")
     print(
-        "  (on validation people, of whom no photo was trained on; the best of several is flattered by luck)"
+        "  (on validation people, of whom no photo was trained on; the best of several is too high by chance)"
     )
     print(f"\nsubmission:  {short(out / 'submission.csv')}\nreport:      {short(out / 'report.html')}")
     print(f"NNI's page:  {result.view_command}")

@@ -95,24 +95,24 @@ def short(path: Path) -> str:
 
 def start(config: Path, port: int, runs: Path) -> Server:
     """Start `config` by `nnictl create`; RuntimeError, with NNI's message, if it does not start."""
-    said = _nnictl("create", "--config", str(config), "--port", str(port))
-    found = re.search(r"nnictl stop (\w{8})", said)
+    output = _nnictl("create", "--config", str(config), "--port", str(port))
+    found = re.search(r"nnictl stop (\w{8})", output)
     if found:
         server = Server(found[1], port, runs / found[1])
         if server.processes():
             return server
         # Another manager took the port in the meantime, and nnictl mistook it for ours.
         raise UsageError(f"port {port} was taken by another experiment; try again")
-    if created := re.search(r"Experiment ID: \W*(\w{8})", said):
+    if created := re.search(r"Experiment ID: \W*(\w{8})", output):
         Server(created[1], port, runs / created[1]).stop()
-    if "is not idle" in said or taken(port):
+    if "is not idle" in output or taken(port):
         raise UsageError(f"port {port} is in use; try again, or choose another with --port")
-    raise RuntimeError(f"NNI did not start: {_last_sentence(said)}")
+    raise RuntimeError(f"NNI did not start: {_last_sentence(output)}")
 
 
-def _last_sentence(said: str) -> str:
+def _last_sentence(output: str) -> str:
     """The last line that is not part of a traceback, without colours."""
-    lines = re.sub(r"\x1b\[[\d;]*m", "", said).splitlines()
+    lines = re.sub(r"\x1b\[[\d;]*m", "", output).splitlines()
     return next(
         (line for line in reversed(lines) if line.strip() and line[:1] not in " \t^"), "without a message"
     )

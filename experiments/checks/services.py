@@ -103,10 +103,10 @@ def gpu_count() -> int:
     if shutil.which("nvidia-smi") is None:
         return 0
     try:
-        said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20).stdout
+        output = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
-    return len(re.findall(r"^GPU \d+:", said, re.MULTILINE))
+    return len(re.findall(r"^GPU \d+:", output, re.MULTILINE))
 
 
 def _is_integer(value: Any, at_least: int) -> bool:
