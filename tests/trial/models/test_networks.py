@@ -44,6 +44,7 @@ def test_every_network_of_the_baseline_gives_18_logits_and_learns_in_its_first_l
         assert first.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_the_table_of_networks_is_that_of_what_is_installed():
     document = DOCUMENT.read_text()
     assert written(document) == document, "run: python -m tools.network_table"
