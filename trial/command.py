@@ -107,7 +107,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
             f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
             flush=True,
         )
-        if in_experiment and report.heard:
+        if in_experiment and report.for_tuner:
             advisor.report(report.macro_f1, report.accuracy, report.validation_loss)
 
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
