@@ -11,8 +11,8 @@ from trial.config import FIELDS
 def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """`key=value` texts, merged with the tuner's values, as {field: JSON value} for `trial.config.parse`.
 
-    `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. UsageError if a key is given twice,
-    or by both the command and the tuner.
+    `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. UsageError if a key is given
+    twice, or by both the command and the tuner.
     """
     errors: list[str] = []
     values: dict[str, Any] = {}

@@ -1,5 +1,5 @@
-"""What timm (with trial/models/other_networks.py) and albumentations offer, as generated files: names are checked
-without importing them.
+"""What timm (with trial/models/other_networks.py) and albumentations offer, as generated files, so that names
+are checked without importing them.
 
 `python -m tools.make_catalogue` makes them anew (up to an hour); a test holds them against what is installed.
 """

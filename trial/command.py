@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from click import Context, HelpFormatter
 from typer.core import TyperCommand
 
 from common.errors import UsageError, all_at_once, exit_on_usage_error
@@ -34,7 +33,7 @@ REPORTED = {  # with fold=all
 class _WithFields(TyperCommand):
     """A command whose --help shows the fields of a recipe."""
 
-    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_options(self, ctx: Any, formatter: Any) -> None:
         from trial.listing import field_rows
 
         super().format_options(ctx, formatter)

@@ -85,9 +85,9 @@ def decide(
 
 
 def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":
-    """On a GPU bfloat16 if it is native, else float16. On a CPU that multiplies bfloat16 matrices (AMX) bfloat16
-    for networks of plain convolutions, twice as fast; grouped convolutions (of every mobile network) it would
-    slow down. Else float32."""
+    """On a GPU bfloat16 if it is native, else float16. On a CPU that multiplies bfloat16 matrices (AMX)
+    bfloat16 for networks of plain convolutions, twice as fast; grouped convolutions (of every mobile network)
+    it would slow down. Else float32."""
     import torch
     from torch import nn
 
@@ -100,8 +100,8 @@ def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep the memory that a step frees for the next step. By default it returns every large
-    block to the system, which zeroes it again, page by page, at each step."""
+    """Let the C library keep the memory that a step frees for the next step. By default it returns every
+    large block to the system, which zeroes it again, page by page, at each step."""
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
         if hasattr(library, "mallopt"):  # glibc has it, musl does not

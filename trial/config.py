@@ -57,7 +57,7 @@ class TrialConfig:
     crop: Choice = _field(plain(CROPS, "none"), "part of the photo that the network sees")
     image_size: tuple[int, int] = _field((512, 384), "height x width in pixels, after cropping")
     optimizer: Choice = _field(plain(OPTIMIZERS, "adam"), "torch's own, or one of timm's by its name there")
-    learning_rate: Annotated[float, (1e-9, inf)] = _field(1e-4, "learning rate, multiplied by the schedule's factor")
+    learning_rate: Annotated[float, (1e-9, inf)] = _field(1e-4, "learning rate, times the schedule's factor")
     weight_decay: Annotated[float, (0, inf)] = _field(0.0, "weight decay of the optimizer")
     schedule: Choice = _field(plain(SCHEDULES, "constant"), "how the learning rate changes over the epochs")
     batch_size: Annotated[int, (2, inf)] = _field(64, "photos per batch; batch normalisation can't take one")
@@ -85,7 +85,7 @@ class TrialConfig:
     fold_order: Literal["lockstep", "one_by_one"] = _field(
         "lockstep", "of fold=all: epoch by epoch side by side, or one by one, which needs less memory"
     )
-    seed: Annotated[int, (0, 2**32 - 1)] = _field(0, "random seed of the folds, the first weights and all draws")
+    seed: Annotated[int, (0, 2**32 - 1)] = _field(0, "random seed of folds, first weights and all draws")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _field(
         "auto", "dtype of the network's computations (autocast)"
     )

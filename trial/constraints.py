@@ -1,7 +1,7 @@
 """What a recipe can't combine, and what this machine lacks for it, though each field by itself is right.
 
-A check takes the fields that its parameters are named after, and gives the errors. `violations` leaves out the
-checks of fields that could not be read: those have their own error already.
+A check takes the fields that its parameters are named after, and gives the errors. `violations` leaves out
+the checks of fields that could not be read: those have their own error already.
 """
 
 import inspect

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Fold:
-    """`train` and `validation`: the photos of the people trained on and held out, rows of `table`; `best`: the
+    """`train` and `validation`: the photos of people trained on and held out, rows of `table`; `best`: the
     epoch with the highest macro-F1 so far.
 
     `number` is from 0 to below `folds`; `train_fraction`: of the training people.

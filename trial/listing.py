@@ -2,12 +2,11 @@
 
 import json
 import re
+import shutil
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, get_args
-
-from click import HelpFormatter
 
 from common.errors import UsageError, unknown
 from common.text import number_text
@@ -68,19 +67,13 @@ def show(as_json: bool, words: Collection[str] = ()) -> None:
     if as_json:
         print(json.dumps(named))
         return
-    formatter = HelpFormatter(max_width=MAX_WIDTH)
-    for field, names in named.items():
-        if names:
-            _write_field(formatter, field, names, whole=not words)
+    parts = [_field_part(field, names, whole=not words) for field, names in named.items() if names]
     values = [name for name, found in named.items() if not found]
     if not words:
         values = [name for name in FIELDS if name not in named]
     if values:
-        formatter.write_paragraph()
-        formatter.write_text("fields that take a value, with their defaults")
-        formatter.indent()
-        formatter.write_dl(list(field_rows(values)))
-    print(formatter.getvalue().strip("\n"))
+        parts.append(f"fields that take a value, with their defaults\n{_definitions(field_rows(values))}")
+    print("\n\n".join(parts))
 
 
 def field_rows(names: Collection[str] = tuple(FIELDS)) -> Iterator[tuple[str, str]]:
@@ -111,21 +104,18 @@ def _first_sentence(docstring: str) -> str:
     return re.split(r"(?<=\.)\s+(?=[A-Z`])", paragraph)[0]  # not after 'et al.', which a year follows
 
 
-def _write_field(formatter: HelpFormatter, field: str, names: list[str], whole: bool) -> None:
-    """A field's description and the names of its choices; each with a description if it has one."""
-    formatter.write_paragraph()
+def _field_part(field: str, names: list[str], whole: bool) -> str:
+    """A field's description and the names of its choices, each with a description if it has one."""
     if field in FIELDS:
-        formatter.write_text(": ".join(*field_rows([field])))
+        lines = [_filled(": ".join(*field_rows([field])))]
     else:
-        formatter.write_text(f"{field}: step of an augmentation policy, for a list of your own")
-    formatter.indent()
-    described = [name for name in names if choice_text(field, name)]
+        lines = [_filled(f"{field}: step of an augmentation policy, for a list of your own")]
+    texts = {name: choice_text(field, name) for name in names}
+    described = [name for name in names if texts[name]]
     if whole and len(described) > DESCRIBED:
         described = []
     if described:
-        formatter.write_dl(
-            [(name, f"{choice_text(field, name)}{_params_text(field, name)}") for name in described]
-        )
+        lines.append(_definitions((name, f"{texts[name]}{_params_text(field, name)}") for name in described))
     others = [name for name in names if name not in described]
     if whole and len(others) > LONG:
         others = [*others[:SHOWN], f"... {len(others)} in all (--list {field})"]
@@ -134,19 +124,24 @@ def _write_field(formatter: HelpFormatter, field: str, names: list[str], whole: 
     elif not whole:  # albumentations' parameters would be most of the whole list
         others = [f"{name}{_params_text(field, name)}" for name in others]
     if others:
-        indent = " " * formatter.current_indent
-        formatter.write(
-            textwrap.fill(
-                ", ".join(others),
-                formatter.width,
-                initial_indent=indent,
-                subsequent_indent=indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
-        formatter.write("\n")
-    formatter.dedent()
+        lines.append(_filled(", ".join(others), "  ", "  "))
+    return "\n".join(lines)
+
+
+def _definitions(rows: Iterable[tuple[str, str]]) -> str:
+    """Terms and their descriptions in two columns."""
+    rows = list(rows)
+    width = max(len(term) for term, _ in rows)
+    return "\n".join(_filled(text, f"  {term:<{width}}  ", " " * (width + 4)) for term, text in rows)
+
+
+def _filled(text: str, first_indent: str = "", indent: str = "") -> str:
+    """`text` in lines that fit into the terminal."""
+    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
+    return textwrap.fill(
+        text, width, initial_indent=first_indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _params(field: str, name: str) -> Mapping[str, Any]:

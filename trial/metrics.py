@@ -12,8 +12,8 @@ class Scores:
     """Scores of a set of photos.
 
     `macro_f1` is the mean over all classes, with 0 for a class that is neither true nor answered; `recall`
-    (18,) is nan for a class without photos; `confusion` (18, 18) counts photos, rows by true class, columns by
-    answer.
+    (18,) is nan for a class without photos; `confusion` (18, 18) counts photos, rows by true class, columns
+    by answer.
     """
 
     macro_f1: float

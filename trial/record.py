@@ -79,8 +79,8 @@ class RunWriter:
             self._write_status()
 
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], answers: "pd.DataFrame") -> float:
-        """Write a fold's best epoch so far: its weights (a state dict) and its answers for the people held out
-        (columns photo, person, fold, label, p00..p17).
+        """Write a fold's best epoch so far: its weights (a state dict) and its answers for the people held
+        out (columns photo, person, fold, label, p00..p17).
 
         Returns the run's macro-F1, over the people of all folds so far. The run's best epoch is the median of
         the folds'.
@@ -105,8 +105,8 @@ class RunWriter:
         write_tensors(self.folder / name, weights)
 
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
-        """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1: until
-        it ends)."""
+        """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
+        until it ends)."""
         held = self._lock.acquire(timeout=wait)
         try:
             if not self._ended:
@@ -138,7 +138,8 @@ class RunFolder:
         return self._json("origin.json")
 
     def class_counts(self) -> list[int] | None:
-        """Photos of each class (18) in its training data; None in runs of versions that did not record them."""
+        """Photos of each class (18) in its training data; None in runs of versions that did not record
+        them."""
         return self.origin().get("class_counts")
 
     def epochs(self) -> "pd.DataFrame":

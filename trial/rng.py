@@ -13,8 +13,8 @@ STREAMS = ("order", "batch", "photo", "copy", "network")
 
 
 def stream(purpose: str, *numbers: int) -> np.random.Generator:
-    """An independent generator per purpose (one of STREAMS), seed and epoch: drawing more for one never shifts
-    another. `numbers`: seed, epoch, and what else the draws depend on."""
+    """An independent generator per purpose (one of STREAMS), seed and epoch: drawing more for one never
+    shifts another. `numbers`: seed, epoch, and what else the draws depend on."""
     return np.random.default_rng((STREAMS.index(purpose), *numbers))
 
 

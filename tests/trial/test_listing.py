@@ -52,7 +52,7 @@ def test_list_with_a_word_shows_parameters_too():
         "  GaussianBlur (blur_limit=0, sigma_limit=[0.5, 3.0], p=0.5)",
         "",
         "fields that take a value, with their defaults",
-        "  learning_rate=0.0001  learning rate, multiplied by the schedule's factor",
+        "  learning_rate=0.0001  learning rate, times the schedule's factor",
     ]
     shown = command("--list", "model").stdout.partition("\n")[2]
     assert re.split(r",\s+", shown.strip()) == list(networks())

@@ -12,10 +12,10 @@ Item = tuple[int, int, int]  # epoch, row, how often this epoch had the row befo
 
 
 class Shuffled(Sampler):
-    """Batches of every row once an epoch, shuffled deterministically given seed and epoch (seed None: in order).
+    """Batches of every row once an epoch, in an order given by seed and epoch (seed None: not shuffled).
 
-    With `chances` (rows,), the probability of each row, as many rows are drawn with replacement. A last batch of
-    one photo joins the batch before it: batch normalisation can't take one.
+    With `chances` (rows,), the probability of each row, as many rows are drawn with replacement. A last batch
+    of one photo joins the batch before it: batch normalisation can't take one.
     """
 
     def __init__(self, rows: int, batch_size: int, seed: int | None, chances: np.ndarray | None = None):

@@ -44,11 +44,12 @@ class Batch(NamedTuple):
 
 
 class Photos(Dataset):
-    """A dataset of photos (PyTorch's map style) that gives a whole batch at a time, at the network's image size.
+    """A map-style dataset of photos at the network's image size, read a whole batch at a time.
 
-    Photos are read from `pixels` (those of a whole DataFrame that `table` is a part of), or decoded each time,
-    in threads. Then generated copies are made (trial/data/sampling.py), and the policy's steps on photos are
-    applied. Deterministic given seed, epoch, rows, and how often the epoch has had each row before.
+    Photos are read from `pixels` (those of a whole DataFrame that `table` is a part of), or decoded each
+    time, in threads. Then generated copies are made (trial/data/sampling.py), and the policy's steps on
+    photos are applied. Deterministic given seed, epoch, rows, and how often the epoch has had each row
+    before.
     """
 
     def __init__(
@@ -106,8 +107,8 @@ class Photos(Dataset):
 
 
 def training(photos: Photos, batch_size: int, workers: int, weigh: Weigh) -> tuple[DataLoader, np.ndarray]:
-    """(shuffled batches of `photos`, class counts (18,)): expected counts per epoch under the sampler `weigh`,
-    so that a weighted loss does not correct the imbalance twice."""
+    """(shuffled batches of `photos`, class counts (18,)): expected counts per epoch under the sampler
+    `weigh`, so that a weighted loss does not correct the imbalance twice."""
     labels = photos.labels.numpy()
     chances = weigh(labels)
     batches = loader(photos, batch_size, workers, shuffle=True, chances=chances)

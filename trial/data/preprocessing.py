@@ -50,8 +50,8 @@ class Preprocessing:
     def normalise(self, photos: "Tensor", out: "Tensor | None" = None) -> "Tensor":
         """Photos -> network input, float32 (B, 3, height, width) in channels_last format, on the same device.
 
-        `photos` are uint8 (B, height, width, 3) from 0 to 255, or float (B, 3, height, width) from 0 to 1. The
-        result is written into `out` if it is given.
+        `photos` are uint8 (B, height, width, 3) from 0 to 255, or float (B, 3, height, width) from 0 to 1.
+        The result is written into `out` if it is given.
         """
         import torch
 

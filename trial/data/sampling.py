@@ -2,7 +2,8 @@
 
 SAMPLERS draw photos, BORDERS leave out or relabel ages near the borders of age bands, COPIES add copies of
 rare people. Builders of BORDERS and COPIES give `change(table) -> table` of DataFrames of photos; those of
-SAMPLERS give `weigh(labels (N,)) -> (N,)`, the probabilities to be drawn, or None for each photo once an epoch.
+SAMPLERS give `weigh(labels (N,)) -> (N,)`, the probabilities to be drawn, or None for each
+photo once an epoch.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,8 @@ def uniform() -> Weigh:
 def class_balanced(*, power: Fraction = 1.0) -> Weigh:
     """Photos drawn with replacement, rare classes more often: at `power` 1 all classes equally often.
 
-    An epoch has as many photos as there are. The probability of a class is proportional to its fraction of the
-    photos to the power 1 - `power`: at 0 classes come as often as they are.
+    An epoch has as many photos as there are. The probability of a class is proportional to its fraction of
+    the photos to the power 1 - `power`: at 0 classes come as often as they are.
     """
 
     def weigh(labels: np.ndarray) -> np.ndarray:

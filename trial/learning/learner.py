@@ -9,8 +9,8 @@ from trial.compute import Compute
 class Learner:
     """An optimizer with gradient clipping and the loss scaling that float16 needs.
 
-    Each of the optimizer's parameter groups has an `lr_scale` (trial/learning/param_groups.py). `clip_norm`: the
-    largest norm of the gradient; 0: no clipping.
+    Each of the optimizer's parameter groups has an `lr_scale` (trial/learning/param_groups.py). `clip_norm`:
+    the largest norm of the gradient; 0: no clipping.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Learner:
         self.scaler.scale(loss).backward()
 
     def step(self, learning_rate: float) -> None:
-        """Optimizer step, then zero the gradients. Each group's learning rate is multiplied by its `lr_scale`."""
+        """Optimizer step, then zero the gradients. A group's rate is `learning_rate` times its `lr_scale`."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["lr_scale"]
         if self.clip_norm:

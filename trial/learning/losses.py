@@ -114,8 +114,8 @@ LOSSES = {
 def _weighted(counts: "Tensor", weight: "Tensor") -> Loss:
     """Cross-entropy with a class `weight` (classes,), scaled to a mean of 1 over the photos of `counts`.
 
-    The sum over a batch is divided by the sum of its weights; torch divides by the number of photos if targets
-    are fractions.
+    The sum over a batch is divided by the sum of its weights; torch divides by the number of photos if
+    targets are fractions.
     """
     import torch
     import torch.nn.functional as F

@@ -14,11 +14,12 @@ STAGES = 5  # of a network for which timm defines none
 def param_groups(network: "nn.Module", layer_decay: float, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups for an optimizer; a group's learning rate is to be multiplied by its `lr_scale`.
 
-    With `layer_decay` 1 all parameters are one group, and the optimizer's weight decay applies to all of them.
-    Below 1 the groups are those of timm's `param_groups_layer_decay` (Clark et al. 2020, arXiv:2003.10555):
-    `lr_scale` is `layer_decay` to the power of the number of layers above, 1 in the head. As in timm,
-    `weight_decay` then does not apply to biases, to normalisation layers (all tensors of one dimension), and
-    to what the network itself excludes (`no_weight_decay`: position embeddings, for instance).
+    With `layer_decay` 1 all parameters are one group, and the optimizer's weight decay applies to all of
+    them. Below 1 the groups are those of timm's `param_groups_layer_decay` (Clark et al. 2020,
+    arXiv:2003.10555): `lr_scale` is `layer_decay` to the power of the number of layers above, 1 in the head.
+    As in timm, `weight_decay` then does not apply to biases, to normalisation layers (all tensors of one
+    dimension), and to what the network itself excludes (`no_weight_decay`: position embeddings, for
+    instance).
     """
     if layer_decay == 1:
         return [{"params": list(network.parameters()), "lr_scale": 1.0}]

@@ -1,9 +1,9 @@
 """Learning-rate schedules by name.
 
 A schedule is a function of the epochs done (a float from 0 to `epochs`) and of the losses given to `step`. So
-it does not depend on the number of steps in an epoch, and retraining on more photos keeps it. A step takes the
-rate at its middle (`middle`): at its start the first step of a warm-up would have a rate of 0, and at its end
-the last step of an annealing.
+it does not depend on the number of steps in an epoch, and retraining on more photos keeps it. A step takes
+the rate at its middle (`middle`): at its start the first step of a warm-up would have a rate of 0, and at its
+end the last step of an annealing.
 """
 
 import math
@@ -33,7 +33,7 @@ class Schedule:
         return done / self.warmup if done < self.warmup else self.factor(done)
 
     def step(self, loss: float) -> None:
-        """Report the loss after an epoch: validation loss, or training loss if there are no validation people."""
+        """Report an epoch's validation loss; without validation people its training loss."""
 
 
 class Plateau(Schedule):

@@ -60,7 +60,8 @@ def _member(name: str, weights: str, image_size: tuple[int, int], outputs: int) 
 
 
 def create(name: str, size: tuple[int, int], outputs: int, state: "State | None" = None) -> Any:
-    """A network of timm's or of trial/models/other_networks.py, with the tensors of `state` that timm takes."""
+    """A network of timm's or of trial/models/other_networks.py, with the tensors of `state` that timm
+    takes."""
     import timm
 
     import trial.models.other_networks  # noqa: F401 - registers them with timm
