@@ -2,6 +2,7 @@ import contextlib
 import functools
 import io
 import json
+import os
 import re
 
 import pytest
@@ -42,11 +43,12 @@ def test_several_words_show_what_matches_any_and_one_that_matches_nothing_is_ref
 
 
 def test_list_with_a_word_shows_parameters_too():
-    done = command("--list", "gaussianblur", "tau", "learning_rate")
+    narrow = {**os.environ, "COLUMNS": "80"}
+    done = command("--list", "gaussianblur", "tau", "learning_rate", env=narrow)
     assert done.stdout.splitlines() == [
         "loss=cross_entropy: loss function",
-        "  logit_adjusted  Cross-entropy of logits + tau * log class frequency (Menon",
-        "                  et al. 2020, arXiv:2007.07314). (tau=1)",
+        "  logit_adjusted  Cross-entropy of logits + tau * log class frequency (Menon et",
+        "                  al. 2020, arXiv:2007.07314). (tau=1)",
         "",
         "step: step of an augmentation policy, for a list of your own",
         "  GaussianBlur (blur_limit=0, sigma_limit=[0.5, 3.0], p=0.5)",
