@@ -1,5 +1,5 @@
 """Asks the installed timm and albumentations what they offer, for trial/catalogue.py: `python -m
-trial.make_catalogue` (up to an hour)."""
+tools.make_catalogue` (up to an hour)."""
 
 import json
 import sys

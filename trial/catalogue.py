@@ -1,7 +1,8 @@
 """What timm (with trial/models/other_networks.py) and albumentations offer, as generated files, so that names
 are checked without importing them.
 
-`python -m tools.make_catalogue` makes them anew (up to an hour); a test holds them against what is installed.
+`python -m tools.make_catalogue` makes them again (up to an hour); a test compares them with what is
+installed.
 """
 
 import json
@@ -19,9 +20,9 @@ OPTIMIZERS = HERE / "catalogue_optimizers.json"
 
 @dataclass(frozen=True)
 class Network:
-    """`fixed`: the (height, width) that it is built for, None where it takes any; `multiple`: it can be built
-    for others whose sides are multiples of this, 0 where it can't; `least`: the smallest side; `tags`: its
-    pretrained weights, the default first, none where there are none."""
+    """`fixed`: the (height, width) that it is built for, None if it takes any; `multiple`: it can be built
+    for other sizes whose sides are multiples of this, 0 if it can't; `least`: the smallest side; `tags`: its
+    pretrained weights, the default first, () if it has none."""
 
     fixed: tuple[int, int] | None
     multiple: int
@@ -56,7 +57,7 @@ def read_model(value: Any, errors: list[str]) -> str:
 
 @cache
 def steps() -> dict[str, dict[str, Any]]:
-    """{albumentations' name: {number: default}} ('required' where it has none)."""
+    """{albumentations' name: {parameter: default}} ('required' if it has none)."""
     return json.loads(STEPS.read_text())
 
 

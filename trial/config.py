@@ -52,7 +52,7 @@ class TrialConfig:
     head: Choice = _field(plain(HEADS, "classes"), "what the network ends in")
     freeze: Choice = _field(plain(FREEZES, "none"), "layers that don't learn in the first epochs")
     layer_decay: Annotated[float, (0.01, 1)] = _field(
-        1.0, "a layer's learning rate as a fraction of that of the layer above"
+        1.0, "learning rate relative to the layer above; below 1 norms and biases have no weight decay"
     )
     crop: Choice = _field(plain(CROPS, "none"), "part of the photo that the network sees")
     image_size: tuple[int, int] = _field((512, 384), "height x width in pixels, after cropping")

@@ -17,8 +17,7 @@ from trial.record import RunWriter
 
 @dataclass(frozen=True)
 class Report:
-    """The progress of a trial. `for_tuner`: report `macro_f1` to the tuner; else the report is for people
-    only.
+    """The progress of a trial. `for_tuner`: the tuner gets `macro_f1`; else the report is for people only.
 
     With several folds in lockstep there is a report after each epoch, its values means over the folds; one by
     one there is a report after each fold, over the best epochs of the folds done.

@@ -64,8 +64,8 @@ def measure(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> pd.Dat
 
 
 def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterator[float]:
-    """The loss of each step, before the step is taken. As trial/fit.py, but the learning rate changes with each
-    step, and nothing is frozen or averaged."""
+    """The loss of each step, before the step is taken. As trial/fit.py, but the learning rate changes with
+    each step, and nothing is frozen or averaged."""
     start = recipe.start(config, writer)
     number = 0 if config.fold == "all" else config.fold
     photos = Fold(number, start.table, config.folds, config.seed, config.train_fraction).train

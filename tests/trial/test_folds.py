@@ -8,7 +8,7 @@ from dataset.photos import read_train
 from dataset.split import fold_of
 from tests.conftest import TINY
 from trial.config import parse
-from trial.folds import Patience
+from trial.folds import Fold, Patience
 from trial.metrics import score
 from trial.record import PROBABILITIES, RunFolder, RunWriter
 from trial.run import run
@@ -75,6 +75,13 @@ def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
     assert set(epochs["epoch"].value_counts()) == {3}
     assert run_folder.status()["epochs"] == len(reports)
     assert len(run_folder.networks()) == 3
+
+
+def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
+    table = read_train(people)
+    Fold(1, table[table["age"] < 60], folds=3, seed=0)
+    (validation,) = [line for line in caplog.messages if line.startswith("fold 1: validation lacks")]
+    assert "counted as 0: " in validation
 
 
 def test_patience_goes_by_score_or_loss():
