@@ -1,17 +1,18 @@
-# Every target sets up its own environment first (.venv, from requirements*.txt; a no-op once it stands).
+# Every target sets up its own environment first (.venv, from requirements*.txt and pyproject.toml; a no-op once made).
 # PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip: an --extra-index-url with CPU-only builds
 # of torch, say, for a smaller environment.
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
-.PHONY: help env demo test smoke lint bench
+.PHONY: help env demo test test-all smoke lint bench
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo            the whole job on drawn people: search, retrain, submission, report in out/demo/"
 	@echo "make demo DATA=DIR   the same on photos in the competition's layout"
-	@echo "make test            the tests; make test ARGS='-m \"not server and not slow\"' only the quick ones"
-	@echo "make smoke           two tiny trials of every shipped experiment"
+	@echo "make test            the quick tests: all but those marked slow or server (pyproject.toml)"
+	@echo "make test-all        all tests; ARGS='-k loss' hands words to pytest, here as in make test"
+	@echo "make smoke           tiny trials of every shipped experiment"
 	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
 	@echo "make lint            style and types"
 	@echo "make env             only the environment"
@@ -22,8 +23,15 @@ env:
 demo: env
 	@$(PY) -m experiments demo $(if $(DATA),--data "$(DATA)")
 
+# worksteal: each worker has whole files next to each other, so that what a file's tests share is mostly made once;
+# one that is done takes tests from another's end, where loadfile would leave a worker alone with the longest file.
+PYTEST = $(PY) -m pytest -n auto --dist worksteal
+
 test: env
-	@$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	@$(PYTEST) -m "not server and not slow" $(ARGS)
+
+test-all: env
+	@$(PYTEST) $(ARGS)
 
 smoke: env
 	@$(PY) -m experiments smoke

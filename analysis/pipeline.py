@@ -27,7 +27,7 @@ from dataset.fingerprint import fingerprint
 from dataset.images import read_images
 from dataset.photos import read_eval
 from dataset.pixels import unreadable
-from dataset.tables import print_notes
+from dataset.tables import log_notes
 from trial.config import TrialConfig
 from trial.record import RunFolder
 
@@ -63,7 +63,7 @@ def retrain_and_submit(
         lambda: check(data, progress=True),
         lambda: recipe.config({**values, "data": str(data)}),
     )
-    print_notes(photos)
+    log_notes(photos)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
     return _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average, tta)
@@ -147,7 +147,7 @@ def export_best_and_retrain(
         lambda: check(data, progress=True),
         lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
     )
-    print_notes(photos)
+    log_notes(photos)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
         print(
             f"note: the search ran on other photos than {data} holds (or these have changed since)",

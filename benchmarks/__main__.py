@@ -1,4 +1,4 @@
-"""make bench: every benchmark's table, each row a ratio against a named rival in the same run.
+"""Print every benchmark's table (`make bench`); each row is a ratio against a named rival in the same run.
 
 python -m benchmarks [--quick] [NAME ...]        NAME: caching, memory, scale, starting, training
 """
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
     quick = "--quick" in arguments
     names = [name for name in arguments if name != "--quick"] or list(ALL)
     if wrong := [name for name in names if name not in ALL]:
-        raise SystemExit(f"no benchmark {', '.join(wrong)}; there is {', '.join(ALL)}")
+        raise SystemExit(f"unknown benchmark {', '.join(wrong)}; choose from {', '.join(ALL)}")
     for name in names:
         print(f"\n{name}: {(ALL[name].__doc__ or '').splitlines()[0]}\n{HEADER}", flush=True)
         for row in ALL[name].rows(quick):

@@ -1,11 +1,11 @@
-"""What each choice with a claim in the field does to macro-F1: paired with the base recipe, seed by seed.
+"""Effect on macro-F1 of each choice that the field recommends, paired with the base recipe seed by seed.
 
     python -m benchmarks.ablation DATA [--out out/ablation] [--pairs 8] [--only NAME ...] [--table]
 
-Each choice changes the base in one thing and is trained with the seeds 0 to PAIRS - 1, as the base is. A seed
-also deals people into folds, so each pair has people of its own to learn from and to answer for. As many run
-at a time as there are cores. Test-time augmentation is the base's networks asked again. What is done is kept:
-the same command goes on where it ended. --table only prints what is there, as docs/ablation.md has it.
+Each choice differs from the base recipe in one thing; both are trained with the seeds 0 to PAIRS - 1. A seed
+also determines the split, so each pair has its own training and validation people. As many trials
+run at a time as there are cores. Test-time augmentation uses the base's networks. Finished trials are kept:
+the same command continues where it ended. --table only prints the finished ones, as in docs/ablation.md.
 """
 
 import argparse
@@ -40,8 +40,8 @@ BASE = (
 
 @dataclass(frozen=True)
 class Claimed:
-    """`values`: what differs from the base; `claim`: what is said of it, and by whom; `tta`: how the network
-    is asked, a name in analysis.views."""
+    """A choice to measure. `values`: what differs from the base; `claim`: its reported effect, and by whom;
+    `tta`: test-time augmentation, a name in analysis.predict.tta."""
 
     values: tuple[str, ...]
     claim: str
@@ -53,12 +53,14 @@ CHOICES = {
     "base": Claimed((), ""),
     "face_crop": Claimed(("crop=face",), "+.10, best public write-up"),
     "center_crop": Claimed(("crop=center",), "part of the baseline's recipe"),
-    "sampler_by_class": Claimed(("sampler=class_balanced",), "helps: best public write-up, with others +.20"),
+    "sampler_class_balanced": Claimed(
+        ("sampler=class_balanced",), "helps: best public write-up, with others +.20"
+    ),
     "borders_drop": Claimed(("borders=drop",), "+.016 in some write-ups, nothing in others"),
     "borders_relabel": Claimed(("borders=relabel",), "+.016 in some write-ups, nothing in others"),
     "cutmix_vertical": Claimed(("mixing=cutmix_vertical",), "+.005 to +.01"),
     "mixup_oldest": Claimed(("mixing=mixup_oldest",), "part of the baseline"),
-    "copies_seed": Claimed(("copies=baseline",), "part of the baseline"),
+    "copies_baseline": Claimed(("copies=baseline",), "part of the baseline"),
     "random_erasing": Claimed((f"augment={ERASING}",), "part of the best public recipe"),
     "three_heads": Claimed(("head=three",), "mixed: up for some, down for others"),
     "loss_f1": Claimed(("loss=f1",), "part of the best public recipe"),
@@ -69,7 +71,7 @@ CHOICES = {
     "tta_flip": Claimed((), "recurs in write-ups, no figure", tta="flip"),
     "tta_flip_crops": Claimed((), "none, ours", tta="flip_crops"),
 }
-ASKED_AGAIN = [name for name, choice in CHOICES.items() if choice.tta != "none"]
+TTA_ONLY = [name for name, choice in CHOICES.items() if choice.tta != "none"]
 VALIDATION = "validation.parquet"
 HEADER = (
     "| choice | claim | macro-F1 | difference | 95 % interval | could have shown | recall 60+ | pairs |\n"
@@ -88,41 +90,41 @@ def words_of(data: Path, out: Path, name: str, seed: int) -> list[str]:
 
 
 def is_done(data: Path, out: Path, name: str, seed: int) -> bool:
-    """Whether this very trial has ended well."""
+    """Whether this trial, of this recipe and these photos, has finished without an error."""
     run = RunFolder(folder_of(out, name, seed))
-    if name in ASKED_AGAIN:
-        asked, trained = run.folder / VALIDATION, folder_of(out, "base", seed) / VALIDATION
+    if name in TTA_ONLY:
+        own, trained = run.folder / VALIDATION, folder_of(out, "base", seed) / VALIDATION
         return (
             is_done(data, out, "base", seed)
-            and asked.exists()
-            and asked.stat().st_mtime > trained.stat().st_mtime
+            and own.exists()
+            and own.stat().st_mtime > trained.stat().st_mtime
         )
-    return is_begun(run) and is_of(data, out, name, seed) and run.status()["state"] == "done"
+    return is_started(run) and is_of(data, out, name, seed) and run.status()["state"] == "done"
 
 
-def is_begun(run: RunFolder) -> bool:
+def is_started(run: RunFolder) -> bool:
     return (run.folder / "config.json").exists()
 
 
 def is_of(data: Path, out: Path, name: str, seed: int) -> bool:
-    """Whether the trial's folder was begun by this very trial, and no other."""
+    """Whether the trial's folder holds a trial of this recipe and these photos."""
     run = RunFolder(folder_of(out, name, seed))
-    own, asked = run.config(), parse(parse_arguments(words_of(data, out, name, seed)))
-    return (own.recipe(), own.data) == (asked.recipe(), asked.data)
+    ran, wanted = run.config(), parse(parse_arguments(words_of(data, out, name, seed)))
+    return (ran.recipe(), ran.data) == (wanted.recipe(), wanted.data)
 
 
 def train(data: Path, out: Path, name: str, seed: int) -> str:
-    """Trains one trial into its folder; '' or why it failed."""
+    """Train one trial into its folder; '' or the reason why it failed."""
     folder = folder_of(out, name, seed)
-    for path in map(folder.joinpath, FILES):  # half-written, by an earlier call that was ended
+    for path in map(folder.joinpath, FILES):  # half-written by an earlier call that was interrupted
         path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "trial", *words_of(data, out, name, seed)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"{name}, seed {seed}: {done.stderr.strip()}"
 
 
-def ask_again(data: Path, out: Path, name: str, seed: int) -> None:
-    """The answers of the base's network, asked as `name` says, in a folder of their own."""
+def predict_again(data: Path, out: Path, name: str, seed: int) -> None:
+    """Write the predictions of the base's network with the test-time augmentation of `name` into a folder."""
     base, folder = folder_of(out, "base", seed), folder_of(out, name, seed)
     answers = answers_again(base, load(base), data, CHOICES[name].tta)
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,28 +132,32 @@ def ask_again(data: Path, out: Path, name: str, seed: int) -> None:
 
 
 def run_all(data: Path, out: Path, names: Sequence[str], pairs: int) -> list[str]:
-    """Does what isn't done yet, seed after seed, so that all choices have the same number of pairs; what went
-    wrong. UsageError, before the first, where `data` has errors or `out` holds other trials."""
-    trained = [name for name in names if name not in ASKED_AGAIN]
+    """Run what is missing, seed after seed, so that all choices have the same number of pairs; the errors.
+
+    UsageError, before anything is trained, if `data` has errors or `out` holds other trials.
+    """
+    trained = [name for name in names if name not in TTA_ONLY]
     read_train(data)
     trials = [(name, seed) for seed in range(pairs) for name in trained]
-    begun = [trial for trial in trials if is_begun(RunFolder(folder_of(out, *trial)))]
-    if foreign := [trial for trial in begun if not is_of(data, out, *trial)]:
-        there = "; move it away, or give another --out"
-        raise UsageError([f"{folder_of(out, *f)}: of another recipe or other photos{there}" for f in foreign])
+    started = [trial for trial in trials if is_started(RunFolder(folder_of(out, *trial)))]
+    if foreign := [trial for trial in started if not is_of(data, out, *trial)]:
+        advice = "; move it away, or give another --out"
+        raise UsageError(
+            [f"{folder_of(out, *f)}: of another recipe or other photos{advice}" for f in foreign]
+        )
     missing = [trial for trial in trials if not is_done(data, out, *trial)]
     print(f"{len(missing)} of {len(trials)} trials to train, {cores()} at a time", flush=True)
     with ThreadPoolExecutor(cores()) as pool:
-        said = [pool.submit(train, data, out, name, seed) for name, seed in missing]
+        jobs = [pool.submit(train, data, out, name, seed) for name, seed in missing]
         try:
-            errors = [why for future in track(said, "ablation", "trials") if (why := future.result())]
+            errors = [why for future in track(jobs, "ablation", "trials") if (why := future.result())]
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    for name, seed in ((n, s) for n in names if n in ASKED_AGAIN for s in range(pairs)):
+    for name, seed in ((n, s) for n in names if n in TTA_ONLY for s in range(pairs)):
         if is_done(data, out, "base", seed) and not is_done(data, out, name, seed):
             print(f"{name}, seed {seed}", flush=True)
-            ask_again(data, out, name, seed)
+            predict_again(data, out, name, seed)
     return errors
 
 
@@ -162,7 +168,7 @@ def measured(folder: Path) -> tuple[float, float]:
 
 
 def row(data: Path, out: Path, name: str, pairs: int) -> str | None:
-    """A line of the table; None where fewer than two pairs are done."""
+    """A line of the table; None if fewer than two pairs are done."""
     seeds = [s for s in range(pairs) if all(is_done(data, out, n, s) for n in ("base", name))]
     if len(seeds) < 2:
         return None

@@ -1,8 +1,8 @@
-"""Photos decoded once for all trials: photos a second, from JPEGs of 512x384 to an array on the disk.
+"""Speed of decoding photos into the cache: photos per second, from JPEGs of 512x384 to an array on the disk.
 
 The rivals decode with PIL, antialiased as by default: one process that resizes with PIL (by averaging areas,
 as the cache does), and torchvision's Resize (bilinear) in a DataLoader of two workers; neither writes to the
-disk. The last rows set larger sets against the smallest: building costs the same a photo.
+disk. The last rows compare larger sets with the smallest: the cost per photo is the same.
 
     python -m benchmarks caching            (under a minute on 2 cores)
 """
@@ -59,13 +59,13 @@ def workers(paths: list[str], size: Size) -> float:
 
 
 def rows(quick: bool = False) -> Iterator[Row]:
-    """Two rivals at every size, then every count against the least; `quick`: a quarter of it, two sizes."""
+    """Two rivals at every size, then every count against the smallest; `quick`: a quarter, two sizes."""
     sizes, counts = (SIZES[1::2], tuple(n // 4 for n in COUNTS)) if quick else (SIZES, COUNTS)
     repeats = 1 if quick else 3
     with tempfile.TemporaryDirectory() as place:
         data = draw(Path(place, "set"), 18 if quick else 80, 6, 1, height=512, width=384)
         drawn = list(read_train(data)["path"])
-        # The largest set sees photos twice, which saves the time to draw them.
+        # The largest set holds photos twice, which saves the time to draw them.
         photos, cache = (drawn * 2)[: counts[-1]], Path(place, "cache")
         some = photos[: counts[1]]
         for size in sizes:

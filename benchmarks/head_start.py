@@ -1,11 +1,11 @@
-"""What it is worth that a new classifier starts with small weights: macro-F1 by paired seeds.
+"""Effect on macro-F1 of small initial weights of a new classifier, by paired seeds.
 
     python -m benchmarks.head_start DATA [key=value ...] [--pairs 8]
 
-The rival starts with what timm's network draws for its classifier (standard deviation 1 / sqrt(3 x classes)
-for EfficientNets and MobileNets). Each pair shares seed, people, order of photos and first weights below the
-classifier; each training runs in a process of its own on one core. Prints the loss before the first step and
-the macro-F1 of the last epoch on validation people, and the mean difference with its 95 % interval.
+The rival starts with timm's own initial weights of the classifier (standard deviation 1 / sqrt(3 x classes)
+for EfficientNets and MobileNets). Each pair shares seed, people, order of photos and all other initial
+weights; each training runs in a process of its own on one core. Prints the loss before the first step and the
+macro-F1 of the last epoch on validation people, and the mean difference with its 95 % interval.
 """
 
 import argparse
@@ -43,10 +43,10 @@ def recipe(data: Path, values: Sequence[str], seed: int) -> TrialConfig:
 def train(job: tuple[TrialConfig, str]) -> tuple[float, float]:
     """(loss of the first batches before any step, macro-F1 of the last epoch)."""
     config, way = job
-    standing = replace(config, learning_rate=1e-9, epochs=1, train_fraction=0.05)
+    untrained = replace(config, learning_rate=1e-9, epochs=1, train_fraction=0.05)
     as_timm = mock.patch("trial.models.factory.initialise") if way == TIMMS else nullcontext()
     with tempfile.TemporaryDirectory() as folder, as_timm:
-        first, last = (_last(c, Path(folder, name)) for c, name in ((standing, "first"), (config, "run")))
+        first, last = (_last(c, Path(folder, name)) for c, name in ((untrained, "first"), (config, "run")))
     return first.train_loss, last.macro_f1
 
 
@@ -71,9 +71,8 @@ def main() -> None:
     for seed, (before, ours) in enumerate(scores.T):
         print(f"seed {seed}: macro-F1 {TIMMS} {before:.4f}, {OURS} {ours:.4f}")
     for way, loss in zip(WAYS, losses, strict=True):
-        print(
-            f"first loss, {way}: {loss.min():.2f} to {loss.max():.2f} (knowing nothing: {log(N_CLASSES):.2f})"
-        )
+        uniform = f"uniform probabilities: {log(N_CLASSES):.2f}"
+        print(f"first loss, {way}: {loss.min():.2f} to {loss.max():.2f} ({uniform})")
     before, ours = scores
     difference, ratio = paired(ours, before), ours.mean() / before.mean()
     print(f"macro-F1: {TIMMS} {before.mean():.4f}, {OURS} {ours.mean():.4f}, ratio {ratio:.2f}")

@@ -1,9 +1,9 @@
-"""Anonymous memory (RssAnon: mapped photos don't count, workers do) beyond the network's own need.
+"""Peak anonymous memory (RssAnon: without mapped photos, with workers) against that of the network alone.
 
     python -m benchmarks memory        (writes 11 GB of noise below out/, and removes it)
 
-Each way trains lcnet_050 at 512x384 for a few steps in a process of its own, and tells the most it held. The
-limit is the same training on random tensors, its photos made once.
+Each way trains lcnet_050 at 512x384 for a few steps in a process of its own and reports its peak. The limit
+is the same training on random tensors that are made once.
 """
 
 import json
@@ -27,7 +27,7 @@ FEW = 200
 
 
 class Peak(threading.Thread):
-    """The most anonymous memory of this process and its children, in MB, looked at every 10 ms."""
+    """Peak anonymous memory of this process and its children, in MB, sampled every 10 ms."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -50,7 +50,7 @@ def _anonymous(process: psutil.Process) -> float:
 
 
 def write_noise(path: Path, photos: int) -> None:
-    """An array of noise as the cache would hold it, written piece by piece."""
+    """Write an array of noise in the cache's format, piece by piece."""
     random = np.random.default_rng(0)
     array = np.lib.format.open_memmap(path, "w+", np.uint8, (photos, *SIZE, 3))
     for start in range(0, photos, 100):
@@ -59,7 +59,7 @@ def write_noise(path: Path, photos: int) -> None:
 
 
 def ours(cache: str) -> float:
-    """A trial's training over a cache."""
+    """Peak in MB of a trial's training on a cached array."""
     import pandas as pd
 
     from benchmarks.training import epochs_of, recipe
@@ -76,7 +76,7 @@ def ours(cache: str) -> float:
 
 
 def limit(_: str) -> float:
-    """The network's own need."""
+    """Peak in MB of the network alone."""
     from benchmarks import rivals
     from trial.compute import decide
 

@@ -1,16 +1,15 @@
-"""The best recipe for an hour of 2 cores, against the baseline's with the same network, size and hour.
+"""The recipe for an hour of 2 cores against the baseline's with the same network, size and time.
 
-    python -m benchmarks.one_hour DATA ANSWERS.csv [--minutes 60] [--out out/one_hour] [--only ours|seed]
+    python -m benchmarks.one_hour DATA ANSWERS.csv [--minutes 60] [--out out/one_hour] [--only ours|baseline]
 
-Ours is recipes/cpu_hour.json, chosen on validation people only; the answers are for the scores alone. The
-baseline's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each
-is trained on all people for as many epochs as the minutes hold, by the time that one takes. Each has a
-folder, and one that is done is not trained again: the second hour may come another day.
+Ours is recipes/cpu_hour.json, chosen on validation people only; the answers are used for scores alone. The
+baseline's: flip .3, Adam 1e-4 throughout, weighted cross-entropy (1 - frequency), the whole photo. Each is
+trained on all people for as many epochs as fit the minutes, by the measured time of one. Each has a folder,
+and a finished one is not trained again: the second can be trained another day.
 """
 
 import argparse
 import json
-import shutil
 import tempfile
 from dataclasses import replace
 from math import nan
@@ -22,24 +21,25 @@ from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import retrain
 from analysis.submission import CSV, JSON, score_submission
 from common.errors import UsageError, exit_on_usage_error
+from common.files import folder_atomic
 from common.machine import PROJECT
 from dataset.labels import CLASS_NAMES, is_oldest
 from trial.record import RunFolder
 
-OURS, SEED = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "baseline_resnet34.json"
+OURS, BASELINE = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "baseline_resnet34.json"
 SAME = ("model", "weights", "image_size")  # in both
-TTA = {"ours": "flip_crops", "seed": "none"}
+TTA = {"ours": "flip_crops", "baseline": "none"}
 OLDEST = [name for label, name in enumerate(CLASS_NAMES) if is_oldest(label)]
 
 
 def contenders() -> dict[str, Recipe]:
-    ours, seed = read_recipe(OURS), read_recipe(SEED)
+    ours, baseline = read_recipe(OURS), read_recipe(BASELINE)
     same = {name: ours.recipe[name] for name in SAME}
-    return {"ours": ours, "seed": replace(seed, recipe=seed.recipe | same)}
+    return {"ours": ours, "baseline": replace(baseline, recipe=baseline.recipe | same)}
 
 
 def is_done(recipe: Recipe, data: Path, out: Path) -> bool:
-    """Whether `out` holds the recipe's submission. UsageError where it holds another recipe's."""
+    """Whether `out` holds the recipe's submission. UsageError if it holds another recipe's."""
     if not (out / CSV).exists():
         return False
     ran = json.loads((out / JSON).read_text())["recipe"]
@@ -58,15 +58,13 @@ def epochs_in(minutes: float, recipe: Recipe, data: Path) -> int:
 
 
 def train(name: str, recipe: Recipe, data: Path, out: Path, minutes: float) -> None:
-    """Trains into the new folder `out`: all of it, or nothing."""
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    """Train into the new folder `out`, which appears only once it is complete."""
     epochs = epochs_in(minutes, recipe, data)
-    retrain_and_submit(recipe, data, part, {"epochs": epochs}, tta=TTA[name])
-    part.replace(out)
+    with folder_atomic(out) as part:
+        retrain_and_submit(recipe, data, part, {"epochs": epochs}, tta=TTA[name])
 
 
-def spoken(name: str, out: Path, answers: Path) -> tuple[str, float]:
+def score_line(name: str, out: Path, answers: Path) -> tuple[str, float]:
     """(a line on a submission's score, its macro-F1)."""
     scores, status = score_submission(out / CSV, answers), RunFolder(out).status()
     recalls = [scores["recall"][name] for name in OLDEST]
@@ -93,10 +91,10 @@ def main() -> None:
         if name in missing and given.only in (None, name):
             train(name, recipe, given.data, out, given.minutes)
         if out.exists():
-            line, scores[name] = spoken(name, out, given.answers)
+            line, scores[name] = score_line(name, out, given.answers)
             print(line, flush=True)
     if len(scores) == len(TTA):
-        print(f"ratio of macro-F1: {scores['ours'] / scores['seed']:.2f}")
+        print(f"ratio of macro-F1: {scores['ours'] / scores['baseline']:.2f}")
 
 
 if __name__ == "__main__":

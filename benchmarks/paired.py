@@ -1,4 +1,4 @@
-"""What a choice did to a score, from pairs that differ in nothing else (the same seed, the same people)."""
+"""Effect of a choice on a score, from pairs that differ in nothing else (same seed, same people)."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ CONFIDENCE, POWER = 0.95, 0.8
 
 @dataclass(frozen=True)
 class Difference:
-    """`mean` difference with its 95 % interval from `low` to `high` (Student's t), and `least`: the smallest
-    true effect that so many pairs, scattered so, would have shown in 80 of 100 repetitions."""
+    """`mean` difference with its 95 % interval from `low` to `high` (Student's t). `least`: the smallest true
+    effect that this number of pairs, with this spread, would show in 80 of 100 repetitions."""
 
     mean: float
     low: float
@@ -20,7 +20,7 @@ class Difference:
 
 
 def paired(ours: np.ndarray, before: np.ndarray) -> Difference:
-    """`ours` less `before`, each (pairs,), two pairs or more."""
+    """Difference `ours` - `before`, each of shape (pairs,), two pairs or more."""
     differences = np.asarray(ours) - np.asarray(before)
     freedom, error = len(differences) - 1, stats.sem(differences)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error

@@ -1,9 +1,9 @@
-"""The demo on real photos against the plain way of doing it, by macro-F1 on the eval answers and wall time.
+"""The demo on real photos against the plain way: macro-F1 on the eval answers, and wall time.
 
 The rival is the script that most people would write: tf_efficientnet_lite0 with the packaged ImageNet
 weights, PIL and torchvision transforms one photo at a time in a DataLoader, Adam 3e-4, cross-entropy, flip
-.5, 7 epochs at 128x96, split by person; no search. Both get the same photos; answers only score. With SEEDS
-both are run with each of the seeds 0 to SEEDS - 1, and their means are compared.
+.5, 7 epochs at 128x96, split by person; no search. Both get the same photos; the answers are used for scores
+only. With SEEDS both are run with each of the seeds 0 to SEEDS - 1, and their means are compared.
 
     python -m benchmarks.real_faces DATA ANSWERS.csv [SEEDS]        (about 30 minutes on 2 cores for one seed)
 """

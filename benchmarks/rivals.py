@@ -1,7 +1,7 @@
-"""What the suite is measured against: the plain way, timm's loader, and the limit.
+"""The rivals: the plain way, timm's loader, and the limit.
 
 The plain way is the script that most people write: a torch DataLoader, PIL and torchvision's transforms, one
-photo at a time. The limit is the same network on random tensors that lie in memory already.
+photo at a time. The limit is the same network on random tensors that are in memory already.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ HALF = [0.5, 0.5, 0.5]
 
 
 class PlainPhotos(Dataset):
-    """A photo table read by PIL, each photo through `transform`."""
+    """The photos of a DataFrame, read by PIL, each put through `transform`."""
 
     def __init__(self, table, transform=None):
         self.paths = list(table["path"])
@@ -35,13 +35,13 @@ class PlainPhotos(Dataset):
 
 
 def plain_transform(size: tuple[int, int], augment: str = "none") -> transforms.Compose:
-    """torchvision's counterpart of the policies none, seed and light."""
+    """torchvision's counterpart of the policies none, baseline and light."""
     steps = {
         "none": [],
-        "seed": [transforms.RandomHorizontalFlip(0.3)],
+        "baseline": [transforms.RandomHorizontalFlip(0.3)],
         "light": [
             transforms.RandomHorizontalFlip(),
-            # As finely as ours: left out, it takes the nearest pixel.
+            # As ours; the default is the nearest pixel.
             transforms.RandomAffine(
                 0, (0.08, 0.08), (0.92, 1.08), interpolation=transforms.InterpolationMode.BILINEAR
             ),
@@ -61,7 +61,7 @@ def plain_loader(table, size: tuple[int, int], batch: int, workers: int, augment
 
 
 def timm_loader(table, size: tuple[int, int], batch: int, workers: int):
-    """timm's own, with its usual training transform at the strength of light."""
+    """timm's loader, with its usual training transform at the strength of light."""
     return timm.data.create_loader(
         PlainPhotos(table), (3, *size), batch, is_training=True, scale=(0.85, 1.0), ratio=(0.7, 0.8),
         hflip=0.5, color_jitter=(0.2, 0.2, 0.0), use_prefetcher=False, num_workers=workers,
@@ -72,7 +72,7 @@ def timm_loader(table, size: tuple[int, int], batch: int, workers: int):
 def steps(
     network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: torch.dtype = torch.float32
 ) -> int:
-    """The plain training loop, AdamW and cross-entropy; how many photos it took."""
+    """Train in the plain loop, with AdamW and cross-entropy; the number of photos."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     network.train()
     photos = 0
@@ -92,7 +92,7 @@ def plain_network(model: str, channels_last: bool = False) -> nn.Module:
 
 
 def random_batches(size: tuple[int, int], batch: int, count: int, channels_last: bool):
-    """The limit's photos: the same random tensor again and again."""
+    """`count` batches for the limit, all of them the same random tensor."""
     images = torch.randn(batch, 3, *size)
     if channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -101,7 +101,7 @@ def random_batches(size: tuple[int, int], batch: int, count: int, channels_last:
 
 
 def drawn_table(folder: Path, size: tuple[int, int], people: int = 60):
-    """The photo table of people drawn at this size."""
+    """A DataFrame of photos of people drawn at this size."""
     from dataset.drawing.synthetic import draw
     from dataset.photos import read_train
 

@@ -1,9 +1,9 @@
-"""Whether speed was bought with quality: macro-F1 of the fast way against the one before it, by paired seeds.
+"""Whether the fast way scores as well as the slow one: macro-F1 by paired seeds.
 
     python -m benchmarks.same_score DATA [MODEL [PAIRS]]
 
-Each pair is one seed: the same split, first weights and order of photos. The rival augments photo by photo
-with albumentations and computes in float32; ours augments whole batches, at the machine's own precision
+Each pair is one seed: the same split, initial weights and order of photos. The rival augments photo by photo
+with albumentations and computes in float32; ours augments whole batches, in the precision chosen by `auto`
 (bfloat16 for a ResNet on some processors, float32 for mobile networks). Both read the same decoded photos.
 Prints the mean difference with its 95 % interval (Student's t over the pairs), and whether that lies within
 the margin of .02 on both sides.
@@ -54,12 +54,12 @@ def recipe(data: Path, model: str, seed: int, **way) -> TrialConfig:
 
 
 def macro_f1(config: TrialConfig) -> tuple[float, float]:
-    """(of the last epoch: the best one's is luck as well; seconds)."""
+    """(macro-F1 of the last epoch, as the best epoch's is biased; seconds)."""
     scores: list[float] = []
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run(config, RunWriter(Path(folder, "run"), config), lambda report: scores.append(report.macro_f1))
-    return scores[-1], time.perf_counter() - begun
+    return scores[-1], time.perf_counter() - started
 
 
 def main() -> None:
@@ -73,10 +73,10 @@ def main() -> None:
 
 
 def compare(data: Path, model: str, pairs: int) -> None:
-    macro_f1(replace(recipe(data, model, 0, **WAYS["ours"]), epochs=1))  # decodes the photos; doesn't count
+    macro_f1(replace(recipe(data, model, 0, **WAYS["ours"]), epochs=1))  # decodes the photos; does not count
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
     for seed in track(range(pairs), "pairs"):
-        for name in list(WAYS)[:: 1 if seed % 2 else -1]:  # neither is always first
+        for name in list(WAYS)[:: 1 if seed % 2 else -1]:  # so that neither is always first
             results[name].append(macro_f1(recipe(data, model, seed, **WAYS[name])))
         print(f"seed {seed}: " + "  ".join(f"{name} {results[name][-1][0]:.4f}" for name in WAYS), flush=True)
     before, ours = (np.array(results[name]) for name in ("before", "ours"))

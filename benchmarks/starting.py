@@ -1,9 +1,9 @@
-"""What a trial costs before it trains: seconds to its first step, and between two trials of a search.
+"""Time that a trial takes before it trains: to its first step, and between two trials of a search.
 
-To the first step: from starting `python -m trial` to the first call of the network in training mode, where
-the process is ended, against `python -c 'import torch, timm'` to the end of those imports. Between trials:
-from the end of one's last epoch to the beginning of the next one's first, through NNI, one trial at a time,
-by the run folders (epochs.csv is written at the end of an epoch, and holds its seconds); each trains one
+To the first step: from starting `python -m trial` to the first call of the network in training mode, at which
+the process ends, against `python -c 'import torch, timm'` to the end of those imports. Between trials:
+from the end of one trial's last epoch to the beginning of the next trial's first, through NNI, one trial at a
+time, by the run folders (epochs.csv is written at the end of an epoch and holds its seconds). Each trains one
 epoch, and short experiments with and without the warm server take turns. The rivals are the same with
 FACE_MASK_WARM=0, and a trial of one minute.
 
@@ -31,7 +31,7 @@ RECIPE = (
     "batch_size=32",
 )  # fmt: skip
 BARE = "import torch, timm, time; print(time.time())"
-# `_run` is what comes before torch is imported; a hook for all modules needs no look into the loop.
+# `_run` is called before torch is imported; a hook of all modules needs no change of the loop.
 TO_FIRST_STEP = """
 import os, sys, time
 from trial import command
@@ -65,7 +65,7 @@ trainingService: {{platform: local}}
 
 
 def seconds(code: str, *arguments: str) -> float:
-    """From the start of a Python to the time that its `code` prints last."""
+    """Seconds from the start of a Python to the time that its `code` prints last."""
     started = time.time()
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True)
@@ -78,11 +78,11 @@ def to_first_step(data: Path) -> float:
 
 
 def gaps(data: Path, warm: bool) -> list[float]:
-    """Seconds between the trials of an experiment, one after the other, on NNI's manager."""
+    """Seconds between consecutive trials of an experiment on NNI's manager."""
     with tempfile.TemporaryDirectory() as place:
         yaml = Path(place, "starting.yaml")
         yaml.write_text(YAML.format(project=PROJECT, data=data, recipe=" ".join(RECIPE), trials=TRIALS))
-        # NNI's list of experiments is kept in HOME: the person's own is left as it is.
+        # NNI keeps its list of experiments in HOME: the user's own is not touched.
         environ = {**os.environ, "HOME": place, SWITCH: str(int(warm))}
         command = [sys.executable, "-m", "experiments", "run", str(yaml), "--port", str(any_port())]
         subprocess.run(command, cwd=PROJECT, env=environ, check=True, capture_output=True)

@@ -2,8 +2,8 @@
 
     python -m benchmarks training [--quick]
 
-ours is what a trial runs: `fit` over the cached photos, policy light, batch 64, all cores. The limit is given
-the faster of NCHW and channels_last, and the same precision; the plain way and timm the better of one worker
+Ours is what a trial runs: `fit` over the cached photos, policy light, batch 64, all cores. The limit has the
+faster of NCHW and channels_last, and the same precision; the plain way and timm have the better of one worker
 and two. Photos are drawn JPEGs, 256x192 for small sizes and 512x384 for the full one.
 """
 
@@ -31,7 +31,7 @@ from trial.rng import Draw, stream
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
 MODELS = ("lcnet_050", "resnet18", "resnet34")
 BATCH = 64
-LEAST_SECONDS = 1
+MIN_SECONDS = 1
 Values = dict[str, list[float]]
 
 
@@ -43,7 +43,7 @@ def recipe(model: str, size: tuple[int, int], batch: int = BATCH, **more) -> Tri
 
 
 def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
-    """The cached photos of a table, in a folder of the benchmark's own."""
+    """The cached photos of a DataFrame, in a cache of the benchmark's own."""
     from dataset.cache.arrays import cached
 
     pixels = cached(list(table["path"]), size, "bicubic", folder / "cache")
@@ -61,16 +61,16 @@ def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
 
 
 def speed(photos: int, run: Callable[[], object]) -> float:
-    """Photos a second, over as many runs as take a second: a shorter look sees mostly cold caches."""
-    begun, runs, seconds = time.perf_counter(), 0, 0.0
-    while seconds < LEAST_SECONDS:
+    """Photos per second, over as many runs as take a second: shorter ones measure mostly cold caches."""
+    started, runs, seconds = time.perf_counter(), 0, 0.0
+    while seconds < MIN_SECONDS:
         run()
-        runs, seconds = runs + 1, time.perf_counter() - begun
+        runs, seconds = runs + 1, time.perf_counter() - started
     return runs * photos / seconds
 
 
 def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
-    """Batches made and thrown away; as many an epoch for ours as for the rivals."""
+    """Rows of the input alone: batches are made and dropped, the same number per epoch for all."""
     for size in SIZES[1::2] if quick else SIZES:
         count = 16 * BATCH if size[0] < 500 else 6 * BATCH
         table = many(rivals.drawn_table(folder, drawn_size(size)), count)
@@ -107,7 +107,7 @@ def training_rows(folder: Path, quick: bool) -> Iterator[Row]:
 
 
 def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: bool) -> Iterator[Row]:
-    # As many batches as take some seconds; at full size a small one, as a step takes long.
+    # As many batches as take some seconds; small batches at full size, where a step takes long.
     cost = {"lcnet_050": 1, "resnet18": 5, "resnet34": 9}[model] * size[0] * size[1] / (128 * 96)
     steps, batch = max(1, round(12 / cost)), BATCH if cost < 20 else 8
     count = steps * batch
@@ -155,12 +155,12 @@ def best(values: Values, rival: str, ours: str = "ours") -> tuple[Values, str, s
 
 
 def many(table, count: int):
-    """The table's photos again and again, `count` of them."""
+    """`count` photos of the table, repeated."""
     return table.loc[np.resize(table.index, count)].reset_index(drop=True)
 
 
 def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The photos' own size, from which they are resized."""
+    """Size of the drawn photos, from which they are resized to `size`."""
     return (256, 192) if size[0] < 256 else (512, 384)
 
 

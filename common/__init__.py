@@ -1,1 +1,1 @@
-"""The ground floor: errors, files, processes, progress, this machine, and how values are written."""
+"""What every room uses: errors, logs, files, processes, progress, this machine, and values as text."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders that one process at a time writes into."""
+"""Atomic writes of files and folders, locks between processes, and marks that show whether a file changed."""
 
 import errno
 import fcntl
@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,15 @@ from common.errors import UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what file systems without locks answer
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
 _held: set[Path] = set()  # folders that this process writes into
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
-    """`write` gets a path beside `path`, which replaces it once it is complete."""
+    """Call `write` with a temporary path beside `path`, then move that file to `path`, which is returned.
+
+    Readers see the old file or the whole new one.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)
@@ -34,14 +38,45 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
 
 
 def write_json(path: Path, value: Any) -> Path:
+    """Write `value` as indented JSON, whole or not at all."""
     return write_atomic(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n"))
 
 
 @contextmanager
-def lock(path: Path, on_busy: Callable[[IO[str]], object]) -> Iterator[IO[str]]:
-    """Exclusive lock on the file `path`, released by the system when this process ends, however it does.
+def folder_atomic(folder: Path) -> Iterator[Path]:
+    """A path beside `folder` for a new folder, which is moved to `folder` at the end of the `with` block.
 
-    While another process holds it `on_busy` is called with the open file: it may raise, else this waits.
+    If the block fails the new folder is removed and `folder` is not touched. `folder` may exist if it is
+    empty.
+    """
+    whole = folder.resolve()
+    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
+    try:
+        yield part
+        os.replace(part, whole)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def file_mark(path: Path | str) -> tuple[int, int] | None:
+    """(bytes, modification time in ns) of a file, which change when it is rewritten; None if missing."""
+    try:
+        return mark_of(os.stat(path))
+    except OSError:
+        return None
+
+
+def mark_of(status: os.stat_result) -> tuple[int, int]:
+    """As `file_mark`, of a file whose status is known already."""
+    return status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def lock(path: Path, on_busy: Callable[[IO[str]], object]) -> Iterator[IO[str]]:
+    """Exclusive lock on the file `path`. The operating system releases it when this process ends or dies.
+
+    If another process holds it, `on_busy` is called with the open file, then this one waits; `on_busy` may
+    raise instead.
     """
     while True:
         with path.open("a+") as file:
@@ -56,14 +91,14 @@ def lock(path: Path, on_busy: Callable[[IO[str]], object]) -> Iterator[IO[str]]:
             if _is_at(file, path):
                 yield file
                 return
-            # Its last holder removed it in between: what we locked is no longer this path's file.
+            # The last holder has removed the file in between: what is locked is not at this path any more.
 
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """This process alone writes into `folder` (which may be missing, and may be renamed meanwhile).
+    """Exclusive right to write into `folder`, which may be missing and may be renamed meanwhile.
 
-    UsageError while another process does. Within one process it may be nested.
+    UsageError if another process has it. It may be nested within one process.
     """
     whole = folder.resolve()
     if whole in _held:
@@ -93,7 +128,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def _lock_of(folder: Path) -> Path:
-    """Beside the folder; where nothing can be written there, in the folder for temporary files."""
+    """Path of the lock file: beside the folder, or in the temporary folder if that is not writable."""
     parents = (parent for parent in folder.parents if parent.exists())
     if folder.name and os.access(next(parents), os.W_OK):
         return folder.with_name(f".{folder.name}.lock")
@@ -101,7 +136,7 @@ def _lock_of(folder: Path) -> Path:
 
 
 def only_writer_of_out(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` runs as the `only_writer` of the folder that its argument `out` names."""
+    """Decorator: run the function as the `only_writer` of the folder in its argument `out`."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)

@@ -1,9 +1,9 @@
-"""The size of an image and how it is written: 512x384, height first."""
+"""The size of an image and its text form, HEIGHTxWIDTH: 512x384."""
 
 from typing import Any
 
 Size = tuple[int, int]  # height, width in pixels
-MOST = 99_999  # pixels each way
+MAX_SIDE = 99_999  # pixels
 
 
 def size_text(size: Size) -> str:
@@ -12,11 +12,14 @@ def size_text(size: Size) -> str:
 
 
 def read_size(value: Any, errors: list[str], what: str = "image_size") -> Size | None:
-    """As `size_text` writes it, or a list of two; what is wrong goes to `errors`."""
+    """Parse '512x384' or a list of two integers; the inverse of `size_text`.
+
+    If `value` is not a size, a message that begins with `what` is appended to `errors` and None is returned.
+    """
     parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
     try:
         height, width = (int(part) for part in parts)
-        if not 1 <= min(height, width) <= max(height, width) <= MOST:
+        if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
             raise ValueError
         return height, width
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""This machine and this copy of the project."""
+"""Paths of this copy of the project, and the cores of this machine."""
 
 import os
 from pathlib import Path
@@ -8,10 +8,10 @@ EXPERIMENTS = PROJECT / "out" / "experiments"
 
 
 def shipped(folder: str, pattern: str) -> list[Path]:
-    """The files of a folder of the project, sorted; links, which keep earlier names alive, are left out."""
+    """Files of a folder of the project, sorted. Links are left out: they only keep earlier names valid."""
     return sorted(path for path in (PROJECT / folder).glob(pattern) if not path.is_symlink())
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A process, told from a later one of the same number."""
+"""Identify a process across restarts: its id may be given to another process later."""
 
 import os
 import platform
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def process_mark() -> dict[str, Any]:
-    """This process, so that it can be told from a later one of the same number."""
+    """The identity of this process as plain JSON: process id, start time and host."""
     import psutil
 
     return {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": platform.node()}
 
 
 def process_lives(mark: Mapping[str, Any]) -> bool:
-    """Whether that process still runs; one on another machine is taken to."""
+    """Whether the process of `process_mark` still runs; True if it is on another machine."""
     import psutil
 
     if mark["host"] != platform.node():
@@ -30,7 +30,7 @@ def process_lives(mark: Mapping[str, Any]) -> bool:
 
 
 def lives(process: "psutil.Process") -> bool:
-    """Whether it still runs: an ended one whose parent hasn't asked for its exit code does not."""
+    """Whether a process still runs. A zombie, which has ended but was not waited for, does not."""
     import psutil
 
     try:

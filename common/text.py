@@ -1,6 +1,30 @@
-"""How a number is written for people; files keep all its digits."""
+"""How values are written for people. Files keep numbers with all their digits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+MAX_LINES = 3
 
 
 def number_text(value: float) -> str:
-    """Four significant digits, more only of large numbers: 0.0003162, 12.35, 1e-05, 123456.79."""
+    """Four significant digits, more only for large numbers: 0.0003162, 12.35, 1e-05, 123456.79."""
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:.9g}"
+
+
+def bytes_text(size: int) -> str:
+    """A number of bytes: '0.5 MiB', '2.0 GiB'."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def path_text(path: Path | str) -> str:
+    """The path, relative to the working directory if it lies below it."""
+    path, here = Path(path), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def lines_text(lines: Sequence[int]) -> str:
+    """Line numbers of a file: 'line 2', 'lines 2, 5' or 'lines 2, 3, 4, ... (12 in all)'."""
+    few = ", ".join(map(str, lines[:MAX_LINES]))
+    if len(lines) > MAX_LINES:
+        return f"lines {few}, ... ({len(lines):,} in all)"
+    return f"{'line' if len(lines) == 1 else 'lines'} {few}"

@@ -1,1 +1,1 @@
-"""People and their photos: what is on disk, read, checked, split and drawn."""
+"""Data sets of people's photos: read, check, split, crop, decode, cache and draw them."""

@@ -1,4 +1,4 @@
-"""python -m dataset {synthetic,check,cache}."""
+"""python -m dataset {synthetic,check,cache}: draw or check a data set, manage decoded photos."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from common.errors import exit_on_usage_error
 
 app = typer.Typer(
-    help="People and their photos: draw a set, check one, or see to its decoded photos.",
+    help="Draw a synthetic data set, check a data set, or manage the cache of decoded photos.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -19,17 +19,20 @@ app = typer.Typer(
 @app.command(epilog="Example: python -m dataset synthetic --people 60 --out input")
 @exit_on_usage_error()
 def synthetic(
-    out: Annotated[Path, typer.Option(help="New or empty folder for the set.")],
-    people: Annotated[int, typer.Option(help="People to train on, seven photos each.")] = 60,
+    out: Annotated[Path, typer.Option(help="New or empty folder for the data set.")],
+    people: Annotated[int, typer.Option(help="Number of people to train on, with seven photos each.")] = 60,
     eval_people: Annotated[
-        int | None, typer.Option(help="People of the eval half; default: half of --people.")
+        int | None, typer.Option(help="Number of people in the eval half. Default: half of --people.")
     ] = None,
-    folds: Annotated[int, typer.Option(help="At least so many people of every gender and age band.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same people.")] = 0,
-    height: Annotated[int, typer.Option(help="Pixels.")] = 256,
-    width: Annotated[int, typer.Option(help="Pixels.")] = 192,
+    folds: Annotated[int, typer.Option(help="Minimum number of people of every gender and age band.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    height: Annotated[int, typer.Option(help="Height of the photos in pixels.")] = 256,
+    width: Annotated[int, typer.Option(help="Width of the photos in pixels.")] = 192,
 ) -> None:
-    """Draw people with known labels in the competition's layout, with the eval half's answers aside."""
+    """Draw a data set of synthetic people with known labels.
+
+    It has the competition's layout; the labels of its eval half are written to answers.csv.
+    """
     from dataset.drawing.synthetic import draw
 
     draw(out, people, eval_people, folds, seed, height, width, progress=True)
@@ -41,23 +44,26 @@ def synthetic(
 def check(
     data: Annotated[Path, typer.Argument(help="Folder with train/ and eval/.")],
     corrections: Annotated[
-        str | None, typer.Option(help='Known label errors: "competition" or a CSV file.')
+        str | None, typer.Option(help='Known label errors to correct: "competition" or a CSV file.')
     ] = None,
-    with_eval: Annotated[bool, typer.Option("--eval/--no-eval", help="Check the eval half too.")] = True,
-    folds: Annotated[int, typer.Option(help="Folds that the people will be split into.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    with_eval: Annotated[bool, typer.Option("--eval/--no-eval", help="Check the eval half, or not.")] = True,
+    folds: Annotated[int, typer.Option(help="Number of folds that people are split into.")] = 5,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
-    """Name every error of a set at once (folders, names, CSVs, each photo decoded), or say what it holds."""
+    """List all errors of a data set at once, or summarize it.
+
+    Folders, file names and CSVs are checked, and every photo is decoded.
+    """
     from dataset import check as checking
     from dataset.fingerprint import fingerprint
     from dataset.split import absent_classes, split
 
-    train, judged = checking.check(data, corrections, with_eval, progress=True)
-    print("\n".join(checking.summary(train, judged)))
+    train, eval_photos = checking.check(data, corrections, with_eval, progress=True)
+    print("\n".join(checking.summary(train, eval_photos)))
     for fold in range(folds):
         for side, table in zip(("train", "validation"), split(train, fold, folds, seed), strict=True):
             if absent := absent_classes(table):
-                print(f"fold {fold} of {folds}, {side}: nobody of {', '.join(absent)}")
+                print(f"fold {fold} of {folds}: {side} lacks {', '.join(absent)}")
     print(f"no errors; fingerprint {fingerprint(data)}")
 
 
@@ -67,30 +73,38 @@ def check(
 @exit_on_usage_error()
 def cache(
     data: Annotated[
-        Path | None, typer.Argument(help="A set whose photos to decode beforehand, at --size.")
+        Path | None, typer.Argument(help="Data set whose photos are decoded now, at --size.")
     ] = None,
-    size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH; with --remove: only arrays of it.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH. With --remove: only arrays of this size.")
+    ] = None,
     interpolation: Annotated[
-        str | None, typer.Option(help="Has a part only where photos are enlarged; default: bicubic.")
+        str | None,
+        typer.Option(help="Filter for enlarging (shrinking always averages areas). Default: bicubic."),
     ] = None,
     crop: Annotated[
-        str | None, typer.Option(help="center or face, with a trial's default numbers; default: none.")
+        str | None,
+        typer.Option(help="center or face, with a trial's default parameters. Default: none."),
     ] = None,
     limit: Annotated[
-        float | None, typer.Option(help="GiB that all decoded photos may take; default: 20.")
+        float | None, typer.Option(help="Maximum size of the cache in GiB. Default: 20.")
     ] = None,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove decoded photos; all, or as chosen.")
+        bool,
+        typer.Option("--remove", help="Remove all arrays, or those of DATA, --size and --older-than."),
     ] = False,
     older_than: Annotated[
-        float | None, typer.Option(help="With --remove: only what was not used for so many days.")
+        float | None, typer.Option(help="With --remove: only arrays not used for this many days.")
     ] = None,
 ) -> None:
-    """List the decoded photos that trials share (in out/cache) and the faces found in them, remove them, or
-    decode a set beforehand."""
+    """List, build or remove decoded photos that trials share.
+
+    Without options, list the arrays of decoded photos and face boxes in out/cache. With DATA and --size,
+    decode a data set before the first trial needs it. With --remove, delete arrays.
+    """
     from dataset.cache import command
 
-    command.refuse_unheard(remove, size, older_than, interpolation, crop, limit)
+    command.refuse_unused(remove, size, older_than, interpolation, crop, limit)
     if remove:
         command.remove(data, size, older_than)
     elif data or size:

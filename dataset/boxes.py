@@ -1,4 +1,4 @@
-"""Crops: which part of each photo is kept, as boxes."""
+"""Crops: the part of each photo that is kept, as a box."""
 
 from typing import NamedTuple
 
@@ -6,33 +6,38 @@ import numpy as np
 
 from common.image_size import Size
 
-# The baseline's 320 high x 256 wide of 512 x 384.
+# The baseline's centre crop, 320 x 256 of 512 x 384 (height x width).
 HEIGHT, WIDTH = 0.625, 2 / 3
 MARGIN = 0.3
 
 
 class Crop(NamedTuple):
-    """`boxes` (photos, 4): top, left, bottom, right of each, as shares of the photo from 0 to 1; `text`
-    tells this crop from others, in a word and its numbers."""
+    """The part of each photo that is kept.
+
+    `boxes` (photos, 4): top, left, bottom, right as fractions of the photo's height and width, from 0 to 1.
+    `text` identifies the crop by its name and parameters; it is part of the cache key.
+    """
 
     text: str
     boxes: np.ndarray
 
 
 def center(photos: int, height: float, width: float) -> Crop:
-    """The middle of each photo, `height` x `width` of it."""
+    """The centre of every photo; `height` and `width` are fractions of the photo."""
     top, left = (1 - height) / 2, (1 - width) / 2
     box = np.array([top, left, top + height, left + width])
     return Crop(f"center {height:g}x{width:g}", np.tile(box, (photos, 1)))
 
 
 def around(faces: np.ndarray, size: Size, margin: float, height: float, width: float) -> Crop:
-    """The face of each photo, with `margin` of its height and width around it, half of it on each side.
+    """The face of each photo with a margin; the centre of photos without a face.
 
-    `faces` (photos, 5): top, left, bottom, right as shares, and the photo's width over its height; NaN where
-    no face was found: there it is the middle, `height` x `width` of the photo. Either is then extended to the
-    shape of `size`, so that nothing is squashed, and moved into the photo; where that is too small for it,
-    the box is, too, in the same shape.
+    `faces` (photos, 5): top, left, bottom, right as fractions of the photo, NaN if no face was found, and the
+    photo's width over its height. `margin`: a fraction of the face's height and width, half of it on each
+    side. `height`, `width`: the centre crop, as in `center`.
+
+    Both are grown to the aspect ratio of `size` and shifted inside the photo; a box larger than the photo is
+    shrunk, keeping the ratio.
     """
     boxes, ratio = faces[:, :4].clip(0, 1), faces[:, 4]
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -43,7 +48,7 @@ def around(faces: np.ndarray, size: Size, margin: float, height: float, width: f
 
 
 def _in_shape(boxes: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """The boxes extended to `shape` (photos,), width over height in shares, and moved into the photo."""
+    """Grow the boxes to `shape` (photos,), width over height in fractions, and shift them into the photo."""
     middle, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     height, width = np.maximum(sides[:, 0], sides[:, 1] / shape), np.maximum(sides[:, 1], sides[:, 0] * shape)
     sides = np.stack([height, width], 1)

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a data set, in one list; and what it holds."""
+"""Check a data set: all its errors in one list, or a summary of its people and photos."""
 
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from dataset.tables import empty_table
 def check(
     data: Path, corrections: str | Path | None = None, with_eval: bool = True, progress: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(photo table, eval table) of a set without error; every photo is decoded.
+    """Check both halves of a data set and decode every photo.
 
-    Raises UsageError with every error of both halves: folders, names, CSVs, corrections and photos.
+    Returns the DataFrames of `read_train` and `read_eval`; without `with_eval` the second one is empty.
+    UsageError with every error of both halves: folders, names, CSVs, corrections and photos.
     """
     data = Path(data)
     train, errors = scan_train(data)
@@ -26,24 +27,24 @@ def check(
             train = apply_corrections(train, corrections)
         except UsageError as error:
             errors += error.errors
-    elif corrections is not None:  # who is meant can't be said as long as people are missing from the table
+    elif corrections is not None:  # they can't be applied while people are missing from the table
         errors += errors_of(read_corrections, corrections)
-    judged = empty_table(["photo", "path"])
+    eval_photos = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
-        judged, eval_errors = scan_eval(data)
+        eval_photos, eval_errors = scan_eval(data)
         errors += eval_errors
-    errors += unreadable([*train["path"], *judged["path"]], progress)
+    errors += unreadable([*train["path"], *eval_photos["path"]], progress)
     if errors:
         raise UsageError(errors)
-    return train, judged
+    return train, eval_photos
 
 
-def summary(train: pd.DataFrame, judged: pd.DataFrame) -> list[str]:
-    """A few lines on people and photos."""
+def summary(train: pd.DataFrame, eval_photos: pd.DataFrame) -> list[str]:
+    """Lines with the numbers of people and photos, and the notes of both DataFrames."""
     people = train.drop_duplicates("person")
-    lines = [f"train: {len(people)} people, {len(train)} photos; eval: {len(judged)} photos"]
+    lines = [f"train: {len(people)} people, {len(train)} photos; eval: {len(eval_photos)} photos"]
     for gender, name in enumerate(GENDERS):
         bands = people.loc[people["gender"] == gender, "age_band"]
         counts = ", ".join(f"{band} {int((bands == index).sum())}" for index, band in enumerate(AGE_BANDS))
         lines.append(f"  {name}: {len(bands)} people ({counts})")
-    return [*lines, *train.attrs["notes"], *judged.attrs["notes"]]
+    return [*lines, *train.attrs["notes"], *eval_photos.attrs["notes"]]

@@ -1,4 +1,4 @@
-"""Known label errors of a data set, kept in a small file and applied to the photo table by option."""
+"""Correct known label errors of a data set, which are listed in a small CSV file."""
 
 import difflib
 from collections.abc import Sequence
@@ -9,41 +9,44 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from common.errors import UsageError, unknown
+from common.text import lines_text
 from dataset.labels import AGE_BANDS, GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
-from dataset.tables import lines_text, read_table
+from dataset.tables import read_table
 
-# The competition's: what public solutions of it agree on. Its ages are those that three teams' code corrects
-# alike: 001009, 001064, 001637, 001666 and 001852 (in 30-59; none says their recorded age) to 29 or under 30,
-# and 004348 (recorded as 59) to 60 and over.
+# "competition": the corrections that public solutions agree on. Three teams correct the same ages: 001009,
+# 001064, 001637, 001666 and 001852 (recorded in 30-59, exact age not published) to 29 or under 30, and 004348
+# (recorded as 59) to 60 and over.
 SHIPPED = {"competition": Path(__file__).with_name("corrections.csv")}
 COLUMNS = ["id", "field", "recorded", "corrected"]
 VALUES = {"gender": {name: index for index, name in enumerate(GENDERS)}, "mask": PHOTO_MASKS}
 FIELDS = (*VALUES, "age")
-TELLING = 4  # entries that tell a shipped list's set from another one
-MOST_HINTS = 20  # wrong ids for which the nearest right one is looked for
+MIN_MATCHES = 4  # people in common before a shipped list is taken to belong to a data set
+MAX_HINTS = 20  # unknown ids for which the closest known one is searched
 
 
 class Found(NamedTuple):
-    """An entry of a corrections file in a photo table: `field` of the photos `rows` should be `value`;
-    `there`: the entry's person is in the table; `changes`: it is something else now; `wrong`: why the entry
-    doesn't fit the table, or ""."""
+    """An entry of a corrections file, looked up in a DataFrame of photos.
+
+    `field` of the photos `rows` (a boolean Series) should be `value`. `known`: the entry's person is in the
+    DataFrame. `changes`: the value differs now. `wrong`: why the entry doesn't match the DataFrame, or "".
+    """
 
     entry: Any
     field: str
     value: int
     rows: pd.Series
-    there: bool
+    known: bool
     changes: bool
     wrong: str
 
 
 def read_corrections(corrections: str | Path) -> pd.DataFrame:
-    """Table id, field, recorded, corrected (all text; its index: lines of the file) from a shipped name
-    ("competition") or a CSV file.
+    """Read a CSV file of label errors, or a shipped one by its name ("competition").
 
-    field is gender (male, female), age (whole years; as recorded a band, such as 30-59, will do too) or mask
-    (names of photos, such as normal -> incorrect_mask: the photo of that name shows what the other name
-    says). Raises UsageError with every error of the file.
+    Returns a DataFrame of text, indexed by line number: id, field, recorded, corrected. `field` is gender
+    (male, female), age (years; the recorded one may be a band, such as 30-59) or mask (names of photos:
+    normal -> incorrect_mask if the person's photo `normal` shows an incorrectly worn mask). UsageError with
+    every error of the file.
     """
     path = SHIPPED.get(str(corrections), Path(corrections))
     if not path.exists() and not path.is_symlink():
@@ -56,9 +59,9 @@ def read_corrections(corrections: str | Path) -> pd.DataFrame:
         errors += [f"{where}: {why}" for why in _value_errors(row)]
         key = (row.id, row.field, row.recorded if row.field == "mask" else "")
         if seen.setdefault(key, row.Index) != row.Index:
-            errors.append(f"{where}: corrects the same as line {seen[key]}; keep one of them")
+            errors.append(f"{where}: corrects the same value as line {seen[key]}; keep one of them")
     if table.empty and not errors:
-        errors.append(f"{path}: holds no correction, only its header")
+        errors.append(f"{path}: contains no corrections, only a header")
     if errors:
         raise UsageError(errors)
     return table
@@ -73,43 +76,45 @@ def _value_errors(row: Any) -> list[str]:
         return [f"unknown {row.field} {value!r}; known: {known}" for value in wrong]
     errors = []
     if not is_age(row.recorded) and row.recorded not in AGE_BANDS:
-        years = f"a whole number of years from 1 to {MAX_AGE}, nor one of {', '.join(AGE_BANDS)}"
-        errors.append(f"recorded age {row.recorded!r} is not {years}")
+        bands = ", ".join(AGE_BANDS)
+        errors.append(
+            f"recorded age {row.recorded!r} is not an integer from 1 to {MAX_AGE} or one of {bands}"
+        )
     if not is_age(row.corrected):
-        errors.append(f"corrected age {row.corrected!r} is not a whole number of years from 1 to {MAX_AGE}")
+        errors.append(f"corrected age {row.corrected!r} is not an integer from 1 to {MAX_AGE}")
     return errors
 
 
 def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFrame:
-    """The photo table with the known errors set right; `attrs["corrections"]`: how many entries changed
-    something, `attrs["notes"]`: a sentence on it.
+    """A copy of a DataFrame of photos with the known label errors corrected.
 
-    UsageError names every entry of a file that doesn't fit this table: nobody has its id, or something
-    else is recorded. A shipped list belongs to one set: nothing of it is applied to another one.
+    `attrs["corrections"]` is the number of entries that changed a label; a note is added to `attrs["notes"]`.
+    UsageError lists every entry of a file that doesn't match the DataFrame: no person has its id, or another
+    value is recorded. A shipped list belongs to one data set; for any other nothing is applied.
     """
     found = look_up(table, read_corrections(corrections))
     ids = sorted(set(table["person"]))
     wrong, note = [one for one in found if one.wrong], f"label corrections from {corrections}: "
     if str(corrections) not in SHIPPED and wrong:
-        hinted = [one for one in wrong if not one.there][:MOST_HINTS]
-        meant = {one.entry.Index: _meant(one.entry.id, ids) for one in hinted}
+        unknown_ids = [one for one in wrong if not one.known][:MAX_HINTS]
+        hints = {one.entry.Index: _closest(one.entry.id, ids) for one in unknown_ids}
         raise UsageError(
-            f"{corrections} line {one.entry.Index}: {one.wrong}{meant.get(one.entry.Index, '')}"
+            f"{corrections} line {one.entry.Index}: {one.wrong}{hints.get(one.entry.Index, '')}"
             for one in wrong
         )
     table, notes = table.copy(), table.attrs.get("notes", [])
     changing = [one for one in found if one.changes and not one.wrong]
     if not of_this_set(found):
-        fit = len(found) - len(wrong)
-        count = {0: "none", 1: "only 1"}.get(fit, f"only {fit}")
-        fits = "fits" if fit < 2 else "fit"
-        note += f"{count} of its {len(found)} entries {fits} this set, so it is for another one; 0 applied"
+        matching = len(found) - len(wrong)
+        count = {0: "none", 1: "only 1"}.get(matching, f"only {matching}")
+        match = "matches" if matching < 2 else "match"
+        note += f"{count} of its {len(found)} entries {match} this data set, so it is for another; 0 applied"
         changing = []
     else:
-        right = [one.entry.Index for one in found if not one.changes and not one.wrong]
+        correct = [one.entry.Index for one in found if not one.changes and not one.wrong]
         note += f"{len(changing)} applied"
-        note += f", {len(right)} right already ({lines_text(right)})" if right else ""
-        note += f", {len(wrong)} not of this set" if wrong else ""
+        note += f", {len(correct)} already correct ({lines_text(correct)})" if correct else ""
+        note += f", {len(wrong)} not in this data set" if wrong else ""
     for one in changing:
         table.loc[one.rows, one.field] = one.value
     table["age_band"] = table["age"].map(age_band).astype(int)
@@ -119,14 +124,17 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
 
 
 def of_this_set(found: Sequence[Found]) -> bool:
-    """Whether the people who are in the table are recorded as the entries say, and are enough to tell:
-    another set has some of the ids by chance, and a part of this one lacks some of them."""
-    telling = [one for one in found if one.there and one.field != "mask"]
-    return len(telling) >= TELLING and sum(not one.wrong for one in telling) >= 0.9 * len(telling)
+    """Whether a shipped list belongs to the data set that its entries were looked up in.
+
+    At least MIN_MATCHES of its people must be in the data set and 90 % of them recorded as the list says:
+    another data set has some of the ids by chance, and a part of the right one lacks some of them.
+    """
+    known = [one for one in found if one.known and one.field != "mask"]
+    return len(known) >= MIN_MATCHES and sum(not one.wrong for one in known) >= 0.9 * len(known)
 
 
 def look_up(table: pd.DataFrame, entries: pd.DataFrame) -> list[Found]:
-    """Each of `entries` (of read_corrections) in a photo table."""
+    """Look up each of `entries` (from `read_corrections`) in a DataFrame of photos."""
     stems = table["photo"].map(lambda photo: Path(photo).stem)
     found = []
     for entry in entries.itertuples():
@@ -135,29 +143,29 @@ def look_up(table: pd.DataFrame, entries: pd.DataFrame) -> list[Found]:
         if entry.field == "mask":
             rows = of_person & (stems == entry.recorded)
         changes = bool((table.loc[rows, entry.field] != value).any())
-        wrong, there = "", bool(of_person.any())
-        if not there:
-            wrong = f"no person {entry.id!r} in this set"
+        wrong, known = "", bool(of_person.any())
+        if not known:
+            wrong = f"no person {entry.id!r} in this data set"
         elif not rows.any():
             wrong = f"person {entry.id} has no photo {entry.recorded}"
         elif entry.field != "mask" and changes:
-            wrong = _otherwise(entry, table.loc[rows, entry.field].iloc[0])
-        found.append(Found(entry, entry.field, value, rows, there, changes, wrong))
+            wrong = _mismatch(entry, table.loc[rows, entry.field].iloc[0])
+        found.append(Found(entry, entry.field, value, rows, known, changes, wrong))
     return found
 
 
-def _meant(name: str, ids: list[str]) -> str:
-    """The nearest id: the same but for zeros in front, which spreadsheets drop, or in spelling."""
+def _closest(name: str, ids: list[str]) -> str:
+    """A hint with the closest id: the same but for leading zeros, which spreadsheets drop, or in spelling."""
     same = [other for other in ids if other.lstrip("0") == name.lstrip("0")]
     if same:
-        return f"; is {same[0]!r} meant, with its zeros?"
+        return f"; did you mean {same[0]!r}, with leading zeros?"
     near = difflib.get_close_matches(name, ids, 20, 0.8)
     nearest = min(near, key=lambda other: sum(map(ne, name, other)), default="")
-    return f"; is {nearest!r} meant?" if near else ""
+    return f"; did you mean {nearest!r}?" if near else ""
 
 
-def _otherwise(entry: Any, recorded: int) -> str:
-    """Why the entry doesn't fit a person of whom `recorded` is recorded, "" if it does."""
+def _mismatch(entry: Any, recorded: int) -> str:
+    """Why the entry doesn't match the value `recorded` of its person; "" if it does."""
     if entry.field == "gender":
         return "" if VALUES["gender"][entry.recorded] == recorded else _not(entry, GENDERS[recorded])
     band = AGE_BANDS[age_band(recorded)]

@@ -1,4 +1,4 @@
-"""A photo's file -> pixels, or why not: nothing is decoded that is damaged, too large or not a plain file."""
+"""Decode a photo's file into pixels, or say why not: it is damaged, too large or not a regular file."""
 
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -15,12 +15,12 @@ from common.image_size import Size
 from dataset.photo_file import TOO_LARGE, not_a_file, too_large
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-# The rest of a PNG can only make libpng print warnings; among it is a frequent wrong colour profile.
+# Other chunks of a PNG only make libpng print warnings, often about a wrong colour profile.
 CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", b"IEND")
-OTHERS = ("AVIF", "BMP", "GIF", "JPEG", "TIFF", "WEBP")  # with a photo's name: what OpenCV decodes too
-PARTS = (8, 4, 2)  # a JPEG can be decoded at one over these
+OTHERS = ("AVIF", "BMP", "GIF", "JPEG", "TIFF", "WEBP")  # decoded by OpenCV, whatever the file's extension
+SCALES = (8, 4, 2)  # a JPEG can be decoded at a size divided by these
 EXIF, ORIENTATION = b"Exif\0\0", 0x0112
-# EXIF's orientation -> the photo upright.
+# EXIF orientation -> function that turns the photo upright.
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda photo: photo,
     2: lambda photo: cv2.flip(photo, 1),
@@ -34,13 +34,14 @@ TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 class Undecodable(Exception):
-    """Why, in a few words that follow the file's name."""
+    """A photo can't be decoded; the message says why and follows the file's name."""
 
 
 def decode(path: str | Path, size: Size | None = None) -> tuple[str, np.ndarray | None]:
-    """(why it can't be decoded or "", uint8 height x width x 3 in RGB or None).
+    """Decode a photo: ("", uint8 (height, width, 3) in RGB), or (why it can't be decoded, None).
 
-    Given a size, a JPEG is decoded at a half, quarter or eighth where that is large enough.
+    The photo is turned as its EXIF orientation says. If `size` is given, a JPEG is decoded at a half, quarter
+    or eighth of its size if that is still large enough.
     """
     if why := not_a_file(path):
         return why, None
@@ -59,25 +60,25 @@ def decode(path: str | Path, size: Size | None = None) -> tuple[str, np.ndarray 
 
 
 def _jpeg(data: bytes, size: Size | None) -> np.ndarray:
-    """By simplejpeg: OpenCV gives the same pixels, but only prints what libjpeg says of damaged data, without
-    the file's name, and goes on."""
+    """Decode with simplejpeg. OpenCV gives the same pixels, but for damaged data it only prints libjpeg's
+    warning, without the file's name, and continues."""
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
-        if "subsampling" in str(error):  # valid and rare: TurboJPEG knows the usual ones alone
+        if "subsampling" in str(error):  # valid but rare: TurboJPEG supports only the usual ones
             return _other(data)
         raise _damaged(error) from None
     _refuse_large(height, width)
     turn = TURNS[_orientation(data)]
-    if size and (part := _part((height, width), size)):
-        photo = turn(_turbo(data, -(-height // part), -(-width // part)))
-        if _enough(photo.shape[:2], size):  # not where it is turned by its EXIF after all
+    if size and (scale := _scale((height, width), size)):
+        photo = turn(_turbo(data, -(-height // scale), -(-width // scale)))
+        if _large_enough(photo.shape[:2], size):  # False if its EXIF did not turn it as `_scale` expects
             return np.ascontiguousarray(photo)
     return np.ascontiguousarray(turn(_turbo(data)))
 
 
 def _turbo(data: bytes, height: int = 0, width: int = 0) -> np.ndarray:
-    """The JPEG as it is stored, not smaller than `height` x `width`; 0: whole."""
+    """Decode a JPEG, not turned, at its smallest size of at least `height` x `width`; 0: at full size."""
     try:
         return simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width, strict=True)
     except ValueError as error:
@@ -85,20 +86,20 @@ def _turbo(data: bytes, height: int = 0, width: int = 0) -> np.ndarray:
 
 
 def _orientation(data: bytes) -> int:
-    """EXIF's, from 1 to 8; 1 (upright) where there is none that can be read."""
+    """EXIF orientation, 1 to 8; 1 (upright) if there is none that can be read."""
     if (at := data.find(EXIF)) < 0:
         return 1
     exif = Image.Exif()
     try:
         exif.load(data[at : at + 0xFFFF])
         turned = exif.get(ORIENTATION)
-    except Exception:  # of many kinds, and whatever is wrong there, the pixels are as they were
+    except Exception:  # many kinds of error; damaged EXIF does not affect the pixels
         return 1
     return turned if turned in TURNS else 1
 
 
 def _png(data: bytes) -> np.ndarray:
-    """Its chunks are checked here: libpng would only print that one fails its checksum."""
+    """Decode a PNG. The checksums are verified here: libpng would only print that one is wrong."""
     cut = _damaged("the PNG ends too early")
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise _damaged("a PNG without its header")
@@ -123,11 +124,11 @@ def _png(data: bytes) -> np.ndarray:
 
 def _other(data: bytes) -> np.ndarray:
     try:
-        with Image.open(BytesIO(data), formats=OTHERS) as image:  # lazy: no pixel is decoded
+        with Image.open(BytesIO(data), formats=OTHERS) as image:  # lazy: reads the header only
             width, height = image.size
-    except Image.DecompressionBombError:  # Pillow's own limit, which is higher
+    except Image.DecompressionBombError:  # over Pillow's own limit, which is higher
         raise Undecodable(TOO_LARGE) from None
-    except Exception:  # each format's reader says in its own way that it is damaged
+    except Exception:  # each format raises its own errors for damaged data
         raise Undecodable("damaged, or not an image (JPEG or PNG); replace it") from None
     _refuse_large(height, width)
     return _by_opencv(data)
@@ -152,16 +153,17 @@ def _refuse_large(height: int, width: int) -> None:
         raise Undecodable(why)
 
 
-def _part(stored: Size, size: Size) -> int | None:
-    """8, 4 or 2: at a part of so much a JPEG is still large enough; None: only whole.
+def _scale(stored: Size, size: Size) -> int | None:
+    """The largest of SCALES at which a JPEG is still large enough for `size`, None if there is none.
 
-    Long side is held against long side: most photos stored on their side are turned by their EXIF.
+    Long sides are compared with long sides: most photos stored on their side are turned by their EXIF.
     """
-    parts = (part for part in PARTS if _enough(sorted(-(-side // part) for side in stored), sorted(size)))
-    return next(parts, None)
+    scales = (n for n in SCALES if _large_enough(sorted(-(-side // n) for side in stored), sorted(size)))
+    return next(scales, None)
 
 
-def _enough(shape: Iterable[int], size: Iterable[int]) -> bool:
-    """Between one and two times the size it would be blurred twice: 37 to 44 dB from the whole."""
+def _large_enough(shape: Iterable[int], size: Iterable[int]) -> bool:
+    """Whether `shape` is exactly `size` or at least twice as large. In between, shrinking a second time would
+    blur: 37 to 44 dB (PSNR) compared with decoding at full size."""
     sides = [have / want for have, want in zip(shape, size, strict=True)]
     return min(sides) >= 2 or min(sides) == max(sides) == 1

@@ -1,4 +1,4 @@
-"""Folders and CSVs in the competition's layout -> the photo table, or every error of them at once."""
+"""Read a data set in the competition's layout into DataFrames of photos, or list all its errors at once."""
 
 import os
 from collections.abc import Iterator
@@ -11,24 +11,25 @@ from dataset.corrections import apply_corrections
 from dataset.images import EXTENSIONS, scan_images
 from dataset.labels import GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.photo_file import is_system_file, not_a_photo, skipped_line
-from dataset.tables import empty_table, print_notes, read_table
+from dataset.tables import empty_table, log_notes, read_table
 
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
 EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not read
 COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
-# The competition gave this id to two people, in two folders; any other double id is a error.
+# The competition gave this id to two people, in two folders. Any other duplicate id is an error.
 SHARED_IDS = ("003397",)
 LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
 
 
 def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFrame:
-    """The photo table of the people in `data`/train, one row a photo, sorted by photo.
+    """DataFrame of the photos in `data`/train, one row per photo, sorted by photo.
 
     Columns: photo (path below train/images, with /), path (absolute), person (id), mask, gender, age_band
     (indices into dataset.labels), age (years), label (0..17). `corrections`: "competition" or a CSV file of
-    known label errors; how many were applied is printed and kept in `table.attrs["corrections"]`, as is what
-    was passed over, in `table.attrs["notes"]`.
-    Raises UsageError with every error of folders, names and CSV; photos are not decoded here.
+    known label errors; `table.attrs["corrections"]` is the number of entries applied. `table.attrs["notes"]`
+    lists what was skipped or corrected; the notes are logged.
+
+    UsageError with every error of folders, names and CSV. Photos are not decoded here.
     """
     table, errors = scan_train(data)
     if errors:
@@ -36,19 +37,19 @@ def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFram
     table.attrs["corrections"] = 0
     if corrections is not None:
         table = apply_corrections(table, corrections)
-    print_notes(table)
+    log_notes(table)
     return table
 
 
 def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """`read_train`'s table of what can be read, and every error; people with a faulty line are left out."""
+    """(The DataFrame of `read_train`, all errors). People with an error in their line are left out."""
     data = Path(data)
     images, csv = data / "train" / "images", data / "train" / "train.csv"
     people, errors = _read_csv(data, csv, TRAIN_COLUMNS)
     notes, skipped = list(people.attrs["notes"]), list[str]()
-    people = _told_apart(people)
+    people = _rename_shared_ids(people)
     if not errors and people.empty:
-        errors.append(f"{csv}: lists nobody; it needs a line for each person")
+        errors.append(f"{csv}: lists no people; it needs a line for each person")
     if data.is_dir() and not images.is_dir():
         errors.append(f"no folder {images}; {LAYOUT}")
     rows = []
@@ -72,20 +73,20 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def read_eval(data: Path) -> pd.DataFrame:
-    """Columns photo (ImageID) and path (absolute) of `data`/eval, in info.csv's order; without an info.csv
-    all images in eval/images, sorted, which is printed.
+    """DataFrame of the photos in `data`/eval, in the order of info.csv: photo (ImageID) and path (absolute).
 
-    Raises UsageError with every error: no folder or column, missing, extra or double photo, empty set.
+    Without an info.csv, all images in eval/images, sorted by name; a note says so and is logged.
+    UsageError with every error: missing folder or column, missing, extra or duplicate photos, an empty set.
     """
     table, errors = scan_eval(data)
     if errors:
         raise UsageError(errors)
-    print_notes(table)
+    log_notes(table)
     return table
 
 
 def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """`read_eval`'s table of what can be read, and every error."""
+    """(The DataFrame of `read_eval` with the photos that can be read, all errors)."""
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
     if images.is_dir() and not os.path.lexists(csv):
@@ -99,7 +100,7 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
     found = {entry.name: not_a_photo(entry) for entry in _entries(images, skipped)} if images.is_dir() else {}
     listed = set(info["ImageID"])
     if listed:
-        errors += [f"{csv}: ImageID {name!r} is there twice" for name in _doubles(info["ImageID"])]
+        errors += [f"{csv}: ImageID {name!r} appears twice" for name in _duplicates(info["ImageID"])]
         missing, extra = sorted(listed - found.keys()), sorted(found.keys() - listed)
         errors += [f"missing photo {images / name}: {csv.name} lists it" for name in missing]
         errors += [f"extra {images / name}: {csv.name} doesn't list it" for name in extra]
@@ -111,17 +112,17 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _read_csv(data: Path, csv: Path, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
-    """As `read_table`; where there is no such file, what a data set is."""
-    lacks = "" if data.is_dir() else f"no folder {data}; {LAYOUT}"
-    if not lacks and not os.path.lexists(csv):
-        lacks = f"no file {csv}; {LAYOUT}"
-    if not lacks:
+    """As `read_table`; if there is no such file, the error explains the layout of a data set."""
+    missing = "" if data.is_dir() else f"no folder {data}; {LAYOUT}"
+    if not missing and not os.path.lexists(csv):
+        missing = f"no file {csv}; {LAYOUT}"
+    if not missing:
         return read_table(csv, columns)
-    return empty_table(columns), [lacks]
+    return empty_table(columns), [missing]
 
 
-def _told_apart(people: pd.DataFrame) -> pd.DataFrame:
-    """The second folder of an id that two people are known to share gets an id of its own: 003397-1."""
+def _rename_shared_ids(people: pd.DataFrame) -> pd.DataFrame:
+    """Give the second folder of an id in SHARED_IDS its own id: 003397-1."""
     people = people.copy()
     for name in SHARED_IDS:
         folders = sorted(people.loc[people["id"] == name, "path"])
@@ -136,10 +137,9 @@ def _is_name(path: str) -> bool:
 
 def _people_errors(csv: Path, people: pd.DataFrame) -> list[str]:
     errors = [
-        f"{csv}: duplicate id {name!r}; every person needs an id of their own"
-        for name in _doubles(people["id"])
+        f"{csv}: duplicate id {name!r}; every person needs their own id" for name in _duplicates(people["id"])
     ]
-    errors += [f"{csv}: path {name!r} is there twice" for name in _doubles(people["path"])]
+    errors += [f"{csv}: path {name!r} appears twice" for name in _duplicates(people["path"])]
     for row in people.itertuples():
         where = f"{csv} line {row.Index} (id {row.id})"
         if not row.id:
@@ -147,7 +147,7 @@ def _people_errors(csv: Path, people: pd.DataFrame) -> list[str]:
         if row.gender not in GENDERS:
             errors.append(f"{where}: unknown gender {row.gender!r}; use {' or '.join(GENDERS)}")
         if not is_age(row.age):
-            errors.append(f"{where}: age {row.age!r} is not a whole number of years from 1 to {MAX_AGE}")
+            errors.append(f"{where}: age {row.age!r} is not an integer from 1 to {MAX_AGE}")
         if not _is_name(row.path):
             errors.append(f"{where}: path {row.path!r} is not the name of a folder in images/")
     return errors
@@ -156,7 +156,7 @@ def _people_errors(csv: Path, people: pd.DataFrame) -> list[str]:
 def _photos_of(
     images: Path, people: pd.DataFrame, skipped: list[str]
 ) -> tuple[list[tuple[str, str, int]], list[str]]:
-    """(photo, folder, mask) of each photo, and what is missing or extra in the folders, or not a file."""
+    """((photo, folder, mask) of each photo, errors: what is missing, extra or not a regular file)."""
     rows, errors = [], []
     listed = dict(zip(people["path"], people["id"], strict=True))
     for name in sorted({entry.name for entry in _entries(images, skipped)} - set(listed)):
@@ -178,7 +178,7 @@ def _photos_of(
                     f"extra photo {where}: unknown mask name {stem!r}; known: {', '.join(PHOTO_MASKS)}"
                 )
             elif stem in stems:
-                errors.append(f"extra photo {where}: {stems[stem]} is there too")
+                errors.append(f"extra photo {where}: {stems[stem]} exists too")
             else:
                 stems[stem] = name
                 if why := not_a_photo(entry):
@@ -191,7 +191,7 @@ def _photos_of(
 
 
 def _entries(folder: Path, skipped: list[str]) -> Iterator[os.DirEntry]:
-    """What a folder holds, by name; names of hidden and system files go to `skipped`."""
+    """The entries of a folder, sorted by name; names of hidden and system files are appended to `skipped`."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -201,5 +201,5 @@ def _entries(folder: Path, skipped: list[str]) -> Iterator[os.DirEntry]:
             yield entry
 
 
-def _doubles(column: pd.Series) -> list[str]:
+def _duplicates(column: pd.Series) -> list[str]:
     return sorted(set(column[column.duplicated()]))

@@ -1,4 +1,4 @@
-"""Photo files -> pixels."""
+"""Read photos from files, crop and resize them."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,12 +20,14 @@ INTERPOLATIONS = {
     "lanczos": cv2.INTER_LANCZOS4,
     "area": cv2.INTER_AREA,
 }
-Box = Sequence[float]  # top, left, bottom, right: shares of the photo, from 0 to 1
+Box = Sequence[float]  # top, left, bottom, right as fractions of the photo, from 0 to 1
 
 
 def read_photo(path: str | Path) -> np.ndarray:
-    """uint8 height x width x 3, RGB, turned as its EXIF says; UsageError names a file that can't be
-    decoded whole."""
+    """The photo as uint8 (height, width, 3) in RGB, turned as its EXIF orientation says.
+
+    UsageError names a file that can't be decoded completely.
+    """
     reason, photo = decode(path)
     if photo is None:
         raise UsageError(f"{path}: {reason}")
@@ -35,13 +37,14 @@ def read_photo(path: str | Path) -> np.ndarray:
 def read_to_size(
     path: str | Path, size: Size, interpolation: str = "bilinear", box: Box | None = None
 ) -> tuple[np.ndarray, bool]:
-    """(uint8 (height, width, 3) of one photo, or of the `box` of it; whether `interpolation` had a part).
+    """Read a photo, or the `box` of it, at `size`: (uint8 (height, width, 3) in RGB, whether `interpolation`
+    was used).
 
-    A JPEG of four times the size or more, or of exactly 2, 4 or 8 times, is decoded smaller at once (by
-    libjpeg's scaled DCT): 1.3 to 2.7 times as fast, and 48 to 57 dB from decoding it whole. So is one whose
-    box is of that size. UsageError names a file that can't be decoded whole.
+    A JPEG that is at least four times as large as `size`, or exactly 2, 4 or 8 times, is decoded at a smaller
+    size (libjpeg's scaled DCT): 1.3 to 2.7 times as fast, with a PSNR of 48 to 57 dB to shrinking the full
+    size. The same holds for its box. UsageError names a file that can't be decoded completely.
     """
-    reason, photo = decode(path, size if box is None else _whole(size, box))
+    reason, photo = decode(path, size if box is None else _whole_size(size, box))
     if photo is None:
         raise UsageError(f"{path}: {reason}")
     if box is not None:
@@ -50,15 +53,18 @@ def read_to_size(
 
 
 def cut(photo: np.ndarray, box: Box) -> np.ndarray:
-    """The part of a photo that lies in the box, to the nearest pixel; at least one."""
+    """The part of a photo inside the box, rounded to pixels, at least one pixel."""
     height, width = photo.shape[:2]
     top, left = min(round(box[0] * height), height - 1), min(round(box[1] * width), width - 1)
     return photo[top : max(round(box[2] * height), top + 1), left : max(round(box[3] * width), left + 1)]
 
 
 def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np.ndarray:
-    """The photo at size (height, width). Shrinking both ways averages areas, so that nothing flickers;
-    otherwise by `interpolation`: nearest, bilinear, bicubic, lanczos, area."""
+    """Resize a photo to `size` (height, width).
+
+    Shrinking both sides averages areas, which avoids aliasing. Otherwise `interpolation` is used: nearest,
+    bilinear, bicubic, lanczos or area.
+    """
     height, width = size
     if interpolation not in INTERPOLATIONS:
         raise UsageError(unknown("interpolation", interpolation, INTERPOLATIONS))
@@ -69,20 +75,20 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
 
 
 def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
-    """Decodes them all, in threads; "path: reason" of each that can't be decoded whole, in their order."""
+    """Decode all photos in threads; "path: reason" of each that can't be decoded completely, in order."""
     paths = list(paths)
     with ThreadPoolExecutor(cores()) as threads:
         reasons = threads.map(_reason, paths)
-        shown = track(paths, "decoding photos") if progress else paths
-        return [f"{path}: {reason}" for path, reason in zip(shown, reasons, strict=True) if reason]
+        tracked = track(paths, "decoding photos") if progress else paths
+        return [f"{path}: {reason}" for path, reason in zip(tracked, reasons, strict=True) if reason]
 
 
 def _reason(path: str | Path) -> str:
     return decode(path)[0]
 
 
-def _whole(size: Size, box: Box) -> Size:
-    """The size of a photo whose box has `size`."""
+def _whole_size(size: Size, box: Box) -> Size:
+    """The size of the whole photo if its box has `size`."""
     return round(size[0] / (box[2] - box[0])), round(size[1] / (box[3] - box[1]))
 
 

@@ -1,4 +1,4 @@
-"""People -> folds: a person's photos never lie on both sides, and every side looks like the whole."""
+"""Split people into folds: a person's photos are never on both sides, and folds are stratified by group."""
 
 import numpy as np
 import pandas as pd
@@ -8,18 +8,18 @@ from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
 
 
 def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
-    """The fold (0..folds-1) of each row of the photo table, the same for all photos of a person.
+    """The fold (0..folds-1) of each row of a DataFrame of photos; all photos of a person are in one fold.
 
-    People are sorted by id, then dealt out by seed, stratified over gender x age band: the order of rows or
-    of files on disk changes nothing. A group with fewer people than folds is missing from some folds (see
-    `absent_classes`). Raises UsageError when there are fewer people than folds.
+    People are sorted by id, then shuffled by `seed` and stratified by gender and age band, so the order of
+    the rows does not matter. A group with fewer people than folds is missing from some folds (see
+    `absent_classes`). UsageError if there are fewer people than folds.
     """
     people = table.drop_duplicates("person").sort_values("person", ignore_index=True)
     if folds < 2 or folds > len(people):
         raise UsageError(f"folds={folds}: must be from 2 to the number of people ({len(people)})")
     groups = people["gender"] * len(AGE_BANDS) + people["age_band"]
     deal = np.random.RandomState(seed)
-    # Where no group reaches across all folds, there is nothing to stratify: plain folds of people then.
+    # If no group has a person for every fold there is nothing to stratify: plain K-fold then.
     if groups.value_counts().max() >= folds:
         fold = _stratified(groups.to_numpy(), folds, deal)
     else:
@@ -30,10 +30,13 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
 
 
 def _stratified(groups: np.ndarray, folds: int, deal: np.random.RandomState) -> np.ndarray:
-    """The fold of each, as scikit-learn's StratifiedKFold(shuffle=True) deals them: to import that takes a
-    third as long as torch, at every trial's start. A test holds one against the other."""
+    """The fold of each person, identical to scikit-learn's StratifiedKFold(shuffle=True).
+
+    Own code because importing scikit-learn takes a third as long as importing torch, at the start of every
+    trial. A test compares the two.
+    """
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    group = np.argsort(np.argsort(first))[group]  # numbered as they come
+    group = np.argsort(np.argsort(first))[group]  # numbered in order of appearance
     ordered = np.sort(group)
     counts = np.array([np.bincount(ordered[number::folds], minlength=len(first)) for number in range(folds)])
     fold = np.empty(len(groups), dtype=int)
@@ -45,9 +48,9 @@ def _stratified(groups: np.ndarray, folds: int, deal: np.random.RandomState) -> 
 
 
 def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(train table, validation table): validation holds the people of `fold`, train all the others.
+    """(training photos, validation photos): validation has the people of `fold`, training all others.
 
-    Rows keep their index, so that what was cached for the whole table can be found for its parts.
+    Rows keep their index, which is their row in an array cached for the whole DataFrame.
     """
     if not 0 <= fold < folds:
         raise UsageError(f"fold={fold}: must be from 0 to {folds - 1} (folds={folds})")
@@ -55,18 +58,18 @@ def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.Dat
     return table[~held_out], table[held_out]
 
 
-def fraction_of(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """The photos of `share` (0 to 1) of the people of each gender and age band, at least one, by seed.
+def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
+    """The photos of a random `fraction` (0 to 1) of the people of each gender and age band, at least one.
 
-    A smaller share of the same seed holds none but people of the larger one.
+    With the same seed, the people of a smaller fraction are a subset of those of a larger one.
     """
     people = table.drop_duplicates("person").sort_values("person").sample(frac=1, random_state=seed)
     groups = people.groupby(["gender", "age_band"])["person"]
-    wanted = np.ceil(groups.transform("size") * share - 1e-9).clip(lower=1)
+    wanted = np.ceil(groups.transform("size") * fraction - 1e-9).clip(lower=1)
     return table[table["person"].isin(people["person"][groups.cumcount() < wanted])]
 
 
 def absent_classes(table: pd.DataFrame) -> list[str]:
-    """Names of the classes that no photo of the table belongs to; they count 0 in the macro-F1."""
+    """Names of the classes without a photo in the DataFrame; they count as 0 in the macro-F1."""
     present = set(table["label"])
     return [CLASS_NAMES[label] for label in range(N_CLASSES) if label not in present]

@@ -1,27 +1,30 @@
-"""CSV files -> tables of text; every error of a file has a sentence, with its lines where it has some."""
+"""Read CSV files as text; every error of a file becomes a message with the file's name and lines."""
 
 import codecs
 import csv
 import difflib
 import io
-import sys
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from common.text import lines_text
 from dataset.photo_file import not_a_file
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-MOST_LINES = 3
+
+logger = logging.getLogger(__name__)
 
 
 def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple[pd.DataFrame, list[str]]:
-    """(`columns` of the CSV at `path`, all text, with its line numbers as index; what is wrong with it).
+    """(`columns` of the CSV at `path` as text, indexed by line number; the errors of the file).
 
-    The table is empty where the file can't be read as one; it is whole where only spaces or commas are too
-    many. `strip`: spaces around values are no error. `table.attrs["notes"]`: what was passed over.
+    The table is empty if the file can't be read as a CSV with these columns. It is complete if the only
+    errors are spaces around values or extra commas at the end of lines. `strip`: spaces around values are no
+    error. `table.attrs["notes"]` lists what was skipped.
     """
     nothing = empty_table(columns)
     text, error = _text(path, columns)
@@ -48,12 +51,12 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
             errors.append(f"{path} {lines_text(spaced)}: spaces around {column}; remove them")
     table = table.apply(lambda values: values.str.strip())
     commas = [line for line, row in rows.items() if row and line not in filled and line != header_line]
-    table.attrs["notes"] = [f"{path} {lines_text(commas)}: commas alone, skipped"] if commas else []
+    table.attrs["notes"] = [f"{path} {lines_text(commas)}: only commas, skipped"] if commas else []
     return table, errors
 
 
 def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
-    """(the file's text, "") or ("", why it can't be read)."""
+    """(the file's text, "") or ("", the error)."""
     wanted = f"a CSV with columns {','.join(columns)}"
     if why := not_a_file(path, wanted):
         return "", f"{path}: {why}"
@@ -78,15 +81,15 @@ def _line(data: bytes, at: int) -> int:
 
 
 def _rows(path: Path, text: str, strip: bool) -> tuple[dict[int, list[str]], str]:
-    """({line number: fields}, "") or ({}, what is wrong); an empty line has no fields."""
+    """({line number: fields}, "") or ({}, the error); an empty line has no fields."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: dict[int, list[str]] = {}
     try:
         while (fields := next(reader, None)) is not None:
-            # A quoted field may go over several lines; the row is known by its last.
+            # A quoted field may span several lines; the row has the number of the last one.
             rows[reader.line_num] = [field.strip() for field in fields] if strip else fields
     except csv.Error as error:
-        return {}, f"{path} line {reader.line_num}: not a CSV ({error}); look at its quotes"
+        return {}, f"{path} line {reader.line_num}: not a CSV ({error}); check its quotes"
     return rows, ""
 
 
@@ -98,17 +101,17 @@ def _header_errors(path: Path, header: list[str], columns: Sequence[str]) -> lis
     errors = []
     for column in columns:
         if header.count(column) > 1:
-            errors.append(f"{path}: column {column!r} is there {header.count(column)} times; keep one")
+            errors.append(f"{path}: column {column!r} appears {header.count(column)} times; keep one")
         if column in header:
             continue
         near = difflib.get_close_matches(column, set(header) - set(columns), 1, 0.5)
-        hint = f"; is {near[0]!r} meant?" if near else ""
+        hint = f"; should {near[0]!r} be {column!r}?" if near else ""
         errors.append(f"{path}: no column {column!r}; it has {','.join(header)}{hint}")
     return errors
 
 
 def _width_errors(path: Path, rows: dict[int, list[str]], width: int) -> tuple[list[str], bool]:
-    """(a sentence for each number of fields that isn't the header's, whether any but commas are too many)."""
+    """(an error for each wrong number of fields, whether any row has more wrong than commas at its end)."""
     by_width: dict[tuple[int, bool], list[int]] = {}
     for line, row in rows.items():
         if len(row) != width:
@@ -123,21 +126,13 @@ def _width_errors(path: Path, rows: dict[int, list[str]], width: int) -> tuple[l
 
 
 def empty_table(columns: Sequence[str]) -> pd.DataFrame:
-    """A table of text without rows or notes."""
+    """A table of text columns without rows or notes."""
     table = pd.DataFrame(columns=list(columns), dtype=str)
     table.attrs["notes"] = []
     return table
 
 
-def print_notes(table: pd.DataFrame) -> None:
-    """Prints `table.attrs["notes"]`: what was passed over while the table was read, or changed in it."""
+def log_notes(table: pd.DataFrame) -> None:
+    """Log `table.attrs["notes"]` as warnings: what was skipped while the table was read, or changed in it."""
     for note in table.attrs["notes"]:
-        print(note, file=sys.stderr, flush=True)
-
-
-def lines_text(lines: Sequence[int]) -> str:
-    """'line 2', 'lines 2, 5' or 'lines 2, 3, 4, ... (12 in all)'."""
-    few = ", ".join(map(str, lines[:MOST_LINES]))
-    if len(lines) > MOST_LINES:
-        return f"lines {few}, ... ({len(lines):,} in all)"
-    return f"{'line' if len(lines) == 1 else 'lines'} {few}"
+        logger.warning(note)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv from both requirements files; a no-op while the pins are the same, it works, and the project was not moved.
+# Makes .venv from both requirements files and installs the project into it, editable; a no-op while these files and
+# pyproject.toml are the same, it works, and the project was not moved.
 # PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip. Interrupted halfway, it goes on next time;
 # a second one at the same time waits for the first.
 set -u
@@ -7,7 +8,7 @@ project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$project" || exit 1
 venv=$project/.venv
 stamp=$venv/.made
-pins=$(cat requirements.txt requirements-no-deps.txt nni_setup/startup.pth | cksum)
+pins=$(cat requirements.txt requirements-no-deps.txt pyproject.toml nni_setup/startup.pth | cksum)
 FITS='import sys, sysconfig
 sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'
 VERSION='import sys; print("%d.%d" % sys.version_info[:2])'
@@ -88,9 +89,16 @@ elif [ "$made_in" != "$project" ]; then
 fi
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
 install() { "$venv/bin/python" -m pip install --disable-pip-version-check ${PIP_ARGS:-} "$@" >&2; }
-if [ "$made_for" != "$pins" ] && ! { install -r requirements.txt && install --no-deps -r requirements-no-deps.txt; }; then
-  say "pip could not install the pins, its reason is above; make env goes on from here"
-  exit 1
+if [ "$made_for" != "$pins" ]; then
+  install -r requirements.txt && install --no-deps -r requirements-no-deps.txt || {
+    say "pip could not install the pins, its reason is above; make env goes on from here"
+    exit 1
+  }
+  # What it is built with is among the pins.
+  install --no-deps --no-build-isolation --editable . || {
+    say "pip could not install this project, its reason is above; make env goes on from here"
+    exit 1
+  }
 fi
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || exit 1
 cp nni_setup/startup.pth "$site/face_mask_startup.pth" && "$venv/bin/python" nni_setup/relocate.py || exit 1

@@ -1,7 +1,10 @@
-"""Lets an environment's programs find the Python beside them: a moved or copied project still works."""
+"""Makes the paths in an environment relative: programs to the Python beside them, the editable install to the
+project around it. A moved or copied project then works at once and never imports the one it came from."""
 
+import os
 import re
 import sys
+import sysconfig
 from pathlib import Path
 
 # What pip writes: a plain line, or, for paths that are long or hold spaces, three lines that pass through sh.
@@ -26,5 +29,16 @@ def relocate(programs: Path) -> int:
     return changed
 
 
+def relocate_editable(site: Path, project: Path) -> None:
+    """Write the path of `project`, in the .pth file of its editable install, relative to `site`.
+
+    Python reads a line of a .pth file as relative to the file's folder. Other projects' paths are kept.
+    """
+    for file in site.glob("__editable__.*.pth"):
+        if file.read_text(errors="surrogateescape").strip() == str(project):
+            file.write_text(os.path.relpath(project, site) + "\n")
+
+
 if __name__ == "__main__":
     relocate(Path(sys.prefix) / "bin")
+    relocate_editable(Path(sysconfig.get_path("purelib")), Path(sys.prefix).parent)

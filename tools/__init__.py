@@ -1,1 +1,1 @@
-"""Generators of the tables that are kept in the repository."""
+"""Generators of tables and catalogues that are kept in the repository."""

@@ -1,5 +1,7 @@
-"""Asks the installed timm and albumentations what they offer, for trial/catalogue.py: `python -m
-tools.make_catalogue` (up to an hour)."""
+"""Generate the files of trial/catalogue.py from the installed timm and albumentations (up to an hour).
+
+python -m tools.make_catalogue
+"""
 
 import json
 import sys
@@ -24,14 +26,14 @@ def find_optimizers() -> Iterator[tuple[str, str]]:
             optimizer = create_optimizer_v2(network.parameters(), name, lr=0.01, weight_decay=0.01)
             network(torch.ones(2, 3, 8, 8)).square().mean().backward()
             optimizer.step()
-        except Exception as error:  # each says in its own way what it lacks
+        except Exception as error:  # for a missing package each raises its own kind
             print(f"{name}: left out ({type(error).__name__}: {error})", file=sys.stderr)
             continue
         yield name, get_optimizer_info(name).description
 
 
 def find_steps() -> dict[str, dict[str, Any]]:
-    """`steps()`, asked of the installed albumentations: those on pixels of one photo, p last."""
+    """The entries of `trial.catalogue.steps`: albumentations' transforms of the pixels of one photo."""
     import inspect
 
     import albumentations
@@ -41,9 +43,9 @@ def find_steps() -> dict[str, dict[str, Any]]:
         kind = getattr(albumentations, name)
         bases = (albumentations.ImageOnlyTransform, albumentations.DualTransform)
         if inspect.isclass(kind) and issubclass(kind, bases) and kind not in bases:
-            numbers = inspect.signature(kind).parameters.values()
-            defaults = {n.name: "required" if n.default is n.empty else _plain(n.default) for n in numbers}
-            if "metadata_key" not in defaults:  # those mix in other photos, which a policy hasn't got
+            params = inspect.signature(kind).parameters.values()
+            defaults = {p.name: "required" if p.default is p.empty else _plain(p.default) for p in params}
+            if "metadata_key" not in defaults:  # those mix in other photos, which a policy doesn't have
                 found[name] = defaults
     return found
 
@@ -53,11 +55,13 @@ def _plain(value: Any) -> Any:
 
 
 def find_networks() -> Iterator[tuple[str, list[Any]]]:
-    """(name, [fixed, multiple, least, tags]) of every classifier that timm builds, probed without computing.
-    Its encoders of language models classify nothing."""
+    """(name, [fixed, multiple, least, tags]) of every classifier of timm, for `trial.catalogue.networks`.
+
+    Sizes are found on torch's meta device, without computing. Encoders of language models are left out.
+    """
     import timm
 
-    import trial.models.other_networks  # noqa: F401 - adds to timm's
+    import trial.models.other_networks  # noqa: F401 - registers them with timm
 
     for name in sorted(timm.list_models(exclude_filters="*_enc")):
         config = timm.models.get_pretrained_cfg(name)
@@ -80,7 +84,7 @@ def _tags(name: str) -> list[str]:
 
 
 def least_size(name: str) -> int:
-    """The smallest square of PROBED_SIZES whose forward pass has shapes that fit, on torch's meta device."""
+    """The side of the smallest square of PROBED_SIZES that the network accepts, on torch's meta device."""
     import timm
     import torch
 
@@ -96,8 +100,8 @@ def least_size(name: str) -> int:
 
 
 def other_sizes(name: str, fixed: tuple[int, int]) -> tuple[int, int] | None:
-    """(multiple, least) for a network built for the size `fixed`, if it can be built for others, with the
-    weights of that size. Sides are multiples of its patch, at least, so that no pixel is left out."""
+    """(multiple, least) of a network built for the size `fixed`; None if it can't be built for other sizes
+    with the weights of that size. `multiple` is a multiple of its patch, so that no pixel is left out."""
     import timm
     import torch
 
@@ -116,7 +120,7 @@ def other_sizes(name: str, fixed: tuple[int, int]) -> tuple[int, int] | None:
 
 
 def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, columns: int) -> bool:
-    """Whether `name` can be built for that many times `multiple` each way, take any `weights`, and be run."""
+    """Whether `name` can be built for a size of (rows, columns) times `multiple`, load `weights`, and run."""
     import timm
     import torch
 
@@ -132,7 +136,7 @@ def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, c
             )
             return network.eval()(torch.empty(2, 3, *size)).shape == (2, 18)
     except Exception:
-        return False  # each family says so in its own way
+        return False  # each family raises its own kind of error
 
 
 def generate() -> None:

@@ -1,4 +1,7 @@
-"""The table of docs/networks.md, of what is installed: `python -m tools.network_table` writes it anew."""
+"""Generate the table of docs/networks.md from what is installed.
+
+python -m tools.network_table
+"""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +42,7 @@ def table() -> str:
 
 
 def written(document: str) -> str:
-    """`document` with the table as it is now."""
+    """`document` with its table replaced by the current one."""
     rows = re.compile(r"^\|.*\n(\|.*\n?)+", re.MULTILINE)
     return rows.sub(lambda _: table() + "\n", document, count=1)
 
@@ -48,7 +51,7 @@ def _row(name: str) -> str:
     import timm
     import torch
 
-    import trial.models.other_networks  # noqa: F401 - adds to timm's
+    import trial.models.other_networks  # noqa: F401 - registers them with timm
 
     with torch.device("meta"):
         millions = sum(p.numel() for p in timm.create_model(name, num_classes=18).parameters()) / 1e6
@@ -62,7 +65,7 @@ def _row(name: str) -> str:
 
 
 def _weights(name: str) -> Iterator[tuple[str, str]]:
-    """(where they come from, the licence that is stated there) of each source of a network's weights."""
+    """(source, licence stated there) of each source of a network's weights."""
     import timm
     from torchvision.models import get_model_weights
 

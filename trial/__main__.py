@@ -4,10 +4,16 @@ import sys
 
 from trial.warm.client import hand_over
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command with this process's arguments; ends in SystemExit."""
     code = hand_over(sys.argv[1:])
     if code is None:  # by hand, or there is no server to hand it to
         from trial.command import run_command  # here: a trial that is handed over does without its imports
 
         run_command(sys.argv[1:])
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,18 +1,20 @@
-"""NNI, seen from a trial: ask for values, report scores. The only file here that imports nni."""
+"""NNI as a trial uses it: ask for the tuner's values, report scores. The only file here that imports nni."""
 
 import contextlib
-import json
+import logging
 import os
-import sqlite3
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from common.errors import UsageError
 
 if TYPE_CHECKING:
     import psutil
 
+logger = logging.getLogger(__name__)
+# Environment variables: set by a manager that was started with this project's preload; the manager's process
+# id, for trials that are not its descendants (trial/warm/client.py).
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
-# Its process id, where the parents of a trial don't lead to it (trial/warm/client.py).
 MANAGER = "FACE_MASK_NNI_MANAGER"
 
 
@@ -22,53 +24,51 @@ def in_experiment() -> bool:
 
 
 def trial_folder() -> Path:
-    """NNI's folder of this trial, which is its run folder."""
+    """NNI's folder of this trial, which is also its run folder."""
     return Path(os.environ["NNI_OUTPUT_DIR"])
 
 
 def manager() -> "psutil.Process | None":
-    """NNI's manager, which started this trial; None where it isn't on this machine."""
+    """NNI's manager, which started this trial; None if it runs on another machine."""
     import psutil
 
     if MANAGER in os.environ:
         return psutil.Process(int(os.environ[MANAGER]))
     for process in psutil.Process().parents():
-        with contextlib.suppress(psutil.Error):  # another user's, or gone since: not NNI's
+        with contextlib.suppress(psutil.Error):  # of another user, or ended since: not NNI's
             if any("nni_node" in word for word in process.cmdline()):
                 return process
     return None
 
 
 def concurrency() -> int:
-    """How many trials of this experiment run at a time: they share the machine's cores. 1 where NNI's
-    database can't say. As at its start: a number changed on NNI's page would change the threads of later
-    trials, and so their scores."""
-    experiment = trial_folder().parent.parent
-    query = "select params from ExperimentProfile order by revision limit 1"
+    """How many trials of this experiment share the machine's cores: its trialConcurrency at its start.
+
+    A number that was changed on NNI's page later is ignored: it would change the threads of later trials, and
+    so their scores. 1 if NNI's database can't be read.
+    """
+    from common.nni_database import profile
+
     try:
-        database = sqlite3.connect(f"{(experiment / 'db' / 'nni.sqlite').as_uri()}?mode=ro", uri=True)
-        with contextlib.closing(database):
-            return max(1, int(json.loads(database.execute(query).fetchone()[0])["trialConcurrency"]))
-    except (sqlite3.Error, TypeError, ValueError, KeyError):
+        return max(1, int(profile(trial_folder().parent.parent, first=True)["trialConcurrency"]))
+    except (UsageError, TypeError, ValueError, KeyError):
         return 1
 
 
 def ask() -> dict[str, Any]:
-    """The tuner's values for this trial. Says loudly when its manager runs without our preload."""
+    """The tuner's values for this trial. Warns if NNI's manager runs without this project's preload."""
     import nni
 
     if PRELOADED not in os.environ:
-        print(
+        logger.warning(
             "WARNING: NNI's manager was started without this project's preload: its page may be open to the "
-            "network and trials start seconds late. Run `make env` and start it with .venv/bin/nnictl.",
-            file=sys.stderr,
-            flush=True,
+            "network and trials start seconds late. Run `make env` and start it with .venv/bin/nnictl."
         )
     return nni.get_next_parameter() or {}
 
 
 def report(macro_f1: float, accuracy: float, validation_loss: float) -> None:
-    """One epoch; `default` is what tuner, assessor and the page's first chart take."""
+    """Report an epoch. Tuner, assessor and the first chart of NNI's page use `default`, the macro-F1."""
     import nni
 
     nni.report_intermediate_result(
@@ -77,7 +77,7 @@ def report(macro_f1: float, accuracy: float, validation_loss: float) -> None:
 
 
 def report_final(macro_f1: float) -> None:
-    """The best epoch's macro-F1."""
+    """Report the result of the trial: the best epoch's macro-F1."""
     import nni
 
     nni.report_final_result(macro_f1)

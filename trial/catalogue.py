@@ -1,17 +1,18 @@
-"""What timm (with trial/models/other_networks.py) and albumentations offer, as generated files, so that names
-are checked without importing them.
+"""What timm (with trial/models/other_networks.py) and albumentations offer, read from generated files, so
+that names are checked without importing either.
 
-`python -m tools.make_catalogue` makes them again (up to an hour); a test compares them with what is
-installed.
+`python -m tools.make_catalogue` generates them (up to an hour); a test compares them with what is installed.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from common.errors import unknown
+from trial.aliases import FIELDS
 
 HERE = Path(__file__).parent
 NETWORKS, STEPS = HERE / "catalogue_networks.json", HERE / "catalogue_steps.json"
@@ -20,9 +21,9 @@ OPTIMIZERS = HERE / "catalogue_optimizers.json"
 
 @dataclass(frozen=True)
 class Network:
-    """`fixed`: the (height, width) that it is built for, None if it takes any; `multiple`: it can be built
-    for other sizes whose sides are multiples of this, 0 if it can't; `least`: the smallest side; `tags`: its
-    pretrained weights, the default first, () if it has none."""
+    """What a network accepts. `fixed`: the (height, width) that it is built for, None if it takes any size.
+    `multiple`: it can be built for other sizes whose sides are multiples of this; 0 if it can't. `least`: its
+    smallest side, in pixels. `tags`: of its pretrained weights, the default first; empty if it has none."""
 
     fixed: tuple[int, int] | None
     multiple: int
@@ -41,9 +42,9 @@ def networks() -> dict[str, Network]:
 
 
 def read_model(value: Any, errors: list[str]) -> str:
-    """The names of networks in `value`, joined by +; what is wrong goes to `errors`."""
+    """`value` (the names of networks joined by +) as text; messages about mistakes are added to `errors`."""
     if "," in str(value):
-        errors.append(f"model={value}: several networks, to be trained as one, are joined by +")
+        errors.append(f"model={value}: networks to be trained as one are joined by +")
         return str(value)
     for member in str(value).split("+"):
         name, _, tag = member.partition(".")
@@ -55,9 +56,21 @@ def read_model(value: Any, errors: list[str]) -> str:
     return str(value)
 
 
+def model_fields(value: Any) -> dict[str, Any]:
+    """The fields that a value of `model` (or an option for it in a space) sets: it may bring others along.
+
+    'resnet34' -> {"model": "resnet34"}; {"_name": "resnet34", "weights": "none"} -> {"model": "resnet34",
+    "weights": "none"}. In a search space the value of such a field is a mapping with `_type` and `_value`.
+    """
+    if not isinstance(value, Mapping):
+        return {"model": value}
+    brought = {FIELDS.get(str(key), str(key)): inner for key, inner in value.items() if key != "_name"}
+    return {"model": value.get("_name"), **brought}
+
+
 @cache
 def steps() -> dict[str, dict[str, Any]]:
-    """{albumentations' name: {parameter: default}} ('required' if it has none)."""
+    """{albumentations' name: {parameter: default}}; 'required' for a parameter without a default."""
     return json.loads(STEPS.read_text())
 
 

@@ -10,7 +10,7 @@ from common.image_size import read_size, size_text
 from trial import aliases
 from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
-from trial.catalogue import read_model
+from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, params_of, plain, typed
 from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
 from trial.data.crops import CROPS
@@ -147,21 +147,17 @@ def _plain(value: Any) -> Any:
 
 
 def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
-    """`values` by today's field names; a model that brings its weights along, `{"_name": "resnet34",
-    "weights": "none"}`, becomes two fields."""
+    """`values` by today's field names; what a model brings along becomes fields (`model_fields`)."""
     spread = {}
     for name, value in values.items():
         today = aliases.FIELDS.get(name, name)
         if today in spread:
             errors.append(f"{today} is given twice: {name} is its name in earlier versions")
         spread[today] = value
-    model = spread.get("model")
-    if isinstance(model, Mapping):
-        spread["model"] = model.get("_name")
-        for key in model.keys() - {"_name"}:
-            if key in values:
-                errors.append(f"{key} is given twice: beside model and inside it")
-            spread[key] = model[key]
+    if "model" in spread:
+        own = model_fields(spread.pop("model"))
+        errors += [f"{name} is given twice: beside model and inside it" for name in own if name in spread]
+        spread = own | spread
     return spread
 
 

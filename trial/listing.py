@@ -10,13 +10,13 @@ from typing import Any, get_args
 
 from common.errors import UsageError, unknown
 from common.text import number_text
-from trial.augment.per_image import PHOTO_STEPS
+from trial.augment.per_image import PER_IMAGE
 from trial.augment.policies import DESCRIPTIONS, POLICIES, STEPS
 from trial.catalogue import networks, steps
 from trial.choice import params_of
 from trial.config import CHOICES, FIELDS, TrialConfig
 
-BUILDERS = {**CHOICES, "step": {**STEPS, **PHOTO_STEPS}}
+BUILDERS = {**CHOICES, "step": {**STEPS, **PER_IMAGE}}
 LONG, SHOWN = 150, 30  # the whole list shows SHOWN names of a field with more than LONG
 DESCRIBED = 30  # and only the names of a field with more described choices than this
 MAX_WIDTH = 110  # columns, in wider terminals
@@ -29,7 +29,7 @@ def choices() -> dict[str, list[str]]:
         "weights": ["hub", "package", "none", "PATH"],
         **{name: list(registry) for name, registry in CHOICES.items()},
         "augment": list(POLICIES),
-        "step": [*STEPS, *PHOTO_STEPS, *steps()],
+        "step": [*STEPS, *PER_IMAGE, *steps()],
         **{name: list(get_args(FIELDS[name].type)) for name in ("precision", "patience_on", "fold_order")},
     }
 

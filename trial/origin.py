@@ -1,4 +1,4 @@
-"""Where a run comes from: code, versions, data, machine. What makes it possible to trust it later."""
+"""The origin of a run: code, package versions, data and machine, so that it can be trusted later."""
 
 import hashlib
 import importlib.metadata
@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from common.files import mark_of
 from common.machine import PROJECT
 from trial.compute import Compute
 
@@ -27,7 +28,7 @@ PACKAGES = (
 
 
 def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]:
-    """origin.json: all of it in plain JSON; NNI's ids are None without NNI."""
+    """The content of origin.json, in plain JSON values; NNI's ids are None without NNI."""
     return {
         "code": code(),
         "versions": versions(),
@@ -41,9 +42,10 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
 
 
 def code(project: Path = PROJECT) -> dict[str, Any]:
-    """{"commit", "changed", "changes"}: 'unknown' outside git; where the tree is changed, a hash of how."""
+    """{"commit", "changed", "changes"}: the commit ('unknown' outside git), whether the working tree differs
+    from it, and a hash of the differences."""
     top, _, commit = (_git(project, "rev-parse", "--show-toplevel", "HEAD") or "").rstrip().rpartition("\n")
-    if not commit or Path(top).resolve() != project.resolve():  # or inside a foreign repository
+    if not commit or Path(top).resolve() != project.resolve():  # or another project's repository
         return {"commit": "unknown", "changed": None, "changes": None}
     diff = _git(project, "diff", "HEAD") or ""
     for name in (_git(project, "ls-files", "--others", "--exclude-standard", "-z") or "").split("\0"):
@@ -55,13 +57,14 @@ def code(project: Path = PROJECT) -> dict[str, Any]:
 
 def _mark(path: Path) -> str:
     """What tells a file from its later self; big ones (photos, archives left here) by size and time."""
-    facts = path.stat()
-    if facts.st_size > 2**20:
-        return f"{facts.st_size} {facts.st_mtime_ns}"
+    size, time = mark_of(path.stat())
+    if size > 2**20:
+        return f"{size} {time}"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def versions() -> dict[str, str]:
+    """{package: version} of Python and PACKAGES; 'not installed' if there is none."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -72,7 +75,7 @@ def versions() -> dict[str, str]:
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """git's answer in `project`, None where it has none."""
+    """The output of git in `project`, None if it fails."""
     try:
         ran = subprocess.run(["git", *arguments], cwd=project, capture_output=True, check=True)
         return ran.stdout.decode(errors="replace")

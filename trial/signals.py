@@ -1,11 +1,11 @@
-"""A stop from outside (SIGTERM, or NNI's manager gone), heard at once, whatever the main thread computes.
+"""Stop at once on SIGTERM, or when NNI's manager has ended, whatever the main thread computes.
 
-A Python signal handler waits for the running torch call to return, which may take longer than the 5 s that
-NNI gives. So SIGTERM is blocked everywhere and a thread waits for it.
+A Python signal handler runs only after the current torch call has returned, which may take longer than the
+5 s that NNI waits. So SIGTERM is blocked in all threads, and one of them waits for it.
 """
 
 import atexit
-import multiprocessing.util  # its own end of workers is registered now, so that ours comes first
+import multiprocessing.util  # registers its exit handler now, so that _end_workers runs before it
 import os
 import signal
 import sys
@@ -19,16 +19,16 @@ from common.process import lives
 if TYPE_CHECKING:
     import psutil
 
-STOPPED = 143  # 128 + SIGTERM, as shells say it
-OUTSIDE = "stopped from outside (assessor, person or system)"  # NNI's database knows which
+STOPPED = 143  # exit code: 128 + SIGTERM, as in shells
+OUTSIDE = "stopped from outside (assessor, person or system)"  # NNI's database says which
 
 
 def on_stop(write: Callable[[str], None]) -> None:
-    """From now on SIGTERM calls `write` with the reason, ends the loader's workers and this process.
+    """On SIGTERM, from now on: call `write` with the reason, end the loader's workers and this process.
 
-    To be called before threads and workers are started: they inherit that SIGTERM waits. (A thread that
-    doesn't would end the process without a word, and a worker that dies first would raise an error in the
-    main thread, so that the run is told as failed.)
+    Call it before any thread or worker starts, since they inherit the blocked SIGTERM. An unblocked thread
+    would end the process without `write`; an unblocked worker would end first and raise an error in the main
+    thread, which marks the run as failed.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     atexit.register(_end_workers)
@@ -41,9 +41,9 @@ def on_stop(write: Callable[[str], None]) -> None:
 
 
 def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> None:
-    """From now on the end of `manager` ends this process, too, after calling `write`.
+    """When the process `manager` ends, from now on: call `write` with the reason and end this process.
 
-    When NNI's manager is killed its trials live on; once resumed it starts them again in the same folders.
+    A killed manager of NNI leaves its trials running; once resumed it starts them again in the same folders.
     """
     if manager is None:
         return
@@ -57,11 +57,11 @@ def end_with(manager: "psutil.Process | None", write: Callable[[str], None]) -> 
 
 
 def _end_workers() -> None:
-    """Ends the loader's workers that a mistake leaves: Python would send them SIGTERM, which they block, and
-    wait for ever."""
+    """Kill the loader's workers that an error left: Python would send them SIGTERM, which they block, and
+    wait forever."""
     workers = multiprocessing.active_children()
     if workers:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises where a worker is killed
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises if a worker is killed
     for worker in workers:
         worker.kill()
 

@@ -1,7 +1,5 @@
 """Learning-rate range test (Smith 2015, arXiv:1506.01186): where the loss falls, and where it bursts."""
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice, repeat
@@ -13,7 +11,7 @@ import pandas as pd
 
 from analysis.lr_range.result import Suggestion, smooth, suggest, write_result
 from common.errors import UsageError, all_at_once
-from common.files import only_writer_of_out, write_atomic
+from common.files import folder_atomic, only_writer_of_out, write_atomic
 from common.progress import track
 from trial import recipe
 from trial.config import NO_DATA, TrialConfig, parse
@@ -37,20 +35,13 @@ def write_lr_range(
     """
     config, _ = all_at_once(lambda: parse(values), lambda: _refuse(values, out, steps, low, high))
     config = replace(config, out=str(out))
-    whole = out.resolve()
-    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
-    try:
+    with folder_atomic(out) as part:
         writer = RunWriter(part, config)
         table = measure(config, writer, np.geomspace(low, high, steps))
         found = suggest(table)
         write_atomic(part / "lr_range.csv", lambda path: table.to_csv(path, index=False))
         write_result(part / "lr_range.html", config, table, found, steps)
         writer.end("done")
-        if whole.exists():
-            whole.rmdir()
-        os.replace(part, whole)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return found
 
 

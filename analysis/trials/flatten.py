@@ -5,12 +5,12 @@ from functools import cache
 from typing import Any
 
 from common.image_size import size_text
-from trial.augment.per_image import PHOTO_STEPS
+from trial.augment.per_image import PER_IMAGE
 from trial.augment.policies import POLICIES, STEPS, Policy, name_of, parse_policy
 from trial.choice import Choice, plain
 from trial.config import TrialConfig
 
-OURS = {**STEPS, **PHOTO_STEPS}
+OURS = {**STEPS, **PER_IMAGE}
 
 
 def flat(config: TrialConfig) -> dict[str, Any]:

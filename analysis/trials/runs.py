@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.trials.nni_database import database
 from analysis.trials.table import COLUMNS, find, row_of, table_of, trial_table
 from common.errors import UsageError
+from common.nni_database import database
 from trial.record import RunFolder
 
 ON_ALL = "trained on all people: no score to rank it by"

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.trials.flatten import flat_alike
-from analysis.trials.nni_database import Recorded, database, experiment_name, profile, recorded_trials
+from analysis.trials.nni_database import Recorded, experiment_name, recorded_trials
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
+from common.nni_database import database, profile
 from trial.config import TrialConfig, parse
 from trial.record import RunFolder
 from trial.signals import OUTSIDE

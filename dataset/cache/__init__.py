@@ -1,1 +1,1 @@
-"""Decoded photos, kept in out/cache as memory-mapped arrays that all trials share."""
+"""The cache folder: arrays made from a set of photos once, found again by every trial."""

@@ -1,9 +1,9 @@
-"""Photos decoded once into a memory-mapped array, shared by all trials and folds at one size."""
+"""Photos decoded once into a memory-mapped array, which all trials and folds at that size share."""
 
 import errno
 import hashlib
+import logging
 import math
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,17 +14,17 @@ import numpy as np
 
 from common.image_size import size_text
 from common.machine import PROJECT
+from common.text import bytes_text, path_text
 from dataset.boxes import Crop
-from dataset.cache.build import build, only_builder
-from dataset.cache.identity import identity
+from dataset.cache.build import build
 from dataset.cache.store import (
-    Holds,
+    ArrayInfo,
     NoRoom,
-    amount,
+    identity,
     make_room,
-    remove_lost,
+    only_builder,
+    remove_orphans,
     remove_outdated,
-    shown,
     sweep,
     touch,
 )
@@ -32,12 +32,14 @@ from dataset.pixels import read_to_size
 
 CACHE = PROJECT / "out" / "cache"
 LIMIT = 20 * 2**30  # bytes
-DECODING = 1  # to be raised where read_to_size comes to give other pixels: older arrays are not used then
+DECODING = 1  # version of read_to_size: raise it if the pixels change, so that older arrays are not used
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Uncached:
-    """Photos that are decoded whenever they are asked for, to the pixels that `cached` would keep."""
+    """Photos that are decoded at each access, to the same pixels as those of `cached`."""
 
     paths: Sequence[str]
     size: tuple[int, int]
@@ -45,7 +47,7 @@ class Uncached:
     crop: Crop | None = None
 
     def read(self, row: int) -> np.ndarray:
-        """uint8 (height, width, 3) of one photo; UsageError names a file that is no photo."""
+        """uint8 (height, width, 3) of one photo in RGB; UsageError names a file that is not an image."""
         box = self.crop.boxes[row] if self.crop else None
         return read_to_size(self.paths[row], self.size, self.interpolation, box)[0]
 
@@ -58,14 +60,16 @@ def cached(
     limit: int = LIMIT,
     crop: Crop | None = None,
 ) -> np.ndarray | None:
-    """uint8 (photos, height, width, 3), read-only and memory-mapped, in the order of `paths`.
+    """The photos at `paths`, cropped, then resized: uint8 (photos, height, width, 3) in RGB, read-only and
+    memory-mapped, in the order of `paths`.
 
-    Cropped, then resized. Built once for these photos (known by their paths, sizes and times), size,
-    interpolation and crop. One process builds at a time, the others wait for it. `limit`: bytes of all arrays
-    in `folder`; those whose photos are gone, then the least recently used make room. None, and a line on
-    stderr that says why, where the array alone is over the limit or the disk has no room for it; the photos
-    are then decoded each time (`limit=0`: as wanted, without a line). UsageError names every file that is
-    no photo.
+    Built once for these photos (identified by path, size and modification time), size, interpolation and
+    crop. One process builds at a time, others wait for it. `limit`: bytes of all arrays in `folder`; to make
+    room, arrays whose photos are gone are removed first, then the least recently used ones.
+
+    Returns None if the array alone is over the limit or does not fit on the disk, with a warning in the log;
+    the caller then decodes the photos each time. With `limit=0` it returns None without a warning. UsageError
+    lists every file that is not an image.
     """
     if limit <= 0:
         return None
@@ -73,58 +77,55 @@ def cached(
     if (array := _open(folder, wanted)) is not None:
         return array
     need = len(paths) * size[0] * size[1] * 3
+    where = path_text(folder)
     try:
         if need > limit:
             more = math.ceil(need / 2**30)
             allow = f"allow {more} GiB (cache_limit={more}; python -m dataset cache: --limit {more})"
-            raise NoRoom(f"over the limit of {amount(limit)}: {allow}")
+            raise NoRoom(f"over the limit of {bytes_text(limit)}: {allow}")
         folder.mkdir(parents=True, exist_ok=True)
-        waiting = f"waiting for another process that decodes photos into {shown(folder)}"
-        with only_builder(folder, lambda: _say(waiting)):
+        waiting = f"waiting for another process that decodes photos into {where}"
+        with only_builder(folder, lambda: logger.info(waiting)):
             if (array := _open(folder, wanted)) is not None:  # built while this process waited
                 return array
             sweep(folder)
             if remove_outdated(folder, wanted):
-                _say(
-                    f"photos in {shown(wanted.place)} changed since they were decoded; they are decoded anew"
-                )
-            for lost, place in remove_lost(folder):
-                _say(f"removed {shown(lost.path)}: its photos in {shown(place)} are gone")
-            for gone in make_room(folder, need, limit):
-                _say(f"removed {shown(gone.path)} ({amount(gone.bytes)}), least recently used, to make room")
+                changed = path_text(wanted.place)
+                logger.info(f"photos in {changed} changed since they were decoded; they are decoded again")
+            for entry, place in remove_orphans(folder):
+                logger.info(f"removed {path_text(entry.path)}: its photos in {path_text(place)} are gone")
+            for entry in make_room(folder, need, limit):
+                removed = f"{path_text(entry.path)} ({bytes_text(entry.bytes)})"
+                logger.info(f"removed {removed}, least recently used, to make room")
             what = f"{len(paths)} photos to {size_text(size)}" + (f" ({crop.text})" if crop else "")
-            _say(f"decoding {what} once, into {shown(folder)} ({amount(need)})")
+            logger.info(f"decoding {what} once, into {where} ({bytes_text(need)})")
             build(folder, wanted, paths, crop)
             return _open(folder, wanted)
-    except NoRoom as why:
-        reason = str(why)
+    except NoRoom as error:
+        reason = str(error)
     except OSError as error:
-        reason = f"{shown(folder)} can't be written to ({error.strerror}): mend that"
+        reason = f"{where} can't be written to ({error.strerror}): fix that"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"the disk of {shown(folder)} is full: free some space"
-    what = f"{len(paths)} photos at {size_text(size)} ({amount(need)})"
-    _say(f"{what} are not kept, {reason}; until then they are decoded every time")
+            reason = f"the disk of {where} is full: free some space"
+    what = f"{len(paths)} photos at {size_text(size)} ({bytes_text(need)})"
+    logger.warning(f"{what} are not cached, {reason}; until then they are decoded every time")
     return None
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, crop: Crop | None) -> Holds:
+def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, crop: Crop | None) -> ArrayInfo:
     how: list[Any] = [DECODING]
     more = []
     if crop is not None:
         how.append(crop.text)
         more.append(hashlib.sha256(crop.boxes.tobytes()).hexdigest())
-    known = identity(paths, how, more)
-    return Holds(*known, len(paths), (size[0], size[1]), interpolation, crop.text if crop else "none")
+    photos = identity(paths, how, more)
+    return ArrayInfo(*photos, len(paths), (size[0], size[1]), interpolation, crop.text if crop else "none")
 
 
-def _open(folder: Path, wanted: Holds) -> np.ndarray | None:
-    for holds in (replace(wanted, interpolation="any"), wanted):
-        path = folder / holds.name
-        with suppress(OSError, ValueError, EOFError):  # not there, or damaged: built anew
+def _open(folder: Path, wanted: ArrayInfo) -> np.ndarray | None:
+    for info in (replace(wanted, interpolation="any"), wanted):
+        path = folder / info.name
+        with suppress(OSError, ValueError, EOFError):  # missing or damaged: it is built again
             array = np.load(path, mmap_mode="r")
             touch(path)
             return array

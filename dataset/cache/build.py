@@ -1,46 +1,27 @@
-"""Photos -> one array on the disk, whole or not at all, by one process at a time."""
+"""Decode photos into one array file, whole or not at all."""
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import UsageError
-from common.files import lock
 from common.machine import cores
 from common.progress import track
 from dataset.boxes import Crop
-from dataset.cache.store import LOCK, Holds, note, sweep
+from dataset.cache.store import ArrayInfo, sweep, write_info
 from dataset.pixels import read_to_size
 
 
-@contextmanager
-def only_builder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Exclusive lock on the cache folder: one process builds at a time, so that the size limit holds."""
-    with lock(folder / LOCK, lambda _: on_wait()):
-        yield
+def build(folder: Path, wanted: ArrayInfo, paths: Sequence[str], crop: Crop | None = None) -> None:
+    """Decode the photos at `paths`, crop and resize them into the array `wanted`, and write its JSON.
 
-
-def tidy(folder: Path) -> None:
-    """Removes what killed builders left, unless one is at work."""
-    with suppress(OSError), lock(folder / LOCK, _give_up):
-        sweep(folder)
-
-
-def _give_up(_: object) -> None:
-    raise BlockingIOError
-
-
-def build(folder: Path, wanted: Holds, paths: Sequence[str], crop: Crop | None = None) -> None:
-    """Decodes `paths`, cropped, into the array `wanted` and its JSON; only for who holds the builder's lock.
-
-    OSError where the disk gives no more, UsageError names every file that is no photo; then nothing is
-    left.
+    Only for the process that holds the lock (`only_builder`). OSError if the disk is full or fails,
+    UsageError with every file that is not an image; nothing is left in the folder then.
     """
     assert wanted.size is not None
     size = height, width = wanted.size
@@ -48,7 +29,7 @@ def build(folder: Path, wanted: Holds, paths: Sequence[str], crop: Crop | None =
     errors: list[str] = []
     interpolated = set()
     try:
-        # Written with pwrite, not through a map: there, a full disk would kill the process.
+        # Written with pwrite, not through a memory map: there, a full disk would kill the process (SIGBUS).
         with part.open("wb", buffering=0) as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), height, width, 3)}
             np.lib.format.write_array_header_1_0(file, header)
@@ -70,15 +51,15 @@ def build(folder: Path, wanted: Holds, paths: Sequence[str], crop: Crop | None =
             os.fsync(file.fileno())
         if errors:
             raise UsageError(sorted(set(errors)))
-        holds = wanted if True in interpolated else replace(wanted, interpolation="any")
-        note(folder / holds.name, holds)
-        os.replace(part, folder / holds.name)
+        info = wanted if True in interpolated else replace(wanted, interpolation="any")
+        write_info(folder / info.name, info)
+        os.replace(part, folder / info.name)
     finally:
         sweep(folder)
 
 
 def _reserve(file: int, size: int) -> None:
-    """So that a disk that is too small says it now, not in ten minutes (macOS: only while writing)."""
+    """Reserve disk space, so that a full disk is an error now and not in ten minutes. Not on macOS."""
     reserve = getattr(os, "posix_fallocate", None)
     if reserve is None:
         return
@@ -90,7 +71,7 @@ def _reserve(file: int, size: int) -> None:
 
 
 def _in_threads(decode: Callable[[int], None], count: int) -> None:
-    """The first that fails (a full disk, Ctrl-C) ends it: `map` gives up those that have not begun."""
+    """Call `decode` for every row. The first error (a full disk, Ctrl-C) cancels the rows not yet begun."""
     rows = range(count)
     with ThreadPoolExecutor(cores()) as threads:
         for _ in zip(track(rows, "decoding photos"), threads.map(decode, rows), strict=True):

@@ -1,4 +1,4 @@
-"""The command `python -m dataset cache`: what is decoded, listed, removed or added to."""
+"""The command `python -m dataset cache`: list, remove or build the arrays of decoded photos."""
 
 import math
 import time
@@ -8,17 +8,17 @@ import typer
 
 from common.errors import UsageError, unknown
 from common.image_size import Size, read_size, size_text
+from common.text import bytes_text, path_text
 from dataset import boxes
 from dataset.cache import arrays
-from dataset.cache.build import tidy
-from dataset.cache.store import Entry, amount, entries, shown
+from dataset.cache.store import Entry, entries, tidy
 from dataset.photos import read_train
 from dataset.pixels import INTERPOLATIONS
 
 CROPS = ("none", "center", "face")
 
 
-def refuse_unheard(
+def refuse_unused(
     remove: bool,
     size: str | None,
     older_than: float | None,
@@ -26,38 +26,39 @@ def refuse_unheard(
     crop: str | None,
     limit: float | None,
 ) -> None:
-    """UsageError names every option that would change nothing."""
+    """UsageError for every option that would have no effect."""
     errors = []
     if older_than is not None and not remove:
         errors.append("--older-than goes with --remove")
     for option, value in (("--interpolation", interpolation), ("--crop", crop), ("--limit", limit)):
         if value is not None and (remove or size is None):
-            errors.append(f"{option} goes with a set and --size, to decode it beforehand, not with --remove")
+            errors.append(f"{option} goes with a data set and --size, not with --remove")
     if errors:
         raise UsageError(errors)
 
 
 def show() -> None:
-    """The arrays, last used last."""
+    """Print a table of the arrays, the last used one last, and their total size."""
     found = entries(arrays.CACHE)
-    crops = [entry.holds.crop if entry.holds else "?" for entry in found]
-    wide = max(map(len, ["crop", *crops]))
+    crops = [entry.info.crop if entry.info else "?" for entry in found]
+    width = max(map(len, ["crop", *crops]))
     if found:
-        print(f"{'size':9} {'photos':>6} {'takes':>10}  {'last used':16}  {'crop':{wide}}  photos in")
+        print(f"{'size':9} {'photos':>6} {'disk':>10}  {'last used':16}  {'crop':{width}}  photos in")
     for entry, crop in zip(found, crops, strict=True):
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-        photos, place = (entry.holds.photos, shown(entry.holds.place)) if entry.holds else ("?", "?")
-        takes = amount(entry.bytes)
-        print(f"{entry.size:9} {photos:>6} {takes:>10}  {used:16}  {crop:{wide}}  {place}")
-    print(_total(found, f"in {shown(arrays.CACHE)}"))
+        photos, place = (entry.info.photos, path_text(entry.info.place)) if entry.info else ("?", "?")
+        disk = bytes_text(entry.bytes)
+        print(f"{entry.size:9} {photos:>6} {disk:>10}  {used:16}  {crop:{width}}  {place}")
+    print(_total(found, f"in {path_text(arrays.CACHE)}"))
 
 
 def remove(data: Path | None, size: str | None, older_than: float | None) -> None:
-    """Removes all arrays, or those of this set, this size, not used for so many days; says which."""
+    """Remove arrays and print them: all, or only those of the data set `data`, of HEIGHTxWIDTH `size`, or not
+    used for `older_than` days."""
     chosen = entries(arrays.CACHE)
     if data is not None:
         place = data.resolve()
-        chosen = [entry for entry in chosen if entry.holds and Path(entry.holds.place).is_relative_to(place)]
+        chosen = [entry for entry in chosen if entry.info and Path(entry.info.place).is_relative_to(place)]
     if size is not None:
         wanted = size_text(_size(size))
         chosen = [entry for entry in chosen if entry.size == wanted]
@@ -65,15 +66,15 @@ def remove(data: Path | None, size: str | None, older_than: float | None) -> Non
         chosen = [entry for entry in chosen if entry.used < time.time() - older_than * 24 * 3600]
     for entry in chosen:
         entry.remove()
-        print(f"removed {shown(entry.path)} ({amount(entry.bytes)})")
+        print(f"removed {path_text(entry.path)} ({bytes_text(entry.bytes)})")
     tidy(arrays.CACHE)
     print(_total(chosen, "removed"))
 
 
 def decode(data: Path | None, size: str | None, interpolation: str, crop: str, limit: float | None) -> None:
-    """Decodes the set's train half as trials will want it. `limit`: GiB, or None: as many as usual."""
+    """Decode the train half of a data set as trials will use it. `limit`: GiB of the cache, by default 20."""
     if data is None or size is None:
-        raise UsageError("to decode beforehand, give both a set and --size HEIGHTxWIDTH")
+        raise UsageError("to decode photos, give both a data set and --size HEIGHTxWIDTH")
     if interpolation not in INTERPOLATIONS:
         raise UsageError(unknown("interpolation", interpolation, INTERPOLATIONS))
     if crop not in CROPS:
@@ -82,11 +83,11 @@ def decode(data: Path | None, size: str | None, interpolation: str, crop: str, l
         raise UsageError(f"--limit {limit:g}: give a number of GiB above 0")
     wanted = _size(size)
     paths = list(read_train(data)["path"])
-    most = arrays.LIMIT if limit is None else math.ceil(limit * 2**30)
-    kept = _crop(crop, paths, wanted)
-    if arrays.cached(paths, wanted, interpolation, arrays.CACHE, most, kept) is None:
-        raise typer.Exit(2)  # why has been said
-    print(f"{len(paths)} photos at {size} lie in {shown(arrays.CACHE)}")
+    max_bytes = arrays.LIMIT if limit is None else math.ceil(limit * 2**30)
+    crop_boxes = _crop(crop, paths, wanted)
+    if arrays.cached(paths, wanted, interpolation, arrays.CACHE, max_bytes, crop_boxes) is None:
+        raise typer.Exit(2)  # the reason was logged
+    print(f"{len(paths)} photos at {size} are cached in {path_text(arrays.CACHE)}")
 
 
 def _crop(name: str, paths: list[str], size: Size) -> boxes.Crop | None:
@@ -107,4 +108,4 @@ def _size(text: str) -> Size:
 
 def _total(found: list[Entry], what: str) -> str:
     arrays = "1 array" if len(found) == 1 else f"{len(found)} arrays"
-    return f"{arrays} {what}, {amount(sum(entry.bytes for entry in found))}"
+    return f"{arrays} {what}, {bytes_text(sum(entry.bytes for entry in found))}"

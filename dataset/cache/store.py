@@ -1,39 +1,69 @@
-"""What lies in the folder of decoded photos: arrays, a JSON beside each; the oldest makes room."""
+"""The cache folder: its arrays with a JSON beside each, their identity, the lock, and what makes room."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from common.files import file_mark, lock
 from common.image_size import size_text
-from common.machine import PROJECT
+from common.text import bytes_text, path_text
 
 LOCK = "builder.lock"
-SPARE = 1.1  # the disk must have so many times the array free: run folders grow beside it
+SPARE = 1.1  # free disk space needed, times the size of the array: run folders grow on the same disk
 
 
 class NoRoom(Exception):
-    """Why an array can't be kept, and what to do."""
+    """Why an array can't be kept, and what to do about it."""
+
+
+class Identity(NamedTuple):
+    """Identity of a list of photos and how they are processed.
+
+    `place`: the folder of the photos, links resolved. `names`: hash of the folder, the photos' names and the
+    processing. `key`: hash of `names` and of the photos' sizes and modification times.
+    """
+
+    place: str
+    names: str
+    key: str
+
+
+def identity(paths: Sequence[str], how: Sequence[object], more: Sequence[object] = ()) -> Identity:
+    """Identity of the photos at `paths`; `how` (their processing) goes into `names` and `key`, `more` only
+    into `key`. A missing photo is no error here: decoding reports it."""
+    # The common folder of the first and the last path in sorted order is that of all.
+    common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
+    place = os.path.realpath(common)  # the same photos, whether reached through a link or not
+    names = _hash([*how, place, [path[len(common) :] for path in paths]])
+    return Identity(place, names, _hash([names, [file_mark(path) for path in paths], *more]))
+
+
+def _hash(values: list) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
-class Holds:
-    """What an array holds. `place`, `names`, `key`: the photos' identity (dataset/cache/identity.py)."""
+class ArrayInfo:
+    """What an array holds, as its JSON says. `place`, `names`, `key`: see `Identity`."""
 
     place: str
     names: str
     key: str
     photos: int
-    size: tuple[int, int] | None  # height, width; None: no pixels, but where the faces are
-    interpolation: str = "any"  # "any" where all photos shrank: it had no part then
+    size: tuple[int, int] | None  # height, width; None for face boxes
+    interpolation: str = "any"  # "any" if no photo was enlarged, so that it was not used
     crop: str = "none"
 
     @property
     def name(self) -> str:
+        """The file name of the array."""
         if self.size is None:
             return f"faces-{self.key}.npy"
         return f"photos-{size_text(self.size)}-{self.key}-{self.interpolation}.npy"
@@ -41,104 +71,115 @@ class Holds:
 
 @dataclass(frozen=True)
 class Entry:
-    """An array in the folder; `holds` is None where its JSON is missing or of another kind."""
+    """An array in the folder; `info` is None if its JSON is missing or of another version."""
 
     path: Path
-    holds: Holds | None
+    info: ArrayInfo | None
     bytes: int
-    used: float  # seconds since 1970
+    used: float  # last used, in seconds since 1970
 
     @property
     def size(self) -> str:
-        """HEIGHTxWIDTH or 'faces', from its name."""
+        """HEIGHTxWIDTH or 'faces', from the file name."""
         found = re.match(r"(?:photos-)?(\d+x\d+|faces)-", self.path.name)
         return found[1] if found else "?"
 
     def remove(self) -> None:
-        """Whoever has it mapped goes on reading it; the disk has its room back when the last one ends."""
+        """Delete the array and its JSON. Processes that have it mapped keep reading it, and the disk space is
+        free only after the last of them."""
         self.path.unlink(missing_ok=True)
         self.path.with_suffix(".json").unlink(missing_ok=True)
 
 
-def note(path: Path, holds: Holds) -> None:
-    path.with_suffix(".json").write_text(json.dumps(asdict(holds), indent=1))
+def write_info(path: Path, info: ArrayInfo) -> None:
+    """Write the JSON beside the array at `path`."""
+    path.with_suffix(".json").write_text(json.dumps(asdict(info), indent=1))
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Every array in the folder, the least recently used first."""
+    """All arrays in the folder, the least recently used first."""
     found = []
     for path in folder.glob("*.npy"):
-        with suppress(FileNotFoundError):  # removed meanwhile
-            facts = path.stat()
-            found.append(Entry(path, _holds(path.with_suffix(".json")), facts.st_size, facts.st_mtime))
+        with suppress(FileNotFoundError):  # removed in between
+            status = path.stat()
+            found.append(Entry(path, _read_info(path.with_suffix(".json")), status.st_size, status.st_mtime))
     return sorted(found, key=lambda entry: entry.used)
 
 
-def _holds(path: Path) -> Holds | None:
+def _read_info(path: Path) -> ArrayInfo | None:
     try:
-        facts = json.loads(path.read_text())
-        return Holds(**{**facts, "size": facts["size"] and tuple(facts["size"])})
+        values = json.loads(path.read_text())
+        return ArrayInfo(**{**values, "size": values["size"] and tuple(values["size"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def touch(path: Path) -> None:
-    """Now is when it was used last."""
-    with suppress(OSError):  # a read-only place, or removed meanwhile
+    """Mark the array as used now."""
+    with suppress(OSError):  # a read-only folder, or removed in between
         os.utime(path)
 
 
+@contextmanager
+def only_builder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Exclusive lock on the cache folder: one process builds at a time, so the size limit holds. Released by
+    the OS if the process dies. `on_wait` is called before waiting for another process."""
+    with lock(folder / LOCK, lambda _: on_wait()):
+        yield
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed builders left, unless another process is building."""
+
+    def give_up(_: object) -> None:
+        raise BlockingIOError
+
+    with suppress(OSError), lock(folder / LOCK, give_up):
+        sweep(folder)
+
+
 def sweep(folder: Path) -> None:
-    """Removes what a killed builder left; only for who holds the builder's lock."""
-    leftovers = folder.glob("*.part")
-    notes = [path for path in folder.glob("*-*.json") if not path.with_suffix(".npy").exists()]
-    for path in (*leftovers, *notes):
+    """Remove unfinished files. Only for the process that holds the lock (`only_builder`)."""
+    unfinished = folder.glob("*.part")
+    without_array = [path for path in folder.glob("*-*.json") if not path.with_suffix(".npy").exists()]
+    for path in (*unfinished, *without_array):
         path.unlink(missing_ok=True)
 
 
-def remove_outdated(folder: Path, wanted: Holds) -> bool:
-    """Removes what these photos were at this size before they changed; whether there was any."""
+def remove_outdated(folder: Path, wanted: ArrayInfo) -> bool:
+    """Remove arrays of the same photos and size from before the photos changed; True if there were any."""
     old = [
         entry
         for entry in entries(folder)
-        if entry.holds
-        and (entry.holds.names, entry.holds.size) == (wanted.names, wanted.size)
-        and entry.holds.key != wanted.key
+        if entry.info
+        and (entry.info.names, entry.info.size) == (wanted.names, wanted.size)
+        and entry.info.key != wanted.key
     ]
     for entry in old:
         entry.remove()
     return bool(old)
 
 
-def remove_lost(folder: Path) -> Iterator[tuple[Entry, str]]:
-    """Removes what was decoded from folders that are there no more; yields each and that folder."""
+def remove_orphans(folder: Path) -> Iterator[tuple[Entry, str]]:
+    """Remove arrays whose folder of photos no longer exists; yield each array and that folder."""
     for entry in entries(folder):
-        if entry.holds and not os.path.isdir(entry.holds.place):
+        if entry.info and not os.path.isdir(entry.info.place):
             entry.remove()
-            yield entry, entry.holds.place
+            yield entry, entry.info.place
 
 
 def make_room(folder: Path, need: int, limit: int) -> Iterator[Entry]:
-    """Removes the least recently used arrays until `need` bytes fit below the limit and on the disk; yields
-    each. NoRoom, with nothing removed, where that would not do. Faces stay: small, and long to find."""
-    there = [entry for entry in entries(folder) if entry.size != "faces"]
-    kept = sum(entry.bytes for entry in there)
+    """Remove the least recently used arrays until `need` bytes fit below the limit and on the disk; yield
+    each. NoRoom, with nothing removed, if that is not enough. Face boxes are kept: small, and slow to find.
+    """
+    removable = [entry for entry in entries(folder) if entry.size != "faces"]
+    used = sum(entry.bytes for entry in removable)
     free = shutil.disk_usage(folder).free
-    if need * SPARE > free + kept:
-        raise NoRoom(f"the disk of {shown(folder)} has {amount(free)} free: free some space")
-    for entry in there:
-        if kept + need <= limit and need * SPARE <= free:
+    if need * SPARE > free + used:
+        raise NoRoom(f"the disk of {path_text(folder)} has {bytes_text(free)} free: free some space")
+    for entry in removable:
+        if used + need <= limit and need * SPARE <= free:
             return
         entry.remove()
-        kept, free = kept - entry.bytes, free + entry.bytes
+        used, free = used - entry.bytes, free + entry.bytes
         yield entry
-
-
-def shown(path: Path | str) -> str:
-    """The path, from the project's folder where it lies below it."""
-    path = Path(path)
-    return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
-
-
-def amount(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

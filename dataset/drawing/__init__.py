@@ -1,1 +1,1 @@
-"""Drawn people: who they are (people), what they look like (face, hair, mask), how they are photographed."""
+"""Draw synthetic people: their attributes, face, hair and mask, one photo, and a whole data set."""

@@ -1,4 +1,4 @@
-"""Filled shapes and strokes in units of a face, turned and shifted by a pose, on pixels."""
+"""Draw filled shapes and strokes, given in units of a face, onto pixels."""
 
 import cv2
 import numpy as np
@@ -7,32 +7,33 @@ Colour = tuple[float, float, float]  # RGB, 0..255
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """The colour darker (factor < 1) or lighter (factor > 1)."""
+    """A darker (factor < 1) or lighter (factor > 1) colour."""
     red, green, blue = (min(255.0, max(0.0, value * factor)) for value in colour)
     return red, green, blue
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """`share` (0..1) of the other colour, the rest of the one."""
-    share = min(1.0, max(0.0, share))
-    red, green, blue = (a * (1 - share) + b * share for a, b in zip(one, other, strict=True))
+def mix(one: Colour, other: Colour, fraction: float) -> Colour:
+    """Linear blend: `fraction` (clipped to 0..1) of the other colour, the rest of the first."""
+    fraction = min(1.0, max(0.0, fraction))
+    red, green, blue = (a * (1 - fraction) + b * fraction for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def oval(x: float, y: float, wide: float, high: float, begin: float = 0.0, end: float = 360.0) -> np.ndarray:
-    """n x 2 points on an ellipse (or its arc, degrees clockwise from the right), half axes wide and high."""
+    """Points (28, 2) on an ellipse of half axes `wide` and `high`, or on its arc from `begin` to `end`, in
+    degrees clockwise from the right."""
     angle = np.radians(np.linspace(begin, end, 28))
     return np.stack([x + wide * np.cos(angle), y + high * np.sin(angle)], axis=1)
 
 
 def mirrored(points) -> np.ndarray:
-    """A right half (x >= 0, top to bottom) closed with its mirror image on the left."""
+    """A closed outline from its right half (x >= 0, top to bottom) and the mirror image of that."""
     right = np.asarray(points, float)
     return np.concatenate([right, right[::-1] * (-1, 1)])
 
 
 def rounded(points, closed: bool = True, times: int = 3) -> np.ndarray:
-    """Corners cut again and again (Chaikin's curve)."""
+    """A smooth curve through corners: Chaikin's corner cutting, applied `times` times."""
     points = np.asarray(points, float)
     for _ in range(times):
         following = np.roll(points, -1, axis=0)
@@ -44,7 +45,7 @@ def rounded(points, closed: bool = True, times: int = 3) -> np.ndarray:
 
 
 class Canvas:
-    """height x width x 3 RGB pixels; `pose` (2 x 3) maps face units (x right, y down, 0 mid face) to them."""
+    """RGB pixels (height, width, 3); `pose` (2, 3) maps face units (x right, y down, 0 mid face) to them."""
 
     def __init__(self, height: int, width: int, pose: np.ndarray):
         self.pixels = np.zeros((height, width, 3), np.uint8)
@@ -52,12 +53,12 @@ class Canvas:
         self.unit = float(np.hypot(pose[0, 0], pose[1, 0]))
 
     def blob(self, points, colour: Colour, alpha: float = 1.0, smooth: bool = False) -> None:
-        """A filled shape; `alpha` below 1 lets what is under it shine through."""
+        """Fill a shape; `alpha` is its opacity."""
         points = self._to_pixels(rounded(points) if smooth else points)
         self._painted(lambda on, at: cv2.fillPoly(on, [points - at], colour), points, alpha, 2)
 
     def stroke(self, points, colour: Colour, width: float, alpha: float = 1.0, smooth: bool = False) -> None:
-        """A line through the points, `width` in face units."""
+        """Draw a line through the points; `width` is in face units, `alpha` its opacity."""
         points = self._to_pixels(rounded(points, closed=False) if smooth else points)
         thick = max(1, round(width * self.unit))
         self._painted(

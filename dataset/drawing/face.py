@@ -1,4 +1,4 @@
-"""Clothes, head and features of a person, below hair and mask."""
+"""Draw clothes, head and facial features; hair and mask are drawn over them."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from dataset.drawing.people import Person
 
 
 def outline(person: Person) -> list[tuple[float, float]]:
-    """The right half of the face's edge, top to chin."""
+    """The right half of the outline of the face, from the top to the chin."""
     jaw = person.jaw
     return [
         (0, -1.3),
@@ -22,7 +22,7 @@ def outline(person: Person) -> list[tuple[float, float]]:
 
 
 def body(canvas: Canvas, person: Person) -> None:
-    """Shoulders, clothes and neck."""
+    """Draw shoulders, clothes and neck."""
     wide, colour = person.shoulders, person.clothes
     if person.garment == "hoodie":
         canvas.blob(
@@ -50,7 +50,7 @@ def body(canvas: Canvas, person: Person) -> None:
 
 
 def head(canvas: Canvas, person: Person) -> None:
-    """Ears, face, its shadows and what age writes on it."""
+    """Draw ears, face, shadows, wrinkles and beard."""
     skin = person.skin
     for sign in (-1, 1):
         canvas.blob(oval(sign * 1.0, 0.02, 0.16, 0.28), shade(skin, 0.9))
@@ -87,7 +87,7 @@ def head(canvas: Canvas, person: Person) -> None:
 
 
 def texture(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
-    """Pores and spots: the older the skin, the rougher."""
+    """Add skin texture as noise; `person.roughness` grows with age."""
     edge = rounded(mirrored(outline(person))) @ canvas.pose[:, :2].T + canvas.pose[:, 2]
     left, top, wide, high = cv2.boundingRect(np.rint(edge).astype(np.int32))
     inside = np.zeros((high, wide), np.float32)
@@ -101,7 +101,7 @@ def texture(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
 
 
 def features(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
-    """Eyes, brows, nose, mouth and glasses, with the mood of the moment."""
+    """Draw eyes, brows, nose, mouth and glasses; gaze and smile vary from photo to photo."""
     look, smile, wide = (
         rng.uniform(-0.06, 0.06),
         rng.uniform(-0.06, 0.16),

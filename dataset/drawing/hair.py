@@ -1,4 +1,4 @@
-"""Hair behind and before the face."""
+"""Draw hair behind and in front of the face."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from dataset.drawing.people import Person
 
 
 def hair_behind(canvas: Canvas, person: Person) -> None:
-    """What hangs down behind head and shoulders, or is tied up above."""
+    """Draw hair that hangs behind head and shoulders or is tied up in a bun."""
     colour = shade(person.hair, 0.82)
     if person.style == "long":
         canvas.blob(
@@ -31,7 +31,7 @@ def hair_behind(canvas: Canvas, person: Person) -> None:
 
 
 def hair_before(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
-    """Crown, temples and fringe; `person.fringe` says how far down the forehead."""
+    """Draw crown, temples and fringe; `person.fringe` is how far the fringe reaches down the forehead."""
     if person.style == "bald":
         side = [(0.86, -0.75), (1.1, -0.55), (1.12, 0.05), (0.98, 0.1), (0.93, -0.35)]
         canvas.blob(side, person.hair, smooth=True)

@@ -1,11 +1,11 @@
-"""Masks: worn as they should be, or out of place."""
+"""Draw a mask, worn correctly or not."""
 
 import numpy as np
 
 from dataset.drawing.canvas import Canvas, Colour, shade
 from dataset.drawing.people import Person
 
-# White, pale blue, black, now and then pink or green.
+# White, pale blue, black, rarely pink or green.
 COLOURS: tuple[Colour, ...] = (
     (238, 242, 244),
     (158, 200, 226),
@@ -13,18 +13,17 @@ COLOURS: tuple[Colour, ...] = (
     (242, 170, 190),
     (150, 200, 150),
 )
-SHARES = (0.45, 0.3, 0.15, 0.05, 0.05)
-# A mask out of place leaves the nose free, or hangs on the chin alone.
-ONLY_CHIN = 0.5
+FRACTIONS = (0.45, 0.3, 0.15, 0.05, 0.05)
+ON_CHIN = 0.5  # fraction of incorrect masks that cover the chin only; the others leave the nose free
 
 
 def wear(canvas: Canvas, person: Person, rng: np.random.Generator, correctly: bool) -> None:
-    """A mask of any colour over nose and chin; else one that leaves the nose, or more, free."""
-    colour = COLOURS[rng.choice(len(COLOURS), p=SHARES)]
+    """Draw a mask of a random colour: over nose and chin, or, if not `correctly`, below the nose."""
+    colour = COLOURS[rng.choice(len(COLOURS), p=FRACTIONS)]
     low = 1.4
     top, side = 0.12 + rng.normal(0, 0.03), 0.25 + rng.normal(0, 0.04)
     if not correctly:
-        if rng.random() < ONLY_CHIN:
+        if rng.random() < ON_CHIN:
             top, side, low = 0.98 + rng.normal(0, 0.04), 0.86, 1.55
         else:
             top, side = 0.62 + rng.normal(0, 0.03), 0.55 + rng.normal(0, 0.04)
@@ -47,6 +46,6 @@ def _cloth(
     centre = inner.mean(axis=0)
     canvas.blob(centre + (inner - centre) * 0.95, colour, smooth=True)
     if pleats:
-        for share in (0.35, 0.55, 0.75):
-            y = side + (bottom - side) * share
+        for fraction in (0.35, 0.55, 0.75):
+            y = side + (bottom - side) * fraction
             canvas.stroke([(-half * 0.85, y), (0, y + 0.05), (half * 0.85, y)], shade(colour, 0.86), 0.035)

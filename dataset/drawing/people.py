@@ -1,4 +1,4 @@
-"""Made-up people: gender and age decide, loosely, how somebody looks."""
+"""Attributes of synthetic people; gender and age influence how they look."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from common.errors import UsageError
 from dataset.drawing.canvas import Colour, mix, shade
 from dataset.labels import AGE_BANDS, GENDERS
 
-# Shares of the original's people: 61 % female; 47 % under 30, 45 % 30 to 59, 7 % of 60.
-GENDER_SHARES = (0.39, 0.61)
-BAND_SHARES = (0.475, 0.455, 0.07)
+# Of the competition's people, 61 % are female; 47 % are under 30, 45 % from 30 to 59, 7 % are 60.
+GENDER_FRACTIONS = (0.39, 0.61)
+BAND_FRACTIONS = (0.475, 0.455, 0.07)
 
 INK = ((18, 16, 20), (34, 24, 24))
 BROWN = ((74, 50, 36), (92, 64, 46), (58, 42, 36))
@@ -24,13 +24,13 @@ SUBDUED = ((120, 104, 92), (140, 130, 104), (96, 84, 100), (150, 138, 130), (88,
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same over a person's photos. Lengths in half face widths, strengths 0..1."""
+    """What all photos of a person have in common. Lengths are in half face widths, strengths from 0 to 1."""
 
     gender: int
     age: int
     skin: Colour
     hair: Colour
-    style: str  # bald, short, bob, long, bun
+    style: str  # of hair: bald, short, bob, long, bun
     fringe: float  # how far hair covers the forehead; below 0 it recedes
     jaw: float
     brow: float
@@ -49,9 +49,10 @@ class Person:
 
 
 def cast(people: int, at_least: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """(gender, age) of so many people, skewed like the original, `at_least` of every gender x age band.
+    """(gender, age) of each of `people` people: distributed as in the competition, in random order, and at
+    least `at_least` of every gender and age band.
 
-    Raises UsageError where that needs more people.
+    UsageError if `people` is too small for that.
     """
     groups = [(gender, band) for gender in range(len(GENDERS)) for band in range(len(AGE_BANDS))]
     if people < at_least * len(groups):
@@ -60,10 +61,10 @@ def cast(people: int, at_least: int, rng: np.random.Generator) -> list[tuple[int
             f"{at_least * len(groups)}"
         )
     counts = Counter(dict.fromkeys(groups, at_least))
-    shares = np.array([GENDER_SHARES[gender] * BAND_SHARES[band] for gender, band in groups])
+    fractions = np.array([GENDER_FRACTIONS[gender] * BAND_FRACTIONS[band] for gender, band in groups])
     for _ in range(people - at_least * len(groups)):
-        # Whoever is furthest below their share comes next: the counts are the same for every seed.
-        lacking = shares * people - [counts[group] for group in groups]
+        # The group that is furthest below its fraction comes next: the counts are the same for every seed.
+        lacking = fractions * people - [counts[group] for group in groups]
         counts[groups[int(lacking.argmax())]] += 1
     drawn = [(gender, _age(band, rng)) for (gender, band) in groups for _ in range(counts[gender, band])]
     return [drawn[index] for index in rng.permutation(len(drawn))]
@@ -76,9 +77,9 @@ def _age(band: int, rng: np.random.Generator) -> int:
 
 
 def imagine(gender: int, age: int, rng: np.random.Generator) -> Person:
-    """Somebody of that gender and age. Every cue is noisy by itself; together they mostly tell.
+    """A random person of that gender and age. Each attribute is a noisy cue; together they mostly tell both.
 
-    As in the original, 60 is the oldest age recorded: they look like anything from 60 to 72.
+    As in the competition, 60 is the oldest recorded age and stands for all older people: they look 60 to 72.
     """
     female = gender == GENDERS.index("female")
     looks = age + rng.normal(0, 2) + (rng.uniform(3, 12) if age >= 60 else 0)
@@ -136,5 +137,5 @@ def imagine(gender: int, age: int, rng: np.random.Generator) -> Person:
 
 
 def _ramp(value: float, begin: float, end: float) -> float:
-    """0 at begin, 1 at end, straight between, level outside."""
+    """0 at `begin`, 1 at `end`, linear in between, constant outside."""
     return float(np.clip((value - begin) / (end - begin), 0, 1))

@@ -1,8 +1,6 @@
-"""A set of drawn people with known labels, in the competition's layout: the data that is always at hand."""
+"""Draw a synthetic data set with known labels in the competition's layout, for use without real photos."""
 
 import hashlib
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,15 +8,15 @@ import cv2
 import numpy as np
 
 from common.errors import UsageError
-from common.files import only_writer_of_out
+from common.files import folder_atomic, only_writer_of_out
 from common.progress import track
 from dataset.drawing.people import Person, cast, imagine
 from dataset.drawing.portrait import portrait
 from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
 
-RACE = "Asian"  # as in every line of the original
-SHARE_OF_EXTENSIONS = ((".jpg", 0.9), (".jpeg", 0.07), (".png", 0.03))
-TRAIN, EVAL = 0, 1
+RACE = "Asian"  # as in every line of the competition's train.csv
+EXTENSION_FRACTIONS = ((".jpg", 0.9), (".jpeg", 0.07), (".png", 0.03))
+TRAIN, EVAL = 0, 1  # random streams
 
 
 @only_writer_of_out
@@ -32,35 +30,27 @@ def draw(
     width: int = 192,
     progress: bool = False,
 ) -> Path:
-    """Draws `people` to train on, at least `folds` of every gender x age band, and an eval half: by default
-    half as many people, at least one of each group. Returns `out`.
+    """Draw `people` people to train on, at least `folds` of every gender and age band, and an eval half of
+    `eval_people` people: half as many by default, at least one of every gender and age band. Returns `out`.
 
-    Writes out/train, out/eval and out/answers.csv (ImageID,ans: labels of the eval half); seven photos a
-    person, height x width pixels. The same arguments give the same bytes; `progress` shows a bar.
-    Raises UsageError if `out` holds anything already or the people are too few; nothing is overwritten.
+    Writes out/train, out/eval and out/answers.csv (ImageID,ans: the labels of the eval half), with seven
+    photos of height x width pixels per person. The same arguments give the same bytes. `progress` shows a
+    bar. UsageError if `out` exists and is not an empty folder, or if there are too few people or pixels.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already; give a new or empty folder, nothing is overwritten")
+        raise UsageError(f"{out} already exists; give a new or empty folder, nothing is overwritten")
     if height < 16 or width < 12:
-        raise UsageError(f"photos of {height}x{width} are too small to draw a face; 64x48 and more work")
+        raise UsageError(f"photos of {height}x{width} are too small to draw a face; use 64x48 or more")
     half = max(people // 2, 2 * 3) if eval_people is None else eval_people
     trained = _people(people, folds, seed, TRAIN)
     judged = _people(half, 1, seed, EVAL)
-    # Drawn aside and moved when whole, so that an interrupted run leaves no half of a set behind.
-    whole = out.resolve()
-    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
-    try:
+    with folder_atomic(out) as part:
         jobs = [*_train_half(part / "train", trained, seed), *_eval_half(part, judged, seed)]
         with ThreadPoolExecutor() as threads:
             done = threads.map(lambda job: _photo(*job, height, width), jobs)
             for _ in zip(track(jobs, "drawing people", "photos") if progress else jobs, done, strict=True):
                 pass
-        if whole.exists():
-            whole.rmdir()
-        os.replace(part, whole)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out
 
 
@@ -72,10 +62,10 @@ def _people(count: int, at_least: int, seed: int, half: int) -> list[Person]:
 
 
 def _train_half(folder: Path, people: list[Person], seed: int):
-    """Makes folders and train.csv; yields what `_photo` needs for each photo."""
+    """Make the folders and train.csv; yield the arguments of `_photo` for each photo."""
     rng = np.random.default_rng([seed, TRAIN, len(people)])
-    extensions, shares = zip(*SHARE_OF_EXTENSIONS, strict=True)
-    # Ids with gaps, like the original's.
+    extensions, fractions = zip(*EXTENSION_FRACTIONS, strict=True)
+    # Ids with gaps, as in the competition.
     ids = np.sort(rng.choice(4 * len(people), len(people), replace=False)) + 1
     lines = ["id,gender,race,age,path"]
     for number, (person, name) in enumerate(zip(people, ids, strict=True)):
@@ -83,14 +73,14 @@ def _train_half(folder: Path, people: list[Person], seed: int):
         path = f"{name:06d}_{gender}_{RACE}_{person.age}"
         lines.append(f"{name:06d},{gender},{RACE},{person.age},{path}")
         (folder / "images" / path).mkdir(parents=True)
-        extension = extensions[rng.choice(len(shares), p=shares)]
+        extension = extensions[rng.choice(len(fractions), p=fractions)]
         for shot, (stem, mask) in enumerate(PHOTO_MASKS.items()):
             yield folder / "images" / path / (stem + extension), person, mask, [seed, TRAIN, number, shot]
     (folder / "train.csv").write_text("\n".join(lines) + "\n")
 
 
 def _eval_half(root: Path, people: list[Person], seed: int):
-    """Makes folders, info.csv and answers.csv; yields what `_photo` needs for each photo."""
+    """Make the folders, info.csv and answers.csv; yield the arguments of `_photo` for each photo."""
     images = root / "eval" / "images"
     images.mkdir(parents=True)
     answers = {}

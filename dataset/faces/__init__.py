@@ -1,1 +1,1 @@
-"""Where the face is in each photo, found once for each data set."""
+"""Face detection: the face of each photo of a data set, found once and cached."""

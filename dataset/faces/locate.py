@@ -1,7 +1,7 @@
-"""Where the face is in each photo of a set: looked for once, kept beside the decoded photos."""
+"""The face box of each photo of a data set: detected once and kept in the cache folder."""
 
+import logging
 import os
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,98 +13,110 @@ import numpy as np
 from common.errors import UsageError
 from common.image_size import Size
 from common.progress import track
+from common.text import path_text
 from dataset import boxes
 from dataset.cache import arrays
-from dataset.cache.build import only_builder
-from dataset.cache.identity import identity
-from dataset.cache.store import Holds, note, remove_outdated, shown, sweep, touch
+from dataset.cache.store import (
+    ArrayInfo,
+    identity,
+    only_builder,
+    remove_outdated,
+    sweep,
+    touch,
+    write_info,
+)
 from dataset.faces.detector import find_faces
 from dataset.pixels import read_photo, resize
 
-HEIGHT = 256  # pixels, of the photos that are searched
+HEIGHT = 256  # pixels; larger photos are shrunk to it before detection
 BATCH = 64
-WORKERS = 2  # threads: one reads photos while the other has the detector
-DETECTING = 1  # to be raised where other faces come to be found: what was kept is not used then
+WORKERS = 2  # threads: one reads photos while the other runs the detector
+DETECTING = 1  # version of the detection: raise it if the boxes change, so that older ones are not used
+
+logger = logging.getLogger(__name__)
 
 
 def face_crop(paths: Sequence[str], size: Size, margin: float, height: float, width: float) -> boxes.Crop:
-    """The box around the face of each photo, else around its middle (`boxes.around`); says how many."""
+    """The crop around the face of each photo, or of its centre if no face is found (see `boxes.around`)."""
     faces = faces_in(paths)
     found = len(faces) - int(np.isnan(faces[:, 0]).sum())
     others = "" if found == len(faces) else f"; the other {len(faces) - found:,} are cropped to the centre"
-    _say(f"face found in {found:,} of {len(faces):,} photos{others}")
+    logger.info(f"face found in {found:,} of {len(faces):,} photos{others}")
     return boxes.around(faces, size, margin, height, width)
 
 
 def faces_in(paths: Sequence[str], folder: Path | None = None) -> np.ndarray:
-    """float32 (photos, 5), in the order of `paths`: top, left, bottom, right of the face as shares of the
-    photo (perhaps beyond it), NaN where none is found; and the photo's width over its height.
+    """The face of each photo: float32 (photos, 5), in the order of `paths`.
 
-    Found once for these photos (known by their paths, sizes and times) and kept in `folder`, by default the
-    cache's; one process looks, the others wait for it. Where it can't be kept it is found all the same, and
-    that is said on stderr. UsageError names every file that is no photo.
+    The columns are top, left, bottom, right as fractions of the photo, which may lie outside it, or NaN if no
+    face is found; and the photo's width over its height. Detected once for these photos (identified by path,
+    size and modification time) and kept in `folder`, by default the cache folder. One process detects, others
+    wait for it. If the folder can't be written to, a warning is logged and the faces are detected each time.
+    UsageError lists every file that is not an image.
     """
     folder = folder or arrays.CACHE
-    wanted = Holds(*identity(paths, ["faces", DETECTING]), photos=len(paths), size=None, crop="")
-    if (faces := _kept(folder, wanted)) is not None:
+    where = path_text(folder)
+    wanted = ArrayInfo(*identity(paths, ["faces", DETECTING]), photos=len(paths), size=None, crop="")
+    if (faces := _read(folder, wanted)) is not None:
         return faces
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with only_builder(folder, lambda: _say(f"waiting for another process at work in {shown(folder)}")):
-            if (faces := _kept(folder, wanted)) is not None:  # found while this process waited
+        waiting = f"waiting for another process that builds in {where}"
+        with only_builder(folder, lambda: logger.info(waiting)):
+            if (faces := _read(folder, wanted)) is not None:  # found while this process waited
                 return faces
             sweep(folder)
             remove_outdated(folder, wanted)
-            _say(f"finding faces in {len(paths):,} photos once, kept in {shown(folder)}")
-            faces = _look(paths)
-            _keep(folder, wanted, faces)
+            logger.info(f"finding faces in {len(paths):,} photos once, kept in {where}")
+            faces = _detect(paths)
+            _write(folder, wanted, faces)
     except OSError as error:
-        _say(f"faces are not kept: {shown(folder)} can't be written to ({error.strerror})")
-    return _look(paths) if faces is None else faces
+        logger.warning(f"faces are not kept: {where} can't be written to ({error.strerror})")
+    return _detect(paths) if faces is None else faces
 
 
-def _kept(folder: Path, wanted: Holds) -> np.ndarray | None:
+def _read(folder: Path, wanted: ArrayInfo) -> np.ndarray | None:
     path = folder / wanted.name
-    with suppress(OSError, ValueError, EOFError):  # not there, or damaged: found anew
+    with suppress(OSError, ValueError, EOFError):  # missing or damaged: detected again
         faces = np.load(path)
         touch(path)
         return faces
     return None
 
 
-def _keep(folder: Path, wanted: Holds, faces: np.ndarray) -> None:
+def _write(folder: Path, wanted: ArrayInfo, faces: np.ndarray) -> None:
     part = folder / f"{wanted.key}.part"
     try:
         with part.open("wb") as file:
             np.save(file, faces)
-        note(folder / wanted.name, wanted)
+        write_info(folder / wanted.name, wanted)
         os.replace(part, folder / wanted.name)
     finally:
         sweep(folder)
 
 
-def _look(paths: Sequence[str]) -> np.ndarray:
+def _detect(paths: Sequence[str]) -> np.ndarray:
     errors: list[str] = []
 
-    def look(start: int) -> np.ndarray:
+    def detect(start: int) -> np.ndarray:
         photos = []
         for path in paths[start : start + BATCH]:
             try:
                 photos.append(read_photo(path))
             except UsageError as error:
                 errors.extend(error.errors)
-        return _search(photos)
+        return _detect_batch(photos)
 
     with ThreadPoolExecutor(WORKERS) as threads:
-        found = chain.from_iterable(threads.map(look, range(0, len(paths), BATCH)))
+        found = chain.from_iterable(threads.map(detect, range(0, len(paths), BATCH)))
         faces = [face for _, face in zip(track(paths, "finding faces", "photos"), found, strict=False)]
     if errors:
         raise UsageError(sorted(set(errors)))
     return np.array(faces)
 
 
-def _search(photos: Sequence[np.ndarray]) -> np.ndarray:
-    """The faces of these photos; those of one size are searched together."""
+def _detect_batch(photos: Sequence[np.ndarray]) -> np.ndarray:
+    """The faces of some photos; photos of the same size go through the detector together."""
     faces = np.empty((len(photos), 5), np.float32)
     small = [_small(photo) for photo in photos]
     for shape in {photo.shape for photo in small}:
@@ -118,7 +130,3 @@ def _search(photos: Sequence[np.ndarray]) -> np.ndarray:
 def _small(photo: np.ndarray) -> np.ndarray:
     height, width = photo.shape[:2]
     return resize(photo, (HEIGHT, max(1, round(width * HEIGHT / height)))) if height > HEIGHT else photo
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

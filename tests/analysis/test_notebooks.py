@@ -15,17 +15,14 @@ def names(notebooks) -> list[str]:
     return [path.stem for path in notebooks]
 
 
-def test_the_three_notebooks_are_there():
-    assert names(NOTEBOOKS) == ["EDA", "img_cl_mask", "sample_submission"]
+def test_the_baselines_notebooks_exist():
+    assert {"EDA", "img_cl_mask", "sample_submission"} <= set(names(NOTEBOOKS))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
-def test_it_is_stored_without_outputs_and_with_fixed_ids(path):
+def test_it_is_stored_without_outputs(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert [cell.id for cell in notebook.cells] == [
-        f"{path.stem.lower().replace('_', '-')}-{number:02d}" for number in range(len(notebook.cells))
-    ]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
 
@@ -33,7 +30,10 @@ def test_it_is_stored_without_outputs_and_with_fixed_ids(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
 def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
-    """In a folder called notebooks, in a place where there are no photos; a cell that fails is shown."""
+    """In a folder notebooks/ whose parent has no photos; a cell that fails is shown.
+
+    PYTHONPATH is this checkout, also in an environment that has another one installed.
+    """
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")]))
     for name in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
@@ -44,13 +44,21 @@ def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     where = {"metadata": {"path": str(tmp_path / "notebooks")}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
     assert listing() == before
-    assert not any((tmp_path / "notebooks").iterdir()), "it works from the folder above"
-    assert not list((tmp_path / "TMPDIR").glob("tmp*")), "the drawn people are gone with it"
+    assert not any((tmp_path / "notebooks").iterdir()), "it writes beside its folder, not into it"
+    assert not list((tmp_path / "TMPDIR").glob("tmp*")), "the drawn people are removed"
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
-    said = "".join(
+    printed = "".join(
         output.get("text", "") or str(output.get("data", {}).get("text/plain")) for output in last.outputs
     )
-    assert ("hand in: out/notebooks/" in said) if path.stem != "EDA" else ("kind" in said)
+    assert printed
+    if "submission.csv" in last.source:
+        (submission,) = (tmp_path / "out" / "notebooks").glob("*/submission/submission.csv")
+        assert f"submission: {submission}" in printed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_it_changes_no_path(path):
+    assert not [hack for hack in ("sys.path", "chdir") if hack in path.read_text()]
 
 
 def listing() -> set[str]:

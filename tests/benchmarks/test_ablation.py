@@ -15,7 +15,7 @@ def test_a_folder_of_other_trials_is_refused_and_left_alone(people, tmp_path):
     assert (folder / "config.json").exists()
 
 
-def test_photos_with_faults_are_refused_before_anything_is_trained(tmp_path):
+def test_photos_with_errors_are_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(UsageError, match="nowhere"):
         ablation.run_all(tmp_path / "nowhere", tmp_path, ["base"], pairs=1)
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 from common.errors import UsageError, exit_on_usage_error
 
 
-def test_says_every_fault_a_line_each():
+def test_every_error_has_a_line():
     error = UsageError(["one", "two"])
     assert str(error) == "one\ntwo"
     assert UsageError("one").errors == ["one"]
@@ -22,8 +22,8 @@ def test_a_command_ends_with_2_and_a_message(capsys):
     with pytest.raises(SystemExit) as ended:
         command()
     assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert "error 99" in said and "error 100" not in said and "50 more" in said
+    err = capsys.readouterr().err
+    assert "error 99" in err and "error 100" not in err and "50 more" in err
 
 
 def test_ctrl_c_ends_with_130(capsys):

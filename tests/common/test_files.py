@@ -1,4 +1,4 @@
-"""One process at a time writes into a folder."""
+"""Files and folders are written whole or not at all, and by one process at a time."""
 
 import contextlib
 import os
@@ -14,10 +14,57 @@ from analysis.lr_range.measure import write_lr_range
 from analysis.pipeline import export_best, export_best_and_retrain, predict_and_submit, retrain_and_submit
 from analysis.predict.ensemble import ensemble
 from common.errors import UsageError
-from common.files import _lock_of, only_writer
+from common.files import _lock_of, file_mark, folder_atomic, mark_of, only_writer, write_atomic
 from common.machine import PROJECT
 from dataset.drawing.synthetic import draw
 from experiments.demo import demo
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "scores.csv"
+    assert write_atomic(path, lambda part: part.write_text("first")) == path
+
+    def fail(part):
+        part.write_text("sec")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, fail)
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_appears_whole_or_not_at_all(tmp_path, exists):
+    out = tmp_path / "out"
+    if exists:
+        out.mkdir()
+    with contextlib.suppress(ZeroDivisionError), folder_atomic(out) as part:
+        (part / "half").mkdir(parents=True)
+        raise ZeroDivisionError
+    assert list(tmp_path.rglob("*")) == [out] * exists
+    with folder_atomic(out) as part:
+        (part / "inside").mkdir(parents=True)
+        assert not (out / "inside").exists()
+    assert sorted(tmp_path.rglob("*")) == [out, out / "inside"]
+
+
+def test_a_folder_with_files_is_not_replaced(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").touch()
+    with pytest.raises(OSError, match="not empty"), folder_atomic(tmp_path / "out") as part:
+        part.mkdir()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out", tmp_path / "out" / "mine"]
+
+
+def test_a_mark_changes_with_size_and_time_and_is_none_without_a_file(tmp_path):
+    path = tmp_path / "photo.jpg"
+    assert file_mark(path) is None
+    path.write_bytes(b"123")
+    os.utime(path, ns=(0, 5))
+    assert file_mark(path) == file_mark(str(path)) == mark_of(path.stat()) == (3, 5)
+    (tmp_path / "link.jpg").symlink_to(path)
+    assert file_mark(tmp_path / "link.jpg") == (3, 5)
+
 
 HOLD = """
 import sys, time
@@ -65,7 +112,7 @@ def test_a_second_writer_is_refused_and_touches_nothing(write, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"], "nothing moved aside"
 
 
-def test_a_killed_writer_lets_go(tmp_path):
+def test_the_lock_of_a_killed_writer_is_released(tmp_path):
     with another_process(tmp_path / "out") as first:
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
@@ -91,7 +138,7 @@ def test_the_folder_may_be_renamed_meanwhile(tmp_path):
 
 
 def test_never_two_at_once(tmp_path):
-    """Eight processes take and drop the lock as fast as they can; a file counts those inside."""
+    """Eight processes take and release the lock as fast as they can; the second one inside would fail."""
     code = (
         "import sys, os\nfrom pathlib import Path\nfrom common.files import only_writer\n"
         "from common.errors import UsageError\n"

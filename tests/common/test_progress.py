@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def clock(monkeypatch):
-    """clock[0]: the time of day."""
+    """clock[0] is what time.monotonic() returns."""
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now

@@ -1,6 +1,7 @@
 import pytest
 
-from common.text import number_text
+from common.machine import PROJECT
+from common.text import bytes_text, lines_text, number_text, path_text
 
 
 @pytest.mark.parametrize(
@@ -12,3 +13,26 @@ from common.text import number_text
 )  # fmt: skip
 def test_no_more_digits_than_anybody_reads(value, text):
     assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0.0 MiB"), (2**20, "1.0 MiB"), (1000 * 2**20, "1000.0 MiB"), (3 * 2**29, "1.5 GiB")],
+)
+def test_bytes_are_in_mib_or_gib(size, text):
+    assert bytes_text(size) == text
+
+
+def test_a_path_is_relative_to_the_working_directory_if_it_lies_below_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert path_text(tmp_path / "out" / "cache") == "out/cache"
+    assert path_text(str(PROJECT / "out")) == str(PROJECT / "out")
+    assert path_text("?") == "?"
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [([2], "line 2"), ([2, 5], "lines 2, 5"), (range(2, 14), "lines 2, 3, 4, ... (12 in all)")],
+)
+def test_lines_are_counted_when_there_are_many(lines, text):
+    assert lines_text(lines) == text

@@ -1,4 +1,4 @@
-"""A small set in the competition's layout (14 people, 4 eval photos of one colour each); what the cache's tests share."""
+"""A small data set in the competition's layout (14 people, 4 eval photos of one colour each); cache fixtures."""
 
 import subprocess
 from pathlib import Path
@@ -8,14 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.log import show_logs
 from dataset.labels import PHOTO_MASKS
 
 AGES = {"male": (18, 29, 30, 45, 59, 60, 60), "female": (19, 25, 31, 50, 58, 60, 60)}
 
 
+@pytest.fixture(autouse=True)
+def _logs_on_stderr():
+    """As in a command: what the library logs is on stderr."""
+    show_logs()
+
+
 @pytest.fixture
 def write_photo():
-    """write_photo(path, colour): a small photo of one grey."""
+    """write_photo(path, colour): write a small photo of a uniform grey."""
 
     def write(path: Path, colour: int = 120) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +53,7 @@ def data(tmp_path: Path, write_photo) -> Path:
 
 @pytest.fixture
 def rewrite(data: Path):
-    """rewrite("train/train.csv", "old", "new"): changes a text file of the set, insisting that it changes."""
+    """rewrite("train/train.csv", "old", "new"): replace text in a file of the data set; it must occur."""
 
     def change(name: str, old: str, new: str) -> None:
         path = data / name
@@ -59,7 +66,7 @@ def rewrite(data: Path):
 
 @pytest.fixture
 def photos_in():
-    """photos_in(folder): paths of twelve photos of 40x30, made there."""
+    """photos_in(folder): write twelve photos of 40x30 and return their paths."""
 
     def make(folder: Path) -> list[str]:
         rng = np.random.default_rng(0)
@@ -79,19 +86,19 @@ def paths(tmp_path: Path, photos_in) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where decoded photos will lie."""
+    """The cache folder; it does not exist yet."""
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def arrays():
-    """arrays(folder): the sizes of what lies there."""
+    """arrays(folder): the sizes of the arrays in it."""
     return lambda folder: sorted(path.name.split("-")[1] for path in folder.glob("*.npy"))
 
 
 @pytest.fixture
 def nothing_half_made():
-    """nothing_half_made(folder): only whole arrays, each with its JSON."""
+    """nothing_half_made(folder): whether it has only complete arrays, each with its JSON."""
 
     def look(folder: Path) -> bool:
         left = {path for path in folder.iterdir() if path.name != "builder.lock"}
@@ -103,7 +110,7 @@ def nothing_half_made():
 
 @pytest.fixture
 def disk(tmp_path: Path):
-    """disk(size): a folder on a disk of its own, of so many bytes; disk.lock(): read-only from now on."""
+    """disk(size): a folder on its own disk of `size` bytes; disk.lock() makes it read-only."""
     place = tmp_path / "disk"
     place.mkdir()
 

@@ -1,4 +1,4 @@
-"""Photos as the bytes of their files, for tests of decoding."""
+"""Encoded photos as bytes, for tests of decoding."""
 
 import io
 import struct

@@ -28,7 +28,7 @@ def test_a_box_keeps_at_least_a_pixel_and_never_leaves_the_photo():
         assert cut(photo, box).shape == shape
 
 
-def test_the_margin_is_a_share_of_the_faces_own_sides_half_of_it_on_each():
+def test_the_margin_is_a_fraction_of_the_faces_own_sides_half_of_it_on_each():
     tall = face(0.4, 0.4, 0.6, 0.5, ratio=1)  # twice as high as wide, and so is the size: nothing is extended
     (box,) = around(tall, (200, 100), 1, 1, 1).boxes
     assert box == pytest.approx([0.3, 0.35, 0.7, 0.55])
@@ -72,7 +72,7 @@ def test_without_a_face_it_is_the_middle_in_the_same_shape():
     assert square == pytest.approx([0.25, 1 / 6, 0.75, 5 / 6])  # half the height, and as wide in pixels
 
 
-def test_its_text_tells_crops_with_other_numbers_apart():
-    numbers = [(0.3, 0.6, 0.6), (0.4, 0.6, 0.6), (0.3, 0.7, 0.6), (0.3, 0.6, 0.7)]
-    texts = {around(face(), (40, 30), *each).text for each in numbers} | {center(1, 0.6, 0.6).text}
+def test_its_text_tells_crops_with_other_parameters_apart():
+    params = [(0.3, 0.6, 0.6), (0.4, 0.6, 0.6), (0.3, 0.7, 0.6), (0.3, 0.6, 0.7)]
+    texts = {around(face(), (40, 30), *each).text for each in params} | {center(1, 0.6, 0.6).text}
     assert len(texts) == 5

@@ -22,22 +22,22 @@ def test_draw_then_check(run, tmp_path):
     small = ("--people", 12, "--eval-people", 6, "--folds", 2, "--height", 64, "--width", 48)
     drawn = run("synthetic", "--out", tmp_path / "set", *small)
     assert drawn.exit_code == 0, drawn.output
-    said = run("check", tmp_path / "set", "--folds", 2)
-    assert said.exit_code == 0, said.output
-    assert "12 people, 84 photos; eval: 42 photos" in said.output and "no errors" in said.output
+    result = run("check", tmp_path / "set", "--folds", 2)
+    assert result.exit_code == 0, result.output
+    assert "12 people, 84 photos; eval: 42 photos" in result.output and "no errors" in result.output
     again = run("synthetic", "--out", tmp_path / "set", *small)
-    assert again.exit_code == 2 and "there already" in again.stderr
+    assert again.exit_code == 2 and "already exists" in again.stderr
 
 
-def test_check_names_faults_of_both_halves_and_photos(run, data, rewrite):
+def test_check_names_errors_of_both_halves_and_photos(run, data, rewrite):
     photo = next((data / "train" / "images" / "000003_male_Asian_30").glob("mask2.*"))
     photo.write_text("no photo")
     (data / "eval" / "images" / "aaaaaaaa.jpg").write_bytes(b"")
     (data / "eval" / "images" / "bbbbbbbb.jpg").unlink()
     rewrite("train/train.csv", "000001,male", "000001,mael")
-    said = run("check", data, "--corrections", "competitoin")
-    assert said.exit_code == 2 and "Traceback" not in said.output
-    lines = said.stderr.splitlines()
+    result = run("check", data, "--corrections", "competitoin")
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    lines = result.stderr.splitlines()
     assert len(lines) == 5, lines
     for piece in (
         str(photo),
@@ -46,13 +46,13 @@ def test_check_names_faults_of_both_halves_and_photos(run, data, rewrite):
         "unknown gender 'mael'",
         "did you mean competition",
     ):
-        assert piece in said.stderr
+        assert piece in result.stderr
 
 
 def test_check_says_which_side_lacks_a_class(run, data):
-    said = run("check", data)
-    assert said.exit_code == 0
-    assert "validation: nobody of" in said.output
+    result = run("check", data)
+    assert result.exit_code == 0
+    assert "fold 0 of 5: validation lacks " in result.output
 
 
 def test_a_set_without_eval_half_by_option(data):
@@ -60,19 +60,29 @@ def test_a_set_without_eval_half_by_option(data):
         path.unlink()
     with pytest.raises(UsageError):
         checking.check(data)
-    train, judged = checking.check(data, with_eval=False)
-    assert (len(train), len(judged)) == (98, 0)
+    train, eval_photos = checking.check(data, with_eval=False)
+    assert (len(train), len(eval_photos)) == (98, 0)
+
+
+def test_help_shows_whole_summaries(run):
+    lines = run("--help").output.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == ["synthetic", "check", "cache"]
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines), lines
 
 
 @pytest.mark.parametrize("command", ["synthetic", "check", "cache"])
 def test_help_shows_an_example(run, command):
-    said = run(command, "--help")
-    assert said.exit_code == 0 and f"Example: python -m dataset {command}" in said.output
+    result = run(command, "--help")
+    assert result.exit_code == 0 and f"Example: python -m dataset {command}" in result.output
 
 
 def test_a_wrong_path_is_one_clear_line(run, tmp_path):
-    said = run("check", tmp_path / "nowhere")
-    assert said.exit_code == 2 and said.stderr.startswith("no folder ") and len(said.stderr.splitlines()) == 1
+    result = run("check", tmp_path / "nowhere")
+    assert (
+        result.exit_code == 2
+        and result.stderr.startswith("no folder ")
+        and len(result.stderr.splitlines()) == 1
+    )
 
 
 @pytest.fixture
@@ -85,7 +95,9 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
     assert "0 arrays" in run("cache").output
     for size in ("8x6", "4x3"):
         built = run("cache", data, "--size", size)
-        assert built.exit_code == 0 and f"98 photos at {size} lie in {folder}" in built.output, built.output
+        assert built.exit_code == 0 and f"98 photos at {size} are cached in {folder}" in built.output, (
+            built.output
+        )
     paths = list(read_train(data)["path"])
     shared = arrays.cached(paths, (8, 6), "bilinear", folder, 1)
     assert shared is not None  # a trial finds it
@@ -98,8 +110,8 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
     for words in (("--older-than", 1), ("--size", "9x9"), (folder,)):
         assert run("cache", "--remove", *words).stdout == "0 arrays removed, 0.0 MiB\n"
     os.utime(oldest, (0, 0))
-    said = run("cache", "--remove", "--older-than", 1)
-    assert said.output.splitlines()[0] == f"removed {oldest} (0.0 MiB)" and not oldest.exists()
+    result = run("cache", "--remove", "--older-than", 1)
+    assert result.output.splitlines()[0] == f"removed {oldest} (0.0 MiB)" and not oldest.exists()
     (folder / "killed.part").touch()
     assert run("cache", "--remove", data, "--size", "8x6").output.endswith("1 array removed, 0.0 MiB\n")
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
@@ -138,16 +150,18 @@ def test_cache_refuses_in_one_line(run, data, folder, tmp_path):
     for words, piece in (
         ((data,), "--size"), (("--size", "8x6"), "give both"), ((data, "--size", "8"), "height x width"), ((data, "--size", "0x8"), "height x width"),
         ((data, "--size", "8x6", "--interpolation", "magic"), "unknown interpolation"), ((data, "--size", "8x6", "--crop", "fase"), "unknown crop 'fase'"),
-        (("--crop", "face"), "--crop goes with a set and --size"),
+        (("--crop", "face"), "--crop goes with a data set and --size"),
         ((tmp_path / "nowhere", "--size", "8x6"), "no folder"), (("--remove", "--size", "x"), "height x width"),
         ((data, "--size", "8x6", "--limit", 0.000001), "--limit 1)"),
         ((data, "--size", "8x6", "--limit", 0), "--limit 0: give a number of GiB above 0"),
         ((data, "--size", "8x6", "--limit", -1), "--limit -1: give"), ((data, "--size", "8x6", "--limit", "nan"), "--limit nan: give"),
         ((data, "--size", "8x6", "--limit", "inf"), "--limit inf: give"),
         (("--older-than", 1), "--older-than goes with --remove"), ((data, "--size", "8x6", "--older-than", 1), "with --remove"),
-        (("--limit", 5), "--limit goes with a set and --size"), (("--interpolation", "area"), "--interpolation goes with"),
+        (("--limit", 5), "--limit goes with a data set and --size"), (("--interpolation", "area"), "--interpolation goes with"),
         (("--remove", "--limit", 5), "not with --remove"), (("--remove", "--size", "8x6", "--interpolation", "area"), "not with --remove"),
     ):  # fmt: skip
-        said = run("cache", *words)
-        assert said.exit_code == 2 and piece in said.stderr and len(said.stderr.splitlines()) == 1, words
+        result = run("cache", *words)
+        assert result.exit_code == 2 and piece in result.stderr and len(result.stderr.splitlines()) == 1, (
+            words
+        )
     assert not folder.exists() or not list(folder.glob("*.npy"))

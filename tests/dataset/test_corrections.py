@@ -20,7 +20,7 @@ def errors_of(look, *given) -> list[str]:
     return caught.value.errors
 
 
-def test_corrections_change_labels_and_are_counted_aloud(data, tmp_path, capsys):
+def test_corrections_change_labels_and_are_counted_in_the_log(data, tmp_path, capsys):
     csv = write(
         tmp_path / "known.csv",
         "000001,gender,male,female",
@@ -34,7 +34,8 @@ def test_corrections_change_labels_and_are_counted_aloud(data, tmp_path, capsys)
     before, after = read_train(data), read_train(data, csv)
     assert after.attrs["corrections"] == 5
     assert (
-        f"label corrections from {csv}: 5 applied, 2 right already (lines 5, 8)\n" in capsys.readouterr().err
+        f"label corrections from {csv}: 5 applied, 2 already correct (lines 5, 8)\n"
+        in capsys.readouterr().err
     )
     changed = before[(before["label"] != after["label"])]
     assert set(changed["person"]) == {"000001", "000002", "000005", "000006"}
@@ -64,9 +65,9 @@ def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id
         "000005,age,<30,60",
     )
     assert errors_of(read_train, data, csv) == [
-        f"{csv} line 2: no person '1' in this set; is '000001' meant, with its zeros?",
-        f"{csv} line 4: no person '999999' in this set",
-        f"{csv} line 5: no person 'A00003' in this set; is '000003' meant?",
+        f"{csv} line 2: no person '1' in this data set; did you mean '000001', with leading zeros?",
+        f"{csv} line 4: no person '999999' in this data set",
+        f"{csv} line 5: no person 'A00003' in this data set; did you mean '000003'?",
         f"{csv} line 8: the age of 000004 is recorded as 45, not as 44",
         f"{csv} line 9: the gender of 000008 is recorded as female, not as male",
         f"{csv} line 10: the age of 000005 is recorded as 59, not as <30",
@@ -78,19 +79,20 @@ def test_the_shipped_list_is_applied_to_its_own_set_alone(data, rewrite, capsys)
     before = read_train(data)
     after = read_train(data, "competition")
     assert (
-        "label corrections from competition: none of its 22 entries fits this set" in capsys.readouterr().err
+        "label corrections from competition: none of its 22 entries matches this data set"
+        in capsys.readouterr().err
     )
     assert after.attrs["corrections"] == 0 and (after["label"] == before["label"]).all()
     rewrite("train/train.csv", "\n000002,male", "\n000020,male")  # an id that the list has, by chance
     after = read_train(data, "competition")
     assert (
-        "only 2 of its 22 entries fit this set, so it is for another one; 0 applied"
+        "only 2 of its 22 entries match this data set, so it is for another; 0 applied"
         in capsys.readouterr().err
     )
     assert (after["label"] == before["label"]).all()
 
 
-def test_a_part_of_the_competitions_photos_is_mended_too(data, capsys):
+def test_a_part_of_the_competitions_photos_is_corrected_too(data, capsys):
     csv = data / "train" / "train.csv"
     header, *people = csv.read_text().splitlines()
     ids = ("001720", "006359", "006360", "006361")  # all recorded as female there
@@ -99,12 +101,12 @@ def test_a_part_of_the_competitions_photos_is_mended_too(data, capsys):
         people[number] = ",".join([name, "female", *rest])
     csv.write_text("\n".join([header, *people]) + "\n")
     after = read_train(data, "competition").drop_duplicates("person").set_index("person")
-    assert "4 applied, 18 not of this set" in capsys.readouterr().err
+    assert "4 applied, 18 not in this data set" in capsys.readouterr().err
     assert (after.loc[list(ids), "gender"] == 0).all()
 
 
-def test_the_shipped_list_mends_the_competitions_labels(data, capsys):
-    """Thirteen people of the list among those that the set has, recorded as it says."""
+def test_the_shipped_list_corrects_the_competitions_labels(data, capsys):
+    """The data set has thirteen people of the list, with the recorded values it gives."""
     lines, csv = ["id,gender,race,age,path"], data / "train" / "train.csv"
     entries = read_corrections("competition").drop_duplicates("id").head(13)
     people = csv.read_text().splitlines()[1:]
@@ -114,7 +116,7 @@ def test_the_shipped_list_mends_the_competitions_labels(data, capsys):
         lines.append(f"{entry.id},{gender},{race},{40 if entry.field == 'age' else age},{path}")
     csv.write_text("\n".join([*lines, *people[13:]]) + "\n")
     after = read_train(data, "competition").drop_duplicates("person").set_index("person")
-    assert "13 applied, 9 not of this set" in capsys.readouterr().err
+    assert "13 applied, 9 not in this data set" in capsys.readouterr().err
     assert (after.loc["001009", "age"], after.loc["001009", "age_band"]) == (29, 0)
     assert after.loc["001720", "gender"] == 0 and after.loc["004432", "gender"] == 1
 
@@ -131,7 +133,7 @@ def test_the_shipped_file_holds_the_known_errors():
     assert table[table["corrected"] == "60"]["id"].tolist() == ["004348"]
 
 
-def test_faults_of_a_corrections_file_are_named_at_once(tmp_path):
+def test_errors_of_a_corrections_file_are_named_at_once(tmp_path):
     csv = write(
         tmp_path / "bad.csv",
         "000001,sex,male,female",
@@ -143,20 +145,20 @@ def test_faults_of_a_corrections_file_are_named_at_once(tmp_path):
     assert errors_of(read_corrections, csv) == [
         f"{csv} line 2: unknown field 'sex'; known: gender, mask, age",
         f"{csv} line 3: unknown gender 'man'; known: male, female",
-        f"{csv} line 4: recorded age '30 to 59' is not a whole number of years from 1 to 120, nor one of <30, 30-59, 60+",
-        f"{csv} line 4: corrected age '200' is not a whole number of years from 1 to 120",
-        f"{csv} line 6: corrects the same as line 5; keep one of them",
+        f"{csv} line 4: recorded age '30 to 59' is not an integer from 1 to 120 or one of <30, 30-59, 60+",
+        f"{csv} line 4: corrected age '200' is not an integer from 1 to 120",
+        f"{csv} line 6: corrects the same value as line 5; keep one of them",
     ]
     with pytest.raises(UsageError, match="did you mean competition"):
         read_corrections("competitoin")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     assert "no column 'id'; it has a,b" in errors_of(read_corrections, tmp_path / "other.csv")[0]
-    assert "holds no correction" in errors_of(read_corrections, write(tmp_path / "none.csv"))[0]
+    assert "contains no corrections" in errors_of(read_corrections, write(tmp_path / "none.csv"))[0]
 
 
 @pytest.mark.shared
 def test_the_shipped_list_leaves_the_stand_in_alone(standin, capsys):
-    """Some of its people have an id of the list, one of them the gender that the list corrects."""
+    """Some of its people have ids of the list, and one of them the gender that the list corrects."""
     before, after = read_train(standin), read_train(standin, "competition")
     assert (before["label"] == after["label"]).all()
     assert "0 applied" in capsys.readouterr().err

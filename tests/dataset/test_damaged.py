@@ -1,4 +1,4 @@
-"""Photos that are damaged or too large: errors with their names, before anything is decoded or printed."""
+"""Damaged and too large photos are errors with their names; nothing of them is decoded, libraries print nothing."""
 
 import struct
 import subprocess
@@ -28,7 +28,7 @@ def overwritten(data: bytes, at: float, by: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("at", "by"), [(0.5, b"\xff" * 8), (0.6, b"\xff\xd0" * 3), (0.7, bytes(range(250, 256)) * 9)]
 )
-def test_a_jpeg_damaged_in_the_middle_is_a_fault_with_its_name(drawn, tmp_path, capfd, progressive, at, by):
+def test_a_jpeg_damaged_in_the_middle_is_an_error_with_its_name(drawn, tmp_path, capfd, progressive, at, by):
     path = tmp_path / "damaged.jpg"
     path.write_bytes(overwritten(jpeg(drawn, quality=95, progressive=progressive), at, by))
     for size in (None, (16, 12)):  # decoded whole, and smaller
@@ -40,7 +40,7 @@ def test_a_jpeg_damaged_in_the_middle_is_a_fault_with_its_name(drawn, tmp_path, 
     assert capfd.readouterr().err == ""  # no line of libjpeg's, which has no file name
 
 
-def test_a_damaged_png_is_a_fault_with_its_name(drawn, tmp_path, capfd):
+def test_a_damaged_png_is_an_error_with_its_name(drawn, tmp_path, capfd):
     whole = png(drawn)
     damaged = {
         "byte": overwritten(whole, 0.5, b"\0\0\0"), "cut": whole[: len(whole) // 2], "end": whole[:-12],
@@ -72,7 +72,7 @@ HUGE = 30_000
 
 
 def huge_png() -> bytes:
-    """30,000 x 30,000: its header is all that may be looked at."""
+    """30,000 x 30,000 pixels: only the header may be read."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", HUGE, HUGE, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 

@@ -1,4 +1,4 @@
-"""Photos that must be taken, with the pixels that OpenCV gives."""
+"""Valid photos of all kinds are decoded to the same pixels as by OpenCV."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Photos that no CSV lists, or one without answers."""
+"""Folders of photos without a CSV, and an info.csv without answers."""
 
 import os
 
@@ -10,7 +10,7 @@ from dataset.images import read_images
 from dataset.photos import read_eval
 
 
-def test_without_info_csv_all_images_of_eval_are_taken_and_said(data, write_photo, capsys):
+def test_without_info_csv_all_images_of_eval_are_used_and_logged(data, write_photo, capsys):
     images = data / "eval" / "images"
     (data / "eval" / "info.csv").unlink()
     write_photo(images / "B.JPG")
@@ -19,12 +19,12 @@ def test_without_info_csv_all_images_of_eval_are_taken_and_said(data, write_phot
     table = read_eval(data)
     assert list(table["photo"]) == ["B.JPG", "aaaaaaaa.jpg", "bbbbbbbb.jpg", "cccccccc.jpg", "dddddddd.jpg"]
     assert all(os.path.isfile(path) for path in table["path"])
-    said = capsys.readouterr().err
-    assert f"no {data / 'eval' / 'info.csv'}: all 5 images in {images} are taken, sorted by name" in said
-    assert "skipped: 'Thumbs.db', 'older/'" in said
-    train, judged = check(data)
-    assert list(judged["photo"]) == list(table["photo"])
-    assert "info.csv: all 5 images" in summary(train, judged)[-1]
+    err = capsys.readouterr().err
+    assert f"no {data / 'eval' / 'info.csv'}: all 5 images in {images} are taken, sorted by name" in err
+    assert "skipped: 'Thumbs.db', 'older/'" in err
+    train, eval_photos = check(data)
+    assert list(eval_photos["photo"]) == list(table["photo"])
+    assert "info.csv: all 5 images" in summary(train, eval_photos)[-1]
 
 
 def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
@@ -38,13 +38,13 @@ def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_info_csv_is_still_a_error(data):
+def test_a_damaged_info_csv_is_still_an_error(data):
     (data / "eval" / "info.csv").write_text("")
     with pytest.raises(UsageError, match="an empty file"):
         read_eval(data)
 
 
-def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_said(tmp_path, write_photo, capsys):
+def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_logged(tmp_path, write_photo, capsys):
     folder = tmp_path / "mine"
     for name in ("b/2.png", "b/10.jpeg", "a.JPG", "with space, comma.jpg", "b/.hidden.jpg", ".git/x.jpg"):
         write_photo(folder / name.replace(".JPG", ".jpg"))
@@ -57,10 +57,10 @@ def test_any_folder_is_read_with_all_below_it_and_what_is_skipped_is_said(tmp_pa
     table = read_images(folder)
     assert list(table["photo"]) == ["a.JPG", "b/10.jpeg", "b/2.png", "linked/c.jpg", "with space, comma.jpg"]
     assert list(table["path"]) == [str(folder / name) for name in table["photo"]]
-    said = capsys.readouterr().err
-    assert f"all 5 images in {folder} are taken" in said
+    err = capsys.readouterr().err
+    assert f"all 5 images in {folder} are taken" in err
     assert (
-        "skipped: 'z.heic', '.git/', 'b/.hidden.jpg', 'b/notes.txt', 'b/up/' (only .jpg, .jpeg, .png" in said
+        "skipped: 'z.heic', '.git/', 'b/.hidden.jpg', 'b/notes.txt', 'b/up/' (only .jpg, .jpeg, .png" in err
     )
 
 
@@ -70,9 +70,9 @@ def test_many_skipped_files_are_counted_what_may_be_a_photo_first(tmp_path, writ
         (tmp_path / f"{number:02d}.txt").touch()
     (tmp_path / "z.webp").touch()
     read_images(tmp_path)
-    said = capsys.readouterr().err
-    assert "skipped: 'z.webp', '00.txt'" in said
-    assert "and 11 more" in said
+    err = capsys.readouterr().err
+    assert "skipped: 'z.webp', '00.txt'" in err
+    assert "and 11 more" in err
 
 
 def test_what_is_named_like_a_photo_and_is_none_is_refused_all_at_once(tmp_path, write_photo):
@@ -93,9 +93,17 @@ def test_what_is_named_like_a_photo_and_is_none_is_refused_all_at_once(tmp_path,
         assert words in str(error.value)
 
 
+def test_folders_that_systems_leave_behind_are_not_entered(tmp_path, write_photo, capsys):
+    write_photo(tmp_path / "a.jpg")
+    for folder in ("@eaDir", "__MACOSX", ".git"):
+        write_photo(tmp_path / folder / "thumbnail.jpg")
+    assert list(read_images(tmp_path)["photo"]) == ["a.jpg"]
+    assert "skipped: '.git/', '@eaDir/', '__MACOSX/' (only" in capsys.readouterr().err
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     for folder, words in (
-        (tmp_path, "holds no image"),
+        (tmp_path, "contains no image"),
         (tmp_path / "x", "no folder"),
         (tmp_path / "f", "no folder"),
     ):

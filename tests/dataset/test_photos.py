@@ -37,7 +37,7 @@ def test_eval_keeps_the_order_of_info_csv(data):
     assert [name[0] for name in read_eval(data)["photo"]] == ["d", "b", "c", "a"]
 
 
-def test_every_fault_is_named_at_once(data, rewrite, write_photo):
+def test_every_error_is_named_at_once(data, rewrite, write_photo):
     images = data / "train" / "images"
     rewrite("train/train.csv", "000002,male,Asian,29", "000002,mann,Asian,29")
     rewrite("train/train.csv", "000003,male,Asian,30", "000003,male,Asian,thirty")
@@ -48,7 +48,7 @@ def test_every_fault_is_named_at_once(data, rewrite, write_photo):
     write_photo(images / "000006_male_Asian_60" / "notes.txt.png")
     write_photo(images / "000099_female_Asian_20" / "normal.jpg")
     write_photo(images / "000007_male_Asian_60" / "normal.bmp")
-    said = errors_of(read_train, data)
+    errors = errors_of(read_train, data)
     for piece in (
         "unknown gender 'mann'",
         "age 'thirty' is not",
@@ -62,11 +62,11 @@ def test_every_fault_is_named_at_once(data, rewrite, write_photo):
         "000099_female_Asian_20",
         "normal.bmp",
     ):
-        assert piece in said
-    assert len(said.splitlines()) == 9
+        assert piece in errors
+    assert len(errors.splitlines()) == 9
 
 
-def test_two_photos_of_one_name_are_a_error(data, write_photo):
+def test_two_photos_of_one_name_are_an_error(data, write_photo):
     folder = data / "train" / "images" / "000001_male_Asian_18"
     for extension in (".jpg", ".jpeg", ".png"):
         write_photo(folder / f"normal{extension}")
@@ -75,18 +75,18 @@ def test_two_photos_of_one_name_are_a_error(data, write_photo):
 
 def test_wrong_column_is_named_with_the_nearest(data, rewrite):
     rewrite("train/train.csv", "id,gender", "id,Gender")
-    assert "no column 'gender'" in (said := errors_of(read_train, data))
-    assert "is 'Gender' meant?" in said
+    assert "no column 'gender'" in (errors := errors_of(read_train, data))
+    assert "should 'Gender' be 'gender'?" in errors
     rewrite("eval/info.csv", "ImageID", "imageid")
     assert "no column 'ImageID'" in errors_of(read_eval, data)
 
 
-def test_eval_faults_are_named_at_once(data, rewrite, write_photo):
+def test_eval_errors_are_named_at_once(data, rewrite, write_photo):
     (data / "eval" / "images" / "dddddddd.jpg").unlink()
     write_photo(data / "eval" / "images" / "eeeeeeee.jpg")
     rewrite("eval/info.csv", "bbbbbbbb.jpg,0\n", "bbbbbbbb.jpg,0\nbbbbbbbb.jpg,0\n")
-    said = errors_of(read_eval, data)
-    assert "missing photo" in said and "extra" in said and "twice" in said
+    errors = errors_of(read_eval, data)
+    assert "missing photo" in errors and "extra" in errors and "twice" in errors
 
 
 @pytest.mark.parametrize("read", [read_train, read_eval])
@@ -119,7 +119,7 @@ def test_a_path_out_of_the_folder_is_refused(data, rewrite):
     assert "is not the name of a folder" in errors_of(read_train, data)
 
 
-def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrite):
+def test_the_id_that_two_people_share_in_the_competition_is_renamed(data, rewrite):
     rewrite("train/train.csv", "000001,male", "003397,male")
     rewrite("train/train.csv", "000009,female", "003397,female")
     people = set(read_train(data)["person"])
@@ -127,12 +127,12 @@ def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrit
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "sentence"),
+    ("old", "new", "message"),
     [
-        ("000001,male,Asian,18,", "000001,male,Asian,121,", "line 2 (id 000001): age '121' is not a whole number of years from 1 to 120"),
-        ("000001,male,Asian,18,", "000001,male,Asian,0,", "line 2 (id 000001): age '0' is not a whole number of years from 1 to 120"),
-        ("000001,male,Asian,18,", "000001,male,Asian,-18,", "line 2 (id 000001): age '-18' is not a whole number of years from 1 to 120"),
-        ("000001,male,Asian,18,", "000001,male,Asian,18.0,", "line 2 (id 000001): age '18.0' is not a whole number of years from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,121,", "line 2 (id 000001): age '121' is not an integer from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,0,", "line 2 (id 000001): age '0' is not an integer from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,-18,", "line 2 (id 000001): age '-18' is not an integer from 1 to 120"),
+        ("000001,male,Asian,18,", "000001,male,Asian,18.0,", "line 2 (id 000001): age '18.0' is not an integer from 1 to 120"),
         ("000001,male,Asian,18,", "000001,Male,Asian,18,", "line 2 (id 000001): unknown gender 'Male'; use male or female"),
         ("000001,male,Asian,18,", "000001 ,male,Asian,18,", "line 2: spaces around id; remove them"),
         ("000001,male,Asian,18,", "000001, male,Asian,18,", "line 2: spaces around gender; remove them"),
@@ -142,13 +142,13 @@ def test_the_id_that_two_people_share_in_the_original_is_told_apart(data, rewrit
         ("000001_male_Asian_18\n", "000001_male_asian_18\n", "missing folder"),
         ("_Asian_18\n", "_Asian_18,\n", "line 2: 6 fields, but the header names 5; remove the commas at the end"),
         ("_Asian_18\n", "_Asian_18,more\n", "line 2: 6 fields, but the header names 5"),
-        ("id,gender,race,age,path\n", "id,gender,race,age,path,age\n", "column 'age' is there 2 times; keep one"),
+        ("id,gender,race,age,path\n", "id,gender,race,age,path,age\n", "column 'age' appears 2 times; keep one"),
         ("000001,", "\n\n,", "line 4: no id"),
     ],
 )  # fmt: skip
-def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, sentence):
+def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, message):
     rewrite("train/train.csv", old, new)
-    assert sentence in errors_of(read_train, data)
+    assert message in errors_of(read_train, data)
 
 
 def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys):
@@ -158,16 +158,16 @@ def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys)
     photo = next(data.glob("train/images/*/normal.jpg"))
     photo.rename(photo.with_name("normal.JPG"))
     assert (read_train(data)["label"] == before["label"]).all()
-    assert capsys.readouterr().err == f"{csv} line 31: commas alone, skipped\n"
+    assert capsys.readouterr().err == f"{csv} line 31: only commas, skipped\n"
 
 
 def test_a_photo_in_the_wrong_case_is_named(data):
     photo = next(data.glob("train/images/*/normal.jpg"))
     photo.rename(photo.with_name("Normal.jpg"))
-    said = errors_of(read_train, data)
+    errors = errors_of(read_train, data)
     assert (
-        "unknown mask name 'Normal'; known: mask1, " in said
-        and f"missing photo {photo.parent}/normal" in said
+        "unknown mask name 'Normal'; known: mask1, " in errors
+        and f"missing photo {photo.parent}/normal" in errors
     )
 
 

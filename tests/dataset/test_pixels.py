@@ -49,7 +49,7 @@ def test_unreadable_photos_are_named(tmp_path):
 
 
 def near(one: np.ndarray, other: np.ndarray) -> float:
-    """Peak signal to noise in dB; 40 is hard to see."""
+    """PSNR in dB; differences above 40 dB are hard to see."""
     return 10 * np.log10(255**2 / max(((one.astype(float) - other) ** 2).mean(), 1e-9))
 
 
@@ -144,7 +144,7 @@ def test_a_box_is_of_the_photo_as_its_exif_turns_it(large, tmp_path, turned):
         assert near(read_to_size(whole, size, box=BOX)[0], resize(cut(read_photo(whole), BOX), size)) > 38
 
 
-def test_enlarging_and_mixed_sizes_are_interpolated_and_said(large):
+def test_enlarging_and_mixed_sizes_are_interpolated_and_reported(large):
     for size, expected in (((512, 384), False), ((513, 384), True), ((600, 100), True), ((511, 383), False)):
         photo, interpolated = read_to_size(large[0], size, "bicubic")
         assert interpolated == expected

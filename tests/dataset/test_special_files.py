@@ -1,4 +1,4 @@
-"""What has a photo's name and is no plain file: named by all that read a set, and never opened."""
+"""Special files with a photo's name are errors for every reader of a data set, and are never opened."""
 
 import os
 import shutil
@@ -51,17 +51,17 @@ SPECIAL = (
 
 @pytest.fixture
 def special(data):
-    """The set with six photos replaced, in both halves: path -> what it is now."""
+    """A data set with special files in place of photos, in both halves: {path: kind}."""
     train = sorted(data.glob("train/images/*/mask2.*"))[: len(SPECIAL)]
-    judged = sorted(data.glob("eval/images/*"))[:3]
-    made = dict(zip([*train, *judged], [*SPECIAL, *SPECIAL[:2], SPECIAL[3]], strict=True))
+    eval_images = sorted(data.glob("eval/images/*"))[:3]
+    made = dict(zip([*train, *eval_images], [*SPECIAL, *SPECIAL[:2], SPECIAL[3]], strict=True))
     for path, kind in made.items():
         make_special(kind, path)
     return made
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
-def test_what_is_not_a_file_is_said_and_never_opened(tmp_path, kind):
+def test_what_is_not_a_file_is_reported_and_never_opened(tmp_path, kind):
     path = tmp_path / "photo.jpg"
     make_special(kind, path)
     assert unreadable([path]) == [f"{path}: {kind}"]
@@ -69,12 +69,12 @@ def test_what_is_not_a_file_is_said_and_never_opened(tmp_path, kind):
         read_photo(path)
 
 
-def test_all_that_read_a_set_name_what_is_not_a_file(data, special, tmp_path):
-    """In processes of their own with a limit: a FIFO that is opened would hang for ever."""
-    sentences = [f"{path}: {kind}" for path, kind in special.items()]
+def test_all_readers_of_a_data_set_name_what_is_not_a_file(data, special, tmp_path):
+    """In subprocesses with a timeout: opening a FIFO would block for ever."""
+    messages = [f"{path}: {kind}" for path, kind in special.items()]
     with pytest.raises(UsageError) as caught:
         check(data)
-    assert sorted(caught.value.errors) == sorted(sentences)
+    assert sorted(caught.value.errors) == sorted(messages)
     for words in (["dataset", "check", data], ["analysis", "eda", data, "--out", tmp_path / "eda"],
                   ["dataset", "cache", data, "--size", "8x6"]):  # fmt: skip
         ran = subprocess.run(
@@ -87,17 +87,17 @@ def test_all_that_read_a_set_name_what_is_not_a_file(data, special, tmp_path):
             assert all(str(path) in page for path in special)
             continue
         assert ran.returncode == 2
-        train = [line for line in sentences if "/train/" in line]
-        assert set(sentences if words[1] == "check" else train) == set(ran.stderr.splitlines())
+        train = [line for line in messages if "/train/" in line]
+        assert set(messages if words[1] == "check" else train) == set(ran.stderr.splitlines())
     for read, half in ((read_train, "train"), (read_eval, "eval")):
         with pytest.raises(UsageError) as caught:
             read(data)
-        assert sorted(caught.value.errors) == sorted(line for line in sentences if f"/{half}/" in line)
+        assert sorted(caught.value.errors) == sorted(line for line in messages if f"/{half}/" in line)
     assert len(fingerprint(data)) == 64
 
 
 def test_the_cache_and_the_face_finder_name_what_is_not_a_file(special, tmp_path, monkeypatch):
-    """A file can change between the look at the folder and its turn."""
+    """A file can be replaced after the folder was listed."""
     monkeypatch.setattr(locate, "find_faces", lambda photos: np.zeros((len(photos), 4), np.float32))
     paths = [str(path) for path in special]
     for build in (
@@ -126,18 +126,18 @@ def test_a_file_of_more_bytes_than_any_photo_is_not_read(tmp_path):
     ]
 
 
-def test_system_files_are_passed_over_and_counted(data, capsys):
+def test_system_files_are_skipped_and_counted(data, capsys):
     before = fingerprint(data)
-    images, judged = data / "train" / "images", data / "eval" / "images"
+    images, eval_images = data / "train" / "images", data / "eval" / "images"
     first = next(images.iterdir())
-    for path in (images / "Thumbs.db", first / "Thumbs.db", first / "desktop.ini", first / ".DS_Store", first / "._mask1.jpg", judged / "Thumbs.db"):  # fmt: skip
+    for path in (images / "Thumbs.db", first / "Thumbs.db", first / "desktop.ini", first / ".DS_Store", first / "._mask1.jpg", eval_images / "Thumbs.db"):  # fmt: skip
         path.write_bytes(b"x")
     (images / "__MACOSX").mkdir()
     assert len(read_train(data)) == 98
-    said = f"skipped 6 hidden or system files in {images}: .DS_Store, ._mask1.jpg, Thumbs.db (2 times), __MACOSX, desktop.ini\n"
-    assert capsys.readouterr().err == said
+    message = f"skipped 6 hidden or system files in {images}: .DS_Store, ._mask1.jpg, Thumbs.db (2 times), __MACOSX, desktop.ini\n"
+    assert capsys.readouterr().err == message
     assert len(read_eval(data)) == 4
-    assert capsys.readouterr().err == f"skipped 1 hidden or system file in {judged}: Thumbs.db\n"
+    assert capsys.readouterr().err == f"skipped 1 hidden or system file in {eval_images}: Thumbs.db\n"
     assert fingerprint(data) == before
     shutil.rmtree(first)
     table, _ = scan_train(data)

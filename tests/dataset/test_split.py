@@ -12,7 +12,7 @@ from dataset.split import absent_classes, fold_of, fraction_of, split
 
 
 def made_up(people: int) -> pd.DataFrame:
-    """Photo table (no photos) of so many people, skewed like the original."""
+    """DataFrame of photos (without files) of `people` people, distributed as in the competition."""
     rows = []
     for number in range(people):
         gender, age = int(number % 5 > 1), (22, 45, 24, 52, 27, 41, 19, 55, 60)[number % 9]
@@ -37,8 +37,8 @@ def test_folds_cover_everyone_once_and_look_alike():
     table = made_up(450)
     fold = fold_of(table, 5, 0)
     assert sorted(fold.unique()) == [0, 1, 2, 3, 4]
-    shares = pd.crosstab(fold, [table["gender"], table["age_band"]])
-    assert (shares.max() - shares.min() <= 7).all()  # at most one person, seven photos
+    counts = pd.crosstab(fold, [table["gender"], table["age_band"]])
+    assert (counts.max() - counts.min() <= 7).all()  # at most one person, seven photos
     assert all(absent_classes(table[fold == number]) == [] for number in range(5))
 
 
@@ -74,7 +74,7 @@ def test_impossible_folds_are_refused(fold, folds):
         split(made_up(60), fold, folds, 0)
 
 
-def test_a_share_takes_people_of_every_group_and_grows_by_the_same_people():
+def test_a_fraction_takes_people_of_every_group_and_grows_by_the_same_people():
     table = made_up(90)
     small, large = fraction_of(table, 0.2, 0), fraction_of(table, 0.5, 0)
     assert small.groupby("person").size().eq(7).all()

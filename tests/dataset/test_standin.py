@@ -1,4 +1,4 @@
-"""Real photos in the competition's layout, where they lie beside the checkout."""
+"""Real photos in the competition's layout, if they are available beside the checkout."""
 
 import pytest
 

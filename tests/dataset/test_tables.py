@@ -1,4 +1,4 @@
-"""What is wrong with a CSV is a sentence with its file and, where there are some, its lines."""
+"""Every error of a CSV is a message with its file and, if it has any, its lines."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from dataset.tables import read_table
 COLUMNS = ["id", "name"]
 GOOD = b"id,name\n1,a\n2,b\n"
 
-FAULTS = {
+ERRORS = {
     "empty": (b"", ": an empty file, not a CSV with columns id,name"),
     "blank": (b"\n \n,,\n", ": an empty file, not a CSV with columns id,name"),
     "binary": (b"PK\3\4\n\0\0" + GOOD, " line 2: a NUL byte; this is a binary file, not a CSV with columns id,name"),
@@ -26,10 +26,10 @@ FAULTS = {
     "cp949": (GOOD + "3,가면\n".encode("cp949"), " line 4: not UTF-8 text (byte 0xb0), so not a CSV with columns id,name; save it as CSV in UTF-8"),
     "semicolons": (GOOD.replace(b",", b";"), ": its columns are separated by semicolons; save it with commas"),
     "tabs": (GOOD.replace(b",", b"\t"), ": its columns are separated by tabs; save it with commas"),
-    "quote": (GOOD + b'3,"c\n', " line 4: not a CSV (unexpected end of data); look at its quotes"),
-    "behind": (GOOD + b'3,"c"d\n', " line 4: not a CSV (',' expected after '\"'); look at its quotes"),
-    "twice": (b"id,name,name\n1,a,b\n", ": column 'name' is there 2 times; keep one"),
-    "near": (b"id,Name\n1,a\n", ": no column 'name'; it has id,Name; is 'Name' meant?"),
+    "quote": (GOOD + b'3,"c\n', " line 4: not a CSV (unexpected end of data); check its quotes"),
+    "behind": (GOOD + b'3,"c"d\n', " line 4: not a CSV (',' expected after '\"'); check its quotes"),
+    "twice": (b"id,name,name\n1,a,b\n", ": column 'name' appears 2 times; keep one"),
+    "near": (b"id,Name\n1,a\n", ": no column 'name'; it has id,Name; should 'Name' be 'name'?"),
     "few": (GOOD + b"3\n4,d\n", " line 4: 1 fields, but the header names 2"),
     "many": (GOOD + b"3,c,d\n", " line 4: 3 fields, but the header names 2"),
     "commas": (b"id,name\n1,a,\n2,b,\n\n3,c,\n4,d,\n", " lines 2, 3, 5, ... (4 in all): 3 fields, but the header names 2; remove the commas at the end"),
@@ -37,13 +37,13 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", FAULTS)
-def test_a_fault_has_a_sentence_with_file_and_line(tmp_path, case):
-    data, sentence = FAULTS[case]
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_names_file_and_line(tmp_path, case):
+    data, message = ERRORS[case]
     path = tmp_path / "some.csv"
     path.write_bytes(data)
     table, errors = read_table(path, COLUMNS)
-    assert errors[0] == f"{path}{sentence}"
+    assert errors[0] == f"{path}{message}"
     assert errors[1:] == ([f"{path} lines 3, 4: spaces around name; remove them"] if case == "spaces" else [])
     assert list(table.columns) == COLUMNS
     assert len(table) == {"commas": 4, "spaces": 3}.get(
@@ -67,11 +67,11 @@ def test_what_is_well_formed_is_read_alike(tmp_path, case):
     assert list(table.index) == [2, 3]
 
 
-def test_lines_are_those_of_the_file_and_commas_alone_are_passed_over_and_said(tmp_path):
+def test_lines_are_those_of_the_file_and_lines_of_commas_are_skipped_and_noted(tmp_path):
     path = tmp_path / "some.csv"
     path.write_bytes(b'\nid,name\n\n1,"two\nlines"\n,\n2,b\n , \n')
     table, errors = read_table(path, COLUMNS, strip=True)
-    assert errors == [] and table.attrs["notes"] == [f"{path} lines 6, 8: commas alone, skipped"]
+    assert errors == [] and table.attrs["notes"] == [f"{path} lines 6, 8: only commas, skipped"]
     assert table["name"].to_dict() == {5: "two\nlines", 7: "b"}
 
 
@@ -83,7 +83,7 @@ READERS = {
 
 
 def special(kind: str, path: Path) -> str:
-    """Makes `path` of that kind; what must be said of it."""
+    """Make `path` a special file of that kind; return the expected message."""
     path.unlink(missing_ok=True)
     if kind == "fifo":
         os.mkfifo(path)
@@ -99,18 +99,18 @@ def special(kind: str, path: Path) -> str:
 @pytest.mark.parametrize("name", READERS)
 def test_every_reader_refuses_what_is_not_a_file(data, name, kind):
     path = {"train.csv": data / "train" / name, "info.csv": data / "eval" / name}.get(name, data / name)
-    sentence = special(kind, path)
+    message = special(kind, path)
     with pytest.raises(UsageError) as caught:
         READERS[name](data)
-    assert caught.value.errors[0].startswith(f"{path}: {sentence}")
-    assert read_answers(path)[1][0].startswith(f"{path}: {sentence}")
+    assert caught.value.errors[0].startswith(f"{path}: {message}")
+    assert read_answers(path)[1][0].startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize(
     "data_bytes", [b"", b"\0\0", b"\xff\xfe\0", b'a,"b', "가,나".encode("cp949"), b"x;y;z\n"]
 )
 def test_no_reader_ends_in_a_traceback(data, tmp_path, data_bytes):
-    """Corrections, a submission, answers and both CSVs of a set, as a user meets them."""
+    """Corrections, a submission, answers and both CSVs of a data set, through the commands."""
     bad = tmp_path / "bad.csv"
     bad.write_bytes(data_bytes)
     with pytest.raises(UsageError, match=r"bad\.csv"):

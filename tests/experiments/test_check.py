@@ -194,7 +194,7 @@ def test_corrections_that_fit_nobody_are_named(mine, people, tmp_path):
     known = tmp_path / "known.csv"
     known.write_text("id,field,recorded,corrected\nnobody,gender,male,female\n")
     said = errors(mine.yaml, people, settings=[f"corrections={known}"])
-    assert said == f"{known} line 2: no person 'nobody' in this set"
+    assert said == f"{known} line 2: no person 'nobody' in this data set"
 
 
 def test_the_command_says_it_in_one_go(tmp_path):

@@ -41,7 +41,7 @@ KEYS = {
     "platform missing": ({"trainingService": {}}, "trainingService.platform: is missing; write trainingService: {platform: local}"),
     "platform null": ({"trainingService": {"platform": None}}, "trainingService.platform: is missing; write trainingService: {platform: local}"),
     "platform misspelt": ({"trainingService": {"platform": "lokal"}}, "trainingService.platform: unknown platform 'lokal'; did you mean local?"),
-    "platform of a number": ({"trainingService": {"platform": 3}}, "trainingService.platform: unknown platform '3'; there is local"),
+    "platform of a number": ({"trainingService": {"platform": 3}}, "trainingService.platform: unknown platform '3'; known: local"),
     "service with a foreign key": ({"trainingService": {**LOCAL, "useActiveGpus": True}}, "trainingService: unknown key 'useActiveGpus'; did you mean useActiveGpu?"),
     "command inside": ({"trainingService": {**LOCAL, "trialCommand": "true"}}, "trainingService.trialCommand: belongs at the top of the YAML"),
     "reuse": ({"trainingService": {**LOCAL, "reuseMode": True}}, "trainingService.reuseMode: true moves trials out of their run folders; leave it out"),

@@ -8,9 +8,26 @@ from zipfile import ZipFile
 
 import pytest
 
+from nni_setup.relocate import relocate_editable
 from tests.nni_server import PROJECT
 
 REAL = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+BACKEND = '''"""Builds the small project as setuptools would: one .pth line and one program."""
+from pathlib import Path
+from zipfile import ZipFile
+
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    name = "small-1.0-py3-none-any.whl"
+    with ZipFile(Path(folder) / name, "w") as file:
+        file.writestr("__editable__.small-1.0.pth", str(Path.cwd()) + "\\n")
+        file.writestr("small-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: small\\nVersion: 1.0\\n")
+        file.writestr("small-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        file.writestr("small-1.0.dist-info/entry_points.txt", "[console_scripts]\\nsmall = here:main\\n")
+        file.writestr("small-1.0.dist-info/RECORD", "")
+    return name
+'''
+PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL} to make an environment with"),
@@ -30,6 +47,9 @@ class Small:
         shutil.copytree(
             PROJECT / "nni_setup", self.project / "nni_setup", ignore=shutil.ignore_patterns("__pycache__")
         )
+        (self.project / "pyproject.toml").write_text(PYPROJECT)
+        (self.project / "backend.py").write_text(BACKEND)
+        (self.project / "here.py").write_text("def main():\n    print(__file__)\n")
         self.pins("# nothing")
 
     def pins(self, text: str, no_deps: str = "# nothing") -> None:
@@ -72,6 +92,12 @@ class Small:
 
     def has_wheel(self) -> bool:
         return subprocess.run([self.python, "-c", "import old; assert old.WEIGHTS == 3"]).returncode == 0
+
+    def runs(self, *command: Path | str) -> str:
+        """What a program prints that is started in another folder, without this environment's variables."""
+        return subprocess.run(
+            command, env={}, cwd=self.programs, capture_output=True, text=True
+        ).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +156,48 @@ def test_pins_that_cannot_be_installed_fail_every_time(small):
         assert "pip could not install the pins" in done.stderr
 
 
+def test_the_project_is_installed_and_found_from_any_folder(made):
+    here = str(made.project / "here.py")
+    assert made.runs(made.python.with_name("small")) == here
+    assert made.runs(made.python, "-c", "import here; here.main()") == here
+
+
+def test_a_changed_pyproject_is_installed(small):
+    (small.project / "backend.py").write_text(BACKEND.replace("small = here:main", "other = here:main"))
+    (small.project / "pyproject.toml").write_text(PYPROJECT + "# a program more\n")
+    done = small.env()
+    assert (done.returncode, "making .venv" in done.stderr) == (0, False), done.stderr
+    assert small.runs(small.python.with_name("other")) == str(small.project / "here.py")
+    (small.project / "pyproject.toml").write_text(PYPROJECT.replace("backend", "gone"))
+    done = small.env()
+    assert done.returncode == 1
+    assert "pip could not install this project" in done.stderr
+
+
+def test_other_editable_installs_keep_their_paths(tmp_path):
+    site, project = tmp_path / "project/.venv/lib/python3.11/site-packages", tmp_path / "project"
+    site.mkdir(parents=True)
+    lines = {"ours": project, "other": tmp_path / "other"}
+    for name, path in lines.items():
+        (site / f"__editable__.{name}-1.0.pth").write_text(f"{path}\n")
+    relocate_editable(site, project)
+    assert [(site / f"__editable__.{name}-1.0.pth").read_text() for name in lines] == [
+        "../../../..\n",
+        f"{lines['other']}\n",
+    ]
+
+
 def test_a_moved_project_still_works(small):
     pip = small.project / ".venv" / "bin" / "pip"
     before = subprocess.run([pip, "--version"], capture_output=True, text=True)
     assert str(small.project) in before.stdout, "even before make env: " + before.stderr
+    here = str(small.project / "here.py")  # not that of the project it was copied from, which still exists
+    assert small.runs(small.python, "-c", "import here; here.main()") == here
+    assert small.runs(small.python.with_name("small")) == here
     assert "making .venv" not in (done := small.env()).stderr
     assert done.returncode == 0
     assert str(small.project) in (small.project / ".venv" / "bin" / "activate.csh").read_text()
+    assert small.runs(small.python.with_name("small")) == here
 
 
 @pytest.mark.parametrize("lost", ["lib", "bin"])

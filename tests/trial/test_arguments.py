@@ -15,7 +15,7 @@ def test_bounded_numbers_and_numbers_beside_a_word_are_numbers_too():
     assert parse_arguments(["fold=all"]) == {"fold": "all"}
 
 
-def test_true_and_false_are_no_words():
+def test_true_and_false_are_booleans():
     assert parse_arguments(["compile=true"]) == {"compile": True}
     assert parse_arguments(["compile=False"]) == {"compile": False}
     assert parse_arguments(["compile=perhaps"]) == {"compile": "perhaps"}
@@ -45,7 +45,7 @@ def test_the_tuners_values_join_the_fixed_ones():
         (["loss.gamma=2"], {"loss": "focal"}, "by both the command and the search space"),
     ],
 )
-def test_what_is_unclear_is_refused(arguments, tuner, words):
+def test_ambiguous_arguments_are_refused(arguments, tuner, words):
     with pytest.raises(UsageError, match=words):
         parse_arguments(arguments, tuner)
 

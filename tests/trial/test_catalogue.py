@@ -2,9 +2,9 @@ import pytest
 import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
-import trial.models.other_networks  # noqa: F401 - adds to timm's
+import trial.models.other_networks  # noqa: F401 - registers them with timm
 from tools.make_catalogue import find_steps, least_size, other_sizes
-from trial.catalogue import networks, steps
+from trial.catalogue import model_fields, networks, steps
 
 
 def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
@@ -21,7 +21,7 @@ def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
 
 
 @pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3", "alexnet"])
-def test_the_least_size_is_the_smallest_that_runs(name):
+def test_the_smallest_size_is_the_first_that_runs(name):
     assert networks()[name].least == least_size(name)
 
 
@@ -34,3 +34,11 @@ def test_the_other_sizes_are_those_that_it_can_be_built_for(name):
 
 def test_the_steps_are_the_installed_albumentations():
     assert steps() == find_steps()
+
+
+def test_a_model_may_bring_other_fields_along():
+    assert model_fields("resnet34") == {"model": "resnet34"}
+    assert model_fields({"_name": "resnet34"}) == {"model": "resnet34"}
+    option = {"_name": "resnet34", "weights": {"_type": "choice", "_value": ["hub", "none"]}}
+    assert model_fields(option) == {"model": "resnet34", "weights": option["weights"]}
+    assert model_fields({"_name": "resnet34", "train_share": 0.5})["train_fraction"] == 0.5  # an earlier name

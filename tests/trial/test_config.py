@@ -80,7 +80,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"loss": {"_name": "focal", "gama": 2}}, "did you mean gamma"),
         ({"loss": {"_name": "focal", "gamma": "high"}}, "loss.gamma"),
         ({"loss": {"_name": "weighted", "weights": "invers"}}, "did you mean inverse"),
-        ({"augment": [{"_name": "flip", "p": 1.5}]}, "no probability"),
+        ({"augment": [{"_name": "flip", "p": 1.5}]}, "not a probability"),
         ({"augment": [{"_name": "flipp"}]}, "did you mean flip"),
         ({"augment": [{"_name": "GaussianBlur", "sigma": 1}]}, "unknown parameter 'sigma'"),
         ({"augment": [{"_name": "RandomCrop"}]}, "needs height"),

@@ -1,1 +1,1 @@
-"""Augmentation: policies, the steps that they are made of, and mixing."""
+"""Augmentation: policies, their steps, and the mixing of photos."""

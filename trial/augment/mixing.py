@@ -1,7 +1,8 @@
-"""Two photos of a batch made one, with their labels in the same shares.
+"""Mixing: two photos of a batch combined into one, and their labels in the same proportion.
 
-A builder gives `mix(images, labels, draw) -> (images, targets)`: images (B, 3, height, width); labels (B,)
-whole numbers; targets the labels as they are, or (B, 18) shares of each class.
+A builder returns `mix(images, labels, draw) -> (images, targets)`: images float (B, 3, height, width), labels
+int (B,); targets are the labels unchanged, or the probability of each class (B, 18). A mixing happens to a
+photo with probability `p`; its partner is another photo of the batch.
 """
 
 from collections.abc import Callable
@@ -22,44 +23,51 @@ Alpha = Annotated[float, (0.01, 10)]
 
 
 def none() -> Mix:
-    """Each photo by itself."""
+    """Do not mix photos."""
     return lambda images, labels, draw: (images, labels)
 
 
 def mixup(*, alpha: Alpha = 0.2, p: Fraction = 1.0) -> Mix:
-    """Each photo blended with another one, its share from Beta(alpha, alpha) (Zhang et al. 2017,
-    arXiv:1710.09412)."""
+    """Blend each photo with another one, pixel by pixel (Zhang et al. 2017).
+
+    The fraction of the photo itself is drawn from Beta(alpha, alpha). Source: arXiv:1710.09412.
+    """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         other = _others(draw, images)
-        share = each(_shares(draw, alpha, p), images)
-        return images[other].lerp(images, share), _targets(labels, other, share)
+        kept = each(_kept(draw, alpha, p), images)
+        return images[other].lerp(images, kept), _targets(labels, other, kept)
 
     return mix
 
 
 def cutmix(*, alpha: Alpha = 1.0, p: Fraction = 0.5) -> Mix:
-    """A rectangle of each photo taken from another one, the rest's share from Beta(alpha, alpha) (Yun et al.
-    2019, arXiv:1905.04899)."""
+    """Replace a rectangle of each photo by the same rectangle of another one (Yun et al. 2019).
+
+    The fraction of the area that the photo keeps is drawn from Beta(alpha, alpha). Source: arXiv:1905.04899.
+    """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         import torch
 
         other = _others(draw, images)
-        (height, width), side = draw.size, np.sqrt(1 - _shares(draw, alpha, p))
+        (height, width), side = draw.size, np.sqrt(1 - _kept(draw, alpha, p))
         y, x = draw.uniform(0, 1) * height, draw.uniform(0, 1) * width
         top, bottom = (np.clip(np.floor(y + sign * side * height / 2), 0, height) for sign in (-1, 1))
         left, right = (np.clip(np.floor(x + sign * side * width / 2), 0, width) for sign in (-1, 1))
         inside = box(images, top, left, bottom - top, right - left)
-        share = each(1 - (bottom - top) * (right - left) / (height * width), images)
-        return torch.where(inside, images[other], images), _targets(labels, other, share)
+        kept = each(1 - (bottom - top) * (right - left) / (height * width), images)
+        return torch.where(inside, images[other], images), _targets(labels, other, kept)
 
     return mix
 
 
 def cutmix_vertical(*, low: Fraction = 0.46, high: Fraction = 0.54, p: Fraction = 0.7) -> Mix:
-    """The left part of each photo beside the right part of another one, cut at a share of the width between
-    `low` and `high`: a face of two halves, each with its mask, as in the competition's best write-ups."""
+    """Join the left part of each photo and the right part of another one.
+
+    The cut is drawn between the fractions `low` and `high` of the width: near the middle, so that each half
+    of a face keeps its half of the mask. From the competition's best write-ups.
+    """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         import torch
@@ -70,26 +78,29 @@ def cutmix_vertical(*, low: Fraction = 0.46, high: Fraction = 0.54, p: Fraction 
         cut = np.where(draw.happens(p), cut, width)
         edge = np.zeros(len(draw))
         right = box(images, edge, cut, edge + height, width - cut)
-        share = each(cut / width, images)
-        return torch.where(right, images[other], images), _targets(labels, other, share)
+        kept = each(cut / width, images)
+        return torch.where(right, images[other], images), _targets(labels, other, kept)
 
     return mix
 
 
 def mixup_oldest(*, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
-    """Photos of people of 60 and over blended with photos of other classes, their share from Beta(alpha,
-    alpha); all others stay as they are. The baseline's way to more photos of the rarest."""
+    """Blend photos of people of 60 and over with photos of other classes.
+
+    The fraction of the older person's photo is drawn from Beta(alpha, alpha); all other photos stay as they
+    are. This is how the baseline gets more photos of the rarest classes.
+    """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         import torch
 
-        # The partner is drawn among the photos of other classes; where there is none, nothing happens.
+        # The partner is drawn among the photos of other classes; if there is none, the photo stays as it is.
         foreign = labels[:, None] != labels
         chances = torch.rand(foreign.shape, generator=draw.generator(labels.device), device=labels.device)
         other = (chances * foreign).argmax(1)
         blended = is_oldest(labels) & foreign.any(1)
-        share = torch.where(blended.view(-1, 1, 1, 1), each(_shares(draw, alpha, p), images), 1)
-        return images[other].lerp(images, share), _targets(labels, other, share)
+        kept = torch.where(blended.view(-1, 1, 1, 1), each(_kept(draw, alpha, p), images), 1)
+        return images[other].lerp(images, kept), _targets(labels, other, kept)
 
     return mix
 
@@ -101,7 +112,7 @@ MIXINGS = {
 
 
 def _others(draw: Draw, images: "Tensor") -> "Tensor":
-    """(B,) for each photo another one of the batch, where the images are."""
+    """(B,) the index of another photo of the batch for each photo, on the images' device."""
     import torch
 
     order = draw.random.permutation(len(draw))
@@ -110,13 +121,14 @@ def _others(draw: Draw, images: "Tensor") -> "Tensor":
     return torch.from_numpy(others).to(images.device, non_blocking=True)
 
 
-def _shares(draw: Draw, alpha: float, p: float) -> np.ndarray:
-    """(B,) how much of each photo stays; 1 where nothing happens."""
+def _kept(draw: Draw, alpha: float, p: float) -> np.ndarray:
+    """(B,) the fraction of each photo that is kept; 1 for photos that are not mixed."""
     return np.where(draw.happens(p), draw.random.beta(alpha, alpha, len(draw)), 1)
 
 
-def _targets(labels: "Tensor", other: "Tensor", share: "Tensor") -> "Tensor":
+def _targets(labels: "Tensor", other: "Tensor", kept: "Tensor") -> "Tensor":
+    """(B, 18) class probabilities: `kept` of a photo's own label, the rest of its partner's."""
     import torch.nn.functional as F
 
     own = F.one_hot(labels, N_CLASSES).float()
-    return own[other].lerp(own, share.view(-1, 1))
+    return own[other].lerp(own, kept.view(-1, 1))

@@ -1,7 +1,7 @@
-"""Steps that change colours, on whole batches.
+"""Photometric steps: changes of colours, on whole batches.
 
-A builder gives `change(photos, draw) -> photos`, float (B, 3, height, width) from 0 to 1, where they are.
-It may write into the photos that it gets.
+A builder returns `change(photos, draw) -> photos`, both float (B, 3, height, width) from 0 to 1, on the
+photos' device. It may modify its input in place. A step happens to a photo with probability `p`.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Change = Callable[["Tensor", Draw], "Tensor"]
-GREY = (0.299, 0.587, 0.114)  # how much each of red, green and blue adds to brightness (ITU-R BT.601)
+GREY = (0.299, 0.587, 0.114)  # weights of red, green and blue in luma (ITU-R BT.601)
 
 
 def brightness_contrast(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2, p: Fraction = 1.0) -> Change:
-    """Contrast (a factor) and brightness (added) changed by up to these shares: albumentations'
-    RandomBrightnessContrast."""
+    """Randomly change brightness and contrast: albumentations' RandomBrightnessContrast.
+
+    Values are multiplied by a factor from 1 - contrast to 1 + contrast; then a number from -brightness to
+    brightness, in units of the range from black to white, is added.
+    """
 
     def change(photos: "Tensor", draw: Draw) -> "Tensor":
         happens = draw.happens(p)
@@ -33,9 +36,12 @@ def brightness_contrast(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2,
 
 
 def color_jitter(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2, saturation: Fraction = 0.2,
-           hue: Annotated[float, (0, 0.5)] = 0.0, p: Fraction = 1.0) -> Change:  # fmt: skip
-    """torchvision's ColorJitter: brightness, contrast, saturation by a factor 1 +- the number, hue by up to
-    that part of the circle; in an order drawn for each piece of a batch."""
+                 hue: Annotated[float, (0, 0.5)] = 0.0, p: Fraction = 1.0) -> Change:  # fmt: skip
+    """Randomly change brightness, contrast, saturation and hue: torchvision's ColorJitter.
+
+    The first three by a factor from 1 - the parameter to 1 + the parameter, hue by up to the fraction `hue`
+    of the colour circle either way. The order of the four is drawn once for each piece of a batch.
+    """
 
     def change(photos: "Tensor", draw: Draw) -> "Tensor":
         happens = draw.happens(p)
@@ -60,7 +66,10 @@ def color_jitter(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2, satura
 
 
 def noise(*, std: Fraction = 0.05, p: Fraction = 0.5) -> Change:
-    """Gaussian noise of this standard deviation, of 1 for the whole range, added to every value by itself."""
+    """Add Gaussian noise to each value of each channel.
+
+    `std`: its standard deviation, in units of the range from black to white.
+    """
 
     def change(photos: "Tensor", draw: Draw) -> "Tensor":
         import torch
@@ -71,10 +80,14 @@ def noise(*, std: Fraction = 0.05, p: Fraction = 0.5) -> Change:
     return change
 
 
-def random_erasing(*, min_area: Fraction = 0.02, max_area: Fraction = 0.33, max_ratio: Annotated[float, (1, 10)] = 3.3,
-            value: Fraction = 0.5, p: Fraction = 0.5) -> Change:  # fmt: skip
-    """A rectangle of between `min_area` and `max_area` of the photo's area, its sides in a ratio of 1 to at most
-    `max_ratio`, filled with `value`, 0 black to 1 white (Zhong et al. 2017, arXiv:1708.04896)."""
+def random_erasing(*, min_area: Fraction = 0.02, max_area: Fraction = 0.33,
+                   max_ratio: Annotated[float, (1, 10)] = 3.3, value: Fraction = 0.5,
+                   p: Fraction = 0.5) -> Change:  # fmt: skip
+    """Fill a random rectangle of each photo with one grey value (Zhong et al. 2017).
+
+    `min_area`, `max_area`: bounds of its area, as fractions of the photo's. `max_ratio`: the largest ratio of
+    its longer side to its shorter one. `value`: from 0 (black) to 1 (white). Source: arXiv:1708.04896.
+    """
 
     def change(photos: "Tensor", draw: Draw) -> "Tensor":
         height, width = draw.size
@@ -89,14 +102,14 @@ def random_erasing(*, min_area: Fraction = 0.02, max_area: Fraction = 0.33, max_
     return change
 
 
-PIXEL_STEPS: Registry = {
+PHOTOMETRIC: Registry = {
     "brightness_contrast": brightness_contrast, "color_jitter": color_jitter, "noise": noise,
     "random_erasing": random_erasing,
 }  # fmt: skip
 
 
 def box(photos: "Tensor", top: np.ndarray, left: np.ndarray, tall: np.ndarray, wide: np.ndarray) -> "Tensor":
-    """bool (B, 1, height, width): inside the rectangles, of which each array (B,) gives pixels."""
+    """bool (B, 1, height, width): True inside the rectangles, whose arrays (B,) are in pixels."""
     import torch
 
     y = torch.arange(photos.shape[2], device=photos.device).view(1, 1, -1, 1)
@@ -106,7 +119,7 @@ def box(photos: "Tensor", top: np.ndarray, left: np.ndarray, tall: np.ndarray, w
 
 
 def each(numbers: np.ndarray, photos: "Tensor") -> "Tensor":
-    """(B,) numbers as (B, 1, 1, 1) beside the photos."""
+    """`numbers` (B,) as a float tensor (B, 1, 1, 1) on the photos' device."""
     import torch
 
     return (
@@ -124,14 +137,14 @@ def _blend(photos: "Tensor", other: "Tensor", factor: "Tensor") -> "Tensor":
 
 
 def _turn_hue(photos: "Tensor", turn: "Tensor") -> "Tensor":
-    """Hue moved by `turn` of the circle; value and saturation (HSV) kept."""
+    """Add `turn`, a fraction of the colour circle, to the hue; saturation and value (HSV) are kept."""
     import torch
 
-    most, least = photos.amax(1, keepdim=True), photos.amin(1, keepdim=True)
-    spread = most - least
-    red, green, blue = ((most - channel) / spread.clamp(min=1e-8) for channel in photos.split(1, dim=1))
-    is_red, is_green, _ = (channel == most for channel in photos.split(1, dim=1))
+    largest, smallest = photos.amax(1, keepdim=True), photos.amin(1, keepdim=True)
+    spread = largest - smallest
+    red, green, blue = ((largest - channel) / spread.clamp(min=1e-8) for channel in photos.split(1, dim=1))
+    is_red, is_green, _ = (channel == largest for channel in photos.split(1, dim=1))
     hue = torch.where(is_red, blue - green, torch.where(is_green, 2 + red - blue, 4 + green - red)) / 6 + turn
-    # How far each channel lies below the greatest one, by its place on the circle of hues.
+    # How far each channel lies below the largest one, by its position on the circle of hues.
     places = torch.cat([(place + hue * 6) % 6 for place in (5, 3, 1)], dim=1)
-    return most - spread * torch.minimum(places, 4 - places).clamp(0, 1)
+    return largest - spread * torch.minimum(places, 4 - places).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""A policy at work: its steps on photos one by one, then on whole batches on the device."""
+"""A policy as two functions: its steps on single photos (in the loader) and on batches (on the device)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,31 +10,34 @@ import torch
 from torch import Tensor
 
 from common.errors import UsageError
-from trial.augment.geometric import WARPS
-from trial.augment.per_image import PHOTO_STEPS
-from trial.augment.photometric import PIXEL_STEPS, Change
+from trial.augment.geometric import GEOMETRIC
+from trial.augment.per_image import PER_IMAGE
+from trial.augment.photometric import PHOTOMETRIC, Change
 from trial.augment.policies import STEPS, Policy
-from trial.augment.warp import floats, joined
+from trial.augment.warp import compose, to_float
 from trial.choice import Choice
 from trial.data.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
-# Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width) from 0 to 1.
+# Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width), 0 to 1.
 Part = Callable[[Tensor, Draw], Tensor]
 OnOne = Callable[[np.ndarray, Draw], np.ndarray]
 OnPhoto = Callable[[np.ndarray, int, int, int, int], np.ndarray]
-LOOKS = 4  # at each step beforehand: some turn a photo on its side only now and then
-CACHED = 2**22  # floats that a processor keeps near while the steps go over them one after the other
+TRIES = 4  # of each policy before training: some steps turn a photo on its side only now and then
+PIECE = 2**22  # floats of a batch that stay in a CPU's cache from step to step
 
 
 def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
     """`prepare(photos, draw)`: uint8 (B, height, width, 3) -> float (B, 3, height, width), augmented and
-    normalised, where the photos are. On a CPU colours are changed in pieces of the batch, each drawing after
-    the one before."""
+    normalised, on the photos' device.
+
+    On a CPU all but the first geometric steps run on pieces of the batch, one piece after the other, which
+    also orders their random numbers.
+    """
     steps = policy.on("batch")
     parts = _parts(steps)
-    # A warp at the front sees whole numbers, a third of the memory of floats: all at once, in threads.
-    first = 1 if steps and steps[0].name in WARPS else 0
+    # Geometric steps at the front read uint8, a quarter of the memory of floats: the whole batch, in threads.
+    first = 1 if steps and steps[0].name in GEOMETRIC else 0
 
     def prepare(photos: Tensor, draw: Draw) -> Tensor:
         for part in parts[:first]:
@@ -43,7 +46,7 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
             return preprocessing.normalise(photos)
         batch, height, width = len(draw), *draw.size
         done = torch.empty((batch, 3, height, width), device=photos.device, memory_format=torch.channels_last)
-        at_once = batch if photos.device.type != "cpu" else max(1, CACHED // (height * width * 3))
+        at_once = batch if photos.device.type != "cpu" else max(1, PIECE // (height * width * 3))
         for start in range(0, batch, at_once):
             piece = slice(start, start + at_once)
             images = photos[piece]
@@ -56,10 +59,11 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
 
 
 def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
-    """`augment(photo, row, epoch, seed, before)`, uint8 (height, width, 3), the same for the same numbers;
-    `before`: how often the epoch had the row already. None where there is nothing to do.
+    """`augment(photo, row, epoch, seed, before)`: uint8 (height, width, 3) -> the same; None if no step runs
+    on photos.
 
-    UsageError where albumentations refuses a number, or a step changes a photo's size or type.
+    Deterministic given `row`, `epoch`, `seed` and `before`, the number of times that the epoch already had
+    the row. UsageError if albumentations rejects a parameter, or a step changes a photo's size or type.
     """
     steps = policy.on("photo")
     if not steps:
@@ -77,26 +81,26 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
 
 
 def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None:
-    """UsageError where a step, done for sure, fails or changes more than pixels."""
+    """UsageError if the steps, each with probability 1, fail or change a photo's size or type."""
     blank = np.zeros((*size, 3), np.uint8)
     try:
-        parts, shown = _on_one([_for_sure(step) for step in steps]), []
-        for look in range(LOOKS):
-            photo, draw = blank, Draw(stream("photo", 0, look, 0), np.array([0]), look, size)
+        parts, results = _on_one([_always(step) for step in steps]), []
+        for attempt in range(TRIES):
+            photo, draw = blank, Draw(stream("photo", 0, attempt, 0), np.array([0]), attempt, size)
             for part in parts:
                 photo = part(photo, draw)
-            shown.append(photo)
+            results.append(photo)
     except UsageError:
         raise
-    except Exception as error:  # of albumentations' or OpenCV's own kind, for a number that they can't use
+    except Exception as error:  # albumentations' or OpenCV's own class, for a parameter that they can't use
         raise UsageError(f"augment={policy}: {' '.join(str(error).split())}") from None
-    for photo in shown:
+    for photo in results:
         if photo.shape != blank.shape or photo.dtype != blank.dtype:
             raise UsageError(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
 
 
-def _for_sure(step: Choice) -> Choice:
-    """The step with a probability of 1; one of ours that has none (alternating_flip) as it is."""
+def _always(step: Choice) -> Choice:
+    """The step with probability 1; one of STEPS without a probability (alternating_flip) as it is."""
     params = dict(step.params)
     if step.name not in STEPS or "p" in params:
         params["p"] = 1.0
@@ -105,26 +109,26 @@ def _for_sure(step: Choice) -> Choice:
 
 def _on_one(steps: Sequence[Choice]) -> list[OnOne]:
     parts: list[OnOne] = []
-    for way, group in groupby(steps, key=_way):
-        parts += way(list(group))
+    for builder, group in groupby(steps, key=_builder):
+        parts += builder(list(group))
     return parts
 
 
 def _parts(steps: Sequence[Choice]) -> list[Part]:
-    """Neighbouring warps as one; each change of colours by itself, on floats."""
+    """One function for consecutive geometric steps, one for each photometric step, on floats."""
     parts: list[Part] = []
-    for warping, group in groupby(steps, key=lambda step: step.name in WARPS):
+    for geometric, group in groupby(steps, key=lambda step: step.name in GEOMETRIC):
         run = list(group)
-        parts += [joined(run)] if warping else [_on_floats(step.build(PIXEL_STEPS)) for step in run]
+        parts += [compose(run)] if geometric else [_on_floats(step.build(PHOTOMETRIC)) for step in run]
     return parts
 
 
 def _on_floats(change: Change) -> Part:
-    return lambda images, draw: change(floats(images), draw)
+    return lambda images, draw: change(to_float(images), draw)
 
 
 def on_whole_photos(steps: Sequence[Choice]) -> OnOne:
-    """Our own steps on uint8 (B, height, width, 3), which is what they give, too."""
+    """`augment(photos, draw)` of some of STEPS: uint8 (B, height, width, 3) -> the same."""
     parts = _parts(steps)
 
     def augment(photos: np.ndarray, draw: Draw) -> np.ndarray:
@@ -138,11 +142,11 @@ def on_whole_photos(steps: Sequence[Choice]) -> OnOne:
     return augment
 
 
-def _way(step: Choice) -> Callable[[Sequence[Choice]], list[OnOne]]:
-    """How a step is done photo by photo; neighbours of one kind together."""
+def _builder(step: Choice) -> Callable[[Sequence[Choice]], list[OnOne]]:
+    """What builds the functions on single photos of consecutive steps of this step's kind."""
     if step.name in STEPS:
         return _ours
-    return _torchvisions if step.name in PHOTO_STEPS else _albumentations
+    return _torchvisions if step.name in PER_IMAGE else _albumentations
 
 
 def _ours(steps: Sequence[Choice]) -> list[OnOne]:
@@ -151,7 +155,7 @@ def _ours(steps: Sequence[Choice]) -> list[OnOne]:
 
 
 def _torchvisions(steps: Sequence[Choice]) -> list[OnOne]:
-    return [step.build(PHOTO_STEPS) for step in steps]
+    return [step.build(PER_IMAGE) for step in steps]
 
 
 def _albumentations(steps: Sequence[Choice]) -> list[OnOne]:
@@ -166,7 +170,7 @@ def _albumentations(steps: Sequence[Choice]) -> list[OnOne]:
     compose = albumentations.Compose([made(step) for step in steps])
 
     def augment(photo: np.ndarray, draw: Draw) -> np.ndarray:
-        # A seed for each step: Compose.set_random_seed would give all of them the same one.
+        # A seed for each step: Compose.set_random_seed would give the same one to all.
         for transform in compose.transforms:
             transform.set_random_seed(int(draw.random.integers(2**32)))
         return compose(image=photo)["image"]

@@ -1,8 +1,8 @@
-"""`python -m trial weights`: download what trials will need, once, before they start."""
+"""`python -m trial weights`: download the pretrained weights that trials need, once, before they start."""
 
 import json
+import logging
 import shlex
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,19 +11,24 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from common.errors import UsageError
+from common.errors import UsageError, first_line
 from trial.arguments import parse_arguments
-from trial.catalogue import read_model
+from trial.catalogue import model_fields, read_model
 from trial.config import TrialConfig
-from trial.models.weights import WITHOUT_INTERNET, fetch, fetched_path, full_name, without_weights
+from trial.models.weights import WITHOUT_INTERNET, fetched_path, full_name, without_weights
+from trial.tensors import write_tensors
 
-REACH_SECONDS = 10  # that a server has for its first answer
+logger = logging.getLogger(__name__)
+REACH_SECONDS = 10  # how long to wait for a server's first answer
 
 
 def fetch_all(names: list[str]) -> None:
-    """Fetch each and print its path. UsageError for unknown names and networks without pretrained
-    weights, before the first download. A server that does not answer is asked once, whatever the number of
-    names; exit 1 names every file that is missing at the end, and what else there is to do."""
+    """Fetch the weights of each network and print their path.
+
+    UsageError for unknown names and networks without pretrained weights, before the first download. A server
+    that does not answer is asked once, whatever the number of names. If files are missing at the end, exit
+    code 1, after the log has named all of them and what to do.
+    """
     errors: list[str] = []
     names = list(dict.fromkeys(member for name in names for member in str(name).split("+")))
     for name in names:
@@ -46,22 +51,35 @@ def fetch_all(names: list[str]) -> None:
             unasked.append(name)
             continue
         try:
-            print(fetch(name), flush=True)
+            print(_fetch(name), flush=True)
         except Exception as error:
-            first_line = next(iter(str(error).splitlines()), "")
-            failed[name] = f"the download failed ({type(error).__name__}: {first_line})"
+            failed[name] = f"the download failed ({type(error).__name__}: {first_line(error)})"
             silent |= _without_answer(addresses.values())  # is it this name alone, or has the network gone?
     if failed:
-        print(*_report(failed, unasked), sep="\n", file=sys.stderr)
+        logger.error("\n".join(_report(failed, unasked)))
         raise SystemExit(1)
 
 
+def _fetch(model: str) -> Path:
+    """Download the weights of `model` through timm into `weights/`, unless they are there; their path."""
+    import timm
+
+    import trial.models.other_networks  # noqa: F401 - registers them with timm
+
+    path = fetched_path(model)
+    if not path.is_file():
+        network = timm.create_model(full_name(model), pretrained=True)
+        path.parent.mkdir(exist_ok=True)
+        write_tensors(path, network.state_dict())
+    return path
+
+
 def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:
-    """Lines that say why, which files are missing, and what to do; `unasked`: no server to ask for these."""
+    """Lines that say why, which files are missing, and what to do. `unasked`: their server did not answer."""
     reasons: dict[str, list[str]] = {}
     for name, why in failed.items():
         reasons.setdefault(why, []).append(name)
-    lines = [f"{', '.join(named)}: {why}" for why, named in reasons.items()]
+    lines = [f"{', '.join(names)}: {why}" for why, names in reasons.items()]
     paths = dict.fromkeys(fetched_path(name) for name in failed)
     lines.append(f"missing: {', '.join(f'{path.parent.name}/{path.name}' for path in paths)}")
     if unasked:
@@ -71,11 +89,11 @@ def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:
 
 
 def _address(name: str) -> str:
-    """A URL at the server that timm downloads these weights from."""
+    """A URL on the server from which timm downloads these weights."""
     import timm
     from huggingface_hub import hf_hub_url
 
-    import trial.models.other_networks  # noqa: F401 - adds to timm's
+    import trial.models.other_networks  # noqa: F401 - registers them with timm
 
     config: Any = timm.models.get_pretrained_cfg(full_name(name))
     repository = (config.hf_hub_id or "").partition("@")[0]
@@ -88,9 +106,9 @@ def _server(address: str) -> str:
 
 
 def _without_answer(addresses: Iterable[str]) -> dict[str, str]:
-    """{server: why} of those that give no answer within REACH_SECONDS, all asked at once.
+    """{server: reason} of the servers that do not answer within REACH_SECONDS; all are asked at once.
 
-    The downloads themselves would try for 46 s a file (Hugging Face's), or have no time limit (torch's).
+    The downloads themselves would try for 46 s a file (Hugging Face's), or without a time limit (torch's).
     """
     silent: dict[str, str] = {}
 
@@ -101,7 +119,7 @@ def _without_answer(addresses: Iterable[str]) -> dict[str, str]:
         except Exception as error:
             silent[server] = f"{server} can't be reached ({type(error).__name__}: {error})"
 
-    # In threads: a request's own limit counts neither the look-up of the name nor the host's other addresses.
+    # In threads: a request's own limit covers neither the look-up of the name nor the host's other addresses.
     threads = {
         server: Thread(target=ask, args=(server, address), daemon=True)
         for server, address in {_server(address): address for address in addresses}.items()
@@ -117,7 +135,7 @@ def _without_answer(addresses: Iterable[str]) -> dict[str, str]:
 
 
 def _status(address: str) -> int:
-    """The HTTP status of a HEAD request, by the client (and its proxy settings) that the download uses."""
+    """The HTTP status of a HEAD request by the same client, with the same proxy, as the download."""
     from huggingface_hub import constants, get_session
 
     if address.startswith(constants.ENDPOINT):
@@ -131,7 +149,7 @@ def _status(address: str) -> int:
 
 
 def _is_cached(name: str) -> bool:
-    """Whether Hugging Face's or torch's cache on this machine holds the file, so that no server is needed."""
+    """Whether Hugging Face's or torch's cache on this machine has the file, so that no server is needed."""
     import timm
     import torch
     from huggingface_hub import try_to_load_from_cache
@@ -147,7 +165,7 @@ def _is_cached(name: str) -> bool:
 
 
 def wanted_by(experiment: Path) -> list[str]:
-    """The networks of an experiment's command and search space whose weights come from the hub."""
+    """The networks of an experiment whose weights come from the hub."""
     return [model for model, sources in named_by(experiment) if "hub" in sources]
 
 
@@ -169,15 +187,12 @@ def named_by(experiment: Path) -> list[tuple[str, list[str]]]:
     models = _options(space.get("model", fixed.get("model", TrialConfig.model)))
     sources = _options(space.get("weights", fixed.get("weights", TrialConfig.weights)))
     named = []
-    for model in models:
-        own = sources
-        if isinstance(model, dict):
-            own = _options(model["weights"]) if "weights" in model else sources
-            model = model["_name"]
-        named.append((model, own))
+    for fields in map(model_fields, models):
+        own = _options(fields["weights"]) if "weights" in fields else sources
+        named.append((fields["model"], own))
     return named
 
 
 def _options(given: Any) -> list[Any]:
-    """What a value of a space, or a fixed one, can be."""
+    """The values that a field's entry in a search space, or its fixed value, can take."""
     return given["_value"] if isinstance(given, dict) and "_value" in given else [given]

@@ -1,7 +1,6 @@
-"""What a network ends in, by name: its last layer's outputs, what is dropped before them, and how they become
-18 logits.
+"""Heads: the outputs of a network's last layer, the dropout before it, and how outputs become logits.
 
-Logits are (B, 18) whatever the head, so every loss and every mixing works with each.
+Logits are (B, 18) for every head, so each works with every loss and every mixing.
 """
 
 from collections.abc import Callable
@@ -16,17 +15,17 @@ if TYPE_CHECKING:
 Dropout = Annotated[float, (0, 0.95)]
 PARTS = (len(MASKS), len(GENDERS), len(AGE_BANDS))
 
-# Gains of `initialise`: the standard deviation of a layer's outputs if its inputs have a root mean square
-# of 1; pooled features of timm's networks have .05 to 1 in training. LAST is torch's own for linear layers,
-# as ResNets have it: the first loss is near that of knowing nothing, ln 18. With .1 a ResNet without ImageNet
-# weights learned more slowly (docs/figures.md). HIDDEN is that of layers before a ReLU (He et al. 2015,
+# Gains of `initialise`: the standard deviation of a layer's outputs for inputs with a root mean square of 1;
+# pooled features of timm's networks have .05 to 1 in training. LAST is torch's default for linear layers, as
+# in ResNets: the first loss is near that of a uniform guess, ln 18. With .1 a ResNet without ImageNet weights
+# learned more slowly (docs/figures.md). HIDDEN is for layers before a ReLU (He et al. 2015,
 # arXiv:1502.01852).
 LAST, HIDDEN = 3**-0.5, 2**0.5
 
 
 class Head(NamedTuple):
-    """`outputs` of the last layer; `dropout`: the chance that one of its inputs is dropped in training;
-    `to_logits`: (B, outputs) -> (B, 18), None where they are the logits."""
+    """`outputs`: of the last layer. `dropout`: the probability that one of its inputs is set to 0 in
+    training. `to_logits`: (B, outputs) -> (B, 18); None if the outputs are the logits."""
 
     outputs: int
     dropout: float = 0.0
@@ -34,13 +33,20 @@ class Head(NamedTuple):
 
 
 def classes(*, dropout: Dropout = 0.0) -> Head:
-    """A logit for each of the 18 classes."""
+    """One logit for each of the 18 classes.
+
+    `dropout`: the probability that an input of the last layer is set to 0 in training.
+    """
     return Head(N_CLASSES, dropout)
 
 
 def three(*, dropout: Dropout = 0.0) -> Head:
-    """Logits for mask (3), gender (2) and age (3) apart. A class's probability is the product of its three,
-    so cross-entropy is the sum of the three cross-entropies, with shares of classes as targets too."""
+    """Separate logits for mask (3), gender (2) and age (3), combined into 18 class logits.
+
+    A class's probability is the product of its three, so cross-entropy is the sum of three cross-entropies,
+    for probabilities of classes as targets too. `dropout`: the probability that an input of the last layer is
+    set to 0 in training.
+    """
     return Head(sum(PARTS), dropout, joint_logits)
 
 
@@ -48,30 +54,30 @@ def joint_logits(parts: "Tensor") -> "Tensor":
     """(B, 3 + 2 + 3) -> (B, 18): sums of log-probabilities, in the order of `dataset.labels.encode`."""
     import torch
 
-    precise = torch.promote_types(parts.dtype, torch.float32)  # sums of halves would round what is learned
+    precise = torch.promote_types(parts.dtype, torch.float32)  # half precision would round what is learned
     mask, gender, age = (part.log_softmax(1, dtype=precise) for part in parts.split(PARTS, dim=1))
     return (mask[:, :, None, None] + gender[:, None, :, None] + age[:, None, None, :]).flatten(1)
 
 
 def attach(head: Head, network: "nn.Module") -> None:
-    """Have `network`, whose last layer has `head.outputs` already, drop and give logits as `head` says.
+    """Add the dropout and the logits of `head` to `network`, whose last layer has `head.outputs` already.
 
-    By hooks: so the names of its tensors stay its own. timm's `drop_rate` drops elsewhere, too (between the
-    last layers of a VGG), and other libraries' networks don't know it.
+    Hooks leave the names of its tensors unchanged. timm's `drop_rate` also drops elsewhere (between the last
+    layers of a VGG), and other libraries' networks don't have it.
     """
     if head.dropout:
         for layer in last_layers(network):
-            layer.register_forward_pre_hook(_dropping(head.dropout))
+            layer.register_forward_pre_hook(_dropout(head.dropout))
     if head.to_logits:
         to_logits = head.to_logits
         network.register_forward_hook(lambda network, inputs, outputs: to_logits(outputs))
 
 
 def initialise(layers: "list[nn.Module]", gain: float) -> None:
-    """Draw new weights for `layers` (linear or convolutional), normal with a standard deviation of
-    gain / sqrt(inputs); bias 0. Deterministic given torch's seed.
+    """Draw the parameters of `layers` (linear or convolutional): normal with standard deviation
+    gain / sqrt(inputs), bias 0. Deterministic given torch's seed.
 
-    timm leaves them as its networks define them: EfficientNets and MobileNets with 1 / sqrt(3 outputs), which
+    timm's networks bring their own initialisation. That of EfficientNets and MobileNets, 1 / sqrt(3 outputs),
     suits 1,000 classes; with 18 their first loss is 3.5 to 9, not ln 18 = 2.89.
     """
     from torch.nn.init import normal_, zeros_
@@ -84,16 +90,16 @@ def initialise(layers: "list[nn.Module]", gain: float) -> None:
 
 
 def last_layers(network: "nn.Module") -> "list[nn.Module]":
-    """The layers that a network of `trial.models.factory` begins anew, whatever its weights: mostly one."""
+    """The layers of a network of `trial.models.factory` that are never pretrained: usually one."""
     own: Any = network.pretrained_cfg
     names = own["classifier"]
     return [network.get_submodule(name) for name in ([names] if isinstance(names, str) else names)]
 
 
-def _dropping(share: float) -> Callable[..., Any]:
+def _dropout(p: float) -> Callable[..., Any]:
     import torch.nn.functional as F
 
-    return lambda layer, inputs: (F.dropout(inputs[0], share, layer.training), *inputs[1:])
+    return lambda layer, inputs: (F.dropout(inputs[0], p, layer.training), *inputs[1:])
 
 
 HEADS: Registry = {"classes": classes, "three": three}

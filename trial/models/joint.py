@@ -1,4 +1,4 @@
-"""Networks that are trained together as one."""
+"""Several networks joined into one, which is trained as a whole."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from dataset.labels import N_CLASSES
 
 
 class Joint(nn.Module):
-    """Each member's 18 logits side by side, ReLU, and one linear layer: the baseline's ensemble.
+    """The 18 logits of every member concatenated, ReLU, one linear layer: the baseline's ensemble.
 
-    Photos come normalised as the first member wants them; each other one gets them with its own mean and
-    standard deviation.
+    Photos are normalised for the first member; each other member gets them with its own mean and standard
+    deviation.
     """
 
     scale: Tensor
@@ -25,7 +25,7 @@ class Joint(nn.Module):
         mean, std = (torch.tensor([m.pretrained_cfg[what] for m in members]) for what in ("mean", "std"))
         scale, shift = std[0] / std, (mean[0] - mean) / std
         self.as_first = [bool((s == 1).all() and (t == 0).all()) for s, t in zip(scale, shift, strict=True)]
-        # Not kept with the weights: they follow from the members' names.
+        # Not part of the state dict: they follow from the members' names.
         self.register_buffer("scale", scale[:, :, None, None], persistent=False)
         self.register_buffer("shift", shift[:, :, None, None], persistent=False)
 

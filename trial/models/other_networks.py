@@ -1,7 +1,7 @@
-"""Networks of other libraries, registered with timm by its own `register_model`: importing this file is what
-lets timm build them, list them, and fetch and load their weights like those of its own.
+"""Networks of other libraries, registered with timm by its `register_model`.
 
-`group_matcher` says, as timm's own networks do, which parameters make a layer (`coarse`: a stage).
+Importing this file lets timm build and list them, and fetch and load their weights like those of its own
+networks. `group_matcher` names the parameters of each layer (`coarse`: of each stage), as timm's networks do.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ default_cfgs = generate_default_cfgs(
             "url": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             "interpolation": "bilinear", "first_conv": "features.0", "classifier": "classifier.6",
         },
-        # torchvision's own turns ImageNet's mean and deviation into halves at each forward pass.
+        # torchvision's converts ImageNet's mean and standard deviation to halves in each forward pass.
         "googlenet.tv_in1k": {
             "url": "https://download.pytorch.org/models/googlenet-1378be20.pth",
             "interpolation": "bilinear", "first_conv": "conv1.conv", "classifier": "fc",
@@ -80,7 +80,7 @@ def _deepvit(num_classes: int, img_size: tuple[int, int]) -> nn.Module:
         image_size=patch, patch_size=patch, num_classes=num_classes,
         dim=width, depth=16, heads=12, dim_head=width // 12, mlp_dim=3 * width,
     )  # fmt: skip
-    # It has squares only, but asks for no more than a position for each patch and one for the class token.
+    # Built for squares only, but all it needs is a position for each patch and one for the class token.
     positions = height_in_patches * width_in_patches + 1
     network.pos_embedding = nn.Parameter(torch.randn(1, positions, width))
     return network

@@ -1,10 +1,9 @@
-"""A state dict and the network it is meant for: judged by what of it was loaded.
+"""Load a state dict into the network that it is meant for, and refuse one that does not fit.
 
-timm loads what it knows by name, leaves the rest of the network random, and says so in its log alone.
+timm loads the tensors whose names it knows, leaves the rest of the network random, and only logs that.
 """
 
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
@@ -19,44 +18,48 @@ from trial.models.heads import last_layers
 
 State = Mapping[str, Tensor]
 STATISTICS = ("running_mean", "running_var")
-USUAL = {  # what training programs put before a network's own names
+USUAL = {  # words that training programs put before a network's own names
     "module", "_orig_mod", "model", "backbone", "encoder", "net", "network", "base_model", "base_encoder",
     "feature_extractor", "student", "teacher", "ema", "ema_model", "model_ema",
 }  # fmt: skip
 DEEPEST = 4  # words of a prefix
 TRIED = 4  # prefixes
 
-logging.getLogger(builder.__name__).setLevel(logging.ERROR)  # its warnings list every name left over
+logger = logging.getLogger(__name__)
+logging.getLogger(builder.__name__).setLevel(logging.ERROR)  # its warnings list every unused name
 
 
-class _Fault(Exception):
-    """`loaded`: how many of the network's tensors were given to it all the same; `own`: their names."""
+class _Mismatch(Exception):
+    """A state dict doesn't fit. `loaded`: how many tensors of the network it has all the same; `own`: the
+    names of the network's tensors."""
 
-    def __init__(self, words: str, loaded: int = 0, own: Set[str] = frozenset()):
-        super().__init__(words)
+    def __init__(self, message: str, loaded: int = 0, own: Set[str] = frozenset()):
+        super().__init__(message)
         self.loaded, self.own = loaded, own
 
 
 def with_weights(create: Callable[[State], Any], state: State, source: str, name: str) -> Any:
-    """`create(state)`, a network of timm's with that state dict, if all but its last layers was loaded: every
-    parameter, and the running statistics of normalisations. A prefix before the network's own names is
-    stripped, and standard error says which.
+    """`create(state)`: a network of timm's with all its parameters and running statistics from `state`,
+    except those of its last layers.
 
-    UsageError says what is lacking, has another shape, or is left over inside the network's own layers.
+    A prefix before the network's own names is stripped, which is logged once. `source` and `name` are for
+    messages. UsageError says which tensors are missing, have another shape, or are left over inside the
+    network's own layers.
     """
     try:
         return _created(create, state)
-    except _Fault as error:
+    except _Mismatch as error:
         nearest, prefix = error, ""
     for candidate in _prefixes(state, nearest.own):
         stripped = {k.removeprefix(candidate): t for k, t in state.items() if k.startswith(candidate)}
         try:
             network = _created(create, stripped)
-        except _Fault as error:
+        except _Mismatch as error:
             if error.loaded > nearest.loaded:
                 nearest, prefix = error, candidate
         else:
-            _say(f"{source}: '{candidate}' was stripped from the names of {len(stripped)} tensors for {name}")
+            what = f"the names of {len(stripped)} tensors for {name}"
+            _log_once(f"{source}: '{candidate}' was stripped from {what}")
             return network
     without = f" (without the prefix '{prefix}')" if prefix else ""
     raise UsageError(f"{source} don't fit {name}: {nearest}{without}")
@@ -66,28 +69,28 @@ def _created(create: Callable[[State], Any], state: State) -> Any:
     with _loads() as loads:
         try:
             network, error = create(dict(state)), None
-        except Exception as raised:  # each family's reader of state dicts fails in its own way
+        except Exception as raised:  # each family's reader of state dicts fails with its own exceptions
             network, error = None, raised
     if loads:
-        _judge(*loads[-1])
+        _check(*loads[-1])
     if network is None:
         why = " ".join(str(error).split())[:200]
-        raise _Fault(f"timm can't read its tensors ({type(error).__name__}: {why})")
+        raise _Mismatch(f"timm can't read its tensors ({type(error).__name__}: {why})")
     if not loads:
-        raise _Fault("timm loaded none of its tensors")
+        raise _Mismatch("timm loaded none of its tensors")
     return network
 
 
 @contextmanager
 def _loads() -> Iterator[list[tuple[Any, dict[str, Tensor]]]]:
-    """(module, the tensors it was given) of every load_state_dict meanwhile, also of one that raises.
+    """Record (module, state dict) of every call of load_state_dict in this context, also of those that raise.
 
-    Networks without a state dict of ours get no weights: a hybrid's backbone would ask the hub for its own.
+    A network that is built without a state dict stays random: a hybrid's backbone would ask the hub for one.
     """
     original, load_pretrained = nn.Module.load_state_dict, builder.load_pretrained
     loads: list[tuple[Any, dict[str, Tensor]]] = []
 
-    def only_ours(network: Any, pretrained_cfg: dict[str, Any], **named: Any) -> None:
+    def load_given(network: Any, pretrained_cfg: dict[str, Any], **named: Any) -> None:
         if pretrained_cfg.get("state_dict"):
             load_pretrained(network, pretrained_cfg=pretrained_cfg, **named)
 
@@ -96,7 +99,7 @@ def _loads() -> Iterator[list[tuple[Any, dict[str, Tensor]]]]:
         return original(self, state_dict, *more, **named)
 
     nn.Module.load_state_dict = recording  # type: ignore[method-assign]
-    builder.load_pretrained = only_ours  # type: ignore[assignment]
+    builder.load_pretrained = load_given  # type: ignore[assignment]
     try:
         yield loads
     finally:
@@ -104,38 +107,41 @@ def _loads() -> Iterator[list[tuple[Any, dict[str, Tensor]]]]:
         builder.load_pretrained = load_pretrained
 
 
-def _judge(network: Any, given: State) -> None:
-    """_Fault where `given` is not all of the network but its head, or is more than it."""
+def _check(network: Any, given: State) -> None:
+    """Raise _Mismatch unless `given` is the whole network except its head, and nothing else."""
     own = network.state_dict()
     needed = _needed(network)
     wrong = sorted(key for key in own.keys() & given.keys() if given[key].shape != own[key].shape)
-    whole = sorted(key for key in needed & given.keys() if not given[key].is_floating_point())
-    loaded = len((needed & given.keys()) - {*wrong, *whole})
+    integers = sorted(key for key in needed & given.keys() if not given[key].is_floating_point())
+    loaded = len((needed & given.keys()) - {*wrong, *integers})
     some = f"of its {len(needed)} tensors"
     suspect = "are they another network's?"
     if not loaded:
         theirs = f", the file's {min(given)}" if given else ""
-        error = f"none {some} is there; they are called {min(needed)} and the like{theirs}"
+        error = f"none {some} is in the file; the network's names are like {min(needed)}{theirs}"
     elif wrong:
         shapes = " instead of ".join(str(tuple(state[wrong[0]].shape)) for state in (given, own))
         error = f"{len(wrong)} {some} have another shape, such as {wrong[0]}: {shapes}; {suspect}"
         if network.pretrained_cfg.get("fixed_input_size"):
             error += " Or for another image_size, and can't be resampled?"
-    elif whole:
-        kind = str(given[whole[0]].dtype).removeprefix("torch.")
-        error = f"{len(whole)} {some} are no floating-point numbers, such as {whole[0]}: {kind}"
-    elif lacking := sorted(needed - given.keys()):
-        error = f"{len(lacking)} {some} are not there, such as {lacking[0]}; {suspect}"
+    elif integers:
+        kind = str(given[integers[0]].dtype).removeprefix("torch.")
+        error = f"{len(integers)} {some} are not floating-point numbers, such as {integers[0]}: {kind}"
+    elif missing := sorted(needed - given.keys()):
+        error = f"{len(missing)} {some} are missing, such as {missing[0]}; {suspect}"
     elif foreign := _foreign(network, needed, given.keys() - own.keys()):
-        error = f"{len(foreign)} tensors more are there than its layers have, such as {foreign[0]}; {suspect}"
+        what = f"{len(foreign)} tensors that the network's layers lack, such as {foreign[0]}"
+        error = f"the file has {what}; {suspect}"
     else:
         return
-    raise _Fault(error, loaded, own.keys())
+    raise _Mismatch(error, loaded, own.keys())
 
 
 def _needed(network: Any) -> set[str]:
-    """The parameters below the last layers, and the statistics that belong to them. Other buffers (indices,
-    masks, counters) follow from the network."""
+    """The names of all parameters except the last layers', and of running statistics.
+
+    Other buffers (indices, masks, counters) follow from the network.
+    """
     new = {id(parameter) for layer in last_layers(network) for parameter in layer.parameters()}
     learned = {name for name, parameter in network.named_parameters() if id(parameter) not in new}
     kept = network.state_dict().keys()
@@ -143,9 +149,9 @@ def _needed(network: Any) -> set[str]:
 
 
 def _foreign(network: Any, needed: set[str], left_over: Set[str]) -> list[str]:
-    """Weights among `left_over` that lie inside the network's own layers, as a deeper network's would.
+    """The parameters among `left_over` inside the network's own layers, as a deeper network's would be.
 
-    Decoders, other towers and other heads lie beside them: pretraining leaves those in a file.
+    Decoders, other towers and other heads lie outside: pretraining leaves those in a file.
     """
     layers = {key.partition(".")[0] for key in needed}
     names = network.pretrained_cfg["classifier"]
@@ -160,8 +166,11 @@ def _foreign(network: Any, needed: set[str], left_over: Set[str]) -> list[str]:
 
 
 def _prefixes(keys: State, own: Set[str]) -> list[str]:
-    """What may stand before the network's names, the likeliest first: what leaves most of `own` names, else
-    of USUAL words, as a file's names can be others that timm knows, too."""
+    """Prefixes that may stand before the network's names, likeliest first.
+
+    Those first that leave the most of `own` names; then those of USUAL words, since timm also knows other
+    names than `own`.
+    """
     leaves, usual = Counter[str](), Counter[str]()
     for key in keys:
         words = key.split(".")
@@ -174,6 +183,6 @@ def _prefixes(keys: State, own: Set[str]) -> list[str]:
 
 
 @cache
-def _say(line: str) -> None:
-    """On standard error, once: each fold's network is built by itself."""
-    print(line, file=sys.stderr, flush=True)
+def _log_once(message: str) -> None:
+    """Log a message once, though each fold builds its own network."""
+    logger.info(message)

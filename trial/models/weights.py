@@ -1,7 +1,7 @@
-"""ImageNet weights from timm's hub, a file, a folder or an installed package.
+"""Pretrained weights: where they are, and their file as a state dict.
 
-Trials never download: `fetch` does it before them, into `weights/` of the project; `locate` is what parsing
-asks. A source is `hub` (what was fetched), `package`, `none` (random), or the path of a file or folder.
+A source is `hub` (ImageNet weights that were fetched into `weights/` before, by trial/models/fetch.py: trials
+never download), `package` (an installed Python package), `none` (random), or the path of a file or folder.
 """
 
 import importlib.util
@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UsageError
+from common.errors import UsageError, first_line
 from common.machine import PROJECT
 from trial.catalogue import networks
-from trial.tensors import write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FETCHED = PROJECT / "weights"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-STATES = (  # what a checkpoint calls its state dict; averaged weights before the others, as timm does
+STATES = (  # keys of the state dict in a checkpoint; averaged weights before the others, as in timm
     "state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "model_state", "net", "network",
     "weights", "params_ema", "params", "module", "backbone", "encoder", "teacher", "student",
 )  # fmt: skip
@@ -32,15 +31,17 @@ WITHOUT_INTERNET = (
 
 
 def full_name(model: str) -> str:
-    """timm's name with the tag of its weights: `resnet34` -> `resnet34.a1_in1k`, its default."""
+    """The name with the tag of its weights, timm's default if it has none: resnet34 -> resnet34.a1_in1k."""
     name, _, tag = model.partition(".")
     tags = networks()[name].tags
     return f"{name}.{tag or tags[0]}" if tag or tags else name
 
 
 def locate(model: str, source: str) -> Path | None:
-    """The weights file of `model` from `source`; None for `none`. UsageError says what is missing and
-    the command that brings it."""
+    """The weights file of `model` from `source`; None for `none`.
+
+    UsageError says what is missing and which command gets it.
+    """
     if source == "none":
         return None
     name = full_name(model)
@@ -69,12 +70,12 @@ def locate(model: str, source: str) -> Path | None:
 
 
 def fetched_path(model: str) -> Path:
-    """Where `fetch` puts its weights and `weights=hub` looks for them."""
+    """The file to which the model's weights are fetched, and from which `weights=hub` reads them."""
     return FETCHED / f"{full_name(model)}.safetensors"
 
 
 def without_weights(model: str) -> str:
-    """That it has no pretrained weights, and which one like it has."""
+    """The message that a model has no pretrained weights, and which similar one has."""
     alike = f"tf_{model}"
     has = alike in networks() and networks()[alike].tags
     return f"{model} has no pretrained weights" + (f" ({alike} has)" if has else "")
@@ -83,7 +84,7 @@ def without_weights(model: str) -> str:
 def _in_package(model: str) -> Path:
     name = model.partition(".")[0]
     if name not in PACKAGES:
-        raise UsageError(f"weights=package: no package for {model}; there are {', '.join(PACKAGES)}")
+        raise UsageError(f"weights=package: no package for {model}, only for {', '.join(PACKAGES)}")
     package = PACKAGES[name]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
@@ -93,23 +94,23 @@ def _in_package(model: str) -> Path:
 
 
 def load(model: str, source: str) -> "dict[str, Tensor] | None":
-    """Named tensors of a file as float32, classifier included; None for random weights.
+    """The state dict of a model's weights file in float32, classifier included; None for random weights.
 
-    UsageError for a file that holds none or can't be read, or one with NaN or an infinity in it.
+    UsageError for a file that has none or can't be read, or one with NaN or infinite values.
     """
     path = locate(model, source)
     if path is None:
         return None
     where = f"weights={source}" + ("" if str(path) == source else f" ({path.name})")
-    state = _named(_read(path, where), where)
+    state = _float32_state(_read(path, where), where)
     for name, tensor in state.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise UsageError(f"{where}: {name} holds NaN or infinite numbers; take another checkpoint")
+            raise UsageError(f"{where}: {name} has NaN or infinite values; use another checkpoint")
     return _renamed(model, state) if source == "package" else state
 
 
 def _read(path: Path, where: str) -> Any:
-    """What a file holds. Nothing in it is run: files made by `torch.save` of a whole network are refused."""
+    """The content of a weights file. No code in it is run: networks saved whole by torch.save are refused."""
     import argparse
     import pickle
 
@@ -119,7 +120,7 @@ def _read(path: Path, where: str) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's own checkpoints hold one
+        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints contain one
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -128,60 +129,44 @@ def _read(path: Path, where: str) -> Any:
             f"{where}: can't be read as weights: it holds {what}; save network.state_dict() instead"
         ) from None
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UsageError(f"{where}: can't be read as weights ({first})") from None
+        raise UsageError(f"{where}: can't be read as weights ({first_line(error)})") from None
 
 
-def _named(read: Any, where: str) -> "dict[str, Tensor]":
-    """The state dict in what a file holds, out of a checkpoint's other things."""
+def _float32_state(content: Any, where: str) -> "dict[str, Tensor]":
+    """The state dict in a file's content, in float32. UsageError if there is none."""
     import torch
 
-    found = _state_dict(read)
+    found = _state_dict(content)
     if not found:
-        of = f": {', '.join(map(str, list(read)[:5]))}" if isinstance(read, Mapping) and read else ""
-        what = type(read).__name__ if not isinstance(read, Mapping) else f"no named tensors{of}"
+        of = f": {', '.join(map(str, list(content)[:5]))}" if isinstance(content, Mapping) and content else ""
+        what = type(content).__name__ if not isinstance(content, Mapping) else f"no named tensors{of}"
         raise UsageError(f"{where}: holds no network's weights ({what})")
-    # Half precision and double are given to the network as float32, as they would be copied.
+    # Half and double precision become float32, as they would when copied into a network.
     return {
         name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
         for name, tensor in found.items()
     }
 
 
-def _state_dict(read: Any, depth: int = 3) -> "dict[str, Tensor]":
-    """{name: tensor} of `read` or of a mapping inside it, known names (STATES) first; {} if there is none."""
+def _state_dict(content: Any, depth: int = 3) -> "dict[str, Tensor]":
+    """{name: tensor} of `content` or of a mapping inside it, known keys (STATES) first; {} if it has none."""
     from torch import Tensor
 
-    if not isinstance(read, Mapping) or depth == 0:
+    if not isinstance(content, Mapping) or depth == 0:
         return {}
-    inside = [read[key] for key in STATES if key in read]
+    inside = [content[key] for key in STATES if key in content]
     for value in inside:
         if found := _state_dict(value, depth - 1):
             return found
-    return {key: value for key, value in read.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    named = ((key, value) for key, value in content.items() if isinstance(key, str))
+    return {key: value for key, value in named if isinstance(value, Tensor)}
 
 
 def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
-    """The package's tensors under timm's names: both list the same layers in the same order."""
+    """The package's tensors with timm's names: both list the same layers in the same order."""
     import timm
 
     expected = timm.create_model(model, pretrained=False).state_dict()
     if [t.shape for t in state.values()] != [t.shape for t in expected.values()]:
         raise UsageError(f"weights=package: the package's tensors don't fit timm's {model}")
     return dict(zip(expected, state.values(), strict=True))
-
-
-def fetch(model: str) -> Path:
-    """Download `model`'s weights through timm into `weights/`, unless they are there already; their path."""
-    name, path = full_name(model), fetched_path(model)
-    if path.is_file():
-        return path
-    if "." not in name:
-        raise UsageError(without_weights(model))
-    import timm
-
-    import trial.models.other_networks  # noqa: F401 - adds to timm's
-
-    network = timm.create_model(name, pretrained=True)
-    FETCHED.mkdir(exist_ok=True)
-    return write_tensors(path, network.state_dict())

@@ -1,1 +1,1 @@
-"""The warm server: it has imported what trials need, and forks one for each trial that asks."""
+"""The warm server: one process per experiment that has imported torch and timm and forks the trials."""

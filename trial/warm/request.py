@@ -1,4 +1,4 @@
-"""What a trial asks its warm server for, and how a process forked for it becomes that trial."""
+"""A client's request to the warm server, and how a process that was forked for it becomes the trial."""
 
 import json
 import os
@@ -10,66 +10,66 @@ import time
 from dataclasses import dataclass
 
 from trial.signals import STOPPED
-from trial.warm.client import GO, MOST_BYTES, READY, STOP, same_user
+from trial.warm.client import GO, MAX_BYTES, READY, STOP, same_user
 
-STOP_SECONDS = 5  # as long as NNI waits, too
+STOP_SECONDS = 5  # the same as NNI waits
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks for: a trial with these arguments, environment and folder, writing to `output`
-    (its stdout and stderr)."""
+    """A request to run a trial: `client` is the connection, `output` the file descriptors of its stdout and
+    stderr, `folder` its working directory."""
 
-    caller: socket.socket
+    client: socket.socket
     output: list[int]
     arguments: list[str]
     environ: dict[str, str]
     folder: str
 
     def close_output(self) -> None:
-        for end in self.output:
-            os.close(end)
+        for file in self.output:
+            os.close(file)
 
 
-def receive(caller: socket.socket) -> Request:
-    """The request of one that has just called; OSError, ValueError or TypeError where it makes none."""
-    if not same_user(caller):
+def receive(client: socket.socket) -> Request:
+    """The request of a client that has just connected; OSError, ValueError or TypeError if it sends none."""
+    if not same_user(client):
         raise PermissionError
-    caller.settimeout(STOP_SECONDS)
-    packet, output, _, _ = socket.recv_fds(caller, MOST_BYTES, 2)
+    client.settimeout(STOP_SECONDS)
+    packet, output, _, _ = socket.recv_fds(client, MAX_BYTES, 2)
     try:
         stdout, stderr = output
-        return Request(caller, [stdout, stderr], **json.loads(packet))
+        return Request(client, [stdout, stderr], **json.loads(packet))
     except (ValueError, TypeError):
-        for end in output:
-            os.close(end)
+        for file in output:
+            os.close(file)
         raise
 
 
 def become(request: Request) -> None:
-    """This process is the trial from now on, once its caller has said so."""
+    """Turn this process into the trial of `request`, once its client has sent GO."""
     import numpy
 
     os.setsid()
-    caller = request.caller
-    caller.settimeout(None)
-    caller.send(READY)
-    if caller.recv(len(GO)) != GO:
+    client = request.client
+    client.settimeout(None)
+    client.send(READY)
+    if client.recv(len(GO)) != GO:
         os._exit(STOPPED)
-    for end, output in enumerate(request.output, start=1):
-        os.dup2(output, end)
+    for standard, file in enumerate(request.output, start=1):
+        os.dup2(file, standard)
     request.close_output()
     os.environ.clear()
     os.environ.update(request.environ)
     os.chdir(request.folder)
     sys.argv[1:] = request.arguments
-    numpy.random.seed()  # or all trials had the server's; Python's own is seeded anew at a fork
+    numpy.random.seed()  # else all trials would share the server's state; Python reseeds its own at a fork
 
-    def obey() -> None:
+    def wait_for_stop() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        caller.recv(len(STOP))  # or nothing, when the caller is gone
-        os.kill(os.getpid(), signal.SIGTERM)  # as if NNI had sent it here: trial/signals.py hears it
+        client.recv(len(STOP))  # also returns when the client has ended
+        os.kill(os.getpid(), signal.SIGTERM)  # as if from NNI: trial/signals.py handles it
         time.sleep(STOP_SECONDS)
         os._exit(STOPPED)
 
-    threading.Thread(target=obey, name="caller", daemon=True).start()
+    threading.Thread(target=wait_for_stop, name="client", daemon=True).start()

@@ -62,21 +62,23 @@ def test_a_crop_is_cut_out_first_and_is_an_array_of_its_own(paths, folder, array
     for crop in (*crops, *crops):
         array = cached(paths, SIZE, "bicubic", folder, crop=crop)
         assert np.array_equal(array[3], Uncached(paths, SIZE, "bicubic", crop).read(3))
-    said = capsys.readouterr().err
-    assert said.count("decoding 12 photos to 20x15") == 4 and "to 20x15 (center 0.5x0.5) once" in said
-    assert len(arrays(folder)) == 4 and "changed" not in said
-    assert {entry.holds.crop for entry in entries(folder)} == {"none", "center 0.5x0.5", "face", "face 2"}
+    err = capsys.readouterr().err
+    assert err.count("decoding 12 photos to 20x15") == 4 and "to 20x15 (center 0.5x0.5) once" in err
+    assert len(arrays(folder)) == 4 and "changed" not in err
+    assert {entry.info.crop for entry in entries(folder)} == {"none", "center 0.5x0.5", "face", "face 2"}
     assert not np.array_equal(array[3], cached(paths, SIZE, "bicubic", folder)[3])
 
 
-def test_other_boxes_of_the_same_crop_make_the_array_anew(paths, folder, arrays, capsys):
-    for share in (0.5, 0.6):
-        array = cached(paths, SIZE, "bicubic", folder, crop=Crop("face", center(12, share, share).boxes))
-        assert np.array_equal(array[0], Uncached(paths, SIZE, "bicubic", center(12, share, share)).read(0))
+def test_other_boxes_of_the_same_crop_replace_the_array(paths, folder, arrays):
+    for side in (0.5, 0.6):
+        array = cached(paths, SIZE, "bicubic", folder, crop=Crop("face", center(12, side, side).boxes))
+        assert np.array_equal(array[0], Uncached(paths, SIZE, "bicubic", center(12, side, side)).read(0))
     assert arrays(folder) == ["20x15"]
 
 
-def test_folders_with_the_same_names_inside_are_told_apart_and_links_are_not(paths, folder, tmp_path, arrays):
+def test_folders_with_the_same_names_inside_are_distinguished_and_links_are_not(
+    paths, folder, tmp_path, arrays
+):
     other = tmp_path / "other"
     shutil.copytree(Path(paths[0]).parent, other)
     (tmp_path / "link").symlink_to(other)
@@ -85,18 +87,17 @@ def test_folders_with_the_same_names_inside_are_told_apart_and_links_are_not(pat
     assert arrays(folder) == ["20x15", "20x15"]
 
 
-def test_changed_photos_are_decoded_anew_and_it_is_said(paths, folder, capsys, arrays, nothing_half_made):
+def test_changed_photos_are_decoded_again_and_it_is_logged(paths, folder, capsys, arrays, nothing_half_made):
     cached(paths, SIZE, "bicubic", folder)
     cached(paths, (10, 8), "bicubic", folder)
     shutil.copy(paths[0], paths[1])
     capsys.readouterr()
     array = cached(paths, SIZE, "bilinear", folder)
     assert np.array_equal(array[0], array[1])
-    said = capsys.readouterr().err.splitlines()
-    assert (
-        said[0] == f"photos in {Path(paths[0]).parent} changed since they were decoded; they are decoded anew"
-    )
-    assert said[1].startswith("decoding 12 photos to 20x15 once") and len(said) == 2
+    lines = capsys.readouterr().err.splitlines()
+    changed = f"photos in {Path(paths[0]).parent} changed since they were decoded; they are decoded again"
+    assert lines[0] == changed
+    assert lines[1].startswith("decoding 12 photos to 20x15 once") and len(lines) == 2
     assert arrays(folder) == ["10x8", "20x15"] and nothing_half_made(folder)
 
 
@@ -112,7 +113,7 @@ def test_a_photo_of_another_time_or_size_has_changed(paths, folder, capsys):
 
 
 def test_sets_that_share_photos_share_the_array(paths, folder, capsys):
-    """Linked photos, another train.csv: neither throws out what the other decoded."""
+    """Linked photos with another train.csv: neither data set removes the arrays of the other."""
     first = cached(paths, SIZE, "bicubic", folder)
     some = cached(paths[:5], SIZE, "bicubic", folder)
     capsys.readouterr()
@@ -131,11 +132,11 @@ def test_arrays_whose_photos_are_gone_are_removed_when_another_is_built(
     capsys.readouterr()
     cached(paths, (30, 20), "bicubic", folder)
     assert arrays(folder) == ["20x15", "30x20"] and nothing_half_made(folder)
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"removed {gone}: its photos in {tmp_path / 'temporary'} are gone" and len(said) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == f"removed {gone}: its photos in {tmp_path / 'temporary'} are gone" and len(err) == 2
 
 
-def test_a_damaged_array_is_built_anew(paths, folder):
+def test_a_damaged_array_is_built_again(paths, folder):
     whole = cached(paths, SIZE, "bicubic", folder)
     path = next(folder.glob("*.npy"))
     for damaged in (b"", b"no array", path.read_bytes()[:500]):
@@ -144,7 +145,7 @@ def test_a_damaged_array_is_built_anew(paths, folder):
         assert np.array_equal(cached(paths, SIZE, "bicubic", folder), whole)
 
 
-def test_every_file_that_is_no_photo_is_named_and_nothing_half_made_is_left(paths, folder):
+def test_every_file_that_is_not_an_image_is_named_and_nothing_half_made_is_left(paths, folder):
     for path in paths[2:4]:
         Path(path).write_text("no photo")
     Path(paths[4]).unlink()
@@ -155,7 +156,7 @@ def test_every_file_that_is_no_photo_is_named_and_nothing_half_made_is_left(path
 
 
 def test_finding_an_array_asks_once_for_each_photo(paths, folder, monkeypatch):
-    """What every trial pays at its start."""
+    """Every trial does this at its start."""
     asked = []
     for name in ("stat", "lstat", "open", "scandir", "readlink"):
 

@@ -1,4 +1,4 @@
-"""Several processes at one cache folder: real ones, some of them killed."""
+"""Several real processes build in one cache folder; some are killed."""
 
 import fcntl
 import signal
@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from dataset.cache.arrays import cached
-from dataset.cache.build import tidy
-from dataset.cache.store import entries
+from dataset.cache.store import entries, tidy
 
 PROJECT = Path(__file__).resolve().parents[3]
 BUILD = """
 import sys, time
 from pathlib import Path
 from dataset.cache import build
+from common.log import show_logs
 from dataset.cache.arrays import cached
+show_logs()
 folder, photo, count, height, seconds = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6])
 decode = build.read_to_size
 build.read_to_size = lambda *given: time.sleep(seconds) or decode(*given)
@@ -39,7 +40,7 @@ def photo(tmp_path):
 
 @pytest.fixture
 def start(tmp_path, photo):
-    """start(count=, height=, seconds=): a process that builds, `seconds` a photo; ended with the test."""
+    """start(count=, height=, seconds=): a process that builds, taking `seconds` per photo; killed at the end."""
     (tmp_path / "cache").mkdir()
     started = []
 
@@ -76,9 +77,9 @@ DONE = ["builder.lock", "photos.json", "photos.npy"]
 
 def test_of_two_that_want_the_same_one_builds(start, tmp_path):
     both = [start(), start()]
-    said = [process.communicate(timeout=60) for process in both]
-    assert said[0][0].split()[0] == said[1][0].split()[0] != ""
-    assert "".join(errors for _, errors in said).count("decoding 4 photos") == 1
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert outputs[0][0].split()[0] == outputs[1][0].split()[0] != ""
+    assert "".join(errors for _, errors in outputs).count("decoding 4 photos") == 1
     assert names(tmp_path / "cache") == DONE
 
 

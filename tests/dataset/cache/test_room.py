@@ -1,4 +1,4 @@
-"""Where there is little room or none: limits, full disks, read-only places."""
+"""The cache with little or no space: limits, full disks, read-only folders."""
 
 import errno
 import os
@@ -17,27 +17,27 @@ SIZE, NEED = (20, 15), 12 * 20 * 15 * 3
 def test_the_least_recently_used_make_room(paths, folder, capsys, arrays, nothing_half_made):
     limit = 3 * NEED + 1000
     sizes = [(20, 15), (15, 20), (10, 30)]  # of as many bytes each
-    there = {size: cached(paths, size, "bicubic", folder, limit) for size in sizes}
-    kept = there[15, 20].copy()
+    made = {size: cached(paths, size, "bicubic", folder, limit) for size in sizes}
+    kept = made[15, 20].copy()
     for age, size in enumerate([(10, 30), (20, 15), (15, 20)]):
-        os.utime(there[size].filename, (age, age))
+        os.utime(made[size].filename, (age, age))
     cached(paths, (10, 30), "bicubic", folder, limit)  # used just now, so it stays
     capsys.readouterr()
     cached(paths, (30, 20), "bicubic", folder, limit)
     assert arrays(folder) == ["10x30", "30x20"] and nothing_half_made(folder)
-    said = capsys.readouterr().err.splitlines()
-    assert [line.split(" (")[0] for line in said[:2]] == [
-        f"removed {there[size].filename}" for size in ((20, 15), (15, 20))
+    err = capsys.readouterr().err.splitlines()
+    assert [line.split(" (")[0] for line in err[:2]] == [
+        f"removed {made[size].filename}" for size in ((20, 15), (15, 20))
     ]
-    assert np.array_equal(there[15, 20], kept)  # whoever has it mapped goes on reading
+    assert np.array_equal(made[15, 20], kept)  # processes that have it mapped keep reading
 
 
 def test_what_alone_is_over_the_limit_is_left_to_the_workers(paths, folder, capsys, arrays):
     cached(paths, SIZE, "bicubic", folder)
     capsys.readouterr()
     assert cached(paths, (40, 30), "bicubic", folder, 2 * NEED) is None
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "40x30" in said and "allow 1 GiB (cache_limit=1; " in said
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "40x30" in err and "allow 1 GiB (cache_limit=1; " in err
     assert arrays(folder) == ["20x15"]
 
 
@@ -46,13 +46,13 @@ def test_no_limit_no_array_no_word(paths, folder, capsys):
     assert capsys.readouterr().err == "" and not folder.exists()
 
 
-def test_a_disk_that_is_too_small_is_said_beforehand(paths, disk, capsys, arrays, nothing_half_made):
+def test_a_disk_that_is_too_small_is_reported_before_decoding(paths, disk, capsys, arrays, nothing_half_made):
     folder = disk(64 * 1024) / "cache"
     assert cached(paths, SIZE, "bicubic", folder) is not None
     capsys.readouterr()
     assert cached(paths, (60, 40), "bicubic", folder) is None  # 86400 bytes
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "MiB free: free some space" in said
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "MiB free: free some space" in err
     assert arrays(folder) == ["20x15"] and nothing_half_made(folder)
 
 
@@ -74,8 +74,8 @@ def test_a_disk_that_fills_while_building(paths, disk, capsys, monkeypatch, rese
 
         monkeypatch.setattr(os, "posix_fallocate", cannot)
     assert cached(paths, (60, 40), "bicubic", folder) is None
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2 and f"the disk of {folder} is full: free some space" in said[1]
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 2 and f"the disk of {folder} is full: free some space" in err[1]
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
 
 
@@ -86,8 +86,8 @@ def test_an_error_while_writing_leaves_nothing(paths, folder, capsys, monkeypatc
 
     monkeypatch.setattr(os, "pwrite", fails)
     assert cached(paths, SIZE, "bicubic", folder) is None
-    said = capsys.readouterr().err.splitlines()
-    assert ("Input/output error" if number == errno.EIO else "is full") in said[1]
+    err = capsys.readouterr().err.splitlines()
+    assert ("Input/output error" if number == errno.EIO else "is full") in err[1]
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
 
 
@@ -113,11 +113,11 @@ def test_a_read_only_cache_is_read_and_not_added_to(paths, disk, capsys):
     capsys.readouterr()
     assert cached(paths, SIZE, "bicubic", folder) is not None
     assert cached(paths, (10, 8), "bicubic", folder) is None
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "can't be written to (Read-only file system)" in said
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1 and "can't be written to (Read-only file system)" in err
 
 
-def test_a_cache_that_cannot_be_made_is_said(paths, tmp_path, capsys):
+def test_a_cache_that_cannot_be_made_is_reported(paths, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cached(paths, SIZE, "bicubic", tmp_path / "file" / "cache") is None
     assert "can't be written to (Not a directory)" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_eval_answers_lie_aside(drawn):
 
 def test_nothing_is_overwritten_and_no_half_set_stays(drawn, tmp_path, monkeypatch):
     before = digest(drawn)
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         small(drawn)
     assert digest(drawn) == before
     monkeypatch.setattr("dataset.drawing.synthetic.portrait", lambda *_: 1 / 0)

@@ -25,8 +25,8 @@ print(faces_in(sys.argv[2:], Path(sys.argv[1])).shape, "facenet_pytorch" in sys.
 
 
 @pytest.fixture
-def looked(monkeypatch) -> list[tuple]:
-    """The shapes of what was searched, by one that finds the left upper quarter of photos that begin bright."""
+def searched(monkeypatch) -> list[tuple]:
+    """Shapes of the batches given to a fake detector: a face in the upper left quarter of each bright photo."""
     shapes = []
 
     def find(photos: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def looked(monkeypatch) -> list[tuple]:
     return shapes
 
 
-def test_each_photo_has_its_face_as_shares_whatever_its_size(tmp_path, folder, looked):
+def test_each_photo_has_its_face_as_fractions_whatever_its_size(tmp_path, folder, searched):
     paths = [str(tmp_path / f"{number}.png") for number in range(4)]
     for path, (height, width, grey) in zip(
         paths, [(40, 30, 200), (600, 300, 200), (40, 30, 0), (30, 40, 200)], strict=True
@@ -49,36 +49,40 @@ def test_each_photo_has_its_face_as_shares_whatever_its_size(tmp_path, folder, l
     found = faces_in(paths, folder)
     assert found[[0, 1, 3], :4].tolist() == [[0, 0, 0.5, 0.5]] * 3 and np.isnan(found[2, :4]).all()
     assert found[:, 4].tolist() == pytest.approx([0.75, 0.5, 0.75, 4 / 3])
-    assert sorted(looked) == [(1, 30, 40, 3), (1, 256, 128, 3), (2, 40, 30, 3)]  # large ones are shrunk first
+    assert sorted(searched) == [
+        (1, 30, 40, 3),
+        (1, 256, 128, 3),
+        (2, 40, 30, 3),
+    ]  # large ones are shrunk first
 
 
-def test_they_are_looked_for_once_for_these_photos(paths, folder, looked, capsys):
+def test_they_are_searched_once_for_these_photos(paths, folder, searched, capsys):
     first = faces_in(paths, folder)
     assert capsys.readouterr().err == f"finding faces in 12 photos once, kept in {folder}\n"
-    looked.clear()
+    searched.clear()
     assert np.array_equal(faces_in(paths, folder), first, equal_nan=True)
-    assert not looked and capsys.readouterr().err == ""
+    assert not searched and capsys.readouterr().err == ""
     faces_in(paths[:5], folder)
-    assert looked == [(5, 40, 30, 3)]
+    assert searched == [(5, 40, 30, 3)]
     cv2.imwrite(paths[0], np.full((50, 30, 3), 200, np.uint8))
-    looked.clear()
+    searched.clear()
     assert faces_in(paths, folder)[0].tolist() == pytest.approx([0, 0, 0.5, 0.5, 0.6])
     assert (
-        sum(len(shape) for shape in looked) and len(list(folder.glob("faces-*.npy"))) == 2
+        sum(len(shape) for shape in searched) and len(list(folder.glob("faces-*.npy"))) == 2
     )  # not the old one
 
 
-def test_they_outlive_arrays_that_make_room(paths, folder, looked, nothing_half_made):
+def test_they_outlive_arrays_that_make_room(paths, folder, searched, nothing_half_made):
     faces_in(paths, folder)
     for size in ((20, 15), (15, 20)):
         assert cached(paths, size, "bicubic", folder, limit=12 * 20 * 15 * 3) is not None
     assert len(list(folder.glob("photos-*.npy"))) == 1 and nothing_half_made(folder)
-    looked.clear()
+    searched.clear()
     faces_in(paths, folder)
-    assert not looked
+    assert not searched
 
 
-def test_damaged_ones_are_found_anew(paths, folder, looked):
+def test_damaged_ones_are_found_again(paths, folder, searched):
     whole = faces_in(paths, folder)
     path = next(folder.glob("faces-*.npy"))
     for damaged in (b"", b"no array", path.read_bytes()[:-9]):
@@ -86,7 +90,7 @@ def test_damaged_ones_are_found_anew(paths, folder, looked):
         assert np.array_equal(faces_in(paths, folder), whole, equal_nan=True)
 
 
-def test_every_file_that_is_no_photo_is_named(paths, folder, looked):
+def test_every_file_that_is_not_an_image_is_named(paths, folder, searched):
     for path in paths[2:4]:
         Path(path).write_text("no photo")
     with pytest.raises(UsageError) as caught:
@@ -95,26 +99,26 @@ def test_every_file_that_is_no_photo_is_named(paths, folder, looked):
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
 
 
-def test_where_they_cannot_be_kept_they_are_found_all_the_same(paths, tmp_path, looked, capsys):
+def test_where_they_cannot_be_kept_they_are_found_all_the_same(paths, tmp_path, searched, capsys):
     (tmp_path / "file").touch()
     assert faces_in(paths, tmp_path / "file" / "cache").shape == (12, 5)
     assert "can't be written to (Not a directory)" in capsys.readouterr().err
 
 
-def test_one_process_looks_and_the_others_wait(paths, folder, looked, capsys):
+def test_one_process_looks_and_the_others_wait(paths, folder, searched, capsys):
     folder.mkdir()
     with (folder / "builder.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = threading.Thread(target=faces_in, args=(paths, folder))
         waiting.start()
         waiting.join(0.3)
-        assert waiting.is_alive() and not looked
+        assert waiting.is_alive() and not searched
     waiting.join(30)
-    assert looked and "waiting for another process" in capsys.readouterr().err
+    assert searched and "waiting for another process" in capsys.readouterr().err
 
 
-def test_kept_ones_need_no_detector(paths, folder, looked):
-    """What every trial pays at its start."""
+def test_kept_ones_need_no_detector(paths, folder, searched):
+    """Every trial does this at its start."""
     faces_in(paths, folder)
     done = subprocess.run(
         [sys.executable, "-c", CODE, folder, *paths], cwd=PROJECT, capture_output=True, text=True
@@ -122,7 +126,7 @@ def test_kept_ones_need_no_detector(paths, folder, looked):
     assert done.stdout == "(12, 5) False False\n", done.stderr
 
 
-def test_it_is_said_how_many_faces_were_found(paths, folder, looked, capsys, monkeypatch):
+def test_the_number_of_faces_found_is_logged(paths, folder, searched, capsys, monkeypatch):
     monkeypatch.setattr("dataset.cache.arrays.CACHE", folder)
     boxes = face_crop(paths, (40, 30), 0, 0.5, 0.5).boxes
     in_middle = int((boxes[:, 0] == 0.25).sum())

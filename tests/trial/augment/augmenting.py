@@ -1,4 +1,4 @@
-"""What tests of augmentation share: a photo, a policy at work on it, what can be seen in the result."""
+"""Helpers for tests of augmentation: a photo, a policy applied to it, and measures of the result."""
 
 import numpy as np
 import torch
@@ -33,14 +33,14 @@ def in_batches(steps, photo=PHOTO, count=MANY, seed=0, epoch=1):
 
 
 def spot():
-    """A bright square left of and above the middle of a dark photo."""
+    """A dark photo with a bright rectangle left of and above its centre."""
     photo = np.full((*SIZE, 3), 20, np.uint8)
     photo[20:34, 12:24] = (250, 180, 120)
     return photo
 
 
 def facts(images):
-    """Where the bright part lies, how large it is and how it leans: (count,) each."""
+    """Position, size and lean of the bright part: (count,) each."""
     weight = (images.mean(1) - 0.1).clamp(0)
     y, x = torch.meshgrid(torch.arange(SIZE[0]) + 0.5, torch.arange(SIZE[1]) + 0.5, indexing="ij")
     total = weight.sum((1, 2))
@@ -50,7 +50,8 @@ def facts(images):
 
 
 def assert_alike(ours, theirs):
-    """No fact's distribution can be told apart; the same test does see other numbers (last test)."""
+    """All facts have the same distribution, by a test that does see other parameters (last test of
+    test_same_distribution.py)."""
     for name, values in facts(ours).items():
         other = facts(theirs)[name]
         found = ks_2samp(values.numpy(), other.numpy())

@@ -1,5 +1,5 @@
-"""Every two steps of a policy draw independently of each other, wherever they run: on batches, on photos by our
-own code, or on photos by albumentations and torchvision."""
+"""Every two steps of a policy draw independently, wherever they run: on batches, on photos by this project, or
+on photos by albumentations and torchvision."""
 
 from itertools import combinations
 
@@ -14,7 +14,7 @@ from trial.rng import Draw, stream
 
 SIZE = (32, 24)
 PHOTOS = 300
-MAX_CORRELATION = 4 / np.sqrt(PHOTOS)  # four standard deviations of what independent numbers show
+MAX_CORRELATION = 4 / np.sqrt(PHOTOS)  # four standard deviations for independent values
 
 # Grey, so that brightness has room both ways; blocks at two edges show a mirrored or upturned photo whatever
 # its colours, and red above the other channels shows whether they were mixed.
@@ -32,7 +32,7 @@ def upturned(image):
 
 
 def brightness(image):
-    """How far it was moved, either way: of grey, which ToGray and saturation keep."""
+    """The change of the mean grey value, in absolute terms: ToGray and saturation keep it."""
     return abs((image @ GREY).mean() - (PHOTO @ GREY).mean() / 255)
 
 
@@ -45,12 +45,12 @@ def redness(image):
 
 
 def changed(image):
-    """For steps whose change has no one direction: neither the photo nor a mirrored one."""
+    """Whether it is neither the photo nor a mirrored one: for steps whose change has no single direction."""
     return float((image * 255).round().astype(np.uint8).tobytes() not in WAYS)
 
 
 WAYS = {PHOTO[::down, ::across].tobytes() for down in (1, -1) for across in (1, -1)}
-# Where a step's chance or strength can be seen, unless the other step has the same place to be seen.
+# {step: a measure of it}; steps with the same measure can't be told apart.
 STEPS = {
     "flip": mirrored,
     "HorizontalFlip": mirrored,
@@ -64,14 +64,18 @@ STEPS = {
     "rand_augment": changed,
     "trivial_augment": changed,
 }
-NUMBERS = {
+PARAMS = {
     "brightness_contrast": {"brightness": 0.2, "contrast": 0.0},
     "RandomBrightnessContrast": {"brightness_limit": (-0.2, 0.2), "contrast_limit": (0.0, 0.0)},
     "noise": {"std": 0.02},
     "GaussNoise": {"std_range": (0.02, 0.03)},
     "color_jitter": {"brightness": 0.0, "contrast": 0.0, "saturation": 0.5},
 }
-ANY_CHANGE = {"flip", "HorizontalFlip", "VerticalFlip"}  # all that `changed` can be told apart from
+ANY_CHANGE = {
+    "flip",
+    "HorizontalFlip",
+    "VerticalFlip",
+}  # the only steps that `changed` can be told apart from
 OURS = {"flip", "brightness_contrast", "noise", "color_jitter"}
 
 
@@ -99,7 +103,7 @@ def augmented(steps, place):
 
 @pytest.mark.parametrize(("one", "two", "place"), pairs())
 def test_two_steps_draw_independently(one, two, place):
-    names = [{"_name": name, "p": 0.5, **NUMBERS.get(name, {})} for name in (one, two)]
+    names = [{"_name": name, "p": 0.5, **PARAMS.get(name, {})} for name in (one, two)]
     on = {"on": "photo"} if place == "photo" else {}
     images = augmented([{**step, **(on if step["_name"] in OURS else {})} for step in names], place)
     seen = [np.array([STEPS[name](image) for image in images]) for name in (one, two)]
@@ -113,7 +117,7 @@ def test_four_steps_of_a_half_leave_one_photo_in_sixteen_as_it_was():
     assert 0.04 < untouched < 0.09
 
 
-def test_a_step_drawn_twice_is_drawn_anew():
+def test_a_step_drawn_twice_is_drawn_independently():
     """Two mirrorings undo each other in half of the photos, not in all of them."""
     shown = augmented(["HorizontalFlip", "HorizontalFlip"], "photo")
     assert 0.42 < np.mean([mirrored(image) for image in shown]) < 0.58

@@ -11,13 +11,13 @@ LABELS = torch.arange(B) % 18
 IMAGES = LABELS.float().view(-1, 1, 1, 1).expand(B, 3, *SIZE).contiguous()  # every pixel is its label
 
 
-def mixed(name, seed=0, **numbers):
+def mixed(name, seed=0, **params):
     draw = Draw(np.random.default_rng(seed), np.arange(B), 1, SIZE)
-    return MIXINGS[name](**numbers)(IMAGES.clone(), LABELS, draw)
+    return MIXINGS[name](**params)(IMAGES.clone(), LABELS, draw)
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "cutmix_vertical"])
-def test_the_targets_are_the_shares_of_the_pixels(name):
+def test_the_targets_are_the_fractions_of_the_pixels(name):
     images, targets = mixed(name, p=1.0)
     assert torch.allclose(targets.sum(1), torch.ones(B))
     # The mean of the pixels, each of which is its label, is the targets' mean label.
@@ -25,10 +25,10 @@ def test_the_targets_are_the_shares_of_the_pixels(name):
     assert ((targets > 0).sum(1) == 2).float().mean() > 0.7
 
 
-def test_mixup_shares_are_beta():
-    shares = torch.cat([mixed("mixup", seed, alpha=0.4)[1].amax(1) for seed in range(40)]).numpy()
+def test_mixup_fractions_are_beta():
+    fractions = torch.cat([mixed("mixup", seed, alpha=0.4)[1].amax(1) for seed in range(40)]).numpy()
     expected = np.random.default_rng(0).beta(0.4, 0.4, 20_000)
-    assert shares.mean() == pytest.approx(np.maximum(expected, 1 - expected).mean(), abs=0.02)
+    assert fractions.mean() == pytest.approx(np.maximum(expected, 1 - expected).mean(), abs=0.02)
 
 
 def test_cutmix_cuts_one_rectangle():
@@ -83,7 +83,7 @@ def test_none_leaves_the_labels_as_they_are():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_takes_shares_and_agrees_with_labels_where_they_are_whole(loss):
+def test_every_loss_takes_probabilities_and_agrees_with_labels_if_they_are_0_or_1(loss):
     built = LOSSES[loss](torch.arange(1, 19))
     logits = torch.randn(B, 18, generator=torch.Generator().manual_seed(0))
     whole = torch.nn.functional.one_hot(LABELS, 18).float()

@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 
 from tests.trial.augment.augmenting import PHOTO, SIZE, policy
-from trial.augment.per_image import PHOTO_STEPS
+from trial.augment.per_image import PER_IMAGE
 from trial.augment.pipeline import on_photos
 
-# Those that the baseline offered, with numbers that a change can be seen with.
-SEEDS = (
+# Those that the baseline offered, at parameters whose change can be seen.
+OF_THE_BASELINE = (
     "CoarseDropout", "RandomBrightnessContrast", "GridDistortion", "OpticalDistortion", "ChannelShuffle",
     "GaussNoise", "GaussianBlur", "GlassBlur", "MedianBlur", "MotionBlur", "RGBShift",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*PHOTO_STEPS, *SEEDS])
-def test_it_changes_a_photo_the_same_way_for_the_same_numbers(name):
+@pytest.mark.parametrize("name", [*PER_IMAGE, *OF_THE_BASELINE])
+def test_it_changes_a_photo_the_same_way_for_the_same_arguments(name):
     augment = on_photos(policy([{"_name": name, "p": 1.0}]), SIZE)
     made = [augment(PHOTO, row, 1, 0) for row in range(12)]
     assert all(photo.shape == PHOTO.shape and photo.dtype == np.uint8 for photo in made)
@@ -22,7 +22,7 @@ def test_it_changes_a_photo_the_same_way_for_the_same_numbers(name):
     assert len({photo.tobytes() for photo in made}) > 2  # a median has three sizes
 
 
-@pytest.mark.parametrize("name", [*PHOTO_STEPS, *SEEDS])
+@pytest.mark.parametrize("name", [*PER_IMAGE, *OF_THE_BASELINE])
 def test_it_leaves_a_photo_alone_at_probability_0(name):
     augment = on_photos(policy([{"_name": name, "p": 0.0}]), SIZE)
     assert all(np.array_equal(augment(PHOTO, row, 1, 0), PHOTO) for row in range(8))

@@ -9,7 +9,7 @@ from tests.trial.augment.augmenting import AS_IT_IS, PHOTO, SIZE, in_batches, po
 from trial.augment import pipeline
 from trial.augment.pipeline import on_batches, on_photos
 from trial.augment.policies import STEPS
-from trial.augment.warp import floats, joined
+from trial.augment.warp import compose, to_float
 from trial.rng import Draw
 
 
@@ -24,7 +24,7 @@ def test_alternating_flip_shows_each_photo_each_way_in_two_epochs():
     assert 70 < ways[0].sum() < 130
 
 
-def test_neighbouring_warps_are_one_look_at_the_photo():
+def test_consecutive_geometric_steps_interpolate_once():
     """Flipped twice or scaled up and down again, a photo is what it was: nothing was interpolated in between."""
     twice = in_batches([{"_name": "flip", "p": 1}, {"_name": "shift_scale", "shift": 0, "scale": 0},
                         {"_name": "flip", "p": 1}], count=4)  # fmt: skip
@@ -48,7 +48,7 @@ def test_each_of_ours_also_runs_photo_by_photo(name):
     assert (shown != PHOTO).any()
 
 
-def test_albumentations_steps_are_used_by_name_with_their_numbers_in_order():
+def test_albumentations_steps_are_used_by_name_with_their_parameters_in_order():
     augmented = on_photos(
         policy([{"_name": "HorizontalFlip", "p": 1}, {"_name": "InvertImg", "p": 1.0}]), SIZE
     )
@@ -73,31 +73,33 @@ def test_a_step_that_changes_the_size_is_refused():
         on_photos(policy([{"_name": "RandomCrop", "height": 8, "width": 8}]), SIZE)
 
 
-def test_a_number_that_a_step_cannot_use_is_refused():
+def test_a_parameter_that_a_step_cannot_use_is_refused():
     with pytest.raises(UsageError, match="augment=GaussianBlur: "):
         on_photos(policy([{"_name": "GaussianBlur", "blur_limit": -3, "p": 1.0}]), SIZE)
 
 
 def test_a_large_batch_goes_through_in_pieces_that_are_all_different(monkeypatch):
-    monkeypatch.setattr(pipeline, "CACHED", 3 * PHOTO.size)
+    monkeypatch.setattr(pipeline, "PIECE", 3 * PHOTO.size)
     draw = Draw(np.random.default_rng(0), np.arange(7), 1, SIZE)
     done = on_batches(policy("light"), AS_IT_IS)(torch.from_numpy(PHOTO).expand(7, *PHOTO.shape), draw)
     assert done.is_contiguous(memory_format=torch.channels_last)
     assert len({round(float(image.sum()), 3) for image in done}) == 7
 
 
-@pytest.mark.parametrize("steps", [["flip", "shift_scale"], ["affine", "crop"], ["perspective"], ["flip"]])
-def test_whole_numbers_on_the_cpu_and_floats_elsewhere_are_the_same_photos(steps):
+@pytest.mark.parametrize(
+    "steps", [["flip", "shift_scale"], ["affine", "random_resized_crop"], ["perspective"], ["flip"]]
+)
+def test_uint8_on_the_cpu_and_floats_elsewhere_give_the_same_photos(steps):
     photo = np.ascontiguousarray(
         np.tile(np.linspace(0, 255, SIZE[0], dtype=np.uint8)[:, None, None], (1, SIZE[1], 3))
     )
     photo[20:40, 10:30, 1] = 90
     photos = torch.from_numpy(np.stack([photo] * 8))
-    warp = joined([step.choice for step in policy(steps).steps])
+    warp = compose([step.choice for step in policy(steps).steps])
     whole, exact = (
-        warp(p, Draw(np.random.default_rng(0), np.arange(8), 1, SIZE)) for p in (photos, floats(photos))
+        warp(p, Draw(np.random.default_rng(0), np.arange(8), 1, SIZE)) for p in (photos, to_float(photos))
     )
     assert whole.dtype == torch.uint8
-    difference = (floats(whole) - exact).abs() * 255
+    difference = (to_float(whole) - exact).abs() * 255
     assert difference.mean() < 0.5
     assert difference.quantile(0.99) < 3

@@ -31,7 +31,7 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
 
 
 @pytest.mark.parametrize(
-    ("steps", "said"),
+    ("steps", "message"),
     [
         (
             [{"_name": "GaussianBlur", "on": "batch"}],
@@ -42,17 +42,17 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
             "flip on batches can't come before GaussianBlur",
         ),
         ([{"_name": "flip", "on": "gpu"}], "on='gpu' is neither 'photo' nor 'batch'"),
-        ([{"_name": "flip", "p": 2}], "p=2 is no probability"),
+        ([{"_name": "flip", "p": 2}], "p=2 is not a probability"),
         ([{"_name": "perspektive"}], "did you mean perspective?"),
         ([{"_name": "affine", "degrees": 100}], "degrees"),
         ([{"_name": "rand_augment", "magnitude": 40}], "40 is not from 0 to 30"),
         ([{"_name": "rand_augment", "on": "batch"}], "rand_augment runs photo by photo"),
-        ([3], "3 is no step"),
+        ([3], "3 is not a step"),
         ({"_name": "light", "stepps": []}, "did you mean steps?"),
         ({"_name": "winners", "random_erazing.p": 0.3}, "did you mean random_erasing.PARAMETER?"),
         ({"_name": "winners", "random_erasing.q": 0.3}, "unknown parameter 'q'"),
-        ({"_name": "winners", "p": 0.3}, "there is flip.PARAMETER"),
-        ([{"_name": ["flip"]}], "['flip'] is no step's name"),
+        ({"_name": "winners", "p": 0.3}, "known: flip.PARAMETER"),
+        ([{"_name": ["flip"]}], "['flip'] is not the name of a step"),
         (
             [{"_name": "random_erasing", "min_area": 0.5, "max_area": 0.1}],
             "min_area=0.5 must not be above max_area=0.1",
@@ -60,18 +60,18 @@ def test_a_step_of_ours_can_be_sent_to_the_workers_with_all_before_it():
         ([{"_name": "flip", "p": {"_type": "uniform", "_value": [0, 1]}}], "NNI draws nothing inside a list"),
     ],
 )
-def test_what_is_wrong_is_said(steps, said):
+def test_mistakes_are_reported(steps, message):
     errors = parsed(steps)[1]
-    assert any(said in error for error in errors), errors
+    assert any(message in error for error in errors), errors
 
 
-def test_a_named_policys_numbers_can_be_set_one_by_one():
+def test_a_named_policys_parameters_can_be_set_one_by_one():
     shipped, _ = parsed("winners")
     changed, errors = parsed({"_name": "winners", "random_erasing.p": 0.25, "flip.p": 0})
     assert not errors
     assert changed.name == "winners"
-    numbers = {step.choice.name: dict(step.choice.params) for step in changed.steps}
-    assert (numbers["random_erasing"]["p"], numbers["flip"]["p"]) == (0.25, 0)
+    params = {step.choice.name: dict(step.choice.params) for step in changed.steps}
+    assert (params["random_erasing"]["p"], params["flip"]["p"]) == (0.25, 0)
     assert [step.choice.name for step in changed.steps] == [step.choice.name for step in shipped.steps]
     assert parsed(changed.to_json()) == (changed, [])
     own, _ = parsed({"_name": "own", "steps": ["flip", {"_name": "MedianBlur"}], "MedianBlur.p": 0.1})

@@ -10,6 +10,7 @@ import torch
 
 from analysis.predict import trained as predicting
 from common.errors import UsageError
+from common.log import show_logs
 from common.machine import PROJECT
 from dataset.cache import arrays
 from dataset.cache.arrays import Uncached
@@ -89,6 +90,7 @@ def test_cached_or_decoded_each_time_a_part_of_the_table_sees_the_same_pixels(
 
 
 def test_a_face_is_cut_out_with_its_margin_and_photos_without_one_in_the_middle(people, looked, capsys):
+    show_logs()
     table = read_train(people).head(4)  # 64 x 48; faces of 20 x 14 at 10, 10 in the second and the fourth
     seen = read(batches.Photos(table, prepared(FACE)))
     assert "face found in 2 of 4 photos; the other 2 are cropped to the centre" in capsys.readouterr().err

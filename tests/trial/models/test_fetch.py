@@ -69,11 +69,11 @@ def nobody():
     return f"http://127.0.0.1:{port}"
 
 
-def exit_words(names: list[str], capsys) -> str:
+def exit_message(names: list[str], caplog) -> str:
     with pytest.raises(SystemExit) as end:
         fetch.fetch_all(names)
     assert end.value.code == 1
-    return capsys.readouterr().err
+    return caplog.messages[-1]
 
 
 def test_what_is_fetched_is_found_by_trials_and_not_fetched_again(hub, capsys):
@@ -104,10 +104,10 @@ def test_unknown_names_are_refused_before_the_first_download(hub):
     assert hub.asked == []
 
 
-def test_one_name_that_the_hub_lacks_does_not_stop_the_others(hub, caches, capsys):
-    said = exit_words(["resnet18", "test_vit"], capsys)
-    assert said.startswith("resnet18: the download failed (RemoteEntryNotFoundError: 404")
-    assert "missing: weights/resnet18.a1_in1k.safetensors\n" in said
+def test_one_name_that_the_hub_lacks_does_not_stop_the_others(hub, caches, caplog):
+    message = exit_message(["resnet18", "test_vit"], caplog)
+    assert message.startswith("resnet18: the download failed (RemoteEntryNotFoundError: 404")
+    assert "missing: weights/resnet18.a1_in1k.safetensors\n" in message
     assert [path.name for path in (caches / "weights").iterdir()] == ["test_vit.r160_in1k.safetensors"]
 
 
@@ -134,26 +134,26 @@ def test_without_a_connection_each_server_is_asked_once_and_all_that_is_missing_
 
 
 @pytest.mark.parametrize("trouble", ["never answers", "is out of order"])
-def test_a_server_that_is_no_use_is_not_waited_for(trouble, hub, monkeypatch, capsys):
+def test_a_server_that_is_no_use_is_not_waited_for(trouble, hub, monkeypatch, caplog):
     monkeypatch.setattr(fetch, "REACH_SECONDS", 1)
     hub.missing = 503
     began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as mute:
         if trouble == "never answers":
             go_to(monkeypatch, f"http://127.0.0.1:{mute.getsockname()[1]}")
-        said = exit_words(["resnet18", "resnet34"], capsys)
+        message = exit_message(["resnet18", "resnet34"], caplog)
     assert time.monotonic() - began < 5
-    assert said.startswith("resnet18, resnet34: http://127.0.0.1")
-    assert ("answers with an error (503)" in said) == (trouble == "is out of order")
+    assert message.startswith("resnet18, resnet34: http://127.0.0.1")
+    assert ("answers with an error (503)" in message) == (trouble == "is out of order")
 
 
-def test_what_the_cache_of_downloads_holds_needs_no_server(hub, nobody, caches, monkeypatch, capsys):
+def test_what_the_cache_of_downloads_holds_needs_no_server(hub, nobody, caches, monkeypatch, caplog):
     fetch.fetch_all(["test_vit"])
     fetched = caches / "weights" / "test_vit.r160_in1k.safetensors"
     fetched.unlink()
     go_to(monkeypatch, nobody)
-    said = exit_words(["test_resnet", "test_vit"], capsys)
-    assert said.startswith(f"test_resnet: {nobody} can't be reached")
+    message = exit_message(["test_resnet", "test_vit"], caplog)
+    assert message.startswith(f"test_resnet: {nobody} can't be reached")
     assert fetched.is_file()
 
 
@@ -187,6 +187,6 @@ def test_every_shipped_experiment_says_what_it_needs(path):
     assert all(isinstance(name, str) for name in fetch.wanted_by(path))
 
 
-def test_what_is_no_experiment_is_refused(tmp_path):
+def test_a_file_that_is_not_an_experiment_is_refused(tmp_path):
     with pytest.raises(UsageError, match="can't be read as an experiment"):
         fetch.wanted_by(tmp_path / "none.yaml")

@@ -44,18 +44,18 @@ def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
 
 
 @pytest.mark.parametrize("targets", ["mixed", "smoothed", "any"])
-def test_so_it_is_with_shares_of_classes_as_targets(targets):
+def test_so_it_is_with_probabilities_of_classes_as_targets(targets):
     labels = torch.arange(6) * 3 + 1
-    shares = {
+    probabilities = {
         "mixed": _targets(labels, torch.arange(6).roll(1), torch.full((6,), 0.3)).double(),
         "smoothed": F.one_hot(labels, 18).double() * 0.9 + 0.1 / 18,
         "any": torch.rand(6, 18, generator=torch.Generator().manual_seed(1)).double().softmax(1),
     }[targets]
     three = 0.0
     for logits, index, size in zip(parts().split((3, 2, 3), 1), (MASK, GENDER, AGE), (3, 2, 3), strict=True):
-        of_part = torch.zeros(6, size, dtype=torch.float64).index_add(1, index, shares)
+        of_part = torch.zeros(6, size, dtype=torch.float64).index_add(1, index, probabilities)
         three += F.cross_entropy(logits, of_part)
-    assert torch.allclose(F.cross_entropy(joint_logits(parts()), shares), three)
+    assert torch.allclose(F.cross_entropy(joint_logits(parts()), probabilities), three)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

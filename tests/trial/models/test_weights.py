@@ -57,7 +57,7 @@ def test_a_smaller_networks_weights_are_refused_and_leave_nothing_random_in_sile
     path = tmp_path / "w.safetensors"
     save_file(small, path)
     values = {"image_size": "32x32", "weights": str(path)}
-    with pytest.raises(UsageError, match=r"80 of its 180 tensors are not there, such as layer1\.2"):
+    with pytest.raises(UsageError, match=r"80 of its 180 tensors are missing, such as layer1\.2"):
         build(parse({"model": "resnet34", **values}))
     build(parse({"model": "resnet18", **values}))
     save_file({key: tensor for key, tensor in small.items() if "layer1" in key}, path)

@@ -91,5 +91,5 @@ def test_weights_that_are_not_finite_are_refused_with_the_tensors_name(number, k
     torch.save(
         {"state_dict": {f"model.{name}": tensor for name, tensor in state.items()}}, tmp_path / "w.pth"
     )
-    with pytest.raises(UsageError, match=f"model.{key} holds NaN or infinite"):
+    with pytest.raises(UsageError, match=f"model.{key} has NaN or infinite"):
         build(tmp_path / "w.pth")

@@ -1,4 +1,4 @@
-"""What the warm server and its callers do when something is amiss: the quick tests, without torch."""
+"""What the warm server and its clients do when something fails: the quick tests, without torch."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def sigterm():
 
 @pytest.fixture
 def ends():
-    """Two ends of a connection, as between caller and server."""
+    """Two ends of a connection, as between client and server."""
     both = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     yield both
     for end in both:
@@ -71,8 +71,8 @@ def test_a_sigterm_just_before_go_is_passed_on_after_it(ends, monkeypatch, sigte
     connection = StoppedAtGo(fileno=caller.detach())
     monkeypatch.setattr(client, "_connect", lambda manager: connection)
     trial.send(READY)
-    assert client._begin([], psutil.Process()) is connection
-    json.loads(trial.recv(client.MOST_BYTES))
+    assert client._start([], psutil.Process()) is connection
+    json.loads(trial.recv(client.MAX_BYTES))
     assert [trial.recv(16), trial.recv(16)] == [GO, STOP]
     connection.close()
 
@@ -84,7 +84,7 @@ def test_a_trial_that_is_gone_before_go_leaves_sigterm_as_it_was(ends, monkeypat
     trial.send(READY)
     trial.close()
     with pytest.raises(OSError, match="pipe"):
-        client._begin([], psutil.Process())
+        client._start([], psutil.Process())
     assert signal.getsignal(signal.SIGTERM) == sigterm
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
@@ -97,7 +97,7 @@ def test_a_trial_that_is_gone_before_go_leaves_sigterm_as_it_was(ends, monkeypat
     ],
 )  # fmt: skip
 def test_when_the_server_was_killed_the_run_folder_says_how_it_ended(
-    ends, tmp_path, monkeypatch, capsys, state, code, word
+    ends, tmp_path, monkeypatch, caplog, state, code, word
 ):
     monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path))
     if state:
@@ -107,12 +107,13 @@ def test_when_the_server_was_killed_the_run_folder_says_how_it_ended(
         )
     ends[0].close()
     assert client._exit_code(ends[1]) == code
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == (code == 1)
-    assert word in said
+    assert len(caplog.messages) == (code == 1)
+    assert word in caplog.text
 
 
-def test_without_pidfd_open_it_refuses_and_the_trial_says_that_it_starts_by_itself(monkeypatch, capfd):
+def test_without_pidfd_open_it_refuses_and_the_trial_says_that_it_starts_by_itself(
+    monkeypatch, capfd, caplog
+):
     code = "import os\nfrom trial.warm import server\ndel os.pidfd_open\nserver.main(os.getppid())"
     monkeypatch.setattr(advisor, "in_experiment", lambda: True)
     monkeypatch.setattr(advisor, "manager", psutil.Process)
@@ -120,9 +121,8 @@ def test_without_pidfd_open_it_refuses_and_the_trial_says_that_it_starts_by_itse
     run = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda _, **more: run([sys.executable, "-c", code], **more))
     assert client.hand_over([]) is None
-    first, second = capfd.readouterr().err.splitlines()
-    assert first.startswith("a warm server needs pidfd_open, of Linux 5.3")
-    assert second == "no warm server (it didn't start): this trial starts by itself"
+    assert capfd.readouterr().err.startswith("a warm server needs pidfd_open, of Linux 5.3")
+    assert caplog.messages == ["no warm server (it didn't start): this trial starts by itself"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_request_that_is_none_leaves_no_file_open(ends, packet, files):
     listener = SimpleNamespace(accept=lambda: (accepted, None))
     before = open_files()
     socket.send_fds(caller, [packet], [0] * files)
-    assert server._next(listener, server.code_mark()) is None
+    assert server._accept(listener, server.code_mark()) is None
     assert accepted.fileno() == -1
     assert open_files() == before - 1
 
@@ -142,8 +142,8 @@ def test_a_request_is_handed_on_with_its_output(ends):
     caller, accepted = ends
     socket.send_fds(caller, [WHOLE], [0, 0])
     listener = SimpleNamespace(accept=lambda: (accepted, None))
-    request = server._next(listener, server.code_mark())
-    assert (request.caller, request.folder, len(request.output)) == (accepted, "/", 2)
+    request = server._accept(listener, server.code_mark())
+    assert (request.client, request.folder, len(request.output)) == (accepted, "/", 2)
     request.close_output()
 
 
@@ -153,7 +153,7 @@ def test_a_server_that_can_open_no_file_makes_way_for_another():
 
     closed = []
     listener = SimpleNamespace(accept=full, close=lambda: closed.append(True))
-    assert server._next(listener, []) is None
+    assert server._accept(listener, []) is None
     assert closed
 
 

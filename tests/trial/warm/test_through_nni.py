@@ -31,11 +31,11 @@ def test_warm_trials_end_and_are_stopped_as_cold_ones_and_leave_nothing(people, 
             return len(tiny.ends()) == 3
 
         tiny.wait_for(all_ended, 120)
-        said = [(folder / "stderr").read_text() for folder in trials.glob("*")]
+        stderrs = [(folder / "stderr").read_text() for folder in trials.glob("*")]
     finally:
         tiny.stop()
     assert len(servers) == 1
-    assert not any("warm" in text for text in said), said
+    assert not any("warm" in text for text in stderrs), stderrs
     started = [trial for (trial,) in tiny.rows("SELECT trialJobId FROM TrialJobEvent WHERE event='WAITING'")]
     assert [tiny.ends()[trial] for trial in started] == ["SUCCEEDED", "EARLY_STOPPED", "SUCCEEDED"]
     states = [RunFolder(trials / trial).status()["state"] for trial in started]

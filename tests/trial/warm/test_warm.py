@@ -25,7 +25,7 @@ EPOCHS = 5000  # more than any of these tests waits for
 
 
 class Experiment:
-    """Trials as NNI starts them, under a manager that only sleeps."""
+    """Trials as NNI starts them, with a sleeping process as the manager."""
 
     def __init__(self, folder: Path, people: Path, project: Path = PROJECT):
         self.folder, self.people, self.project = folder, people, project
@@ -58,15 +58,15 @@ class Experiment:
             )
         return self.trials[name]
 
-    def begun(self, name: str) -> psutil.Process:
-        """The process of the trial, once it has trained an epoch."""
+    def started(self, name: str) -> psutil.Process:
+        """The process of the trial, once it has completed an epoch."""
         run, end = self.run_of(name), time.monotonic() + 90
         while run.status().get("macro_f1") is None:
-            assert time.monotonic() < end and self.trials[name].poll() is None, self.said(name)
+            assert time.monotonic() < end and self.trials[name].poll() is None, self.stderr(name)
             time.sleep(0.05)
         return psutil.Process(run.status()["process"]["pid"])
 
-    def said(self, name: str) -> str:
+    def stderr(self, name: str) -> str:
         return (self.folder / name / "stderr").read_text()
 
     def end(self) -> None:
@@ -77,7 +77,7 @@ class Experiment:
 
 @pytest.fixture(scope="module")
 def shared(people, tmp_path_factory):
-    """One for all tests that leave its server as it was."""
+    """One experiment for all tests that leave its server running."""
     experiment = Experiment(tmp_path_factory.mktemp("experiment"), people)
     yield experiment
     experiment.end()
@@ -95,9 +95,9 @@ def test_a_trial_has_the_same_scores_warm_and_cold(shared):
     for name, environ in (("warm", {}), ("cold", {SWITCH: "0"})):
         steps = json.dumps([{"_name": "flip"}, {"_name": "GaussianBlur"}])  # ours, and albumentations'
         trial = shared.start(name, environ, augment=steps)
-        assert trial.wait(90) == 0, shared.said(name)
+        assert trial.wait(90) == 0, shared.stderr(name)
         assert (shared.run_of(name).status()["process"]["pid"] == trial.pid) == (name == "cold")
-        assert "no warm server" not in shared.said(name)
+        assert "no warm server" not in shared.stderr(name)
         scores.append(shared.run_of(name).epochs().drop(columns="seconds"))
     assert scores[0].equals(scores[1])
 
@@ -105,7 +105,7 @@ def test_a_trial_has_the_same_scores_warm_and_cold(shared):
 def test_sigterm_to_the_one_that_nni_knows_stops_the_trial_and_its_workers(shared):
     steps = json.dumps([{"_name": "flip", "on": "photo"}])  # what workers are for
     trial = shared.start("stopped", epochs=EPOCHS, workers=1, augment=steps)
-    process = shared.begun("stopped")
+    process = shared.started("stopped")
     workers = process.children(recursive=True)
     assert workers
     trial.send_signal(signal.SIGTERM)
@@ -116,32 +116,32 @@ def test_sigterm_to_the_one_that_nni_knows_stops_the_trial_and_its_workers(share
 
 def test_a_trial_ends_when_the_one_that_nni_knows_is_killed(shared):
     trial = shared.start("orphan", epochs=EPOCHS)
-    process = shared.begun("orphan")
+    process = shared.started("orphan")
     trial.kill()
     process.wait(3)
     assert shared.run_of("orphan").status()["state"] == "stopped_early"
 
 
-def test_a_crash_is_told_and_hurts_no_other_trial(shared):
+def test_a_crash_is_reported_and_hurts_no_other_trial(shared):
     crashing, other = shared.start("crash", epochs=EPOCHS), shared.start("other", epochs=EPOCHS)
-    shared.begun("crash").send_signal(signal.SIGSEGV)
+    shared.started("crash").send_signal(signal.SIGSEGV)
     assert crashing.wait(5) == 128 + signal.SIGSEGV
     assert shared.run_of("crash").status()["state"] == "failed"
-    shared.begun("other")
+    shared.started("other")
     assert other.poll() is None
     assert shared.start("after", epochs=1).wait(60) == 0
 
 
-def test_a_mistake_is_told_as_by_the_command_itself(shared):
+def test_a_mistake_is_reported_as_by_the_command_itself(shared):
     assert shared.start("mistake", model="resnet43").wait(60) == 2
-    assert "did you mean resnet34?" in shared.said("mistake")
+    assert "did you mean resnet34?" in shared.stderr("mistake")
     assert shared.run_of("mistake").status()["state"] == "failed"
 
 
 def test_four_that_start_at_once_start_one_server_which_ends_with_the_manager(own):
     names = "abcd"
     trials = [own.start(name, epochs=EPOCHS) for name in names]
-    servers = {own.begun(name).parent() for name in names}
+    servers = {own.started(name).parent() for name in names}
     (server,) = servers
     assert server.num_threads() == 1  # no other would outlive a fork
     files = [os.readlink(file) for file in Path(f"/proc/{server.pid}/fd").iterdir()]
@@ -155,15 +155,15 @@ def test_four_that_start_at_once_start_one_server_which_ends_with_the_manager(ow
 
 def test_a_killed_server_loses_no_trial(own):
     trial = own.start("first", epochs=60)
-    server = own.begun("first").parent()
+    server = own.started("first").parent()
     server.kill()
     assert trial.wait(60) == 0
     assert own.run_of("first").status()["state"] == "done"
     assert own.start("next", epochs=1).wait(60) == 0
-    assert "no warm server" not in own.said("next")
+    assert "no warm server" not in own.stderr("next")
 
 
-def test_a_server_that_answers_nothing_leaves_the_trial_to_run_by_itself(own):
+def test_a_trial_runs_by_itself_if_the_server_does_not_answer(own):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address(own.manager.pid))
         listener.listen()
@@ -171,7 +171,7 @@ def test_a_server_that_answers_nothing_leaves_the_trial_to_run_by_itself(own):
         for _ in range(2):
             listener.accept()[0].close()
         assert trial.wait(60) == 0
-    assert "no warm server (it ended before the trial began)" in own.said("alone")
+    assert "no warm server (it ended before the trial began)" in own.stderr("alone")
     assert own.run_of("alone").status()["process"]["pid"] == trial.pid
 
 
@@ -180,13 +180,13 @@ def test_changed_code_gets_a_new_server(people, tmp_path):
     own = Experiment(tmp_path, people, tmp_path / "project")
     try:
         own.start("before", epochs=EPOCHS, cache_limit=1)  # this project's cache goes with it
-        server = own.begun("before").parent()
+        server = own.started("before").parent()
         assert len(list((own.project / "out" / "cache").glob("*.npy"))) == 1
         os.utime(own.project / "trial" / "fit.py")
         own.start("after", epochs=EPOCHS, cache_limit=1)
-        assert own.begun("after").parent() != server
-        assert "decoding" in own.said("before") and "decoding" not in own.said("after")
-        assert "no warm server" not in own.said("after")
+        assert own.started("after").parent() != server
+        assert "decoding" in own.stderr("before") and "decoding" not in own.stderr("after")
+        assert "no warm server" not in own.stderr("after")
         own.trials["before"].terminate()
         server.wait(5)
     finally:

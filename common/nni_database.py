@@ -1,0 +1,48 @@
+"""NNI's database of an experiment, read without nni and without its server."""
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from common.errors import UsageError
+
+
+def database(folder: Path) -> Path:
+    """The database file of the experiment in `folder`."""
+    return folder / "db" / "nni.sqlite"
+
+
+def profile(folder: Path, first: bool = False) -> dict[str, Any]:
+    """The configuration of the experiment in `folder`, as NNI's manager recorded it.
+
+    The latest revision, or with `first` the one at its start, before any change on NNI's page. {} while there
+    is none. UsageError if the database can't be read.
+    """
+    order = "asc" if first else "desc"
+    rows = query(folder, f"select params from ExperimentProfile order by revision {order} limit 1")
+    return json.loads(rows[0][0]) if rows else {}
+
+
+def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query of the experiment's database; [] while its tables are not yet made."""
+    path = database(folder).resolve()
+    try:
+        try:
+            return _fetch(path, "ro", sql)
+        except sqlite3.OperationalError as error:
+            if "readonly" not in str(error):
+                raise
+            # A killed manager left an unfinished transaction, which SQLite must roll back before it reads.
+            return _fetch(path, "rw", sql)
+    except sqlite3.DatabaseError as error:
+        if "no such table" in str(error):  # the manager is still making them
+            return []
+        raise UsageError(f"{path}: can't be read as NNI's database ({error})") from None
+
+
+def _fetch(path: Path, mode: str, sql: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=10)
+    with contextlib.closing(connection):
+        return connection.execute(sql).fetchall()

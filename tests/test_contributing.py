@@ -1,0 +1,76 @@
+"""The examples of CONTRIBUTING.md, done."""
+
+import json
+import re
+
+import pytest
+
+from common.machine import PROJECT
+from experiments.check import check
+from tests.conftest import TINY
+from trial.arguments import parse_arguments
+from trial.catalogue import Network, networks
+from trial.config import parse
+from trial.learning import losses
+from trial.models import other_networks
+from trial.record import RunFolder, RunWriter
+from trial.run import run
+
+TEXT = (PROJECT / "CONTRIBUTING.md").read_text()
+
+
+def section(title: str) -> str:
+    (text,) = re.findall(rf"^## {title}\n(.*?)(?=^## )", TEXT, re.M | re.S)
+    return text
+
+
+def block(title: str, language: str) -> str:
+    """The one block of code in that language of a section."""
+    (code,) = re.findall(rf"```{language}\n(.*?)```", section(title), re.S)
+    return code
+
+
+def train(title: str, people, folder) -> RunFolder:
+    """A tiny trial of the section's `python -m trial` line."""
+    (line,) = re.findall(r"^    python -m trial (.*)$", section(title), re.M)
+    given = parse_arguments(line.split())
+    config = parse({**TINY, **given, "data": str(people), "epochs": 1})
+    writer = RunWriter(folder / "run", config)
+    run(config, writer, lambda report: None)
+    writer.end("done")
+    return RunFolder(writer.folder)
+
+
+def test_a_loss_is_added(people, tmp_path, monkeypatch):
+    monkeypatch.setitem(losses.LOSSES, "tempered", None)  # which removes it in the end
+    exec(block("Add a loss", "python"), dict(vars(losses)))
+    trained = train("Add a loss", people, tmp_path)
+    assert trained.config().to_json()["loss"] == {"_name": "tempered", "temperature": 1.5}
+    assert trained.status()["state"] == "done"
+
+
+def test_a_network_is_added(people, tmp_path, monkeypatch):
+    line = block("Add a network", "json")
+    ((name, (fixed, multiple, least, tags)),) = json.loads("{" + line + "}").items()
+    monkeypatch.setitem(networks(), name, Network(fixed, multiple, least, tuple(tags)))
+    exec(block("Add a network", "python"), dict(vars(other_networks)))
+    trained = train("Add a network", people, tmp_path)
+    assert trained.config().model == name
+    assert trained.status()["state"] == "done"
+
+
+@pytest.mark.slow
+def test_an_experiment_is_added(people, tmp_path):
+    """In a folder of its own, beside which the project's tuners and trial are found as in experiments/."""
+    pytest.importorskip("nni")
+    for folder in ("search_spaces", "experiments"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "search_spaces" / "NAME.json").write_text(block("Add an experiment", "json"))
+    for room in ("tuners", "trial"):
+        (tmp_path / room).symlink_to(PROJECT / room)
+    yaml = tmp_path / "experiments" / "NAME.yaml"
+    yaml.write_text(block("Add an experiment", "yaml"))
+    plan = check(yaml, people)
+    assert set(plan.space) == {"learning_rate", "loss"}
+    header = [line for line in yaml.read_text().splitlines() if line.startswith("# ")]
+    assert [line.split(":")[0] for line in header] == ["# Question", "# Command", "# Cost", "# Expect"]
