@@ -1,1 +1,1 @@
-"""After the experiment: which recipe is best, retrained on everyone, down to the submission."""
+"""After an experiment: which recipe is best, retraining, prediction, the submission and the reports."""

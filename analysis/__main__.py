@@ -1,4 +1,7 @@
-"""python -m analysis COMMAND: everything after the experiment (analysis/beforehand.py: and before)."""
+"""python -m analysis COMMAND: everything after an experiment, and a look at the data before it.
+
+Imports that take long (torch, plotly) are inside the commands, so that each starts fast.
+"""
 
 import json
 from pathlib import Path
@@ -6,76 +9,85 @@ from typing import Annotated
 
 import typer
 
-from analysis.beforehand import COMMAND
-from analysis.beforehand import app as beforehand
 from analysis.predict.tta import VIEWS
 from analysis.predict.vote import VOTES
 from common.errors import UsageError, exit_on_usage_error
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
-    help="After the experiment: its trials, the best recipes, retraining, the submission and the report; "
-    "and before it: the data, the learning rate.",
+    help="After an experiment: its trials, the best recipes, retraining, the submission and the report. "
+    "Before it: the data, the learning rate.",
 )  # fmt: skip
+EXAMPLE = "Example: python -m analysis "
 
 Wanted = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")
 ]
-Data = Annotated[Path, typer.Option(help="the data set: a folder with train/ and eval/")]
-Out = Annotated[Path, typer.Option(help="the folder for the result; nothing in it is overwritten")]
-Top = Annotated[int, typer.Option(min=1, help="how many of the best")]
+Data = Annotated[Path, typer.Option(help="data set: a folder with train/ and eval/")]
+Out = Annotated[Path, typer.Option(help="folder for the result; nothing in it is overwritten")]
+Top = Annotated[int, typer.Option(min=1, help="number of best recipes")]
 Model = Annotated[str | None, typer.Option(help="only trials of this network, such as resnet34")]
 Average = Annotated[
-    int, typer.Option(min=1, help="mean of the weights of that many last epochs (1: the last)")
+    int,
+    typer.Option(min=1, help="save the mean of the weights of that many last epochs (1: the last epoch's)"),
 ]
-Values = Annotated[
-    list[str] | None, typer.Argument(metavar="key=value ...", help="what differs from the recipe")
-]
+Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
 Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
-Temperature = Annotated[float, typer.Option(help="divides the logits; above 1 probabilities are less sure")]
+Temperature = Annotated[
+    float, typer.Option(help="divides the logits; above 1 makes probabilities less confident")
+]
 
 
-@app.command(epilog=COMMAND + "trials latest --csv trials.csv")
+@app.command(epilog=EXAMPLE + "trials latest --csv trials.csv")
 @exit_on_usage_error()
 def trials(
     experiment: Annotated[
         str,
         typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
     ],
-    csv: Annotated[Path | None, typer.Option(help="write it here too")] = None,
+    csv: Annotated[Path | None, typer.Option(help="also write the table to this file")] = None,
 ) -> None:
-    """The trials of an experiment (NNI's id, a folder, a YAML's name, or latest), best first; stopped,
-    failed and mismatched ones apart. A terminal shows the first 100 of each, a pipe or file all of them."""
+    """List an experiment's trials, best first.
+
+    EXPERIMENT is NNI's id, a folder, a YAML's name, or latest. Stopped, failed and mismatched trials are
+    listed apart. A terminal shows the first 100 of each, a pipe or file all of them."""
     from analysis.trials.printing import print_trials, write_trials
+    from analysis.trials.ranking import rank
     from analysis.trials.runs import any_table
 
-    table = any_table(experiment)
-    print_trials(table)
+    ranking = rank(any_table(experiment))
+    print_trials(ranking)
     if csv:
-        print(write_trials(table, csv))
+        print(write_trials(ranking, csv))
 
 
-@app.command(epilog=COMMAND + "export-best demo --top 3 --out recipes/mine")
+@app.command(epilog=EXAMPLE + "export-best demo --top 3 --out recipes/mine")
 @exit_on_usage_error()
 def export_best(experiment: Wanted, out: Out, top: Top = 1, model: Model = None) -> None:
-    """Write the best recipes as JSON files, with their scores."""
+    """Write the best recipes as JSON files.
+
+    Each holds the recipe, its scores on validation people and its origin."""
     from analysis import pipeline
     from analysis.trials.table import find
 
     pipeline.export_best(find(experiment), out, top, model)
 
 
-@app.command(epilog=COMMAND + "retrain recipes/baseline_resnet34.json epochs=10 --data input --out out/seed")
+@app.command(
+    epilog=EXAMPLE + "retrain recipes/baseline_resnet34.json epochs=10 --data input --out out/baseline"
+)
 @exit_on_usage_error()
 def retrain(
     recipe: Annotated[Path, typer.Argument(help="a recipe's JSON, or a run's config.json")],
     values: Values = None,
     data: Data = Path("input"),
-    out: Annotated[Path | None, typer.Option(help="the run folder (out/retrained/NAME)")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder [default: out/retrained/NAME]")] = None,
     average: Average = 1,
     tta: Tta = "none",
 ) -> None:
-    """Train a recipe on all people and write its submission."""
+    """Retrain a recipe and write its submission.
+
+    It is trained on all people of train/; nobody is held out."""
     from analysis.pipeline import retrain_and_submit
     from analysis.recipes import read_recipe
     from trial.arguments import parse_arguments
@@ -85,7 +97,7 @@ def retrain(
     print(f"network: {folder}\n{_submission(folder)}")
 
 
-@app.command(epilog=COMMAND + "export-best-and-retrain latest --data input --out out/final --top 3")
+@app.command(epilog=EXAMPLE + "export-best-and-retrain latest --data input --out out/final --top 3")
 @exit_on_usage_error()
 def export_best_and_retrain(
     experiment: Wanted,
@@ -97,7 +109,10 @@ def export_best_and_retrain(
     average: Average = 1,
     tta: Tta = "none",
 ) -> None:
-    """The last step: the best recipes, retrained on all people, down to submission.csv and report.html."""
+    """Retrain the best recipes; write a submission.
+
+    The last step after an experiment: the best recipes, trained on all people, down to submission.csv and
+    report.html. Several networks answer by soft vote."""
     from analysis import pipeline
     from analysis.trials.table import find
     from trial.arguments import parse_arguments
@@ -108,7 +123,7 @@ def export_best_and_retrain(
     print(_submission(out))
 
 
-@app.command(epilog=COMMAND + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
+@app.command(epilog=EXAMPLE + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
 @exit_on_usage_error()
 def predict(
     run: Annotated[Path, typer.Argument(help="a run folder")],
@@ -121,7 +136,9 @@ def predict(
     tta: Tta = "none",
     temperature: Temperature = 1.0,
 ) -> None:
-    """A submission from a run folder's network (or those of its folds) as it is."""
+    """Write the submission of a trained run.
+
+    Its network, or those of its folds, predict as they are; nothing is trained."""
     from analysis.pipeline import predict_and_submit
 
     if data and photos:
@@ -130,35 +147,37 @@ def predict(
     print(_submission(out))
 
 
-@app.command(epilog=COMMAND + "ensemble out/runs/a out/runs/b --vote soft --data input --out out/ensemble")
+@app.command(epilog=EXAMPLE + "ensemble out/runs/a out/runs/b --vote soft --data input --out out/ensemble")
 @exit_on_usage_error()
 def ensemble(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="run folders; one with best/ stands for those in it"),
+        typer.Argument(metavar="RUN...", help="run folders; one with best/ stands for the runs in it"),
     ],
-    vote: Annotated[str, typer.Option(help=f"how their answers become one: {', '.join(VOTES)}")] = "soft",
+    vote: Annotated[str, typer.Option(help=f"how predictions are combined: {', '.join(VOTES)}")] = "soft",
     data: Data = Path("input"),
     *,
     out: Out,
     tta: Tta = "none",
     temperature: Temperature = 1.0,
 ) -> None:
-    """One submission from several run folders, by vote."""
-    from analysis.predict import ensemble as voting
+    """Write the submission of several runs, by vote."""
+    from analysis import ensemble as voting
 
     voting.ensemble(runs, data, out, vote, tta, temperature)
     print(_submission(out))
 
 
-@app.command(epilog=COMMAND + "score out/demo/submission.csv out/demo/data/answers.csv --json")
+@app.command(epilog=EXAMPLE + "score out/demo/submission.csv out/demo/data/answers.csv --json")
 @exit_on_usage_error()
 def score(
     submission: Path,
     answers: Annotated[Path, typer.Argument(help="a CSV with ImageID,ans")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Macro-F1 (over all 18 classes) and accuracy of a submission."""
+    """Print macro-F1 and accuracy of a submission.
+
+    Macro-F1 is the mean over all 18 classes."""
     from analysis.submission import score_line, score_submission
 
     scores = score_submission(submission, answers)
@@ -170,38 +189,79 @@ def score(
         print(f"  recall {name:24} {'no photos' if recall is None else f'{recall:.3f}'}")
 
 
-@app.command(epilog=COMMAND + "report latest --out report.html")
+@app.command(epilog=EXAMPLE + "report latest --out report.html")
 @exit_on_usage_error()
 def report(
     experiment: Annotated[
         str,
         typer.Argument(metavar="EXPERIMENT", help="an experiment, or a run folder"),
     ],
-    out: Annotated[Path | None, typer.Option(help="the page (report.html in the folder)")] = None,
+    out: Annotated[Path | None, typer.Option(help="the page [default: report.html in the folder]")] = None,
 ) -> None:
-    """One self-contained page on an experiment (NNI's id, a folder, a YAML's name, or latest) or a single
-    run; also while it runs."""
+    """Write a page on an experiment or a run.
+
+    EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. The
+    page is one self-contained HTML file."""
     from analysis.trials.runs import is_run
 
     if is_run(Path(experiment)):
         from analysis.report.run import write_run_report
+        from analysis.submission import read_about
 
-        print(f"report: {write_run_report(out or Path(experiment) / 'report.html', Path(experiment))}")
+        run = Path(experiment)
+        print(f"report: {write_run_report(out or run / 'report.html', run, read_about(run))}")
         return
     from analysis.report.experiment import write_experiment_report
-    from analysis.trials import ranking
+    from analysis.trials.ranking import rank
     from analysis.trials.table import find, trial_table
 
     found = find(experiment)
-    table = trial_table(found)
-    ranked = ranking.rank(table)
-    if table.empty:
+    ranking = rank(trial_table(found))
+    if ranking.table.empty:
         raise UsageError(f"experiment {found.id} has no trial yet")
-    best = None if ranked.empty else ranked.iloc[0]
-    print(f"report: {write_experiment_report(found, out or found.folder / 'report.html', table, best)}")
+    page = out or found.folder / "report.html"
+    print(f"report: {write_experiment_report(found, page, ranking, ranking.first)}")
 
 
-app.add_typer(beforehand)
+@app.command(epilog=EXAMPLE + "eda input --out out/eda --augment light --augment baseline")
+@exit_on_usage_error()
+def eda(
+    data: Path,
+    out: Annotated[Path, typer.Option(help="folder for eda.html")] = Path("out/eda"),
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(help="augmentation policy to show: a name, or its steps as JSON; may be repeated"),
+    ] = None,
+) -> None:
+    """Write a page on a data set.
+
+    It shows people, photos, classes, sizes, suspicious labels and errors."""
+    from analysis.eda.page import write_eda
+
+    print(f"page: {write_eda(data, out, augment or [])}")
+
+
+@app.command(epilog=EXAMPLE + "lr-range data=input model=resnet18 image_size=128x96 --out out/lr_range")
+@exit_on_usage_error()
+def lr_range(
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe, as for python -m trial")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="new folder for the result")] = Path("out/lr_range"),
+    steps: Annotated[int, typer.Option(help="number of steps, each of accumulate= batches")] = 100,
+    low: Annotated[float, typer.Option("--from", help="learning rate of the first step")] = 1e-7,
+    high: Annotated[float, typer.Option("--to", help="learning rate of the last step")] = 1.0,
+) -> None:
+    """Run a learning-rate range test.
+
+    The recipe is trained for some steps while the learning rate rises; the useful range lies between where
+    the loss starts falling and where it diverges. Nothing is frozen or averaged here, whatever freeze= and
+    ema= say."""
+    from analysis.lr_range.measure import write_lr_range
+    from trial.arguments import parse_arguments
+
+    found = write_lr_range(parse_arguments(values or []), out, steps, low, high)
+    print(f"{found}\nsteps: {out / 'lr_range.csv'}\npage: {out / 'lr_range.html'}")
 
 
 def _submission(out: Path) -> str:

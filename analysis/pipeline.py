@@ -1,4 +1,4 @@
-"""The last step: export the best recipes, retrain them on all people, write submission and report."""
+"""The steps after an experiment: export the best recipes, retrain them on all people, predict, submit."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +15,9 @@ from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_overwriting
-from analysis.submit import REPORT, about_kept, about_run, hand_in, member_of, submit
-from analysis.trials import ranking
+from analysis.submit import REPORT, about_kept, about_run, member_of, submit, submit_run
 from analysis.trials.printing import write_trials
+from analysis.trials.ranking import RULE, Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
 from common.errors import UsageError, all_at_once
@@ -36,11 +36,11 @@ TRIALS = "trials.csv"
 
 @only_writer_of_out
 def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
-    """The `top` best recipes as OUT/1.json ..., best first. UsageError where one is there already."""
+    """Write the `top` best recipes as OUT/1.json ..., best first. UsageError if one of these files exists."""
     paths = [out / f"{number}.json" for number in range(1, top + 1)]
-    if there := [path for path in paths if path.exists()]:
-        raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
-    rows = ranking.best(trial_table(experiment), top, model)
+    if existing := [path for path in paths if path.exists()]:
+        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
+    rows = rank(trial_table(experiment)).best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     for recipe, path in zip(recipes, paths, strict=True):
         print(recipe.write(path))
@@ -51,11 +51,12 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
 def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """`recipe` (with `values` changed) trained on all people of `data` into the run folder `out`, and its
-    submission there: (probabilities (photos, 18), submission.json). `tta`: a name in analysis.views.
+    """Train `recipe` (with the changes `values`) on all people of `data` into the run folder `out`, and write
+    its submission there. `tta`: a name in predict/tta.py. Return (probabilities (photos, 18), the content of
+    submission.json).
 
-    UsageError, before anything is trained, where the recipe or the data have errors. A recipe of a run
-    that is not finished is taken, since any recipe can be trained; that is printed and kept.
+    UsageError, before anything is trained, if the recipe or the data have errors. The recipe of an
+    unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
     refuse_overwriting(out, REPORT)
     _, (_, photos), config = all_at_once(
@@ -76,7 +77,7 @@ def _retrain_checked(
     followed = retrain(config, out, stop_after, average)
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta}
-    return probabilities, submit(out, photos, probabilities, about, out, table)
+    return probabilities, submit_run(out, photos, probabilities, about, out, table)
 
 
 @only_writer_of_out
@@ -84,11 +85,12 @@ def predict_and_submit(
     run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
     images: Path | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
-    """The submission of run folder `run`, as it is, in the folder `out`: (probabilities, submission.json).
-    For the photos of `data`/eval (input by default), or for all images in the folder `images`.
+    """Write the submission of the run folder `run`, without training, to the folder `out`: for the photos of
+    `data`/eval (default: input), or for all images in the folder `images`. Return (probabilities (photos,
+    18), the content of submission.json).
 
-    A run that is not finished is taken if it has a network, since its best epoch so far may be all that there
-    is at a deadline; that is printed and kept.
+    An unfinished run is accepted if it has a network, since its best epoch so far may be all there is at a
+    deadline; this is printed and recorded.
     """
     data = data or Path("input")
     _, _, photos, trained = all_at_once(
@@ -104,9 +106,9 @@ def predict_and_submit(
     if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
         about["validation"] |= {"macro_f1_by_tta": known}
         plain, seen = known["none"], known[tta]
-        print(f"validation people: macro-F1 {plain:.4f} as they are, {seen:.4f} with --tta {tta}")
+        print(f"validation people: macro-F1 {plain:.4f} without TTA, {seen:.4f} with --tta {tta}")
     probabilities = trained.predict(photos, tta, temperature)
-    return probabilities, submit(out, photos, probabilities, about, run)
+    return probabilities, submit_run(out, photos, probabilities, about, run)
 
 
 def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:
@@ -128,19 +130,21 @@ def export_best_and_retrain(
     average: int = 1,
     values: Mapping[str, Any] | None = None,
     tta: str = "none",
+    ranking: Ranking | None = None,
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all people of `data`, and write
-    OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html; the submission's path.
+    OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
+    experiment's trials, if the caller has it already. Return the submission's path.
 
-    Everything that can be refused is refused before the first training.
+    UsageError, before the first training, for everything that can be refused.
     """
     refuse_overwriting(out, TRIALS, REPORT)
     folders = [out / "best" / str(number) for number in range(1, top + 1)]
-    if there := [folder for folder in folders if folder.exists()]:
-        raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
+    if existing := [folder for folder in folders if folder.exists()]:
+        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
     values = values or {}
-    table = trial_table(experiment)
-    rows = ranking.best(table, top, model)
+    ranking = ranking or rank(trial_table(experiment))
+    rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     _, (_, photos), configs = all_at_once(
         lambda: refuse(tta),
@@ -150,10 +154,10 @@ def export_best_and_retrain(
     log_notes(photos)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
         print(
-            f"note: the search ran on other photos than {data} holds (or these have changed since)",
+            f"note: the search ran on other photos than those in {data} (or these have changed since)",
             flush=True,
         )
-    write_trials(table, out / TRIALS)
+    write_trials(ranking, out / TRIALS)
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         print(f"recipe {number} of {top}: {recipe.about}", flush=True)
@@ -164,9 +168,9 @@ def export_best_and_retrain(
         )
         members.append(probabilities)
         abouts.append(about)
-    about = abouts[0] | {"selection": ranking.RULE, "network": model}
+    about = abouts[0] | {"selection": RULE, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
-    about = hand_in(out, photos, vote.soft(members), about, folders)
-    write_experiment_report(experiment, out / REPORT, table, rows.iloc[0], about)
+    about = submit(out, photos, vote.soft(members), about, folders)
+    write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV

@@ -19,9 +19,13 @@ KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 
 @dataclass(frozen=True)
 class Recipe:
-    """`recipe`: a TrialConfig's fields without places. `stop_after`: the epoch after which training ends
-    though the schedule is for all of them (None: at its end). `scores`: on validation people. No part of its
-    file: `folder`, the run that it was read from; `unfinished`, that one's state if it isn't done."""
+    """A recipe with its origin.
+
+    `recipe`: a TrialConfig's fields except PLACES (data, out, device ...). `stop_after`: the epoch after
+    which training ends although the schedule covers all epochs (None: after the last). `scores`: on
+    validation people. Not written to its file: `folder`, the run that it was read from; `unfinished`, the
+    state of that run if it is not done.
+    """
 
     recipe: dict[str, Any]
     about: str = ""
@@ -32,11 +36,11 @@ class Recipe:
     folder: Path | None = None
 
     def config(self, values: Mapping[str, Any]) -> TrialConfig:
-        """The config of this recipe with `values` (places, and what is to differ from the recipe)."""
+        """The config of this recipe with `values`: PLACES, and changes to the recipe."""
         return parse({**self.recipe, **values})
 
     def stop_with(self, values: Mapping[str, Any]) -> int | None:
-        """`stop_after`, if it holds still: another number of epochs is another schedule."""
+        """`stop_after`, or None if `values` set another number of epochs, which is another schedule."""
         return None if "epochs" in values else self.stop_after
 
     def write(self, path: Path) -> Path:
@@ -45,13 +49,13 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """A recipe file, or the config.json of a run: with its scores, to end after its best epoch.
-    UsageError names what is wrong with it."""
+    """Read a recipe file, or the config.json of a run: then with its scores, and to stop after its best
+    epoch. UsageError if it is damaged."""
     if path.name == "config.json" and (path.parent / "status.json").exists():
         try:
             return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
         except FileNotFoundError as error:
-            raise UsageError(f"{error.filename}: is missing; that run is not whole") from None
+            raise UsageError(f"{error.filename}: is missing; that run is incomplete") from None
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -68,7 +72,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_of(row: pd.Series, experiment: str) -> Recipe:
-    """The recipe of a trials table's row, with its scores."""
+    """The recipe of a row of the trials table, with its scores."""
     run = RunFolder(Path(row["folder"]))
     about = f"trial {row['trial']} of experiment {experiment}: validation macro-F1 {row['macro_f1']:.4f}"
     recipe = _of_run(run, about)
@@ -76,8 +80,8 @@ def recipe_of(row: pd.Series, experiment: str) -> Recipe:
 
 
 def _of_run(run: RunFolder, about: str) -> Recipe:
-    """A run's recipe, to end after its best epoch; after its last one where there were no validation people
-    (it was retrained), and then without scores."""
+    """A run's recipe, to stop after its best epoch; if it had no validation people (it was retrained), after
+    its last epoch and without scores."""
     status, scores = run.status(), {}
     stop_after = status.get("best_epoch")
     if stop_after is not None:

@@ -21,12 +21,12 @@ _WHY = {
 
 
 def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
-    """How the network of all people is trained, for submission.json."""
+    """How the network is trained on all people, for submission.json."""
     return {
         "photos": "all people of train/, none held out",
         "schedule": "plateau, by the training loss: there are no validation people"
         if config.schedule.name == "plateau"
-        else f"{config.schedule} over {config.epochs} epochs, as in the trial by share of these",
+        else f"{config.schedule} over {config.epochs} epochs, as in the trial, by fraction of epochs",
         "stopped_after_epoch": stop_after,
         "why": "the last epoch" if stop_after >= config.epochs else _WHY[config.fold == "all"],
         "weights": "last" if average == 1 else f"mean of the last {average} epochs",
@@ -36,10 +36,10 @@ def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
 def retrain(
     config: TrialConfig, out: Path, stop_after: int | None = None, average: int = 1
 ) -> dict[str, Any]:
-    """Train `config` on all people into the run folder `out`; the rule it followed.
+    """Train `config` on all people into the run folder `out`. Return the `rule` that was followed.
 
-    The schedule is the trial's, by share of epochs; training ends after epoch `stop_after` of it. `average`:
-    the weights are the mean over that many last epochs (1: the last ones).
+    The schedule is the trial's, by fraction of its epochs; training stops after epoch `stop_after` of it.
+    `average`: save the mean of the weights of that many last epochs (1: those of the last epoch).
     """
     stop_after = min(stop_after or config.epochs, config.epochs)
     average = min(average, stop_after)
@@ -69,7 +69,7 @@ def retrain(
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of several state dicts; whole numbers (counters) are the last one's."""
+    """The mean of several state dicts; integers (counters) are taken from the last one."""
     last = states[-1]
     return {
         key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value

@@ -1,5 +1,5 @@
-"""Probabilities -> submission.csv, checked against info.csv, and predictions.csv; the score where answers are
-known."""
+"""The submission's files, written and read back: submission.csv (checked against info.csv), predictions.csv,
+submission.json; and the score of a submission if the answers are known."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
-    """UsageError where `out` is a file or holds a submission (or `more`): nothing is ever overwritten."""
+    """UsageError if `out` is a file or holds a submission (or one of `more`): nothing is ever overwritten."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give a folder as --out")
-    there = [out / name for name in (CSV, JSON, PREDICTIONS, *more) if (out / name).exists()]
-    if there:
-        raise UsageError(f"{there[0]} already exists; give another --out, or move it away")
+    existing = [out / name for name in (CSV, JSON, PREDICTIONS, *more) if (out / name).exists()]
+    if existing:
+        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
 
 
 def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any]) -> Path:
-    """submission.csv (ImageID, ans) of `probabilities` (photos, 18), in the order of `photos`, with
-    predictions.csv (ImageID, ans, p00..p17) and `about` as submission.json beside it; its path.
+    """Write submission.csv (ImageID, ans) of `probabilities` (photos, 18), in the order of `photos`, with
+    predictions.csv (ImageID, ans, p00..p17) and submission.json (`about`) beside it. Return its path.
 
-    Read back and checked. UsageError if one exists already, or probabilities are not finite.
+    The file is read back and checked. UsageError if one of the files exists, or probabilities are not finite.
     """
     refuse_overwriting(out)
     if probabilities.shape != (len(photos), N_CLASSES):
@@ -46,7 +46,7 @@ def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, ab
     out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"ImageID": photos, "ans": probabilities.argmax(1)})
     whole = table.join(pd.DataFrame(probabilities, columns=PROBABILITIES))
-    # The submission comes last: once it exists, so does all that belongs to it.
+    # The submission is written last: once it exists, so do the files beside it.
     write_atomic(out / PREDICTIONS, lambda part: whole.to_csv(part, index=False))
     write_json(out / JSON, about | {"photos": len(photos)})
     path = write_atomic(out / CSV, lambda part: table.to_csv(part, index=False))
@@ -56,7 +56,7 @@ def write_submission(out: Path, photos: list[str], probabilities: np.ndarray, ab
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
-    """submission.json in a folder, None without one. UsageError if it is damaged."""
+    """The content of a folder's submission.json, None if there is none. UsageError if it is damaged."""
     try:
         return json.loads((folder / JSON).read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +66,7 @@ def read_about(folder: Path) -> dict[str, Any] | None:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """predictions.csv: ImageID, ans (0..17), p00..p17. UsageError names what is wrong with it."""
+    """Read predictions.csv: ImageID, ans (0..17), p00..p17. UsageError if it is damaged."""
     table, errors = read_answers(path, PROBABILITIES)
     if not errors:
         table[PROBABILITIES] = table[PROBABILITIES].apply(pd.to_numeric, errors="coerce")
@@ -81,7 +81,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 
 def submission_errors(path: Path, photos: list[str]) -> list[str]:
-    """What makes a submission invalid for `photos` (info.csv's ImageIDs, in order); [] when it is valid."""
+    """Errors of a submission for `photos` (info.csv's ImageIDs, in order); [] if it is valid."""
     table, errors = read_answers(path)
     if errors:
         return errors
@@ -98,25 +98,25 @@ def submission_errors(path: Path, photos: list[str]) -> list[str]:
 
 
 def read_answers(path: Path, more: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
-    """The table (ImageID, ans, and `more` columns as text) of a submission or answers file, and what is wrong
-    with it."""
+    """The table (ImageID, ans, and the columns `more` as text) of a submission or answers file, and its
+    errors."""
     table, errors = read_table(path, ["ImageID", "ans", *more])
     if table.empty:
-        return table, errors or [f"{path}: holds no answer"]
-    if (twice := table["ImageID"].duplicated()).any():
-        errors.append(f"{path}: ImageID {table['ImageID'][twice].iloc[0]} is there twice")
+        return table, errors or [f"{path}: has no rows"]
+    if (repeated := table["ImageID"].duplicated()).any():
+        errors.append(f"{path}: ImageID {table['ImageID'][repeated].iloc[0]} is duplicated")
     answers = pd.to_numeric(table["ans"], errors="coerce")
     if (wrong := table.index[~answers.isin(range(N_CLASSES))]).size:
         lines = lines_text(list(wrong))
-        errors.append(f"{path} {lines}: column ans must hold whole numbers from 0 to {N_CLASSES - 1}")
+        errors.append(f"{path} {lines}: column ans must hold integers from 0 to {N_CLASSES - 1}")
         return table, errors
     return table.assign(ans=answers.astype(int)).reset_index(drop=True), errors
 
 
 def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "recall_oldest", "recall": {class: fraction}}; a fraction is None
-    without such photos. `recall_oldest`: the fraction of the photos of people of 60 and over that are
-    answered right. UsageError where the files are invalid or speak of different photos."""
+    """{"macro_f1", "accuracy", "photos", "recall_oldest", "recall": {class: recall}}; a recall is None for a
+    class without photos. `recall_oldest`: the fraction of the photos of people of 60 and over that are
+    answered correctly. UsageError if the files are invalid or list different photos."""
     (given, errors), (truth, more) = read_answers(submission), read_answers(answers)
     if errors or more:
         raise UsageError(errors + more)
@@ -137,7 +137,7 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
 
 
 def score_line(scores: Mapping[str, Any]) -> str:
-    """One line for people of `score_submission`'s scores."""
+    """The scores of `score_submission` in one line for people."""
     oldest = scores["recall_oldest"]
     return (
         f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}  recall of {AGE_BANDS[-1]} "

@@ -1,4 +1,4 @@
-"""Probabilities of one or several runs -> a submission with all that belongs to it."""
+"""Probabilities of one or several runs -> a submission with its origin, warnings and report."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,24 @@ from trial.record import RunFolder
 REPORT = "report.html"
 
 
-def submit(
+def submit_run(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], run: Path,
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """As `hand_in` of the network in the folder `run`, with a report.html."""
-    about = hand_in(out, photos, probabilities, about, [run], table)
+    """`submit` for the network of the run folder `run`, and report.html beside it."""
+    about = submit(out, photos, probabilities, about, [run], table)
     write_run_report(out / REPORT, run, about)
     return about
 
 
-def hand_in(
+def submit(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], runs: Sequence[Path],
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """submission.csv, predictions.csv and submission.json of the networks in the folders `runs`;
-    submission.json.
+    """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, 18) by the
+    networks of the run folders `runs`. Return the content of submission.json: `about`, answers, warnings.
 
-    What was answered is printed beside the training data's classes: a `table`, and each sign of a collapse.
+    Print how often each class is answered beside the training data (if `table`), and each sign of a collapse.
     """
     training = answers.training_fractions([RunFolder(run).class_counts() for run in runs])
     given = answers.answered(probabilities, training)
@@ -49,8 +49,8 @@ def hand_in(
 
 
 def about_kept(run: Path) -> dict[str, Any]:
-    """As `about_run`; of a run that was retrained what its own submission.json says of it: that has the rule
-    and the scores of the trial behind it."""
+    """`about_run`; for a retrained run the content of its own submission.json, which has the rule it was
+    trained by and the scores of the trial whose recipe it is."""
     own = read_about(run) or {}
     if "recipe" not in own:
         return about_run(run)
@@ -60,8 +60,8 @@ def about_kept(run: Path) -> dict[str, Any]:
 
 
 def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
-    """submission.json of a run folder's network: what it is and where it comes from. `recipe`: the one that
-    was retrained into that folder."""
+    """The content of submission.json for a run folder's network: what it is and where it comes from.
+    `recipe`: the one that was retrained into that folder."""
     folder = RunFolder(run)
     origin = folder.origin()
     searched = recipe.origin if recipe else origin
@@ -82,13 +82,13 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
 
 
 def scores_kept(folder: RunFolder) -> dict[str, Any]:
-    """Validation scores of a trial's run; {} of a run without validation people."""
+    """Validation scores of a trial's run; {} for a run without validation people."""
     status = folder.status()
     return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}
 
 
 def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What the submission.json of a vote keeps of a member's: all but the member's own answers."""
+    """What the submission.json of a vote keeps of a member's: all but its answers."""
     return {key: value for key, value in about.items() if key != "answers"}
 
 

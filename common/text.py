@@ -28,3 +28,23 @@ def lines_text(lines: Sequence[int]) -> str:
     if len(lines) > MAX_LINES:
         return f"lines {few}, ... ({len(lines):,} in all)"
     return f"{'line' if len(lines) == 1 else 'lines'} {few}"
+
+
+def value_text(value: object, missing: str = "–") -> str:
+    """A recipe's value as a person would write it: 0.0003, 64x48, yes, none; `missing` if there is none."""
+    if is_missing(value):
+        return missing
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {value_text(part, missing)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(value_text(part, missing) for part in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number_text(value)
+    return str(value)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell of a table holds no value: None, NaN, NA or an empty text."""
+    return value is None or (isinstance(value, float) and value != value) or str(value) in ("", "nan", "<NA>")

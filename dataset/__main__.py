@@ -102,15 +102,15 @@ def cache(
     Without options, list the arrays of decoded photos and face boxes in out/cache. With DATA and --size,
     decode a data set before the first trial needs it. With --remove, delete arrays.
     """
-    from dataset.cache import command
+    from dataset import cache_command
 
-    command.refuse_unused(remove, size, older_than, interpolation, crop, limit)
+    cache_command.refuse_unused(remove, size, older_than, interpolation, crop, limit)
     if remove:
-        command.remove(data, size, older_than)
+        cache_command.remove(data, size, older_than)
     elif data or size:
-        command.decode(data, size, interpolation or "bicubic", crop or "none", limit)
+        cache_command.decode(data, size, interpolation or "bicubic", crop or "none", limit)
     else:
-        command.show()
+        cache_command.show()
 
 
 if __name__ == "__main__":

@@ -4,17 +4,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
 from analysis.pipeline import export_best_and_retrain
-from analysis.report.page import value_text
 from analysis.submission import score_line, score_submission
-from analysis.trials import ranking
 from analysis.trials.flatten import flat
+from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from common.errors import UsageError
 from common.files import only_writer_of_out
 from common.machine import PROJECT
+from common.text import value_text
 from dataset.drawing.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
@@ -49,8 +47,9 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
         plan = check(yaml, data, settings=settings)
     result = run_plan(plan)
     experiment = Experiment(result.id, yaml.stem, result.folder)
-    export_best_and_retrain(experiment, data, out)
-    _summary(result, trial_table(experiment), out, data, answers)
+    ranking = rank(trial_table(experiment))
+    export_best_and_retrain(experiment, data, out, ranking=ranking)
+    _summary(result, ranking, out, data, answers)
 
 
 def move_aside(out: Path) -> Path | None:
@@ -64,16 +63,13 @@ def move_aside(out: Path) -> Path | None:
     return aside
 
 
-def _summary(
-    result: ExperimentResult, table: pd.DataFrame, out: Path, data: Path, answers: Path | None
-) -> None:
-    best = ranking.best(table).iloc[0]
+def _summary(result: ExperimentResult, ranking: Ranking, out: Path, data: Path, answers: Path | None) -> None:
+    best, table = ranking.best().iloc[0], ranking.table
     recipe = flat(RunFolder(Path(best["folder"])).config())
     print(f"\nbest recipe (trial #{best['sequence']} of {len(table)}):")
     searched = [name for name in table.attrs["searched"] if name in recipe]
     print("  " + "  ".join(f"{name}={value_text(recipe[name])}" for name in searched))
-    rows = {"best": best, "default": ranking.default_trial(table), "median": ranking.median_trial(table)}
-    for name, row in rows.items():
+    for name, row in ranking.roles(best).items():
         score = "did not finish" if row is None else f"macro-F1 {row['macro_f1']:.3f}"
         note = "" if row is None or row["state"] == "done" else f" so far ({row['state'].replace('_', ' ')})"
         print(f"  {name:8} {score}{note}")

@@ -1,1 +1,1 @@
-"""A page about a data set: who is in it, its classes, sizes and suspects."""
+"""A page about a data set: people, classes, sizes, suspicious labels."""

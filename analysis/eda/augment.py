@@ -1,4 +1,4 @@
-"""Augmentation policies at work on a few photos, as a trial has them."""
+"""Augmentation policies on a few sample photos, as a trial applies them."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.report.page import value_text
 from common.errors import UsageError, errors_of
+from common.text import value_text
 from dataset.pixels import read_photo, resize
 from trial.arguments import parse_arguments
 from trial.augment.pipeline import on_batches, on_photos
@@ -21,7 +21,7 @@ WHERE = {"photo": "photo by photo", "batch": "on whole batches"}
 
 
 def read_policies(words: Sequence[str]) -> list[Policy]:
-    """The policies that `words` name, or give as a JSON list of steps. UsageError names all errors."""
+    """Parse policies, each a name or a JSON list of steps. UsageError with all errors."""
     errors: list[str] = []
     read = [parse_policy(parse_arguments([f"augment={word}"])["augment"], errors) for word in words]
     found = [policy for policy in read if policy is not None]
@@ -33,7 +33,7 @@ def read_policies(words: Sequence[str]) -> list[Policy]:
 
 
 def steps_of(policy: Policy) -> list[tuple[str, str, str]]:
-    """(name, numbers, where it runs) of each step."""
+    """(name, parameters, where it runs) of each step."""
     return [
         (
             step.choice.name,
@@ -45,8 +45,8 @@ def steps_of(policy: Policy) -> list[tuple[str, str, str]]:
 
 
 def samples(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """A photo of each mask state that `table` has, each of another person where there are enough, and their
-    pixels, uint8 (photos, HEIGHT, width, 3); one that can't be decoded is passed over."""
+    """(One photo of each mask state in `table`, if possible of different people; their pixels, uint8 (photos,
+    HEIGHT, width, 3)). A photo that can't be decoded is skipped."""
     shuffled = table.iloc[np.random.default_rng(seed).permutation(len(table))]
     chosen: dict[int, np.ndarray] = {}
     for mask in sorted(table["mask"].unique()):
@@ -60,17 +60,17 @@ def samples(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
             chosen[row] = photo
             break
     if not chosen:
-        raise UsageError("no photo to show a policy on")
+        raise UsageError("no photo can be read to show a policy on")
     height, width = next(iter(chosen.values())).shape[:2]
     size = (HEIGHT, max(1, round(HEIGHT * width / height)))
     return table.loc[list(chosen)], np.stack([resize(photo, size, "bicubic") for photo in chosen.values()])
 
 
 def augmented(policy: Policy, photos: np.ndarray, rows: np.ndarray, seed: int) -> list[np.ndarray]:
-    """TIMES times uint8 (B, height, width, 3): what `policy` makes of `photos` in a trial's first epochs.
-    `rows` (B,): their numbers in their table."""
+    """`photos`, uint8 (B, height, width, 3), as `policy` augments them in each of a trial's first TIMES
+    epochs. `rows` (B,): their row numbers in the DataFrame of photos."""
     height, width = photos.shape[1:3]
-    # Its mean and standard deviation leave the values from 0 to 1, to be shown.
+    # This mean and standard deviation leave values from 0 to 1, which can be shown.
     plain = Preprocessing((height, width), (0, 0, 0), (1, 1, 1), "bicubic")
     one_by_one, prepare = on_photos(policy, (height, width)), on_batches(policy, plain)
     seen = []

@@ -1,4 +1,4 @@
-"""What a data set holds, counted: people and photos by group, sizes and kinds of files, photos to show."""
+"""Facts of a data set: people and photos by group, sizes and kinds of files, sample photos."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,18 +18,20 @@ NAMES: dict[str, Sequence[str]] = {
 
 
 def counts_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """name, people, photos, share (of photos) of each value of gender, age_band, mask or label; zeros too."""
+    """One row per value of gender, age_band, mask or label: name, people, photos, fraction (of all photos).
+    Values without photos are included."""
     names = NAMES[column]
     groups = table.groupby(column)
     photos = groups.size().reindex(range(len(names)), fill_value=0).to_numpy()
     people = groups["person"].nunique().reindex(range(len(names)), fill_value=0).to_numpy()
     return pd.DataFrame(
-        {"name": names, "people": people, "photos": photos, "share": photos / max(1, photos.sum())}
+        {"name": names, "people": people, "photos": photos, "fraction": photos / max(1, photos.sum())}
     )
 
 
 def co_occurrence(table: pd.DataFrame) -> pd.DataFrame:
-    """Photos that have both of two values: a row and a column for each mask state, gender and age band."""
+    """Number of photos that have both of two values: a row and a column for each mask state, gender and age
+    band."""
     columns = ("mask", "gender", "age_band")
     has = [np.eye(len(NAMES[column]), dtype=int)[table[column].to_numpy(int)] for column in columns]
     both = np.concatenate(has, axis=1)
@@ -38,7 +40,7 @@ def co_occurrence(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def people_by_gender_and_band(table: pd.DataFrame) -> np.ndarray:
-    """People (2 genders + total, 3 age bands + total)."""
+    """Number of people, (2 genders + total, 3 age bands + total)."""
     people = table.drop_duplicates("person")
     counts = np.zeros((len(GENDERS), len(AGE_BANDS)), dtype=int)
     np.add.at(counts, (people["gender"], people["age_band"]), 1)
@@ -47,7 +49,7 @@ def people_by_gender_and_band(table: pd.DataFrame) -> np.ndarray:
 
 
 def people_by_age(table: pd.DataFrame) -> pd.DataFrame:
-    """People (ages from youngest to oldest, genders): a row for each year of age between, zeros too."""
+    """Number of people by year of age (rows, from the youngest to the oldest, zeros included) and gender."""
     people = table.drop_duplicates("person")
     if people.empty:
         return pd.DataFrame(columns=list(GENDERS), dtype=int)
@@ -57,12 +59,10 @@ def people_by_age(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """extension, format, mode, width, height, bytes of each photo of `table` (path), from its header alone.
-
-    A photo whose header can't be read is left out and named among the errors (second value).
-    """
+    """(`table` with the columns extension, format, mode, width, height, bytes, read from each photo's header;
+    errors). A photo (column path) whose header can't be read is left out and named in the errors."""
     with ThreadPoolExecutor() as threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's on large photos: these are errors here
+        warnings.simplefilter("ignore")  # Pillow warns of large photos, which are errors here
         found = list(threads.map(_header, track(table["path"].tolist(), "reading photo headers")))
     columns = ["extension", "format", "mode", "width", "height", "bytes"]
     headers = [row if isinstance(row, tuple) else (None,) * len(columns) for row in found]
@@ -90,10 +90,8 @@ def _header(path: str) -> tuple[str, str | None, str, int, int, int] | str:
 
 
 def kinds(headers: pd.DataFrame, columns: list[str], most: int = 12) -> tuple[pd.DataFrame, int]:
-    """Photos of the train and the eval half by `columns` (of read_headers, with `half`), commonest first.
-
-    At most `most` rows; the second value says how many kinds were left off.
-    """
+    """(Number of photos in train/ and eval/ for each combination of `columns`, most common first, at most
+    `most` rows; number of rows left off). `headers`: as of `read_headers`, with a column `half`."""
     wide = headers.groupby([*columns, "half"]).size().unstack("half", fill_value=0)
     wide = wide.reindex(columns=["train", "eval"], fill_value=0).reset_index()
     order = (-wide["train"] - wide["eval"]).sort_values(kind="stable").index
@@ -101,12 +99,12 @@ def kinds(headers: pd.DataFrame, columns: list[str], most: int = 12) -> tuple[pd
 
 
 def samples(table: pd.DataFrame, per_class: int, seed: int) -> dict[int, pd.DataFrame]:
-    """Label -> up to `per_class` of its photos, each of another person; people shown elsewhere come last."""
+    """Label -> up to `per_class` sample photos, each of another person, if possible of one not shown yet."""
     random = np.random.default_rng(seed)
     shuffled = table.iloc[random.permutation(len(table))]
     shown: dict[str, int] = {}
     chosen = {}
-    # Rare groups choose first, or the few people of a rare class would be used up by the others.
+    # Rare classes choose first, or the other classes would use up their few people.
     rare_first = sorted(range(N_CLASSES), key=lambda label: (not is_oldest(label), label))
     for label in rare_first:
         photos = shuffled[shuffled["label"] == label].drop_duplicates("person")

@@ -1,4 +1,4 @@
-"""What a data set looks like, on one page; a faulty set gets its page too, with the errors named."""
+"""The page about a data set; one with errors gets its page too, which lists them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +17,17 @@ from dataset.pixels import unreadable
 if TYPE_CHECKING:
     from trial.augment.policies import Policy
 
-MOST_FAULTS = 200
+MAX_ERRORS = 200
 SIZES = ["width", "height"]
 FILES = ["extension", "format", "mode"]
+TITLES = {"gender": "Gender", "age_band": "Age band", "mask": "Mask"}
 
 
 def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0) -> Path:
-    """Writes OUT/eda.html about the set in the folder `data` (competition's layout) and returns its path.
+    """Write OUT/eda.html about the data set in the folder `data` (competition layout) and return its path.
 
-    `augment`: policies to show at work, each a name or a JSON list of steps. `seed` chooses the sample
-    photos, and what the policies draw. Errors of the set are listed on the page; UsageError only where
+    `augment`: augmentation policies to show, each a name or a JSON list of steps. `seed`: the random seed of
+    the sample photos and of augmentation. Errors of the data set are listed on the page; UsageError only if
     nothing of it can be read, a policy has errors, or `out` is a file.
     """
     data, out = Path(data), Path(out)
@@ -51,7 +52,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
         people=train["person"].nunique(),
         photos=len(train),
         eval_photos=len(photos),
-        by=[(title, by[column]) for column, title in _TITLES.items()],
+        by=[(title, by[column]) for column, title in TITLES.items()],
         by_class=by["label"],
         absent=by["label"].loc[by["label"]["photos"] == 0, "name"].tolist(),
         cross=facts.people_by_gender_and_band(train).tolist(),
@@ -67,19 +68,16 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
         augmentation=pictures.at_work(policies, readable, seed),
         suspects=pictures.of_suspects(odd),
         n_suspects=sum(map(len, odd.values())),
-        errors=errors[:MOST_FAULTS],
-        more_errors=len(errors) - MOST_FAULTS,
+        errors=errors[:MAX_ERRORS],
+        more_errors=len(errors) - MAX_ERRORS,
         n_errors=len(errors),
         notes=train.attrs["notes"] + photos.attrs["notes"],
     )
 
 
-_TITLES = {"gender": "Gender", "age_band": "Age band", "mask": "Mask"}
-
-
 def _policies(words: Sequence[str]) -> "list[Policy]":
     if not words:
         return []
-    from analysis.eda.augment import read_policies  # torch: a second that the page alone does without
+    from analysis.eda.augment import read_policies  # imports torch, which the page alone does not need
 
     return read_policies(words)

@@ -1,4 +1,4 @@
-"""The photos on the data page, as data URLs."""
+"""The pictures of the data page, as data URLs."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from trial.augment.policies import Policy
 
 SAMPLES = 4
-SAMPLE_HEIGHT = 160  # pixels; shown smaller, so that they are sharp on dense screens too
-MOST_SUSPECTS = 30  # of a kind
+SAMPLE_HEIGHT = 160  # pixels; displayed smaller, so that they are sharp on high-density screens
+MAX_SUSPECTS = 30  # per kind
 
 
 def by_class(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """Each class with its sample photos; a photo that can't be decoded is passed over."""
+    """Each class with its sample photos; a photo that can't be decoded is skipped."""
     return [
         {"name": CLASS_NAMES[label], "pictures": _pictures(photos)}
         for label, photos in facts.samples(table, SAMPLES, seed).items()
@@ -31,7 +31,7 @@ def by_class(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
 
 
 def at_work(policies: "Sequence[Policy]", table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """Each policy with its steps, and a row a sample photo: as it is, then augmented."""
+    """Each policy with its steps and one row per sample photo: the original, then augmented ones."""
     if not policies:
         return []
     from analysis.eda import augment
@@ -50,22 +50,22 @@ def at_work(policies: "Sequence[Policy]", table: pd.DataFrame, seed: int) -> lis
 
 
 def of_suspects(found: Mapping[str, Sequence[Suspect]]) -> list[dict[str, Any]]:
-    """Each kind with the first MOST_SUSPECTS of it."""
+    """Each kind of suspect with its first MAX_SUSPECTS."""
     return [
         {
             "title": title,
             "rows": [
                 {"where": one.where, "why": one.why, "pictures": _pictures(pd.DataFrame({"path": one.paths}))}
-                for one in some[:MOST_SUSPECTS]
+                for one in some[:MAX_SUSPECTS]
             ],
-            "more": max(0, len(some) - MOST_SUSPECTS),
+            "more": max(0, len(some) - MAX_SUSPECTS),
         }
         for title, some in found.items()
     ]
 
 
 def _pictures(photos: pd.DataFrame) -> list[dict[str, str]]:
-    """Those of `photos` (path, and perhaps photo and age) that can be decoded."""
+    """The `photos` (path, and optionally photo and age) that can be decoded."""
     found = []
     for photo in photos.itertuples():
         try:

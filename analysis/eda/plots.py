@@ -1,4 +1,4 @@
-"""The figures of the data page; each takes a table of analysis/eda/facts.py."""
+"""The figures of the data page; each draws a table of facts.py."""
 
 from itertools import accumulate
 
@@ -13,7 +13,7 @@ TONES = {"male": "best", "female": "default"}
 
 
 def ages(by_age: pd.DataFrame) -> go.Figure:
-    """People by year of age, stacked by gender; the borders between the age bands are drawn."""
+    """Number of people by year of age, stacked by gender, with the borders between age bands."""
     figure = blank(320, barmode="stack", bargap=0.15, hovermode="x unified")
     for gender in by_age.columns:
         figure.add_bar(
@@ -37,14 +37,14 @@ def ages(by_age: pd.DataFrame) -> go.Figure:
 
 
 def classes(by_class: pd.DataFrame) -> go.Figure:
-    """Photos of each class, a bar a class; those of the oldest age band stand out."""
+    """Number of photos of each class as a bar; classes of the oldest age band have their own colour."""
     figure = blank(500, bargap=0.35, showlegend=False)
     figure.add_bar(
         x=by_class["photos"],
         y=by_class["name"],
         orientation="h",
         marker_color=[LIGHT["oldest" if is_oldest(label) else "best"] for label in range(len(by_class))],
-        text=[f"{row.photos:,}  ({row.share:.1%})" for row in by_class.itertuples()],
+        text=[f"{row.photos:,}  ({row.fraction:.1%})" for row in by_class.itertuples()],
         textposition="outside",
         cliponaxis=False,
         customdata=by_class["people"],
@@ -56,21 +56,21 @@ def classes(by_class: pd.DataFrame) -> go.Figure:
 
 
 def co_occurrence(counts: pd.DataFrame) -> go.Figure:
-    """Of the photos with the row's value, the share with the column's, where they are of another kind."""
+    """P(column value given row value), for values of different factors."""
     kinds = np.repeat(range(3), (len(MASKS), len(GENDERS), len(AGE_BANDS)))
     photos = counts.to_numpy()
-    shares = photos / np.maximum(photos.diagonal(), 1)[:, None]
-    shares = np.where(kinds[:, None] == kinds, np.nan, shares)
+    fractions = photos / np.maximum(photos.diagonal(), 1)[:, None]
+    fractions = np.where(kinds[:, None] == kinds, np.nan, fractions)
     names = counts.columns.tolist()
     figure = blank(380)
     figure.add_heatmap(
-        z=shares, x=names, y=names, customdata=photos, zmin=0, zmax=1, colorscale=HEAT, xgap=1, ygap=1,
-        text=[[f"{share:.1%}" if share == share else "" for share in row] for row in shares],
+        z=fractions, x=names, y=names, customdata=photos, zmin=0, zmax=1, colorscale=HEAT, xgap=1, ygap=1,
+        text=[[f"{value:.1%}" if value == value else "" for value in row] for row in fractions],
         texttemplate="%{text}", showscale=False, hoverongaps=False,
         hovertemplate="%{y} and %{x}: %{customdata:,} photos<br>%{z:.1%} of those %{y}<extra></extra>",
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", title_text="of photos", showgrid=False, ticks="")
-    figure.update_xaxes(title_text="the share that is", showgrid=False, ticks="", side="top")
+    figure.update_xaxes(title_text="fraction that is", showgrid=False, ticks="", side="top")
     for border in list(accumulate((len(MASKS), len(GENDERS)))):
         for line in (figure.add_hline, figure.add_vline):
             line(border - 0.5, line=dict(color=LIGHT["muted"], width=1))

@@ -1,4 +1,4 @@
-"""What in a data set could be read and yet may be wrong: labels and files that somebody should look at."""
+"""Suspicious labels and files: readable, but possibly wrong, so that a person should look at them."""
 
 import re
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from dataset.pixels import read_to_size
 
 FOLDER = re.compile(r"(?P<person>[^_]+)_(?P<gender>[^_]+)_[^_]+_(?P<age>\d+)")
 SMALL = (24, 18)  # height, width at which photos are compared
-ALIKE = 0.97  # mean correlation of two people's photos, from which on they are taken for the same
-ASPECT, AREA = 1.1, 4.0  # a file's ratio of sides and its area, against the median: up to this factor
-BLOCK = 1000  # people compared with all others at a time
+ALIKE = 0.97  # mean correlation of two people's photos from which on they count as the same
+ASPECT, AREA = 1.1, 4.0  # largest usual factor between a photo's aspect ratio (area) and the median
+BLOCK = 1000  # people compared with all others at once
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """`where`: people or a photo; `why`: what is odd; `paths`: photos to show, if any."""
+    """`where`: people or a photo; `why`: what is suspicious; `paths`: photos to show, if any."""
 
     where: str
     why: str
@@ -33,12 +33,13 @@ class Suspect:
 
 
 def suspects(table: pd.DataFrame, headers: pd.DataFrame) -> dict[str, list[Suspect]]:
-    """What is found in the photo table, under a title of its kind; `headers` as of eda_facts.read_headers."""
+    """{title of a kind: its suspects} in the DataFrame of photos `table`; `headers` as from
+    `facts.read_headers`."""
     if table.empty:
         return {}
     people = table.drop_duplicates("person")
     found = {
-        "Folder and train.csv disagree": told_otherwise(people),
+        "Folder and train.csv disagree": contradicting_folders(people),
         "One number, two people": shared_numbers(people),
         "Known to be labelled wrongly": known_errors(table),
         "The same photos under two ids": look_alikes(table[table["path"].isin(headers["path"])]),
@@ -47,8 +48,8 @@ def suspects(table: pd.DataFrame, headers: pd.DataFrame) -> dict[str, list[Suspe
     return {title: some for title, some in found.items() if some}
 
 
-def told_otherwise(people: pd.DataFrame) -> list[Suspect]:
-    """People whose folder, ID_GENDER_RACE_AGE, has another gender or age than their line in train.csv."""
+def contradicting_folders(people: pd.DataFrame) -> list[Suspect]:
+    """People whose folder, ID_GENDER_RACE_AGE, states another gender or age than their row of train.csv."""
     found = []
     for row in people.itertuples():
         folder = row.photo.partition("/")[0]
@@ -62,18 +63,18 @@ def told_otherwise(people: pd.DataFrame) -> list[Suspect]:
 
 
 def shared_numbers(people: pd.DataFrame) -> list[Suspect]:
-    """Ids that differ in what follows a dash alone (001498, 001498-1), with another gender or age."""
+    """Ids that differ only after a dash (001498, 001498-1), with different genders or ages."""
     found = []
     for _, some in people.groupby(people["person"].str.split("-").str[0]):
         if len(some[["gender", "age"]].drop_duplicates()) > 1:
-            told = [f"{row.person} {GENDERS[row.gender]}, {row.age} years" for row in some.itertuples()]
-            found.append(Suspect(", ".join(some["person"]), "; ".join(told)))
+            labels = [f"{row.person} {GENDERS[row.gender]}, {row.age} years" for row in some.itertuples()]
+            found.append(Suspect(", ".join(some["person"]), "; ".join(labels)))
     return found
 
 
 def known_errors(table: pd.DataFrame) -> list[Suspect]:
-    """What the shipped list of the competition's label errors says of this set; nothing where the set isn't
-    the competition's: where less than half of that list fits."""
+    """The entries of the shipped list of the competition's label errors; none if less than half of the list
+    matches, since then this is another data set."""
     entries = look_up(table, read_corrections("competition"))
     if not of_this_set(entries):
         return []
@@ -89,7 +90,7 @@ def known_errors(table: pd.DataFrame) -> list[Suspect]:
 
 
 def outliers(headers: pd.DataFrame) -> list[Suspect]:
-    """Photos whose ratio of sides or area is far from the median's."""
+    """Photos whose aspect ratio or area is far from the median."""
     aspect, area = headers["height"] / headers["width"], headers["height"] * headers["width"]
     odd = _far(aspect, ASPECT) | _far(area, AREA)
     usual = f"the median is {headers['height'].median():.0f} high, {headers['width'].median():.0f} wide"
@@ -100,22 +101,22 @@ def outliers(headers: pd.DataFrame) -> list[Suspect]:
 
 
 def look_alikes(table: pd.DataFrame) -> list[Suspect]:
-    """Pairs of people whose photos of the same name are alike: mean correlation of ALIKE or more at SMALL
-    size, which survives another size, format or brightness."""
+    """Pairs of people whose photos of the same name have a mean correlation of ALIKE or more at SMALL size,
+    which is insensitive to size, format and brightness."""
     people, vectors = _vectors(table)
     shown = table.sort_values("mask").drop_duplicates("person", keep="last").set_index("person")
     found = []
-    for one, other, likeness in _pairs(vectors):
+    for one, other, correlation in _pairs(vectors):
         first, second = shown.loc[people[one]], shown.loc[people[other]]
-        told = " and ".join(f"{GENDERS[who['gender']]}, {who['age']} years" for who in (first, second))
-        why = f"their photos correlate by {likeness:.3f}; recorded as {told}"
+        labels = " and ".join(f"{GENDERS[who['gender']]}, {who['age']} years" for who in (first, second))
+        why = f"their photos correlate by {correlation:.3f}; labelled {labels}"
         found.append(Suspect(f"{people[one]}, {people[other]}", why, (first["path"], second["path"])))
     return found
 
 
 def _vectors(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
-    """People and (people, photo names * pixels): their photos in grey, so that a product of two rows is the
-    mean correlation of the photos of the same name; one that is missing correlates with nothing."""
+    """(People, vectors (people, photo names * pixels)): their grey photos, scaled so that the product of two
+    rows is the mean correlation of the photos of the same name; a missing photo counts as 0."""
     with ThreadPoolExecutor(cores()) as threads:
         grey = list(threads.map(_grey, track(table["path"].tolist(), "comparing photos")))
     people, row = np.unique(table["person"], return_inverse=True)
@@ -127,7 +128,7 @@ def _vectors(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
 
 
 def _grey(path: str) -> np.ndarray:
-    """The photo's grey values with mean 0 and length 1; zeros where it has no structure or can't be read."""
+    """The photo's grey values with mean 0 and length 1; zeros if it has no structure or can't be read."""
     try:
         grey = read_to_size(path, SMALL)[0].mean(2, dtype=np.float32).ravel()
     except UsageError:
@@ -138,7 +139,7 @@ def _grey(path: str) -> np.ndarray:
 
 
 def _pairs(vectors: np.ndarray) -> Iterator[tuple[int, int, float]]:
-    """(row, later row, product) of the rows whose product is ALIKE or more."""
+    """(row, later row, product) of each pair of rows whose product is ALIKE or more."""
     for start in range(0, len(vectors), BLOCK):
         products = vectors[start : start + BLOCK] @ vectors.T
         for one, other in np.argwhere(products >= ALIKE):
@@ -147,6 +148,6 @@ def _pairs(vectors: np.ndarray) -> Iterator[tuple[int, int, float]]:
 
 
 def _far(values: pd.Series, factor: float) -> pd.Series:
-    """Whether each is more than `factor` times the median, or less than the median by as much."""
+    """Whether each value is above the median times `factor`, or below the median divided by it."""
     ratio = values / values.median()
     return (ratio > factor) | (ratio < 1 / factor)

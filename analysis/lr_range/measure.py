@@ -1,4 +1,4 @@
-"""Learning-rate range test (Smith 2015, arXiv:1506.01186): where the loss falls, and where it bursts."""
+"""Learning-rate range test (Smith 2015, arXiv:1506.01186): where the loss falls, and where it diverges."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,19 +19,19 @@ from trial.data import batches
 from trial.folds import Fold
 from trial.record import RunWriter
 
-BURST = 4.0  # times its least: there the test ends
-INERTIA = 0.8  # of the running mean that is held against BURST
-LEAST_STEPS = 20
+DIVERGED = 4.0  # times its minimum: there the test ends
+INERTIA = 0.8  # of the running mean that is compared with DIVERGED
+MIN_STEPS = 20
 
 
 @only_writer_of_out
 def write_lr_range(
     values: Mapping[str, Any], out: Path, steps: int = 100, low: float = 1e-7, high: float = 1.0
 ) -> Suggestion:
-    """Trains the recipe `values` ({field: JSON value}) for `steps` batches, the learning rate rising from
-    `low` to `high` by the same factor each step. Writes lr_range.csv (step, learning_rate, loss,
-    smoothed_loss), lr_range.html, and the config.json and origin.json of a run into the new folder `out`:
-    all of it or nothing. UsageError where anything given can't be.
+    """Train the recipe `values` ({field: JSON value}) for `steps` steps while the learning rate rises from
+    `low` to `high` by the same factor at each step. Write lr_range.csv (step, learning_rate, loss,
+    smoothed_loss), lr_range.html, and a run's config.json and origin.json into the new folder `out`: all or
+    nothing. UsageError if an argument is invalid.
     """
     config, _ = all_at_once(lambda: parse(values), lambda: _refuse(values, out, steps, low, high))
     config = replace(config, out=str(out))
@@ -46,10 +46,10 @@ def write_lr_range(
 
 
 def measure(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> pd.DataFrame:
-    """step, learning_rate, loss and smoothed_loss of each step that was trained."""
-    losses = list(_until_burst(_train(config, writer, rates)))
+    """The table (step, learning_rate, loss, smoothed_loss) of the steps until the loss diverges."""
+    losses = list(_until_diverged(_train(config, writer, rates)))
     if not losses:
-        raise UsageError("the loss is no number at the first step; precision=float32 may help")
+        raise UsageError("the loss is not a number at the first step; precision=float32 may help")
     rows = {"step": range(1, len(losses) + 1), "learning_rate": rates[: len(losses)], "loss": losses}
     return pd.DataFrame(rows).assign(smoothed_loss=smooth(np.array(losses), max(2, len(rates) / 40)))
 
@@ -75,16 +75,16 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
         yield float(np.mean(losses))
 
 
-def _until_burst(losses: Iterator[float]) -> Iterator[float]:
-    """The losses up to where their running mean is BURST times its least, or one is no number."""
-    least, mean, weight = np.inf, 0.0, 0.0
+def _until_diverged(losses: Iterator[float]) -> Iterator[float]:
+    """The losses until their running mean is DIVERGED times its minimum, or one is not a number."""
+    lowest, mean, weight = np.inf, 0.0, 0.0
     for loss in losses:
         if not np.isfinite(loss):
             return
         yield loss
         mean, weight = INERTIA * mean + (1 - INERTIA) * loss, INERTIA * weight + (1 - INERTIA)
-        least = min(least, mean / weight)
-        if mean / weight > BURST * least:
+        lowest = min(lowest, mean / weight)
+        if mean / weight > DIVERGED * lowest:
             return
 
 
@@ -94,12 +94,12 @@ def _refuse(values: Mapping[str, Any], out: Path, steps: int, low: float, high: 
     if not Path(data).is_dir():
         errors.append(NO_DATA.format(data=data))
     if "out" in values:
-        errors.append("out=: where the result goes is said by --out here")
+        errors.append("out=: use --out here, the folder for the result")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        errors.append(f"{out} is there already; give a new or empty folder as --out")
-    if steps < LEAST_STEPS:
-        errors.append(f"--steps {steps}: must be {LEAST_STEPS} or more")
+        errors.append(f"{out} already exists; give a new or empty folder as --out")
+    if steps < MIN_STEPS:
+        errors.append(f"--steps {steps}: must be {MIN_STEPS} or more")
     if not 0 < low < high < np.inf:
-        errors.append(f"--from {low:g} --to {high:g}: must be above 0, and rise")
+        errors.append(f"--from {low:g} --to {high:g}: must be above 0, and --to above --from")
     if errors:
         raise UsageError(errors)

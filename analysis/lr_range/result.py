@@ -1,4 +1,4 @@
-"""What a learning-rate range test says: its smoothed loss, the rates it suggests, and its page."""
+"""The result of a learning-rate range test: smoothed loss, suggested rates, page."""
 
 import re
 from dataclasses import dataclass
@@ -8,52 +8,53 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.page import value_text, write_page
+from analysis.report.page import write_page
 from analysis.report.theme import LIGHT, blank
 from analysis.trials.flatten import flat
+from common.text import value_text
 from trial.config import TrialConfig
 
-_OTHER = re.compile(r"learning_rate|schedule|epochs|patience")  # of a recipe: the test has its own
-FELL = 0.98  # of the first loss: less than that has fallen
+_OTHER = re.compile(r"learning_rate|schedule|epochs|patience")  # fields that the test does not use
+FELL = 0.98  # of the first loss: below that, the loss has fallen
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Learning rates: where the smoothed loss falls fastest, and a tenth of where it is least; None where it
-    never fell."""
+    """Suggested learning rates: where the smoothed loss falls fastest, and a tenth of where it is lowest;
+    both None if it never fell."""
 
     steepest: float | None = None
-    tenth_of_least: float | None = None
+    tenth_of_min: float | None = None
 
     def __str__(self) -> str:
         if self.steepest is None:
             return "no suggestion: the loss never fell between these learning rates"
         return (
             f"learning_rate={self.steepest:.2g}: steepest descent, where the loss falls fastest\n"
-            f"learning_rate={self.tenth_of_least:.2g}: a tenth of where the loss is least"
+            f"learning_rate={self.tenth_of_min:.2g}: a tenth of where the loss is lowest"
         )
 
 
 def suggest(table: pd.DataFrame) -> Suggestion:
-    """What `table` (learning_rate, smoothed_loss; a row a step) suggests."""
+    """The suggestion of `table` (learning_rate, smoothed_loss; one row per step)."""
     loss, rates = table["smoothed_loss"].to_numpy(), table["learning_rate"].to_numpy()
-    least = int(loss.argmin())
-    if least < 2 or loss[least] > FELL * loss[0]:
+    lowest = int(loss.argmin())
+    if lowest < 2 or loss[lowest] > FELL * loss[0]:
         return Suggestion()
-    slope = np.gradient(loss[: least + 1], np.log(rates[: least + 1]))
-    return Suggestion(float(rates[slope.argmin()]), float(rates[least] / 10))
+    slope = np.gradient(loss[: lowest + 1], np.log(rates[: lowest + 1]))
+    return Suggestion(float(rates[slope.argmin()]), float(rates[lowest] / 10))
 
 
 def smooth(values: np.ndarray, width: float) -> np.ndarray:
-    """The mean of each value and its neighbours, weighed by a Gaussian of `width` steps: without the delay of
-    a running mean, which would move every place to higher rates."""
+    """The mean of each value and its neighbours, weighted by a Gaussian of `width` steps. It has no delay;
+    that of a running mean would shift the suggestions to higher rates."""
     reach = np.arange(-round(3 * width), round(3 * width) + 1)
     weights = np.exp(-0.5 * (reach / width) ** 2)
     return np.convolve(np.pad(values, len(reach) // 2, "edge"), weights / weights.sum(), "valid")
 
 
 def write_result(path: Path, config: TrialConfig, table: pd.DataFrame, found: Suggestion, steps: int) -> Path:
-    """The page `path` on `table` (learning_rate, loss, smoothed_loss), of a test of at most `steps` steps."""
+    """Write the page `path` on `table` (learning_rate, loss, smoothed_loss); `steps`: those planned."""
     return write_page(
         path,
         "lr_range.html.j2",
@@ -68,7 +69,7 @@ def write_result(path: Path, config: TrialConfig, table: pd.DataFrame, found: Su
 
 
 def losses(table: pd.DataFrame, found: Suggestion) -> go.Figure:
-    """Loss over learning rate (logarithmic): each step's and the smoothed one, the suggestions marked."""
+    """Loss over learning rate (log scale), of each step and smoothed, with the suggestions marked."""
     figure = blank(420, hovermode="x unified")
     for column, name, line in (
         ("loss", "each step", dict(color=LIGHT["faint"], width=1)),
@@ -80,14 +81,14 @@ def losses(table: pd.DataFrame, found: Suggestion) -> go.Figure:
         )  # fmt: skip
     for rate, words, tone in (
         (found.steepest, "steepest descent", "median"),
-        (found.tenth_of_least, "a tenth of the lowest point", "default"),
+        (found.tenth_of_min, "a tenth of the lowest point", "default"),
     ):
         if rate is not None:
             figure.add_scatter(
                 x=[rate, rate], y=[0, 1], yaxis="y2", mode="lines", name=f"{words}: {rate:.2g}",
                 hoverinfo="skip", line=dict(color=LIGHT[tone], width=2, dash="dash"),
             )  # fmt: skip
-    # What comes after the burst is of no use, and would press the rest flat.
+    # The diverging end of the loss tells nothing, and would flatten the rest.
     low, high = table["smoothed_loss"].min(), table["smoothed_loss"].iloc[0]
     room = max(high - low, 0.05 * high)
     figure.update_xaxes(type="log", title_text="learning rate", exponentformat="power", dtick=1)

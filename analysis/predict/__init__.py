@@ -1,1 +1,1 @@
-"""Run folders to probabilities: test-time augmentation, votes, ensembles."""
+"""Run folders to probabilities: test-time augmentation, votes, validation."""

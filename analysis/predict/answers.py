@@ -1,4 +1,4 @@
-"""What a submission answers, class by class, beside the data it was learned from: a collapsed one says so."""
+"""How often a submission answers each class, beside the training data; and warnings of a collapse."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,19 +7,20 @@ import numpy as np
 
 from dataset.labels import CLASS_NAMES, N_CLASSES
 
-EXPECTED = 3.0  # photos: a class expected less often may be absent by chance (Poisson: 5 % at 3)
+EXPECTED = 3.0  # photos; a class expected less often may be absent by chance (Poisson: 5 % at 3)
 NEARLY_ALL = 0.9  # of the photos
-FEW = 10  # photos, of which one class may well be all
+FEW = 10  # photos; all of fewer may well be of one class
 
 
 def training_fractions(counts: Sequence[Sequence[int] | None]) -> np.ndarray | None:
-    """(18,): the mean over several runs' class counts of each class's fraction; None if none is known."""
+    """(18,): the fraction of each class in the training data, the mean over several runs' class counts (None:
+    unknown); None if all are unknown."""
     known = [np.array(one) / sum(one) for one in counts if one and sum(one)]
     return np.mean(known, axis=0) if known else None
 
 
 def answered(probabilities: np.ndarray, training: np.ndarray | None) -> list[dict[str, Any]]:
-    """For each class, in order: ans, class (its name), photos, fraction, training_fraction (or None)."""
+    """One row per class, in order: ans, class (its name), photos, fraction, training_fraction (or None)."""
     counts = np.bincount(probabilities.argmax(1), minlength=N_CLASSES)
     return [
         {
@@ -32,8 +33,8 @@ def answered(probabilities: np.ndarray, training: np.ndarray | None) -> list[dic
 
 
 def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each sign of a collapse: classes that should be there and are not, one that is nearly
-    everything."""
+    """A sentence for each sign of a collapse: one class is nearly all answers, or expected classes are
+    missing."""
     photos = sum(row["photos"] for row in answers)
     found = []
     most = max(answers, key=lambda row: row["photos"])
@@ -44,19 +45,19 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
             + (f", {usual:.1%} of the training photos" if usual else "")
             + ": the photos show one class, or this network does not tell the classes apart"
         )
-    # Of a class whose fraction is unknown, a photo in 18 is expected.
+    # If the fraction of a class is unknown, one photo in 18 is expected.
     missing = [row for row in answers if not row["photos"]]
     expected = [row["class"] for row in missing if photos * _fraction(row) >= EXPECTED]
     if expected:
         found.append(
             f"{len(missing)} of the {N_CLASSES} classes are never answered, and count 0 in the macro-F1 if "
-            f"they are among the photos; by their training photos these should be: {', '.join(expected)}"
+            f"they occur among the photos; by the training data these are expected: {', '.join(expected)}"
         )
     return found
 
 
 def lines(answers: Sequence[dict[str, Any]]) -> list[str]:
-    """The table for a terminal."""
+    """The table of `answered` as lines for a terminal."""
     photos = sum(row["photos"] for row in answers)
     width = max(len(name) for name in CLASS_NAMES)
     shown = [f"answers for {photos:,} photos:".ljust(width + 2) + "   photos  fraction  in training"]

@@ -25,8 +25,8 @@ from trial.record import WEIGHTS, RunFolder
 
 
 class Averaged(nn.Module):
-    """Networks of one kind, each over all `views` of a photo, as one network: its logits are the logarithm of
-    the mean probability, so that softmax gives that mean. `temperature` divides the networks' own logits."""
+    """Several networks, each over all `views` of a photo, as one network. Its logits are the logarithm of the
+    mean probability, so that softmax gives that mean. `temperature` divides the networks' own logits."""
 
     def __init__(self, networks: list[nn.Module], views: Views, temperature: float = 1.0):
         super().__init__()
@@ -44,7 +44,7 @@ class Averaged(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """What run folder `run` has to predict with; several networks where it trained one for each fold."""
+    """A run folder's networks, ready to predict: one, or one per fold of a fold=all run."""
 
     run: Path
     networks: list[nn.Module]
@@ -60,8 +60,8 @@ class Trained:
         pixels: np.ndarray | Uncached | None = None,
     ) -> np.ndarray:
         """Probabilities (photos, 18), the mean over networks and views, in the order of `photos` (photo,
-        path). `tta`: a name in analysis.views; `pixels`: of a whole table that `photos` is a part of.
-        UsageError where an answer is not finite."""
+        path). `tta`: a name in predict/tta.py; `pixels`: those of a whole table that `photos` is a part of.
+        UsageError if a probability is not finite."""
         network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
         loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
         logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
@@ -76,7 +76,7 @@ class Trained:
 
 
 def load(run: Path) -> Trained:
-    """The networks of run folder `run`. UsageError where it holds none, or one of other classes."""
+    """Load the networks of the run folder `run`. UsageError if it has none, or one of other classes."""
     folder = RunFolder(run)
     try:
         config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.networks()
@@ -92,7 +92,7 @@ def load(run: Path) -> Trained:
         )
     if config.fold == "all" and paths[0].name != WEIGHTS and len(paths) != config.folds:
         raise UsageError(f"{run}: has networks for only {len(paths)} of its {config.folds} folds")
-    # Where it was trained says nothing on where it predicts.
+    # The device and precision it was trained with say nothing about this machine.
     halved = config.precision == "float16" and not torch.cuda.is_available()
     precision = "auto" if halved else config.precision
     config = replace(config, weights="none")  # the run's own are loaded
@@ -111,6 +111,6 @@ def load(run: Path) -> Trained:
 
 
 def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:
-    """Probabilities (photos, 18) of run folder `run`, in the order of `photos`; as `load` and
+    """Probabilities (photos, 18) of the run folder `run`, in the order of `photos`: `load`, then
     `Trained.predict`."""
     return load(run).predict(photos, tta)

@@ -1,7 +1,6 @@
 """Test-time augmentation by name: the views of a photo over which a network's probabilities are averaged.
 
-A function gives `views(images)`: the images as they are, then each view of them, all float (B, 3, height,
-width) like the images.
+A function yields the images as they are, then each view of them, all float (B, 3, height, width).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Views = Callable[["Tensor"], Iterator["Tensor"]]
-SIDE = 0.9  # how much of each side a crop holds
-PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))  # of a crop, down and across
+SIDE = 0.9  # side of a crop, as a fraction of the photo's
+PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))  # of the crops: down, across
 
 
 def none(images: "Tensor") -> Iterator["Tensor"]:
@@ -29,7 +28,7 @@ def flip(images: "Tensor") -> Iterator["Tensor"]:
 
 
 def crops(images: "Tensor") -> Iterator["Tensor"]:
-    """The photo, its corners and its middle: SIDE of each side, resized back (bilinear)."""
+    """The photo, and crops of its four corners and its centre, resized back (bilinear)."""
     import torch.nn.functional as F
 
     yield images
@@ -51,9 +50,11 @@ VIEWS: dict[str, Views] = {"none": none, "flip": flip, "crops": crops, "flip_cro
 
 
 def refuse(tta: str, temperature: float = 1.0) -> None:
-    """UsageError where there are no such views, or no logits can be divided by that temperature."""
+    """UsageError if `tta` is unknown or `temperature` is not a positive number."""
     errors = [] if tta in VIEWS else [unknown("--tta", tta, VIEWS)]
     if not 0 < temperature < float("inf"):
-        errors.append(f"--temperature {temperature:g}: must be a number above 0 (1: logits as they are)")
+        errors.append(
+            f"--temperature {temperature:g}: must be a number above 0 (1 leaves the logits as they are)"
+        )
     if errors:
         raise UsageError(errors)

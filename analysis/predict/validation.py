@@ -1,5 +1,5 @@
-"""A run's answers for its own validation people, as prediction gives them: what test-time augmentation is
-worth can be told before any submission."""
+"""A run's predictions for its own validation people with test-time augmentation, which measures what that is
+worth before any submission."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +16,18 @@ from trial.record import PROBABILITIES, RunFolder, scores_of
 def answers_again(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> pd.DataFrame:
-    """The run's validation.parquet, as `trained` answers it with `tta` (a name in analysis.views), each photo
-    by the network that has not seen its person. FileNotFoundError where the run has none; ValueError where
-    `data` lacks one of these photos."""
+    """The run's validation.parquet, predicted again by `trained` with `tta` (a name in predict/tta.py), each
+    photo by the network that was not trained on its person. FileNotFoundError if the run has no
+    validation.parquet; ValueError if `data` lacks one of its photos."""
     folder = RunFolder(run)
     table = folder.validation()
     photos = read_train(data, folder.config().corrections or None)
     rows = pd.Index(photos["photo"]).get_indexer(table["photo"])
     if (rows < 0).any():
         raise ValueError(f"{data} lacks the photo {table['photo'][rows < 0].iloc[0]}")
-    pixels = batches.uncached(photos, trained.preprocessing)  # of the whole set: its faces are known already
+    pixels = batches.uncached(
+        photos, trained.preprocessing
+    )  # of the whole set, whose faces are found already
     folds = sorted(table["fold"].unique())
     for fold, network in zip(folds, trained.networks, strict=True):
         own = table["fold"] == fold
@@ -38,8 +40,8 @@ def answers_again(
 def worth(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> dict[str, float] | None:
-    """{"none": macro-F1, tta: macro-F1} on the run's validation people; None, and a line says why, where that
-    can't be told here."""
+    """{"none": macro-F1, tta: macro-F1} on the run's validation people; None if that can't be measured, and a
+    printed line says why."""
     try:
         table = answers_again(run, trained, data, tta, temperature)
     except (FileNotFoundError, ValueError, UsageError) as error:

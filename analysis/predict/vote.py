@@ -1,4 +1,4 @@
-"""How the probabilities of several networks become one answer, by name."""
+"""Votes by name: the probabilities of several networks become one."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,13 +8,15 @@ Vote = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 def soft(probabilities: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of the members' probabilities, each (photos, 18)."""
+    """Soft vote: the mean of the members' probabilities, each (photos, 18)."""
     return np.mean(probabilities, axis=0)
 
 
 def hard(probabilities: Sequence[np.ndarray]) -> np.ndarray:
-    """(photos, 18), rows that sum to 1: each member's likeliest class counts once, and half of the mean
-    probability is added, which decides between classes of equally many votes and nothing else."""
+    """Hard vote: one vote per member for its most probable class; (photos, 18), rows sum to 1.
+
+    Half of the mean probability is added, which decides only between classes with equally many votes.
+    """
     votes = sum(np.eye(member.shape[1])[member.argmax(1)] for member in probabilities)
     return (votes + soft(probabilities) / 2) / (len(probabilities) + 0.5)
 

@@ -19,7 +19,7 @@ from analysis.report.tables import (
     submission_facts,
     trials_table,
 )
-from analysis.trials.ranking import apart, default_trial, median_trial, rank
+from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
 from dataset.labels import N_CLASSES
 from trial.record import RunFolder, scores_of
@@ -28,38 +28,40 @@ from trial.record import RunFolder, scores_of
 def write_experiment_report(
     experiment: Experiment,
     path: Path,
-    table: pd.DataFrame,
+    ranking: Ranking,
     best: pd.Series | None,
     submission: Mapping[str, Any] | None = None,
 ) -> Path:
-    """report.html of an experiment, with what its run folders hold."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    order = table.sort_values("macro_f1", ascending=False, na_position="last").head(plots.MOST_CURVES)
-    named = [default_trial(table), median_trial(table), best]
-    folders = dict(zip(order["trial"], order["folder"], strict=True))
-    folders |= {row["trial"]: row["folder"] for row in named if row is not None}
-    curves = {t: RunFolder(f).curve() for t, f in folders.items() if (Path(f) / "epochs.csv").exists()}
+    """Write the report of an experiment to the .html file `path`, from its ranked trials and what their run
+    folders hold. `best`: the row of the chosen trial, None if none has finished. `submission`: the content
+    of submission.json, if one was made."""
+    folders = {trial: Path(folder) for trial, folder in ranking.table[["trial", "folder"]].to_numpy()}
+    having_one = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
+    keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
+    drawn = plots.curves_to_draw(ranking.table, having_one, keep)
+    curves = {trial: RunFolder(folders[trial]).curve() for trial in drawn}
     validation = None if best is None else RunFolder(best["folder"]).validation()
-    return write_report(path, experiment.name or experiment.id, table, curves, best, validation, submission)
+    name = experiment.name or experiment.id
+    return write_report(path, name, ranking, best, curves, validation, submission)
 
 
 def write_report(
     out: Path,
     experiment_name: str,
-    table: pd.DataFrame,
-    curves: Mapping[str, pd.DataFrame],
+    ranking: Ranking,
     best: pd.Series | None,
+    curves: Mapping[str, pd.DataFrame],
     validation: pd.DataFrame | None,
     submission: Mapping[str, Any] | None,
 ) -> Path:
-    """Writes the self-contained page `out` (an .html file) in one step and returns it.
+    """Write the self-contained page `out` (an .html file) in one step and return its path.
 
-    `table` is `trials.trial_table`'s; `curves` maps trial ids to their epochs (those of the best 50 trials
-    suffice, see `plots.curves_to_draw`); `best` is the row of the chosen trial, None where none has
-    finished; `validation` its photo, person, fold, label, p00..p17; `submission` the submission.json.
+    `best`: the row of the chosen trial, None if none has finished; `curves`: the epochs of the trials to
+    draw, by trial id (`plots.curves_to_draw`); `validation`: the chosen trial's validation table (photo,
+    person, fold, label, p00..p17); `submission`: the content of submission.json.
     """
-    ranked = rank(table)
-    roles = _roles(table, best)
+    table = ranking.table
+    roles = ranking.roles(best)
     searched = searched_columns(table)
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
     shared = constants(table).items()
@@ -72,32 +74,25 @@ def write_report(
         best=best,
         counts=count_words(table),
         alarms=alarms_of(None, submission),
-        headline=headline(roles, len(ranked)),
-        chosen_words=_chosen_words(ranked, best),
-        finished=trials_table(ranked, searched, marked),
-        apart=trials_table(apart(table), searched, marked, with_reason=True),
-        running=bool(table["state"].eq("running").any()),
+        headline=headline(roles, len(ranking.ranked)),
+        chosen_words=_chosen_words(ranking, best),
+        finished=trials_table(ranking.ranked, searched, marked),
+        unranked=trials_table(ranking.unranked, searched, marked, with_reason=True),
+        running=bool(table["state"].isin(["running", "waiting"]).any()),
         same=same,
         recipe=compare_recipes(roles, recipe_columns(table)),
         submission=None if submission is None else submission_facts(submission),
         **_curves(table, curves, marked),
-        **_search(table, ranked, searched, marked.get("best")),
+        **_search(ranking, searched, marked.get("best")),
         **classes_of(validation),
     )
 
 
-def _roles(table: pd.DataFrame, best: pd.Series | None) -> dict[str, pd.Series | None]:
-    """The rows that stand out, by their role; the first role is the reference of the others."""
-    if best is None:
-        return {"best": None, "default": None, "median": None}
-    return {"best": best, "default": default_trial(table), "median": median_trial(table)}
-
-
-def _chosen_words(ranked: pd.DataFrame, best: pd.Series | None) -> str:
-    """Where the chosen trial isn't the top one (a network was asked for, say), the page says so."""
-    if best is None or ranked.empty or best["trial"] == ranked.iloc[0]["trial"]:
+def _chosen_words(ranking: Ranking, best: pd.Series | None) -> str:
+    """A sentence if the chosen trial isn't the top one (because a network was asked for, say)."""
+    top = ranking.first
+    if best is None or top is None or best["trial"] == top["trial"]:
         return ""
-    top = ranked.iloc[0]
     return (
         f"The chosen trial #{best['sequence']} isn't the top one: that is #{top['sequence']} "
         f"with {top['macro_f1']:.3f}. 'Best' on this page means the chosen one."
@@ -105,12 +100,11 @@ def _chosen_words(ranked: pd.DataFrame, best: pd.Series | None) -> str:
 
 
 def _curves(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: dict[str, str]) -> dict:
-    drawn = plots.curves_to_draw(table, curves, tuple(marked.values()))
-    if not drawn:
+    if not curves:
         return {"curves": None, "curves_words": "", "losses": None}
-    words = "Macro-F1 on the validation people after each epoch, a line a trial; dotted: it didn't finish."
-    if len(drawn) >= plots.MOST_CURVES < len(table):
-        words += f" Only the best {plots.MOST_CURVES} of {len(table):,} trials are drawn."
+    words = "Validation macro-F1 after each epoch, one line per trial; a dotted line did not finish."
+    if len(curves) >= plots.MAX_CURVES < len(table):
+        words += f" Only the best {plots.MAX_CURVES} of {len(table):,} trials are drawn."
     best_epochs = curves.get(marked.get("best", ""))
     return {
         "curves": plots.learning_curves(table, curves, marked),
@@ -119,26 +113,26 @@ def _curves(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: dic
     }
 
 
-def _search(table: pd.DataFrame, ranked: pd.DataFrame, searched: Sequence[str], best: str | None) -> dict:
-    if len(ranked) < 2 or not searched:
+def _search(ranking: Ranking, searched: Sequence[str], best: str | None) -> dict:
+    finished = len(ranking.ranked)
+    if finished < 2 or not searched:
         why = "Nothing was searched."
         if searched:
-            why = f"There is too little to compare: {len(ranked)} of {len(table)} trials finished."
+            why = f"There is too little to compare: {finished} of {len(ranking.table)} trials finished."
         return {"search": None, "search_words": why, "search_width": 0}
     words = (
-        "A line a trial, from its values to its macro-F1. Names are ordered by their median score, the best "
-        "on top; '–' where a choice has no such number. A click on the legend shows or hides a group."
+        "One line per finished trial, from its values to its macro-F1: the stronger, the better; the best "
+        "one in blue. Names are ordered by their median score, the best on top; '–': the choice has no such "
+        "parameter. Drag along an axis to select trials, drag its name to move it."
     )
-    if len(ranked) > parallel_coordinates.MOST_LINES:
-        words += (
-            f" At most {parallel_coordinates.MOST_LINES} lines of a group are drawn, evenly over its scores."
-        )
-    figure = parallel_coordinates.parallel_coordinates(table, list(searched), best)
+    if finished > parallel_coordinates.MAX_LINES:
+        words += f" {parallel_coordinates.MAX_LINES} of them are drawn, evenly over the ranking."
+    figure = parallel_coordinates.parallel_coordinates(ranking.ranked, list(searched), best)
     return {"search": figure, "search_words": words, "search_width": 130 * (len(searched) + 1)}
 
 
 def classes_of(validation: pd.DataFrame | None) -> dict:
-    """What templates/classes.html.j2 shows; all None without a validation table."""
+    """The values that templates/classes.html.j2 shows; all None without a validation table."""
     if validation is None or validation.empty:
         nothing = dict.fromkeys(("classes", "absent", "recalls", "confusion"))
         return {**nothing, "classes_words": ""}

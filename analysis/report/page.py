@@ -1,6 +1,5 @@
-"""Pages that open from disk without a network: plotly.js, figures and pictures all in the one file."""
+"""Pages that open from disk without a network: plotly.js, figures and pictures are all in one file."""
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,15 +10,15 @@ from plotly.offline import get_plotlyjs
 
 from analysis.report.theme import css, dark_tones
 from common.files import write_atomic
-from common.text import number_text
+from common.text import is_missing, value_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_page(out: Path, template: str, **facts: object) -> Path:
-    """Renders `templates/TEMPLATE` with `facts` to the file `out`, in one step: a page is whole or absent.
+    """Render `templates/TEMPLATE` with `facts` to the file `out`, atomically; make its folder. Return `out`.
 
-    Figures in `facts` are drawn by `{{ figure(name, its_figure) }}`. Returns `out`; makes its folder.
+    The template draws figures among `facts` by `{{ figure(name, its_figure) }}`.
     """
     out = Path(out)
     text = (
@@ -47,39 +46,20 @@ def _environment() -> Environment:
     return environment
 
 
-def _figure(name: str, figure: go.Figure, least_width: int = 0) -> Markup:
-    """Where a figure goes: its JSON, which the page's script draws; below `least_width` pixels it scrolls."""
+def _figure(name: str, figure: go.Figure, min_width: int = 0) -> Markup:
+    """A figure's place and JSON, which the page's script draws; it scrolls below `min_width` pixels."""
     # "</" inside a script element would end it; JSON allows the escaped slash.
     data = figure.to_json().replace("</", "<\\/")
-    style = f"height:{figure.layout.height}px;min-width:{least_width}px"
+    style = f"height:{figure.layout.height}px;min-width:{min_width}px"
     return Markup('<div class="scroll"><div class="figure" id="figure-{}" style="{}"></div></div>').format(
         name, style
     ) + Markup(f'<script type="application/json" data-for="figure-{name}">{data}</script>')
 
 
 def score_text(score: object) -> str:
-    """A score with three digits, a dash where there is none."""
-    return "–" if _is_missing(score) else f"{score:.3f}"
+    """A score with three digits (scores are compared down a column), a dash if there is none."""
+    return "–" if is_missing(score) else f"{score:.3f}"
 
 
 def _percent(fraction: float | None) -> str:
     return "–" if fraction is None else f"{fraction:.1%}"
-
-
-def value_text(value: object) -> str:
-    """A recipe's value as a person would write it: 0.0003, 64x48, none; a dash where it has none."""
-    if _is_missing(value):
-        return "–"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {value_text(part)}" for key, part in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(value_text(part) for part in value) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return number_text(value)
-    return str(value)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value) or str(value) in ("", "nan", "<NA>")

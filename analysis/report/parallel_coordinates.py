@@ -1,6 +1,8 @@
-"""Parallel coordinates of a search: a line a trial through every searched column, up to its macro-F1.
+"""Parallel coordinates of a search: one line per finished trial through every searched column, up to its
+macro-F1.
 
-Drawn as plain lines rather than plotly's own kind, which needs WebGL and knows no missing values.
+Plotly's Parcoords draws them; the axes of names, of missing values and of logarithms, which it lacks, are
+computed here.
 """
 
 import re
@@ -11,107 +13,90 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import LIGHT, blank
+from common.text import value_text
 
-# Up to which share of the finished trials, worst first: name in the legend (a click hides it), tone.
-GROUPS = ((0.5, "lower half", "line"), (0.9, "upper half", "faint"), (1.0, "best tenth", "heat2"))
-FEW = 20  # finished trials, of which each deserves to be seen well
-GROUPS_OF_FEW = ((0.5, "lower half", "faint"), (1.0, "upper half", "heat2"))
-MOST_LINES = 80  # of a group
-MISSING = -0.12  # where a line runs that has no value there: below the axis
-MOST_CATEGORIES = 6  # that many numbers, each there twice on average, are shown as steps, not as a scale
-BAND = 0.6  # share of its step over which the lines of one category are fanned out
+MAX_LINES = 150  # more would be a solid patch
+THICK = 0.002 * np.arange(-2, 3)  # of an axis: offsets that together draw a line of some pixels
+MAX_CATEGORIES = (
+    6  # up to that many numbers, each of two trials on average, are shown in steps, not as a scale
+)
+BAND = 0.6  # fraction of its step over which the lines of one category are fanned out
 LOG_FROM = 20  # a scale whose ends differ by this factor is logarithmic
+GAP = 0.15  # of an axis, between its lowest value and the place of trials without a value
 
 
 @dataclass(frozen=True)
 class Axis:
-    """`positions` (N,), 0 to 1 up the axis, MISSING where a trial has no value; `ticks` (position, text)."""
+    """`positions` (N,) along the axis: 0 is its lowest value, 1 its highest, -GAP a missing one; `ticks`
+    (position, text)."""
 
     name: str
     positions: np.ndarray
     ticks: tuple[tuple[float, str], ...]
 
 
-def axis_of(name: str, values: pd.Series, scores: pd.Series) -> Axis:
-    """The axis of one column. Names are ordered by their median score (best on top), sizes by their area."""
-    there = values.notna() & (values.astype(str) != "")
-    numbers = pd.to_numeric(values.where(there), errors="coerce").astype(float)
-    is_number = bool(numbers[there].notna().all()) and not values[there].map(type).eq(bool).any()
-    few = numbers.nunique() <= min(MOST_CATEGORIES, there.sum() / 2)
-    if is_number and not few:
-        positions, ticks = _scale(numbers.to_numpy())
-    else:
-        positions, ticks = _steps(values.where(there), numbers if is_number else None, scores)
-    positions = np.where(there, positions, MISSING)
-    return Axis(name, positions, ticks if there.all() else ((MISSING, "–"), *ticks))
-
-
-def axes_of(table: pd.DataFrame, columns: list[str]) -> list[Axis]:
-    """An axis for each column that has a value in any trial, then macro-F1 as the last one."""
-    scores = table["macro_f1"].astype(float)
-    used = [name for name in columns if name in table and table[name].notna().any()]
-    axes = [axis_of(name, table[name], scores) for name in used]
-    return [*axes, Axis("macro_f1", *_scale(scores.to_numpy()))]
-
-
-def parallel_coordinates(table: pd.DataFrame, columns: list[str], best: str | None = None) -> go.Figure:
-    """Lines of all trials of `table` that have a score: finished ones in groups by it, `best` (an id) on
-    top, those that were stopped early dotted and hidden until the legend switches them on."""
-    table = table[table["macro_f1"].notna() & table["state"].isin(["done", "stopped_early"])]
-    table = table.sort_values("macro_f1", kind="stable", ignore_index=True)
-    axes = axes_of(table, columns)
-    done = table["state"].eq("done").to_numpy()
-    figure = blank(460, hovermode="closest")
-    _add(figure, table, axes, _thinned(np.flatnonzero(~done)), LIGHT["faint"], "stopped early", dash="dot")
-    finished, start = np.flatnonzero(done), 0
-    for share, name, tone in GROUPS if len(finished) > FEW else GROUPS_OF_FEW:
-        end = int(np.ceil(share * len(finished)))
-        _add(figure, table, axes, _thinned(finished[start:end]), LIGHT[tone], name)
-        start = end
-    if best is not None:
-        _add(figure, table, axes, np.flatnonzero(table["trial"] == best), LIGHT["best"], "best", width=4)
-    for place, axis in enumerate(axes):
-        figure.add_shape(
-            type="line", x0=place, x1=place, y0=0, y1=1, line=dict(color=LIGHT["muted"], width=1)
-        )
-        for height, text in axis.ticks:
-            figure.add_annotation(
-                x=place, y=height, text=text, showarrow=False, xanchor="left", xshift=4,
-                bgcolor=LIGHT["paper"], opacity=0.9, borderpad=1, font=dict(size=11, color=LIGHT["ink"]),
-            )  # fmt: skip
-    figure.update_xaxes(
-        tickvals=list(range(len(axes))), side="top", tickangle=0,
-        ticktext=[axis.name.replace(".", ".<br>") for axis in axes],
-        range=[-0.35, len(axes) - 1 + 0.35], showgrid=False, showline=False, fixedrange=True,
-        tickfont_color=LIGHT["muted"],
+def parallel_coordinates(ranked: pd.DataFrame, columns: list[str], best: str | None = None) -> go.Figure:
+    """The figure of the finished trials `ranked`, coloured by their macro-F1; the trial `best` (an id) has a
+    colour of its own. Of more than MAX_LINES trials, that many are drawn, evenly over the ranking."""
+    shown = _thinned(ranked.sort_values("macro_f1", kind="stable", ignore_index=True), best)
+    score = axis_of("macro_f1", shown["macro_f1"], shown["macro_f1"], steps=False)
+    used = [name for name in columns if name in ranked and ranked[name].notna().any()]
+    axes = [*(axis_of(name, shown[name], shown["macro_f1"]) for name in used), score]
+    # All lines of Parcoords are one pixel wide, so the best one is drawn several times, side by side.
+    is_best = (shown["trial"] == best).to_numpy()
+    rows = np.append(np.flatnonzero(~is_best), np.repeat(np.flatnonzero(is_best), len(THICK)))
+    offsets = np.append(np.zeros((~is_best).sum()), np.tile(THICK, is_best.sum()))
+    figure = blank(490)
+    figure.add_parcoords(
+        dimensions=[
+            dict(
+                label=axis.name.replace(".", ".<br>"),
+                values=(axis.positions[rows] + offsets).round(4),
+                range=[min(0, axis.positions.min()), 1],
+                tickvals=[place for place, _ in axis.ticks],
+                ticktext=[text for _, text in axis.ticks],
+            )
+            for axis in axes
+        ],
+        line=dict(  # of two lines, the one with the higher colour value is drawn on top
+            color=np.where(is_best, 1.25, score.positions)[rows], cmin=0, cmax=1.25,
+            colorscale=[
+                [0, LIGHT["line"]], [0.8, LIGHT["muted"]], [0.8, LIGHT["best"]], [1, LIGHT["best"]],
+            ],
+        ),
+        unselected_line=dict(color=LIGHT["line"], opacity=0.3),
+        labelfont_color=LIGHT["muted"],
+        tickfont=dict(color=LIGHT["ink"], size=11),
+        rangefont_color="rgba(0,0,0,0)",  # the ticks say it
     )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.2, 1.06], fixedrange=True)
-    figure.update_layout(legend=dict(y=-0.02, yanchor="top"), margin_t=56)
+    longest = max(len(text) for _, text in axes[0].ticks)
+    figure.update_layout(margin=dict(l=max(50, 16 + 7 * longest), r=50, t=88, b=24))
     return figure
 
 
-def _thinned(rows: np.ndarray) -> np.ndarray:
-    """At most MOST_LINES of `rows`, evenly spread and with the last one: more would be a solid patch."""
-    if len(rows) <= MOST_LINES:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, MOST_LINES).astype(int)]
+def axis_of(name: str, values: pd.Series, scores: pd.Series, steps: bool = True) -> Axis:
+    """The axis of one column. Names are ordered by their median score (best on top), sizes by their area."""
+    known = values.notna() & (values.astype(str) != "")
+    numbers = pd.to_numeric(values.where(known), errors="coerce").astype(float)
+    is_number = bool(numbers[known].notna().all()) and not values[known].map(type).eq(bool).any()
+    few = steps and numbers.nunique() <= min(MAX_CATEGORIES, known.sum() / 2)
+    if is_number and not few:
+        positions, ticks = _scale(numbers.to_numpy())
+    else:
+        positions, ticks = _steps(values.where(known), numbers if is_number else None, scores)
+    positions = np.where(known, positions, -GAP)
+    return Axis(name, positions, ticks if known.all() else ((-GAP, value_text(None)), *ticks))
 
 
-def _add(figure: go.Figure, table, axes, rows, colour: str, name: str, width=1.3, dash="solid"):
-    """One trace for many lines, a gap between each: thousands of traces would be slow to draw."""
-    if not len(rows):
-        return
-    heights = np.stack([axis.positions[rows] for axis in axes], axis=1)
-    gap = np.full((len(rows), 1), np.nan)
-    places = np.tile([*range(len(axes)), np.nan], (len(rows), 1))
-    scores, numbers = table["macro_f1"].to_numpy()[rows], table["sequence"].to_numpy()[rows]
-    texts = np.array([f"#{n}: macro-F1 {s:.3f}" for n, s in zip(numbers, scores, strict=True)], dtype=object)
-    figure.add_scatter(
-        x=places.ravel(), y=np.hstack([heights, gap]).ravel().round(4), text=np.repeat(texts, len(axes) + 1),
-        mode="lines", line=dict(color=colour, width=width, dash=dash), opacity=0.85, name=name,
-        showlegend=True, hovertemplate="%{text}<extra></extra>",
-        visible="legendonly" if dash == "dot" else True,
-    )  # fmt: skip
+def _thinned(trials: pd.DataFrame, best: str | None) -> pd.DataFrame:
+    """At most MAX_LINES trials, evenly spread, with the last one and `best`: more would be a solid patch."""
+    if len(trials) <= MAX_LINES:
+        return trials
+    rows = np.linspace(0, len(trials) - 1, MAX_LINES).astype(int)
+    chosen = np.flatnonzero(trials["trial"] == best)
+    if len(chosen) and chosen[0] not in rows:
+        rows[np.abs(rows[:-1] - chosen[0]).argmin()] = chosen[0]
+    return trials.iloc[rows].reset_index(drop=True)
 
 
 def _steps(values: pd.Series, numbers: pd.Series | None, scores: pd.Series):
@@ -122,35 +107,24 @@ def _steps(values: pd.Series, numbers: pd.Series | None, scores: pd.Series):
     elif all(re.fullmatch(r"\d+x\d+", str(name)) for name in names):
         names.sort(key=lambda name: int(np.prod([int(side) for side in name.split("x")])))
     else:
-        middle = scores.groupby(values).median()
-        names.sort(key=lambda name: (middle[name], str(name)))
-    positions = np.full(len(values), MISSING)
+        median = scores.groupby(values).median()
+        names.sort(key=lambda name: (median[name], str(name)))
+    positions = np.full(len(values), -GAP)
     for step, name in enumerate(names):
         rows = np.flatnonzero(values == name)
         fan = scores.iloc[rows].rank(method="first").to_numpy()
         offset = (fan - (len(rows) + 1) / 2) / len(rows) * BAND if len(rows) > 1 else 0
         positions[rows] = (step + 0.5 + offset) / len(names)
-    return positions, tuple(((step + 0.5) / len(names), _text(name)) for step, name in enumerate(names))
+    return positions, tuple(((step + 0.5) / len(names), value_text(name)) for step, name in enumerate(names))
 
 
-def _scale(numbers: np.ndarray) -> tuple[np.ndarray, tuple[tuple[float, str], ...]]:
-    """Positions and ticks of a column of numbers, lowest at 0, highest at 1."""
-    if not len(numbers):
-        return numbers, ()
+def _scale(numbers: np.ndarray):
+    """Positions and ticks of a column of numbers."""
     low, high = np.nanmin(numbers), np.nanmax(numbers)
     if low == high:
-        return np.where(np.isnan(numbers), np.nan, 0.5), ((0.5, _text(low)),)
+        return np.full(len(numbers), 0.5), ((0.5, value_text(float(low))),)
     if low > 0 and high / low >= LOG_FROM:
-        positions, at = _scale_between(np.log(numbers), np.log(low), np.log(high))
-        values = np.exp(at)
+        positions, values = np.log(numbers / low) / np.log(high / low), np.geomspace(low, high, 5)
     else:
-        positions, values = _scale_between(numbers, low, high)
-    return positions, tuple((share, _text(v)) for share, v in zip(np.linspace(0, 1, 5), values, strict=True))
-
-
-def _scale_between(numbers: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    return (numbers - low) / (high - low), np.linspace(low, high, 5)
-
-
-def _text(value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        positions, values = (numbers - low) / (high - low), np.linspace(low, high, 5)
+    return positions, tuple(zip(np.linspace(0, 1, 5), map(value_text, values.tolist()), strict=True))

@@ -1,6 +1,6 @@
 """The report's figures, and the small tables that they draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,30 +10,31 @@ from analysis.report.theme import HEAT, LIGHT, blank
 from dataset.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, is_oldest
 from trial.record import scores_of
 
-MOST_CURVES = 50
+MAX_CURVES = 50
 
 
 def curves_to_draw(
-    table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], keep: Sequence[str] = (), most: int = MOST_CURVES
+    table: pd.DataFrame, having_one: Collection[str], keep: Collection[str], most: int = MAX_CURVES
 ) -> list[str]:
-    """Ids of the best `most` trials that have a curve, and those in `keep`; the best last, to be on top."""
-    known = table[table["trial"].isin([trial for trial, epochs in curves.items() if len(epochs)])]
+    """Ids of the best `most` of the trials `having_one`, and of those in `keep`; the best one last, to be
+    drawn on top."""
+    known = table[table["trial"].isin(list(having_one))]
     order = known.sort_values("macro_f1", ascending=False, na_position="last")["trial"].tolist()
-    wanted = {*order[:most], *(trial for trial in keep if trial in order)}
+    wanted = {*order[:most], *keep}
     return [trial for trial in reversed(order) if trial in wanted]
 
 
 def learning_curves(
     table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: Mapping[str, str]
 ) -> go.Figure:
-    """Macro-F1 per epoch, a line a trial; `marked` (role best, default or median -> trial id) stands out."""
+    """Macro-F1 per epoch, one line per trial of `curves` (id -> epochs), in their order; trials in `marked`
+    (role best, default or median -> id) stand out."""
     roles: dict[str, list[str]] = {}
     for name, trial in marked.items():
         roles.setdefault(trial, []).append(name)
     rows = table.set_index("trial")
     figure, unnamed = blank(420, hovermode="closest"), True
-    drawn = curves_to_draw(table, curves, tuple(marked.values()))
-    for trial in sorted(drawn, key=lambda trial: (trial in roles, drawn.index(trial))):
+    for trial in sorted(curves, key=lambda trial: trial in roles):  # stable: else in the order of `curves`
         epochs, row, role = curves[trial], rows.loc[trial], roles.get(trial, [])
         colour = LIGHT[role[0]] if role else LIGHT["faint"]
         stopped = row["state"] != "done"
@@ -51,25 +52,25 @@ def learning_curves(
             "<br>epoch %{x}: %{y:.3f}<extra></extra>",
         )
         unnamed = unnamed and bool(role)
-    _epoch_axis(figure, [curves[trial] for trial in drawn])
+    _epoch_axis(figure, list(curves.values()))
     figure.update_yaxes(title_text="validation macro-F1", rangemode="tozero")
     figure.update_layout(legend_traceorder="reversed")
     return figure
 
 
 def losses(epochs: pd.DataFrame) -> go.Figure:
-    """Train and validation loss per epoch of one trial; the epoch of the best macro-F1 is marked."""
-    lines = (("train_loss", "train", "muted"), ("validation_loss", "validation", "best"))
+    """Training and validation loss per epoch of one run; the epoch of the best macro-F1 is marked."""
+    lines = (("train_loss", "training", "muted"), ("validation_loss", "validation", "best"))
     return _by_epoch(epochs, lines, "loss")
 
 
 def scores_by_epoch(epochs: pd.DataFrame) -> go.Figure:
-    """Per epoch of one run, as far as it has them: macro-F1 and accuracy on validation people, and accuracy
-    in training."""
+    """Scores per epoch of one run, those that it has: macro-F1 and accuracy on validation people, and
+    training accuracy."""
     lines = (
         ("macro_f1", "macro-F1 (validation)", "best"),
         ("accuracy", "accuracy (validation)", "median"),
-        ("train_accuracy", "accuracy (train)", "muted"),
+        ("train_accuracy", "accuracy (training)", "muted"),
     )
     figure = _by_epoch(epochs, lines, "score")
     figure.update_yaxes(range=[0, 1.02])
@@ -77,7 +78,7 @@ def scores_by_epoch(epochs: pd.DataFrame) -> go.Figure:
 
 
 def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title: str) -> go.Figure:
-    """`lines` (column, name, tone) of one run, those with a value; the best macro-F1's epoch is marked."""
+    """One line for each of `lines` (column, name, tone) that has values; the best epoch is marked."""
     figure = blank(300, hovermode="x unified")
     for column, name, tone in lines:
         if column in epochs and epochs[column].notna().any():
@@ -87,7 +88,7 @@ def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title
             )  # fmt: skip
     if "macro_f1" in epochs and epochs["macro_f1"].notna().any():
         best = epochs.loc[epochs["macro_f1"].idxmax(), "epoch"]
-        late = best > (epochs["epoch"].min() + epochs["epoch"].max()) / 2  # there is more room on its left
+        late = best > (epochs["epoch"].min() + epochs["epoch"].max()) / 2  # more room on the left
         figure.add_vline(x=best, line=dict(color=LIGHT["faint"], dash="dot"))
         figure.add_annotation(
             x=best, y=0, yref="paper", yanchor="bottom", xanchor="right" if late else "left",
@@ -100,10 +101,10 @@ def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title
 
 
 def class_table(validation: pd.DataFrame) -> pd.DataFrame:
-    """A row for each of the 18 classes: name, oldest, photos, people, hits, recall, precision, f1.
+    """One row per class (18): name, oldest, photos, people, hits, recall, precision, f1.
 
-    `validation` has person, label and p00..p17. Recall is nan for a class without photos, precision for one
-    that was never answered; f1 is 0 for both, as in the macro-F1, which is the mean of that column.
+    `validation` has the columns person, label and p00..p17. Recall is NaN for a class without photos,
+    precision for a class that was never predicted; f1 is 0 for both, so that its mean is the macro-F1.
     """
     counts = scores_of(validation).confusion
     hits, photos, given = counts.diagonal(), counts.sum(1), counts.sum(0)
@@ -125,7 +126,7 @@ def class_table(validation: pd.DataFrame) -> pd.DataFrame:
 
 
 def recalls(classes: pd.DataFrame) -> go.Figure:
-    """Recall of each class, a bar a class with its number of photos; `classes` as from `class_table`."""
+    """Recall of each class as a bar, with its number of photos; `classes` as from `class_table`."""
     figure = blank(520, bargap=0.35)
     for oldest, name, colour in (
         (False, " and ".join(AGE_BANDS[:-1]), "best"),
@@ -155,16 +156,17 @@ def recalls(classes: pd.DataFrame) -> go.Figure:
 
 
 def confusion(counts: np.ndarray) -> go.Figure:
-    """Heat map of `counts` (18, 18): rows the truth, as shares of their row; the counts on hover."""
+    """Heat map of the confusion matrix `counts` (18, 18), as fractions of each true class (row); the counts
+    are shown on hover."""
     with np.errstate(invalid="ignore"):
-        shares = counts / counts.sum(1, keepdims=True)
+        fractions = counts / counts.sum(1, keepdims=True)
     figure = blank(680)
     figure.add_heatmap(
-        z=shares,
+        z=fractions,
         x=CLASS_NAMES,
         y=CLASS_NAMES,
         customdata=counts,
-        text=[[f"{value:.2f}".lstrip("0") if value >= 0.005 else "" for value in row] for row in shares],
+        text=[[f"{value:.2f}".lstrip("0") if value >= 0.005 else "" for value in row] for row in fractions],
         texttemplate="%{text}",
         textfont_size=10,
         zmin=0,

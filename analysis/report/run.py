@@ -11,7 +11,6 @@ from analysis.report.experiment import classes_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
 from analysis.report.tables import side_by_side, submission_facts
-from analysis.submission import read_about
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
@@ -21,14 +20,14 @@ from trial.record import RunFolder
 def write_run_report(
     out: Path, run: Path, about: Mapping[str, Any] | None = None, trial: Path | None = None
 ) -> Path:
-    """The page `out` on the run folder `run`; with `about` (a submission.json) on a submission of it.
+    """Write the page `out` on the run folder `run`; with `about` (the content of its submission.json), on its
+    submission.
 
-    `trial`: the run whose recipe `run` was trained by on all people; its curve and validation are shown, and
-    said to be another network's. By default the folder that submission.json names, if it is still there.
+    `trial`: the run folder whose recipe was retrained into `run`; its curve and validation are shown as
+    another network's. By default the folder that `about` names, if it still exists. UsageError if `run` has
+    no config.json.
     """
     folder = RunFolder(run)
-    if about is None:
-        about = read_about(run)
     if trial is None and about and about.get("trial_folder"):
         trial = Path(about["trial_folder"])
     before = RunFolder(trial) if trial and trial.is_dir() else None
@@ -63,20 +62,20 @@ def write_run_report(
 def write_vote_report(
     out: Path, runs: Sequence[Path], about: Mapping[str, Any], voted: pd.DataFrame | None, name: str
 ) -> Path:
-    """The page `out` on the vote of the run folders `runs`. `voted`: its answers for validation people that
-    all members share (photo, person, label, p00..p17), None if they share none."""
+    """Write the page `out` on an ensemble of the run folders `runs`. `voted`: the vote's probabilities for
+    the validation photos that all members share (photo, person, label, p00..p17), None if they share none."""
     recipes = flat_alike([RunFolder(run).config() for run in runs])
     names = list(dict.fromkeys(name for recipe in recipes for name in recipe))
     titles = [str(number) for number in range(1, len(runs) + 1)]
     whose = (
-        "None of the members learned from these people." if voted is not None
+        "No member was trained on these people." if voted is not None
         else f"The vote itself was not validated: {about['validation'].get('none', '')}"
     )  # fmt: skip
     return _write(
         out,
         "Ensemble report",
         name,
-        f"{len(runs)} networks answer together. {'' if voted is not None else whose + '.'}",
+        f"The vote of {len(runs)} networks. {'' if voted is not None else whose + '.'}",
         alarms_of(None, about),
         scores(voted, "", about),
         whose,
@@ -121,18 +120,18 @@ def _write(
 
 
 def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame | None, str, bool]:
-    """(a validation table, whose people these are, whether this run was validated on them)."""
+    """(validation table, a sentence on whose people these are, whether this run was validated on them)."""
     if (own := _read(run)) is not None:
         config = run.config()
         if config.fold == "all":
             done = own["fold"].nunique()
             people = "All people" if done == config.folds else f"People of {done} of {config.folds} folds"
-            return own, f"{people}, each answered by the network of the fold that did not see them.", True
+            return own, f"{people}, each predicted by the network of the fold that did not see them.", True
         return own, f"People held out of this run's training: fold {config.fold} of {config.folds}.", True
     if before is not None and (theirs := _read(before)) is not None:
         words = (
-            "Validation people of the trial whose recipe this is, answered by that trial's network. The "
-            "network of this run learned from these people too, so no such score can be had of it."
+            "Validation people of the trial whose recipe this is, predicted by that trial's network. The "
+            "network of this run was trained on these people too, so it has no such score."
         )
         return theirs, words, False
     return None, "", False
@@ -154,7 +153,7 @@ def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
         return None
     validated = "macro_f1" in epochs and epochs["macro_f1"].notna().any()
     words = "After each epoch" + (", the mean over the folds." if _folds(run) > 1 else ".")
-    words += "" if validated else " There are no validation people: it learned from all of them."
+    words += "" if validated else " There are no validation people: the run was trained on all of them."
     has_scores = validated or "train_accuracy" in epochs
     return {
         "title": title, "words": words, "losses": plots.losses(epochs),

@@ -1,4 +1,4 @@
-"""What a run's or a submission's report says in words and numbers, without its figures."""
+"""The words and numbers of a run's or a submission's report, without its figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.page import score_text, value_text
+from analysis.report.page import score_text
 from analysis.report.tables import STATES
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
+from common.text import value_text
 from dataset.labels import AGE_BANDS, N_CLASSES
 from trial.config import TrialConfig
 from trial.metrics import recall_of_oldest
@@ -19,7 +20,7 @@ Fact = dict[str, str]
 
 
 def how_trained(run: RunFolder, config: TrialConfig) -> str:
-    """On whom, how long and with what end, in a sentence."""
+    """A sentence on the people, the epochs and the state of a run."""
     status = run.status()
     if status.get("macro_f1") is not None:
         folds = f"fold {config.fold} of" if config.fold != "all" else "all"
@@ -32,8 +33,8 @@ def how_trained(run: RunFolder, config: TrialConfig) -> str:
 
 
 def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None) -> list[Fact]:
-    """The numbers at the top: of a validation table (with a `note` on whose it is), else those that
-    submission.json keeps; then what was answered."""
+    """The numbers at the top: the scores of a validation table (with a `note` on whose it is), else those in
+    submission.json; then the number of answers."""
     facts = []
     kept = (about or {}).get("validation") or {}
     if validation is not None and not validation.empty:
@@ -60,12 +61,12 @@ def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] 
 
 
 def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:
-    """Sentences on what is not as planned: an unfinished run, recipe or member, a collapsed submission."""
+    """Warnings as sentences: an unfinished run, recipe or member, a collapsed submission."""
     about, found = about or {}, []
     if run is not None and (state := unfinished(run)):
         found.append(f"The run is not finished: {how_far(state)}.")
     if state := about.get("recipe_from_unfinished"):
-        found.append(f"The recipe is that of a run that is not finished: {how_far(state)}.")
+        found.append(f"The recipe is from a run that is not finished: {how_far(state)}.")
     for member in about.get("members", []):
         if state := member.get("unfinished"):
             found.append(f"The member {member['run']} is not finished: {how_far(state)}.")
@@ -73,7 +74,7 @@ def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:
 
 
 def member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the ensemble's table."""
+    """A row of the ensemble's table."""
     kept, state = member.get("validation") or {}, member.get("unfinished")
     return {
         "run": member["run"], "model": member["recipe"]["model"], "macro_f1": kept.get("macro_f1"),
@@ -83,7 +84,7 @@ def member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def origin_facts(run: RunFolder) -> list[tuple[str, str]]:
-    """(key, text) of origin.json, one level of keys opened; [] if it can't be read."""
+    """(key, text) of origin.json, with one level of nested keys; [] if it can't be read."""
     try:
         origin = run.origin()
     except (OSError, UsageError):

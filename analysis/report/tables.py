@@ -1,4 +1,4 @@
-"""The report's tables, computed as plain texts for the template."""
+"""The report's tables, as plain texts for the template."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,28 +6,31 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.page import score_text, value_text
+from analysis.report.page import score_text
 from analysis.trials.table import COLUMNS
+from common.text import value_text
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
 
 def recipe_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of the trials table that hold the recipe."""
     return [name for name in table.columns if name not in COLUMNS]
 
 
 def constants(table: pd.DataFrame) -> dict[str, str]:
-    """{name: text} of the recipe's columns that have one value."""
+    """{name: text} of the recipe's columns that have the same value in every trial."""
     texts = {name: {value_text(value) for value in table[name]} for name in recipe_columns(table)}
     return {name: next(iter(found)) for name, found in texts.items() if len(found) == 1}
 
 
 def searched_columns(table: pd.DataFrame) -> list[str]:
-    """The recipe's columns that the space varied; told by the table, else those with more than one value."""
-    told = [name for name in table.attrs.get("searched", ()) if name in table.columns]
+    """The recipe's columns that the search space varies, from the table's attrs; without these, the columns
+    with more than one value."""
+    known = [name for name in table.attrs.get("searched", ()) if name in table.columns]
     same = constants(table)
-    return told or [name for name in recipe_columns(table) if name not in same]
+    return known or [name for name in recipe_columns(table) if name not in same]
 
 
 def count_words(table: pd.DataFrame) -> str:
@@ -44,7 +47,7 @@ def count_words(table: pd.DataFrame) -> str:
 
 
 def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]:
-    """The three scores at the top: role, title, score, words, each beside the best one."""
+    """The three scores at the top (role, title, score, words), each compared with the best one."""
     best, facts = roles["best"], []
     titles = {
         "best": f"Best of {finished:,} finished",
@@ -61,7 +64,7 @@ def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]
         if role == "best":
             words += f", epoch {value_text(row['best_epoch'])}"
         elif best is not None and best["trial"] == row["trial"]:
-            words += ", the best one itself"
+            words += ", which is the best one"
         elif best is not None:
             words += f"; the best is {best['macro_f1'] - row['macro_f1']:+.3f}"
         if row["state"] != "done":
@@ -73,7 +76,7 @@ def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]
 def trials_table(
     table: pd.DataFrame, searched: Sequence[str], marked: Mapping[str, str], with_reason: bool = False
 ) -> dict:
-    """`columns` (name, kind, sorted) and `rows` (texts, roles) of the trials, in the table's order."""
+    """{"columns": name, kind, sorted; "rows": texts, roles} of the trials, in the table's order."""
     outcome = ["sequence", "trial", "macro_f1", "best_epoch", "epochs_done", "seconds"]
     names = [*outcome[:2], *(["state", "reason"] if with_reason else []), *outcome[2:]]
     names += [name for name in searched if name not in names]
@@ -97,7 +100,8 @@ def trials_table(
 
 
 def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str]) -> dict | None:
-    """The recipes side by side, best first: `columns`, lines `differing` and `same`; None without a best."""
+    """The recipes side by side, the best first: `columns`, and the lines `differing` and `same`; None without
+    a best one."""
     rows = {role: row for role, row in roles.items() if row is not None}
     if "best" not in rows:
         return None
@@ -112,7 +116,7 @@ def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str])
 
 
 def side_by_side(recipes: Sequence[Mapping[str, Any] | pd.Series], names: Sequence[str]) -> dict:
-    """Flat recipes as lines (name, texts) of those fields that any of them has: `differing` and `same`."""
+    """Flattened recipes as lines (name, texts) of the fields that any of them has: `differing` and `same`."""
     lines = [dict(name=name, texts=[value_text(recipe.get(name)) for recipe in recipes]) for name in names]
     lines = [line for line in lines if any(text != "–" for text in line["texts"])]
     return {
@@ -122,8 +126,8 @@ def side_by_side(recipes: Sequence[Mapping[str, Any] | pd.Series], names: Sequen
 
 
 def submission_facts(submission: Mapping[str, Any]) -> dict:
-    """`facts` (key, text) of a submission.json, one level of keys opened, its `recipes` as JSON: one, or one
-    of each member of a vote; and its `answers`, with the `width` of each bar."""
+    """What the page shows of a submission.json: `facts` (key, text), with one level of nested keys; `recipes`
+    as JSON, one or one per member of a vote; `answers`, with the `width` of each bar in percent."""
     facts = []
     for key, value in submission.items():
         if key in ("recipe", "members", "answers", "warnings"):
@@ -150,5 +154,5 @@ def _cell(name: str, value: object) -> str:
 
 
 def _is_number(column: pd.Series) -> bool:
-    there = column.dropna()
-    return bool(len(there)) and bool(pd.to_numeric(there, errors="coerce").notna().all())
+    known = column.dropna()
+    return bool(len(known)) and bool(pd.to_numeric(known, errors="coerce").notna().all())

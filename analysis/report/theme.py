@@ -1,9 +1,9 @@
-"""One set of colours for pages and figures: each with its tone on light and on dark paper."""
+"""The colours of pages and figures, each with a tone for light and one for dark mode."""
 
 import plotly.graph_objects as go
 
-# Figures are drawn in the light tones; in dark mode the page's script swaps each for its dark one. So every
-# tone must be there once only, or the swap couldn't tell two meanings apart.
+# Figures are drawn in the light tones; in dark mode the page's script swaps each for its dark one. So each
+# tone must appear only once, or the swap could not tell two meanings apart.
 TONES: dict[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#15181c"),
     "panel": ("#f6f7f9", "#1c2025"),
@@ -28,7 +28,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 
 def blank(height: int, **layout) -> go.Figure:
-    """An empty figure in the house style, `height` pixels high, as wide as its place."""
+    """An empty figure in the project's style, `height` pixels high, as wide as its container."""
     axis = dict(
         gridcolor=LIGHT["grid"],
         linecolor=LIGHT["line"],
@@ -55,7 +55,7 @@ def blank(height: int, **layout) -> go.Figure:
 
 
 def css() -> str:
-    """The colours as CSS variables, light first, dark where the reader's system asks for it."""
+    """The colours as CSS variables: light, and dark if the reader's system prefers it."""
     light = "".join(f"--{name}:{tone};" for name, (tone, _) in TONES.items())
     dark = "".join(f"--{name}:{tone};" for name, (_, tone) in TONES.items())
     return f":root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"

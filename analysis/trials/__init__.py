@@ -1,1 +1,1 @@
-"""Run folders and NNI's database to one table of trials; their ranking."""
+"""Run folders and NNI's database to one table of trials, and their ranking."""

@@ -14,30 +14,30 @@ OURS = {**STEPS, **PER_IMAGE}
 
 
 def flat(config: TrialConfig) -> dict[str, Any]:
-    """One level of names and plain values: `loss` and `loss.gamma`; `augment` and, where a policy is not
-    as shipped, `augment.random_erasing.p`."""
+    """The recipe as one level of {name: plain value}: `loss`, `loss.gamma`; `augment` and, if a policy
+    differs from the shipped one, `augment.random_erasing.p`."""
     row: dict[str, Any] = {}
     for name in config.recipe():
         value = getattr(config, name)
         if isinstance(value, Choice):
             row[name] = value.name
-            row |= {f"{name}.{number}": given for number, given in value.params}
+            row |= {f"{name}.{param}": given for param, given in value.params}
         elif isinstance(value, Policy):
             row[name] = _policy_name(value)
-            row |= {f"{name}.{number}": given for number, given in _as_not_shipped(value).items()}
+            row |= {f"{name}.{param}": given for param, given in _changed(value).items()}
         else:
             row[name] = size_text(value) if name == "image_size" else value
     return row
 
 
 def flat_alike(configs: Sequence[TrialConfig]) -> list[dict[str, Any]]:
-    """`flat` of each; a policy's number that one of them has changed is told of all that have it."""
+    """`flat` of each; a policy's parameter that one of them changes is listed for all that have it."""
     rows = [flat(config) for config in configs]
     changed = {key for row in rows for key in row if key.startswith("augment.")}
     for row, config in zip(rows, configs, strict=True):
-        for number, value in _numbers(_steps(config.augment)).items():
-            if f"augment.{number}" in changed:
-                row[f"augment.{number}"] = value
+        for param, value in _params(_steps(config.augment)).items():
+            if f"augment.{param}" in changed:
+                row[f"augment.{param}"] = value
     return rows
 
 
@@ -46,29 +46,29 @@ def _steps(policy: Policy) -> list[Choice]:
 
 
 def _policy_name(policy: Policy) -> str:
-    """Its name; of a shipped one only while it has the shipped one's steps."""
+    """Its name; a shipped policy's name only if it has that policy's steps."""
     names = [step.name for step in _steps(policy)]
     foreign = policy.name in POLICIES and names != [step.name for step in _shipped(policy.name)]
     return name_of(names) if foreign else policy.name
 
 
-def _as_not_shipped(policy: Policy) -> dict[str, Any]:
-    """{STEP.NUMBER: value} where a policy differs from the shipped one of its name, or under a name of its
-    own from its steps' defaults."""
+def _changed(policy: Policy) -> dict[str, Any]:
+    """{STEP.PARAMETER: value} in which a policy differs from the shipped one of its name or, if it has a name
+    of its own, from its steps' defaults."""
     steps, name = _steps(policy), _policy_name(policy)
     usual = _shipped(name) if name in POLICIES else [_default(step.name) for step in steps]
-    before = _numbers(usual)
-    return {k: v for k, v in _numbers(steps).items() if k not in before or before[k] != v}
+    before = _params(usual)
+    return {k: v for k, v in _params(steps).items() if k not in before or before[k] != v}
 
 
-def _numbers(steps: Sequence[Choice]) -> dict[str, Any]:
-    """{STEP.NUMBER: value}; a second step of a name is called NAME#2."""
+def _params(steps: Sequence[Choice]) -> dict[str, Any]:
+    """{STEP.PARAMETER: value}; a second step of the same name is called NAME#2."""
     found: dict[str, Any] = {}
     for place, step in enumerate(steps):
         nth = sum(other.name == step.name for other in steps[:place])
         label = step.name + (f"#{nth + 1}" if nth else "")
-        for number, value in step.params:
-            found[f"{label}.{number}"] = str(value) if isinstance(value, tuple) else value
+        for param, value in step.params:
+            found[f"{label}.{param}"] = str(value) if isinstance(value, tuple) else value
     return found
 
 
@@ -80,5 +80,5 @@ def _shipped(name: str) -> list[Choice]:
 
 
 def _default(name: str) -> Choice:
-    """A step as it is without numbers given; albumentations' own defaults are not ours to tell."""
+    """A step with its default parameters; those of albumentations' steps are not known here."""
     return plain(OURS, name) if name in OURS else Choice(name)

@@ -10,9 +10,12 @@ from common.nni_database import profile, query
 
 @dataclass
 class Recorded:
-    """One trial as NNI knows it: `parameters` are the tuner's values, `event` its latest state (WAITING,
-    RUNNING, SUCCEEDED, FAILED, EARLY_STOPPED, USER_CANCELED, SYS_CANCELED), `by_person` whether somebody
-    stopped it in NNI's page or by nnictl."""
+    """One trial as NNI recorded it.
+
+    `parameters`: the tuner's values; `event`: the latest state (WAITING, RUNNING, SUCCEEDED, FAILED,
+    EARLY_STOPPED, USER_CANCELED, SYS_CANCELED); `by_person`: whether a person stopped it, in NNI's page or
+    by nnictl.
+    """
 
     trial: str
     sequence: int
@@ -29,9 +32,9 @@ def recorded_trials(folder: Path) -> list[Recorded]:
         if not trial:  # of the whole experiment (data imported, say)
             continue
         known = found.setdefault(trial, Recorded(trial, len(found)))
-        if event == "USER_TO_CANCEL":  # may be written after USER_CANCELED, and that also at the end of all
+        if event == "USER_TO_CANCEL":  # may follow USER_CANCELED, which the experiment's end writes too
             known.by_person = True
-        elif event == "ADD_RESUMED":  # to be started again
+        elif event == "ADD_RESUMED":  # will be started again
             known.event, known.by_person = "WAITING", False
         else:
             known.event = event

@@ -1,4 +1,4 @@
-"""Run folders by themselves, without an experiment: found, and laid out as a trials table."""
+"""Run folders without an experiment: found, and laid out as a trials table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from common.errors import UsageError
 from common.nni_database import database
 from trial.record import RunFolder
 
-ON_ALL = "trained on all people: no score to rank it by"
+NO_VALIDATION = "trained on all people: no score to rank it by"
 OTHER_PEOPLE = (
     "note: these runs were not all validated on the same people and labels (data, fold, folds, seed or "
     "corrections differ), so their scores compare only roughly"
@@ -18,13 +18,13 @@ OTHER_PEOPLE = (
 
 
 def is_run(folder: Path) -> bool:
-    """Whether it is a run folder, whole or not."""
+    """Whether it is a run folder, complete or not."""
     return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "status.json"))
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The run folders that `folder` stands for: itself, those in its best/ (export-best-and-retrain wrote
-    it), or those in it; sorted by name, numbers by size."""
+    """The run folders that `folder` stands for: itself, those in its best/ (as export-best-and-retrain writes
+    them), or those in it; in the order of `sorted_in`."""
     if is_run(folder):
         return [folder]
     for place in (folder / "best", folder):
@@ -34,13 +34,14 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def sorted_in(folder: Path) -> list[Path]:
-    """What a folder holds, by name, numbers by size; [] if there is no such folder."""
+    """The entries of a folder, by name, numbers by value; [] if there is no such folder."""
     held = folder.iterdir() if folder.is_dir() else ()
     return sorted(held, key=lambda path: (len(path.name) if path.name.isdigit() else 0, path.name))
 
 
 def any_table(wanted: str) -> pd.DataFrame:
-    """The trials table of an experiment (see `trials.find`), of a folder of runs, or of one run."""
+    """The trials table of an experiment (see `table.find`), of a folder of runs, or of one run. UsageError if
+    it is none of these."""
     folder = Path(wanted)
     experiment = database(folder).is_file() or database(folder.parent).is_file()
     if not experiment and (runs := runs_in(folder)):
@@ -54,14 +55,15 @@ def any_table(wanted: str) -> pd.DataFrame:
 
 
 def runs_table(runs: Sequence[Path]) -> pd.DataFrame:
-    """As `trials.trial_table`, a row for each run folder in the order of their start. `attrs["searched"]`:
-    the recipe's columns in which they differ; `attrs["note"]`: a sentence if their scores don't compare."""
+    """The trials table (see `table.trial_table`) of run folders, in the order of their start.
+    `attrs["searched"]`: the recipe's columns in which they differ; `attrs["note"]`: a sentence if their
+    scores are not comparable."""
     folders = [RunFolder(run) for run in runs]
     folders.sort(key=lambda run: (run.status().get("started") or "", run.folder.name))
     found = [row_of(run, number, run.status()) for number, run in enumerate(folders)]
     for row, _ in found:
         if row["state"] == "done" and row["macro_f1"] is None:
-            row["reason"] = ON_ALL
+            row["reason"] = NO_VALIDATION
     table = table_of(found)
     names = [name for name in table.columns if name not in COLUMNS]
     known = table[[config is not None for _, config in found]]  # a run without a config has no recipe

@@ -1,4 +1,5 @@
-"""Run folders and NNI's database -> one table, a row a trial; refuses to mix up who ran what."""
+"""Run folders and NNI's database -> one table with a row per trial; one that ran other values than NNI
+recorded is marked."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from trial.config import TrialConfig, parse
 from trial.record import RunFolder
 from trial.signals import OUTSIDE
 
-# What became of a trial; all other columns of the table are its recipe.
+# The outcome of a trial; all other columns of the table are its recipe.
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
 ]  # fmt: skip
@@ -35,7 +36,7 @@ def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:
     """All experiments below `root`, the newest last."""
     if not root.is_dir():
         return []
-    # NNI keeps a link, _latest, beside them.
+    # NNI keeps a link to the latest one beside them.
     folders = [f for f in root.iterdir() if database(f).is_file() and not f.is_symlink()]
     folders.sort(
         key=lambda folder: ((folder / "log").stat().st_ctime if (folder / "log").exists() else 0, folder)
@@ -64,12 +65,12 @@ def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
 
 
 def trial_table(experiment: Experiment) -> pd.DataFrame:
-    """A row a trial, in NNI's order.
+    """The trials table of an experiment: one row per trial, in NNI's order.
 
-    Columns: sequence, trial, state (done, stopped_early, failed, running, mismatch), reason, macro_f1 (best
-    so far), best_epoch, epochs_done, seconds, folder; then the recipe, flat (`loss`, `loss.gamma`, ...).
-    `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
-    the first trial is the space's default recipe.
+    Columns: sequence, trial, state (done, stopped_early, failed, running, waiting, mismatch), reason,
+    macro_f1 (best so far), best_epoch, epochs_done, seconds, folder; then the recipe, flattened (`loss`,
+    `loss.gamma`, ...). `attrs["searched"]`: the recipe's columns that the search space varies;
+    `attrs["default_first"]`: whether the first trial is the space's default recipe.
     """
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
@@ -83,29 +84,29 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
         c for c in table.columns[len(COLUMNS):] if (c.partition(".")[0] in varied and table[c].nunique() > 1)
         or (c in varied and c != "weights")
     ]  # fmt: skip
-    # Only such a tuner begins with the space's default recipe.
+    # Only such a tuner starts with the space's default recipe.
     tuner = config.get("tuner") or {}
     table.attrs["default_first"] = "DefaultFirst" in str(tuner.get("className"))
     return table
 
 
 def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -> dict[str, Any]:
-    """What became of a trial: its run's status, completed by what NNI knows better: whether it waits, and who
-    stopped it. `stopper`: whom NNI's EARLY_STOPPED stands for.
+    """The state of a trial and its reason: its run's status.json, completed by what only NNI knows: whether
+    it is waiting, and who stopped it. `stopper`: what NNI's EARLY_STOPPED stands for.
 
-    A run that says it is done is done: NNI also labels finished trials EARLY_STOPPED, when the assessor's
-    word comes late.
+    A run whose status is done is done: NNI labels finished trials EARLY_STOPPED too, if the assessor decides
+    late.
     """
-    begun = (run.folder / "status.json").exists()
-    if not begun and recorded.event in ("WAITING", "RUNNING"):
-        waits = recorded.event == "WAITING"
-        reason = "waiting for its turn" if waits else ""
-        return {"state": "waiting" if waits else "running", "reason": reason}
+    started = (run.folder / "status.json").exists()
+    if not started and recorded.event == "WAITING":
+        return {"state": "waiting", "reason": "waiting for its turn"}
+    if not started and recorded.event == "RUNNING":
+        return {"state": "running", "reason": ""}
     status = run.status()
     if status["state"] == "stopped_early" and status["reason"] == OUTSIDE:
         return status | {"reason": _who_stopped(recorded, stopper)}
-    if not begun and recorded.event in ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED"):
-        reason = f"{_who_stopped(recorded, stopper)}, before it began"
+    if not started and recorded.event in ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED"):
+        reason = f"{_who_stopped(recorded, stopper)}, before it started"
         return {"state": "stopped_early", "reason": reason}
     return status
 
@@ -129,11 +130,9 @@ def _who_stopped(recorded: Recorded, stopper: str) -> str:
 def _row(
     experiment: Experiment, recorded: Recorded, searched: bool, stopper: str
 ) -> tuple[dict[str, Any], TrialConfig | None]:
-    """(what became of the trial, its config where it has one)."""
+    """(COLUMNS of a trial, its config or None)."""
     run = RunFolder(experiment.folder / "trials" / recorded.trial)
     status = outcome(run, recorded, stopper)
-    if status["state"] == "waiting":
-        status = status | {"state": "running"}
     row, config = row_of(run, recorded.sequence, status)
     if config is None:
         return row, None
@@ -147,7 +146,7 @@ def _row(
 def row_of(
     run: RunFolder, sequence: int, status: Mapping[str, Any]
 ) -> tuple[dict[str, Any], TrialConfig | None]:
-    """(COLUMNS of a run folder with this status, its config where it has one that can be read)."""
+    """(COLUMNS of a run folder with this status, its config or None if that can't be read)."""
     row = {"sequence": sequence, "trial": run.folder.name}
     row |= {"state": status["state"], "reason": status["reason"]}
     row |= {"macro_f1": status.get("macro_f1"), "best_epoch": status.get("best_epoch")}
@@ -163,7 +162,7 @@ def row_of(
 
 
 def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:
-    """A trials table of (outcome, config), a row each; recipes are flat."""
+    """The trials table of these (COLUMNS, config) rows, with flattened recipes."""
     recipes = iter(flat_alike([config for _, config in rows if config]))
     lines = [row | (next(recipes) if config else {}) for row, config in rows]
     table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
@@ -173,7 +172,7 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
-    """The fields in which what ran differs from what NNI recorded for the trial; [] when they agree."""
+    """The fields in which the config that ran differs from the values that NNI recorded; [] if they agree."""
     ran = config.to_json()
     if _plainly_agree(ran, parameters):
         return []
@@ -188,10 +187,10 @@ def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
 
 
 def _plainly_agree(ran: dict[str, Any], parameters: dict[str, Any]) -> bool:
-    """Whether each recorded value, read by itself, is what ran; False proves nothing yet.
+    """Whether each recorded value, parsed by itself, is what ran; False does not prove a difference.
 
-    Only a shortcut: fields are read one by one, so that these together make what ran, too. It saves nearly
-    all trials a second parse, a third of the time that a large table takes.
+    A shortcut: fields are parsed independently, so values that agree one by one also agree together. It
+    saves nearly all trials a second parse, a third of the time that a large table takes.
     """
     model = parameters.get("model")
     if isinstance(model, dict):
@@ -202,11 +201,11 @@ def _plainly_agree(ran: dict[str, Any], parameters: dict[str, Any]) -> bool:
     for name, value in parameters.items():
         if name not in ran:
             return False
-        there = ran[name]
-        if type(value) is type(there) and value == there and not isinstance(value, dict):
+        actual = ran[name]
+        if type(value) is type(actual) and value == actual and not isinstance(value, dict):
             continue
-        # As texts, since 1 == True == 1.0 in Python.
-        given, wanted = json.dumps(value), json.dumps(there)
+        # Compared as JSON, since 1 == True == 1.0 in Python.
+        given, wanted = json.dumps(value), json.dumps(actual)
         if given != wanted and _read_alone(name, given) != wanted:
             return False
     return True
@@ -214,8 +213,8 @@ def _plainly_agree(ran: dict[str, Any], parameters: dict[str, Any]) -> bool:
 
 @lru_cache(1000)  # most searched values are one of a few names
 def _read_alone(name: str, given: str) -> str | None:
-    """What a recorded value of one field stands for, as JSON: 'light' is a policy with its steps, say. None
-    where it can't be said without the other fields."""
+    """The parsed value of one field as JSON ('light' is a policy with its steps, say); None if it can't be
+    parsed without the other fields."""
     try:
         return json.dumps(parse({name: json.loads(given)}, present=False).to_json()[name])
     except UsageError:

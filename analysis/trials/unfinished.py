@@ -1,4 +1,5 @@
-"""Runs that did not end as planned (killed, failed, stopped, still running): what is used of them is said."""
+"""Runs that are not finished (killed, failed, stopped, still running): their state, and the warnings of the
+commands that use them."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ WARNING = "WARNING: "
 
 def unfinished(run: Path) -> dict[str, Any] | None:
     """{"run", "state", "reason", "fold", "epochs_done", "epochs", "best_epoch", "macro_f1"} of a run folder
-    that is not 'done', None of one that is. `fold`: the one it was at if they are trained one by one;
-    `epochs`: as planned, None if the config is missing or damaged."""
+    whose state is not 'done', else None. `fold`: the current one if folds are trained one by one; `epochs`:
+    as configured, None if the config is missing or damaged."""
     folder = RunFolder(run)
     status = folder.status()
     if status["state"] == "done":
@@ -43,8 +44,8 @@ def how_far(state: dict[str, Any]) -> str:
 
 
 def weights_words(state: dict[str, Any]) -> str:
-    """The line for a command that uses the network of such a run."""
-    used = "the last weights that were written are used"
+    """The warning of a command that uses the network of such a run."""
+    used = "the last weights written are used"
     if state["best_epoch"] is not None:
         used = f"the weights used are of epoch {state['best_epoch']}, the best so far (macro-F1 "
         used += f"{state['macro_f1']:.4f})"
@@ -52,13 +53,13 @@ def weights_words(state: dict[str, Any]) -> str:
 
 
 def recipe_words(state: dict[str, Any]) -> str:
-    """The line for a command that trains the recipe of such a run."""
+    """The warning of a command that retrains the recipe of such a run."""
     all_of_them = f"all {state['epochs']} epochs" if state["epochs"] else "all epochs"
     if state["best_epoch"] is None:
         what = f"no epoch has a validation score, so its recipe is trained for {all_of_them}"
     else:
         what = (
             f"its recipe is trained up to epoch {state['best_epoch']}, the best so far (macro-F1 "
-            f"{state['macro_f1']:.4f}); epochs={state['epochs']} beside the recipe trains {all_of_them}"
+            f"{state['macro_f1']:.4f}); epochs={state['epochs']} after the recipe trains {all_of_them}"
         )
     return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {what}"

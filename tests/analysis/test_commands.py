@@ -25,6 +25,14 @@ def analysis(*words: str) -> subprocess.CompletedProcess:
     )
 
 
+def test_the_help_shows_each_summary_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = analysis("--help").stdout.partition("Commands:\n")[2].splitlines()
+    summaries = dict(line.split(maxsplit=1) for line in lines)
+    assert tuple(summaries) == COMMANDS
+    assert all(text.endswith(".") and not text.endswith("...") for text in summaries.values()), summaries
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command):
     done = analysis(command, "--help")

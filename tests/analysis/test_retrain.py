@@ -10,6 +10,7 @@ from analysis.predict.trained import predict
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import mean, retrain
 from analysis.submission import submission_errors
+from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
@@ -78,9 +79,24 @@ def experiment(people, tmp_path_factory):
     return Experiment("xyz", "tiny", folder)
 
 
-def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path):
+@pytest.fixture
+def rankings(monkeypatch) -> list[Ranking]:
+    """All that are computed in the test, whoever asks for them."""
+    made: list[Ranking] = []
+    original = Ranking.__init__
+
+    def counted(self, *arguments):
+        made.append(self)
+        original(self, *arguments)
+
+    monkeypatch.setattr(Ranking, "__init__", counted)
+    return made
+
+
+def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path, rankings):
     out = tmp_path / "out"
     path = export_best_and_retrain(experiment, people, out, top=2)
+    assert len(rankings) == 1, "for the choice, trials.csv and the report"
     photos = read_eval(people)
     for folder in (out, out / "best" / "1", out / "best" / "2"):
         assert submission_errors(folder / "submission.csv", list(photos["photo"])) == []

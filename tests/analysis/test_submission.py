@@ -56,7 +56,7 @@ def test_predictions_are_read_back_as_they_were_written(tmp_path):
     ("old", "new", "words"),
     [
         ("p17", "q17", "no column 'p17'"), ("1.0", "1.5", "the probabilities of b.jpg"),
-        ("1.0", "", "the probabilities of b.jpg"), ("a.jpg", "b.jpg", "is there twice"),
+        ("1.0", "", "the probabilities of b.jpg"), ("a.jpg", "b.jpg", "is duplicated"),
     ],
 )  # fmt: skip
 def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
@@ -81,10 +81,10 @@ def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
         ("ImageID,answer\na.jpg,1\n", "no column 'ans'"),
         ("ImageID,ans\nb.jpg,3\na.jpg,18\nc.png,1\n", "from 0 to 17"),
         ("ImageID,ans\nb.jpg,3\na.jpg,\nc.png,1\n", "from 0 to 17"),
-        ("ImageID,ans\nb.jpg,3\nb.jpg,3\nc.png,1\n", "is there twice"),
+        ("ImageID,ans\nb.jpg,3\nb.jpg,3\nc.png,1\n", "is duplicated"),
         ("ImageID,ans\na.jpg,3\nb.jpg,3\nc.png,1\n", "another order"),
         ("ImageID,ans\nb.jpg,3\nc.png,1\n", "1 missing"),
-        ("ImageID,ans\n", "holds no answer"),
+        ("ImageID,ans\n", "has no rows"),
         ("", "an empty file, not a CSV"),
     ],
 )

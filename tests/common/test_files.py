@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis.ensemble import ensemble
 from analysis.lr_range.measure import write_lr_range
 from analysis.pipeline import export_best, export_best_and_retrain, predict_and_submit, retrain_and_submit
-from analysis.predict.ensemble import ensemble
 from common.errors import UsageError
 from common.files import _lock_of, file_mark, folder_atomic, mark_of, only_writer, write_atomic
 from common.machine import PROJECT

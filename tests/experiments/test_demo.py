@@ -1,5 +1,6 @@
 """What the demo says at its end."""
 
+from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
 from dataset.drawing.synthetic import draw
 from experiments import demo
@@ -15,9 +16,9 @@ def summary(tmp_path, answers) -> None:
     folder = make_experiment(tmp_path / "abc", SPACE)
     given = {"learning_rate": 0.00031622776601683794}
     finished(record(folder, "t", given), {**TINY, **given}, 0.5)
-    table = trial_table(Experiment("abc", "demo", folder))
+    ranking = rank(trial_table(Experiment("abc", "demo", folder)))
     result = ExperimentResult(id="abc", folder=folder, state=State(1), view_command="nnictl view abc")
-    demo._summary(result, table, tmp_path, tmp_path, answers)
+    demo._summary(result, ranking, tmp_path, tmp_path, answers)
 
 
 def test_drawn_people_have_known_answers_and_the_score_is_said(tmp_path, capsys):

@@ -12,7 +12,7 @@ function draw() {
 draw();
 dark.addEventListener("change", draw);
 
-// A click on a table's head sorts by that column; dashes (no value) always go last.
+// A click on a heading sorts the table by that column; dashes (no value) always come last.
 const keyOf = row_cell => { const text = row_cell.dataset.key ?? row_cell.textContent.trim(); return text === "–" || text === "" ? null : isNaN(text) ? text : Number(text); };
 const compare = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -27,7 +27,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }));
 }
 
-// Words in the filter: only rows that hold all of them stay.
+// The filter keeps the rows that contain all of its words.
 for (const input of document.querySelectorAll("input.filter")) {
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);

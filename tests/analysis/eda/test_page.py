@@ -42,7 +42,7 @@ def test_counts_by_hand():
     assert mask["name"].tolist() == ["wear", "incorrect", "not worn"]
     assert mask["people"].tolist() == [2, 0, 1]
     assert mask["photos"].tolist() == [4, 0, 1]
-    assert mask["share"].tolist() == [0.8, 0, 0.2]
+    assert mask["fraction"].tolist() == [0.8, 0, 0.2]
     assert facts.counts_by(small_table(), "label")["photos"].sum() == 5
 
 

@@ -25,7 +25,7 @@ def test_the_suggestions_are_where_the_loss_falls_fastest_and_a_tenth_of_where_i
     found = suggest(curve(falls + bursts))
     least = decades[(falls + bursts).argmin()]
     assert found.steepest == pytest.approx(1e-4)
-    assert found.tenth_of_least == pytest.approx(10 ** (least - 1))
+    assert found.tenth_of_min == pytest.approx(10 ** (least - 1))
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_smoothing_moves_no_place_and_keeps_the_ends():
     assert smoothed[[0, -1]] == pytest.approx([3, 1])
 
 
-def test_it_ends_where_the_loss_bursts_or_is_no_number():
-    assert list(measure._until_burst(iter([2.0, 1.0, float("nan"), 1.0]))) == [2, 1]
+def test_it_ends_where_the_loss_diverges_or_is_not_a_number():
+    assert list(measure._until_diverged(iter([2.0, 1.0, float("nan"), 1.0]))) == [2, 1]
     losses = [2.0] * 10 + [9.0] * 30
-    kept = list(measure._until_burst(iter(losses)))
+    kept = list(measure._until_diverged(iter(losses)))
     assert 11 < len(kept) < 40, "not by one step, but for good"
-    assert list(measure._until_burst(iter([2.0] * 10 + [7.9] * 30))) == [2.0] * 10 + [7.9] * 30
+    assert list(measure._until_diverged(iter([2.0] * 10 + [7.9] * 30))) == [2.0] * 10 + [7.9] * 30
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_it_ends_early_where_the_rate_is_far_too_high_and_is_the_same_twice(reci
         tables.append(pd.read_csv(tmp_path / name / "lr_range.csv"))
     assert len(tables[0]) < 40
     pd.testing.assert_frame_equal(*tables)
-    assert "then the loss burst" in (tmp_path / "a" / "lr_range.html").read_text()
+    assert "then the loss diverged" in (tmp_path / "a" / "lr_range.html").read_text()
 
 
 def test_what_is_interrupted_leaves_nothing(recipe, tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_what_is_interrupted_leaves_nothing(recipe, tmp_path, monkeypatch):
         next(losses)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measure, "_until_burst", interrupted)
+    monkeypatch.setattr(measure, "_until_diverged", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_lr_range(recipe, tmp_path / "out", steps=20)
     assert not list(tmp_path.iterdir())
@@ -108,6 +108,6 @@ def test_everything_wrong_is_refused_at_once(tmp_path):
     (tmp_path / "full" / "mine").touch()
     with pytest.raises(UsageError) as error:
         write_lr_range({"data": "nowhere", "out": "x", "lossy": 1}, tmp_path / "full", 3, 1.0, 0.1)
-    for words in ("data=nowhere", "said by --out", "did you mean loss", "full is there already", "--steps 3",
+    for words in ("data=nowhere", "out=: use --out", "did you mean loss", "full already exists", "--steps 3",
                   "--from 1 --to 0.1"):  # fmt: skip
         assert words in str(error.value)

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from analysis import pipeline
+from analysis.ensemble import ensemble
 from analysis.pipeline import predict_and_submit, retrain_and_submit
 from analysis.predict.answers import answered, lines, training_fractions, warnings_of
-from analysis.predict.ensemble import ensemble
 from analysis.recipes import Recipe
 from analysis.submission import read_predictions
 from common.errors import UsageError

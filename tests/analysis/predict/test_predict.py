@@ -173,7 +173,7 @@ def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(pe
         "none": scores_of(kept).macro_f1,
         "flip": scores_of(flipped).macro_f1,
     }
-    assert "as they are" in capsys.readouterr().out
+    assert "without TTA" in capsys.readouterr().out
 
 
 def test_a_run_without_validation_people_here_is_not_measured(people, tmp_path):

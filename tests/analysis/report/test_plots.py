@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import parallel_coordinates, plots
+from analysis.trials.ranking import rank
 from dataset.labels import CLASS_NAMES, N_CLASSES
 from tests.analysis import example_search
 from trial.record import PROBABILITIES, scores_of
@@ -37,17 +38,19 @@ def test_mean_f1_is_the_macro_f1():
 
 def test_curves_to_draw_keeps_the_marked_and_puts_the_best_on_top():
     table = pd.DataFrame({"trial": list("abcde"), "macro_f1": [0.1, 0.5, 0.3, np.nan, 0.9]})
-    curves = {trial: pd.DataFrame({"epoch": [1], "macro_f1": [0.1]}) for trial in "abcd"}
-    assert plots.curves_to_draw(table, curves, most=2) == ["c", "b"]
-    assert plots.curves_to_draw(table, curves, keep=("a",), most=2) == ["a", "c", "b"]
-    assert plots.curves_to_draw(table, {"a": pd.DataFrame()}, most=2) == []
+    assert plots.curves_to_draw(table, "abcd", (), most=2) == ["c", "b"]
+    assert plots.curves_to_draw(table, "abcd", ("a", "e"), most=2) == ["a", "c", "b"]
+    assert plots.curves_to_draw(table, (), ("a",), most=2) == []
 
 
 def test_learning_curves_of_many_trials_are_limited():
     table, curves = example_search.search(300, epochs=4)
-    figure = plots.learning_curves(table, curves, {"best": "T0007", "default": "T0000"})
-    assert plots.MOST_CURVES <= len(figure.data) <= plots.MOST_CURVES + 2
+    marked = {"best": "T0007", "default": "T0000"}
+    drawn = plots.curves_to_draw(table, curves, marked.values())
+    figure = plots.learning_curves(table, {trial: curves[trial] for trial in drawn}, marked)
+    assert plots.MAX_CURVES <= len(figure.data) <= plots.MAX_CURVES + 2
     assert sum(bool(trace.showlegend) for trace in figure.data) == 3
+    assert [trace.name for trace in figure.data[-2:]] == ["default (#0)", "best (#7)"], "on top of the others"
 
 
 def test_recalls_say_what_is_absent():
@@ -95,15 +98,39 @@ def test_axis_of_few_repeated_numbers_is_in_steps():
 
 def test_axis_with_missing_values_has_a_lane_below():
     got = axis([0.5, None, 2.0, np.nan])
-    assert got.positions.tolist() == [0, parallel_coordinates.MISSING, 1, parallel_coordinates.MISSING]
-    assert got.ticks[0] == (parallel_coordinates.MISSING, "–")
+    assert got.positions.tolist() == [0, -parallel_coordinates.GAP, 1, -parallel_coordinates.GAP]
+    assert got.ticks[0] == (-parallel_coordinates.GAP, "–")
 
 
-def test_parallel_coordinates_thin_large_groups():
+def test_parallel_coordinates_have_an_axis_a_column_and_the_score():
+    table, _ = example_search.search(60, epochs=2)
+    ranked = rank(table).ranked
+    columns = ["model", "learning_rate", "loss.gamma", "not there"]
+    (trace,) = parallel_coordinates.parallel_coordinates(ranked, columns).data
+    assert [axis.label for axis in trace.dimensions] == [
+        "model",
+        "learning_rate",
+        "loss.<br>gamma",
+        "macro_f1",
+    ]
+    assert {len(axis["values"]) for axis in trace.dimensions} == {len(ranked)}
+    model, _, gamma, score = trace.dimensions
+    assert set(model.ticktext) == set(ranked["model"])
+    assert gamma.ticktext[0] == "–", "of trials without a gamma"
+    assert list(score["values"]) == sorted(score["values"]), "the best one last"
+    assert list(trace.line.color) == pytest.approx(score["values"], abs=1e-4), "coloured by macro-F1"
+
+
+@pytest.mark.parametrize("chosen", [0, 7])
+def test_parallel_coordinates_of_many_trials_are_thinned_and_keep_the_best(chosen):
     table, _ = example_search.search(1000, epochs=2)
-    columns = ["model", "loss", "loss.gamma", "not there"]
-    figure = parallel_coordinates.parallel_coordinates(table, columns, best="T0000")
-    assert list(figure.layout.xaxis.ticktext) == ["model", "loss", "loss.<br>gamma", "macro_f1"]
-    assert max(len(trace.x) for trace in figure.data) == parallel_coordinates.MOST_LINES * (
-        len(columns[:3]) + 2
-    )
+    ranked = rank(table).ranked
+    best = ranked.iloc[chosen]
+    (trace,) = parallel_coordinates.parallel_coordinates(ranked, ["model", "loss"], best["trial"]).data
+    top = max(trace.line.color)
+    assert top > 1, "outside the scores' colours"
+    drawn, lines = trace.dimensions[-1]["values"], np.asarray(trace.line.color) == top
+    assert (~lines).sum() + 1 == parallel_coordinates.MAX_LINES
+    scores = ranked["macro_f1"]
+    height = (best["macro_f1"] - scores.min()) / (scores.max() - scores.min())
+    assert drawn[lines].mean() == pytest.approx(height, abs=1e-3)

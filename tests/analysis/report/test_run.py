@@ -6,10 +6,13 @@ import shutil
 
 import pytest
 
+from analysis.ensemble import ensemble
 from analysis.pipeline import predict_and_submit, retrain_and_submit
-from analysis.predict.ensemble import ensemble
 from analysis.recipes import read_recipe
 from analysis.report.run import write_run_report
+from analysis.submission import read_about
+from analysis.trials.printing import print_trials
+from analysis.trials.ranking import rank
 from analysis.trials.runs import any_table, runs_in
 from common.errors import UsageError
 from tests.analysis import example_search
@@ -20,7 +23,7 @@ from trial.config import parse
 from trial.record import RunFolder, RunWriter
 from trial.run import run
 
-EMPTY = ("No trial has", "Nothing was searched", "There is none before", "No validation probabilities")
+EMPTY = ("No trial has", "Nothing was searched", "There is none until", "There are no validation predictions")
 
 
 def text_of(page) -> str:
@@ -73,7 +76,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     text = text_of(tmp_path / "again" / "report.html")
     assert sections(text) == ["result", "curves", "classes", "recipe", "submission"]
     for words in ("Trained on all people, with nobody held out", "of the trial, not of this network",
-                  "The trial whose recipe this is", "learned from these people too", "as in the trial by share"):  # fmt: skip
+                  "The trial whose recipe this is", "trained on these people too", "as in the trial, by fraction of epochs"):  # fmt: skip
         assert words in text
     assert text.count('class="figure"') == 6
     # Predicted from again, it still knows the trial behind it, and its own answers are new ones.
@@ -81,14 +84,18 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     assert later["validation"] == about["validation"]
     assert (later["rule"], later["trial_folder"]) == (about["rule"], str(trial))
     assert sections(text_of(tmp_path / "later" / "report.html")) == sections(text)
-    assert sections(text_of(write_run_report(tmp_path / "r.html", tmp_path / "again")))[-1] == "submission"
+    assert (
+        sections(text_of(write_run_report(tmp_path / "r.html", tmp_path / "again", about)))[-1]
+        == "submission"
+    )
 
 
 def test_without_the_trials_folder_its_scores_are_still_there(trial, people, tmp_path):
     folder = shutil.copytree(trial, tmp_path / "gone")
     retrain_and_submit(read_recipe(folder / "config.json"), people, tmp_path / "again", {})
     shutil.rmtree(folder)
-    text = text_of(write_run_report(tmp_path / "r.html", tmp_path / "again"))
+    again = tmp_path / "again"
+    text = text_of(write_run_report(tmp_path / "r.html", again, read_about(again)))
     assert sections(text) == ["result", "curves", "recipe", "submission"]
     assert f"<b>{RunFolder(trial).status()['macro_f1']:.3f}</b>" in text
     assert "of the trial whose recipe this is" in text
@@ -109,7 +116,7 @@ def test_an_ensembles_page_has_its_members_and_the_votes_validation(people, tmp_
     text = text_of(tmp_path / "out" / "report.html")
     assert sections(text) == ["result", "members", "classes", "recipe", "submission"]
     macro_f1 = json.loads((tmp_path / "out" / "submission.json").read_text())["validation"]["macro_f1"]
-    for words in (f"<b>{macro_f1:.3f}</b>", "None of the members learned from these people", "<th>seed</th>",
+    for words in (f"<b>{macro_f1:.3f}</b>", "No member was trained on these people", "<th>seed</th>",
                   "values that all of them share", "soft vote of 2", "<td>a</td>"):  # fmt: skip
         assert words in text
     untrained(tmp_path / "c", 2)
@@ -127,8 +134,6 @@ def made(folder, macro_f1, started, **values):
 
 
 def test_a_folder_of_runs_is_ranked_by_the_same_rule(tmp_path, capsys):
-    from analysis.trials.printing import print_trials
-
     made(tmp_path / "x", 0.3, "2026-01-01T00:00:02", learning_rate=0.0012345678901234567)
     made(tmp_path / "y", 0.5, "2026-01-01T00:00:03")
     made(tmp_path / "z", 0.5, "2026-01-01T00:00:01")
@@ -137,7 +142,7 @@ def test_a_folder_of_runs_is_ranked_by_the_same_rule(tmp_path, capsys):
     (tmp_path / "other").mkdir()
     (tmp_path / "notes.txt").touch()
     table = any_table(str(tmp_path))
-    print_trials(table)
+    print_trials(rank(table))
     said = capsys.readouterr().out
     order = re.findall(r"^\d+ +(\w+) +(done|failed)", said, re.M)
     assert order == [("z", "done"), ("y", "done"), ("x", "done"), ("w", "failed"), ("retrained", "done")]
@@ -146,7 +151,7 @@ def test_a_folder_of_runs_is_ranked_by_the_same_rule(tmp_path, capsys):
     assert "compare only roughly" not in said
     assert table.set_index("trial").loc["x", "learning_rate"] == 0.0012345678901234567
     made(tmp_path / "v", 0.9, "2026-01-02", seed=1)
-    print_trials(any_table(str(tmp_path)))
+    print_trials(rank(any_table(str(tmp_path))))
     assert "compare only roughly" in capsys.readouterr().out
 
 

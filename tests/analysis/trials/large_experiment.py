@@ -25,7 +25,7 @@ SHARES = (0.78, 0.16, 0.05, 0.01)
 
 class LargeExperiment:
     """`grow(n)` adds trials until there are `n`; of every hundred, number 50 ran another learning rate than NNI
-    recorded (`mismatched` names those), and number 70 another number of its loss, where that has one."""
+    recorded (`mismatched` names those), and number 70 another parameter of its loss, if that has one."""
 
     def __init__(self, folder: Path, epochs: int = 30):
         self.folder, self.epochs, self.trials, self.mismatched = folder, epochs, 0, list[str]()

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.report.experiment import write_experiment_report
-from analysis.report.plots import MOST_CURVES
-from analysis.trials import printing as printing
-from analysis.trials.ranking import apart, rank
+from analysis.report.plots import MAX_CURVES
+from analysis.trials import printing
+from analysis.trials.ranking import rank
 from analysis.trials.table import find, trial_table
 from benchmarks.scale import both
 from common.machine import PROJECT
@@ -61,21 +61,21 @@ def test_the_report_reads_few_curves_and_one_validation_table(large, table, tmp_
             return original(run)
 
         monkeypatch.setattr(RunFolder, name, counted)
-    found = find(str(large.folder))
-    page = write_experiment_report(found, tmp_path / "r.html", table, rank(table).iloc[0])
-    assert read["epochs"] <= MOST_CURVES + 3
+    found, ranking = find(str(large.folder)), rank(table)
+    page = write_experiment_report(found, tmp_path / "r.html", ranking, ranking.first)
+    assert read["epochs"] <= MAX_CURVES + 3
     assert read["validation"] == 1
-    assert f"Only the best {MOST_CURVES} of 300 trials are drawn" in page.read_text()
+    assert f"Only the best {MAX_CURVES} of 300 trials are drawn" in page.read_text()
 
 
 def printed(table: pd.DataFrame, capsys) -> list[str]:
-    printing.print_trials(table)
+    printing.print_trials(rank(table))
     return capsys.readouterr().out.splitlines()
 
 
 def test_a_pipe_gets_every_trial_whole_and_best_first(table, capsys):
     lines = printed(table, capsys)
-    ranked, others = rank(table), apart(table)
+    ranked, others = rank(table).ranked, rank(table).unranked
     assert [line.split()[1] for line in lines[2 : 2 + len(ranked)]] == ranked["trial"].tolist()
     assert lines[2 + len(ranked)] == f"{len(others)} not ranked"
     assert [line.split()[1] for line in lines[4 + len(ranked) :]] == others["trial"].tolist()
@@ -90,10 +90,10 @@ def test_a_terminal_gets_the_first_and_the_count_of_the_rest(table, capsys, monk
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "250")
     text = "\n".join(printed(table, capsys))
-    ranked = rank(table)["trial"].tolist()
-    assert f"... and {len(ranked) - printing.MOST_ROWS} more" in text
-    assert all(trial in text for trial in ranked[: printing.MOST_ROWS])
-    assert not any(trial in text for trial in ranked[printing.MOST_ROWS :])
+    ranked = rank(table).ranked["trial"].tolist()
+    assert f"... and {len(ranked) - printing.MAX_ROWS} more" in text
+    assert all(trial in text for trial in ranked[: printing.MAX_ROWS])
+    assert not any(trial in text for trial in ranked[printing.MAX_ROWS :])
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -110,11 +110,12 @@ def test_a_reason_is_shown_as_it_is(terminal, capsys, monkeypatch):
 
 
 def test_what_needs_a_look_comes_first_among_the_unranked():
-    states = ["stopped_early", "running", "done", "failed", "mismatch", "failed"]
-    scores = [0.9, 0.8, 0.7, 0.1, 0.2, 0.3]
-    rows = pd.DataFrame({"sequence": range(6), "trial": list("abcdef"), "state": states, "macro_f1": scores})
-    assert apart(rows)["trial"].tolist() == ["e", "f", "d", "b", "a"]
-    assert list(apart(rows).columns) == list(rows.columns)
+    states = ["stopped_early", "waiting", "running", "done", "failed", "mismatch", "failed"]
+    scores = [0.9, None, 0.8, 0.7, 0.1, 0.2, 0.3]
+    rows = pd.DataFrame({"sequence": range(7), "trial": list("awbcdef"), "state": states, "macro_f1": scores})
+    unranked = rank(rows).unranked
+    assert unranked["trial"].tolist() == ["e", "f", "d", "b", "w", "a"]
+    assert list(unranked.columns) == list(rows.columns)
 
 
 def test_the_benchmark_counts_the_memory_of_the_command_alone():

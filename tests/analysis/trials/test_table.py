@@ -4,7 +4,7 @@ import pytest
 
 from analysis.trials import table
 from analysis.trials.flatten import flat, flat_alike
-from analysis.trials.ranking import best, default_trial, median_trial, rank
+from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, find, mispaired, trial_table
 from common.errors import UsageError
 from tests.analysis.fake_experiment import finished, make_experiment, record
@@ -67,11 +67,12 @@ def test_a_number_that_one_policy_changes_is_told_of_all_that_have_it():
 
 
 def test_the_best_is_chosen_by_the_stated_rule(experiment):
-    table = trial_table(experiment)
-    assert list(rank(table)["trial"]) == ["b", "c", "d", "a"]
-    assert list(best(table, top=2)["trial"]) == ["b", "c"]
-    assert default_trial(table)["trial"] == "a"
-    assert median_trial(table)["trial"] == "d"
+    ranking = rank(trial_table(experiment))
+    assert list(ranking.ranked["trial"]) == ["b", "c", "d", "a"]
+    assert list(ranking.best(top=2)["trial"]) == ["b", "c"]
+    assert ranking.first["trial"] == "b"
+    assert ranking.default["trial"] == "a"
+    assert ranking.median["trial"] == "d"
 
 
 def test_a_trial_that_ran_other_values_than_recorded_is_not_ranked(experiment):
@@ -80,7 +81,7 @@ def test_a_trial_that_ran_other_values_than_recorded_is_not_ranked(experiment):
     table = trial_table(experiment)
     assert table.iloc[4]["state"] == "mismatch"
     assert "learning_rate" in table.iloc[4]["reason"]
-    assert "e" not in set(rank(table)["trial"])
+    assert "e" not in set(rank(table).ranked["trial"])
 
 
 def test_a_nested_model_with_its_weights_agrees_with_what_ran():
@@ -102,23 +103,23 @@ def test_stopped_failed_and_waiting_trials_are_told_apart(experiment):
     record(experiment.folder, "w", given, "WAITING")
     table = trial_table(experiment).set_index("trial")
     assert dict(table["state"][4:]) == {
-        "s": "stopped_early", "late": "done", "f": "failed", "gone": "failed", "w": "running",
+        "s": "stopped_early", "late": "done", "f": "failed", "gone": "failed", "w": "waiting",
     }  # fmt: skip
     assert table.loc["s", "macro_f1"] == 0.8
-    assert best(table.reset_index())["trial"].item() == "b"
+    assert rank(table.reset_index()).best()["trial"].item() == "b"
 
 
 def test_too_few_or_no_finished_trials_are_refused_in_words(experiment, tmp_path):
-    table = trial_table(experiment)
+    ranking = rank(trial_table(experiment))
     with pytest.raises(UsageError, match="there are 4 finished trials"):
-        best(table, top=5)
+        ranking.best(top=5)
     with pytest.raises(UsageError, match=r"no finished trial of model=resnet34; .*test_resnet"):
-        best(table, model="resnet34")
-    assert len(best(table, model="test_resnet")) == 1
+        ranking.best(model="resnet34")
+    assert len(ranking.best(model="test_resnet")) == 1
     empty = make_experiment(tmp_path / "empty", SPACE)
     record(empty, "a", {}, "WAITING")
     with pytest.raises(UsageError, match="no finished trial to choose from"):
-        best(trial_table(Experiment("empty", "", empty)))
+        rank(trial_table(Experiment("empty", "", empty))).best()
 
 
 def test_an_experiment_is_found_by_id_folder_name_or_latest(tmp_path):

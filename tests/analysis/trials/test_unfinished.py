@@ -1,12 +1,12 @@
-"""Runs that did not end as planned are used, and said to be so."""
+"""Runs that are not finished can be used, with a warning."""
 
 import json
 import multiprocessing
 
 import pytest
 
+from analysis.ensemble import ensemble
 from analysis.pipeline import predict_and_submit, retrain_and_submit
-from analysis.predict.ensemble import ensemble
 from analysis.predict.trained import load
 from analysis.recipes import read_recipe
 from analysis.trials.unfinished import how_far, unfinished

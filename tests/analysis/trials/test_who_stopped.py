@@ -1,4 +1,4 @@
-"""A stop by a person, by the assessor and with the experiment are told apart."""
+"""A stop by a person, by the assessor and by the end of the experiment are distinguished."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_who_stopped_a_trial_is_told_by_nnis_database(experiment):
     assert dict(table["reason"]) == {
         "assessor": "stopped by the assessor", "person": person, "late": person, "end": end, "system": end,
         "killed": end, "signal": "stopped by a signal (SIGTERM) that was not NNI's",
-        "early": f"{person}, before it began", "done": "", "gone": "NNI's manager is gone",
+        "early": f"{person}, before it started", "done": "", "gone": "NNI's manager is gone",
     }  # fmt: skip
     assert set(table["state"].drop("done")) == {"stopped_early"}
     assert table.loc["done", "state"] == "done"
@@ -52,7 +52,7 @@ def test_a_trial_that_a_resumed_experiment_takes_up_again_waits(experiment):
     record(experiment.folder, "again", given, "RUNNING")
     more_events(experiment.folder, "again", ["ADD_RESUMED"])
     row = trial_table(experiment).set_index("trial").loc["again"]
-    assert (row["state"], row["reason"]) == ("running", "waiting for its turn")
+    assert (row["state"], row["reason"]) == ("waiting", "waiting for its turn")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.ensemble import ensemble, own_answers, vote_of_validation, vote_scores
 from analysis.predict import vote
-from analysis.predict.ensemble import ensemble, own_answers, vote_of_validation, vote_scores
 from analysis.predict.trained import load, predict
 from analysis.predict.validation import answers_again
 from analysis.submission import submission_errors
@@ -76,7 +76,7 @@ def test_an_ensemble_is_the_vote_of_its_members_and_says_so(runs, people, tmp_pa
     assert [member["recipe"]["seed"] for member in about["members"]] == [0, 1, 2]
     assert "c has no validation.parquet" in about["validation"]["none"]
     said = capsys.readouterr().out
-    assert "note: c learned from other photos than a" in said
+    assert "note: c: trained on other photos than a" in said
     page = (tmp_path / "out" / "report.html").read_text()
     assert "hard vote of 3" in page
 

@@ -16,7 +16,7 @@ from analysis.predict.validation import answers_again
 from analysis.predict.vote import VOTES, Vote
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV
-from analysis.submit import REPORT, about_kept, hand_in, member_of
+from analysis.submit import REPORT, about_kept, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from common.errors import UsageError, all_at_once, first_line, unknown
@@ -35,10 +35,12 @@ def ensemble(
     tta: str = "none",
     temperature: float = 1.0,
 ) -> Path:
-    """OUT/submission.csv of the run folders' vote, with submission.json and report.html; its path.
+    """Write OUT/submission.csv of the run folders' vote, with submission.json and report.html. Return its
+    path.
 
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: a name in
-    analysis.vote; `tta`, in analysis.views. All that can be refused is refused before the first prediction.
+    predict/vote.py; `tta`: a name in predict/tta.py. UsageError, before the first prediction, for everything
+    that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]
     _, _, photos, *networks = all_at_once(
@@ -69,22 +71,22 @@ def ensemble(
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
     print(f"validation of the vote: {_words(validated)}", flush=True)
-    about = hand_in(out, photos, VOTES[vote](answers), about, runs)
+    about = submit(out, photos, VOTES[vote](answers), about, runs)
     write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
     return out / CSV
 
 
 def _members_in(folder: Path) -> list[Path]:
-    """The run folders that an argument stands for: itself, or all in its best/, half-made ones too: to leave
-    one out silently would be another ensemble than the one asked for."""
+    """The run folders that an argument stands for: itself, or all in its best/. Incomplete ones are included
+    (and refused later): silently leaving one out would make another ensemble than the one asked for."""
     return ([] if is_run(folder) else sorted_in(folder / "best")) or [folder]
 
 
 def vote_of_validation(
     runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]
 ) -> tuple[pd.DataFrame | None, str]:
-    """The runs' vote on their validation photos (photo, person, label, p00..p17), as `answers_of` gives them
-    for a run; or (None, why). None of the networks learned from these people."""
+    """(The runs' vote on their validation photos (photo, person, label, p00..p17), "") or (None, why not).
+    `answers_of` gives a run's own table of these columns. No network was trained on these people."""
     for run in runs:
         if not (run / "validation.parquet").exists():
             return None, f"{run.name} has no validation.parquet (trained on all people?)"
@@ -92,13 +94,13 @@ def vote_of_validation(
         tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
     except (ValueError, UsageError) as error:
         return None, first_line(error)
-    first, said = tables[0], ["photo", "person", "label"]
+    first, known = tables[0], ["photo", "person", "label"]
     for run, table in zip(runs[1:], tables[1:], strict=True):
-        if not table[said].equals(first[said]):
+        if not table[known].equals(first[known]):
             other = "labels" if table["photo"].equals(first["photo"]) else "people"
             return None, f"{run.name} was validated on other {other} than {runs[0].name}"
     voted = vote([table[PROBABILITIES].to_numpy() for table in tables])
-    return first[said].join(pd.DataFrame(voted, columns=PROBABILITIES)), ""
+    return first[known].join(pd.DataFrame(voted, columns=PROBABILITIES)), ""
 
 
 def vote_scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
@@ -113,15 +115,13 @@ def vote_scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
 
 
 def other_data(members: Sequence[dict[str, Any]]) -> str:
-    """The sentence that says which members learned from other photos than the first; '' where none did."""
+    """The sentence that names the members trained on other photos than the first; '' if there are none."""
     first, *others = members
     differing = [member["run"] for member in others
                  if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
     if not differing:
         return ""
-    return (
-        f"note: {', '.join(differing)} learned from other photos than {first['run']} (or they have changed)"
-    )
+    return f"note: {', '.join(differing)}: trained on other photos than {first['run']} (or they have changed)"
 
 
 def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
@@ -130,9 +130,10 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
         errors.append(
             f"an ensemble needs 2 runs or more, not {len(runs)}; for one: python -m analysis predict"
         )
-    twice = sorted({str(run) for run in runs if [other.resolve() for other in runs].count(run.resolve()) > 1})
-    if twice:
-        errors.append(f"the same run is given twice: {', '.join(twice)}")
+    resolved = [run.resolve() for run in runs]
+    repeated = sorted({str(run) for run in runs if resolved.count(run.resolve()) > 1})
+    if repeated:
+        errors.append(f"the same run is given twice: {', '.join(repeated)}")
     if vote not in VOTES:
         errors.append(unknown("--vote", vote, VOTES))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -142,13 +143,13 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
 
 
 def own_answers(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
-    """The run's answers for its validation people (photo, person, fold, label, p00..p17), given as the
-    submission's are."""
+    """The run's probabilities for its validation photos (photo, person, fold, label, p00..p17), computed with
+    the TTA and the temperature of the submission."""
     if tta != "none":
         return answers_again(run, trained, data, tta, temperature)
     table = RunFolder(run).validation()
-    with np.errstate(divide="ignore"):  # a probability of 0 stays one
-        logits = np.log(table[PROBABILITIES].to_numpy(np.float64))  # but for a constant
+    with np.errstate(divide="ignore"):  # a probability of 0 stays 0
+        logits = np.log(table[PROBABILITIES].to_numpy(np.float64))  # up to a constant
     table[PROBABILITIES] = softmax(logits / temperature, axis=1)
     return table
 
