@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from common.progress import track
+from trial import recipe
 from trial.config import TrialConfig
-from trial.data import batches
 from trial.fit import fit
 from trial.record import RunWriter
-from trial.run import start
 
 _WHY = {
     False: "the epoch where validation was best",
@@ -47,12 +46,11 @@ def retrain(
     config = replace(config, out=str(out), train_fraction=1.0)
     writer = RunWriter(out, config)
     try:
-        table, network, preprocessing, compute, pixels = start(config, writer)
-        train, counts = batches.training(table, preprocessing, config, compute, pixels)
+        start = recipe.start(config, writer)
+        training = recipe.training(config, start, start.network, start.table)
         kept: list[dict[str, Tensor]] = []
-        shown = track(train, f"retraining, epoch 1/{stop_after}", "batches")
-        epochs = fit(network, preprocessing, config, compute, counts, shown)
-        for epoch in islice(epochs, stop_after):
+        shown = track(training.train, f"retraining, epoch 1/{stop_after}", "batches")
+        for epoch in islice(fit(replace(training, train=shown)), stop_after):
             shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
             writer.epoch(epoch.row())
             print(f"retraining on all people: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "

@@ -78,11 +78,10 @@ def ours(cache: str) -> float:
 def limit(_: str) -> float:
     """Peak in MB of the network alone."""
     from benchmarks import rivals
-    from benchmarks.training import recipe
     from trial.compute import decide
 
     network = rivals.plain_network("lcnet_050", channels_last=True)
-    decide(recipe("lcnet_050", SIZE), network)
+    decide(network)
     peak = Peak()
     rivals.steps(network, rivals.random_batches(SIZE, BATCH, STEPS, channels_last=True))
     return peak.most

@@ -20,12 +20,12 @@ import torch
 from benchmarks import rivals
 from benchmarks.measure import Row, Way, in_turn
 from common.image_size import size_text
+from trial import recipe as recipe_parts
 from trial.augment.pipeline import on_batches
 from trial.compute import decide
 from trial.config import TrialConfig, parse
 from trial.data import batches
 from trial.fit import fit
-from trial.models import factory
 from trial.rng import Draw, stream
 
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
@@ -53,11 +53,11 @@ def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
 
 def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
     """What a trial does, without validation."""
-    network, preprocessing = factory.build(config)
-    compute = decide(config, network)
-    photos = batches.Photos(table, preprocessing, pixels, config.augment, 0)
-    train = batches.loader(photos, config.batch_size, compute.workers, shuffle=True)
-    return fit(network, preprocessing, config, compute, np.ones(18), train)
+    network, preprocessing = recipe_parts.build(config)
+    start = recipe_parts.Start(
+        table, network, preprocessing, decide(network, precision=config.precision), pixels
+    )
+    return fit(recipe_parts.training(config, start, network, table))
 
 
 def speed(photos: int, run: Callable[[], object]) -> float:
@@ -75,8 +75,8 @@ def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
         count = 16 * BATCH if size[0] < 500 else 6 * BATCH
         table = many(rivals.drawn_table(folder, drawn_size(size)), count)
         pixels, config = photos_of(table, size, folder), recipe("lcnet_050", size)
-        network, preprocessing = factory.build(config)
-        decide(config, network)
+        network, preprocessing = recipe_parts.build(config)
+        decide(network)
         prepare = on_batches(config.augment, preprocessing)
         loader = batches.loader(batches.Photos(table, preprocessing, pixels, None, 0), BATCH, shuffle=True)
 
@@ -118,7 +118,7 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
     own = "float32"
     for name in ("float32", "auto"):
         config = recipe(model, size, batch, precision=name)
-        precision = decide(config, factory.build(config)[0]).precision
+        precision = decide(recipe_parts.build(config)[0], precision=name).precision
         if name == "auto" and precision is torch.float32:
             continue  # float32 here: the same again
         own, epochs = name, epochs_of(config, table, pixels)

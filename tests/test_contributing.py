@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-import timm
+from timm.models import _registry
 
 from common.machine import PROJECT
 from experiments.check import check
@@ -55,9 +55,9 @@ def test_a_network_is_added(people, tmp_path, monkeypatch):
     line = block("Add a network", "json")
     ((name, (fixed, multiple, least, tags)),) = json.loads("{" + line + "}").items()
     monkeypatch.setitem(networks(), name, Network(fixed, multiple, least, tuple(tags)))
-    for registered, value in vars(timm.models._registry).items():  # and timm's, for the tests that follow
-        if isinstance(value, dict | set) and not registered.startswith("__"):
-            monkeypatch.setattr(timm.models._registry, registered, copy.deepcopy(value))
+    for what, known in list(vars(_registry).items()):  # timm's, as they were before, in the end
+        if isinstance(known, dict | set) and not what.startswith("__"):
+            monkeypatch.setattr(_registry, what, copy.deepcopy(known))
     exec(block("Add a network", "python"), dict(vars(other_networks)))
     trained = train("Add a network", people, tmp_path)
     assert trained.config().model == name

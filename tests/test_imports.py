@@ -1,6 +1,8 @@
 """Imports point one way: experiments -> analysis -> trial -> dataset; the rest stands alone."""
 
 import ast
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +16,23 @@ BELOW = {
     "tuners": set(),
     "nni_setup": set(),
 }
-MAX_LINES = 300
 MAY_IMPORT_NNI = {"trial/advisor.py"}
+
+# The modules that refuse mistakes in under a second: they, and all that they import, have slow packages inside
+# functions only.
+QUICK = ("trial.config", "trial.listing", "experiments.check", "trial.warm.client")
+SLOW = {"torch", "torchvision", "timm", "albumentations"}
+ROOMS = (
+    "common",
+    "dataset",
+    "trial",
+    "analysis",
+    "experiments",
+    "tuners",
+    "nni_setup",
+    "benchmarks",
+    "tools",
+)
 
 
 def imported(path) -> set[str]:
@@ -41,9 +58,83 @@ def test_a_room_imports_only_those_below_it(room):
         )
 
 
-def test_the_files_stay_small():
-    files = [
-        path for room in (*BELOW, "benchmarks", "tests") for path in sorted((PROJECT / room).rglob("*.py"))
+def at_top(module: str) -> set[str]:
+    """The modules that are imported as `module` is, packages above them included; what is inside functions or
+    for type checkers only is not."""
+    found = set()
+    for node in _run_at_import(ast.parse(_file(module).read_text()).body):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return {".".join(name.split(".")[:n]) for name in found for n in range(1, name.count(".") + 2)}
+
+
+def _run_at_import(nodes) -> Iterator[ast.AST]:
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from _run_at_import(node.orelse)
+            continue
+        yield node
+        yield from _run_at_import(ast.iter_child_nodes(node))
+
+
+def _file(module: str) -> Path:
+    """The file of one of our modules; a path that does not exist of others'."""
+    path = PROJECT / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def reached(module: str) -> set[str]:
+    """`module` and all of ours that it imports at the top, and these in turn."""
+    seen, ahead = set(), {module}
+    while ahead:
+        seen |= ahead
+        ahead = {
+            name
+            for known in ahead
+            for name in at_top(known)
+            if name.partition(".")[0] in ROOMS and _file(name).is_file()
+        } - seen
+    return seen
+
+
+def of_room(room: str) -> list[str]:
+    paths = [path.relative_to(PROJECT).with_suffix("") for path in sorted((PROJECT / room).rglob("*.py"))]
+    return [".".join(path.parts).removesuffix(".__init__") for path in paths]
+
+
+QUICK_MODULES = sorted(
+    {name for module in QUICK for name in reached(module)}
+    | {name for room in ("common", "dataset") for name in of_room(room) if name != "dataset.faces.detector"}
+)
+
+
+@pytest.mark.parametrize("module", QUICK_MODULES)
+def test_slow_packages_are_imported_inside_functions_only(module):
+    slow = {name for name in at_top(module) if name in SLOW}
+    assert not slow, f"{module} imports {slow} at its top; it is reached from one of {QUICK}"
+
+
+def test_the_recipe_level_alone_knows_the_config():
+    """All other parts of a training take values."""
+    parts = [
+        "trial.compute",
+        "trial.constraints",
+        "trial.fit",
+        "trial.folds",
+        "trial.forward",
+        "trial.metrics",
+        "trial.origin",
+        "trial.rng",
+        "trial.tensors",
     ]
-    long = {str(path): count for path in files if (count := path.read_text().count("\n")) > MAX_LINES}
-    assert files and not long, f"over {MAX_LINES} lines, often two ideas in one room: {long}"
+    for room in ("data", "learning", "augment", "models"):
+        parts += of_room(f"trial/{room}")
+    parts.remove("trial.models.fetch")  # a command: it reads an experiment's YAML
+    for module in parts:
+        tree = ast.parse(_file(module).read_text())
+        names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert "trial.config" not in names, module

@@ -13,10 +13,10 @@ from trial.catalogue import NETWORKS, OPTIMIZERS, STEPS
 PROBED_SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 
 
-def find_optimizers() -> Iterator[str]:
-    """`optimizers()`, asked of the installed timm: those that can take a step here."""
+def find_optimizers() -> Iterator[tuple[str, str]]:
+    """(name, description) of the installed timm's optimizers that can take a step here."""
     import torch
-    from timm.optim import create_optimizer_v2, list_optimizers
+    from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 
     for name in list_optimizers():
         if name.startswith("kron"):  # it compiles itself
@@ -29,7 +29,7 @@ def find_optimizers() -> Iterator[str]:
         except Exception as error:  # for a missing package each raises its own kind
             print(f"{name}: left out ({type(error).__name__}: {error})", file=sys.stderr)
             continue
-        yield name
+        yield name, get_optimizer_info(name).description
 
 
 def find_steps() -> dict[str, dict[str, Any]]:
@@ -141,7 +141,7 @@ def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, c
 
 def generate() -> None:
     """Write the files, a line a name."""
-    OPTIMIZERS.write_text(json.dumps(list(find_optimizers()), indent=0) + "\n")
+    OPTIMIZERS.write_text(json.dumps(dict(find_optimizers()), indent=0) + "\n")
     for path, entries in ((STEPS, find_steps().items()), (NETWORKS, find_networks())):
         lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries]
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -1,4 +1,4 @@
-"""Names of earlier versions that run folders, recipes and YAMLs may hold: they are read as today's."""
+"""Names of earlier versions that run folders, recipes and YAMLs may hold: they are read as today's names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def current_name(what: str, name: Any) -> Any:
 
 
 def current_policy(name: Any) -> Any:
-    """Today's name of a policy; a list is called by its steps, 'flip+color_jitter'."""
+    """Today's name of a policy; a list of steps is named after them, 'flip+color_jitter'."""
     if not isinstance(name, str):
         return name
     steps = "+".join(current_name("augment step", step) for step in name.split("+"))
@@ -30,6 +30,6 @@ def current_policy(name: Any) -> Any:
 
 
 def current_params(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`given` ({parameter: value}) of the choice `name` (as it is called today) with today's names."""
+    """`given` ({parameter: value}) of the choice `name` (today's) by today's names."""
     known = PARAMS.get(name, {})
     return {known.get(param, param): value for param, value in given.items()}

@@ -1,4 +1,4 @@
-"""The command line's `key=value` texts, and the tuner's values, as one mapping for `trial.config.parse`."""
+"""The `key=value` arguments of the command line and the tuner's values, as one mapping for `parse`."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,10 +9,10 @@ from trial.config import FIELDS
 
 
 def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """`key=value` texts, merged with the tuner's values, as {field: JSON value} for `parse`.
+    """`key=value` texts, merged with the tuner's values, as {field: JSON value} for `trial.config.parse`.
 
-    `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. A key given twice, or by both
-    the command and the tuner, is a error.
+    `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. UsageError if a key is given
+    twice, or by both the command and the tuner.
     """
     errors: list[str] = []
     values: dict[str, Any] = {}
@@ -21,12 +21,12 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
         if not equals:
             errors.append(f"'{argument}' is not key=value (an example: learning_rate=0.001)")
             continue
-        field, _, number = key.partition(".")
-        value = _from_text(field, text) if not number else _json_or_text(text)
-        if number:
+        field, _, param = key.partition(".")
+        value = _json_or_text(text) if param else _from_text(field, text)
+        if param:
             choice = values.setdefault(field, {})
             choice = values[field] = choice if isinstance(choice, dict) else {"_name": choice}
-            target, key_in = choice, number
+            target, key_in = choice, param
         elif isinstance(values.get(field), dict) and "_name" not in values[field]:
             target, key_in = values[field], "_name"
         else:
@@ -44,7 +44,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
 
 
 def _from_text(field: str, text: str) -> Any:
-    """A command-line value as JSON would give it, by the field's type; text that doesn't fit is left."""
+    """The text as a JSON value of the field's type; as text if it doesn't fit."""
     kind = FIELDS[field].type if field in FIELDS else str
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower(), text)
@@ -58,7 +58,7 @@ def _from_text(field: str, text: str) -> Any:
 
 
 def _json_or_text(text: str) -> Any:
-    for read in (json.loads, float):  # .5 is a number here, though not in JSON
+    for read in (json.loads, float):  # float reads .5, JSON does not
         try:
             return read(text)
         except ValueError:

@@ -75,6 +75,6 @@ def steps() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def optimizers() -> tuple[str, ...]:
-    """timm's names of optimisers that need no other package, sorted."""
-    return tuple(json.loads(OPTIMIZERS.read_text()))
+def optimizers() -> dict[str, str]:
+    """{timm's name: its description} of the optimizers that need no other package, sorted."""
+    return json.loads(OPTIMIZERS.read_text())

@@ -18,7 +18,7 @@ Fraction = Annotated[float, (0, 1)]
 
 @dataclass(frozen=True)
 class Choice:
-    """A name from a registry with all its parameters spelt out, defaults too."""
+    """A name from a registry with the values of all its parameters, defaults included."""
 
     name: str
     params: tuple[tuple[str, Any], ...] = ()
@@ -27,7 +27,7 @@ class Choice:
         return {"_name": self.name, **dict(self.params)}
 
     def build(self, registry: Registry, *arguments: Any) -> Any:
-        """Call the registry's builder with this choice's parameters."""
+        """Call the builder of this name with `arguments` and this choice's parameters."""
         return registry[self.name](*arguments, **dict(self.params))
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class Choice:
 
 
 def plain(registry: Registry, name: str) -> Choice:
-    """The choice of this name, all its parameters at their defaults."""
+    """The choice of this name with default parameters."""
     params = params_of(registry[name]).items()
     return Choice(name, tuple((param, default) for param, (_, default) in params))
 
@@ -51,8 +51,8 @@ def params_of(builder: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
 
 
 def typed(value: Any, kind: Any) -> Any:
-    """`value` as `kind`: bool, int, float, str, a Literal, or a number within bounds,
-    `Annotated[float, (0, 1)]`, both of them allowed. ValueError says what was expected."""
+    """`value` as `kind`: bool, int, float, str, a Literal, or a number within inclusive bounds,
+    `Annotated[float, (0, 1)]`. ValueError says what was expected."""
     if typing.get_origin(kind) is Annotated:
         number, (low, high) = typing.get_args(kind)
         value = typed(value, number)
@@ -67,7 +67,7 @@ def typed(value: Any, kind: Any) -> Any:
         raise ValueError(unknown("value", value, map(str, allowed)))
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise ValueError(f"{value} is no finite number")
+            raise ValueError(f"{value} is not a finite number")
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
@@ -75,12 +75,12 @@ def typed(value: Any, kind: Any) -> Any:
         return value
     if kind in (int, float) and isinstance(value, str):
         raise ValueError(f"{value!r} is text, not a number{as_number(value, kind)}")
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    words = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
     raise ValueError(f"{value!r} is not {words[kind]}")
 
 
 def as_number(text: Any, kind: type = float) -> str:
-    """'; write 0.0001' for the text '1e-4', '' where it is no number."""
+    """'; write 0.0001' for the text '1e-4', '' if it is not a number."""
     try:
         number = kind(float(text))
         return f"; write {decimal(number)}" if number == float(text) else ""
@@ -89,7 +89,7 @@ def as_number(text: Any, kind: type = float) -> str:
 
 
 def decimal(number: float) -> str:
-    """1e-4 -> '0.0001': YAML reads `1e-4` as text."""
+    """0.0001 -> '0.0001', not '1e-4', which YAML reads as text."""
     return format(Decimal(repr(number)), "f")
 
 
@@ -118,7 +118,7 @@ def choose(what: str, value: Any, registry: Registry, errors: list[str]) -> Choi
 def choose_or_default(
     what: str, value: Any, registry: Registry, default: str, errors: list[str]
 ) -> Choice | None:
-    """As `choose`; parameters without a name (head.dropout=0.3) are the default choice's, if it has them."""
+    """As `choose`; parameters without a name (head.dropout=0.3) go to the default choice if it has them."""
     if not isinstance(value, Mapping) or "_name" in value:
         return choose(what, value, registry, errors)
     foreign = value.keys() - params_of(registry[default]).keys()

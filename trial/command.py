@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from common.errors import UsageError, all_at_once, exit_on_usage_error
 from common.image_size import size_text
@@ -23,17 +24,30 @@ if TYPE_CHECKING:
     from trial.record import RunWriter
     from trial.run import Report
 
-REPORTED = {  # of fold=all
-    "lockstep": "the tuner hears their mean macro-F1 of each epoch",
-    "one_by_one": "one by one, the tuner hears the mean of their best macro-F1 after each",
+REPORTED = {  # with fold=all
+    "lockstep": "the tuner gets their mean macro-F1 after each epoch",
+    "one_by_one": "one by one, the tuner gets the mean of their best macro-F1 after each",
 }
+
+
+class _WithFields(TyperCommand):
+    """A command whose --help shows the fields of a recipe."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        from trial.listing import field_rows
+
+        super().format_options(ctx, formatter)
+        with formatter.section("Keys and their defaults (--list: their choices)"):
+            formatter.write_dl(list(field_rows()))
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 weights_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(
-    epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2"
+    cls=_WithFields,
+    epilog="Example: python -m trial data=input model=resnet34 image_size=512x384 loss=focal loss.gamma=2",
 )
 @exit_on_usage_error()
 def main(
@@ -41,17 +55,17 @@ def main(
         list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe; with --list: words")
     ] = None,
     show: Annotated[
-        bool, typer.Option("--list", help="show what there is to choose from; --list WORD: what matches it")
+        bool, typer.Option("--list", help="show what there is to choose from; with words: what matches one")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="with --list: {field: [names]}")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
     ] = False,
 ) -> None:
-    """Train one recipe and keep the run in its folder. `python -m trial weights NAME ...` fetches weights.
+    """Train one recipe and write its run folder. `python -m trial weights NAME ...` fetches weights.
 
-    In an NNI experiment a server that has imported everything starts the trials; FACE_MASK_WARM=0 has each
-    start by itself.
+    In an NNI experiment trials are started by a server that has imported everything before; with
+    FACE_MASK_WARM=0 each starts by itself.
     """
     if show:
         from trial.listing import show as show_choices
@@ -69,18 +83,18 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
     from trial.record import RunWriter
     from trial.signals import end_with, on_stop
 
-    begun: list[RunWriter] = []
+    writers: list[RunWriter] = []
 
-    def stopped(why: str) -> None:
-        for writer in begun:
-            writer.end("stopped_early", why, wait=1)
+    def stopped(reason: str) -> None:
+        for writer in writers:
+            writer.end("stopped_early", reason, wait=1)
 
-    on_stop(stopped)  # before anything starts a thread: nni and numpy do
+    on_stop(stopped)  # before anything starts a thread, as nni and numpy do
     try:
         if nni_folder:
             end_with(advisor.manager(), stopped)
         values = parse_arguments(arguments, advisor.ask() if nni_folder else None)
-        config, _ = all_at_once(lambda: parse(values), lambda: _data_is_there(values))
+        config, _ = all_at_once(lambda: parse(values), lambda: _check_data(values))
     except Exception as error:
         if nni_folder:
             RunWriter(nni_folder, again=True).end("failed", str(error) or type(error).__name__)
@@ -89,12 +103,12 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
         config = replace(config, threads=max(1, cores() // advisor.concurrency()))
     folder = nni_folder or Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
     writer = RunWriter(folder, config, again=nni_folder is not None)
-    begun.append(writer)
+    writers.append(writer)
     _run(config, writer, nni_folder is not None)
     print(f"run folder: {writer.folder}")
 
 
-def _data_is_there(values: Mapping[str, Any]) -> None:
+def _check_data(values: Mapping[str, Any]) -> None:
     data = str(values.get("data", TrialConfig.data))
     if not Path(data).is_dir():
         raise UsageError(NO_DATA.format(data=data))
@@ -107,7 +121,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
             f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
             flush=True,
         )
-        if in_experiment and report.heard:
+        if in_experiment and report.for_tuner:
             advisor.report(report.macro_f1, report.accuracy, report.validation_loss)
 
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
@@ -116,7 +130,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
     try:
         from trial.run import run
 
-        gc.freeze()  # what is imported stays: going through it again takes a second at the end alone
+        gc.freeze()  # imported objects stay: collecting them at the end alone would take a second
         best = run(config, writer, on_report)
         outcome = _outcome(config, writer)
     except UsageError as error:
@@ -137,7 +151,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
 
 
 def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
-    """The run's score in words: of its best epoch, or out of fold over all people."""
+    """A sentence with the run's score: of its best epoch, or out of fold over all people."""
     from trial.record import RunFolder, scores_of
 
     run = RunFolder(writer.folder)
@@ -145,7 +159,7 @@ def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
     scores = scores_of(validation)
     people = f"{validation['person'].nunique():,} people"
     if config.fold == "all":
-        what = f"out of fold, over all {people}, each answered by the network that did not see them"
+        what = f"out of fold, over all {people}, each predicted by the network that did not see them"
     else:
         what = f"best epoch {status['best_epoch']} of {status['epochs']}, on {people} held out"
     return f"{what}: macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}"
@@ -161,7 +175,7 @@ def weights(
         Path | None, typer.Option(help="fetch all that this experiment's YAML needs")
     ] = None,
 ) -> None:
-    """Fetch ImageNet weights through timm into weights/, for trials, which never download."""
+    """Fetch pretrained weights through timm into weights/. Trials never download."""
     from trial.models.fetch import fetch_all, wanted_by
 
     fetch_all([*(names or []), *(wanted_by(experiment) if experiment else [])])

@@ -1,4 +1,4 @@
-"""Device, precision and threads, decided once a run."""
+"""Device, precision, workers and threads of a run, decided once."""
 
 import ctypes
 import sys
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
 from common.machine import cores
-from trial.config import TrialConfig
 from trial.constraints import NO_FLOAT16
 
 if TYPE_CHECKING:
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compute:
-    """`precision`: autocast's type, float32 for none. `workers`: loader processes."""
+    """`precision`: the dtype of autocast, float32 for none. `workers`: processes of the loader."""
 
     device: "torch.device"
     precision: "torch.dtype"
     workers: int
 
     def to_json(self) -> dict[str, Any]:
-        """As decided, for origin.json."""
+        """What was decided, for origin.json."""
         import torch
 
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
@@ -35,7 +34,7 @@ class Compute:
         }  # fmt: skip
 
     def place(self, network: "nn.Module") -> None:
-        """Move `network` to the device; channels last in memory, as convolutions are fastest.
+        """Move `network` to the device, in channels_last memory format: the fastest for convolutions.
 
         Module.to(memory_format=channels_last) refuses networks that have a Conv3d (timm's lambda_resnets).
         """
@@ -53,36 +52,42 @@ class Compute:
         return torch.autocast(self.device.type, self.precision, enabled=enabled)
 
 
-def decide(config: TrialConfig, network: "nn.Module") -> Compute:
-    """What `config` asks for on this machine for `network`; UsageError where the machine hasn't got it.
+def decide(
+    network: "nn.Module",
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    workers: int = -1,
+) -> Compute:
+    """Choose device, precision and loader workers for `network`, and set up this process for them: torch's
+    threads (0: all cores), cuDNN's search for the fastest kernel, how the C library frees memory.
 
-    device=auto is the GPU where there is one, else the CPU; precision=auto: `_fastest`. It also sets this
-    process up for it: torch's threads, cuDNN's search for the fastest kernel, how the C library frees memory.
+    device=auto is the GPU if there is one, else the CPU; precision=auto: see `_fastest`; workers=-1 is 4 with
+    a GPU, else 0. UsageError if this machine lacks what is asked for.
     """
     import torch
 
     on_gpu = torch.cuda.is_available()
-    name = ("cuda" if on_gpu else "cpu") if config.device == "auto" else config.device
-    if name.startswith("cuda") and not on_gpu:
-        raise UsageError(f"device={name}: no GPU that torch can use here; leave device out, or device=cpu")
-    device = torch.device(name)
-    if config.precision == "float16" and device.type == "cpu":
+    if device == "auto":
+        device = "cuda" if on_gpu else "cpu"
+    if device.startswith("cuda") and not on_gpu:
+        raise UsageError(f"device={device}: no GPU that torch can use here; leave device out, or device=cpu")
+    chosen = torch.device(device)
+    if precision == "float16" and chosen.type == "cpu":
         raise UsageError(NO_FLOAT16)
-    auto = config.precision == "auto"
-    precision = _fastest(device, network) if auto else getattr(torch, config.precision)
-    torch.set_num_threads(config.threads or cores())
-    if device.type == "cuda":
+    dtype = _fastest(chosen, network) if precision == "auto" else getattr(torch, precision)
+    torch.set_num_threads(threads or cores())
+    if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     _keep_freed_memory()
-    workers = config.workers if config.workers >= 0 else (4 if device.type == "cuda" else 0)
-    return Compute(device, precision, workers)
+    return Compute(chosen, dtype, workers if workers >= 0 else (4 if chosen.type == "cuda" else 0))
 
 
 def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":
-    """On a GPU bfloat16 where it is native, else float16. On a CPU that multiplies matrices of bfloat16 (AMX)
-    the same for networks of plain convolutions, which it doubles in speed; grouped ones (every mobile
-    network's) it slows down. Else float32."""
+    """On a GPU bfloat16 if it is native, else float16. On a CPU that multiplies bfloat16 matrices (AMX)
+    bfloat16 for networks of plain convolutions, twice as fast; grouped convolutions (of every mobile network)
+    it would slow down. Else float32."""
     import torch
     from torch import nn
 
@@ -95,12 +100,12 @@ def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":
 
 
 def _keep_freed_memory() -> None:
-    """Has the C library keep what a step frees for the next one. By default it gives every large block back
-    to the system, which zeroes it again, page by page, at each step."""
+    """Let the C library keep the memory that a step frees for the next step. By default it returns every
+    large block to the system, which zeroes it again, page by page, at each step."""
     if sys.platform == "linux":
         library = ctypes.CDLL(None)
-        if hasattr(library, "mallopt"):  # glibc's; musl has none
+        if hasattr(library, "mallopt"):  # glibc has it, musl does not
             mmap_threshold, trim_threshold = -3, -1
-            # An older one takes no more than the second.
+            # Older versions take at most the second value.
             library.mallopt(mmap_threshold, 2**30) or library.mallopt(mmap_threshold, 2**25)
             library.mallopt(trim_threshold, 2**31 - 1)

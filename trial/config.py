@@ -1,7 +1,7 @@
-"""TrialConfig: one frozen dataclass is the run. `parse` gives it, or every mistake at once."""
+"""TrialConfig: one frozen dataclass is the run. `parse` gives it, or all errors at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from typing import Annotated, Any, Literal
 
@@ -10,14 +10,14 @@ from common.image_size import read_size, size_text
 from trial import aliases
 from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
-from trial.catalogue import read_model
+from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, params_of, plain, typed
-from trial.constraints import absent, impossible
+from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
 from trial.data.crops import CROPS
 from trial.data.sampling import BORDERS, COPIES, SAMPLERS
+from trial.learning.freezing import FREEZES
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
-from trial.learning.param_groups import FREEZES
 from trial.learning.schedules import SCHEDULES
 from trial.models.heads import HEADS
 
@@ -32,63 +32,84 @@ NO_DATA = (
 PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit")
 
 
+def _field(default: Any, description: str) -> Any:
+    """A field with the line that --list and --help print for it."""
+    return field(default=default, metadata={"description": description})
+
+
 @dataclass(frozen=True)
 class TrialConfig:
-    """A recipe (what is trained) and where it runs (PLACES). Defaults are plain: the baseline's network,
-    size and optimiser (its whole recipe: recipes/baseline_resnet34.json)."""
+    """A recipe (what is trained) and where it runs (PLACES).
 
-    model: str = "resnet34"  # several, joined by '+', are trained together as one
-    weights: str = "hub"
-    head: Choice = plain(HEADS, "classes")
-    freeze: Choice = plain(FREEZES, "none")
-    layer_decay: Annotated[float, (0.01, 1)] = 1.0  # a layer learns this times as fast as the one above it
-    crop: Choice = plain(CROPS, "none")
-    image_size: tuple[int, int] = (512, 384)  # height, width
-    optimizer: Choice = plain(OPTIMIZERS, "adam")
-    learning_rate: Annotated[float, (1e-9, inf)] = 1e-4
-    weight_decay: Annotated[float, (0, inf)] = 0.0
-    schedule: Choice = plain(SCHEDULES, "constant")
-    batch_size: Annotated[int, (2, inf)] = 64  # batch normalisation can't take one
-    accumulate: Annotated[int, (1, inf)] = 1  # batches whose gradients make one step
-    clip_norm: Annotated[float, (0, inf)] = 0.0  # the most that the gradient's norm may be; 0: anything
-    # EMA decay per step, bias-corrected; the averaged weights are validated and saved. 0: off
-    ema: Annotated[float, (0, 0.99999)] = 0.0
-    loss: Choice = plain(LOSSES, "cross_entropy")
-    augment: Policy = Policy("none")
-    mixing: Choice = plain(MIXINGS, "none")
-    sampler: Choice = plain(SAMPLERS, "uniform")
-    borders: Choice = plain(BORDERS, "keep")  # ages next to 30 and 60, in training only
-    copies: Choice = plain(COPIES, "none")  # of people of 60 and over, in training only
-    epochs: Annotated[int, (1, inf)] = 20
-    patience: Annotated[int, (0, inf)] = 0  # epochs without a better `patience_on` before it ends; 0: never
-    patience_on: Literal["macro_f1", "validation_loss"] = "macro_f1"
-    # Of the training people: a cheap look at a recipe. Retraining takes all.
-    train_fraction: Annotated[float, (0.001, 1)] = 1.0
-    fold: int | Literal["all"] = 0  # all: every fold in this one trial, each with a network of its own
-    folds: Annotated[int, (2, inf)] = 5
-    fold_order: Literal["lockstep", "one_by_one"] = "lockstep"  # of fold=all; one_by_one needs less memory
-    seed: Annotated[int, (0, 2**32 - 1)] = 0
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    corrections: str = ""  # 'competition' or a CSV of known label errors
-    data: str = "input"
-    out: str = ""  # the run folder; '': out/runs/TIME, or NNI's trial folder
-    device: str = "auto"
-    workers: Annotated[int, (-1, inf)] = -1  # for steps on photos; -1: none on the CPU, 4 with a GPU
-    threads: Annotated[int, (0, inf)] = 0  # of torch; 0: as many as cores, shared by an experiment's trials
-    compile: bool = False  # torch.compile: some minutes at the start, then faster steps
-    # GiB of decoded photos in out/cache; over it they are decoded each time
-    cache_limit: Annotated[float, (0, inf)] = 20.0
+    The defaults are plain: the baseline's network, image size and optimizer (the baseline's whole recipe is
+    recipes/baseline_resnet34.json).
+    """
+
+    model: str = _field("resnet34", "network by timm's name; several joined by + are trained as one")
+    weights: str = _field(
+        "hub", "pretrained weights: hub (fetched before), package, none, a file or a folder"
+    )
+    head: Choice = _field(plain(HEADS, "classes"), "what the network ends in")
+    freeze: Choice = _field(plain(FREEZES, "none"), "layers that don't learn in the first epochs")
+    layer_decay: Annotated[float, (0.01, 1)] = _field(
+        1.0, "learning rate relative to the layer above; below 1 norms and biases have no weight decay"
+    )
+    crop: Choice = _field(plain(CROPS, "none"), "part of the photo that the network sees")
+    image_size: tuple[int, int] = _field((512, 384), "height x width in pixels, after cropping")
+    optimizer: Choice = _field(plain(OPTIMIZERS, "adam"), "torch's own, or one of timm's by its name there")
+    learning_rate: Annotated[float, (1e-9, inf)] = _field(1e-4, "learning rate, times the schedule's factor")
+    weight_decay: Annotated[float, (0, inf)] = _field(0.0, "weight decay of the optimizer")
+    schedule: Choice = _field(plain(SCHEDULES, "constant"), "how the learning rate changes over the epochs")
+    batch_size: Annotated[int, (2, inf)] = _field(64, "photos per batch; batch normalisation can't take one")
+    accumulate: Annotated[int, (1, inf)] = _field(1, "batches whose gradients make one optimizer step")
+    clip_norm: Annotated[float, (0, inf)] = _field(0.0, "largest norm of the gradient; 0 = no clipping")
+    ema: Annotated[float, (0, 0.99999)] = _field(
+        0.0, "EMA decay per step, bias-corrected; the averaged weights are validated and saved; 0 = off"
+    )
+    loss: Choice = _field(plain(LOSSES, "cross_entropy"), "loss function")
+    augment: Policy = _field(Policy("none"), "augmentation policy: a name, or a list of steps")
+    mixing: Choice = _field(plain(MIXINGS, "none"), "how photos of a batch are mixed")
+    sampler: Choice = _field(plain(SAMPLERS, "uniform"), "how often an epoch draws each training photo")
+    borders: Choice = _field(plain(BORDERS, "keep"), "training photos of ages just below 30 and 60")
+    copies: Choice = _field(plain(COPIES, "none"), "generated training photos of people of 60 and over")
+    epochs: Annotated[int, (1, inf)] = _field(20, "number of epochs, over which the schedule runs")
+    patience: Annotated[int, (0, inf)] = _field(
+        0, "stop after this many epochs without a better patience_on; 0 = never"
+    )
+    patience_on: Literal["macro_f1", "validation_loss"] = _field("macro_f1", "score that patience goes by")
+    train_fraction: Annotated[float, (0.001, 1)] = _field(
+        1.0, "fraction of the training people, for a cheap look at a recipe; retraining takes all"
+    )
+    fold: int | Literal["all"] = _field(0, "fold held out for validation; all = a network for each fold")
+    folds: Annotated[int, (2, inf)] = _field(5, "number of folds that the people are split into")
+    fold_order: Literal["lockstep", "one_by_one"] = _field(
+        "lockstep", "of fold=all: epoch by epoch side by side, or one by one, which needs less memory"
+    )
+    seed: Annotated[int, (0, 2**32 - 1)] = _field(0, "random seed of folds, first weights and all draws")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = _field(
+        "auto", "dtype of the network's computations (autocast)"
+    )
+    corrections: str = _field("", "'competition' or a CSV of known label errors; '' = none")
+    data: str = _field("input", "folder of the photos")
+    out: str = _field("", "run folder; '' = out/runs/TIME, or NNI's trial folder")
+    device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps; auto: a GPU if there is one")
+    workers: Annotated[int, (-1, inf)] = _field(
+        -1, "processes for augmentation steps on photos; -1 = none on the CPU, 4 with a GPU"
+    )
+    threads: Annotated[int, (0, inf)] = _field(
+        0, "torch's threads; 0 = all cores, shared by the trials of an experiment"
+    )
+    compile: bool = _field(False, "torch.compile: minutes at the start, then faster steps")
+    cache_limit: Annotated[float, (0, inf)] = _field(
+        20.0, "GiB of decoded photos in out/cache; photos over it are decoded each epoch"
+    )
 
     def to_json(self) -> dict[str, Any]:
-        """Every field in plain JSON; `parse` takes it back."""
+        """All fields as JSON values; `parse` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
-    def members(self) -> list[str]:
-        """The networks that `model` names."""
-        return self.model.split("+")
-
     def recipe(self) -> dict[str, Any]:
-        """`to_json` without the PLACES: what makes this run what it is."""
+        """`to_json` without the PLACES: what is trained, without where."""
         return {name: value for name, value in self.to_json().items() if name not in PLACES}
 
 
@@ -96,9 +117,9 @@ FIELDS = {f.name: f for f in fields(TrialConfig)}
 
 
 def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
-    """The config of `values` ({field: JSON value}); UsageError holds every error.
+    """The config of `values` ({field: JSON value}). UsageError holds all errors.
 
-    With `present`, the weights and corrections that it names must be on this machine.
+    With `present` the files and packages that it needs must be on this machine.
     """
     errors: list[str] = []
     values = _spread(values, errors)
@@ -112,10 +133,8 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
         if len(errors) == before:
             good[name] = read
     config = replace(TrialConfig(), **good)
-    unread = values.keys() - good.keys()
-    errors += impossible(config, unread)
-    if present:
-        errors += absent(config, unread)
+    readable = {name: getattr(config, name) for name in FIELDS if name not in values or name in good}
+    errors += violations(COMBINATIONS + ON_THIS_MACHINE if present else COMBINATIONS, readable)
     if errors:
         raise UsageError(errors)
     return config
@@ -128,28 +147,24 @@ def _plain(value: Any) -> Any:
 
 
 def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
-    """Today's field names; a model that carries its weights, `{"_name": "resnet34", "weights": "none"}`, as two
-    fields."""
+    """`values` by today's field names; what a model brings along becomes fields (`model_fields`)."""
     spread = {}
     for name, value in values.items():
         today = aliases.FIELDS.get(name, name)
         if today in spread:
             errors.append(f"{today} is given twice: {name} is its name in earlier versions")
         spread[today] = value
-    model = spread.get("model")
-    if isinstance(model, Mapping):
-        spread["model"] = model.get("_name")
-        for key in model.keys() - {"_name"}:
-            if key in values:
-                errors.append(f"{key} is given twice: beside model and inside it")
-            spread[key] = model[key]
+    if "model" in spread:
+        own = model_fields(spread.pop("model"))
+        errors += [f"{name} is given twice: beside model and inside it" for name in own if name in spread]
+        spread = own | spread
     return spread
 
 
 def _unknown_key(name: str) -> str:
-    """As `unknown`; a parameter of a choice (dropout, gamma, warmup) is sent there."""
+    """As `unknown`; for a parameter of a choice (dropout, gamma, warmup) it names the choice."""
     if name == "tta":
-        return "tta is no part of a recipe, but asked for when predicting: --tta flip"
+        return "tta is not a part of a recipe, but an option of predicting: --tta flip"
     owners = [field for field, known in CHOICES.items() if any(name in params_of(b) for b in known.values())]
     if not owners:
         return unknown("key", name, FIELDS)
@@ -158,7 +173,7 @@ def _unknown_key(name: str) -> str:
 
 
 def _read(name: str, value: Any, errors: list[str]) -> Any:
-    """The field's value in the field's type."""
+    """The value in the field's type; what is wrong goes to `errors`."""
     if name in CHOICES:
         default = getattr(TrialConfig(), name).name
         return choose_or_default(name, value, CHOICES[name], default, errors)

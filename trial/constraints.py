@@ -1,116 +1,153 @@
-"""What can't be, though each field by itself can: combinations of a config's fields, and this machine."""
+"""What a recipe can't combine, and what this machine lacks for it, though each field by itself is right.
 
-import math
+A check takes the fields that its parameters are named after, and gives the errors. `violations` leaves out
+the checks of fields that could not be read: those have their own error already.
+"""
+
+import inspect
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from common.errors import errors_of, unknown
 from common.image_size import size_text
 from dataset.faces.detector import missing as missing_detector
+from trial.augment.policies import Policy
 from trial.catalogue import networks
+from trial.choice import Choice
 from trial.models.weights import WITHOUT_INTERNET, locate
 
-if TYPE_CHECKING:
-    from trial.augment.policies import Policy
-    from trial.config import TrialConfig
-
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
+Check = Callable[..., list[str]]
+Size = tuple[int, int]
 
 
-def impossible(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
-    """The errors of `config` as a whole; fields in `unread` could not be read, and are not looked at."""
-    errors: list[str] = []
-    unread = set(unread)
-    folds = range(config.folds)
-    if config.fold != "all" and not {"fold", "folds"} & unread and config.fold not in folds:
-        errors.append(f"fold={config.fold}: must be from 0 on and below folds={config.folds}")
-    if config.fold_order != "lockstep" and config.fold != "all" and "fold" not in unread:
-        errors.append(f"fold_order={config.fold_order}: has a meaning with fold=all alone")
-    errors += _never(config, unread)
-    if not {"model", "image_size"} & unread:
-        errors += _size_errors(config)
-    if config.precision == "float16" and config.device == "cpu":
-        errors.append(NO_FLOAT16)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
-        error = unknown("device", config.device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
-        errors.append("device=gpu: a GPU is cuda" if config.device == "gpu" else error)
-    return errors
-
-
-def _never(config: "TrialConfig", unread: set[str]) -> list[str]:
-    """Numbers of choices by which something would never happen, or the other way round."""
+def violations(checks: Sequence[Check], fields: Mapping[str, Any]) -> list[str]:
+    """The errors of all `checks` whose parameters are among `fields` ({name: value})."""
     errors = []
-    schedule, freeze, mixing = (dict(c.params) for c in (config.schedule, config.freeze, config.mixing))
-    epochs = math.inf if "epochs" in unread else config.epochs
-    if schedule.get("warmup", 0) >= epochs:
-        errors.append(f"schedule.warmup={schedule['warmup']:g}: must be below epochs={config.epochs}")
-    if freeze.get("epochs", 0) >= epochs:
-        errors.append(f"freeze.epochs={freeze['epochs']}: must be below epochs={config.epochs}")
-    if freeze.get("every", 0) >= epochs:
-        errors.append(f"freeze.every={freeze['every']:g}: must be below epochs={config.epochs}")
-    if mixing.get("low", 0) > mixing.get("high", 1):
-        errors.append(f"mixing.low={mixing['low']:g}: must not be above mixing.high={mixing['high']:g}")
+    for check in checks:
+        needed = inspect.signature(check).parameters
+        if needed.keys() <= fields.keys():
+            errors += check(**{name: fields[name] for name in needed})
     return errors
 
 
-def absent(config: "TrialConfig", unread: Iterable[str]) -> list[str]:
-    """What `config` names and this machine hasn't got: weights, a face detector, corrections, a compiler,
-    steps that albumentations as installed here takes."""
-    errors = []
-    if not {"model", "weights"}.intersection(unread):
-        errors += _weights_errors(config)
-    if config.crop.name == "face":
-        errors += missing_detector()
-    if config.compile and not any(map(shutil.which, ("g++", "clang++", *_named_compilers()))):
-        errors.append("compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out")
-    if not {"augment", "image_size"}.intersection(unread):
-        errors += _steps_errors(config.augment, config.image_size)
-    if config.corrections not in ("", "competition") and not Path(config.corrections).is_file():
-        errors.append(f"corrections={config.corrections}: no such file; 'competition' is the shipped one")
-    return errors
-
-
-def _steps_errors(policy: "Policy", size: tuple[int, int]) -> list[str]:
-    """What the steps on photos themselves refuse: each is done once."""
-    if not policy.on("photo"):
+def fold_errors(fold: int | str, folds: int) -> list[str]:
+    if fold == "all" or fold in range(folds):
         return []
-    from trial.augment.pipeline import on_photos
-
-    return errors_of(on_photos, policy, size)
+    return [f"fold={fold}: must be from 0 on and below folds={folds}"]
 
 
-def _weights_errors(config: "TrialConfig") -> list[str]:
-    names = list(dict.fromkeys(config.members()))
-    if len(names) > 1 and Path(config.weights).is_file():
-        return [f"weights={config.weights}: is one file for {', '.join(names)}; give a folder with one each"]
-    errors = [error for name in names for error in errors_of(locate, name, config.weights)]
-    return sorted(dict.fromkeys(errors), key=WITHOUT_INTERNET.__eq__)  # that line last
+def fold_order_errors(fold_order: str, fold: int | str) -> list[str]:
+    if fold_order == "lockstep" or fold == "all":
+        return []
+    return [f"fold_order={fold_order}: has a meaning with fold=all alone"]
 
 
-def _named_compilers() -> list[str]:
-    """What CC and CXX name: torch.compile heeds them."""
-    return [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
+def schedule_errors(schedule: Choice, epochs: int) -> list[str]:
+    """A warm-up as long as the training."""
+    warmup = dict(schedule.params).get("warmup", 0)
+    return [f"schedule.warmup={warmup:g}: must be below epochs={epochs}"] if warmup >= epochs else []
 
 
-def _size_errors(config: "TrialConfig") -> list[str]:
-    size, errors = size_text(config.image_size), []
-    for name in dict.fromkeys(config.members()):
+def freeze_errors(freeze: Choice, epochs: int) -> list[str]:
+    """Layers that would stay frozen to the end."""
+    params = dict(freeze.params)
+    return [
+        f"freeze.{name}={params[name]}: must be below epochs={epochs}"
+        for name in ("epochs", "every")
+        if params.get(name, 0) >= epochs
+    ]
+
+
+def mixing_errors(mixing: Choice) -> list[str]:
+    params = dict(mixing.params)
+    low, high = params.get("low", 0), params.get("high", 1)
+    return [f"mixing.low={low:g}: must not be above mixing.high={high:g}"] if low > high else []
+
+
+def size_errors(model: str, image_size: Size) -> list[str]:
+    """An image size that a network can't take."""
+    size, errors = size_text(image_size), []
+    for name in _members(model):
         network = networks()[name.partition(".")[0]]
-        if network.fixed and not network.multiple and config.image_size != network.fixed:
+        if network.fixed and not network.multiple and image_size != network.fixed:
             errors.append(f"image_size={size}: {name} takes only {size_text(network.fixed)}")
-        elif min(config.image_size) < network.least:
+        elif min(image_size) < network.least:
             errors.append(f"image_size={size}: {name} needs at least {network.least} each way")
-        elif network.multiple and any(side % network.multiple for side in config.image_size):
-            near = "x".join(str(_nearest(side, network.multiple)) for side in config.image_size)
+        elif network.multiple and any(side % network.multiple for side in image_size):
+            near = "x".join(str(_nearest(side, network.multiple)) for side in image_size)
             errors.append(
                 f"image_size={size}: {name} takes multiples of {network.multiple} each way, such as {near}"
             )
     return errors
+
+
+def precision_errors(precision: str, device: str) -> list[str]:
+    return [NO_FLOAT16] if precision == "float16" and device == "cpu" else []
+
+
+def device_errors(device: str) -> list[str]:
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        return []
+    if device == "gpu":
+        return ["device=gpu: a GPU is cuda"]
+    return [unknown("device", device, ("auto", "cpu", "cuda", "cuda:0", "mps"))]
+
+
+def weights_errors(model: str, weights: str) -> list[str]:
+    """Pretrained weights that are not on this machine."""
+    names = _members(model)
+    if len(names) > 1 and Path(weights).is_file():
+        return [f"weights={weights}: is one file for {', '.join(names)}; give a folder with one each"]
+    errors = [error for name in names for error in errors_of(locate, name, weights)]
+    return sorted(dict.fromkeys(errors), key=WITHOUT_INTERNET.__eq__)  # that line last
+
+
+def crop_errors(crop: Choice) -> list[str]:
+    """A face detector that is not installed."""
+    return missing_detector() if crop.name == "face" else []
+
+
+def compile_errors(compile: bool) -> list[str]:
+    """A compiler that is not installed; CC and CXX name others, as for torch.compile."""
+    named = [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
+    if not compile or any(map(shutil.which, ("g++", "clang++", *named))):
+        return []
+    return ["compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out"]
+
+
+def augment_errors(augment: Policy, image_size: Size) -> list[str]:
+    """Steps on photos that the installed albumentations refuses: each is run once."""
+    if not augment.on("photo"):
+        return []
+    from trial.augment.pipeline import on_photos
+
+    return errors_of(on_photos, augment, image_size)
+
+
+def corrections_errors(corrections: str) -> list[str]:
+    if corrections in ("", "competition") or Path(corrections).is_file():
+        return []
+    return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]
+
+
+COMBINATIONS: tuple[Check, ...] = (
+    fold_errors, fold_order_errors, schedule_errors, freeze_errors, mixing_errors, size_errors,
+    precision_errors, device_errors,
+)  # fmt: skip
+ON_THIS_MACHINE: tuple[Check, ...] = (
+    weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
+)  # fmt: skip
+
+
+def _members(model: str) -> list[str]:
+    """The networks that are joined by + in `model`, each once."""
+    return list(dict.fromkeys(model.split("+")))
 
 
 def _nearest(side: int, multiple: int) -> int:

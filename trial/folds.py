@@ -1,75 +1,64 @@
-"""One fold of a trial: who learns, who is held out, and the best epoch so far."""
+"""One fold of a trial: its training and validation photos, and its best epoch; and when to stop."""
 
-import sys
-from collections.abc import Iterator
+import logging
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
-from dataset.cache.arrays import Uncached
 from dataset.split import absent_classes, fraction_of, split
-from trial.compute import Compute
-from trial.config import TrialConfig
-from trial.data import batches
-from trial.data.preprocessing import Preprocessing
-from trial.fit import Epoch, fit
 from trial.record import PROBABILITIES
+
+if TYPE_CHECKING:
+    from trial.fit import Epoch
+
+logger = logging.getLogger(__name__)
 
 
 class Fold:
-    """`validation`: the photos of the people held out, as they are; `best`: the epoch of the highest
-    macro-F1 on them so far."""
+    """`train` and `validation`: the photos of people trained on and held out, rows of `table`; `best`: the
+    epoch with the highest macro-F1 so far.
 
-    def __init__(self, number: int, table: pd.DataFrame, config: TrialConfig):
-        self.number, self.config = number, config
-        train, self.validation = split(table, number, config.folds, config.seed)
-        self.learning = fraction_of(train, config.train_fraction, config.seed)
+    `number` is from 0 to below `folds`; `train_fraction`: of the training people.
+    """
+
+    def __init__(self, number: int, table: pd.DataFrame, folds: int, seed: int, train_fraction: float = 1.0):
+        self.number = number
+        train, self.validation = split(table, number, folds, seed)
+        self.train = fraction_of(train, train_fraction, seed)
         self.best: Epoch | None = None
-        for side, photos in (("training", self.learning), ("validation", self.validation)):
+        for side, photos in (("training", self.train), ("validation", self.validation)):
             if absent := absent_classes(photos):
-                what = f"fold {number}: {side} lacks {len(absent)} classes, counted as 0: {', '.join(absent)}"
-                print(what, file=sys.stderr)
+                names = ", ".join(absent)
+                logger.warning(f"fold {number}: {side} lacks {len(absent)} classes, counted as 0: {names}")
 
-    def train(
-        self,
-        network: nn.Module,
-        preprocessing: Preprocessing,
-        compute: Compute,
-        pixels: np.ndarray | Uncached,
-    ) -> Iterator[Epoch]:
-        train, counts = batches.training(self.learning, preprocessing, self.config, compute, pixels)
-        check = batches.Photos(self.validation, preprocessing, pixels)
-        validation = batches.loader(check, batches.EVALUATED * self.config.batch_size)
-        return fit(network, preprocessing, self.config, compute, counts, train, validation)
-
-    def keep_if_best(self, epoch: Epoch) -> bool:
-        """Whether this epoch is the best so far; it is then kept as `best`."""
+    def keep_if_best(self, epoch: "Epoch") -> bool:
+        """Keep the epoch as `best` if it is; whether it is."""
         if self.best is not None and _macro_f1(epoch) <= _macro_f1(self.best):
             return False
         self.best = epoch
         return True
 
-    def answers(self, epoch: Epoch) -> pd.DataFrame:
-        """Columns photo, person, fold, label, p00..p17 of the people held out."""
+    def answers(self, epoch: "Epoch") -> pd.DataFrame:
+        """Columns photo, person, fold, label, p00..p17 of the validation photos."""
         known = self.validation[["photo", "person", "label"]].reset_index(drop=True)
         known.insert(2, "fold", self.number)
         return known.join(pd.DataFrame(epoch.probabilities, columns=PROBABILITIES))
 
 
-def _macro_f1(epoch: Epoch) -> float:
+def _macro_f1(epoch: "Epoch") -> float:
     assert epoch.scores is not None
     return epoch.scores.macro_f1
 
 
 class Patience:
-    """Counts epochs without a better `patience_on`."""
+    """Early stopping: over after `epochs` epochs without a better value of `on`; with 0 epochs never."""
 
-    def __init__(self, config: TrialConfig):
-        self.epochs, self.on, self.best, self.waited = config.patience, config.patience_on, -np.inf, 0
+    def __init__(self, epochs: int, on: Literal["macro_f1", "validation_loss"] = "macro_f1"):
+        self.epochs, self.on, self.best, self.waited = epochs, on, -np.inf, 0
 
     def is_over_after(self, macro_f1: float, validation_loss: float) -> bool:
-        """Whether this epoch, the next one, is one too many."""
+        """Record the epoch's score; True if training should stop."""
         value = macro_f1 if self.on == "macro_f1" else -validation_loss
         self.waited = 0 if value > self.best else self.waited + 1
         self.best = max(self.best, value)

@@ -1,4 +1,4 @@
-"""The one scoring function, for trial, analysis and `score`: always over all 18 classes."""
+"""The scores of answers, always over all 18 classes; the same for trials, analysis and `score`."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,12 @@ from dataset.labels import N_CLASSES, is_oldest
 
 @dataclass(frozen=True)
 class Scores:
-    """`macro_f1` over all classes, absent ones counting 0; `recall` (18,) is nan where a class
-    has no photos; `confusion` (18, 18) counts photos, rows the truth, columns the answer."""
+    """Scores of a set of photos.
+
+    `macro_f1` is the mean over all classes, with 0 for a class that is neither true nor answered; `recall`
+    (18,) is nan for a class without photos; `confusion` (18, 18) counts photos, rows by true class, columns
+    by answer.
+    """
 
     macro_f1: float
     accuracy: float
@@ -19,7 +23,7 @@ class Scores:
 
 
 def score(labels: np.ndarray, answers: np.ndarray) -> Scores:
-    """Scores of `answers` (N,) against `labels` (N,), both 0..17. ValueError where they don't match."""
+    """Scores of `answers` (N,) against `labels` (N,), both 0..17. ValueError if N differs or is 0."""
     labels, answers = np.asarray(labels, dtype=np.int64), np.asarray(answers, dtype=np.int64)
     if labels.shape != answers.shape or labels.size == 0:
         raise ValueError(f"{labels.size} labels and {answers.size} answers: nothing to score")
@@ -32,7 +36,7 @@ def score(labels: np.ndarray, answers: np.ndarray) -> Scores:
 
 
 def recall_of_oldest(labels: np.ndarray, answers: np.ndarray) -> float | None:
-    """The fraction of photos of people of 60 and over that are answered right; None without such photos."""
+    """Recall over the photos of people of 60 and over; None if there are none."""
     labels, answers = np.asarray(labels), np.asarray(answers)
     oldest = is_oldest(labels)
     return float((labels == answers)[oldest].mean()) if oldest.any() else None

@@ -1,4 +1,4 @@
-"""The run folder: its writer and its reader. Every file appears whole or not at all."""
+"""The run folder: its writer and its reader. Files are written atomically."""
 
 import json
 import threading
@@ -32,20 +32,20 @@ PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
 class RunWriter:
     """Writes one run; its state is running, then done, stopped_early or failed.
 
-    UsageError where the folder holds a run already. With `again` that is an earlier try (NNI takes a
-    trial up again in its folder), and is begun anew.
+    UsageError if the folder already holds a run. With `again` that run is an earlier attempt, and is removed:
+    NNI restarts a trial in the same folder.
     """
 
     def __init__(self, folder: Path, config: TrialConfig | None = None, again: bool = False):
-        there = [name for name in FILES if (folder / name).exists()]
-        there += sorted(path.name for path in folder.glob(OF_FOLDS))
-        if there and not again:
-            raise UsageError(f"{folder} holds {there[0]} already; choose another folder, or move it away")
+        existing = [name for name in FILES if (folder / name).exists()]
+        existing += sorted(path.name for path in folder.glob(OF_FOLDS))
+        if existing and not again:
+            raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
         self.folder = folder
         self._lock = threading.RLock()
         self._ended = False
         folder.mkdir(parents=True, exist_ok=True)
-        for name in there:
+        for name in existing:
             (folder / name).unlink(missing_ok=True)
         self._status: dict[str, Any] = {
             "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
@@ -53,7 +53,7 @@ class RunWriter:
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
         self._of_folds = config.folds if config and config.fold == "all" else 1
-        self._folds: dict[int, tuple[int, Any]] = {}  # fold: its best epoch, its answers then
+        self._folds: dict[int, tuple[int, Any]] = {}  # {fold: (its best epoch, its answers in that epoch)}
         self._write_status()
         if config is not None:
             write_json(folder / "config.json", config.to_json())
@@ -65,7 +65,7 @@ class RunWriter:
         write_json(self.folder / "preprocessing.json", preprocessing.to_json())
 
     def epoch(self, row: Mapping[str, Any]) -> None:
-        """One more line of epochs.csv."""
+        """Add a row to epochs.csv."""
         import pandas as pd
 
         with self._lock:
@@ -73,16 +73,17 @@ class RunWriter:
             table = pd.DataFrame(self._rows)
             write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
             seconds = self._status["seconds"] + row["seconds"]
-            # Of all folds: one by one they come late. Retraining holds nobody out and has none.
+            # Epochs of all folds done. Retraining holds nobody out: its rows have no fold.
             epochs = len(self._rows) // (self._of_folds if "fold" in row else 1)
             self._status |= {"epochs": epochs, "seconds": round(seconds, 2)}
             self._write_status()
 
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], answers: "pd.DataFrame") -> float:
-        """The best epoch of a fold so far: its weights, and its answers for the people held out (columns
-        photo, person, fold, label, p00..p17).
+        """Write a fold's best epoch so far: its weights (a state dict) and its answers for the people held
+        out (columns photo, person, fold, label, p00..p17).
 
-        The run's macro-F1: over the people of all folds so far. Its best epoch is the median of theirs.
+        Returns the run's macro-F1, over the people of all folds so far. The run's best epoch is the median of
+        the folds'.
         """
         import pandas as pd
 
@@ -99,13 +100,13 @@ class RunWriter:
         return macro_f1
 
     def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
-        """FloatingPointError if they are not all finite; as `write_tensors`."""
+        """Write a state dict, of one fold or of the run; as `write_tensors`."""
         name = WEIGHTS if fold is None else OF_FOLDS.replace("*", str(fold))
         write_tensors(self.folder / name, weights)
 
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
-        """The last word on this run; later ones are not heard. Waits `wait` s for a write under way
-        (-1: as long as it takes)."""
+        """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
+        until it ends)."""
         held = self._lock.acquire(timeout=wait)
         try:
             if not self._ended:
@@ -121,13 +122,13 @@ class RunWriter:
 
 
 class RunFolder:
-    """Reads one run. FileNotFoundError where a file was never written, UsageError where it is damaged."""
+    """Reads one run. FileNotFoundError if a file was never written, UsageError if it is damaged."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
 
     def config(self) -> TrialConfig:
-        """What ran; files that it names need not be here."""
+        """The config of the run; the files that it names need not exist here."""
         return parse(self._json("config.json"), present=False)
 
     def preprocessing(self) -> Preprocessing:
@@ -137,7 +138,8 @@ class RunFolder:
         return self._json("origin.json")
 
     def class_counts(self) -> list[int] | None:
-        """Photos of each class (18) in the data it was trained on; None in runs of before these were kept."""
+        """Photos of each class (18) in its training data; None in runs of versions that did not record
+        them."""
         return self.origin().get("class_counts")
 
     def epochs(self) -> "pd.DataFrame":
@@ -146,23 +148,23 @@ class RunFolder:
         return pd.read_csv(self.folder / "epochs.csv")
 
     def curve(self) -> "pd.DataFrame":
-        """`epochs`, one row an epoch: the mean over the folds that were trained in this run."""
+        """`epochs` with one row per epoch: the mean over the folds of this run."""
         return self.epochs().groupby("epoch", as_index=False).mean()
 
     def validation(self) -> "pd.DataFrame":
-        """Columns photo, person, fold, label, p00..p17: the best epoch's probabilities."""
+        """Probabilities of the best epoch: columns photo, person, fold, label, p00..p17."""
         import pandas as pd
 
         return pd.read_parquet(self.folder / "validation.parquet")
 
     def networks(self) -> list[Path]:
-        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; or none.
+        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; [] if none.
 
-        The first also of a fold=all recipe that was retrained: on all people, nobody held out."""
+        A retrained fold=all recipe has weights.safetensors: it was trained on all people."""
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:
-        """status.json; a run that says 'running' while its process is gone has 'failed', half-written."""
+        """status.json; the state is 'failed' if it says 'running' and the process is gone."""
         try:
             status = self._json("status.json")
         except FileNotFoundError:
@@ -178,7 +180,7 @@ class RunFolder:
         try:
             read = json.loads((self.folder / name).read_text())
             if not isinstance(read, dict):
-                raise ValueError("it holds no names")
+                raise ValueError("it is not a JSON object")
             return read
         except ValueError as error:
             raise UsageError(f"{self.folder / name}: is damaged ({error})") from None

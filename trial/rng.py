@@ -1,4 +1,4 @@
-"""The random numbers of one batch's augmentation, drawn on the CPU."""
+"""Random numbers: an independent stream per purpose, and the draws for one batch's augmentation."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 STREAMS = ("order", "batch", "photo", "copy", "network")
 
 
-def stream(what: str, *numbers: int) -> np.random.Generator:
-    """Random numbers of their own for what they are used for (STREAMS), and for seed, epoch and the like."""
-    return np.random.default_rng((STREAMS.index(what), *numbers))
+def stream(purpose: str, *numbers: int) -> np.random.Generator:
+    """An independent generator per purpose (one of STREAMS), seed and epoch: drawing more for one never
+    shifts another. `numbers`: seed, epoch, and what else the draws depend on."""
+    return np.random.default_rng((STREAMS.index(purpose), *numbers))
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What the steps of a policy draw from for one batch of B photos.
+    """The random draws of a policy's steps for one batch of B photos, on the CPU.
 
-    `rows` (B,) number the photos within their set and `epoch` counts from 1, for steps that treat a photo
-    otherwise each time it is seen.
+    `rows` (B,) are the photos' numbers in their set and `epoch` counts from 1: for steps that change a photo
+    differently each time it is seen.
     """
 
     random: np.random.Generator
@@ -33,24 +34,24 @@ class Draw:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def of(self, piece: slice) -> "Draw":
-        """The same for a piece of the batch."""
-        return replace(self, rows=self.rows[piece])
+    def of(self, part: slice) -> "Draw":
+        """The draws for a part of the batch, from the same generator."""
+        return replace(self, rows=self.rows[part])
 
     def uniform(self, low: float, high: float) -> np.ndarray:
-        """(B,) numbers between low and high."""
+        """(B,) values, uniform between low and high."""
         return self.random.uniform(low, high, len(self))
 
     def around(self, middle: float, by: float) -> np.ndarray:
-        """(B,) numbers within middle +- by."""
+        """(B,) values, uniform within middle +- by."""
         return self.uniform(middle - by, middle + by)
 
     def happens(self, p: float) -> np.ndarray:
-        """(B,) bool, each true with probability p."""
+        """(B,) booleans, each true with probability p."""
         return self.random.random(len(self)) < p
 
     def generator(self, device: "torch.device") -> "torch.Generator":
-        """torch's own, for as many numbers as a batch has pixels."""
+        """A generator of torch's, for as many draws as a batch has pixels."""
         import torch
 
         return torch.Generator(device).manual_seed(int(self.random.integers(2**63)))

@@ -1,4 +1,4 @@
-"""Tensors on disk: how weights are written, for run folders and for what is fetched."""
+"""Tensors on disk: how state dicts are written, in run folders and as fetched weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> Path:
-    """Write a state dict as safetensors, whole or not at all.
+    """Write a state dict as safetensors, atomically.
 
-    Each tensor is written by itself, whatever its device and memory layout: a network's layers may share one
-    (timm's coat_* do), which safetensors refuses. FloatingPointError names the first that holds NaN or an
-    infinity: a network that a last step has broken is not kept as a good one.
+    A tensor that several layers share (in timm's coat_*) is written once for each: safetensors refuses shared
+    memory. FloatingPointError names the first tensor with NaN or an infinity, so that a network that diverged
+    in its last step is not kept.
     """
     from safetensors.torch import save_file
 

@@ -13,13 +13,11 @@ from analysis.lr_range.result import Suggestion, smooth, suggest, write_result
 from common.errors import UsageError, all_at_once
 from common.files import folder_atomic, only_writer_of_out, write_atomic
 from common.progress import track
+from trial import recipe
 from trial.config import NO_DATA, TrialConfig, parse
 from trial.data import batches
 from trial.folds import Fold
-from trial.forward import Forward
-from trial.learning.learner import Learner
 from trial.record import RunWriter
-from trial.run import start
 
 DIVERGED = 4.0  # times its minimum: there the test ends
 INERTIA = 0.8  # of the running mean that is compared with DIVERGED
@@ -57,25 +55,24 @@ def measure(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> pd.Dat
 
 
 def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterator[float]:
-    """The loss of each step, before the step is taken. As trial/fit.py, but the learning rate is another at
+    """The loss of each step, before the step is taken. As trial/fit.py, but the learning rate changes with
     each step, and nothing is frozen or averaged."""
-    begun = start(config, writer)
-    network, preprocessing, compute = begun.network, begun.preprocessing, begun.compute
-    learning = Fold(0 if config.fold == "all" else config.fold, begun.table, config).learning
-    train, counts = batches.training(learning, preprocessing, config, compute, begun.pixels)
-    compute.place(network)
-    network.train()
-    forward = Forward(config, preprocessing, compute, counts)
-    learner = Learner(network, replace(config, learning_rate=float(rates[0])), compute)
-    coming = enumerate(batches.on_device(chain.from_iterable(repeat(train)), compute.device))
+    start = recipe.start(config, writer)
+    number = 0 if config.fold == "all" else config.fold
+    photos = Fold(number, start.table, config.folds, config.seed, config.train_fraction).train
+    config = replace(config, learning_rate=float(rates[0]))
+    parts = recipe.training(config, start, start.network, photos)
+    start.network.train()
+    endless = chain.from_iterable(repeat(parts.train))
+    numbered = enumerate(batches.on_device(endless, start.compute.device))
     for rate in track(rates, "learning rate rises", "steps"):
-        together = []
-        for number, batch in islice(coming, config.accumulate):
-            batch_loss, _, _ = forward(network, batch, number)
-            learner.backward(batch_loss / config.accumulate)
-            together.append(float(batch_loss.detach()))
-        learner.step(float(rate))
-        yield float(np.mean(together))
+        losses = []
+        for index, batch in islice(numbered, parts.accumulate):
+            loss, _, _ = parts.forward(start.network, batch, index)
+            parts.learner.backward(loss / parts.accumulate)
+            losses.append(float(loss.detach()))
+        parts.learner.step(float(rate))
+        yield float(np.mean(losses))
 
 
 def _until_diverged(losses: Iterator[float]) -> Iterator[float]:

@@ -16,11 +16,11 @@ from common.errors import UsageError
 from common.progress import track
 from dataset.cache.arrays import Uncached
 from dataset.labels import N_CLASSES
+from trial import recipe
 from trial.compute import Compute, decide
 from trial.data import batches
 from trial.data.preprocessing import Preprocessing
 from trial.fit import infer
-from trial.models import factory
 from trial.record import WEIGHTS, RunFolder
 
 
@@ -95,10 +95,10 @@ def load(run: Path) -> Trained:
     # The device and precision it was trained with say nothing about this machine.
     halved = config.precision == "float16" and not torch.cuda.is_available()
     precision = "auto" if halved else config.precision
-    config = replace(config, device="auto", workers=-1, threads=0, precision=precision)
+    config = replace(config, weights="none")  # the run's own are loaded
     networks = []
     for path in paths:
-        network, _ = factory.build(config, pretrained=False)
+        network, _ = recipe.build(config)
         try:
             network.load_state_dict(load_file(path))
         except (RuntimeError, SafetensorError) as error:
@@ -107,7 +107,7 @@ def load(run: Path) -> Trained:
                 f"{path}: not the weights of a {config.model} of {N_CLASSES} classes ({why})"
             ) from None
         networks.append(network)
-    return Trained(Path(run), networks, preprocessing, decide(config, networks[0]))
+    return Trained(Path(run), networks, preprocessing, decide(networks[0], precision=precision))
 
 
 def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from tests.conftest import TINY
 from trial.config import TrialConfig, parse
 from trial.data.preprocessing import Preprocessing
-from trial.models import factory
+from trial.recipe import build
 from trial.record import RunFolder, RunWriter
 
 
@@ -41,4 +41,4 @@ def untrained(
 
 def _network(config: TrialConfig, seed: int) -> tuple[torch.nn.Module, Preprocessing]:
     torch.manual_seed(seed)
-    return factory.build(config)
+    return build(config)

@@ -55,10 +55,10 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert "Example:" in command("weights", "--help").stdout
     named = json.loads(command("--list", "--json").stdout)
     assert {"model", "loss", "augment", "step", "optimizer", "schedule"} <= named.keys()
-    listed = command("--list").stdout
-    assert "focal (gamma=2)" in listed
-    assert "class_balanced (beta=0.9999)" in listed
-    assert "random_erasing (min_area=0.02, max_area=0.33" in listed
+    listed = " ".join(command("--list").stdout.split())
+    assert re.search(r" focal [A-Z].*\. \(gamma=2\) f1 ", listed)
+    assert re.search(r" class_balanced [A-Z].*\. \(beta=0\.9999\) label_smoothing ", listed)
+    assert re.search(r" random_erasing [A-Z].* \(min_area=0\.02, max_area=0\.33", listed)
     assert "batch_size=64" in listed
     parsed = json.loads(command("--dry-run", "weights=none", "loss=focal", "loss.gamma=2").stdout)
     assert parsed["loss"] == {"_name": "focal", "gamma": 2.0}
@@ -83,7 +83,7 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     assert run.origin()["versions"]["torch"]
     again = command(*tiny(people, tmp_path / "run"))
     assert again.returncode == 2
-    assert "already; choose another folder" in again.stderr
+    assert "already holds config.json; choose another folder" in again.stderr
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-2]
     scores = scores_of(RunFolder(tmp_path / "run").validation())
-    assert last.startswith("out of fold, over all 30 people, each answered by the network that did not see")
+    assert last.startswith("out of fold, over all 30 people, each predicted by the network that did not see")
     assert last.endswith(f"macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}")
 
 

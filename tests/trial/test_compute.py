@@ -12,7 +12,7 @@ from trial.config import parse
 
 
 def decided(model="resnet18", **values):
-    return decide(parse({**TINY, **values}), timm.create_model(model))
+    return decide(timm.create_model(model), **values)
 
 
 @pytest.fixture

@@ -7,28 +7,22 @@ import torch
 from common.errors import UsageError
 from dataset.photos import read_train
 from tests.conftest import TINY
-from trial.compute import decide
+from tests.trial.training import held_out, training_of
+from trial import recipe
 from trial.config import parse
 from trial.data import batches
 from trial.data.batch_sampler import Shuffled
 from trial.data.preprocessing import Preprocessing
 from trial.fit import _forward, fit
 from trial.learning.schedules import SCHEDULES
-from trial.models import factory
 
 CONFIG = parse(TINY)
 
 
-def epochs_of(table, config=CONFIG, workers=0, validation=True):
-    torch.manual_seed(config.seed)
-    network, preprocessing = factory.build(config)
-    compute = decide(config, network)
-    learn = batches.Photos(table, preprocessing, None, config.augment, config.seed)
-    check = batches.Photos(table.head(60), preprocessing)
-    counts = np.bincount(table["label"], minlength=18)
-    train = batches.loader(learn, config.batch_size, workers, shuffle=True)
-    held_out = batches.loader(check, 64) if validation else None
-    return list(fit(network, preprocessing, config, compute, counts, train, held_out)), network
+def epochs_of(table, config=CONFIG, validation=True):
+    training = training_of(config, table)
+    photos = held_out(training, table.head(60)) if validation else None
+    return list(fit(training, photos)), training.network
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +41,8 @@ def test_the_loss_falls_and_each_epoch_is_scored(table):
 
 def test_the_same_seed_gives_the_same_run_whatever_the_workers(table):
     steps = [{"_name": "RandomBrightnessContrast"}, "alternating_flip", "noise"]
-    config = parse({**TINY, "augment": steps, "epochs": 2})
-    one, first = epochs_of(table, config)
-    two, second = epochs_of(table, config, workers=2)
+    one, first = epochs_of(table, parse({**TINY, "augment": steps, "epochs": 2, "workers": 0}))
+    two, second = epochs_of(table, parse({**TINY, "augment": steps, "epochs": 2, "workers": 2}))
     assert [epoch.train_loss for epoch in one] == [epoch.train_loss for epoch in two]
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     (other,), _ = epochs_of(table, parse({**TINY, "augment": steps, "epochs": 1, "seed": 1}))
@@ -93,11 +86,8 @@ def test_answers_that_are_not_numbers_end_the_trial_with_its_epoch(table, lost):
                     logits[0, 3] = lost
             return logits
 
-    preprocessing = factory.build(CONFIG)[1]
-    photos = batches.Photos(table.head(20), preprocessing)
-    train, held_out = batches.loader(photos, 10, shuffle=True), batches.loader(photos, 20)
-    network, config = Lost(), parse({**TINY, "epochs": 3})
-    epochs = fit(network, preprocessing, config, decide(config, network), np.ones(18), train, held_out)
+    training = training_of(parse({**TINY, "epochs": 3, "batch_size": 10}), table.head(20), Lost())
+    epochs = fit(training, held_out(training, table.head(20)))
     assert next(epochs).scores is not None
     with pytest.raises(FloatingPointError, match="1 of 20 validation photos are not numbers in epoch 2"):
         next(epochs)
@@ -139,7 +129,7 @@ def test_validation_that_does_not_fit_into_memory_is_halved():
 
 def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
     """On the `meta` device, which computes nothing: the same batches in the same order, errors included."""
-    preprocessing = factory.build(CONFIG)[1]
+    preprocessing = recipe.build(CONFIG)[1]
     photos = batches.Photos(table, preprocessing)
     plain = [batch.rows for batch in batches.loader(photos, 16)]
     ahead = list(batches.on_device(batches.loader(photos, 16), torch.device("meta")))
@@ -160,7 +150,7 @@ def test_a_photo_that_broke_meanwhile_is_named_whoever_reads_it(table, tmp_path,
     broken.write_bytes(b"no photo")
     few = table.head(8).reset_index(drop=True).assign(path=[*table["path"][:5], *[broken] * 3])
     photos = batches.Photos(
-        few, factory.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
+        few, recipe.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
     )
     with pytest.raises(UsageError) as error:
         list(batches.on_device(batches.loader(photos, 4, workers), torch.device("cpu")))

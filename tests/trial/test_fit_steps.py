@@ -7,11 +7,12 @@ from torch import nn
 
 from dataset.photos import read_train
 from tests.conftest import TINY
-from trial.compute import decide
+from tests.trial.training import held_out, training_of
+from trial import recipe
 from trial.config import parse
 from trial.data import batches
-from trial.fit import Average, decay_at, fit
-from trial.models import factory
+from trial.fit import fit
+from trial.learning.ema import Average, decay_at
 
 PLAIN = {"optimizer": {"_name": "sgd", "momentum": 0}, "schedule": "constant", "learning_rate": 0.1}
 
@@ -28,11 +29,8 @@ def linear() -> nn.Module:
 
 
 def epochs_of(table, network, **values):
-    config = parse({**TINY, **PLAIN, "precision": "float32", **values})
-    preprocessing = factory.build(config)[1]
-    train, counts = batches.training(table, preprocessing, config, decide(config, network), None)
-    held_out = batches.loader(batches.Photos(table, preprocessing), 64)
-    return list(fit(network, preprocessing, config, decide(config, network), counts, train, held_out))
+    training = training_of(parse({**TINY, **PLAIN, "precision": "float32", **values}), table, network)
+    return list(fit(training, held_out(training, table)))
 
 
 def weights(network) -> torch.Tensor:
@@ -53,9 +51,9 @@ def test_an_epochs_last_step_gathers_what_is_left(table):
     trained, by_hand = linear(), linear()
     epochs_of(table, trained, batch_size=24, accumulate=2, epochs=1)
     config = parse({**TINY, **PLAIN, "precision": "float32", "batch_size": 24})
-    preprocessing = factory.build(config)[1]
-    train, _ = batches.training(table, preprocessing, config, decide(config, by_hand), None)
-    first, second, last = train
+    training = training_of(config, table, by_hand)
+    preprocessing = training.forward.preprocessing
+    first, second, last = training.train
     for step in ((first, second), (last,)):
         losses = [
             nn.functional.cross_entropy(by_hand(preprocessing.normalise(batch.photos)), batch.labels)
@@ -103,7 +101,7 @@ def test_averaged_weights_are_what_is_validated_and_kept(table):
     assert kept is not watched
     assert torch.allclose(weights(kept), expected, atol=1e-6)
     assert not torch.allclose(weights(kept), weights(network), atol=1e-3)
-    logits = kept(factory.build(parse(TINY))[1].normalise(_photos(table)))
+    logits = kept(recipe.build(parse(TINY))[1].normalise(_photos(table)))
     assert np.allclose(logits.softmax(1).detach().numpy(), epochs[-1].probabilities, atol=1e-4)
 
 
@@ -137,7 +135,7 @@ def test_averaged_weights_are_the_mean_that_ema_says_from_the_first_step_on(ema)
 @pytest.fixture
 def resnet():
     torch.manual_seed(0)
-    return factory.build(parse(TINY))[0]
+    return recipe.build(parse(TINY))[0]
 
 
 def moved(network, before) -> dict[str, bool]:
@@ -154,9 +152,7 @@ def test_a_frozen_backbone_learns_once_its_epochs_are_over(table, resnet, optimi
     before, seen = state(resnet), []
 
     config = parse({**TINY, **PLAIN, **config, "epochs": 3})
-    preprocessing, compute = factory.build(config)[1], decide(config, resnet)
-    train, counts = batches.training(table, preprocessing, config, compute, None)
-    for _ in fit(resnet, preprocessing, config, compute, counts, train):
+    for _ in fit(training_of(config, table, resnet)):
         seen.append(moved(resnet, before))
     for frozen in seen[:2]:
         assert [name for name, changed in frozen.items() if changed] == ["fc.weight", "fc.bias"]
@@ -186,5 +182,5 @@ def test_plateau_hears_the_validation_loss(table):
 
 
 def _photos(table) -> torch.Tensor:
-    preprocessing = factory.build(parse(TINY))[1]
+    preprocessing = recipe.build(parse(TINY))[1]
     return next(iter(batches.loader(batches.Photos(table, preprocessing), 64))).photos

@@ -8,7 +8,7 @@ from dataset.photos import read_train
 from dataset.split import fold_of
 from tests.conftest import TINY
 from trial.config import parse
-from trial.folds import Patience
+from trial.folds import Fold, Patience
 from trial.metrics import score
 from trial.record import PROBABILITIES, RunFolder, RunWriter
 from trial.run import run
@@ -46,7 +46,7 @@ def test_lock_step_reports_the_mean_of_the_folds_after_each_epoch(all_folds):
     assert list(epochs["fold"]) == [0, 1, 2] * 2
     means = epochs.groupby("epoch")["macro_f1"].mean()
     assert [report.macro_f1 for report in reports] == pytest.approx(list(means))
-    assert all(report.heard for report in reports)
+    assert all(report.for_tuner for report in reports)
     assert [report.done for report in reports] == ["epoch 1/2", "epoch 2/2"]
 
 
@@ -58,10 +58,10 @@ def test_a_fold_is_the_same_alone_in_lock_step_or_one_by_one(all_folds, people, 
     columns = ["epoch", "train_loss", "macro_f1"]
     rows = together.epochs().query("fold == 1")[columns].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.epochs()[columns], rows)
-    heard = [report for report in reports if report.heard]
-    assert [report.done for report in heard] == ["fold 1/3", "fold 2/3", "fold 3/3"]
+    reported = [report for report in reports if report.for_tuner]
+    assert [report.done for report in reported] == ["fold 1/3", "fold 2/3", "fold 3/3"]
     best = one_by_one.epochs().groupby("fold")["macro_f1"].max()
-    assert [report.macro_f1 for report in heard] == pytest.approx([best[:n].mean() for n in (1, 2, 3)])
+    assert [report.macro_f1 for report in reported] == pytest.approx([best[:n].mean() for n in (1, 2, 3)])
     assert sorted(p.name for p in one_by_one.folder.glob("weights*")) == [
         f"weights.fold{n}.safetensors" for n in range(3)
     ]
@@ -77,15 +77,22 @@ def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
     assert len(run_folder.networks()) == 3
 
 
+def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
+    table = read_train(people)
+    Fold(1, table[table["age"] < 60], folds=3, seed=0)
+    (validation,) = [line for line in caplog.messages if line.startswith("fold 1: validation lacks")]
+    assert "counted as 0: " in validation
+
+
 def test_patience_goes_by_score_or_loss():
     scores, losses = [0.1, 0.3, 0.2, 0.25, 0.1], [1.0, 0.9, 0.8, 0.7, 0.6]
 
     def ends(**values):
-        patience = Patience(parse({**TINY, **values}))
+        patience = Patience(**values)
         return [patience.is_over_after(*pair) for pair in zip(scores, losses, strict=True)]
 
-    assert ends(patience=2) == [False, False, False, True, True]
-    assert not any(ends(patience=0))
-    assert not any(ends(patience=2, patience_on="validation_loss"))
+    assert ends(epochs=2) == [False, False, False, True, True]
+    assert not any(ends(epochs=0))
+    assert not any(ends(epochs=2, on="validation_loss"))
     losses = list(np.add(losses, [0, 0, 2, 2, 2]))
-    assert ends(patience=3, patience_on="validation_loss") == [False] * 4 + [True]
+    assert ends(epochs=3, on="validation_loss") == [False] * 4 + [True]

@@ -82,7 +82,7 @@ def test_the_first_end_is_the_last_word(tmp_path):
 
 def test_a_folder_taken_up_again_is_begun_anew(tmp_path):
     write_run(tmp_path)
-    with pytest.raises(UsageError, match=r"holds config\.json already"):
+    with pytest.raises(UsageError, match=r"already holds config\.json"):
         RunWriter(tmp_path, CONFIG)
     assert RunFolder(tmp_path).status()["state"] == "done"
     RunWriter(tmp_path, CONFIG, again=True)

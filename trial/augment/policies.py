@@ -49,6 +49,16 @@ POLICIES: dict[str, list[dict[str, Any]]] = {
     "rand_augment": [{"_name": "flip", "p": 0.5}, {"_name": "rand_augment"}],
     "trivial_augment": [{"_name": "flip", "p": 0.5}, {"_name": "trivial_augment"}],
 }
+DESCRIPTIONS = {  # a line for each policy
+    "none": "No augmentation.",
+    "light": "Flips, small shifts and scales, brightness and contrast.",
+    "baseline": "Flips: the baseline's final recipe.",
+    "baseline_strong": "Flips, color jitter, noise and perspective: what else the baseline offered.",
+    "winners": "Flips, small shifts and scales, brightness and contrast, random erasing (best write-up).",
+    "heavy": "Flips, affine maps and perspective, strong color jitter, noise, random erasing.",
+    "rand_augment": "Flips and RandAugment (Cubuk et al. 2019, arXiv:1909.13719).",
+    "trivial_augment": "Flips and TrivialAugment (Mueller and Hutter 2021, arXiv:2103.10158).",
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""In which order an epoch takes the rows of a table, and how many at a time."""
+"""The order in which an epoch takes the rows of a DataFrame, and in which batches."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from torch.utils.data import Sampler
 
 from trial.rng import stream
 
-Item = tuple[int, int, int]  # epoch, row, how often this epoch had it before
+Item = tuple[int, int, int]  # epoch, row, how often this epoch had the row before
 
 
 class Shuffled(Sampler):
-    """Every row once an epoch in batches, in an order fixed by seed and epoch (or as they lie); with
-    `chances` (rows,) as many, each drawn anew by its chance.
+    """Batches of every row once an epoch, in an order given by seed and epoch (seed None: not shuffled).
 
-    A last batch of one photo joins the one before: batch normalisation can't take it.
+    With `chances` (rows,), the probability of each row, as many rows are drawn with replacement. A last batch
+    of one photo joins the batch before it: batch normalisation can't take one.
     """
 
     def __init__(self, rows: int, batch_size: int, seed: int | None, chances: np.ndarray | None = None):
@@ -23,7 +23,7 @@ class Shuffled(Sampler):
         self.starts = list(range(0, rows, batch_size))
         if len(self.starts) > 1 and rows - self.starts[-1] == 1:
             self.starts.pop()
-        self.epoch = 0  # counted as an epoch's first batch is asked for: torch may make iterators in vain
+        self.epoch = 0  # counted at the first batch of an epoch: torch may make iterators that it never uses
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -1,4 +1,4 @@
-"""Photo tables -> batches of pixels and labels, on the device."""
+"""A DataFrame of photos -> batches of pixels and labels, on the device."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,14 @@ from trial.augment.policies import Policy, parse_policy
 from trial.choice import Choice
 from trial.data.batch_sampler import Item, Shuffled
 from trial.data.preprocessing import Preprocessing
-from trial.data.sampling import BORDERS, COPIES, COPY, COPY_STEPS, SAMPLERS
+from trial.data.sampling import COPY, COPY_STEPS, Weigh
 from trial.rng import Draw, stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trial.compute import Compute
-    from trial.config import TrialConfig
 
-EVALUATED = 4  # times the batch size where no gradients are kept; halved where memory runs out
+EVALUATED = 4  # times the batch size if no gradients are kept; halved if memory runs out
 
 
 class Batch(NamedTuple):
@@ -46,11 +44,12 @@ class Batch(NamedTuple):
 
 
 class Photos(Dataset):
-    """The photos of a table at their size, a whole batch at a time, with what a policy does on photos.
+    """A map-style dataset of photos at the network's image size, read a whole batch at a time.
 
-    They come from `pixels`, those of a whole table that this one is a part of, or are decoded each time, in
-    threads; generated copies (trial/data/sampling.py) are made from them. The same for a seed, epoch and rows, and
-    how often the epoch had them before, whoever asks.
+    Photos are read from `pixels` (those of a whole DataFrame that `table` is a part of), or decoded each
+    time, in threads. Then generated copies are made (trial/data/sampling.py), and the policy's steps on
+    photos are applied. Deterministic given seed, epoch, rows, and how often the epoch has had each row
+    before.
     """
 
     def __init__(
@@ -61,10 +60,10 @@ class Photos(Dataset):
         policy: Policy | None = None,
         seed: int = 0,
     ):
-        # A table of photos to be answered has no labels.
+        # Photos to predict have no labels.
         labels = table["label"].to_numpy(np.int64) if "label" in table else np.zeros(len(table), np.int64)
         self.labels = torch.from_numpy(labels.copy())
-        # Which of the pixels are whose: those of a whole table are known by its row labels.
+        # `pixels` of a whole DataFrame are indexed by its row labels.
         self.rows = np.arange(len(table)) if pixels is None else table.index.to_numpy()
         self.pixels = uncached(table, preprocessing) if pixels is None else pixels
         self.size, self.seed = preprocessing.image_size, seed
@@ -107,24 +106,14 @@ class Photos(Dataset):
         return ThreadPoolExecutor(cores(), thread_name_prefix="decode")
 
 
-def training(
-    table: "pd.DataFrame",
-    preprocessing: Preprocessing,
-    config: "TrialConfig",
-    compute: "Compute",
-    pixels: np.ndarray | Uncached | None,
-) -> tuple[DataLoader, np.ndarray]:
-    """Batches of what training sees of a table's photos (trial/data/sampling.py), and how many of each class (18,)
-    are to be expected in an epoch: what the sampler evened out, a loss doesn't even out again."""
-    table = config.copies.build(COPIES)(config.borders.build(BORDERS)(table))
-    if table.empty:
-        raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
-    labels = table["label"].to_numpy()
-    chances = config.sampler.build(SAMPLERS)(labels)
-    photos = Photos(table, preprocessing, pixels, config.augment, config.seed)
-    batches = loader(photos, config.batch_size, compute.workers, shuffle=True, chances=chances)
-    each = None if chances is None else chances * len(labels)  # how often a photo is to be expected
-    return batches, np.bincount(labels, each, minlength=N_CLASSES)
+def training(photos: Photos, batch_size: int, workers: int, weigh: Weigh) -> tuple[DataLoader, np.ndarray]:
+    """(shuffled batches of `photos`, class counts (18,)): expected counts per epoch under the sampler
+    `weigh`, so that a weighted loss does not correct the imbalance twice."""
+    labels = photos.labels.numpy()
+    chances = weigh(labels)
+    batches = loader(photos, batch_size, workers, shuffle=True, chances=chances)
+    expected = None if chances is None else chances * len(labels)  # how often each photo
+    return batches, np.bincount(labels, expected, minlength=N_CLASSES)
 
 
 def loader(
@@ -134,8 +123,8 @@ def loader(
     shuffle: bool = False,
     chances: np.ndarray | None = None,
 ) -> DataLoader:
-    """Batches of `photos`, the same whatever the number of workers. Only what a policy does on photos is
-    worth workers: the rest comes from the cache, or is decoded in threads."""
+    """Batches of `photos`, the same for any number of workers. Workers are used only if a policy has steps on
+    photos: the rest comes from the cache, or is decoded in threads."""
     workers = workers if photos.augment is not None else 0
     return DataLoader(
         photos,
@@ -144,13 +133,13 @@ def loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # not torch's own, from which networks draw what they drop
+        generator=torch.Generator(),  # not torch's own, which dropout draws from
     )
 
 
 def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> Iterator[Batch]:
-    """The batches on `device`; beside a GPU the next two are read and queued to be copied while this one
-    computes. On the CPU that would only take from it. A mistake among them is raised."""
+    """The batches on `device`. With a GPU the next two are read and copied while it computes this one; on the
+    CPU that would only compete with it. A UsageError among them is raised."""
     coming = map(_whole, batches)
     if device.type == "cpu":
         yield from coming
@@ -174,18 +163,18 @@ def _whole(batch: Batch | UsageError) -> Batch:
 
 
 def shared_pixels(
-    table: "pd.DataFrame", preprocessing: Preprocessing, config: "TrialConfig"
+    table: "pd.DataFrame", preprocessing: Preprocessing, cache_limit: float
 ) -> np.ndarray | Uncached:
-    """The photos of a whole photo table, cached where there is room; parts of it index them by their own row
-    labels."""
+    """The photos of a whole DataFrame of photos, cached if they fit into `cache_limit` GiB; parts of the
+    DataFrame index them by their row labels."""
     plain = uncached(table, preprocessing)
-    limit = int(config.cache_limit * 2**30)
+    limit = int(cache_limit * 2**30)
     array = cached(plain.paths, plain.size, plain.interpolation, limit=limit, crop=plain.crop)
     return plain if array is None else array
 
 
 def uncached(table: "pd.DataFrame", preprocessing: Preprocessing) -> Uncached:
-    """The photos of a table as they are prepared for the network, decoded whenever they are asked for."""
+    """The photos of a DataFrame as they are prepared for the network, decoded at each access."""
     paths = list(table["path"])
     crop = preprocessing.crop_of(paths)
     return Uncached(paths, preprocessing.image_size, preprocessing.interpolation, crop)

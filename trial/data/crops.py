@@ -1,6 +1,8 @@
-"""Which part of a photo a network sees, by name. A builder gets the photos' paths and the network's image
-size and gives a box for each photo; None is the whole photo. Its numbers are kept in the run folder, so that
-validation and prediction crop as training did."""
+"""Which part of a photo the network sees, by name.
+
+A builder gets the photos' paths and the network's image size (height, width), and gives a box for each photo;
+None is the whole photo. The parameters are kept in the run folder, so that prediction crops as training did.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +23,10 @@ def none(paths: Sequence[str], size: tuple[int, int]) -> None:
 def center(
     paths: Sequence[str], size: tuple[int, int], *, height: Part = HEIGHT, width: Part = WIDTH
 ) -> "Crop":
-    """The middle: the baseline's 320 high x 256 wide of 512 x 384, in proportion at other sizes."""
+    """The middle of the photo: fractions of its height and width.
+
+    The default is the baseline's 320 x 256 of 512 x 384 pixels, in proportion at other sizes.
+    """
     from dataset import boxes
 
     return boxes.center(len(paths), height, width)
@@ -35,8 +40,11 @@ def face(
     height: Part = HEIGHT,
     width: Part = WIDTH,
 ) -> "Crop":
-    """The face that a detector finds, with `margin` of its size around it (0.3: 1.3 times as high and wide);
-    else the middle, `height` x `width`. In the shape of the image size, so that no face is squashed."""
+    """The face that a detector finds, with a margin; the middle of the photo if it finds none.
+
+    `margin` 0.3 makes the box 1.3 times as high and wide as the face. Without a face the box is the middle,
+    `height` x `width`. The box has the aspect ratio of the image size, so that no face is distorted.
+    """
     from dataset.faces.locate import face_crop
 
     return face_crop(paths, size, margin, height, width)

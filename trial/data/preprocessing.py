@@ -1,4 +1,4 @@
-"""From a photo to what a network sees, the same at training, validation and prediction."""
+"""From a photo to the input of a network, the same in training, validation and prediction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a photo is prepared, at training, validation and prediction alike; kept in the run folder.
+    """How a photo is prepared, in training, validation and prediction alike; kept in the run folder.
 
-    Cropped, resized to `image_size` (height, width), then per channel (value / 255 - mean) / std.
+    A photo is cropped, resized to `image_size` (height, width), then normalised: (value / 255 - mean) / std
+    per channel.
     """
 
     image_size: tuple[int, int]
@@ -34,7 +35,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, read: Mapping[str, Any]) -> "Preprocessing":
-        """What `to_json` gave; UsageError where it names a crop that is not known here."""
+        """Read what `to_json` gave. UsageError if its crop is unknown."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
         errors: list[str] = []
         crop = choose("crop", values.pop("crop", "none"), CROPS, errors)
@@ -43,12 +44,15 @@ class Preprocessing:
         return cls(**values, crop=crop)
 
     def crop_of(self, paths: Sequence[str]) -> "Crop | None":
-        """The part of each photo that is kept; None: all of it."""
+        """The box of each photo that is kept; None: the whole photo."""
         return self.crop.build(CROPS, paths, self.image_size)
 
     def normalise(self, photos: "Tensor", out: "Tensor | None" = None) -> "Tensor":
-        """float32 (B, 3, height, width), where `photos` are: uint8 (B, height, width, 3) from 0 to 255 or
-        float (B, 3, height, width) from 0 to 1. Into `out` where it is given; channels_last."""
+        """Photos -> network input, float32 (B, 3, height, width) in channels_last format, on the same device.
+
+        `photos` are uint8 (B, height, width, 3) from 0 to 255, or float (B, 3, height, width) from 0 to 1.
+        The result is written into `out` if it is given.
+        """
         import torch
 
         whole = photos.dtype == torch.uint8
@@ -68,8 +72,8 @@ class Preprocessing:
 def _row(
     preprocessing: Preprocessing, width: int, top: int, device: "torch.device"
 ) -> "tuple[Tensor, Tensor]":
-    """(scale, shift) for a whole row, (width * 3,): three numbers by themselves are slow. Made once: to send
-    them to a GPU at each step would wait for it."""
+    """(scale, shift) of a whole row of pixels, (width * 3,) each: broadcasting three values is slow. Cached:
+    sending them to a GPU at each step would wait for it."""
     import torch
 
     mean, std = (torch.tensor(v * width, device=device) for v in (preprocessing.mean, preprocessing.std))

@@ -1,8 +1,9 @@
-"""Which photos an epoch of training sees, by name: drawn evenly or by class, ages near the borders left out,
-copies of rare people added. Never applied to validation.
+"""Which photos an epoch of training sees, by name. Never applied to validation.
 
-BORDERS and COPIES give `change(table) -> table` of photo tables; SAMPLERS give `weigh(labels (N,)) -> (N,)`
-chances to be drawn, or None for each photo once an epoch.
+SAMPLERS draw photos, BORDERS leave out or relabel ages near the borders of age bands, COPIES add copies of
+rare people. Builders of BORDERS and COPIES give `change(table) -> table` of DataFrames of photos; those of
+SAMPLERS give `weigh(labels (N,)) -> (N,)`, the probabilities to be drawn, or None for each
+photo once an epoch.
 """
 
 from collections.abc import Callable
@@ -37,8 +38,11 @@ def uniform() -> Weigh:
 
 
 def class_balanced(*, power: Fraction = 1.0) -> Weigh:
-    """As many photos as there are, drawn with replacement; a class's chance is its fraction of the photos to the
-    power 1 - `power`: at 1 all classes come equally often, at 0 as they are."""
+    """Photos drawn with replacement, rare classes more often: at `power` 1 all classes equally often.
+
+    An epoch has as many photos as there are. The probability of a class is proportional to its fraction of
+    the photos to the power 1 - `power`: at 0 classes come as often as they are.
+    """
 
     def weigh(labels: np.ndarray) -> np.ndarray:
         weights = np.bincount(labels)[labels].astype(float) ** -power
@@ -48,12 +52,12 @@ def class_balanced(*, power: Fraction = 1.0) -> Weigh:
 
 
 def keep() -> Change:
-    """All ages, with the labels that they have."""
+    """All ages, with their own labels."""
     return lambda table: table
 
 
 def drop(*, before_30: Years = 3, before_60: Years = 3) -> Change:
-    """Leaves out people who are so many years below a border: 27 to 29 and 57 to 59."""
+    """Leave out people a few years below a border: 27 to 29 and 57 to 59 by default."""
 
     def change(table: "pd.DataFrame") -> "pd.DataFrame":
         near = table["age"].between(30 - before_30, 29) | table["age"].between(60 - before_60, 59)
@@ -63,7 +67,7 @@ def drop(*, before_30: Years = 3, before_60: Years = 3) -> Change:
 
 
 def relabel(*, from_age: Annotated[int, (31, 60)] = 58) -> Change:
-    """Counts people from this age on as 60 and over."""
+    """Label people from `from_age` on as 60 and over."""
 
     def change(table: "pd.DataFrame") -> "pd.DataFrame":
         ages = table["age"].where(table["age"] < from_age, np.maximum(table["age"], 60))
@@ -79,8 +83,11 @@ def none() -> Change:
 
 
 def baseline(*, sets: Annotated[int, (1, 2)] = 2) -> Change:
-    """Photos of people of 60 and over again, in `sets` generated sets, made anew each epoch (COPY_STEPS): the
-    baseline's way from 193 such people to 579. A recipe's own augmentation follows."""
+    """Add generated copies of the photos of people of 60 and over, in one or two `sets`.
+
+    The copies differ each epoch (COPY_STEPS); the recipe's own augmentation follows. The baseline went from
+    193 such people to 579 in this way.
+    """
 
     def change(table: "pd.DataFrame") -> "pd.DataFrame":
         import pandas as pd

@@ -1,4 +1,4 @@
-"""Optimisers by name: torch's own, fused, and all others of timm's that need nothing else."""
+"""Optimizers by name: torch's own, fused, and all others of timm's that need no other package."""
 
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -8,14 +8,14 @@ from trial.choice import Registry
 
 
 def adam(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> Any:
-    """Adam (Kingma and Ba 2015); weight decay is an L2 term on the gradient."""
+    """Adam (Kingma and Ba 2015); weight decay is an L2 term of the gradient."""
     import torch
 
     return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def adamw(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> Any:
-    """AdamW (Loshchilov and Hutter 2019): weight decay apart from the gradient."""
+    """AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay."""
     import torch
 
     return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
@@ -40,23 +40,27 @@ def sgd(
         nesterov=nesterov and momentum > 0,
         fused=True,
     )
-    # torch's fused one can't begin with some momentums while others exist, as gradual unfreezing needs.
+    # torch's fused SGD can't create momentum buffers for some parameters later, as gradual unfreezing needs.
     for group in optimizer.param_groups if momentum else ():
         for parameter in group["params"]:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
 
-def timms(name: str) -> Callable[..., Any]:
-    """The builder of an optimiser of timm's, by timm's name for it."""
+def from_timm(name: str, description: str) -> Callable[..., Any]:
+    """The builder of timm's optimizer `name`."""
 
     def build(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> Any:
         from timm.optim import create_optimizer_v2
 
         return create_optimizer_v2(parameters, name, lr=learning_rate, weight_decay=weight_decay)
 
+    build.__doc__ = f"{description}."
     return build
 
 
 OURS: Registry = {"adam": adam, "adamw": adamw, "sgd": sgd}
-OPTIMIZERS: Registry = {**OURS, **{name: timms(name) for name in optimizers() if name not in OURS}}
+OPTIMIZERS: Registry = {
+    **OURS,
+    **{name: from_timm(name, text) for name, text in optimizers().items() if name not in OURS},
+}

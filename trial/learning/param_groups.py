@@ -1,70 +1,57 @@
-"""Which layers learn, from which epoch on, and how fast.
+"""The layers of a network, counted from the head down, and an optimizer's parameter groups by layer."""
 
-A FREEZES builder gives `freeze(network, epoch)`, to be called at each epoch (from 1) after
-`network.train()`.
-"""
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
-
-from trial.choice import Registry
 from trial.models.heads import last_layers
 
 if TYPE_CHECKING:
     from torch import nn
 
-Freeze = Callable[["nn.Module", int], None]
-Epochs = Annotated[int, (1, 1000)]
-STAGES = 5  # of a network for which timm knows none
+STAGES = 5  # of a network for which timm defines none
 
 
-def none() -> Freeze:
-    """All of it learns from the start."""
-    return lambda network, epoch: None
+def param_groups(network: "nn.Module", layer_decay: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for an optimizer; a group's learning rate is to be multiplied by its `lr_scale`.
 
-
-def backbone(*, epochs: Epochs = 1) -> Freeze:
-    """Only the head learns in the first epochs."""
-    return lambda network, epoch: learn(network, None if epoch > epochs else 0)
-
-
-def gradual(*, every: Epochs = 1) -> Freeze:
-    """The head first; one stage more, from the back, after each `every` epochs (Howard and Ruder 2018,
-    arXiv:1801.06146). Stages are timm's: four and the stem of a ResNet, each block of a ViT."""
-    return lambda network, epoch: learn(network, (epoch - 1) // every)
-
-
-FREEZES: Registry = {"none": none, "backbone": backbone, "gradual": gradual}
-
-
-def learn(network: "nn.Module", stages: int | None) -> None:
-    """Have the head and the `stages` next to it learn (None: all), and nothing else. Batch normalisations
-    that don't learn keep their running statistics, too; those that do are left as they are."""
-    above = depths(network, coarse=True)
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(stages is None or above[name] <= stages)
-    for module in network.modules():
-        own = list(module.parameters(recurse=False))
-        if hasattr(module, "running_var") and own and not any(p.requires_grad for p in own):
-            module.eval()
-
-
-def groups(network: "nn.Module", layer_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups for an optimiser. A group's learning rate is to be multiplied by its `lr_scale`:
-    `layer_decay` to the power of the layers above it, 1 at the head (Clark et al. 2020, arXiv:2003.10555)."""
+    With `layer_decay` 1 all parameters are one group, and the optimizer's weight decay applies to all of
+    them. Below 1 the groups are those of timm's `param_groups_layer_decay` (Clark et al. 2020,
+    arXiv:2003.10555): `lr_scale` is `layer_decay` to the power of the number of layers above, 1 in the head.
+    As in timm, `weight_decay` then does not apply to biases, to normalisation layers (all tensors of one
+    dimension), and to what the network itself excludes (`no_weight_decay`: position embeddings, for
+    instance).
+    """
     if layer_decay == 1:
         return [{"params": list(network.parameters()), "lr_scale": 1.0}]
-    by_depth: dict[int, list[Any]] = {}
+    from timm.optim import param_groups_layer_decay
+
     above = depths(network)
-    for name, parameter in network.named_parameters():
-        by_depth.setdefault(above[name], []).append(parameter)
-    return [{"params": by_depth[d], "lr_scale": layer_decay**d} for d in sorted(by_depth)]
+    # timm asks a network for its layers; joint networks, and some of timm's own, can't say.
+    layers: Any = SimpleNamespace(
+        named_parameters=network.named_parameters, group_matcher=lambda coarse: lambda name: -above[name]
+    )
+    return param_groups_layer_decay(
+        layers, weight_decay, no_weight_decay_list=_without_weight_decay(network), layer_decay=layer_decay
+    )
+
+
+def _without_weight_decay(network: Any) -> set[str]:
+    """Names of the parameters that the network, or each member of a joint one, excludes from weight decay."""
+    from trial.models.joint import Joint
+
+    if isinstance(network, Joint):
+        return {
+            f"members.{number}.{name}"
+            for number, member in enumerate(network.members)
+            for name in _without_weight_decay(member)
+        }
+    return set(network.no_weight_decay()) if hasattr(network, "no_weight_decay") else set()
 
 
 def depths(network: "nn.Module", coarse: bool = False) -> dict[str, int]:
-    """{a parameter's name: how many layers (`coarse`: stages) are above it}, 0 in the head.
+    """{parameter's name: number of layers (`coarse`: stages) above it}, 0 in the head.
 
-    A joint network's head is its last layer and its members'.
+    A joint network's head is its last layer and those of its members.
     """
     from trial.models.joint import Joint
 
@@ -83,7 +70,7 @@ def depths(network: "nn.Module", coarse: bool = False) -> dict[str, int]:
 
 
 def _from_below(network: Any, coarse: bool) -> dict[str, int]:
-    """{a parameter's name: its layer or stage}, counted as timm does for this network."""
+    """{parameter's name: its layer or stage}, counted as timm does for this network."""
     from timm.models import group_parameters
     from timm.optim import auto_group_layers
 

@@ -1,9 +1,9 @@
 """Learning-rate schedules by name.
 
-A schedule goes by epochs done (a fraction, 0 to `epochs`), and by the losses given to `step`. So it means the
-same whatever the number of steps an epoch, and retraining on more photos keeps it as it was. A step is taken
-at the rate of its middle (`middle`): at its start, a warm-up's first step would be at 0, and at its end an
-annealing's last one; with a step an epoch that would be a whole epoch.
+A schedule is a function of the epochs done (a float from 0 to `epochs`) and of the losses given to `step`. So
+it does not depend on the number of steps in an epoch, and retraining on more photos keeps it. A step takes
+the rate at its middle (`middle`): at its start the first step of a warm-up would have a rate of 0, and at its
+end the last step of an annealing.
 """
 
 import math
@@ -16,14 +16,15 @@ Epochs = Annotated[float, (0, 1000)]
 
 
 def middle(epoch: int, first: int, together: int, batches: int) -> float:
-    """Epochs done in the middle of a step: that of `together` batches, from number `first` on, of the
-    `batches` (numbered from 0) of `epoch` (from 1)."""
+    """Epochs done at the middle of a step.
+
+    The step is made of `together` batches from index `first` on; `epoch` (from 1) has `batches` of them.
+    """
     return epoch - 1 + (first + together / 2) / batches
 
 
 class Schedule:
-    """Called with epochs done, gives the factor on the learning rate: a linear rise from 0 over `warmup`
-    epochs, then `factor`."""
+    """Epochs done -> the factor of the learning rate: linear from 0 over `warmup` epochs, then `factor`."""
 
     def __init__(self, factor: Callable[[float], float], warmup: float = 0.0):
         self.factor, self.warmup = factor, warmup
@@ -32,11 +33,11 @@ class Schedule:
         return done / self.warmup if done < self.warmup else self.factor(done)
 
     def step(self, loss: float) -> None:
-        """The validation loss of the epoch just done; without validation people the training loss."""
+        """Report an epoch's validation loss; without validation people its training loss."""
 
 
 class Plateau(Schedule):
-    """Times `by` whenever the loss has had no new best for more than `patience` epochs."""
+    """The factor is multiplied by `by` after more than `patience` epochs without a lower loss."""
 
     def __init__(self, by: float, patience: int, warmup: float):
         super().__init__(lambda done: self.now, warmup)
@@ -45,7 +46,7 @@ class Plateau(Schedule):
 
     def step(self, loss: float) -> None:
         self.epochs += 1
-        # Warm-up's epochs are no reason to learn more slowly after it.
+        # Epochs of the warm-up do not count.
         self.bad = 0 if loss < self.best or self.epochs <= self.warmup else self.bad + 1
         self.best = min(self.best, loss)
         if self.bad > self.patience:
@@ -53,7 +54,7 @@ class Plateau(Schedule):
 
 
 def constant(epochs: int, *, warmup: Epochs = 0.0) -> Schedule:
-    """The learning rate as given, after a linear rise from 0 over the first `warmup` epochs."""
+    """Constant, after a linear rise from 0 over the first `warmup` epochs."""
     return Schedule(lambda done: 1.0, warmup)
 
 
@@ -67,14 +68,16 @@ def cosine(epochs: int, *, warmup: Epochs = 0.0) -> Schedule:
 
 
 def onecycle(epochs: int, *, peak: Fraction = 0.25, start: Fraction = 0.04) -> Schedule:
-    """One cycle (Smith 2018, arXiv:1708.07120): by cosine from `start` to 1 at the share `peak`
-    of the epochs, then down to 0."""
+    """One cycle: a cosine from `start` up to 1 at the fraction `peak` of the epochs, then down to 0.
+
+    Smith 2018, arXiv:1708.07120.
+    """
 
     def factor(done: float) -> float:
-        share = done / epochs
-        if share < peak:
-            return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * share / peak))
-        return 0.5 * (1 + math.cos(math.pi * (share - peak) / max(1 - peak, 1e-9)))
+        fraction = done / epochs
+        if fraction < peak:
+            return start + (1 - start) * 0.5 * (1 - math.cos(math.pi * fraction / peak))
+        return 0.5 * (1 + math.cos(math.pi * (fraction - peak) / max(1 - peak, 1e-9)))
 
     return Schedule(factor)
 
@@ -82,7 +85,7 @@ def onecycle(epochs: int, *, peak: Fraction = 0.25, start: Fraction = 0.04) -> S
 def step(
     epochs: int, *, every: Annotated[float, (0.001, 1)] = 0.33, factor: Fraction = 0.1, warmup: Epochs = 0.0
 ) -> Schedule:
-    """Times `factor` after each share `every` of the epochs."""
+    """Multiplied by `factor` after each fraction `every` of the epochs."""
     return Schedule(lambda done: factor ** math.floor(done / (every * epochs) + 1e-9), warmup)
 
 
@@ -93,9 +96,11 @@ def plateau(
     patience: Annotated[int, (0, 1000)] = 2,
     warmup: Epochs = 0.0,
 ) -> Schedule:
-    """Times `factor` after more than `patience` epochs without a lower validation loss, as torch's
-    ReduceLROnPlateau with threshold=0; those of the warm-up don't count. A retraining has no validation
-    people: it hears the training loss."""
+    """Multiplied by `factor` after more than `patience` epochs without a lower validation loss.
+
+    As torch's ReduceLROnPlateau with threshold=0. Epochs of the warm-up do not count. Retraining has no
+    validation people and goes by the training loss.
+    """
     return Plateau(factor, patience, warmup)
 
 

@@ -1,12 +1,12 @@
-"""A name, or several, -> a network of 18 logits, and how photos are prepared for it."""
+"""The name of a network, or several, -> a network with 18 logits, and its preprocessing."""
 
 from typing import TYPE_CHECKING, Any
 
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
-from trial.config import TrialConfig
+from trial.choice import Choice
 from trial.data.preprocessing import Preprocessing
-from trial.models.heads import HEADS, HIDDEN, LAST, Head, attach, initialise, last_layers
+from trial.models.heads import HIDDEN, LAST, Head, attach, initialise, last_layers
 from trial.models.weights import full_name, load
 
 if TYPE_CHECKING:
@@ -14,27 +14,29 @@ if TYPE_CHECKING:
 
     from trial.models.pretrained import State
 
-# Last layers of networks for which timm lists one of two.
+# Last layers of networks for which timm names only one of two.
 CLASSIFIERS = dict.fromkeys(("levit_384_s8", "levit_conv_384_s8"), ("head.linear", "head_dist.linear"))
 
 
-def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Preprocessing]":
-    """The network of `config`, with its ImageNet weights if `pretrained` (and the config asks for some).
+def build(
+    model: str, weights: str, head: Head, image_size: tuple[int, int], crop: Choice = Choice("none")
+) -> "tuple[nn.Module, Preprocessing]":
+    """The network that `model` names (several names joined by +: one network of them all), ending in `head`,
+    with the pretrained weights `weights` ('none': without), and the preprocessing of its photos.
 
     Logits are (B, 18). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of the
-    first of several networks. UsageError where the weights don't fit the network.
+    first of several networks. UsageError if the weights don't fit the network.
     """
-    head: Head = config.head.build(HEADS)
-    names = config.members()
+    names = model.split("+")
     network: nn.Module
     if len(names) == 1:
-        network = first = _member(names[0], config, head.outputs, pretrained)
+        network = first = _member(names[0], weights, image_size, head.outputs)
         initialise(last_layers(network), LAST)
         attach(head, network)
     else:
         from trial.models.joint import Joint
 
-        members = [_member(name, config, N_CLASSES, pretrained) for name in names]
+        members = [_member(name, weights, image_size, N_CLASSES) for name in names]
         for member in members:
             initialise(last_layers(member), HIDDEN)  # a ReLU follows, and the joint network's last layer
             attach(Head(N_CLASSES, head.dropout), member)
@@ -42,28 +44,27 @@ def build(config: TrialConfig, pretrained: bool = True) -> "tuple[nn.Module, Pre
         initialise([network.last], LAST)
         attach(head._replace(dropout=0.0), network)
     own = first.pretrained_cfg
-    preprocessing = Preprocessing(
-        config.image_size, tuple(own["mean"]), tuple(own["std"]), own["interpolation"], config.crop
-    )
-    return network, preprocessing
+    mean, std = tuple(own["mean"]), tuple(own["std"])
+    return network, Preprocessing(image_size, mean, std, own["interpolation"], crop)
 
 
-def _member(name: str, config: TrialConfig, outputs: int, pretrained: bool) -> Any:
-    """One network, its last layer of `outputs`. UsageError where its weights don't fit."""
-    state = load(name, config.weights) if pretrained else None
+def _member(name: str, weights: str, image_size: tuple[int, int], outputs: int) -> Any:
+    """One network with a last layer of `outputs`. UsageError if the weights don't fit it."""
+    state = load(name, weights)
     if state is None:
-        return create(name, config.image_size, outputs)
+        return create(name, image_size, outputs)
     from trial.models.pretrained import with_weights
 
-    source = f"weights={config.weights}"
-    return with_weights(lambda given: create(name, config.image_size, outputs, given), state, source, name)
+    source = f"weights={weights}"
+    return with_weights(lambda given: create(name, image_size, outputs, given), state, source, name)
 
 
 def create(name: str, size: tuple[int, int], outputs: int, state: "State | None" = None) -> Any:
-    """A network of timm's or trial/models/other_networks.py, with what timm takes of `state`."""
+    """A network of timm's or of trial/models/other_networks.py, with the tensors of `state` that timm
+    takes."""
     import timm
 
-    import trial.models.other_networks  # noqa: F401 - timm knows them from now on
+    import trial.models.other_networks  # noqa: F401 - registers them with timm
 
     plain = name.partition(".")[0]
     given: dict[str, Any] = {"classifier": CLASSIFIERS[plain]} if plain in CLASSIFIERS else {}
@@ -74,5 +75,5 @@ def create(name: str, size: tuple[int, int], outputs: int, state: "State | None"
         pretrained=state is not None,
         pretrained_cfg_overlay=given or None,
         num_classes=outputs,
-        img_size=size if networks()[plain].multiple > 0 else None,  # timm leaves out what is None
+        img_size=size if networks()[plain].multiple > 0 else None,  # timm drops what is None
     )

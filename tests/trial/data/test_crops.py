@@ -76,8 +76,8 @@ def test_cached_or_decoded_each_time_a_part_of_the_table_sees_the_same_pixels(
     table = read_train(people)
     part = table.iloc[5::7]
     monkeypatch.setattr(batches.cached, "__defaults__", (arrays.CACHE, *batches.cached.__defaults__[1:]))
-    kept = batches.shared_pixels(table, prepared(crop), parse({**TINY, "cache_limit": 1}))
-    each_time = batches.shared_pixels(table, prepared(crop), parse(TINY))
+    kept = batches.shared_pixels(table, prepared(crop), cache_limit=1)
+    each_time = batches.shared_pixels(table, prepared(crop), cache_limit=0)
     assert isinstance(kept, np.memmap) and isinstance(each_time, Uncached)
     seen = read(batches.Photos(part, prepared(crop), kept))
     assert np.array_equal(seen, read(batches.Photos(part, prepared(crop), each_time)))

@@ -6,21 +6,27 @@ import torch
 from common.errors import UsageError
 from dataset.photos import read_train
 from tests.conftest import TINY
-from trial.compute import decide
+from tests.trial.training import training_of
+from trial import recipe
 from trial.config import parse
 from trial.data import batches
 from trial.data.sampling import BORDERS, COPIES, COPY, SAMPLERS
-from trial.models import factory
 
 LABELS = np.repeat([0, 1, 2], [80, 15, 5])
 
 
 def drawn(config, table, epochs=1):
-    """(photos, labels, rows) of all batches of some epochs."""
-    network, preprocessing = factory.build(config)
-    loader, counts = batches.training(table, preprocessing, config, decide(config, network), None)
-    seen = [batch for _ in range(epochs) for batch in loader]
-    return torch.cat([b.photos for b in seen]), torch.cat([b.labels for b in seen]), counts
+    """(photos, labels) of all batches of some epochs."""
+    train = training_of(config, table).train
+    seen = [batch for _ in range(epochs) for batch in train]
+    return torch.cat([b.photos for b in seen]), torch.cat([b.labels for b in seen])
+
+
+def counts_of(config, table):
+    """The class counts of an epoch, as a weighted loss gets them."""
+    photos = config.copies.build(COPIES)(table)
+    weigh = config.sampler.build(SAMPLERS)
+    return batches.training(batches.Photos(photos, recipe.build(config)[1]), 32, 0, weigh)[1]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,8 @@ def test_by_class_draws_each_class_as_often_as_its_power_says():
 
 def test_an_epoch_by_class_has_as_many_photos_and_other_ones_each_time(table):
     config = parse({**TINY, "sampler": "class_balanced"})
-    _, labels, counts = drawn(config, table, epochs=20)
+    _, labels = drawn(config, table, epochs=20)
+    counts = counts_of(config, table)
     assert len(labels) == 20 * len(table)
     assert counts.sum() == pytest.approx(len(table))
     assert counts[counts > 0] == pytest.approx(len(table) / np.count_nonzero(counts))
@@ -50,7 +57,7 @@ def test_an_epoch_by_class_has_as_many_photos_and_other_ones_each_time(table):
 def test_a_photo_drawn_twice_in_an_epoch_is_augmented_twice(table):
     blurred = {"_name": "GaussNoise", "std_range": [0.2, 0.2], "p": 1.0}
     config = parse({**TINY, "sampler": "class_balanced", "augment": [blurred]})
-    photos, *_ = drawn(config, table)
+    photos, _ = drawn(config, table)
     assert len(photos.flatten(1).unique(dim=0)) == len(photos) == len(table)
 
 
@@ -96,7 +103,8 @@ def test_borders_that_leave_nothing_are_refused(table):
 
 def test_copies_are_two_more_sets_of_the_oldest(table):
     config = parse({**TINY, "copies": "baseline"})
-    _, labels, counts = drawn(config, table)
+    _, labels = drawn(config, table)
+    counts = counts_of(config, table)
     before = np.bincount(table["label"], minlength=18)
     oldest = np.arange(18) % 3 == 2
     assert np.array_equal(counts, np.where(oldest, 3 * before, before))
@@ -107,7 +115,7 @@ def test_copies_are_two_more_sets_of_the_oldest(table):
 def test_copies_are_changed_as_their_set_says_and_the_photos_are_not(table):
     config = parse({**TINY, "copies": "baseline", "image_size": "48x40"})
     grown = COPIES["baseline"]()(table)
-    _, preprocessing = factory.build(config)
+    _, preprocessing = recipe.build(config)
     photos = batches.Photos(grown, preprocessing, None, None, 0)
     plain = batches.Photos(table, preprocessing)
     rows = np.arange(len(grown))

@@ -1,11 +1,12 @@
 import pytest
 import torch
+from timm.optim import param_groups_layer_decay
 
 from tests.conftest import TINY
+from trial import recipe
 from trial.config import parse
 from trial.learning import param_groups
 from trial.learning.optimizers import OPTIMIZERS
-from trial.models import factory
 
 torch.set_num_threads(1)  # tests run side by side
 JOINT = "test_resnet+test_efficientnet"
@@ -14,64 +15,13 @@ JOINT = "test_resnet+test_efficientnet"
 def built(**values):
     torch.manual_seed(0)
     config = parse({**TINY, "optimizer": "adamw", "weight_decay": 0.01, "learning_rate": 0.01, **values})
-    return factory.build(config)[0], config
-
-
-def one_epoch(network, config, epoch: int) -> set[str]:
-    """Trains as trial/fit.py does; the names of parameters and statistics that changed."""
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    optimizer = config.optimizer.build(
-        OPTIMIZERS,
-        param_groups.groups(network, config.layer_decay),
-        config.learning_rate,
-        config.weight_decay,
-    )
-    network.train()
-    config.freeze.build(param_groups.FREEZES)(network, epoch)
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * group["lr_scale"]
-    for step in range(2):  # at the first one, the gain of 0 at the end of each block keeps gradients back
-        photos = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(step))
-        torch.nn.functional.cross_entropy(network(photos), torch.arange(8)).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    return {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
-
-
-def test_the_head_alone_learns_first_and_nothing_below_moves_its_statistics_either():
-    network, config = built(freeze={"_name": "backbone", "epochs": 2}, epochs=3)
-    for epoch in (1, 2):
-        assert one_epoch(network, config, epoch) == {"fc.weight", "fc.bias"}
-    assert one_epoch(network, config, 3) == set(network.state_dict())
-
-
-def test_one_stage_more_learns_after_each_so_many_epochs():
-    network, config = built(freeze={"_name": "gradual", "every": 2}, epochs=12)
-    tops = ["fc", "layer4", "layer3", "layer2", "layer1", ""]
-    for epoch in (1, 2, 3, 4, 5, 7, 9, 11, 12):
-        prefixes = tuple(tops[: (epoch - 1) // 2 + 1])
-        expected = {name for name in network.state_dict() if name.startswith(prefixes)}
-        assert one_epoch(network, config, epoch) == expected, epoch
-
-
-def test_all_of_it_learns_from_the_start_when_nothing_is_frozen():
-    network, config = built()
-    assert one_epoch(network, config, 1) == set(network.state_dict())
-
-
-def test_the_head_of_several_networks_is_their_last_layer_and_each_ones_own():
-    network, config = built(model=JOINT, freeze="backbone")
-    heads = {"last", "members.0.fc", "members.1.classifier"}
-    assert one_epoch(network, config, 1) == {
-        f"{head}.{what}" for head in heads for what in ("weight", "bias")
-    }
-    assert one_epoch(network, config, 2) == set(network.state_dict())
+    return recipe.build(config)[0], config
 
 
 def test_a_layer_moves_so_much_less_for_each_layer_above_it():
     network, config = built(optimizer={"_name": "sgd", "momentum": 0}, weight_decay=0.0, layer_decay=0.5)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimizer = config.optimizer.build(OPTIMIZERS, param_groups.groups(network, 0.5), 0.1, 0.0)
+    optimizer = config.optimizer.build(OPTIMIZERS, param_groups.param_groups(network, 0.5, 0.0), 0.1, 0.0)
     for group in optimizer.param_groups:
         group["lr"] = 0.1 * group["lr_scale"]
     network.train()(torch.rand(8, 3, 32, 32)).square().sum().backward()
@@ -86,8 +36,56 @@ def test_a_layer_moves_so_much_less_for_each_layer_above_it():
 @pytest.mark.parametrize("model", ["test_vit", JOINT, "googlenet"])
 def test_every_parameter_is_in_one_group(model, decay):
     network, _ = built(model=model)
-    found = [p for group in param_groups.groups(network, decay) for p in group["params"]]
+    found = [p for group in param_groups.param_groups(network, decay, 0.1) for p in group["params"]]
     assert len(found) == len({id(p) for p in found}) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize("model", ["resnet18", "test_vit", "test_efficientnet"])
+def test_with_layer_decay_the_groups_are_timms(model):
+    network, _ = built(model=model)
+    own = param_groups.param_groups(network, 0.7, 0.05)
+    excluded = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
+    timms = param_groups_layer_decay(network, 0.05, no_weight_decay_list=excluded, layer_decay=0.7)
+    assert settings_of(network, own) == settings_of(network, timms)
+
+
+@pytest.mark.parametrize("model", ["convnext_atto", "vgg11"])
+def test_what_lies_between_the_body_and_the_head_is_a_layer_of_its_own(model):
+    """timm counts it with the head, which alone begins with new weights."""
+    network, _ = built(model=model)
+    own = settings_of(network, param_groups.param_groups(network, 0.7, 0.05))
+    timms = settings_of(network, param_groups_layer_decay(network, 0.05, layer_decay=0.7))
+    for name, (scale, weight_decay) in timms.items():
+        ratio = 1 if name.startswith("head.fc") else 0.7
+        assert own[name] == (pytest.approx(scale * ratio), weight_decay), name
+
+
+def settings_of(network, groups) -> dict[str, tuple[float, float]]:
+    """{parameter's name: (lr_scale, weight_decay)}."""
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {
+        names[id(p)]: (group["lr_scale"], group["weight_decay"]) for group in groups for p in group["params"]
+    }
+
+
+@pytest.mark.parametrize("model", ["test_vit", JOINT, "test_vit+test_vit", "googlenet"])
+def test_with_layer_decay_the_head_learns_at_full_rate_and_norms_biases_and_positions_do_not_decay(model):
+    network, _ = built(model=model)
+    settings = settings_of(network, param_groups.param_groups(network, 0.7, 0.05))
+    head = {name for name, depth in param_groups.depths(network).items() if depth == 0}
+    assert head and {settings[name][0] for name in head} == {1.0}
+    assert {scale for name, (scale, _) in settings.items() if name not in head} <= {
+        0.7**n for n in range(1, 60)
+    }
+    for name, parameter in network.named_parameters():
+        plain = parameter.dim() > 1 and not name.endswith(("pos_embed", "cls_token", "reg_token"))
+        assert settings[name][1] == (0.05 if plain else 0.0), name
+
+
+def test_without_layer_decay_all_parameters_are_one_group_with_the_optimizers_weight_decay():
+    network, _ = built(model=JOINT)
+    (group,) = param_groups.param_groups(network, 1.0, 0.05)
+    assert group.keys() == {"params", "lr_scale"}
 
 
 @pytest.mark.parametrize(

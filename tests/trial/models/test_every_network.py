@@ -12,12 +12,10 @@ from analysis.predict.trained import load
 from dataset.photos import read_train
 from tests.conftest import TINY
 from tests.trial.models.kinds_of_networks import LARGE, SMALLEST, of_each_kind, size_of
+from tests.trial.training import held_out, training_of
 from trial.catalogue import networks
-from trial.compute import decide
 from trial.config import parse
-from trial.data import batches
 from trial.fit import fit
-from trial.models import factory
 from trial.models.heads import last_layers
 from trial.record import RunWriter
 
@@ -44,19 +42,12 @@ def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_
     }  # fmt: skip
     config = parse({**TINY, **values})
     table = read_train(people).iloc[::15]
-    torch.manual_seed(config.seed)
-    network, preprocessing = factory.build(config)
-    before = [layer.weight.detach().clone() for layer in last_layers(network)]
+    training = training_of(config, table.head(2 * batch))
+    before = [layer.weight.detach().clone() for layer in last_layers(training.network)]
     writer = RunWriter(tmp_path / "run", config)
     writer.origin({})
-    writer.preprocessing(preprocessing)
-    learn, check = (
-        batches.Photos(part, preprocessing) for part in (table.head(2 * batch), table.tail(batch))
-    )
-    (epoch,) = fit(
-        network, preprocessing, config, decide(config, network), np.ones(18),
-        batches.loader(learn, batch, shuffle=True), batches.loader(check, batch),
-    )  # fmt: skip
+    writer.preprocessing(training.forward.preprocessing)
+    (epoch,) = fit(training, held_out(training, table.tail(batch), batch))
     writer.epoch(epoch.row())
     writer.weights(epoch.network.state_dict())
     writer.end("done")

@@ -11,8 +11,8 @@ from trial.augment.mixing import _targets
 from trial.config import parse
 from trial.data import batches
 from trial.learning.losses import LOSSES
-from trial.models import factory
 from trial.models.heads import HEADS, joint_logits, last_layers
+from trial.recipe import build
 
 torch.set_num_threads(1)  # tests run side by side
 MASK, GENDER, AGE = decode(torch.arange(N_CLASSES))
@@ -79,7 +79,7 @@ def recipe(model: str, size: str = "32x32", **more):
 )  # fmt: skip
 def test_what_goes_into_the_last_layer_is_dropped_in_training_and_only_then(model):
     size = {"alexnet": "64x64", "mixer_s32_224": "224x224"}.get(model, "32x32")
-    network, _ = factory.build(recipe(model, size, head={"_name": "classes", "dropout": 0.25}))
+    network, _ = build(recipe(model, size, head={"_name": "classes", "dropout": 0.25}))
     layers = [layer for member in getattr(network, "members", [network]) for layer in last_layers(member)]
     seen = []
     for layer in layers:
@@ -99,8 +99,8 @@ def test_what_goes_into_the_last_layer_is_dropped_in_training_and_only_then(mode
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_heads_network_keeps_its_tensors_names_and_gives_18_logits(head):
-    plain, _ = factory.build(recipe("test_resnet"))
-    network, _ = factory.build(recipe("test_resnet", head={"_name": head, "dropout": 0.5}))
+    plain, _ = build(recipe("test_resnet"))
+    network, _ = build(recipe("test_resnet", head={"_name": head, "dropout": 0.5}))
     assert network.state_dict().keys() == plain.state_dict().keys()
     photos = torch.rand(2, 3, 32, 32)
     logits = network.eval()(photos)
@@ -124,7 +124,7 @@ def faces(people):
 def first_loss(config, faces):
     """Of a new network in training, over some photos; and the network, with its gradients."""
     torch.manual_seed(config.seed)
-    network, preprocessing = factory.build(config)
+    network, preprocessing = build(config)
     (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
     loss = F.cross_entropy(network.train()(preprocessing.normalise(batch.photos)).float(), batch.labels)
     loss.backward()
@@ -161,7 +161,7 @@ def test_no_hidden_unit_of_a_joint_network_is_dead_or_lost_beside_the_others(fac
     config = recipe("test_resnet+mobilenetv3_large_100+vit_tiny_patch16_224", "64x64")
     hidden = []
     torch.manual_seed(config.seed)
-    network, preprocessing = factory.build(config)
+    network, preprocessing = build(config)
     network.last.register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0].detach()))
     (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
     network.train()(preprocessing.normalise(batch.photos))
@@ -173,7 +173,7 @@ def test_no_hidden_unit_of_a_joint_network_is_dead_or_lost_beside_the_others(fac
 def test_the_seed_decides_what_a_head_starts_with():
     def head(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return last_layers(factory.build(recipe("test_resnet"))[0])[0].weight
+        return last_layers(build(recipe("test_resnet"))[0])[0].weight
 
     assert torch.equal(head(1), head(1))
     assert not torch.equal(head(1), head(2))

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -6,11 +5,10 @@ from safetensors.torch import load_file
 from common.errors import UsageError
 from dataset.photos import read_train
 from tests.conftest import TINY
-from trial.compute import decide
+from tests.trial.training import training_of
 from trial.config import parse
-from trial.data import batches
 from trial.fit import fit
-from trial.models import factory
+from trial.recipe import build
 from trial.record import RunFolder, RunWriter
 
 torch.set_num_threads(1)  # tests run side by side
@@ -20,7 +18,7 @@ PHOTOS = torch.randint(0, 256, (4, 32, 32, 3), generator=torch.Generator().manua
 
 
 def test_logits_are_one_layer_on_those_of_all_members_and_each_member_learns():
-    network, preprocessing = factory.build(CONFIG)
+    network, preprocessing = build(CONFIG)
     seen = []
     for member in network.members:
         member.register_forward_hook(lambda *call: seen.append(call[2]))
@@ -36,15 +34,15 @@ def test_logits_are_one_layer_on_those_of_all_members_and_each_member_learns():
 def test_each_member_gets_photos_with_its_own_mean_and_deviation():
     names = ["resnet10t", "vit_tiny_patch16_224", "resnet18"]  # a ViT's are halves
     config = parse({**TINY, "model": "+".join(names)})
-    network, preprocessing = factory.build(config)
+    network, preprocessing = build(config)
     assert len({tuple(member.pretrained_cfg["mean"]) for member in network.members}) == 2
-    assert preprocessing == factory.build(parse({**TINY, "model": names[0]}))[1]
+    assert preprocessing == build(parse({**TINY, "model": names[0]}))[1]
     seen = []
     for member in network.members:
         member.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(preprocessing.normalise(PHOTOS))
     for name, photos in zip(names, seen, strict=True):
-        own = factory.build(parse({**TINY, "model": name}))[1]
+        own = build(parse({**TINY, "model": name}))[1]
         assert torch.allclose(photos, own.normalise(PHOTOS), atol=1e-5)
         assert photos.is_contiguous(memory_format=torch.channels_last)
 
@@ -53,10 +51,10 @@ def test_each_member_gets_photos_with_its_own_mean_and_deviation():
 @pytest.mark.parametrize("model", [MODEL, "test_resnet+test_resnet"])
 def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
     config = parse({**TINY, "model": model, "head": {"_name": head, "dropout": 0.2}})
-    network, preprocessing = factory.build(config)
+    network, preprocessing = build(config)
     RunWriter(tmp_path / "run", config).weights(network.state_dict())
     run = RunFolder(tmp_path / "run")
-    again, same = factory.build(run.config(), pretrained=False)
+    again, same = build(run.config())
     again.load_state_dict(load_file(run.networks()[0]))
     photos = preprocessing.normalise(PHOTOS)
     logits = network.eval()(photos)
@@ -69,11 +67,7 @@ def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
 
 def test_it_is_trained_like_any_other(people):
     table = read_train(people)
-    torch.manual_seed(0)
-    network, preprocessing = factory.build(CONFIG)
-    photos = batches.loader(batches.Photos(table, preprocessing), 32, shuffle=True)
-    counts = np.bincount(table["label"], minlength=18)
-    epochs = list(fit(network, preprocessing, CONFIG, decide(CONFIG, network), counts, photos))
+    epochs = list(fit(training_of(CONFIG, table)))
     assert epochs[-1].train_loss < epochs[0].train_loss - 0.2
 
 

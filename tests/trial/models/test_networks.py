@@ -12,8 +12,9 @@ from tools.network_table import BASELINE, DOCUMENT, written
 from trial.catalogue import networks
 from trial.config import parse
 from trial.data.preprocessing import Preprocessing
-from trial.models import factory, weights
+from trial.models import weights
 from trial.models.fetch import fetch_all
+from trial.recipe import build
 
 torch.set_num_threads(1)  # tests run side by side
 LARGE = {
@@ -32,7 +33,7 @@ def recipe(model: str, **more):
 def test_every_network_of_the_baseline_gives_18_logits_and_learns_in_its_first_layer(name):
     least = max(32, networks()[name].least)
     with torch.device("meta" if name in LARGE else "cpu"):
-        network, _ = factory.build(recipe(name, image_size=[least, least + 16]))
+        network, _ = build(recipe(name, image_size=[least, least + 16]))
         network.train()
         logits = network(torch.rand(2, 3, least, least + 16))
     assert logits.shape == (2, 18)
@@ -55,7 +56,7 @@ def test_the_table_of_networks_is_that_of_what_is_installed():
 def test_weights_of_one_size_are_resampled_for_another(name, tmp_path):
     own = timm.create_model(name)
     save_file(own.state_dict(), tmp_path / "w.safetensors")
-    network, _ = factory.build(recipe(name, image_size="64x48", weights=str(tmp_path / "w.safetensors")))
+    network, _ = build(recipe(name, image_size="64x48", weights=str(tmp_path / "w.safetensors")))
     assert network(torch.rand(2, 3, 64, 48)).shape == (2, 18)
     if name.startswith("vit"):
         assert network.pos_embed.shape == (1, 1 + 4 * 3, 192)
@@ -77,7 +78,7 @@ def test_our_googlenet_is_torchvisions_with_its_own_preparation_and_without_auxi
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
     save_file(theirs.state_dict(), tmp_path / "w.safetensors")
-    network, preprocessing = factory.build(recipe("googlenet", weights=str(tmp_path / "w.safetensors")))
+    network, preprocessing = build(recipe("googlenet", weights=str(tmp_path / "w.safetensors")))
     photos = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     imagenet = Preprocessing((32, 32), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bilinear")
     theirs.fc = network.fc
@@ -101,7 +102,7 @@ def test_torchvisions_weights_are_fetched_from_its_address_and_found_by_trials(n
     fetch_all([name])
     assert asked == [theirs.url]
     assert (tmp_path / f"{name}.tv_in1k.safetensors").is_file()
-    network, preprocessing = factory.build(parse({"model": name, "image_size": "64x64"}))
+    network, preprocessing = build(parse({"model": name, "image_size": "64x64"}))
     body = {key: tensor for key, tensor in network.state_dict().items() if key in state and tensor.dim() > 1}
     changed = {key for key, tensor in body.items() if not torch.equal(tensor, state[key])}
     assert changed == {f"{network.pretrained_cfg['classifier']}.weight"}
@@ -120,4 +121,4 @@ def test_a_network_without_weights_is_refused_with_what_to_do():
 def test_a_file_whose_tensors_have_other_names_is_refused(tmp_path):
     save_file(timm.create_model("test_vit").state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match="don't fit resnet18"):
-        factory.build(recipe("resnet18", weights=str(tmp_path / "w.safetensors")))
+        build(recipe("resnet18", weights=str(tmp_path / "w.safetensors")))

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from common.errors import UsageError
+from trial import recipe
 from trial.config import parse
-from trial.models import factory
 
 torch.set_num_threads(1)  # tests run side by side
 NAME = "test_resnet"
@@ -31,7 +31,7 @@ def own():
 
 def build(path, name: str = NAME):
     config = {"model": name, "image_size": "32x32", "weights": str(path)}
-    return factory.build(parse(config))[0]
+    return recipe.build(parse(config))[0]
 
 
 def prefixed(state, prefix: str):
@@ -161,6 +161,6 @@ def test_what_a_run_kept_can_be_gone_on_from(tmp_path):
     from trial.record import RunWriter
 
     torch.manual_seed(3)
-    network, _ = factory.build(parse({"model": NAME, "image_size": "32x32", "weights": "none"}))
+    network, _ = recipe.build(parse({"model": NAME, "image_size": "32x32", "weights": "none"}))
     RunWriter(tmp_path / "run").weights(network.state_dict())
     assert is_loaded(build(tmp_path / "run" / "weights.safetensors"), network.state_dict())

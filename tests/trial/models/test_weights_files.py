@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from common.errors import UsageError
+from trial import recipe
 from trial.config import parse
-from trial.models import factory
 
 torch.set_num_threads(1)  # tests run side by side
 NAME = "test_resnet"
@@ -22,7 +22,7 @@ def own():
 
 
 def build(path, name: str = NAME):
-    return factory.build(parse({"model": name, "image_size": "32x32", "weights": str(path)}))[0]
+    return recipe.build(parse({"model": name, "image_size": "32x32", "weights": str(path)}))[0]
 
 
 NO_WEIGHTS = {

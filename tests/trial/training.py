@@ -1,0 +1,25 @@
+"""The parts of a training of a DataFrame of photos, without a run folder."""
+
+import torch
+from torch import nn
+
+from trial import recipe
+from trial.compute import decide
+from trial.config import TrialConfig
+from trial.data import batches
+from trial.fit import Batches, Training
+
+
+def training_of(config: TrialConfig, table, network: nn.Module | None = None) -> Training:
+    """The parts that train the config's network, or `network`, on all of `table`."""
+    torch.manual_seed(config.seed)
+    built, preprocessing = recipe.build(config)
+    network = network or built
+    compute = decide(network, config.device, config.precision, config.threads, config.workers)
+    start = recipe.Start(table, network, preprocessing, compute, None)
+    return recipe.training(config, start, network, table)
+
+
+def held_out(training: Training, table, batch_size: int = 64) -> Batches:
+    """The photos of `table` for validation."""
+    return batches.loader(batches.Photos(table, training.forward.preprocessing), batch_size)

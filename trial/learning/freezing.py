@@ -1,0 +1,49 @@
+"""Which layers learn in which epoch.
+
+A FREEZES builder gives `freeze(network, epoch)`, to be called in each epoch (from 1) after `network.train()`.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from trial.choice import Registry
+from trial.learning.param_groups import depths
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Freeze = Callable[["nn.Module", int], None]
+Epochs = Annotated[int, (1, 1000)]
+
+
+def none() -> Freeze:
+    """All layers learn from the first epoch on."""
+    return lambda network, epoch: None
+
+
+def backbone(*, epochs: Epochs = 1) -> Freeze:
+    """Only the head learns in the first `epochs` epochs."""
+    return lambda network, epoch: learn(network, None if epoch > epochs else 0)
+
+
+def gradual(*, every: Epochs = 1) -> Freeze:
+    """The head learns first; every `every` epochs one more stage is unfrozen, from the head down (Howard and
+    Ruder 2018, arXiv:1801.06146). Stages are timm's: four and the stem of a ResNet, each block of a ViT."""
+    return lambda network, epoch: learn(network, (epoch - 1) // every)
+
+
+FREEZES: Registry = {"none": none, "backbone": backbone, "gradual": gradual}
+
+
+def learn(network: "nn.Module", stages: int | None) -> None:
+    """Let the head and the `stages` next to it learn (None: all layers), and freeze the rest.
+
+    A frozen batch normalisation keeps its running statistics; the others are left as they are.
+    """
+    above = depths(network, coarse=True)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(stages is None or above[name] <= stages)
+    for module in network.modules():
+        own = list(module.parameters(recurse=False))
+        if hasattr(module, "running_var") and own and not any(p.requires_grad for p in own):
+            module.eval()

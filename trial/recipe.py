@@ -1,0 +1,108 @@
+"""From a TrialConfig to the parts that train a network: the only place that unpacks a config for training.
+
+Trials (trial/run.py), retraining and the learning-rate range test (analysis/) are made of these parts. The
+parts themselves take values and don't know the config.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from common.errors import UsageError
+from dataset.cache.arrays import Uncached
+from dataset.fingerprint import fingerprint
+from dataset.labels import N_CLASSES
+from dataset.photos import read_train
+from trial.augment.mixing import MIXINGS
+from trial.compute import Compute, decide
+from trial.config import TrialConfig
+from trial.data import batches
+from trial.data.preprocessing import Preprocessing
+from trial.data.sampling import BORDERS, COPIES, SAMPLERS
+from trial.fit import Training
+from trial.forward import Forward
+from trial.learning.freezing import FREEZES
+from trial.learning.learner import Learner
+from trial.learning.losses import LOSSES
+from trial.learning.optimizers import OPTIMIZERS
+from trial.learning.param_groups import param_groups
+from trial.learning.schedules import SCHEDULES
+from trial.models import factory
+from trial.models.heads import HEADS
+from trial.origin import origin
+from trial.record import RunWriter
+
+
+class Start(NamedTuple):
+    """What training starts from. `table`: all photos of train/; `pixels`: these, decoded."""
+
+    table: pd.DataFrame
+    network: nn.Module
+    preprocessing: Preprocessing
+    compute: Compute
+    pixels: np.ndarray | Uncached
+
+
+def start(config: TrialConfig, writer: RunWriter) -> Start:
+    """Read the photos, build the network, decide the device, and record all of it in the run folder."""
+    data_fingerprint = fingerprint(Path(config.data))
+    table = read_train(Path(config.data), config.corrections or None)
+    torch.manual_seed(config.seed)
+    network, preprocessing = build(config)
+    compute = decide(network, config.device, config.precision, config.threads, config.workers)
+    counts = np.bincount(table["label"], minlength=N_CLASSES).tolist()
+    writer.origin(origin(data_fingerprint, config.seed, compute) | {"class_counts": counts})
+    writer.preprocessing(preprocessing)
+    pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
+    return Start(table, network, preprocessing, compute, pixels)
+
+
+def build(config: TrialConfig) -> tuple[nn.Module, Preprocessing]:
+    """The network of `config` and the preprocessing of its photos; as `factory.build`."""
+    head = config.head.build(HEADS)
+    return factory.build(config.model, config.weights, head, config.image_size, config.crop)
+
+
+def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.DataFrame) -> Training:
+    """The parts that train `network` on `photos`, rows of `start.table`. Moves `network` to the device.
+
+    UsageError if `borders` leaves no photo.
+    """
+    photos = config.copies.build(COPIES)(config.borders.build(BORDERS)(photos))
+    if photos.empty:
+        raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
+    train, class_counts = batches.training(
+        batches.Photos(photos, start.preprocessing, start.pixels, config.augment, config.seed),
+        config.batch_size,
+        start.compute.workers,
+        config.sampler.build(SAMPLERS),
+    )
+    forward = Forward(
+        config.loss.build(LOSSES, torch.as_tensor(class_counts)),
+        config.augment,
+        config.mixing.build(MIXINGS),
+        start.preprocessing,
+        start.compute,
+        config.seed,
+    )
+    start.compute.place(network)
+    groups = param_groups(network, config.layer_decay, config.weight_decay)
+    optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
+    return Training(
+        network=network,
+        train=train,
+        forward=forward,
+        learner=Learner(network, optimizer, start.compute, config.clip_norm),
+        learning_rate=config.learning_rate,
+        schedule=config.schedule.build(SCHEDULES, config.epochs),
+        freeze=config.freeze.build(FREEZES),
+        epochs=config.epochs,
+        seed=config.seed,
+        accumulate=config.accumulate,
+        ema=config.ema,
+        compile=config.compile,
+    )
