@@ -36,7 +36,8 @@ TINY = (
     "cache_limit=0",
 )  # fmt: skip
 NETWORK = "model=test_resnet.r160_in1k"  # of experiments that don't search it
-MAX_RECIPES = 12  # of one experiment; of more values a part is trained, evenly spaced
+MAX_RECIPES = 12  # of one experiment; if a field has more values, evenly spaced ones are trained
+MAX_NETWORKS = 6  # instead, if networks are searched: large ones take seconds, and the tests train all kinds
 SECONDS = 600  # for two trials through NNI
 
 
@@ -98,7 +99,7 @@ def _train_each_value(plan: Plan, folder: Path) -> tuple[int, list[str]]:
     """(number of recipes, errors) of training recipes in which each value of the space appears."""
     errors = []
     points = list(each_value(plan.space))
-    points = points[:: -(-len(points) // MAX_RECIPES)]
+    points = points[:: -(-len(points) // (MAX_NETWORKS if "model" in plan.space else MAX_RECIPES))]
     for point in points:
         try:
             _train(_read(plan, point), folder / "run")
