@@ -32,7 +32,7 @@ from trial.record import RunFolder, RunWriter
 NNI_TRIALS = 2
 SIDES, NEXT_SIDE = (32, 64), 16  # of images; some networks need the larger; what each further size adds
 TINY = (
-    "epochs=1", "weights=none", "batch_size=64", "patience=0", "train_fraction=0.1", "threads=1",
+    "epochs=2", "weights=none", "batch_size=64", "patience=0", "train_fraction=0.1", "threads=1",
     "cache_limit=0",
 )  # fmt: skip
 NETWORK = "model=test_resnet.r160_in1k"  # of experiments that don't search it

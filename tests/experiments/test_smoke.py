@@ -2,8 +2,21 @@
 
 import json
 
+import pytest
+
+from common.machine import shipped
 from experiments import smoke
+from experiments.checks.space import each_value
 from experiments.plan import read_plan
+from trial.arguments import parse_arguments
+from trial.config import parse
+
+
+@pytest.mark.parametrize("path", shipped("experiments", "*.yaml"), ids=lambda path: path.stem)
+def test_a_trial_takes_each_tiny_recipe(path, people):
+    plan = smoke._tiny(read_plan(path)[0], people)
+    for point in each_value(plan.space):
+        parse(parse_arguments(plan.fixed, point), present=False)
 
 
 def test_each_value_is_trained_and_what_fails_is_named(mine, people, tmp_path, monkeypatch):
