@@ -9,10 +9,12 @@ import pytest
 
 from analysis.predict.trained import predict
 from analysis.recipes import read_recipe
+from common.errors import UsageError
 from common.machine import PROJECT
 from dataset.drawing.synthetic import draw
 from dataset.photos import read_eval
 from experiments.plan import read_plan
+from trial.arguments import parse_arguments
 from trial.config import parse
 from trial.record import RunFolder
 
@@ -53,11 +55,22 @@ def test_a_run_folders_config_is_read_with_todays_names():
             {"sampler": {"_name": "by_class", "power": 0.5}},
             {"sampler": {"_name": "class_balanced", "power": 0.5}},
         ),
+        (
+            {"loss": {"_name": "weighted", "weights": "one_minus_frequency"}},
+            {"loss": {"_name": "weighted", "class_weights": "one_minus_frequency"}},
+        ),
         ({"train_share": 0.5}, {"train_fraction": 0.5}),
     ],
 )
 def test_earlier_names_are_read_as_todays(before, now):
     assert parse(before, present=False) == parse(now, present=False)
+
+
+def test_earlier_fields_are_read_from_the_command_line_and_the_tuner():
+    values = parse_arguments(["train_share=0.5"], {"sampler": "by_class"})
+    assert parse(values, present=False).train_fraction == 0.5
+    with pytest.raises(UsageError, match="train_fraction is given by both"):
+        parse_arguments(["train_share=0.5"], {"train_fraction": 0.2})
 
 
 def test_earlier_files_are_found():

@@ -1,4 +1,4 @@
-"""Imports point one way: experiments -> analysis -> trial -> dataset; the rest stands alone."""
+"""Imports point one way, without circles; torch is imported late; nni only by those who talk to it."""
 
 import ast
 from collections.abc import Iterator
@@ -7,14 +7,25 @@ from pathlib import Path
 import pytest
 
 from common.machine import PROJECT
+from tools.structure import ALONE, ROOMS, structure
 
+STRUCTURE = structure()
+# What a sub-room may import of the sub-rooms beside it.
 BELOW = {
-    "dataset": set(),
-    "trial": {"dataset"},
-    "analysis": {"dataset", "trial"},
-    "experiments": {"dataset", "trial", "analysis"},
-    "tuners": set(),
-    "nni_setup": set(),
+    "dataset.cache": set(),
+    "dataset.faces": {"dataset.cache"},
+    "dataset.drawing": set(),
+    "trial.augment": set(),
+    "trial.data": {"trial.augment"},
+    "trial.models": set(),
+    "trial.learning": {"trial.models"},
+    "trial.warm": set(),
+    "analysis.trials": set(),
+    "analysis.predict": {"analysis.trials"},
+    "analysis.report": {"analysis.trials"},
+    "analysis.eda": {"analysis.trials", "analysis.report"},
+    "analysis.lr_range": {"analysis.trials", "analysis.report"},
+    "experiments.checks": set(),
 }
 MAY_IMPORT_NNI = {"trial/advisor.py"}
 
@@ -22,40 +33,38 @@ MAY_IMPORT_NNI = {"trial/advisor.py"}
 # functions only.
 QUICK = ("trial.config", "trial.listing", "experiments.check", "trial.warm.client")
 SLOW = {"torch", "torchvision", "timm", "albumentations"}
-ROOMS = (
-    "common",
-    "dataset",
-    "trial",
-    "analysis",
-    "experiments",
-    "tuners",
-    "nni_setup",
-    "benchmarks",
-    "tools",
-)
+OURS = (*ROOMS, *ALONE, "benchmarks", "tools")
 
 
-def imported(path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {name.name.partition(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
+def test_rooms_import_only_those_below_them():
+    assert STRUCTURE.imports
+    assert STRUCTURE.upward() == []
 
 
-@pytest.mark.parametrize("room", BELOW)
-def test_a_room_imports_only_those_below_it(room):
-    files = sorted((PROJECT / room).rglob("*.py"))
-    assert files
-    for path in files:
-        rooms = imported(path) & BELOW.keys() - {room}
-        assert rooms <= BELOW[room], f"{path} imports {rooms - BELOW[room]}"
-        name = path.relative_to(PROJECT).as_posix()
-        assert "nni" not in imported(path) or room == "tuners" or name in MAY_IMPORT_NNI, (
-            f"{name} imports nni"
-        )
+def test_no_imports_form_a_circle():
+    assert STRUCTURE.circle() == []
+
+
+def test_sub_rooms_import_only_those_below_them():
+    folders = {folder for pair in STRUCTURE.between_folders() for folder in pair if "." in folder}
+    assert folders == BELOW.keys()
+    wrong = [
+        (one, other)
+        for one, other in sorted(STRUCTURE.between_folders())
+        if {one, other} <= folders and one.partition(".")[0] == other.partition(".")[0]
+        if other not in BELOW[one]
+    ]
+    assert wrong == []
+
+
+def test_only_those_who_talk_to_nni_import_it():
+    for room in (*ROOMS, *ALONE):
+        for path in sorted((PROJECT / room).rglob("*.py")):
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+            names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+            allowed = room == "tuners" or path.relative_to(PROJECT).as_posix() in MAY_IMPORT_NNI
+            assert allowed or "nni" not in {name.partition(".")[0] for name in names}, f"{path} imports nni"
 
 
 def at_top(module: str) -> set[str]:
@@ -96,7 +105,7 @@ def reached(module: str) -> set[str]:
             name
             for known in ahead
             for name in at_top(known)
-            if name.partition(".")[0] in ROOMS and _file(name).is_file()
+            if name.partition(".")[0] in OURS and _file(name).is_file()
         } - seen
     return seen
 

@@ -11,6 +11,7 @@ NAMES = {
     "augment step": {"jitter": "color_jitter", "erasing": "random_erasing", "crop": "random_resized_crop"},
 }
 PARAMS = {
+    "weighted": {"weights": "class_weights"},
     "random_erasing": {"least": "min_area", "most": "max_area", "stretch": "max_ratio"},
     "random_resized_crop": {"least": "min_area", "stretch": "max_ratio"},
 }

@@ -13,7 +13,7 @@ from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, params_of, plain, typed
 from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
-from trial.data.crops import CROPS
+from trial.crops import CROPS
 from trial.data.sampling import BORDERS, COPIES, SAMPLERS
 from trial.learning.freezing import FREEZES
 from trial.learning.losses import LOSSES

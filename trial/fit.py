@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from dataset.labels import N_CLASSES
 from trial.compute import Compute
 from trial.data.batches import Batch, on_device
-from trial.data.preprocessing import Preprocessing
 from trial.forward import Forward
 from trial.learning.ema import Average
 from trial.learning.freezing import Freeze
@@ -19,6 +18,7 @@ from trial.learning.learner import Learner
 from trial.learning.losses import Loss
 from trial.learning.schedules import Schedule, middle
 from trial.metrics import Scores, score
+from trial.preprocessing import Preprocessing
 from trial.rng import stream
 
 Batches = Iterable[Batch]

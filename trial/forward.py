@@ -7,8 +7,8 @@ from trial.augment.pipeline import on_batches
 from trial.augment.policies import Policy
 from trial.compute import Compute
 from trial.data.batches import Batch
-from trial.data.preprocessing import Preprocessing
 from trial.learning.losses import Loss
+from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
 

@@ -21,7 +21,6 @@ from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
 from trial.config import TrialConfig
 from trial.data import batches
-from trial.data.preprocessing import Preprocessing
 from trial.data.sampling import BORDERS, COPIES, SAMPLERS
 from trial.fit import Training
 from trial.forward import Forward
@@ -34,6 +33,7 @@ from trial.learning.schedules import SCHEDULES
 from trial.models import factory
 from trial.models.heads import HEADS
 from trial.origin import origin
+from trial.preprocessing import Preprocessing
 from trial.record import RunWriter
 
 

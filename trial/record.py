@@ -13,7 +13,7 @@ from common.files import write_atomic, write_json
 from common.process import process_lives, process_mark
 from dataset.labels import N_CLASSES
 from trial.config import TrialConfig, parse
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.tensors import write_tensors
 
 if TYPE_CHECKING:

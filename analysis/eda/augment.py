@@ -12,7 +12,7 @@ from dataset.pixels import read_photo, resize
 from trial.arguments import parse_arguments
 from trial.augment.pipeline import on_batches, on_photos
 from trial.augment.policies import Policy, parse_policy
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
 TIMES = 6

@@ -19,8 +19,8 @@ from dataset.labels import N_CLASSES
 from trial import recipe
 from trial.compute import Compute, decide
 from trial.data import batches
-from trial.data.preprocessing import Preprocessing
 from trial.fit import infer
+from trial.preprocessing import Preprocessing
 from trial.record import WEIGHTS, RunFolder
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import TINY
 from trial.config import TrialConfig, parse
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.recipe import build
 from trial.record import RunFolder, RunWriter
 

@@ -10,7 +10,7 @@ from dataset.__main__ import app
 from dataset.cache import arrays
 from dataset.photos import read_train
 from trial.choice import choose
-from trial.data.crops import CROPS
+from trial.crops import CROPS
 
 
 @pytest.fixture

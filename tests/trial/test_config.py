@@ -131,7 +131,7 @@ def test_a_model_of_a_search_space_can_carry_its_weights():
 def test_the_defaults_of_a_choice_are_spelt_out():
     assert parse({}, present=False) == TrialConfig()
     loss = parse({**BASE, "loss": "weighted"}).to_json()["loss"]
-    assert loss == {"_name": "weighted", "weights": "inverse"}
+    assert loss == {"_name": "weighted", "class_weights": "inverse"}
     steps = parse({**BASE, "augment": "light"}).to_json()["augment"]["steps"]
     assert steps[1] == {"_name": "shift_scale", "shift": 0.08, "scale": 0.08, "p": 1.0, "on": "batch"}
 

@@ -12,9 +12,9 @@ from trial import recipe
 from trial.config import parse
 from trial.data import batches
 from trial.data.batch_sampler import Shuffled
-from trial.data.preprocessing import Preprocessing
 from trial.fit import _forward, fit
 from trial.learning.schedules import SCHEDULES
+from trial.preprocessing import Preprocessing
 
 CONFIG = parse(TINY)
 

@@ -13,7 +13,7 @@ from common.errors import UsageError
 from common.files import write_atomic
 from common.process import process_mark
 from trial.config import parse
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.record import PROBABILITIES, RunFolder, RunWriter
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})

@@ -16,7 +16,7 @@ from trial.augment.photometric import PHOTOMETRIC, Change
 from trial.augment.policies import STEPS, Policy
 from trial.augment.warp import compose, to_float
 from trial.choice import Choice
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
 # Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width), 0 to 1.

@@ -1,1 +1,1 @@
-"""Tables of photos to batches: crops, preprocessing, sampling, loading."""
+"""Tables of photos to batches: sampling, loading, the order of an epoch."""

@@ -19,8 +19,8 @@ from trial.augment.pipeline import on_photos, on_whole_photos
 from trial.augment.policies import Policy, parse_policy
 from trial.choice import Choice
 from trial.data.batch_sampler import Item, Shuffled
-from trial.data.preprocessing import Preprocessing
 from trial.data.sampling import COPY, COPY_STEPS, Weigh
+from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
 if TYPE_CHECKING:

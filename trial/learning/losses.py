@@ -24,7 +24,7 @@ def cross_entropy(class_counts: "Tensor") -> Loss:
 
 
 def weighted(
-    class_counts: "Tensor", *, weights: Literal["inverse", "one_minus_frequency"] = "inverse"
+    class_counts: "Tensor", *, class_weights: Literal["inverse", "one_minus_frequency"] = "inverse"
 ) -> Loss:
     """Cross-entropy with class weights, scaled to a mean weight of 1 over the photos.
 
@@ -34,7 +34,7 @@ def weighted(
     """
     counts = class_counts.double()
     frequency = counts / counts.sum()
-    return _weighted(counts, 1 / counts.clamp(min=1) if weights == "inverse" else 1 - frequency)
+    return _weighted(counts, 1 / counts.clamp(min=1) if class_weights == "inverse" else 1 - frequency)
 
 
 def class_balanced(class_counts: "Tensor", *, beta: Annotated[float, (0, 0.999999)] = 0.9999) -> Loss:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.choice import Choice
-from trial.data.preprocessing import Preprocessing
 from trial.models.heads import HIDDEN, LAST, Head, attach, initialise, last_layers
 from trial.models.weights import full_name, load
+from trial.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ from common.errors import UsageError
 from dataset.photos import scan_train
 from trial.augment.pipeline import on_batches
 from trial.data.batches import Photos
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
 BOTH_NAME = "GaussianBlur+affine+noise"

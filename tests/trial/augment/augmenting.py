@@ -6,7 +6,7 @@ from scipy.stats import ks_2samp
 
 from trial.augment.pipeline import on_batches
 from trial.augment.policies import parse_policy
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.rng import Draw
 
 SIZE = (64, 48)

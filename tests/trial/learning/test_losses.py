@@ -31,7 +31,7 @@ def test_inverse_weights_are_scikit_learns_balanced():
 
 def test_one_minus_frequency_is_nearly_flat():
     plain = F.cross_entropy(LOGITS, LABELS).item()
-    seeds = weighted(COUNTS, weights="one_minus_frequency")(LOGITS, LABELS).item()
+    seeds = weighted(COUNTS, class_weights="one_minus_frequency")(LOGITS, LABELS).item()
     inverse = weighted(COUNTS)(LOGITS, LABELS).item()
     assert abs(seeds - plain) < abs(inverse - plain)
     weight = (1 - COUNTS / COUNTS.sum()).float()

@@ -11,9 +11,9 @@ from common.errors import UsageError
 from tools.network_table import BASELINE, DOCUMENT, written
 from trial.catalogue import networks
 from trial.config import parse
-from trial.data.preprocessing import Preprocessing
 from trial.models import weights
 from trial.models.fetch import fetch_all
+from trial.preprocessing import Preprocessing
 from trial.recipe import build
 
 torch.set_num_threads(1)  # tests run side by side

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
 from trial.choice import Choice, choose
-from trial.data.crops import CROPS
+from trial.crops import CROPS
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,7 @@ from tests.conftest import TINY
 from trial.choice import Choice
 from trial.config import parse
 from trial.data import batches
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 from trial.record import RunFolder, RunWriter
 from trial.run import run
 

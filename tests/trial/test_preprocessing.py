@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from trial.data.preprocessing import Preprocessing
+from trial.preprocessing import Preprocessing
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
 PREPROCESSING = Preprocessing((64, 48), (0.5, 0.4, 0.3), (0.2, 0.25, 0.5), "bicubic")
