@@ -176,7 +176,7 @@ def weights(
     ] = None,
 ) -> None:
     """Fetch pretrained weights through timm into weights/. Trials never download."""
-    from trial.models.fetch import fetch_all, wanted_by
+    from trial.fetch import fetch_all, wanted_by
 
     fetch_all([*(names or []), *(wanted_by(experiment) if experiment else [])])
 

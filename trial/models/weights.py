@@ -1,6 +1,6 @@
 """Pretrained weights: where they are, and their file as a state dict.
 
-A source is `hub` (ImageNet weights that were fetched into `weights/` before, by trial/models/fetch.py: trials
+A source is `hub` (ImageNet weights that were fetched into `weights/` before, by trial/fetch.py: trials
 never download), `package` (an installed Python package), `none` (random), or the path of a file or folder.
 """
 

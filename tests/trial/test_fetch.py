@@ -15,7 +15,8 @@ from safetensors.torch import save
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
 from tests.trial.models.hub import Hub
-from trial.models import fetch, weights
+from trial import fetch
+from trial.models import weights
 from trial.models.weights import locate
 
 
