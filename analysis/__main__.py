@@ -29,7 +29,9 @@ Top = Annotated[int, typer.Option(min=1, help="number of best recipes")]
 Model = Annotated[str | None, typer.Option(help="only trials of this network, such as resnet34")]
 Average = Annotated[
     int,
-    typer.Option(min=1, help="save the mean of the weights of that many last epochs (1: the last epoch's)"),
+    typer.Option(
+        min=1, help="number of last epochs whose weights are averaged (1: the last epoch's weights)"
+    ),
 ]
 Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
 Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
@@ -112,7 +114,7 @@ def export_best_and_retrain(
     """Retrain the best recipes; write a submission.
 
     The last step after an experiment: the best recipes, trained on all people, down to submission.csv and
-    report.html. Several networks answer by soft vote."""
+    report.html. Several networks predict by soft vote."""
     from analysis import pipeline
     from analysis.trials.table import find
     from trial.arguments import parse_arguments
@@ -142,7 +144,7 @@ def predict(
     from analysis.pipeline import predict_and_submit
 
     if data and photos:
-        raise UsageError("--data and --photos both say which photos to answer; give one of them")
+        raise UsageError("--data and --photos both say which photos to predict; give one of them")
     predict_and_submit(run, data, out, tta, temperature, photos)
     print(_submission(out))
 
@@ -171,8 +173,8 @@ def ensemble(
 @app.command(epilog=EXAMPLE + "score out/demo/submission.csv out/demo/data/answers.csv --json")
 @exit_on_usage_error()
 def score(
-    submission: Path,
-    answers: Annotated[Path, typer.Argument(help="a CSV with ImageID,ans")],
+    submission: Annotated[Path, typer.Argument(help="the submission.csv to score")],
+    answers: Annotated[Path, typer.Argument(help="the true classes: a CSV with ImageID,ans")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Print macro-F1 and accuracy of a submission.
@@ -218,7 +220,7 @@ def report(
     found = find(experiment)
     ranking = rank(trial_table(found))
     if ranking.table.empty:
-        raise UsageError(f"experiment {found.id} has no trial yet")
+        raise UsageError(f"experiment {found.id} has no trial yet; wait until its first one has started")
     page = out or found.folder / "report.html"
     print(f"report: {write_experiment_report(found, page, ranking, ranking.first)}")
 
@@ -226,7 +228,7 @@ def report(
 @app.command(epilog=EXAMPLE + "eda input --out out/eda --augment light --augment baseline")
 @exit_on_usage_error()
 def eda(
-    data: Path,
+    data: Annotated[Path, typer.Argument(help="data set: a folder with train/ and eval/")],
     out: Annotated[Path, typer.Option(help="folder for eda.html")] = Path("out/eda"),
     augment: Annotated[
         list[str] | None,

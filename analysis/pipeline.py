@@ -14,7 +14,7 @@ from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
-from analysis.submission import CSV, refuse_overwriting
+from analysis.submission import CSV, refuse_existing, refuse_overwriting
 from analysis.submit import REPORT, about_kept, about_run, member_of, submit, submit_run
 from analysis.trials.printing import write_trials
 from analysis.trials.ranking import RULE, Ranking, rank
@@ -37,13 +37,12 @@ TRIALS = "trials.csv"
 @only_writer_of_out
 def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
     """Write the `top` best recipes as OUT/1.json ..., best first. UsageError if one of these files exists."""
-    paths = [out / f"{number}.json" for number in range(1, top + 1)]
-    if existing := [path for path in paths if path.exists()]:
-        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
+    names = [f"{number}.json" for number in range(1, top + 1)]
+    refuse_existing(out, *names)
     rows = rank(trial_table(experiment)).best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    for recipe, path in zip(recipes, paths, strict=True):
-        print(recipe.write(path))
+    for recipe, name in zip(recipes, names, strict=True):
+        print(recipe.write(out / name))
     return recipes
 
 
@@ -138,10 +137,9 @@ def export_best_and_retrain(
 
     UsageError, before the first training, for everything that can be refused.
     """
-    refuse_overwriting(out, TRIALS, REPORT)
-    folders = [out / "best" / str(number) for number in range(1, top + 1)]
-    if existing := [folder for folder in folders if folder.exists()]:
-        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
+    names = [f"best/{number}" for number in range(1, top + 1)]
+    refuse_overwriting(out, TRIALS, REPORT, *names)
+    folders = [out / name for name in names]
     values = values or {}
     ranking = ranking or rank(trial_table(experiment))
     rows = ranking.best(top, model)

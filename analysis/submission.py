@@ -21,10 +21,15 @@ CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
-    """UsageError if `out` is a file or holds a submission (or one of `more`): nothing is ever overwritten."""
+    """`refuse_existing` of a submission's files and of `more`."""
+    refuse_existing(out, CSV, JSON, PREDICTIONS, *more)
+
+
+def refuse_existing(out: Path, *names: str) -> None:
+    """UsageError if `out` is a file or holds one of the files `names`: nothing is ever overwritten."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give a folder as --out")
-    existing = [out / name for name in (CSV, JSON, PREDICTIONS, *more) if (out / name).exists()]
+    existing = [out / name for name in names if (out / name).exists()]
     if existing:
         raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
 
@@ -116,7 +121,7 @@ def read_answers(path: Path, more: Sequence[str] = ()) -> tuple[pd.DataFrame, li
 def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     """{"macro_f1", "accuracy", "photos", "recall_oldest", "recall": {class: recall}}; a recall is None for a
     class without photos. `recall_oldest`: the fraction of the photos of people of 60 and over that are
-    answered correctly. UsageError if the files are invalid or list different photos."""
+    predicted correctly. UsageError if the files are invalid or list different photos."""
     (given, errors), (truth, more) = read_answers(submission), read_answers(answers)
     if errors or more:
         raise UsageError(errors + more)

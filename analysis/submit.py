@@ -35,7 +35,8 @@ def submit(
     """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, 18) by the
     networks of the run folders `runs`. Return the content of submission.json: `about`, answers, warnings.
 
-    Print how often each class is answered beside the training data (if `table`), and each sign of a collapse.
+    Print how often each class is predicted, beside the training data (if `table`), and each sign of a
+    collapse.
     """
     training = answers.training_fractions([RunFolder(run).class_counts() for run in runs])
     given = answers.answered(probabilities, training)
@@ -49,8 +50,8 @@ def submit(
 
 
 def about_kept(run: Path) -> dict[str, Any]:
-    """`about_run`; for a retrained run the content of its own submission.json, which has the rule it was
-    trained by and the scores of the trial whose recipe it is."""
+    """`about_run` of a run folder. If it holds a retrained network: the content of its own submission.json,
+    which has the rule of its training and the scores of its recipe's trial."""
     own = read_about(run) or {}
     if "recipe" not in own:
         return about_run(run)

@@ -81,5 +81,5 @@ def rows(quick: bool = False) -> Iterator[Row]:
             yield from (Row(what, "photos/s", values, "ours", rival) for rival in list(values)[1:])
         sets = {f"{count} photos": partial(ours, photos[:count], SIZES[1], cache) for count in counts}
         values = in_turn(sets, repeats)
-        least, *more = values
-        yield from (Row(f"{larger}, at 128x96", "photos/s", values, larger, least) for larger in more)
+        smallest, *others = values
+        yield from (Row(f"{larger}, at 128x96", "photos/s", values, larger, smallest) for larger in others)

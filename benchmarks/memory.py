@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 
 from benchmarks.measure import Row
+from common.machine import PROJECT
 
 SIZE, BATCH, STEPS = (512, 384), 16, 12
 FULL = 18_900  # photos: the competition's training set
@@ -31,13 +32,13 @@ class Peak(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.most = 0.0
+        self.megabytes = 0.0
         self.start()
 
     def run(self) -> None:
         me = psutil.Process()
         while True:
-            self.most = max(self.most, sum(map(_anonymous, [me, *me.children(recursive=True)])))
+            self.megabytes = max(self.megabytes, sum(map(_anonymous, [me, *me.children(recursive=True)])))
             time.sleep(0.01)
 
 
@@ -72,7 +73,7 @@ def ours(cache: str) -> float:
     limited = fit.on_device
     fit.on_device = lambda batches, device: islice(limited(batches, device), STEPS)
     next(epochs_of(config, table, pixels))
-    return peak.most
+    return peak.megabytes
 
 
 def limit(_: str) -> float:
@@ -84,7 +85,7 @@ def limit(_: str) -> float:
     decide(network)
     peak = Peak()
     rivals.steps(network, rivals.random_batches(SIZE, BATCH, STEPS, channels_last=True))
-    return peak.most
+    return peak.megabytes
 
 
 def measured(way: str, cache: Path) -> float:
@@ -98,7 +99,7 @@ def measured(way: str, cache: Path) -> float:
 
 
 def rows(quick: bool = False) -> Iterator[Row]:
-    out = Path(__file__).resolve().parent.parent / "out"
+    out = PROJECT / "out"
     out.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:
         for photos in (FEW,) if quick else (FEW, FULL):

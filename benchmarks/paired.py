@@ -10,13 +10,14 @@ CONFIDENCE, POWER = 0.95, 0.8
 
 @dataclass(frozen=True)
 class Difference:
-    """`mean` difference with its 95 % interval from `low` to `high` (Student's t). `least`: the smallest true
-    effect that this number of pairs, with this spread, would show in 80 of 100 repetitions."""
+    """`mean` difference with its 95 % interval from `low` to `high` (Student's t). `detectable`: the
+    minimum detectable effect, which this number of pairs, with this spread, would show in 80 of 100
+    repetitions."""
 
     mean: float
     low: float
     high: float
-    least: float
+    detectable: float
 
 
 def paired(ours: np.ndarray, before: np.ndarray) -> Difference:

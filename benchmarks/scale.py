@@ -20,9 +20,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.measure import Row, in_turn
+from common.machine import PROJECT
 from tests.analysis.trials.large_experiment import LargeExperiment
 
-PROJECT = Path(__file__).resolve().parent.parent
 SIZES = (200, 500, 1000, 2000)
 TARGETS = {"trials": 3.0, "report": 10.0}  # seconds, at the largest size
 IMPORTS = {"trials": "import pandas, typer", "report": "import pandas, typer, jinja2, plotly.graph_objects"}

@@ -89,13 +89,13 @@ def _header(path: str) -> tuple[str, str | None, str, int, int, int] | str:
         return f"{path}: {reason}"
 
 
-def kinds(headers: pd.DataFrame, columns: list[str], most: int = 12) -> tuple[pd.DataFrame, int]:
+def kinds(headers: pd.DataFrame, columns: list[str], limit: int = 12) -> tuple[pd.DataFrame, int]:
     """(Number of photos in train/ and eval/ for each combination of `columns`, most common first, at most
-    `most` rows; number of rows left off). `headers`: as of `read_headers`, with a column `half`."""
+    `limit` rows; number of rows left off). `headers`: as of `read_headers`, with a column `half`."""
     wide = headers.groupby([*columns, "half"]).size().unstack("half", fill_value=0)
     wide = wide.reindex(columns=["train", "eval"], fill_value=0).reset_index()
     order = (-wide["train"] - wide["eval"]).sort_values(kind="stable").index
-    return wide.loc[order].head(most), max(0, len(wide) - most)
+    return wide.loc[order].head(limit), max(0, len(wide) - limit)
 
 
 def samples(table: pd.DataFrame, per_class: int, seed: int) -> dict[int, pd.DataFrame]:

@@ -65,7 +65,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
         files=facts.kinds(headers, FILES),
         bytes=headers.groupby("half")["bytes"].agg(["sum", "median"]).to_dict("index"),
         samples=pictures.by_class(readable, seed),
-        augmentation=pictures.at_work(policies, readable, seed),
+        augmentation=pictures.of_policies(policies, readable, seed),
         suspects=pictures.of_suspects(odd),
         n_suspects=sum(map(len, odd.values())),
         errors=errors[:MAX_ERRORS],

@@ -30,7 +30,7 @@ def by_class(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
     ]
 
 
-def at_work(policies: "Sequence[Policy]", table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
+def of_policies(policies: "Sequence[Policy]", table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
     """Each policy with its steps and one row per sample photo: the original, then augmented ones."""
     if not policies:
         return []

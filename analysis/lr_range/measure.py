@@ -19,8 +19,8 @@ from trial.data import batches
 from trial.folds import Fold
 from trial.record import RunWriter
 
-DIVERGED = 4.0  # times its minimum: there the test ends
-INERTIA = 0.8  # of the running mean that is compared with DIVERGED
+DIVERGED = 4.0  # the test ends when the running mean of the loss is this many times its minimum
+DECAY = 0.8  # of that running mean, per step
 MIN_STEPS = 20
 
 
@@ -82,7 +82,7 @@ def _until_diverged(losses: Iterator[float]) -> Iterator[float]:
         if not np.isfinite(loss):
             return
         yield loss
-        mean, weight = INERTIA * mean + (1 - INERTIA) * loss, INERTIA * weight + (1 - INERTIA)
+        mean, weight = DECAY * mean + (1 - DECAY) * loss, DECAY * weight + (1 - DECAY)
         lowest = min(lowest, mean / weight)
         if mean / weight > DIVERGED * lowest:
             return

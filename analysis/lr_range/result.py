@@ -81,7 +81,7 @@ def losses(table: pd.DataFrame, found: Suggestion) -> go.Figure:
         )  # fmt: skip
     for rate, words, tone in (
         (found.steepest, "steepest descent", "median"),
-        (found.tenth_of_min, "a tenth of the lowest point", "default"),
+        (found.tenth_of_min, "a tenth of the rate at the lowest loss", "default"),
     ):
         if rate is not None:
             figure.add_scatter(

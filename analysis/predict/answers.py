@@ -1,4 +1,4 @@
-"""How often a submission answers each class, beside the training data; and warnings of a collapse."""
+"""How often a submission predicts each class, beside the training data; and warnings of a collapse."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def answered(probabilities: np.ndarray, training: np.ndarray | None) -> list[dic
 
 
 def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each sign of a collapse: one class is nearly all answers, or expected classes are
+    """A sentence for each sign of a collapse: one class is nearly all predictions, or expected classes are
     missing."""
     photos = sum(row["photos"] for row in answers)
     found = []
@@ -41,7 +41,7 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
     usual = most["training_fraction"] or 0.0
     if photos >= FEW and most["fraction"] >= NEARLY_ALL and usual < NEARLY_ALL / 2:
         found.append(
-            f"{most['photos']:,} of {photos:,} answers are '{most['class']}'"
+            f"{most['photos']:,} of {photos:,} predictions are '{most['class']}'"
             + (f", {usual:.1%} of the training photos" if usual else "")
             + ": the photos show one class, or this network does not tell the classes apart"
         )
@@ -50,7 +50,7 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
     expected = [row["class"] for row in missing if photos * _fraction(row) >= EXPECTED]
     if expected:
         found.append(
-            f"{len(missing)} of the {N_CLASSES} classes are never answered, and count 0 in the macro-F1 if "
+            f"{len(missing)} of the {N_CLASSES} classes are never predicted, and count 0 in the macro-F1 if "
             f"they occur among the photos; by the training data these are expected: {', '.join(expected)}"
         )
     return found
@@ -60,7 +60,7 @@ def lines(answers: Sequence[dict[str, Any]]) -> list[str]:
     """The table of `answered` as lines for a terminal."""
     photos = sum(row["photos"] for row in answers)
     width = max(len(name) for name in CLASS_NAMES)
-    shown = [f"answers for {photos:,} photos:".ljust(width + 2) + "   photos  fraction  in training"]
+    shown = [f"{photos:,} photos predicted:".ljust(width + 2) + "   photos  fraction  in training"]
     for row in answers:
         known = row["training_fraction"]
         text = "unknown" if known is None else f"{known:.1%}"

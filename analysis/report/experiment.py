@@ -36,9 +36,9 @@ def write_experiment_report(
     folders hold. `best`: the row of the chosen trial, None if none has finished. `submission`: the content
     of submission.json, if one was made."""
     folders = {trial: Path(folder) for trial, folder in ranking.table[["trial", "folder"]].to_numpy()}
-    having_one = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
+    having_epochs = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
-    drawn = plots.curves_to_draw(ranking.table, having_one, keep)
+    drawn = plots.curves_to_draw(ranking.table, having_epochs, keep)
     curves = {trial: RunFolder(folders[trial]).curve() for trial in drawn}
     validation = None if best is None else RunFolder(best["folder"]).validation()
     name = experiment.name or experiment.id
@@ -121,9 +121,9 @@ def _search(ranking: Ranking, searched: Sequence[str], best: str | None) -> dict
             why = f"There is too little to compare: {finished} of {len(ranking.table)} trials finished."
         return {"search": None, "search_words": why, "search_width": 0}
     words = (
-        "One line per finished trial, from its values to its macro-F1: the stronger, the better; the best "
-        "one in blue. Names are ordered by their median score, the best on top; '–': the choice has no such "
-        "parameter. Drag along an axis to select trials, drag its name to move it."
+        "One line per finished trial, from its values to its macro-F1; the stronger the line, the higher the "
+        "score, and the best trial is blue. Names are ordered by their median score, the best on top; '–': "
+        "the choice has no such parameter. Drag along an axis to select trials, drag its name to move it."
     )
     if finished > parallel_coordinates.MAX_LINES:
         words += f" {parallel_coordinates.MAX_LINES} of them are drawn, evenly over the ranking."

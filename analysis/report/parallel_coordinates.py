@@ -61,7 +61,7 @@ def parallel_coordinates(ranked: pd.DataFrame, columns: list[str], best: str | N
         line=dict(  # of two lines, the one with the higher colour value is drawn on top
             color=np.where(is_best, 1.25, score.positions)[rows], cmin=0, cmax=1.25,
             colorscale=[
-                [0, LIGHT["line"]], [0.8, LIGHT["muted"]], [0.8, LIGHT["best"]], [1, LIGHT["best"]],
+                [0, LIGHT["faint"]], [0.8, LIGHT["muted"]], [0.8, LIGHT["best"]], [1, LIGHT["best"]],
             ],
         ),
         unselected_line=dict(color=LIGHT["line"], opacity=0.3),

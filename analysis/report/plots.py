@@ -14,13 +14,13 @@ MAX_CURVES = 50
 
 
 def curves_to_draw(
-    table: pd.DataFrame, having_one: Collection[str], keep: Collection[str], most: int = MAX_CURVES
+    table: pd.DataFrame, having_epochs: Collection[str], keep: Collection[str], limit: int = MAX_CURVES
 ) -> list[str]:
-    """Ids of the best `most` of the trials `having_one`, and of those in `keep`; the best one last, to be
+    """Ids of the best `limit` of the trials `having_epochs`, and of those in `keep`; the best one last, to be
     drawn on top."""
-    known = table[table["trial"].isin(list(having_one))]
+    known = table[table["trial"].isin(list(having_epochs))]
     order = known.sort_values("macro_f1", ascending=False, na_position="last")["trial"].tolist()
-    wanted = {*order[:most], *keep}
+    wanted = {*order[:limit], *keep}
     return [trial for trial in reversed(order) if trial in wanted]
 
 
@@ -134,7 +134,9 @@ def recalls(classes: pd.DataFrame) -> go.Figure:
     ):
         some = classes[classes["oldest"] == oldest]
         text = [
-            f"{row.recall:.2f}  ({row.photos} photos)" if row.photos else "no validation photos"
+            f"{row.recall:.2f}  ({row.photos} photo{'s' if row.photos > 1 else ''})"
+            if row.photos
+            else "no validation photos"
             for row in some.itertuples()
         ]
         figure.add_bar(
@@ -176,10 +178,11 @@ def confusion(counts: np.ndarray) -> go.Figure:
         ygap=1,
         showscale=False,
         hoverongaps=False,
-        hovertemplate="is %{y}<br>answered %{x}<br>%{customdata} photos, %{z:.1%} of the row<extra></extra>",
+        hovertemplate="true: %{y}<br>predicted: %{x}<br>"
+        "%{customdata} photos, %{z:.1%} of the row<extra></extra>",
     )
-    figure.update_yaxes(autorange="reversed", title_text="truth", showgrid=False, ticks="")
-    figure.update_xaxes(title_text="answer", tickangle=-60, showgrid=False, ticks="")
+    figure.update_yaxes(autorange="reversed", title_text="true class", showgrid=False, ticks="")
+    figure.update_xaxes(title_text="predicted class", tickangle=-60, showgrid=False, ticks="")
     for mask in range(1, len(MASKS)):
         border = mask * N_CLASSES / len(MASKS) - 0.5
         figure.add_hline(y=border, line=dict(color=LIGHT["muted"], width=1))

@@ -17,19 +17,15 @@ from common.errors import UsageError
 from trial.record import RunFolder
 
 
-def write_run_report(
-    out: Path, run: Path, about: Mapping[str, Any] | None = None, trial: Path | None = None
-) -> Path:
+def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = None) -> Path:
     """Write the page `out` on the run folder `run`; with `about` (the content of its submission.json), on its
     submission.
 
-    `trial`: the run folder whose recipe was retrained into `run`; its curve and validation are shown as
-    another network's. By default the folder that `about` names, if it still exists. UsageError if `run` has
-    no config.json.
+    If `about` names the trial whose recipe was retrained into `run`, and that run folder still exists, its
+    curve and validation are shown as another network's. UsageError if `run` has no config.json.
     """
     folder = RunFolder(run)
-    if trial is None and about and about.get("trial_folder"):
-        trial = Path(about["trial_folder"])
+    trial = Path(about["trial_folder"]) if about and about.get("trial_folder") else None
     before = RunFolder(trial) if trial and trial.is_dir() else None
     try:
         config = folder.config()

@@ -34,7 +34,7 @@ def how_trained(run: RunFolder, config: TrialConfig) -> str:
 
 def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None) -> list[Fact]:
     """The numbers at the top: the scores of a validation table (with a `note` on whose it is), else those in
-    submission.json; then the number of answers."""
+    submission.json; then the number of predictions."""
     facts = []
     kept = (about or {}).get("validation") or {}
     if validation is not None and not validation.empty:
@@ -55,7 +55,7 @@ def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] 
         photos, classes = sum(row["photos"] for row in answers), sum(row["photos"] > 0 for row in answers)
         role = "alarm" if about.get("warnings") else ""
         facts.append(
-            _fact(role, "Photos answered", f"{photos:,}", f"{classes} of {N_CLASSES} classes answered")
+            _fact(role, "Photos predicted", f"{photos:,}", f"{classes} of {N_CLASSES} classes predicted")
         )
     return facts
 

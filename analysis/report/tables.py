@@ -66,7 +66,8 @@ def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]
         elif best is not None and best["trial"] == row["trial"]:
             words += ", which is the best one"
         elif best is not None:
-            words += f"; the best is {best['macro_f1'] - row['macro_f1']:+.3f}"
+            gain = best["macro_f1"] - row["macro_f1"]
+            words += f"; {abs(gain):.3f} {'below' if gain >= 0 else 'above'} the best"
         if row["state"] != "done":
             words += f" ({STATES.get(row['state'], row['state'])}, best so far)"
         facts.append(dict(role=role, title=title, score=row["macro_f1"], words=words))

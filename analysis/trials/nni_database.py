@@ -46,5 +46,5 @@ def recorded_trials(folder: Path) -> list[Recorded]:
 
 
 def experiment_name(folder: Path) -> str:
-    """`experimentName` of the experiment's YAML; '' where it has none."""
+    """`experimentName` of the experiment's YAML; '' if it has none."""
     return profile(folder).get("experimentName") or ""

@@ -50,7 +50,10 @@ def any_table(wanted: str) -> pd.DataFrame:
         return trial_table(find(wanted))
     except UsageError as error:
         if folder.is_dir():
-            raise UsageError(f"{folder} holds neither an experiment nor a run") from None
+            raise UsageError(
+                f"{folder} holds neither an experiment nor a run; give an experiment, a run folder, or a "
+                "folder of runs such as out/runs"
+            ) from None
         raise error from None
 
 

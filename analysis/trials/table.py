@@ -27,6 +27,8 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Experiment:
+    """An experiment of NNI: its `id`, the `name` in its YAML ('' if it has none) and its `folder`."""
+
     id: str
     name: str
     folder: Path

@@ -8,7 +8,7 @@ from dataset.labels import N_CLASSES
 MODELS = ("tf_efficientnet_lite0", "resnet34", "mobilenetv3_small_100", "lcnet_050")
 SIZES = ("64x48", "96x72", "128x96")
 LOSSES = ("cross_entropy", "weighted", "focal")
-AUGMENTS = ("none", "light", "seed")
+AUGMENTS = ("none", "light", "baseline")
 
 
 def search(trials: int, epochs: int = 8, seed: int = 0) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
@@ -72,9 +72,9 @@ def search(trials: int, epochs: int = 8, seed: int = 0) -> tuple[pd.DataFrame, d
 def validation(photos: int = 900, absent: tuple[int, ...] = (17,), seed: int = 0) -> pd.DataFrame:
     """Photos with labels as unevenly spread as the real ones and probabilities that are often right."""
     random = np.random.default_rng(seed)
-    share = np.tile([6, 5, 0.7, 9, 8, 1.3], 3) * np.repeat([5, 1, 1], 6)
-    share[list(absent)] = 0
-    labels = random.choice(N_CLASSES, photos, p=share / share.sum())
+    fraction = np.tile([6, 5, 0.7, 9, 8, 1.3], 3) * np.repeat([5, 1, 1], 6)
+    fraction[list(absent)] = 0
+    labels = random.choice(N_CLASSES, photos, p=fraction / fraction.sum())
     logits = random.normal(0, 1, (photos, N_CLASSES))
     logits[np.arange(photos), labels] += 3
     logits[np.arange(photos), labels // 3 * 3 + 1] += 1.5

@@ -144,7 +144,7 @@ def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
     _, about = retrain_and_submit(recipe, people, tmp_path / "out", changed)
     assert submission_errors(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"])) == []
     assert about["recipe"]["model"] == "resnet34.tv_in1k"
-    assert about["recipe"]["loss"]["weights"] == "one_minus_frequency"
+    assert about["recipe"]["loss"]["class_weights"] == "one_minus_frequency"
 
 
 def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):

@@ -15,9 +15,9 @@ def test_the_interval_is_that_of_the_paired_t_test():
     assert found.mean == pytest.approx(gain.mean())
 
 
-def test_an_effect_of_the_least_size_is_shown_four_times_in_five():
+def test_the_minimum_detectable_effect_is_shown_four_times_in_five():
     pairs = 8
     unit = np.array([-1.0, 1.0] * (pairs // 2)) / np.std([-1.0, 1.0] * (pairs // 2), ddof=1)
-    least = paired(unit, np.zeros(pairs)).least  # of differences whose scatter is 1
-    shown = [paired(rng.normal(least, 1, pairs), np.zeros(pairs)).low > 0 for _ in range(2000)]
+    effect = paired(unit, np.zeros(pairs)).detectable  # of differences whose scatter is 1
+    shown = [paired(rng.normal(effect, 1, pairs), np.zeros(pairs)).low > 0 for _ in range(2000)]
     assert np.mean(shown) == pytest.approx(0.8, abs=0.04)

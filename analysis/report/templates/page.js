@@ -5,8 +5,9 @@ function draw() {
     let text = source.textContent;
     if (dark.matches) text = text.replace(/#[0-9a-f]{6}\b/g, tone => DARK_TONES[tone] || tone);
     const figure = JSON.parse(text);
+    const zoom = figure.data.some(trace => trace.type === "parcoords") ? [] : ["zoom2d", "pan2d", "resetScale2d"];
     Plotly.react(source.dataset.for, figure.data, figure.layout,
-      { responsive: true, displaylogo: false, displayModeBar: innerWidth > 760, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] });
+      { responsive: true, displaylogo: false, displayModeBar: innerWidth > 760, modeBarButtons: [["toImage", ...zoom]] });
   }
 }
 draw();

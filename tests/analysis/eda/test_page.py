@@ -86,7 +86,7 @@ def test_headers_tell_size_and_kind(drawn):
 
 def test_kinds_says_what_it_leaves_off():
     headers = pd.DataFrame({"width": range(30), "half": ["train", "eval"] * 15})
-    rows, left_off = facts.kinds(headers, ["width"], most=12)
+    rows, left_off = facts.kinds(headers, ["width"], limit=12)
     assert (len(rows), left_off) == (12, 18)
 
 

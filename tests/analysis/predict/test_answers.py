@@ -47,8 +47,8 @@ def test_a_healthy_submission_warns_of_nothing():
 
 def test_one_class_for_all_is_loud():
     first, second = warnings_of(answers(*[3] * 100))
-    assert first.startswith("100 of 100 answers are 'wear female <30', 5.6% of the training photos")
-    assert second.startswith("17 of the 18 classes are never answered") and "not worn female 60+" in second
+    assert first.startswith("100 of 100 predictions are 'wear female <30', 5.6% of the training photos")
+    assert second.startswith("17 of the 18 classes are never predicted") and "not worn female 60+" in second
     assert len(warnings_of(answers(*[3] * 100, training=None))) == 2
 
 
@@ -81,14 +81,14 @@ def test_a_collapsed_network_is_named_in_terminal_json_and_report(people, tmp_pa
     of_one_class(tmp_path / "run")
     predict_and_submit(tmp_path / "run", people, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "WARNING: 105 of 105 answers are 'wear female 30-59', 2.9% of the training photos" in said
+    assert "WARNING: 105 of 105 predictions are 'wear female 30-59', 2.9% of the training photos" in said
     assert "in training" in said and "100.0%" in said
     about = json.loads((tmp_path / "out" / "submission.json").read_text())
     assert [row["photos"] for row in about["answers"]] == [105 * (label == 4) for label in range(18)]
     assert about["answers"][17]["training_fraction"] == pytest.approx(18 / 171, abs=1e-4)
     assert len(about["warnings"]) == 2
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("105 of 105 answers are") == 1
+    assert page.count("105 of 105 predictions are") == 1
     assert read_predictions(tmp_path / "out" / "predictions.csv")["p04"].min() > 0.99
 
 

@@ -38,9 +38,9 @@ def test_mean_f1_is_the_macro_f1():
 
 def test_curves_to_draw_keeps_the_marked_and_puts_the_best_on_top():
     table = pd.DataFrame({"trial": list("abcde"), "macro_f1": [0.1, 0.5, 0.3, np.nan, 0.9]})
-    assert plots.curves_to_draw(table, "abcd", (), most=2) == ["c", "b"]
-    assert plots.curves_to_draw(table, "abcd", ("a", "e"), most=2) == ["a", "c", "b"]
-    assert plots.curves_to_draw(table, (), ("a",), most=2) == []
+    assert plots.curves_to_draw(table, "abcd", (), limit=2) == ["c", "b"]
+    assert plots.curves_to_draw(table, "abcd", ("a", "e"), limit=2) == ["a", "c", "b"]
+    assert plots.curves_to_draw(table, (), ("a",), limit=2) == []
 
 
 def test_learning_curves_of_many_trials_are_limited():
@@ -57,6 +57,7 @@ def test_recalls_say_what_is_absent():
     figure = plots.recalls(plots.class_table(small_validation()))
     texts = {y: text for trace in figure.data for y, text in zip(trace.y, trace.text, strict=True)}
     assert texts[CLASS_NAMES[0]] == "0.50  (2 photos)"
+    assert texts[CLASS_NAMES[2]] == "0.00  (1 photo)"
     assert texts[CLASS_NAMES[17]] == "no validation photos"
 
 
