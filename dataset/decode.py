@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from common.image_size import Size
-from dataset.photo_file import TOO_LARGE, not_a_file, too_large
+from dataset.photo_file import TOO_LARGE, file_error, size_error
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 # Other chunks of a PNG only make libpng print warnings, often about a wrong colour profile.
@@ -43,7 +43,7 @@ def decode(path: str | Path, size: Size | None = None) -> tuple[str, np.ndarray 
     The photo is turned as its EXIF orientation says. If `size` is given, a JPEG is decoded at a half, quarter
     or eighth of its size if that is still large enough.
     """
-    if why := not_a_file(path):
+    if why := file_error(path):
         return why, None
     try:
         data = Path(path).read_bytes()
@@ -149,7 +149,7 @@ def _damaged(why: object) -> Undecodable:
 
 
 def _refuse_large(height: int, width: int) -> None:
-    if why := too_large(height, width):
+    if why := size_error(height, width):
         raise Undecodable(why)
 
 

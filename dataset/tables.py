@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from common.text import lines_text
-from dataset.photo_file import not_a_file
+from dataset.photo_file import file_error
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -58,7 +58,7 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
 def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
     """(the file's text, "") or ("", the error)."""
     wanted = f"a CSV with columns {','.join(columns)}"
-    if why := not_a_file(path, wanted):
+    if why := file_error(path, wanted):
         return "", f"{path}: {why}"
     try:
         data = path.read_bytes()
@@ -111,18 +111,17 @@ def _header_errors(path: Path, header: list[str], columns: Sequence[str]) -> lis
 
 
 def _width_errors(path: Path, rows: dict[int, list[str]], width: int) -> tuple[list[str], bool]:
-    """(an error for each wrong number of fields, whether any row has more wrong than commas at its end)."""
+    """(an error for each wrong number of fields, whether any row differs by more than commas at its end)."""
     by_width: dict[tuple[int, bool], list[int]] = {}
     for line, row in rows.items():
         if len(row) != width:
-            by_width.setdefault(
-                (len(row), len(row) > width and not any(map(str.strip, row[width:]))), []
-            ).append(line)
+            only_commas = len(row) > width and not any(map(str.strip, row[width:]))
+            by_width.setdefault((len(row), only_commas), []).append(line)
     errors = []
-    for (fields, commas), lines in by_width.items():
-        why = "; remove the commas at the end" if commas else ""
+    for (fields, only_commas), lines in by_width.items():
+        why = "; remove the commas at the end" if only_commas else ""
         errors.append(f"{path} {lines_text(lines)}: {fields} fields, but the header names {width}{why}")
-    return errors, not all(commas for _, commas in by_width)
+    return errors, not all(only_commas for _, only_commas in by_width)
 
 
 def empty_table(columns: Sequence[str]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ class Choice:
         return self.name
 
 
-def plain(registry: Registry, name: str) -> Choice:
+def default_choice(registry: Registry, name: str) -> Choice:
     """The choice of this name with default parameters."""
     params = params_of(registry[name]).items()
     return Choice(name, tuple((param, default) for param, (_, default) in params))
@@ -74,12 +74,12 @@ def typed(value: Any, kind: Any) -> Any:
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     if kind in (int, float) and isinstance(value, str):
-        raise ValueError(f"{value!r} is text, not a number{as_number(value, kind)}")
+        raise ValueError(f"{value!r} is text, not a number{number_hint(value, kind)}")
     words = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
     raise ValueError(f"{value!r} is not {words[kind]}")
 
 
-def as_number(text: Any, kind: type = float) -> str:
+def number_hint(text: Any, kind: type = float) -> str:
     """'; write 0.0001' for the text '1e-4', '' if it is not a number."""
     try:
         number = kind(float(text))
@@ -94,7 +94,8 @@ def decimal(number: float) -> str:
 
 
 def choose(what: str, value: Any, registry: Registry, errors: list[str]) -> Choice | None:
-    """A name or `{"_name": ..., parameter: ...}` as a Choice; what is wrong goes to `errors`."""
+    """A name or `{"_name": ..., parameter: ...}` as a Choice; messages about mistakes are added to
+    `errors`."""
     if isinstance(value, Choice):
         value = value.to_json()
     given = dict(value) if isinstance(value, Mapping) else {"_name": value}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.files import file_mark, lock
-from common.image_size import size_text
+from common.image_size import Size, size_text
 from common.text import bytes_text, path_text
 
 LOCK = "builder.lock"
@@ -20,7 +20,7 @@ SPARE = 1.1  # free disk space needed, times the size of the array: run folders 
 
 
 class NoRoom(Exception):
-    """Why an array can't be kept, and what to do about it."""
+    """An array can't be kept; the message says why and what to do."""
 
 
 class Identity(NamedTuple):
@@ -57,7 +57,7 @@ class ArrayInfo:
     names: str
     key: str
     photos: int
-    size: tuple[int, int] | None  # height, width; None for face boxes
+    size: Size | None  # None for face boxes
     interpolation: str = "any"  # "any" if no photo was enlarged, so that it was not used
     crop: str = "none"
 

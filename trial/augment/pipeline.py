@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from common.errors import UsageError
+from common.image_size import Size
 from trial.augment.geometric import GEOMETRIC
 from trial.augment.per_image import PER_IMAGE
 from trial.augment.photometric import PHOTOMETRIC, Change
@@ -58,7 +59,7 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
     return prepare
 
 
-def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
+def on_photos(policy: Policy, size: Size) -> OnPhoto | None:
     """`augment(photo, row, epoch, seed, before)`: uint8 (height, width, 3) -> the same; None if no step runs
     on photos.
 
@@ -80,7 +81,7 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     return augment
 
 
-def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None:
+def _refuse(steps: Sequence[Choice], size: Size, policy: str) -> None:
     """UsageError if the steps, each with probability 1, fail or change a photo's size or type."""
     blank = np.zeros((*size, 3), np.uint8)
     try:
@@ -96,7 +97,10 @@ def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None
         raise UsageError(f"augment={policy}: {' '.join(str(error).split())}") from None
     for photo in results:
         if photo.shape != blank.shape or photo.dtype != blank.dtype:
-            raise UsageError(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
+            raise UsageError(
+                f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}; "
+                "use steps that keep size and type"
+            )
 
 
 def _always(step: Choice) -> Choice:

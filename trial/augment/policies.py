@@ -214,5 +214,5 @@ def _choice(name: Any, given: dict[str, Any], errors: list[str]) -> Choice | Non
         f"augment step {name}: " + unknown("parameter", k, known[name]) for k in params.keys() - known[name]
     ]
     needed = {k for k, default in known[name].items() if default == "required"} - params.keys()
-    errors += [f"augment step {name}: needs {k}" for k in sorted(needed)]
+    errors += [f"augment step {name}: needs a value for {k}" for k in sorted(needed)]
     return Choice(name, tuple(params.items()))

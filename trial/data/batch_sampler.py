@@ -11,8 +11,8 @@ from trial.rng import stream
 Item = tuple[int, int, int]  # epoch, row, how often this epoch had the row before
 
 
-class Shuffled(Sampler):
-    """Batches of every row once an epoch, in an order given by seed and epoch (seed None: not shuffled).
+class EpochBatchSampler(Sampler):
+    """Batches of every row once an epoch, shuffled by seed and epoch (seed None: in order).
 
     With `chances` (rows,), the probability of each row, as many rows are drawn with replacement. A last batch
     of one photo joins the batch before it: batch normalisation can't take one.

@@ -18,7 +18,7 @@ from dataset.labels import N_CLASSES
 from trial.augment.pipeline import on_photos, on_whole_photos
 from trial.augment.policies import Policy, parse_policy
 from trial.choice import Choice
-from trial.data.batch_sampler import Item, Shuffled
+from trial.data.batch_sampler import EpochBatchSampler, Item
 from trial.data.sampling import COPY, COPY_STEPS, Weigh
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-EVALUATED = 4  # times the batch size if no gradients are kept; halved if memory runs out
+EVALUATION_FACTOR = 4  # times the batch size if no gradients are kept; halved if memory runs out
 
 
 class Batch(NamedTuple):
-    """`photos` uint8 (B, height, width, 3), `labels` (B,), `rows` (B,) in their table, `epoch` from 1."""
+    """`photos` uint8 (B, height, width, 3), `labels` (B,), `rows` (B,) in their DataFrame, `epoch` from 1."""
 
     photos: Tensor
     labels: Tensor
@@ -128,8 +128,8 @@ def loader(
     workers = workers if photos.augment is not None else 0
     return DataLoader(
         photos,
-        batch_sampler=Shuffled(len(photos), batch_size, photos.seed if shuffle else None, chances),
-        collate_fn=_as_it_is,
+        batch_sampler=EpochBatchSampler(len(photos), batch_size, photos.seed if shuffle else None, chances),
+        collate_fn=_identity,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
@@ -140,7 +140,7 @@ def loader(
 def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> Iterator[Batch]:
     """The batches on `device`. With a GPU the next two are read and copied while it computes this one; on the
     CPU that would only compete with it. A UsageError among them is raised."""
-    coming = map(_whole, batches)
+    coming = map(_raise_error, batches)
     if device.type == "cpu":
         yield from coming
         return
@@ -156,7 +156,7 @@ def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> It
             yield batch
 
 
-def _whole(batch: Batch | UsageError) -> Batch:
+def _raise_error(batch: Batch | UsageError) -> Batch:
     if isinstance(batch, UsageError):
         raise batch
     return batch
@@ -186,5 +186,5 @@ def _choices(steps: list[dict]) -> list[Choice]:
     return [step.choice for step in policy.steps]
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
