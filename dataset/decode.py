@@ -100,7 +100,7 @@ def _orientation(data: bytes) -> int:
 
 def _png(data: bytes) -> np.ndarray:
     """Decode a PNG. The checksums are verified here: libpng would only print that one is wrong."""
-    cut = _damaged("the PNG ends too early")
+    truncated = _damaged("the PNG ends too early")
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise _damaged("a PNG without its header")
     width, height = unpack_from(">II", data, 16)
@@ -109,11 +109,11 @@ def _png(data: bytes) -> np.ndarray:
     kept = [view[:at]]
     while name != b"IEND":
         if at + 12 > len(data):
-            raise cut
+            raise truncated
         length, name = unpack_from(">I4s", data, at)
         end = at + 12 + length
         if end > len(data):
-            raise cut
+            raise truncated
         if crc32(view[at + 4 : end - 4]) != unpack_from(">I", data, end - 4)[0]:
             raise _damaged(f"wrong checksum of a PNG chunk, {name.decode('latin-1')!r}")
         if name in CHUNKS:

@@ -43,7 +43,7 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     errors += [f"{str(folder / name)!r}: spaces around the name or a line break in it; rename the file"
                for name in found if name != name.strip() or {"\r", "\n"} & set(name)]  # fmt: skip
     if not named:
-        errors.append(f"{folder}: contains no image ({', '.join(EXTENSIONS)})")
+        errors.append(f"{folder}: contains no image ({', '.join(EXTENSIONS)}); give a folder of photos")
     if errors:
         return empty_table(COLUMNS), errors
     found.sort()

@@ -178,7 +178,7 @@ def _photos_of(
                     f"extra photo {where}: unknown mask name {stem!r}; known: {', '.join(PHOTO_MASKS)}"
                 )
             elif stem in stems:
-                errors.append(f"extra photo {where}: {stems[stem]} exists too")
+                errors.append(f"extra photo {where}: {stems[stem]} exists too; keep one")
             else:
                 stems[stem] = name
                 if why := entry_error(entry):

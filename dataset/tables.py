@@ -26,23 +26,23 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
     errors are spaces around values or extra commas at the end of lines. `strip`: spaces around values are no
     error. `table.attrs["notes"]` lists what was skipped.
     """
-    nothing = empty_table(columns)
+    empty = empty_table(columns)
     text, error = _text(path, columns)
     if error:
-        return nothing, [error]
+        return empty, [error]
     rows, error = _rows(path, text, strip)
     if error:
-        return nothing, [error]
+        return empty, [error]
     filled = {line: row for line, row in rows.items() if any(map(str.strip, row))}
     if not filled:
-        return nothing, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
+        return empty, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
     header_line, header = next(iter(filled.items()))
     del filled[header_line]
     if errors := _header_errors(path, header, columns):
-        return nothing, errors
+        return empty, errors
     errors, broken = _width_errors(path, filled, len(header))
     if broken:
-        return nothing, errors
+        return empty, errors
     places = [header.index(column) for column in columns]
     found = [[row[place] for place in places] for row in filled.values()]
     table = pd.DataFrame(found, index=list(filled), columns=list(columns), dtype=str)
@@ -71,9 +71,9 @@ def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
     try:
         return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError as error:
-        odd = f"byte 0x{error.object[error.start]:02x}"
+        found = f"byte 0x{error.object[error.start]:02x}"
         line = _line(data, error.start)
-        return "", f"{path} line {line}: not UTF-8 text ({odd}), so not {wanted}; save it as CSV in UTF-8"
+        return "", f"{path} line {line}: not UTF-8 text ({found}), so not {wanted}; save it as CSV in UTF-8"
 
 
 def _line(data: bytes, at: int) -> int:

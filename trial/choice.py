@@ -122,10 +122,10 @@ def choose_or_default(
     """As `choose`; parameters without a name (head.dropout=0.3) go to the default choice if it has them."""
     if not isinstance(value, Mapping) or "_name" in value:
         return choose(what, value, registry, errors)
-    foreign = value.keys() - params_of(registry[default]).keys()
-    for param in sorted(foreign):
+    unknown_params = value.keys() - params_of(registry[default]).keys()
+    for param in sorted(unknown_params):
         owners = [owner for owner, built in registry.items() if param in params_of(built)]
         which = f"is a parameter of which {what}? give it too, such as {what}={''.join(owners[:1])}"
         params = [known for built in registry.values() for known in params_of(built)]
         errors.append(f"{what}.{param}: {which if owners else unknown('parameter', param, params)}")
-    return None if foreign else choose(what, {"_name": default, **value}, registry, errors)
+    return None if unknown_params else choose(what, {"_name": default, **value}, registry, errors)

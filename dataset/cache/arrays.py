@@ -113,12 +113,12 @@ def cached(
 
 
 def _wanted(paths: Sequence[str], size: Size, interpolation: str, crop: Crop | None) -> ArrayInfo:
-    how: list[Any] = [DECODING]
+    processing: list[Any] = [DECODING]
     more = []
     if crop is not None:
-        how.append(crop.text)
+        processing.append(crop.text)
         more.append(hashlib.sha256(crop.boxes.tobytes()).hexdigest())
-    photos = identity(paths, how, more)
+    photos = identity(paths, processing, more)
     return ArrayInfo(*photos, len(paths), (size[0], size[1]), interpolation, crop.text if crop else "none")
 
 

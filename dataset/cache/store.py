@@ -35,13 +35,13 @@ class Identity(NamedTuple):
     key: str
 
 
-def identity(paths: Sequence[str], how: Sequence[object], more: Sequence[object] = ()) -> Identity:
-    """Identity of the photos at `paths`; `how` (their processing) goes into `names` and `key`, `more` only
-    into `key`. A missing photo is no error here: decoding reports it."""
+def identity(paths: Sequence[str], processing: Sequence[object], more: Sequence[object] = ()) -> Identity:
+    """Identity of the photos at `paths`; `processing` goes into `names` and `key`, `more` only into `key`. A
+    missing photo is no error here: decoding reports it."""
     # The common folder of the first and the last path in sorted order is that of all.
     common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
     place = os.path.realpath(common)  # the same photos, whether reached through a link or not
-    names = _hash([*how, place, [path[len(common) :] for path in paths]])
+    names = _hash([*processing, place, [path[len(common) :] for path in paths]])
     return Identity(place, names, _hash([names, [file_mark(path) for path in paths], *more]))
 
 

@@ -95,10 +95,11 @@ def mixup_oldest(*, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
         import torch
 
         # The partner is drawn among the photos of other classes; if there is none, the photo stays as it is.
-        foreign = labels[:, None] != labels
-        chances = torch.rand(foreign.shape, generator=draw.generator(labels.device), device=labels.device)
-        other = (chances * foreign).argmax(1)
-        blended = is_oldest(labels) & foreign.any(1)
+        of_other_class = labels[:, None] != labels
+        generator = draw.generator(labels.device)
+        priority = torch.rand(of_other_class.shape, generator=generator, device=labels.device)
+        other = (priority * of_other_class).argmax(1)
+        blended = is_oldest(labels) & of_other_class.any(1)
         kept = torch.where(blended.view(-1, 1, 1, 1), per_photo(_kept(draw, alpha, p), images), 1)
         return images[other].lerp(images, kept), _targets(labels, other, kept)
 

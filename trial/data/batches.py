@@ -110,9 +110,9 @@ def training(photos: Photos, batch_size: int, workers: int, weigh: Weigh) -> tup
     """(shuffled batches of `photos`, class counts (18,)): expected counts per epoch under the sampler
     `weigh`, so that a weighted loss does not correct the imbalance twice."""
     labels = photos.labels.numpy()
-    chances = weigh(labels)
-    batches = loader(photos, batch_size, workers, shuffle=True, chances=chances)
-    expected = None if chances is None else chances * len(labels)  # how often each photo
+    probabilities = weigh(labels)
+    batches = loader(photos, batch_size, workers, shuffle=True, probabilities=probabilities)
+    expected = None if probabilities is None else probabilities * len(labels)  # how often each photo
     return batches, np.bincount(labels, expected, minlength=N_CLASSES)
 
 
@@ -121,14 +121,16 @@ def loader(
     batch_size: int,
     workers: int = 0,
     shuffle: bool = False,
-    chances: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
 ) -> DataLoader:
     """Batches of `photos`, the same for any number of workers. Workers are used only if a policy has steps on
     photos: the rest comes from the cache, or is decoded in threads."""
     workers = workers if photos.augment is not None else 0
     return DataLoader(
         photos,
-        batch_sampler=EpochBatchSampler(len(photos), batch_size, photos.seed if shuffle else None, chances),
+        batch_sampler=EpochBatchSampler(
+            len(photos), batch_size, photos.seed if shuffle else None, probabilities
+        ),
         collate_fn=_identity,
         num_workers=workers,
         persistent_workers=workers > 0,
