@@ -24,6 +24,7 @@ class Choice:
     params: tuple[tuple[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """The mapping of the module's docstring; `choose` reads it back."""
         return {"_name": self.name, **dict(self.params)}
 
     def build(self, registry: Registry, *arguments: Any) -> Any:

@@ -36,12 +36,14 @@ def violations(checks: Sequence[Check], fields: Mapping[str, Any]) -> list[str]:
 
 
 def fold_errors(fold: int | str, folds: int) -> list[str]:
+    """The fold is one of the folds, or all."""
     if fold == "all" or fold in range(folds):
         return []
     return [f"fold={fold}: must be from 0 to {folds - 1} (folds={folds}), or all"]
 
 
 def fold_order_errors(fold_order: str, fold: int | str) -> list[str]:
+    """An order of folds needs several folds."""
     if fold_order == "lockstep" or fold == "all":
         return []
     return [f"fold_order={fold_order}: is used with fold=all only; leave it out"]
@@ -64,6 +66,7 @@ def freeze_errors(freeze: Choice, epochs: int) -> list[str]:
 
 
 def mixing_errors(mixing: Choice) -> list[str]:
+    """The cut is drawn between `low` and `high`."""
     params = dict(mixing.params)
     low, high = params.get("low", 0), params.get("high", 1)
     return [f"mixing.low={low:g}: must not be above mixing.high={high:g}"] if low > high else []
@@ -87,10 +90,12 @@ def size_errors(model: str, image_size: Size) -> list[str]:
 
 
 def precision_errors(precision: str, device: str) -> list[str]:
+    """float16 runs on a GPU only."""
     return [NO_FLOAT16] if precision == "float16" and device == "cpu" else []
 
 
 def device_errors(device: str) -> list[str]:
+    """The device is one that torch knows."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         return []
     if device == "gpu":
@@ -130,6 +135,7 @@ def augment_errors(augment: Policy, image_size: Size) -> list[str]:
 
 
 def corrections_errors(corrections: str) -> list[str]:
+    """The file of corrections exists."""
     if corrections in ("", "competition") or Path(corrections).is_file():
         return []
     return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]

@@ -32,6 +32,7 @@ class Preprocessing:
     crop: Choice = Choice("none")
 
     def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values; `from_json` reads them back."""
         return {**asdict(self), "crop": self.crop.to_json()}
 
     @classmethod

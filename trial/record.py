@@ -61,9 +61,11 @@ class RunWriter:
             write_json(folder / "config.json", config.to_json())
 
     def origin(self, origin: Mapping[str, Any]) -> None:
+        """Write origin.json (trial/origin.py)."""
         write_json(self.folder / "origin.json", origin)
 
     def preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Write preprocessing.json."""
         write_json(self.folder / "preprocessing.json", preprocessing.to_json())
 
     def epoch(self, row: Mapping[str, Any]) -> None:
@@ -134,9 +136,11 @@ class RunFolder:
         return parse(self._json("config.json"), present=False)
 
     def preprocessing(self) -> Preprocessing:
+        """How the photos of the run were prepared."""
         return Preprocessing.from_json(self._json("preprocessing.json"))
 
     def origin(self) -> dict[str, Any]:
+        """origin.json: code, package versions, data and machine of the run."""
         return self._json("origin.json")
 
     def class_counts(self) -> list[int] | None:
@@ -145,6 +149,7 @@ class RunFolder:
         return self.origin().get("class_counts")
 
     def epochs(self) -> "pd.DataFrame":
+        """epochs.csv: `trial.fit.Epoch.row` of every epoch, and its fold (none in a retrained run)."""
         import pandas as pd
 
         return pd.read_csv(self.folder / "epochs.csv")

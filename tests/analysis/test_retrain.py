@@ -130,7 +130,7 @@ def test_a_trials_folder_is_predicted_as_it_was_validated(people, experiment):
     assert abs(again - validation[[f"p{n:02d}" for n in range(18)]].to_numpy()).max() < 1e-4
 
 
-def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
+def test_the_baselines_recipe_runs_down_to_a_checked_submission(people, tmp_path):
     import timm
     from safetensors.torch import save_file
 
@@ -141,7 +141,7 @@ def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
     _, about = retrain_and_submit(recipe, people, tmp_path / "out", changed)
     assert submission_errors(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"])) == []
     assert about["recipe"]["model"] == "resnet34.tv_in1k"
-    assert about["recipe"]["loss"]["weights"] == "one_minus_frequency"
+    assert about["recipe"]["loss"]["class_weights"] == "one_minus_frequency"
 
 
 def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):

@@ -70,6 +70,7 @@ class Step:
     on: str
 
     def to_json(self) -> dict[str, Any]:
+        """The step and its place as JSON values."""
         return {**self.choice.to_json(), "on": self.on}
 
 
@@ -88,6 +89,7 @@ class Policy:
         return tuple(step.choice for step in self.steps if step.on == place)
 
     def to_json(self) -> dict[str, Any]:
+        """Name and steps as JSON values; `parse_policy` reads them back."""
         return {"_name": self.name, "steps": [step.to_json() for step in self.steps]}
 
     def __str__(self) -> str:

@@ -39,6 +39,7 @@ class Batch(NamedTuple):
     epoch: int
 
     def to(self, device: torch.device) -> "Batch":
+        """A copy with photos and labels on `device`."""
         photos, labels = (tensor.to(device, non_blocking=True) for tensor in self[:2])
         return self._replace(photos=photos, labels=labels)
 

@@ -168,8 +168,8 @@ def _foreign(network: Any, needed: set[str], left_over: Set[str]) -> list[str]:
 def _prefixes(keys: State, own: Set[str]) -> list[str]:
     """Prefixes that may stand before the network's names, likeliest first.
 
-    Those first that leave the most of `own` names; then those of USUAL words, since timm also knows other
-    names than `own`.
+    Prefixes whose removal gives the most names in `own` come first, then those of USUAL words: timm also
+    knows other names than `own`.
     """
     matching, usual = Counter[str](), Counter[str]()
     for key in keys:
