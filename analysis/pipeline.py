@@ -26,7 +26,7 @@ from dataset.check import check
 from dataset.fingerprint import fingerprint
 from dataset.images import read_images
 from dataset.photos import read_eval
-from dataset.pixels import unreadable
+from dataset.pixels import decode_errors
 from dataset.tables import log_notes
 from trial.config import TrialConfig
 from trial.record import RunFolder
@@ -114,7 +114,7 @@ def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:
     if images is None:
         return read_eval(data)
     photos = read_images(images)
-    if errors := unreadable(photos["path"], progress=True):
+    if errors := decode_errors(photos["path"], progress=True):
         raise UsageError(errors)
     return photos
 

@@ -84,8 +84,9 @@ def _word_overlap(one: str, other: str) -> float:
 def exit_on_usage_error() -> Iterator[None]:
     """Run a command (`with` or `@exit_on_usage_error()`): a UsageError ends it with exit code 2.
 
-    The messages go to stderr without a traceback, at most MAX_LINES of them and a count of the rest. Ctrl-C
-    ends it with exit code 130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
+    The messages go to stderr without a traceback, at most MAX_LINES of them and a count of the rest. A path
+    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too, Ctrl-C with
+    130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
     """
     show_logs()
     try:

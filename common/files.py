@@ -49,11 +49,11 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
     If the block fails the new folder is removed and `folder` is not touched. `folder` may exist if it is
     empty.
     """
-    whole = folder.resolve()
-    part = whole.with_name(f"{whole.name}.part{os.getpid()}")
+    target = folder.resolve()
+    part = target.with_name(f"{target.name}.part{os.getpid()}")
     try:
         yield part
-        os.replace(part, whole)
+        os.replace(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -100,17 +100,17 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     UsageError if another process has it. It may be nested within one process.
     """
-    whole = folder.resolve()
-    if whole in _held:
+    resolved = folder.resolve()
+    if resolved in _held:
         yield
         return
-    path = _lock_of(whole)
+    path = _lock_of(resolved)
 
     def refuse(file: IO[str]) -> None:
         file.seek(0)
-        number = file.read().strip()
+        pid = file.read().strip()
         raise UsageError(
-            f"{folder}: another process{number and f' ({number})'} is writing into this folder; "
+            f"{folder}: another process{pid and f' ({pid})'} is writing into this folder; "
             "wait until it has ended, or choose another folder"
         )
 
@@ -119,11 +119,11 @@ def only_writer(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        _held.add(whole)
+        _held.add(resolved)
         try:
             yield
         finally:
-            _held.discard(whole)
+            _held.discard(resolved)
             path.unlink(missing_ok=True)
 
 
@@ -140,16 +140,17 @@ def only_writer_of_out(function: Callable[P, R]) -> Callable[P, R]:
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def alone(*arguments: P.args, **named: P.kwargs) -> R:
+    def wrapper(*arguments: P.args, **named: P.kwargs) -> R:
         bound = signature.bind(*arguments, **named)
         bound.apply_defaults()
         with only_writer(Path(bound.arguments["out"])):
             return function(*arguments, **named)
 
-    return alone
+    return wrapper
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether the open file is still the one at `path`."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -18,8 +18,8 @@ def bytes_text(size: int) -> str:
 
 def path_text(path: Path | str) -> str:
     """The path, relative to the working directory if it lies below it."""
-    path, here = Path(path), Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    path, cwd = Path(path), Path.cwd()
+    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
 
 
 def lines_text(lines: Sequence[int]) -> str:
@@ -31,7 +31,7 @@ def lines_text(lines: Sequence[int]) -> str:
 
 
 def value_text(value: object, missing: str = "–") -> str:
-    """A recipe's value as a person would write it: 0.0003, 64x48, yes, none; `missing` if there is none."""
+    """A recipe's value as text for people: 0.0003, 64x48, yes, none; `missing` if there is none."""
     if is_missing(value):
         return missing
     if isinstance(value, dict):

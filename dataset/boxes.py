@@ -8,7 +8,7 @@ from common.image_size import Size
 
 # The baseline's centre crop, 320 x 256 of 512 x 384 (height x width).
 HEIGHT, WIDTH = 0.625, 2 / 3
-MARGIN = 0.3
+MARGIN = 0.3  # of the face crop, as a fraction of the face's height and width
 
 
 class Crop(NamedTuple):
@@ -39,18 +39,21 @@ def around(faces: np.ndarray, size: Size, margin: float, height: float, width: f
     Both are grown to the aspect ratio of `size` and shifted inside the photo; a box larger than the photo is
     shrunk, keeping the ratio.
     """
-    boxes, ratio = faces[:, :4].clip(0, 1), faces[:, 4]
+    boxes, aspect_ratio = faces[:, :4].clip(0, 1), faces[:, 4]
     sides = boxes[:, 2:] - boxes[:, :2]
     boxes = boxes + np.hstack([-sides, sides]) * margin / 2
     boxes[np.isnan(faces[:, 0])] = center(1, height, width).boxes
     text = f"face {margin:g}, else {height:g}x{width:g}"
-    return Crop(text, _in_shape(boxes, size[1] / size[0] / ratio))
+    return Crop(text, _with_aspect(boxes, size[1] / size[0] / aspect_ratio))
 
 
-def _in_shape(boxes: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Grow the boxes to `shape` (photos,), width over height in fractions, and shift them into the photo."""
+def _with_aspect(boxes: np.ndarray, aspect: np.ndarray) -> np.ndarray:
+    """Grow the boxes to `aspect` (photos,), width over height in fractions, and shift them into the photo."""
     middle, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    height, width = np.maximum(sides[:, 0], sides[:, 1] / shape), np.maximum(sides[:, 1], sides[:, 0] * shape)
+    height, width = (
+        np.maximum(sides[:, 0], sides[:, 1] / aspect),
+        np.maximum(sides[:, 1], sides[:, 0] * aspect),
+    )
     sides = np.stack([height, width], 1)
     sides /= np.maximum(1, sides.max(1, keepdims=True))
     start = (middle - sides / 2).clip(0, 1 - sides)

@@ -38,7 +38,7 @@ def refuse_unused(
 
 
 def show() -> None:
-    """Print a table of the arrays, the last used one last, and their total size."""
+    """Print a table of the arrays, the most recently used one last, and their total size."""
     found = entries(arrays.CACHE)
     crops = [entry.info.crop if entry.info else "?" for entry in found]
     width = max(map(len, ["crop", *crops]))
@@ -107,5 +107,5 @@ def _size(text: str) -> Size:
 
 
 def _total(found: list[Entry], what: str) -> str:
-    arrays = "1 array" if len(found) == 1 else f"{len(found)} arrays"
-    return f"{arrays} {what}, {bytes_text(sum(entry.bytes for entry in found))}"
+    count = "1 array" if len(found) == 1 else f"{len(found)} arrays"
+    return f"{count} {what}, {bytes_text(sum(entry.bytes for entry in found))}"

@@ -8,7 +8,7 @@ from common.errors import UsageError, errors_of
 from dataset.corrections import apply_corrections, read_corrections
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
-from dataset.pixels import unreadable
+from dataset.pixels import decode_errors
 from dataset.tables import empty_table
 
 
@@ -33,7 +33,7 @@ def check(
     if with_eval and data.is_dir():
         eval_photos, eval_errors = scan_eval(data)
         errors += eval_errors
-    errors += unreadable([*train["path"], *eval_photos["path"]], progress)
+    errors += decode_errors([*train["path"], *eval_photos["path"]], progress)
     if errors:
         raise UsageError(errors)
     return train, eval_photos

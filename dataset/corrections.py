@@ -104,7 +104,7 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
         )
     table, notes = table.copy(), table.attrs.get("notes", [])
     changing = [one for one in found if one.changes and not one.wrong]
-    if not of_this_set(found):
+    if not matches_data_set(found):
         matching = len(found) - len(wrong)
         count = {0: "none", 1: "only 1"}.get(matching, f"only {matching}")
         match = "matches" if matching < 2 else "match"
@@ -123,7 +123,7 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
     return table
 
 
-def of_this_set(found: Sequence[Found]) -> bool:
+def matches_data_set(found: Sequence[Found]) -> bool:
     """Whether a shipped list belongs to the data set that its entries were looked up in.
 
     At least MIN_MATCHES of its people must be in the data set and 90 % of them recorded as the list says:
@@ -167,11 +167,11 @@ def _closest(name: str, ids: list[str]) -> str:
 def _mismatch(entry: Any, recorded: int) -> str:
     """Why the entry doesn't match the value `recorded` of its person; "" if it does."""
     if entry.field == "gender":
-        return "" if VALUES["gender"][entry.recorded] == recorded else _not(entry, GENDERS[recorded])
+        return "" if VALUES["gender"][entry.recorded] == recorded else _differs(entry, GENDERS[recorded])
     band = AGE_BANDS[age_band(recorded)]
     fits = entry.recorded == band if entry.recorded in AGE_BANDS else int(entry.recorded) == recorded
-    return "" if fits else _not(entry, str(recorded))
+    return "" if fits else _differs(entry, str(recorded))
 
 
-def _not(entry: Any, recorded: str) -> str:
+def _differs(entry: Any, recorded: str) -> str:
     return f"the {entry.field} of {entry.id} is recorded as {recorded}, not as {entry.recorded}"

@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from common.image_size import Size
-from dataset.photo_file import TOO_LARGE, not_a_file, too_large
+from dataset.photo_file import TOO_LARGE, file_error, size_error
 
 JPEG, PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 # Other chunks of a PNG only make libpng print warnings, often about a wrong colour profile.
@@ -43,7 +43,7 @@ def decode(path: str | Path, size: Size | None = None) -> tuple[str, np.ndarray 
     The photo is turned as its EXIF orientation says. If `size` is given, a JPEG is decoded at a half, quarter
     or eighth of its size if that is still large enough.
     """
-    if why := not_a_file(path):
+    if why := file_error(path):
         return why, None
     try:
         data = Path(path).read_bytes()
@@ -100,7 +100,7 @@ def _orientation(data: bytes) -> int:
 
 def _png(data: bytes) -> np.ndarray:
     """Decode a PNG. The checksums are verified here: libpng would only print that one is wrong."""
-    cut = _damaged("the PNG ends too early")
+    truncated = _damaged("the PNG ends too early")
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise _damaged("a PNG without its header")
     width, height = unpack_from(">II", data, 16)
@@ -109,11 +109,11 @@ def _png(data: bytes) -> np.ndarray:
     kept = [view[:at]]
     while name != b"IEND":
         if at + 12 > len(data):
-            raise cut
+            raise truncated
         length, name = unpack_from(">I4s", data, at)
         end = at + 12 + length
         if end > len(data):
-            raise cut
+            raise truncated
         if crc32(view[at + 4 : end - 4]) != unpack_from(">I", data, end - 4)[0]:
             raise _damaged(f"wrong checksum of a PNG chunk, {name.decode('latin-1')!r}")
         if name in CHUNKS:
@@ -149,7 +149,7 @@ def _damaged(why: object) -> Undecodable:
 
 
 def _refuse_large(height: int, width: int) -> None:
-    if why := too_large(height, width):
+    if why := size_error(height, width):
         raise Undecodable(why)
 
 

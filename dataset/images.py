@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from common.errors import UsageError
-from dataset.photo_file import is_system_file, not_a_file
+from dataset.photo_file import file_error, is_system_file
 from dataset.tables import empty_table, log_notes
 
 COLUMNS = ("photo", "path")
@@ -34,7 +34,7 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     if not folder.is_dir():
         return empty_table(COLUMNS), [f"no folder {folder}; give a folder of photos"]
     named, skipped = _files_below(folder, "", nested, {folder.resolve()})
-    special = {name: reason for name in sorted(named) if (reason := not_a_file(folder / name))}
+    special = {name: reason for name in sorted(named) if (reason := file_error(folder / name))}
     errors = [f"{folder / name}: {reason}" for name, reason in special.items()]
     found = [name for name in named if name not in special]
     # pandas can't hold it either: it keeps text as UTF-8 (Arrow).
@@ -43,7 +43,7 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     errors += [f"{str(folder / name)!r}: spaces around the name or a line break in it; rename the file"
                for name in found if name != name.strip() or {"\r", "\n"} & set(name)]  # fmt: skip
     if not named:
-        errors.append(f"{folder}: contains no image ({', '.join(EXTENSIONS)})")
+        errors.append(f"{folder}: contains no image ({', '.join(EXTENSIONS)}); give a folder of photos")
     if errors:
         return empty_table(COLUMNS), errors
     found.sort()

@@ -24,7 +24,7 @@ SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir",
 MAX_NAMES = 5
 
 
-def not_a_file(path: str | Path, what: str = "a photo") -> str:
+def file_error(path: str | Path, what: str = "a photo") -> str:
     """Why `path` can't be read as `what`; "" if it can: a regular file, or a link to one, of <= MAX_BYTES."""
     try:
         status = os.stat(path)
@@ -42,12 +42,12 @@ def not_a_file(path: str | Path, what: str = "a photo") -> str:
     return ""
 
 
-def not_a_photo(entry: os.DirEntry) -> str:
-    """As `not_a_file`, without a system call if the entry is a regular file."""
-    return "" if entry.is_file(follow_symlinks=False) else not_a_file(entry.path)
+def entry_error(entry: os.DirEntry) -> str:
+    """As `file_error`, without a system call if the entry is a regular file."""
+    return "" if entry.is_file(follow_symlinks=False) else file_error(entry.path)
 
 
-def too_large(height: int, width: int) -> str:
+def size_error(height: int, width: int) -> str:
     """Why a photo of this size in pixels is not decoded; "" if it is."""
     return f"{width:,} x {height:,} pixels, {TOO_LARGE}" if height * width > MAX_PIXELS else ""
 
@@ -57,7 +57,7 @@ def is_system_file(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
-def skipped_line(names: Iterable[str], where: str | Path) -> list[str]:
+def skipped_notes(names: Iterable[str], where: str | Path) -> list[str]:
     """[A message on the hidden and system files skipped in `where`], [] if there are none."""
     counts = Counter(names)
     if not counts:

@@ -10,7 +10,7 @@ from common.errors import UsageError
 from dataset.corrections import apply_corrections
 from dataset.images import EXTENSIONS, scan_images
 from dataset.labels import GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
-from dataset.photo_file import is_system_file, not_a_photo, skipped_line
+from dataset.photo_file import entry_error, is_system_file, skipped_notes
 from dataset.tables import empty_table, log_notes, read_table
 
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
@@ -61,14 +61,14 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
     good = people["gender"].isin(GENDERS) & people["age"].map(is_age).astype(bool) & people["id"].ne("")
     people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
     people = people.assign(folder=people["path"], person=people["id"], age=people["age"].astype(int))
-    people["gender"] = people["gender"].map({name: index for index, name in enumerate(GENDERS)}).astype(int)
+    people["gender"] = people["gender"].map(GENDERS.index).astype(int)
     people["age_band"] = people["age"].map(age_band).astype(int)
     table = pd.DataFrame(rows, columns=["photo", "folder", "mask"]).astype({"mask": int})
     table = table.merge(people[["folder", "person", "gender", "age", "age_band"]], on="folder")
     table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
     table["label"] = encode(table["mask"], table["gender"], table["age_band"])
     table = table.sort_values("photo", ignore_index=True)[COLUMNS]
-    table.attrs["notes"] = notes + skipped_line(skipped, images)
+    table.attrs["notes"] = notes + skipped_notes(skipped, images)
     return table, errors
 
 
@@ -97,7 +97,7 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
     if data.is_dir() and not images.is_dir():
         errors.append(f"no folder {images}; {LAYOUT}")
     skipped: list[str] = []
-    found = {entry.name: not_a_photo(entry) for entry in _entries(images, skipped)} if images.is_dir() else {}
+    found = {entry.name: entry_error(entry) for entry in _entries(images, skipped)} if images.is_dir() else {}
     listed = set(info["ImageID"])
     if listed:
         errors += [f"{csv}: ImageID {name!r} appears twice" for name in _duplicates(info["ImageID"])]
@@ -107,7 +107,7 @@ def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
         errors += [f"{images / name}: {why}" for name, why in found.items() if why and name in listed]
     names = [name for name in info["ImageID"].drop_duplicates() if found.get(name) == ""]
     table = pd.DataFrame({"photo": names, "path": [str(images.absolute() / name) for name in names]})
-    table.attrs["notes"] = [*info.attrs["notes"], *skipped_line(skipped, images)]
+    table.attrs["notes"] = [*info.attrs["notes"], *skipped_notes(skipped, images)]
     return table, errors
 
 
@@ -178,10 +178,10 @@ def _photos_of(
                     f"extra photo {where}: unknown mask name {stem!r}; known: {', '.join(PHOTO_MASKS)}"
                 )
             elif stem in stems:
-                errors.append(f"extra photo {where}: {stems[stem]} exists too")
+                errors.append(f"extra photo {where}: {stems[stem]} exists too; keep one")
             else:
                 stems[stem] = name
-                if why := not_a_photo(entry):
+                if why := entry_error(entry):
                     errors.append(f"{where}: {why}")
                 else:
                     rows.append((f"{folder}/{name}", folder, PHOTO_MASKS[stem]))

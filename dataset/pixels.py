@@ -74,7 +74,7 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
     return cv2.resize(photo, (width, height), interpolation=how)
 
 
-def unreadable(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
+def decode_errors(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
     """Decode all photos in threads; "path: reason" of each that can't be decoded completely, in order."""
     paths = list(paths)
     with ThreadPoolExecutor(cores()) as threads:

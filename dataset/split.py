@@ -18,18 +18,18 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
     if folds < 2 or folds > len(people):
         raise UsageError(f"folds={folds}: must be from 2 to the number of people ({len(people)})")
     groups = people["gender"] * len(AGE_BANDS) + people["age_band"]
-    deal = np.random.RandomState(seed)
+    rng = np.random.RandomState(seed)
     # If no group has a person for every fold there is nothing to stratify: plain K-fold then.
     if groups.value_counts().max() >= folds:
-        fold = _stratified(groups.to_numpy(), folds, deal)
+        fold = _stratified(groups.to_numpy(), folds, rng)
     else:
         fold = np.zeros(len(people), dtype=int)
-        for number, part in enumerate(np.array_split(deal.permutation(len(people)), folds)):
+        for number, part in enumerate(np.array_split(rng.permutation(len(people)), folds)):
             fold[part] = number
     return table["person"].map(dict(zip(people["person"], fold, strict=True))).rename("fold")
 
 
-def _stratified(groups: np.ndarray, folds: int, deal: np.random.RandomState) -> np.ndarray:
+def _stratified(groups: np.ndarray, folds: int, rng: np.random.RandomState) -> np.ndarray:
     """The fold of each person, identical to scikit-learn's StratifiedKFold(shuffle=True).
 
     Own code because importing scikit-learn takes a third as long as importing torch, at the start of every
@@ -41,16 +41,17 @@ def _stratified(groups: np.ndarray, folds: int, deal: np.random.RandomState) -> 
     counts = np.array([np.bincount(ordered[number::folds], minlength=len(first)) for number in range(folds)])
     fold = np.empty(len(groups), dtype=int)
     for number in range(len(first)):
-        dealt = np.arange(folds).repeat(counts[:, number])
-        deal.shuffle(dealt)
-        fold[group == number] = dealt
+        folds_of_group = np.arange(folds).repeat(counts[:, number])
+        rng.shuffle(folds_of_group)
+        fold[group == number] = folds_of_group
     return fold
 
 
 def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(training photos, validation photos): validation has the people of `fold`, training all others.
 
-    Rows keep their index, which is their row in an array cached for the whole DataFrame.
+    Rows keep their index, which is their row in an array cached for the whole DataFrame. UsageError if `fold`
+    is not from 0 to `folds` - 1.
     """
     if not 0 <= fold < folds:
         raise UsageError(f"fold={fold}: must be from 0 to {folds - 1} (folds={folds})")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from common.text import lines_text
-from dataset.photo_file import not_a_file
+from dataset.photo_file import file_error
 
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -26,23 +26,23 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
     errors are spaces around values or extra commas at the end of lines. `strip`: spaces around values are no
     error. `table.attrs["notes"]` lists what was skipped.
     """
-    nothing = empty_table(columns)
+    empty = empty_table(columns)
     text, error = _text(path, columns)
     if error:
-        return nothing, [error]
+        return empty, [error]
     rows, error = _rows(path, text, strip)
     if error:
-        return nothing, [error]
+        return empty, [error]
     filled = {line: row for line, row in rows.items() if any(map(str.strip, row))}
     if not filled:
-        return nothing, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
+        return empty, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
     header_line, header = next(iter(filled.items()))
     del filled[header_line]
     if errors := _header_errors(path, header, columns):
-        return nothing, errors
+        return empty, errors
     errors, broken = _width_errors(path, filled, len(header))
     if broken:
-        return nothing, errors
+        return empty, errors
     places = [header.index(column) for column in columns]
     found = [[row[place] for place in places] for row in filled.values()]
     table = pd.DataFrame(found, index=list(filled), columns=list(columns), dtype=str)
@@ -58,7 +58,7 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
 def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
     """(the file's text, "") or ("", the error)."""
     wanted = f"a CSV with columns {','.join(columns)}"
-    if why := not_a_file(path, wanted):
+    if why := file_error(path, wanted):
         return "", f"{path}: {why}"
     try:
         data = path.read_bytes()
@@ -71,9 +71,9 @@ def _text(path: Path, columns: Sequence[str]) -> tuple[str, str]:
     try:
         return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError as error:
-        odd = f"byte 0x{error.object[error.start]:02x}"
+        found = f"byte 0x{error.object[error.start]:02x}"
         line = _line(data, error.start)
-        return "", f"{path} line {line}: not UTF-8 text ({odd}), so not {wanted}; save it as CSV in UTF-8"
+        return "", f"{path} line {line}: not UTF-8 text ({found}), so not {wanted}; save it as CSV in UTF-8"
 
 
 def _line(data: bytes, at: int) -> int:
@@ -111,18 +111,17 @@ def _header_errors(path: Path, header: list[str], columns: Sequence[str]) -> lis
 
 
 def _width_errors(path: Path, rows: dict[int, list[str]], width: int) -> tuple[list[str], bool]:
-    """(an error for each wrong number of fields, whether any row has more wrong than commas at its end)."""
+    """(an error for each wrong number of fields, whether any row differs by more than commas at its end)."""
     by_width: dict[tuple[int, bool], list[int]] = {}
     for line, row in rows.items():
         if len(row) != width:
-            by_width.setdefault(
-                (len(row), len(row) > width and not any(map(str.strip, row[width:]))), []
-            ).append(line)
+            only_commas = len(row) > width and not any(map(str.strip, row[width:]))
+            by_width.setdefault((len(row), only_commas), []).append(line)
     errors = []
-    for (fields, commas), lines in by_width.items():
-        why = "; remove the commas at the end" if commas else ""
+    for (fields, only_commas), lines in by_width.items():
+        why = "; remove the commas at the end" if only_commas else ""
         errors.append(f"{path} {lines_text(lines)}: {fields} fields, but the header names {width}{why}")
-    return errors, not all(commas for _, commas in by_width)
+    return errors, not all(only_commas for _, only_commas in by_width)
 
 
 def empty_table(columns: Sequence[str]) -> pd.DataFrame:

@@ -53,8 +53,8 @@ def test_a_loss_is_added(people, tmp_path, monkeypatch):
 
 def test_a_network_is_added(people, tmp_path, monkeypatch):
     line = block("Add a network", "json")
-    ((name, (fixed, multiple, least, tags)),) = json.loads("{" + line + "}").items()
-    monkeypatch.setitem(networks(), name, Network(fixed, multiple, least, tuple(tags)))
+    ((name, (fixed, multiple, min_side, tags)),) = json.loads("{" + line + "}").items()
+    monkeypatch.setitem(networks(), name, Network(fixed, multiple, min_side, tuple(tags)))
     for what, known in list(vars(_registry).items()):  # timm's, as they were before, in the end
         if isinstance(known, dict | set) and not what.startswith("__"):
             monkeypatch.setattr(_registry, what, copy.deepcopy(known))

@@ -1,4 +1,4 @@
-"""Imports point one way, without circles; torch is imported late; nni only by those who talk to it."""
+"""Imports point one way, without cycles; torch is imported late; nni only by those who talk to it."""
 
 import ast
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ def test_rooms_import_only_those_below_them():
     assert STRUCTURE.upward() == []
 
 
-def test_no_imports_form_a_circle():
-    assert STRUCTURE.circle() == []
+def test_no_imports_form_a_cycle():
+    assert STRUCTURE.cycle() == []
 
 
 def test_sub_rooms_import_only_those_below_them():

@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 def find_networks() -> Iterator[tuple[str, list[Any]]]:
-    """(name, [fixed, multiple, least, tags]) of every classifier of timm, for `trial.catalogue.networks`.
+    """(name, [fixed, multiple, min_side, tags]) of every classifier of timm, for `trial.catalogue.networks`.
 
     Sizes are found on torch's meta device, without computing. Encoders of language models are left out.
     """
@@ -71,10 +71,10 @@ def find_networks() -> Iterator[tuple[str, list[Any]]]:
             tags.insert(0, config.tag)
         if config.fixed_input_size:
             fixed = config.input_size[1:]
-            multiple, least = other_sizes(name, fixed) or (0, min(fixed))
-            yield name, [list(fixed), multiple, least, tags]
+            multiple, min_side = other_sizes(name, fixed) or (0, min(fixed))
+            yield name, [list(fixed), multiple, min_side, tags]
         else:
-            yield name, [None, 0, least_size(name), tags]
+            yield name, [None, 0, find_min_side(name), tags]
 
 
 def _tags(name: str) -> list[str]:
@@ -83,7 +83,7 @@ def _tags(name: str) -> list[str]:
     return [full.partition(".")[2] for full in list_pretrained(name + ".*")]
 
 
-def least_size(name: str) -> int:
+def find_min_side(name: str) -> int:
     """The side of the smallest square of PROBED_SIZES that the network accepts, on torch's meta device."""
     import timm
     import torch
@@ -100,7 +100,7 @@ def least_size(name: str) -> int:
 
 
 def other_sizes(name: str, fixed: tuple[int, int]) -> tuple[int, int] | None:
-    """(multiple, least) of a network built for the size `fixed`; None if it can't be built for other sizes
+    """(multiple, min_side) of a network built for the size `fixed`; None if it can't be built for other sizes
     with the weights of that size. `multiple` is a multiple of its patch, so that no pixel is left out."""
     import timm
     import torch
@@ -140,7 +140,7 @@ def _fits(name: str, weights: dict[str, Any] | None, multiple: int, rows: int, c
 
 
 def generate() -> None:
-    """Write the files, a line a name."""
+    """Write the files, one name per line."""
     OPTIMIZERS.write_text(json.dumps(dict(find_optimizers()), indent=0) + "\n")
     for path, entries in ((STEPS, find_steps().items()), (NETWORKS, find_networks())):
         lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries]

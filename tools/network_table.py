@@ -12,7 +12,7 @@ from common.image_size import size_text
 from common.machine import PROJECT, shipped
 from trial.catalogue import networks
 from trial.fetch import named_by
-from trial.models.weights import PACKAGES, full_name
+from trial.models.weights import PACKAGES, full_name, similar_with_weights
 
 DOCUMENT = PROJECT / "docs" / "networks.md"
 BASELINE = (  # what the baseline offered
@@ -41,7 +41,7 @@ def table() -> str:
     return "\n".join([*HEAD, *(_row(name) for name in shown())])
 
 
-def written(document: str) -> str:
+def with_table(document: str) -> str:
     """`document` with its table replaced by the current one."""
     rows = re.compile(r"^\|.*\n(\|.*\n?)+", re.MULTILINE)
     return rows.sub(lambda _: table() + "\n", document, count=1)
@@ -60,7 +60,7 @@ def _row(name: str) -> str:
     sizes = "any"
     if known.fixed:
         sizes = f"multiples of {known.multiple}" if known.multiple else f"only {size_text(known.fixed)}"
-    cells = (f"`{name}`", "; ".join(sources), "; ".join(licences), f"{millions:.1f}", known.least, sizes)
+    cells = (f"`{name}`", "; ".join(sources), "; ".join(licences), f"{millions:.1f}", known.min_side, sizes)
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
@@ -75,8 +75,8 @@ def _weights(name: str) -> Iterator[tuple[str, str]]:
         yield f"package {package}", _licence(None if stated == "UNKNOWN" else stated)
     full = full_name(name)
     if "." not in full:
-        alike = full_name(f"tf_{name}") if f"tf_{name}" in networks() else ""
-        yield (f"none; timm `{alike}` has" if alike else "none"), "–"
+        similar = similar_with_weights(name)
+        yield (f"none; timm `{full_name(similar)}` has" if similar else "none"), "–"
         return
     config: Any = timm.models.get_pretrained_cfg(full)
     if config.hf_hub_id:
@@ -90,5 +90,5 @@ def _licence(stated: str | None) -> str:
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(written(DOCUMENT.read_text()))
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text()))
     print(DOCUMENT)

@@ -1,7 +1,7 @@
 """How the modules import each other, in this checkout or in an earlier commit.
 
-`python -m tools.structure [COMMIT]` prints imports between folders, imports that point upwards, a circle if
-there is one, the longest chain of imports, and to how many functions a TrialConfig is passed.
+`python -m tools.structure [COMMIT]` prints imports between folders, imports that point upwards, an import
+cycle if there is one, the longest chain of imports, and to how many functions a TrialConfig is passed.
 """
 
 import ast
@@ -39,8 +39,8 @@ class Structure:
         """(module, module) that breaks the order of ROOMS or leaves a room that stands alone."""
         return [pair for pair in self._pairs() if not _is_downward(*(name.split(".")[0] for name in pair))]
 
-    def circle(self) -> list[str]:
-        """The modules of a circle of imports, [] if there is none."""
+    def cycle(self) -> list[str]:
+        """The modules of an import cycle, [] if there is none."""
         try:
             TopologicalSorter(self.imports).prepare()
         except CycleError as error:
@@ -48,7 +48,7 @@ class Structure:
         return []
 
     def longest_chain(self) -> list[str]:
-        """Modules, each of which imports the next one. Only without a circle."""
+        """Modules, each of which imports the next one. Only without a cycle."""
 
         @cache
         def below(module: str) -> list[str]:
@@ -124,6 +124,7 @@ def _folder(module: str) -> str:
 
 
 def main(commit: str | None = None) -> None:
+    """Print the structure of this checkout, or of `commit`."""
     with tempfile.TemporaryDirectory() as folder:
         if commit:
             command = ["git", "archive", commit]
@@ -131,15 +132,15 @@ def main(commit: str | None = None) -> None:
             with tarfile.open(fileobj=io.BytesIO(archive)) as members:
                 members.extractall(folder, filter="data")
         read = structure(Path(folder) if commit else PROJECT)
-    circle = read.circle()
+    cycle = read.cycle()
     print(f"modules: {len(read.imports)}, in {len({_folder(module) for module in read.imports})} folders")
     print(f"imports between folders: {len(read.between_folders())}")
     print(f"imports upwards: {[f'{one} -> {other}' for one, other in read.upward()] or 'none'}")
-    print(f"circle: {' -> '.join(circle) or 'none'}")
-    if not circle:
+    print(f"cycle: {' -> '.join(cycle) or 'none'}")
+    if not cycle:
         print(f"longest chain: {len(read.longest_chain())} ({' -> '.join(read.longest_chain())})")
     files = {name.partition(":")[0] for name in read.takes_config}
-    print(f"a TrialConfig is handed to {len(read.takes_config)} functions and classes in {len(files)} files")
+    print(f"a TrialConfig is passed to {len(read.takes_config)} functions and classes in {len(files)} files")
     for batches in {"trial.batches", "trial.data.batches"} & read.imports.keys():
         print(f"{batches} reaches {len(read.reached_from(batches))} modules")
 

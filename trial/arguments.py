@@ -29,7 +29,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
             choice = values.setdefault(field, {})
             choice = values[field] = choice if isinstance(choice, dict) else {"_name": choice}
             target, key_in = choice, param
-        elif isinstance(values.get(field), dict) and "_name" not in values[field]:
+        elif isinstance(values.get(field), dict) and "_name" not in values[field]:  # loss.gamma came first
             target, key_in = values[field], "_name"
         else:
             target, key_in = values, field

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import unknown
+from common.image_size import Size
 from trial.aliases import FIELDS
 
 HERE = Path(__file__).parent
@@ -22,12 +23,12 @@ OPTIMIZERS = HERE / "catalogue_optimizers.json"
 @dataclass(frozen=True)
 class Network:
     """What a network accepts. `fixed`: the (height, width) that it is built for, None if it takes any size.
-    `multiple`: it can be built for other sizes whose sides are multiples of this; 0 if it can't. `least`: its
-    smallest side, in pixels. `tags`: of its pretrained weights, the default first; empty if it has none."""
+    `multiple`: it can be built for other sizes whose sides are multiples of this; 0 if it can't. `min_side`:
+    its smallest side, in pixels. `tags`: of its pretrained weights, the default first; empty without any."""
 
-    fixed: tuple[int, int] | None
+    fixed: Size | None
     multiple: int
-    least: int
+    min_side: int
     tags: tuple[str, ...]
 
 
@@ -36,8 +37,8 @@ def networks() -> dict[str, Network]:
     """{name: Network}, sorted."""
     read = json.loads(NETWORKS.read_text())
     return {
-        name: Network(tuple(fixed) if fixed else None, multiple, least, tuple(tags))
-        for name, (fixed, multiple, least, tags) in read.items()
+        name: Network(tuple(fixed) if fixed else None, multiple, min_side, tuple(tags))
+        for name, (fixed, multiple, min_side, tags) in read.items()
     }
 
 
@@ -57,15 +58,15 @@ def read_model(value: Any, errors: list[str]) -> str:
 
 
 def model_fields(value: Any) -> dict[str, Any]:
-    """The fields that a value of `model` (or an option for it in a space) sets: it may bring others along.
+    """The fields that a value of `model` (or an option for it in a space) sets: a mapping sets others too.
 
     'resnet34' -> {"model": "resnet34"}; {"_name": "resnet34", "weights": "none"} -> {"model": "resnet34",
     "weights": "none"}. In a search space the value of such a field is a mapping with `_type` and `_value`.
     """
     if not isinstance(value, Mapping):
         return {"model": value}
-    brought = {FIELDS.get(str(key), str(key)): inner for key, inner in value.items() if key != "_name"}
-    return {"model": value.get("_name"), **brought}
+    others = {FIELDS.get(str(key), str(key)): inner for key, inner in value.items() if key != "_name"}
+    return {"model": value.get("_name"), **others}
 
 
 @cache

@@ -24,6 +24,7 @@ class Choice:
     params: tuple[tuple[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """The mapping of the module's docstring; `choose` reads it back."""
         return {"_name": self.name, **dict(self.params)}
 
     def build(self, registry: Registry, *arguments: Any) -> Any:
@@ -34,7 +35,7 @@ class Choice:
         return self.name
 
 
-def plain(registry: Registry, name: str) -> Choice:
+def default_choice(registry: Registry, name: str) -> Choice:
     """The choice of this name with default parameters."""
     params = params_of(registry[name]).items()
     return Choice(name, tuple((param, default) for param, (_, default) in params))
@@ -74,12 +75,12 @@ def typed(value: Any, kind: Any) -> Any:
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     if kind in (int, float) and isinstance(value, str):
-        raise ValueError(f"{value!r} is text, not a number{as_number(value, kind)}")
+        raise ValueError(f"{value!r} is text, not a number{number_hint(value, kind)}")
     words = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
     raise ValueError(f"{value!r} is not {words[kind]}")
 
 
-def as_number(text: Any, kind: type = float) -> str:
+def number_hint(text: Any, kind: type = float) -> str:
     """'; write 0.0001' for the text '1e-4', '' if it is not a number."""
     try:
         number = kind(float(text))
@@ -94,7 +95,8 @@ def decimal(number: float) -> str:
 
 
 def choose(what: str, value: Any, registry: Registry, errors: list[str]) -> Choice | None:
-    """A name or `{"_name": ..., parameter: ...}` as a Choice; what is wrong goes to `errors`."""
+    """A name or `{"_name": ..., parameter: ...}` as a Choice; messages about mistakes are added to
+    `errors`."""
     if isinstance(value, Choice):
         value = value.to_json()
     given = dict(value) if isinstance(value, Mapping) else {"_name": value}
@@ -121,10 +123,10 @@ def choose_or_default(
     """As `choose`; parameters without a name (head.dropout=0.3) go to the default choice if it has them."""
     if not isinstance(value, Mapping) or "_name" in value:
         return choose(what, value, registry, errors)
-    foreign = value.keys() - params_of(registry[default]).keys()
-    for param in sorted(foreign):
+    unknown_params = value.keys() - params_of(registry[default]).keys()
+    for param in sorted(unknown_params):
         owners = [owner for owner, built in registry.items() if param in params_of(built)]
         which = f"is a parameter of which {what}? give it too, such as {what}={''.join(owners[:1])}"
         params = [known for built in registry.values() for known in params_of(built)]
         errors.append(f"{what}.{param}: {which if owners else unknown('parameter', param, params)}")
-    return None if foreign else choose(what, {"_name": default, **value}, registry, errors)
+    return None if unknown_params else choose(what, {"_name": default, **value}, registry, errors)

@@ -46,6 +46,7 @@ class Compute:
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
     def autocast(self) -> Any:
+        """torch's autocast context of this device and precision; disabled for float32."""
         import torch
 
         enabled = self.precision is not torch.float32

@@ -1,4 +1,4 @@
-"""TrialConfig: one frozen dataclass is the run. `parse` gives it, or all errors at once."""
+"""TrialConfig, the frozen dataclass of all that a run needs; `parse` returns one, or raises all errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -6,12 +6,12 @@ from math import inf
 from typing import Annotated, Any, Literal
 
 from common.errors import UsageError, unknown
-from common.image_size import read_size, size_text
+from common.image_size import Size, read_size, size_text
 from trial import aliases
 from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
-from trial.choice import Choice, Registry, choose_or_default, params_of, plain, typed
+from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
 from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
 from trial.crops import CROPS
 from trial.data.sampling import BORDERS, COPIES, SAMPLERS
@@ -49,34 +49,42 @@ class TrialConfig:
     weights: str = _field(
         "hub", "pretrained weights: hub (fetched before), package, none, a file or a folder"
     )
-    head: Choice = _field(plain(HEADS, "classes"), "what the network ends in")
-    freeze: Choice = _field(plain(FREEZES, "none"), "layers that don't learn in the first epochs")
+    head: Choice = _field(default_choice(HEADS, "classes"), "output layer of the network")
+    freeze: Choice = _field(default_choice(FREEZES, "none"), "layers that are frozen in the first epochs")
     layer_decay: Annotated[float, (0.01, 1)] = _field(
         1.0, "learning rate relative to the layer above; below 1 norms and biases have no weight decay"
     )
-    crop: Choice = _field(plain(CROPS, "none"), "part of the photo that the network sees")
-    image_size: tuple[int, int] = _field((512, 384), "height x width in pixels, after cropping")
-    optimizer: Choice = _field(plain(OPTIMIZERS, "adam"), "torch's own, or one of timm's by its name there")
+    crop: Choice = _field(default_choice(CROPS, "none"), "part of the photo that the network sees")
+    image_size: Size = _field((512, 384), "height x width in pixels, after cropping")
+    optimizer: Choice = _field(
+        default_choice(OPTIMIZERS, "adam"), "optimizer: torch's own, or one of timm's by its name there"
+    )
     learning_rate: Annotated[float, (1e-9, inf)] = _field(1e-4, "learning rate, times the schedule's factor")
     weight_decay: Annotated[float, (0, inf)] = _field(0.0, "weight decay of the optimizer")
-    schedule: Choice = _field(plain(SCHEDULES, "constant"), "how the learning rate changes over the epochs")
+    schedule: Choice = _field(
+        default_choice(SCHEDULES, "constant"), "how the learning rate changes over the epochs"
+    )
     batch_size: Annotated[int, (2, inf)] = _field(64, "photos per batch; batch normalisation can't take one")
     accumulate: Annotated[int, (1, inf)] = _field(1, "batches whose gradients make one optimizer step")
-    clip_norm: Annotated[float, (0, inf)] = _field(0.0, "largest norm of the gradient; 0 = no clipping")
+    clip_norm: Annotated[float, (0, inf)] = _field(0.0, "maximum norm of the gradient; 0 = no clipping")
     ema: Annotated[float, (0, 0.99999)] = _field(
         0.0, "EMA decay per step, bias-corrected; the averaged weights are validated and saved; 0 = off"
     )
-    loss: Choice = _field(plain(LOSSES, "cross_entropy"), "loss function")
+    loss: Choice = _field(default_choice(LOSSES, "cross_entropy"), "loss function")
     augment: Policy = _field(Policy("none"), "augmentation policy: a name, or a list of steps")
-    mixing: Choice = _field(plain(MIXINGS, "none"), "how photos of a batch are mixed")
-    sampler: Choice = _field(plain(SAMPLERS, "uniform"), "how often an epoch draws each training photo")
-    borders: Choice = _field(plain(BORDERS, "keep"), "training photos of ages just below 30 and 60")
-    copies: Choice = _field(plain(COPIES, "none"), "generated training photos of people of 60 and over")
+    mixing: Choice = _field(default_choice(MIXINGS, "none"), "how photos of a batch are mixed")
+    sampler: Choice = _field(
+        default_choice(SAMPLERS, "uniform"), "how often an epoch draws each training photo"
+    )
+    borders: Choice = _field(default_choice(BORDERS, "keep"), "training photos of ages just below 30 and 60")
+    copies: Choice = _field(
+        default_choice(COPIES, "none"), "generated training photos of people of 60 and over"
+    )
     epochs: Annotated[int, (1, inf)] = _field(20, "number of epochs, over which the schedule runs")
     patience: Annotated[int, (0, inf)] = _field(
         0, "stop after this many epochs without a better patience_on; 0 = never"
     )
-    patience_on: Literal["macro_f1", "validation_loss"] = _field("macro_f1", "score that patience goes by")
+    patience_on: Literal["macro_f1", "validation_loss"] = _field("macro_f1", "score that patience monitors")
     train_fraction: Annotated[float, (0.001, 1)] = _field(
         1.0, "fraction of the training people, for a cheap look at a recipe; retraining takes all"
     )
@@ -85,7 +93,7 @@ class TrialConfig:
     fold_order: Literal["lockstep", "one_by_one"] = _field(
         "lockstep", "of fold=all: epoch by epoch side by side, or one by one, which needs less memory"
     )
-    seed: Annotated[int, (0, 2**32 - 1)] = _field(0, "random seed of folds, first weights and all draws")
+    seed: Annotated[int, (0, 2**32 - 1)] = _field(0, "random seed of folds, initial weights and all draws")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = _field(
         "auto", "dtype of the network's computations (autocast)"
     )
@@ -147,13 +155,13 @@ def _plain(value: Any) -> Any:
 
 
 def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
-    """`values` by today's field names; what a model brings along becomes fields (`model_fields`)."""
+    """`values` by current field names; parameters inside a model become fields (`model_fields`)."""
     spread = {}
     for name, value in values.items():
-        today = aliases.FIELDS.get(name, name)
-        if today in spread:
-            errors.append(f"{today} is given twice: {name} is its name in earlier versions")
-        spread[today] = value
+        current = aliases.FIELDS.get(name, name)
+        if current in spread:
+            errors.append(f"{current} is given twice: {name} is its name in earlier versions")
+        spread[current] = value
     if "model" in spread:
         own = model_fields(spread.pop("model"))
         errors += [f"{name} is given twice: beside model and inside it" for name in own if name in spread]
@@ -173,7 +181,7 @@ def _unknown_key(name: str) -> str:
 
 
 def _read(name: str, value: Any, errors: list[str]) -> Any:
-    """The value in the field's type; what is wrong goes to `errors`."""
+    """The value in the field's type; messages about mistakes are added to `errors`."""
     if name in CHOICES:
         default = getattr(TrialConfig(), name).name
         return choose_or_default(name, value, CHOICES[name], default, errors)

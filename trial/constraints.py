@@ -1,6 +1,6 @@
-"""What a recipe can't combine, and what this machine lacks for it, though each field by itself is right.
+"""Checks of a recipe's fields together: values that exclude each other, and what this machine lacks for them.
 
-A check takes the fields that its parameters are named after, and gives the errors. `violations` leaves out
+A check takes the fields that its parameters are named after, and returns messages. `violations` leaves out
 the checks of fields that could not be read: those have their own error already.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import errors_of, unknown
-from common.image_size import size_text
-from dataset.faces.detector import missing as missing_detector
+from common.image_size import Size, size_text
+from dataset.faces.detector import detector_errors
 from trial.augment.policies import Policy
 from trial.catalogue import networks
 from trial.choice import Choice
@@ -23,7 +23,6 @@ from trial.models.weights import WITHOUT_INTERNET, locate
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
-Size = tuple[int, int]
 
 
 def violations(checks: Sequence[Check], fields: Mapping[str, Any]) -> list[str]:
@@ -37,25 +36,27 @@ def violations(checks: Sequence[Check], fields: Mapping[str, Any]) -> list[str]:
 
 
 def fold_errors(fold: int | str, folds: int) -> list[str]:
+    """The fold is one of the folds, or all."""
     if fold == "all" or fold in range(folds):
         return []
-    return [f"fold={fold}: must be from 0 on and below folds={folds}"]
+    return [f"fold={fold}: must be from 0 to {folds - 1} (folds={folds}), or all"]
 
 
 def fold_order_errors(fold_order: str, fold: int | str) -> list[str]:
+    """An order of folds needs several folds."""
     if fold_order == "lockstep" or fold == "all":
         return []
-    return [f"fold_order={fold_order}: has a meaning with fold=all alone"]
+    return [f"fold_order={fold_order}: is used with fold=all only; leave it out"]
 
 
 def schedule_errors(schedule: Choice, epochs: int) -> list[str]:
-    """A warm-up as long as the training."""
+    """A warm-up ends before the training does."""
     warmup = dict(schedule.params).get("warmup", 0)
     return [f"schedule.warmup={warmup:g}: must be below epochs={epochs}"] if warmup >= epochs else []
 
 
 def freeze_errors(freeze: Choice, epochs: int) -> list[str]:
-    """Layers that would stay frozen to the end."""
+    """Frozen layers are unfrozen before the training ends."""
     params = dict(freeze.params)
     return [
         f"freeze.{name}={params[name]}: must be below epochs={epochs}"
@@ -65,20 +66,21 @@ def freeze_errors(freeze: Choice, epochs: int) -> list[str]:
 
 
 def mixing_errors(mixing: Choice) -> list[str]:
+    """The cut is drawn between `low` and `high`."""
     params = dict(mixing.params)
     low, high = params.get("low", 0), params.get("high", 1)
     return [f"mixing.low={low:g}: must not be above mixing.high={high:g}"] if low > high else []
 
 
 def size_errors(model: str, image_size: Size) -> list[str]:
-    """An image size that a network can't take."""
+    """Each network accepts the image size."""
     size, errors = size_text(image_size), []
     for name in _members(model):
         network = networks()[name.partition(".")[0]]
         if network.fixed and not network.multiple and image_size != network.fixed:
             errors.append(f"image_size={size}: {name} takes only {size_text(network.fixed)}")
-        elif min(image_size) < network.least:
-            errors.append(f"image_size={size}: {name} needs at least {network.least} each way")
+        elif min(image_size) < network.min_side:
+            errors.append(f"image_size={size}: {name} needs at least {network.min_side} pixels each way")
         elif network.multiple and any(side % network.multiple for side in image_size):
             near = "x".join(str(_nearest(side, network.multiple)) for side in image_size)
             errors.append(
@@ -88,33 +90,35 @@ def size_errors(model: str, image_size: Size) -> list[str]:
 
 
 def precision_errors(precision: str, device: str) -> list[str]:
+    """float16 runs on a GPU only."""
     return [NO_FLOAT16] if precision == "float16" and device == "cpu" else []
 
 
 def device_errors(device: str) -> list[str]:
+    """The device is one that torch knows."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         return []
     if device == "gpu":
-        return ["device=gpu: a GPU is cuda"]
+        return ["device=gpu: write device=cuda for a GPU"]
     return [unknown("device", device, ("auto", "cpu", "cuda", "cuda:0", "mps"))]
 
 
 def weights_errors(model: str, weights: str) -> list[str]:
-    """Pretrained weights that are not on this machine."""
+    """The pretrained weights are on this machine."""
     names = _members(model)
     if len(names) > 1 and Path(weights).is_file():
         return [f"weights={weights}: is one file for {', '.join(names)}; give a folder with one each"]
     errors = [error for name in names for error in errors_of(locate, name, weights)]
-    return sorted(dict.fromkeys(errors), key=WITHOUT_INTERNET.__eq__)  # that line last
+    return sorted(dict.fromkeys(errors), key=lambda error: error == WITHOUT_INTERNET)  # that line last
 
 
 def crop_errors(crop: Choice) -> list[str]:
-    """A face detector that is not installed."""
-    return missing_detector() if crop.name == "face" else []
+    """crop=face has its face detector installed."""
+    return detector_errors() if crop.name == "face" else []
 
 
 def compile_errors(compile: bool) -> list[str]:
-    """A compiler that is not installed; CC and CXX name others, as for torch.compile."""
+    """compile=true has a compiler installed; CC and CXX may name it, as for torch.compile."""
     named = [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
     if not compile or any(map(shutil.which, ("g++", "clang++", *named))):
         return []
@@ -122,7 +126,7 @@ def compile_errors(compile: bool) -> list[str]:
 
 
 def augment_errors(augment: Policy, image_size: Size) -> list[str]:
-    """Steps on photos that the installed albumentations refuses: each is run once."""
+    """The installed albumentations accepts the steps on photos: each is run once."""
     if not augment.on("photo"):
         return []
     from trial.augment.pipeline import on_photos
@@ -131,6 +135,7 @@ def augment_errors(augment: Policy, image_size: Size) -> list[str]:
 
 
 def corrections_errors(corrections: str) -> list[str]:
+    """The file of corrections exists."""
     if corrections in ("", "competition") or Path(corrections).is_file():
         return []
     return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]

@@ -1,12 +1,14 @@
 """Which part of a photo the network sees, by name.
 
-A builder gets the photos' paths and the network's image size (height, width), and gives a box for each photo;
-None is the whole photo. The parameters are kept in the run folder, so that prediction crops as training did.
+A builder takes the photos' paths and the network's image size (height, width), and returns a box for each
+photo; None is the whole photo. The parameters are kept in the run folder, so that prediction crops as
+training did.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
+from common.image_size import Size
 from dataset.boxes import HEIGHT, MARGIN, WIDTH
 from trial.choice import Registry
 
@@ -16,13 +18,11 @@ if TYPE_CHECKING:
 Part = Annotated[float, (0.1, 1)]
 
 
-def none(paths: Sequence[str], size: tuple[int, int]) -> None:
+def none(paths: Sequence[str], size: Size) -> None:
     """The whole photo."""
 
 
-def center(
-    paths: Sequence[str], size: tuple[int, int], *, height: Part = HEIGHT, width: Part = WIDTH
-) -> "Crop":
+def center(paths: Sequence[str], size: Size, *, height: Part = HEIGHT, width: Part = WIDTH) -> "Crop":
     """The middle of the photo: fractions of its height and width.
 
     The default is the baseline's 320 x 256 of 512 x 384 pixels, in proportion at other sizes.
@@ -34,7 +34,7 @@ def center(
 
 def face(
     paths: Sequence[str],
-    size: tuple[int, int],
+    size: Size,
     *,
     margin: Annotated[float, (0, 2)] = MARGIN,
     height: Part = HEIGHT,

@@ -14,7 +14,7 @@ from common.nni_yaml import read_experiment, split_command
 from trial.arguments import parse_arguments
 from trial.catalogue import model_fields, read_model
 from trial.config import TrialConfig
-from trial.models.weights import WITHOUT_INTERNET, fetched_path, full_name, without_weights
+from trial.models.weights import WITHOUT_INTERNET, fetched_path, full_name, no_weights_message
 from trial.tensors import write_tensors
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def fetch_all(names: list[str]) -> None:
         before = len(errors)
         read_model(name, errors)
         if len(errors) == before and "." not in full_name(name):
-            errors.append(f"{without_weights(name)}; leave it out, its trials need weights=none")
+            errors.append(f"{no_weights_message(name)}; leave it out, its trials need weights=none")
     if not names:
         errors.append("nothing to fetch: give names of networks, or --experiment YAML with weights=hub")
     if errors:

@@ -55,9 +55,9 @@ class Training:
 class Epoch:
     """One epoch, counted from 1. Without validation photos the last three fields are None and nan.
 
-    `learning_rate` is that of its last step; `train_accuracy` counts an answer as right if it is the class
-    with the larger fraction of a mixed photo; `network` is what was validated and is to be saved (with `ema`
-    the averaged weights); `probabilities` (photos, 18) are in validation's order.
+    `learning_rate` is that of its last step; `train_accuracy` counts a prediction as right if it is the
+    class with the larger fraction of a mixed photo; `network` is what was validated and is to be saved (with
+    `ema` the averaged weights); `probabilities` (photos, 18) are in validation's order.
     """
 
     epoch: int
@@ -82,7 +82,7 @@ class Epoch:
 def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch]:
     """Train `training.network` in place, epoch by epoch.
 
-    FloatingPointError if the training loss or an answer for a validation photo is not finite.
+    FloatingPointError if the training loss or a prediction for a validation photo is not finite.
     """
     network, forward, learner = training.network, training.forward, training.learner
     average = Average(network, training.ema) if training.ema else None
@@ -121,11 +121,11 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
         measured = {}
         if validation is not None:
             measured = evaluate(validated, forward.preprocessing, forward.compute, validation, forward.loss)
-            # argmax takes NaN for the largest: such a photo would count as answered by class 0.
-            if lost := int((~np.isfinite(measured["probabilities"])).any(1).sum()):
+            # argmax takes NaN for the largest: such a photo would count as predicted to be class 0.
+            if not_finite := int((~np.isfinite(measured["probabilities"])).any(1).sum()):
                 raise FloatingPointError(
-                    f"the answers for {lost} of {len(measured['probabilities'])} validation photos are not "
-                    f"numbers in epoch {epoch}; {CAUSES}"
+                    f"the predictions for {not_finite} of {len(measured['probabilities'])} validation photos "
+                    f"are not numbers in epoch {epoch}; {CAUSES}"
                 )
         training.schedule.step(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - started

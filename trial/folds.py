@@ -1,4 +1,4 @@
-"""One fold of a trial: its training and validation photos, and its best epoch; and when to stop."""
+"""One fold of a trial, with its photos and its best epoch; early stopping."""
 
 import logging
 from typing import TYPE_CHECKING, Literal
@@ -33,13 +33,13 @@ class Fold:
                 logger.warning(f"fold {number}: {side} lacks {len(absent)} classes, counted as 0: {names}")
 
     def keep_if_best(self, epoch: "Epoch") -> bool:
-        """Keep the epoch as `best` if it is; whether it is."""
+        """Keep the epoch as `best` if it is the best so far; return whether it is."""
         if self.best is not None and _macro_f1(epoch) <= _macro_f1(self.best):
             return False
         self.best = epoch
         return True
 
-    def answers(self, epoch: "Epoch") -> pd.DataFrame:
+    def predictions(self, epoch: "Epoch") -> pd.DataFrame:
         """Columns photo, person, fold, label, p00..p17 of the validation photos."""
         known = self.validation[["photo", "person", "label"]].reset_index(drop=True)
         known.insert(2, "fold", self.number)
@@ -57,7 +57,7 @@ class Patience:
     def __init__(self, epochs: int, on: Literal["macro_f1", "validation_loss"] = "macro_f1"):
         self.epochs, self.on, self.best, self.waited = epochs, on, -np.inf, 0
 
-    def is_over_after(self, macro_f1: float, validation_loss: float) -> bool:
+    def step(self, macro_f1: float, validation_loss: float) -> bool:
         """Record the epoch's score; True if training should stop."""
         value = macro_f1 if self.on == "macro_f1" else -validation_loss
         self.waited = 0 if value > self.best else self.waited + 1

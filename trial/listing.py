@@ -62,7 +62,7 @@ def matching(words: Collection[str]) -> dict[str, list[str]]:
 
 
 def show(as_json: bool, words: Collection[str] = ()) -> None:
-    """Print them, for people or as one line of JSON; with `words` those that match one."""
+    """Print the choices, for people or as one line of JSON; with `words` those that match one."""
     named = matching(words) if words else choices()
     if as_json:
         print(json.dumps(named))

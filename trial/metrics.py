@@ -1,4 +1,4 @@
-"""The scores of answers, always over all 18 classes; the same for trials, analysis and `score`."""
+"""The scores of predictions, always over all 18 classes; the same for trials, analysis and `score`."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from dataset.labels import N_CLASSES, is_oldest
 class Scores:
     """Scores of a set of photos.
 
-    `macro_f1` is the mean over all classes, with 0 for a class that is neither true nor answered; `recall`
+    `macro_f1` is the mean over all classes, with 0 for a class that is neither true nor predicted; `recall`
     (18,) is nan for a class without photos; `confusion` (18, 18) counts photos, rows by true class, columns
-    by answer.
+    by prediction.
     """
 
     macro_f1: float
@@ -22,12 +22,14 @@ class Scores:
     confusion: np.ndarray
 
 
-def score(labels: np.ndarray, answers: np.ndarray) -> Scores:
-    """Scores of `answers` (N,) against `labels` (N,), both 0..17. ValueError if N differs or is 0."""
-    labels, answers = np.asarray(labels, dtype=np.int64), np.asarray(answers, dtype=np.int64)
-    if labels.shape != answers.shape or labels.size == 0:
-        raise ValueError(f"{labels.size} labels and {answers.size} answers: nothing to score")
-    confusion = np.bincount(labels * N_CLASSES + answers, minlength=N_CLASSES**2)
+def score(labels: np.ndarray, predicted: np.ndarray) -> Scores:
+    """Scores of `predicted` (N,) against `labels` (N,), both 0..17. ValueError if N differs or is 0."""
+    labels, predicted = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
+    if labels.shape != predicted.shape or labels.size == 0:
+        raise ValueError(
+            f"{labels.size} labels and {predicted.size} predictions: give as many of each, at least one"
+        )
+    confusion = np.bincount(labels * N_CLASSES + predicted, minlength=N_CLASSES**2)
     confusion = confusion.reshape(N_CLASSES, N_CLASSES)
     hits, truth, given = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     f1 = 2 * hits / np.maximum(truth + given, 1)
@@ -35,8 +37,8 @@ def score(labels: np.ndarray, answers: np.ndarray) -> Scores:
     return Scores(float(f1.mean()), float(hits.sum() / labels.size), recall, confusion)
 
 
-def recall_of_oldest(labels: np.ndarray, answers: np.ndarray) -> float | None:
+def recall_of_oldest(labels: np.ndarray, predicted: np.ndarray) -> float | None:
     """Recall over the photos of people of 60 and over; None if there are none."""
-    labels, answers = np.asarray(labels), np.asarray(answers)
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
     oldest = is_oldest(labels)
-    return float((labels == answers)[oldest].mean()) if oldest.any() else None
+    return float((labels == predicted)[oldest].mean()) if oldest.any() else None

@@ -56,7 +56,7 @@ def code(project: Path = PROJECT) -> dict[str, Any]:
 
 
 def _mark(path: Path) -> str:
-    """What tells a file from its later self; big ones (photos, archives left here) by size and time."""
+    """A hash of a file's content; of files over 1 MiB (photos, archives) its size and modification time."""
     size, time = mark_of(path.stat())
     if size > 2**20:
         return f"{size} {time}"

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
+from common.image_size import Size
 from trial.choice import Choice, choose
 from trial.crops import CROPS
 
@@ -24,13 +25,14 @@ class Preprocessing:
     per channel.
     """
 
-    image_size: tuple[int, int]
+    image_size: Size
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
     crop: Choice = Choice("none")
 
     def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values; `from_json` reads them back."""
         return {**asdict(self), "crop": self.crop.to_json()}
 
     @classmethod
@@ -55,26 +57,26 @@ class Preprocessing:
         """
         import torch
 
-        whole = photos.dtype == torch.uint8
-        pixels = photos if whole else photos.permute(0, 2, 3, 1)
+        is_uint8 = photos.dtype == torch.uint8
+        pixels = photos if is_uint8 else photos.permute(0, 2, 3, 1)
         batch, height, width, channels = pixels.shape
         if out is None:
             out = torch.empty(
                 (batch, channels, height, width), device=photos.device, memory_format=torch.channels_last
             )
         rows = pixels.float().reshape(batch, height, -1)
-        scale, shift = _row(self, width, 255 if whole else 1, photos.device)
+        scale, shift = _row(self, width, 255 if is_uint8 else 1, photos.device)
         torch.addcmul(shift, rows, scale, out=out.permute(0, 2, 3, 1).view_as(rows))
         return out
 
 
 @cache
 def _row(
-    preprocessing: Preprocessing, width: int, top: int, device: "torch.device"
+    preprocessing: Preprocessing, width: int, max_value: int, device: "torch.device"
 ) -> "tuple[Tensor, Tensor]":
     """(scale, shift) of a whole row of pixels, (width * 3,) each: broadcasting three values is slow. Cached:
     sending them to a GPU at each step would wait for it."""
     import torch
 
     mean, std = (torch.tensor(v * width, device=device) for v in (preprocessing.mean, preprocessing.std))
-    return 1 / (top * std), -mean / std
+    return 1 / (max_value * std), -mean / std

@@ -52,16 +52,20 @@ class RunWriter:
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
-        self._of_folds = config.folds if config and config.fold == "all" else 1
-        self._folds: dict[int, tuple[int, Any]] = {}  # {fold: (its best epoch, its answers in that epoch)}
+        self._n_folds = config.folds if config and config.fold == "all" else 1
+        self._folds: dict[
+            int, tuple[int, Any]
+        ] = {}  # {fold: (its best epoch, its predictions in that epoch)}
         self._write_status()
         if config is not None:
             write_json(folder / "config.json", config.to_json())
 
     def origin(self, origin: Mapping[str, Any]) -> None:
+        """Write origin.json (trial/origin.py)."""
         write_json(self.folder / "origin.json", origin)
 
     def preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Write preprocessing.json."""
         write_json(self.folder / "preprocessing.json", preprocessing.to_json())
 
     def epoch(self, row: Mapping[str, Any]) -> None:
@@ -74,13 +78,13 @@ class RunWriter:
             write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
             seconds = self._status["seconds"] + row["seconds"]
             # Epochs of all folds done. Retraining holds nobody out: its rows have no fold.
-            epochs = len(self._rows) // (self._of_folds if "fold" in row else 1)
+            epochs = len(self._rows) // (self._n_folds if "fold" in row else 1)
             self._status |= {"epochs": epochs, "seconds": round(seconds, 2)}
             self._write_status()
 
-    def best(self, fold: int, epoch: int, weights: Mapping[str, Any], answers: "pd.DataFrame") -> float:
-        """Write a fold's best epoch so far: its weights (a state dict) and its answers for the people held
-        out (columns photo, person, fold, label, p00..p17).
+    def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
+        """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the people
+        held out (columns photo, person, fold, label, p00..p17).
 
         Returns the run's macro-F1, over the people of all folds so far. The run's best epoch is the median of
         the folds'.
@@ -88,8 +92,8 @@ class RunWriter:
         import pandas as pd
 
         with self._lock:
-            self.weights(weights, fold if self._of_folds > 1 else None)
-            self._folds[fold] = epoch, answers
+            self.weights(weights, fold if self._n_folds > 1 else None)
+            self._folds[fold] = epoch, predictions
             validation = pd.concat([self._folds[f][1] for f in sorted(self._folds)], ignore_index=True)
             path = self.folder / "validation.parquet"
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
@@ -132,9 +136,11 @@ class RunFolder:
         return parse(self._json("config.json"), present=False)
 
     def preprocessing(self) -> Preprocessing:
+        """How the photos of the run were prepared."""
         return Preprocessing.from_json(self._json("preprocessing.json"))
 
     def origin(self) -> dict[str, Any]:
+        """origin.json: code, package versions, data and machine of the run."""
         return self._json("origin.json")
 
     def class_counts(self) -> list[int] | None:
@@ -143,6 +149,7 @@ class RunFolder:
         return self.origin().get("class_counts")
 
     def epochs(self) -> "pd.DataFrame":
+        """epochs.csv: `trial.fit.Epoch.row` of every epoch, and its fold (none in a retrained run)."""
         import pandas as pd
 
         return pd.read_csv(self.folder / "epochs.csv")
@@ -157,8 +164,8 @@ class RunFolder:
 
         return pd.read_parquet(self.folder / "validation.parquet")
 
-    def networks(self) -> list[Path]:
-        """Its weights: weights.safetensors, or weights.foldN.safetensors of each fold, in order; [] if none.
+    def weights_files(self) -> list[Path]:
+        """The paths of weights.safetensors, or of each fold's weights.foldN.safetensors in order; [] if none.
 
         A retrained fold=all recipe has weights.safetensors: it was trained on all people."""
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
@@ -168,11 +175,11 @@ class RunFolder:
         try:
             status = self._json("status.json")
         except FileNotFoundError:
-            return {"state": "failed", "reason": "no status.json: the trial ended before it began"}
+            return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
         except UsageError as error:
             return {"state": "failed", "reason": str(error)}
         if status["state"] == "running" and not process_lives(status["process"]):
-            reason = "its process is gone without a word (killed?): half-written"
+            reason = "its process was killed or crashed; its files may be incomplete"
             return status | {"state": "failed", "reason": reason}
         return status
 
@@ -187,11 +194,11 @@ class RunFolder:
 
 
 def scores_of(validation: "pd.DataFrame") -> "Scores":
-    """Scores of answers with the columns label, p00..p17."""
+    """Scores of predictions with the columns label, p00..p17."""
     from trial.metrics import score
 
-    answers = validation[PROBABILITIES].to_numpy().argmax(1)
-    return score(validation["label"].to_numpy(), answers)
+    predicted = validation[PROBABILITIES].to_numpy().argmax(1)
+    return score(validation["label"].to_numpy(), predicted)
 
 
 def _now() -> str:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.image_size import Size
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,14 +24,14 @@ def stream(purpose: str, *numbers: int) -> np.random.Generator:
 class Draw:
     """The random draws of a policy's steps for one batch of B photos, on the CPU.
 
-    `rows` (B,) are the photos' numbers in their set and `epoch` counts from 1: for steps that change a photo
-    differently each time it is seen.
+    `rows` (B,) are the photos' row numbers in their data set and `epoch` counts from 1: for steps
+    that change a photo differently each time it is seen.
     """
 
     random: np.random.Generator
     rows: np.ndarray
     epoch: int
-    size: tuple[int, int]  # height, width
+    size: Size
 
     def __len__(self) -> int:
         return len(self.rows)

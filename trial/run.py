@@ -71,7 +71,7 @@ def _train(
             torch.manual_seed(config.seed)
             network, _ = recipe.build(config)
         photos = batches.Photos(fold.validation, start.preprocessing, start.pixels)
-        validation = batches.loader(photos, batches.EVALUATED * config.batch_size)
+        validation = batches.loader(photos, batches.EVALUATION_FACTOR * config.batch_size)
         running.append(fit(recipe.training(config, start, network, fold.train), validation))
     patience, macro_f1 = Patience(config.patience, config.patience_on), 0.0
     for epochs in zip(*running, strict=True):
@@ -79,10 +79,10 @@ def _train(
             writer.epoch({"fold": fold.number, **epoch.row()})
             if fold.keep_if_best(epoch):
                 weights = epoch.network.state_dict()
-                macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.answers(epoch))
+                macro_f1 = writer.best(fold.number, epoch.epoch, weights, fold.predictions(epoch))
         report = _mean(f"epoch {epochs[0].epoch}/{config.epochs}", [epoch.row() for epoch in epochs])
         on_report(report)
-        if patience.is_over_after(report.macro_f1, report.validation_loss):
+        if patience.step(report.macro_f1, report.validation_loss):
             break
     return macro_f1, [fold.best.row() for fold in folds if fold.best]
 

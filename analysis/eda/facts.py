@@ -10,7 +10,7 @@ import pandas as pd
 
 from common.progress import track
 from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
-from dataset.photo_file import TOO_LARGE, not_a_file, too_large
+from dataset.photo_file import TOO_LARGE, file_error, size_error
 
 NAMES: dict[str, Sequence[str]] = {
     "gender": GENDERS, "age_band": AGE_BANDS, "mask": MASKS, "label": CLASS_NAMES,
@@ -74,11 +74,11 @@ def read_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _header(path: str) -> tuple[str, str | None, str, int, int, int] | str:
     from PIL import Image
 
-    if why := not_a_file(path):
+    if why := file_error(path):
         return f"{path}: {why}"
     try:
         with Image.open(path) as image:  # lazy: no pixel is decoded
-            if why := too_large(image.height, image.width):
+            if why := size_error(image.height, image.width):
                 return f"{path}: {why}"
             size = Path(path).stat().st_size
             return Path(path).suffix.lower(), image.format, image.mode, *image.size, size

@@ -12,7 +12,7 @@ from analysis.report.page import write_page
 from common.errors import UsageError
 from dataset.labels import AGE_BANDS, GENDERS
 from dataset.photos import scan_eval, scan_train
-from dataset.pixels import unreadable
+from dataset.pixels import decode_errors
 
 if TYPE_CHECKING:
     from trial.augment.policies import Policy
@@ -41,7 +41,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0)
         raise UsageError(errors)
     both = pd.concat([train.assign(half="train"), photos.assign(half="eval")], ignore_index=True)
     headers, header_errors = facts.read_headers(both)
-    errors += header_errors + unreadable(headers["path"], progress=True)
+    errors += header_errors + decode_errors(headers["path"], progress=True)
     readable = train[train["path"].isin(headers["path"])]
     odd = suspects(train, headers[headers["half"] == "train"])
     by = {column: facts.counts_by(train, column) for column in facts.NAMES}

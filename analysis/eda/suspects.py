@@ -12,7 +12,7 @@ import pandas as pd
 from common.errors import UsageError
 from common.machine import cores
 from common.progress import track
-from dataset.corrections import look_up, of_this_set, read_corrections
+from dataset.corrections import look_up, matches_data_set, read_corrections
 from dataset.labels import GENDERS
 from dataset.pixels import read_to_size
 
@@ -76,7 +76,7 @@ def known_errors(table: pd.DataFrame) -> list[Suspect]:
     """The entries of the shipped list of the competition's label errors; none if less than half of the list
     matches, since then this is another data set."""
     entries = look_up(table, read_corrections("competition"))
-    if not of_this_set(entries):
+    if not matches_data_set(entries):
         return []
     return [
         Suspect(

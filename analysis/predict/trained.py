@@ -79,7 +79,7 @@ def load(run: Path) -> Trained:
     """Load the networks of the run folder `run`. UsageError if it has none, or one of other classes."""
     folder = RunFolder(run)
     try:
-        config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.networks()
+        config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.weights_files()
         folder.origin()
         lacks = "" if paths else WEIGHTS
     except (FileNotFoundError, NotADirectoryError) as error:

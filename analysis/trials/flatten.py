@@ -7,7 +7,7 @@ from typing import Any
 from common.image_size import size_text
 from trial.augment.per_image import PER_IMAGE
 from trial.augment.policies import POLICIES, STEPS, Policy, name_of, parse_policy
-from trial.choice import Choice, plain
+from trial.choice import Choice, default_choice
 from trial.config import TrialConfig
 
 OURS = {**STEPS, **PER_IMAGE}
@@ -81,4 +81,4 @@ def _shipped(name: str) -> list[Choice]:
 
 def _default(name: str) -> Choice:
     """A step with its default parameters; those of albumentations' steps are not known here."""
-    return plain(OURS, name) if name in OURS else Choice(name)
+    return default_choice(OURS, name) if name in OURS else Choice(name)

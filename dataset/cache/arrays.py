@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from common.image_size import size_text
+from common.image_size import Size, size_text
 from common.machine import PROJECT
 from common.text import bytes_text, path_text
 from dataset.boxes import Crop
@@ -42,7 +42,7 @@ class Uncached:
     """Photos that are decoded at each access, to the same pixels as those of `cached`."""
 
     paths: Sequence[str]
-    size: tuple[int, int]
+    size: Size
     interpolation: str
     crop: Crop | None = None
 
@@ -54,7 +54,7 @@ class Uncached:
 
 def cached(
     paths: Sequence[str],
-    size: tuple[int, int],
+    size: Size,
     interpolation: str,
     folder: Path = CACHE,
     limit: int = LIMIT,
@@ -112,13 +112,13 @@ def cached(
     return None
 
 
-def _wanted(paths: Sequence[str], size: tuple[int, int], interpolation: str, crop: Crop | None) -> ArrayInfo:
-    how: list[Any] = [DECODING]
+def _wanted(paths: Sequence[str], size: Size, interpolation: str, crop: Crop | None) -> ArrayInfo:
+    processing: list[Any] = [DECODING]
     more = []
     if crop is not None:
-        how.append(crop.text)
+        processing.append(crop.text)
         more.append(hashlib.sha256(crop.boxes.tobytes()).hexdigest())
-    photos = identity(paths, how, more)
+    photos = identity(paths, processing, more)
     return ArrayInfo(*photos, len(paths), (size[0], size[1]), interpolation, crop.text if crop else "none")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.files import file_mark, lock
-from common.image_size import size_text
+from common.image_size import Size, size_text
 from common.text import bytes_text, path_text
 
 LOCK = "builder.lock"
@@ -20,7 +20,7 @@ SPARE = 1.1  # free disk space needed, times the size of the array: run folders 
 
 
 class NoRoom(Exception):
-    """Why an array can't be kept, and what to do about it."""
+    """An array can't be kept; the message says why and what to do."""
 
 
 class Identity(NamedTuple):
@@ -35,13 +35,13 @@ class Identity(NamedTuple):
     key: str
 
 
-def identity(paths: Sequence[str], how: Sequence[object], more: Sequence[object] = ()) -> Identity:
-    """Identity of the photos at `paths`; `how` (their processing) goes into `names` and `key`, `more` only
-    into `key`. A missing photo is no error here: decoding reports it."""
+def identity(paths: Sequence[str], processing: Sequence[object], more: Sequence[object] = ()) -> Identity:
+    """Identity of the photos at `paths`; `processing` goes into `names` and `key`, `more` only into `key`. A
+    missing photo is no error here: decoding reports it."""
     # The common folder of the first and the last path in sorted order is that of all.
     common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
     place = os.path.realpath(common)  # the same photos, whether reached through a link or not
-    names = _hash([*how, place, [path[len(common) :] for path in paths]])
+    names = _hash([*processing, place, [path[len(common) :] for path in paths]])
     return Identity(place, names, _hash([names, [file_mark(path) for path in paths], *more]))
 
 
@@ -57,7 +57,7 @@ class ArrayInfo:
     names: str
     key: str
     photos: int
-    size: tuple[int, int] | None  # height, width; None for face boxes
+    size: Size | None  # None for face boxes
     interpolation: str = "any"  # "any" if no photo was enlarged, so that it was not used
     crop: str = "none"
 

@@ -32,10 +32,10 @@ def mirrored(points) -> np.ndarray:
     return np.concatenate([right, right[::-1] * (-1, 1)])
 
 
-def rounded(points, closed: bool = True, times: int = 3) -> np.ndarray:
-    """A smooth curve through corners: Chaikin's corner cutting, applied `times` times."""
+def rounded(points, closed: bool = True) -> np.ndarray:
+    """Round the corners of a line: Chaikin's corner cutting, three times."""
     points = np.asarray(points, float)
-    for _ in range(times):
+    for _ in range(3):
         following = np.roll(points, -1, axis=0)
         cut = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], axis=1)
         if not closed:
@@ -55,13 +55,13 @@ class Canvas:
     def blob(self, points, colour: Colour, alpha: float = 1.0, smooth: bool = False) -> None:
         """Fill a shape; `alpha` is its opacity."""
         points = self._to_pixels(rounded(points) if smooth else points)
-        self._painted(lambda on, at: cv2.fillPoly(on, [points - at], colour), points, alpha, 2)
+        self._paint(lambda on, at: cv2.fillPoly(on, [points - at], colour), points, alpha, 2)
 
     def stroke(self, points, colour: Colour, width: float, alpha: float = 1.0, smooth: bool = False) -> None:
         """Draw a line through the points; `width` is in face units, `alpha` its opacity."""
         points = self._to_pixels(rounded(points, closed=False) if smooth else points)
         thick = max(1, round(width * self.unit))
-        self._painted(
+        self._paint(
             lambda on, at: cv2.polylines(on, [points - at], False, colour, thick, cv2.LINE_AA),
             points,
             alpha,
@@ -72,7 +72,7 @@ class Canvas:
         points = np.asarray(points, float)
         return np.rint(points @ self.pose[:, :2].T + self.pose[:, 2]).astype(np.int32)
 
-    def _painted(self, paint, points: np.ndarray, alpha: float, margin: int) -> None:
+    def _paint(self, paint, points: np.ndarray, alpha: float, margin: int) -> None:
         if alpha >= 1:
             paint(self.pixels, (0, 0))
             return

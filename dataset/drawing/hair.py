@@ -30,7 +30,7 @@ def hair_behind(canvas: Canvas, person: Person) -> None:
         )
 
 
-def hair_before(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
+def hair_in_front(canvas: Canvas, person: Person, rng: np.random.Generator) -> None:
     """Draw crown, temples and fringe; `person.fringe` is how far the fringe reaches down the forehead."""
     if person.style == "bald":
         side = [(0.86, -0.75), (1.1, -0.55), (1.12, 0.05), (0.98, 0.1), (0.93, -0.35)]

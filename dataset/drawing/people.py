@@ -48,7 +48,7 @@ class Person:
     wall: Colour
 
 
-def cast(people: int, at_least: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+def sample_groups(people: int, at_least: int, rng: np.random.Generator) -> list[tuple[int, int]]:
     """(gender, age) of each of `people` people: distributed as in the competition, in random order, and at
     least `at_least` of every gender and age band.
 
@@ -76,7 +76,7 @@ def _age(band: int, rng: np.random.Generator) -> int:
     return int(rng.triangular(30, 46, 60)) if band == 1 else 60
 
 
-def imagine(gender: int, age: int, rng: np.random.Generator) -> Person:
+def sample_person(gender: int, age: int, rng: np.random.Generator) -> Person:
     """A random person of that gender and age. Each attribute is a noisy cue; together they mostly tell both.
 
     As in the competition, 60 is the oldest recorded age and stands for all older people: they look 60 to 72.

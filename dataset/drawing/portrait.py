@@ -5,7 +5,7 @@ import numpy as np
 
 from dataset.drawing.canvas import Canvas, Colour, shade
 from dataset.drawing.face import body, features, head, texture
-from dataset.drawing.hair import hair_before, hair_behind
+from dataset.drawing.hair import hair_behind, hair_in_front
 from dataset.drawing.mask import wear
 from dataset.drawing.people import Person
 from dataset.labels import MASKS
@@ -21,7 +21,7 @@ def portrait(person: Person, mask: int, height: int, width: int, rng: np.random.
     head(canvas, person)
     texture(canvas, person, rng)
     features(canvas, person, rng)
-    hair_before(canvas, person, rng)
+    hair_in_front(canvas, person, rng)
     if MASKS[mask] != "not worn":
         wear(canvas, person, rng, correctly=MASKS[mask] == "wear")
     pixels = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)

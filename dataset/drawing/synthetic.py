@@ -10,9 +10,9 @@ import numpy as np
 from common.errors import UsageError
 from common.files import folder_atomic, only_writer_of_out
 from common.progress import track
-from dataset.drawing.people import Person, cast, imagine
+from dataset.drawing.people import Person, sample_groups, sample_person
 from dataset.drawing.portrait import portrait
-from dataset.labels import GENDERS, PHOTO_MASKS, age_band, encode
+from dataset.labels import AGE_BANDS, GENDERS, PHOTO_MASKS, age_band, encode
 
 RACE = "Asian"  # as in every line of the competition's train.csv
 EXTENSION_FRACTIONS = ((".jpg", 0.9), (".jpeg", 0.07), (".png", 0.03))
@@ -42,27 +42,28 @@ def draw(
         raise UsageError(f"{out} already exists; give a new or empty folder, nothing is overwritten")
     if height < 16 or width < 12:
         raise UsageError(f"photos of {height}x{width} are too small to draw a face; use 64x48 or more")
-    half = max(people // 2, 2 * 3) if eval_people is None else eval_people
-    trained = _people(people, folds, seed, TRAIN)
-    judged = _people(half, 1, seed, EVAL)
+    eval_count = max(people // 2, len(GENDERS) * len(AGE_BANDS)) if eval_people is None else eval_people
+    train_drawn = _people(people, folds, seed, TRAIN)
+    eval_drawn = _people(eval_count, 1, seed, EVAL)
     with folder_atomic(out) as part:
-        jobs = [*_train_half(part / "train", trained, seed), *_eval_half(part, judged, seed)]
+        jobs = [*_train_half(part / "train", train_drawn, seed), *_eval_half(part, eval_drawn, seed)]
         with ThreadPoolExecutor() as threads:
-            done = threads.map(lambda job: _photo(*job, height, width), jobs)
+            done = threads.map(lambda job: _write_photo(*job, height, width), jobs)
             for _ in zip(track(jobs, "drawing people", "photos") if progress else jobs, done, strict=True):
                 pass
     return out
 
 
 def _people(count: int, at_least: int, seed: int, half: int) -> list[Person]:
-    groups = cast(count, at_least, np.random.default_rng([seed, half]))
+    groups = sample_groups(count, at_least, np.random.default_rng([seed, half]))
     return [
-        imagine(*group, np.random.default_rng([seed, half, number])) for number, group in enumerate(groups)
+        sample_person(*group, np.random.default_rng([seed, half, number]))
+        for number, group in enumerate(groups)
     ]
 
 
 def _train_half(folder: Path, people: list[Person], seed: int):
-    """Make the folders and train.csv; yield the arguments of `_photo` for each photo."""
+    """Make the folders and train.csv; yield the arguments of `_write_photo` for each photo."""
     rng = np.random.default_rng([seed, TRAIN, len(people)])
     extensions, fractions = zip(*EXTENSION_FRACTIONS, strict=True)
     # Ids with gaps, as in the competition.
@@ -80,7 +81,7 @@ def _train_half(folder: Path, people: list[Person], seed: int):
 
 
 def _eval_half(root: Path, people: list[Person], seed: int):
-    """Make the folders, info.csv and answers.csv; yield the arguments of `_photo` for each photo."""
+    """Make the folders, info.csv and answers.csv; yield the arguments of `_write_photo` for each photo."""
     images = root / "eval" / "images"
     images.mkdir(parents=True)
     answers = {}
@@ -96,10 +97,10 @@ def _eval_half(root: Path, people: list[Person], seed: int):
     )
 
 
-def _photo(path: Path, person: Person, mask: int, seeds: list[int], height: int, width: int) -> None:
+def _write_photo(path: Path, person: Person, mask: int, seeds: list[int], height: int, width: int) -> None:
     pixels = portrait(person, mask, height, width, np.random.default_rng(seeds))
     kind = ".png" if path.suffix == ".png" else ".jpg"
     quality = [] if kind == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 90]
-    done, data = cv2.imencode(kind, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
-    assert done, path
+    encoded, data = cv2.imencode(kind, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+    assert encoded, path
     path.write_bytes(data.tobytes())

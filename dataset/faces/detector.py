@@ -15,7 +15,7 @@ MIN_HEIGHT = 0.25  # of a face, as a fraction of the photo: smaller ones are bys
 THRESHOLDS = (0.4, 0.4, 0.2)
 
 
-def missing() -> list[str]:
+def detector_errors() -> list[str]:
     """[A message that says how to install the detector], [] if it is installed. It is not imported here."""
     if importlib.util.find_spec("facenet_pytorch"):
         return []
@@ -29,7 +29,7 @@ def find_faces(photos: np.ndarray) -> np.ndarray:
     which may lie outside the photo; NaN if no face is found. Runs on the GPU if there is one. UsageError if
     the detector is not installed.
     """
-    if errors := missing():
+    if errors := detector_errors():
         raise UsageError(errors)
     smallest = max(12, round(MIN_HEIGHT * photos.shape[1]))  # pixels; MTCNN needs 12
     best = np.full((len(photos), 4), np.nan, np.float32)

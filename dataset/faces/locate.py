@@ -118,7 +118,7 @@ def _detect(paths: Sequence[str]) -> np.ndarray:
 def _detect_batch(photos: Sequence[np.ndarray]) -> np.ndarray:
     """The faces of some photos; photos of the same size go through the detector together."""
     faces = np.empty((len(photos), 5), np.float32)
-    small = [_small(photo) for photo in photos]
+    small = [_shrunk(photo) for photo in photos]
     for shape in {photo.shape for photo in small}:
         rows = [row for row, photo in enumerate(small) if photo.shape == shape]
         height, width, _ = shape
@@ -127,6 +127,6 @@ def _detect_batch(photos: Sequence[np.ndarray]) -> np.ndarray:
     return faces
 
 
-def _small(photo: np.ndarray) -> np.ndarray:
+def _shrunk(photo: np.ndarray) -> np.ndarray:
     height, width = photo.shape[:2]
     return resize(photo, (HEIGHT, max(1, round(width * HEIGHT / height)))) if height > HEIGHT else photo

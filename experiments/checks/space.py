@@ -6,7 +6,7 @@ from itertools import combinations, product
 from typing import Any
 
 from common.errors import unknown
-from trial.choice import as_number
+from trial.choice import number_hint
 
 # Length of `_value` for each kind of range.
 RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
@@ -61,7 +61,7 @@ def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:
     errors = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            errors.append(f"{name}: {value!r} is text, not a number{as_number(value)}")
+            errors.append(f"{name}: {value!r} is text, not a number{number_hint(value)}")
         elif not abs(value) < 1e300:  # infinite, NaN, or an integer too large for a float
             errors.append(f"{name}: {str(value)[:20]} is not a finite number")
     if errors:

@@ -39,7 +39,7 @@ def test_a_recipe_of_all_folds_becomes_one_network_of_all_people(people, tmp_pat
     folds = parse({**TINY, "fold": "all", "folds": 2, "epochs": 3})
     retrain_and_submit(Recipe(folds.recipe(), stop_after=2), people, tmp_path / "run", {"weights": "none"})
     again = RunFolder(tmp_path / "run")
-    assert [path.name for path in again.networks()] == ["weights.safetensors"]
+    assert [path.name for path in again.weights_files()] == ["weights.safetensors"]
     assert (again.status()["epochs"], len(again.epochs())) == (2, 2)
     about = json.loads((tmp_path / "run" / "submission.json").read_text())
     assert about["rule"]["why"] == "the median of the epochs where each fold's validation was best"
@@ -133,7 +133,7 @@ def test_a_trials_folder_is_predicted_as_it_was_validated(people, experiment):
 
 
 @pytest.mark.slow
-def test_the_seeds_recipe_runs_down_to_a_checked_submission(people, tmp_path):
+def test_the_baselines_recipe_runs_down_to_a_checked_submission(people, tmp_path):
     import timm
     from safetensors.torch import save_file
 

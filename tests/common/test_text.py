@@ -1,7 +1,7 @@
 import pytest
 
 from common.machine import PROJECT
-from common.text import bytes_text, lines_text, number_text, path_text
+from common.text import bytes_text, lines_text, number_text, path_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,15 @@ def test_a_path_is_relative_to_the_working_directory_if_it_lies_below_it(tmp_pat
 )
 def test_lines_are_counted_when_there_are_many(lines, text):
     assert lines_text(lines) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1234567, "0.1235"), (3, "3"), (True, "yes"), ("64x48", "64x48"), ([3, 0.5], "3, 0.5"), ((), "none"),
+        ({"p": 0.5, "sizes": (1, 2)}, "p 0.5, sizes 1, 2"), (None, "–"), (float("nan"), "–"), ("", "–"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_recipe_is_written_in_one_way(value, text):
+    assert value_text(value) == text
+    assert value_text(value, missing="") == text.replace("–", "")

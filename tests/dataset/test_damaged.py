@@ -15,7 +15,7 @@ from dataset.cache import arrays
 from dataset.check import check
 from dataset.decode import decode
 from dataset.photos import read_train
-from dataset.pixels import unreadable
+from dataset.pixels import decode_errors
 from tests.dataset.image_bytes import chunk, jpeg, png
 
 
@@ -35,7 +35,7 @@ def test_a_jpeg_damaged_in_the_middle_is_an_error_with_its_name(drawn, tmp_path,
         why, photo = decode(path, size)
         assert photo is None
         assert why.startswith("damaged (") and why.endswith("); replace it")
-    (error,) = unreadable([path])
+    (error,) = decode_errors([path])
     assert error.startswith(f"{path}: damaged (")
     assert capfd.readouterr().err == ""  # no line of libjpeg's, which has no file name
 
@@ -98,7 +98,7 @@ def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(data, tm
     photo = sorted(data.glob("train/images/*/mask1.jpg"))[0]
     photo.write_bytes(make())
     code = (
-        "import re, sys; from dataset.pixels import unreadable; print(unreadable(sys.argv[1:])[0]);"
+        "import re, sys; from dataset.pixels import decode_errors; print(decode_errors(sys.argv[1:])[0]);"
         "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"  # ru_maxrss has the parent's
     )
     ran = subprocess.run(

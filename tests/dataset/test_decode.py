@@ -9,7 +9,7 @@ from PIL import Image
 
 from dataset.decode import decode
 from dataset.photos import read_eval, read_train
-from dataset.pixels import read_photo, unreadable
+from dataset.pixels import decode_errors, read_photo
 from tests.dataset.image_bytes import by_opencv, chunk, flat_jpeg, jpeg, png
 
 
@@ -55,4 +55,4 @@ def test_exif_turns_as_opencv_does(drawn, tmp_path, turned, big_endian):
 @pytest.mark.shared
 def test_no_real_photo_is_refused(standin):
     table = read_train(standin)
-    assert unreadable([*table["path"], *read_eval(standin)["path"]]) == []
+    assert decode_errors([*table["path"], *read_eval(standin)["path"]]) == []

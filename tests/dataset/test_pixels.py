@@ -6,7 +6,7 @@ from PIL import Image
 
 from common.errors import UsageError
 from dataset.drawing.synthetic import draw
-from dataset.pixels import cut, read_photo, read_to_size, resize, unreadable
+from dataset.pixels import cut, decode_errors, read_photo, read_to_size, resize
 
 
 def test_photos_are_rgb_height_width(tmp_path):
@@ -36,7 +36,7 @@ def test_unreadable_photos_are_named(tmp_path):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "cut.jpg").write_bytes(good.read_bytes()[:-700])
     paths = [tmp_path / name for name in ("good.jpg", "text.jpg", "empty.png", "cut.jpg", "gone.jpg")]
-    found = unreadable(paths)
+    found = decode_errors(paths)
     assert [error.split(":")[0] for error in found] == [str(path) for path in paths[1:]]
     assert (
         "not an image" in found[0]
@@ -161,4 +161,4 @@ def test_damage_is_noticed_when_decoded_smaller(large, tmp_path):
         (tmp_path / f"{name}.jpg").write_bytes(damaged)
         with pytest.raises(UsageError, match=f"{name}.jpg: damaged"):
             read_to_size(tmp_path / f"{name}.jpg", (64, 48))
-        assert unreadable([tmp_path / f"{name}.jpg"])
+        assert decode_errors([tmp_path / f"{name}.jpg"])

@@ -18,7 +18,7 @@ from dataset.check import check
 from dataset.faces import locate
 from dataset.fingerprint import fingerprint
 from dataset.photos import read_eval, read_train, scan_train
-from dataset.pixels import read_photo, unreadable
+from dataset.pixels import decode_errors, read_photo
 
 
 def make_special(kind: str, path: Path) -> None:
@@ -64,7 +64,7 @@ def special(data):
 def test_what_is_not_a_file_is_reported_and_never_opened(tmp_path, kind):
     path = tmp_path / "photo.jpg"
     make_special(kind, path)
-    assert unreadable([path]) == [f"{path}: {kind}"]
+    assert decode_errors([path]) == [f"{path}: {kind}"]
     with pytest.raises(UsageError, match=r"photo\.jpg: a "):
         read_photo(path)
 
@@ -121,7 +121,7 @@ def test_a_file_of_more_bytes_than_any_photo_is_not_read(tmp_path):
     with (tmp_path / "long.jpg").open("wb") as file:
         file.write(b"\xff\xd8")
         file.truncate(photo_file.MAX_BYTES + 1)
-    assert unreadable([tmp_path / "long.jpg"]) == [
+    assert decode_errors([tmp_path / "long.jpg"]) == [
         f"{tmp_path}/long.jpg: too large for a photo: 800 MB, the limit is 800"
     ]
 

@@ -3,7 +3,7 @@ import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
 import trial.models.other_networks  # noqa: F401 - registers them with timm
-from tools.make_catalogue import find_steps, least_size, other_sizes
+from tools.make_catalogue import find_min_side, find_steps, other_sizes
 from trial.catalogue import model_fields, networks, steps
 
 
@@ -22,13 +22,13 @@ def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
 
 @pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3", "alexnet"])
 def test_the_smallest_size_is_the_first_that_runs(name):
-    assert networks()[name].least == least_size(name)
+    assert networks()[name].min_side == find_min_side(name)
 
 
 @pytest.mark.parametrize("name", ["test_vit", "deepvit", "vit_base_patch14_dinov2", "levit_128"])
 def test_the_other_sizes_are_those_that_it_can_be_built_for(name):
     network = networks()[name]
-    sizes = (network.multiple, network.least) if network.multiple else None
+    sizes = (network.multiple, network.min_side) if network.multiple else None
     assert other_sizes(name, network.fixed) == sizes
 
 

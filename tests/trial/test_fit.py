@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from common.errors import UsageError
 from dataset.photos import read_train
 from tests.conftest import TINY
 from tests.trial.training import held_out, training_of
-from trial import recipe
 from trial.config import parse
-from trial.data import batches
-from trial.data.batch_sampler import Shuffled
 from trial.fit import _forward, fit
 from trial.learning.schedules import SCHEDULES
 from trial.preprocessing import Preprocessing
@@ -64,13 +60,13 @@ def test_without_validation_there_is_nothing_to_score(table):
     assert "macro_f1" not in epochs[0].row()
 
 
-def test_a_loss_that_is_no_number_is_an_error(table):
+def test_a_loss_that_is_not_a_number_is_an_error(table):
     with pytest.raises(FloatingPointError, match="smaller learning_rate"):
         epochs_of(table, parse({**TINY, "learning_rate": 1e30, "optimizer": "sgd"}))
 
 
 @pytest.mark.parametrize("lost", [float("nan"), float("inf")])
-def test_answers_that_are_not_numbers_end_the_trial_with_its_epoch(table, lost):
+def test_predictions_that_are_not_numbers_end_the_trial_with_its_epoch(table, lost):
     """One photo's are enough: argmax would count it as class 0, and the trial as finished."""
 
     class Lost(torch.nn.Module):
@@ -99,13 +95,6 @@ def test_bfloat16_trains_too(table):
     assert next(network.parameters()).dtype == torch.float32
 
 
-def test_a_last_batch_of_one_photo_joins_the_one_before():
-    sizes = [len(batch) for batch in Shuffled(65, 32, 0)]
-    assert sizes == [32, 33]
-    order = [row for batch in Shuffled(65, 32, 0) for _, row, _ in batch]
-    assert sorted(order) == list(range(65))
-
-
 def test_mixed_photos_are_learnt_from(table):
     plain, _ = epochs_of(table, parse({**TINY, "epochs": 3}))
     mixed, _ = epochs_of(table, parse({**TINY, "epochs": 3, "mixing": "mixup"}))
@@ -125,37 +114,6 @@ def test_validation_that_does_not_fit_into_memory_is_halved():
     assert torch.allclose(_forward(Small(), plain, photos), photos.float().mean((1, 2)) / 255)
     with pytest.raises(torch.OutOfMemoryError):
         _forward(lambda images: Small()(images.repeat(9, 1, 1, 1)), plain, photos)
-
-
-def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
-    """On the `meta` device, which computes nothing: the same batches in the same order, errors included."""
-    preprocessing = recipe.build(CONFIG)[1]
-    photos = batches.Photos(table, preprocessing)
-    plain = [batch.rows for batch in batches.loader(photos, 16)]
-    ahead = list(batches.on_device(batches.loader(photos, 16), torch.device("meta")))
-    assert [list(batch.rows) for batch in ahead] == [list(rows) for rows in plain]
-    assert ahead[0].photos.device.type == "meta"
-
-    def broken():
-        yield next(iter(batches.loader(photos, 16)))
-        raise ValueError("no more")
-
-    with pytest.raises(ValueError, match="no more"):
-        list(batches.on_device(broken(), torch.device("meta")))
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_photo_that_broke_meanwhile_is_named_whoever_reads_it(table, tmp_path, workers):
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no photo")
-    few = table.head(8).reset_index(drop=True).assign(path=[*table["path"][:5], *[broken] * 3])
-    photos = batches.Photos(
-        few, recipe.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
-    )
-    with pytest.raises(UsageError) as error:
-        list(batches.on_device(batches.loader(photos, 4, workers), torch.device("cpu")))
-    assert len(error.value.errors) == 1
-    assert error.value.errors[0].startswith(str(broken))
 
 
 @pytest.mark.slow

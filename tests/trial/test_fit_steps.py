@@ -12,7 +12,6 @@ from trial import recipe
 from trial.config import parse
 from trial.data import batches
 from trial.fit import fit
-from trial.learning.ema import Average, decay_at
 
 PLAIN = {"optimizer": {"_name": "sgd", "momentum": 0}, "schedule": "constant", "learning_rate": 0.1}
 
@@ -105,33 +104,6 @@ def test_averaged_weights_are_what_is_validated_and_kept(table):
     assert np.allclose(logits.softmax(1).detach().numpy(), epochs[-1].probabilities, atol=1e-4)
 
 
-def test_a_tensor_that_layers_share_is_averaged_once_a_step():
-    """timm's coat_* share: its state_dict names one tensor several times."""
-    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
-    network[2].weight = network[0].weight
-    average = Average(network, 0.9)
-    for step in (1, 2, 3):
-        with torch.no_grad():
-            for tensor in (*network.parameters(), network[1].running_mean):
-                tensor.fill_(step)
-        average.update(network)
-    expected = np.average([1, 2, 3], weights=[0.81, 0.9, 1])
-    for tensor in (*average.network.parameters(), average.network[1].running_mean):
-        assert torch.allclose(tensor, torch.tensor(expected).float())
-    assert average.network[2].weight is average.network[0].weight
-
-
-@pytest.mark.parametrize("ema", [0.5, 0.998, 0.9999])
-def test_averaged_weights_are_the_mean_that_ema_says_from_the_first_step_on(ema):
-    """timm's warm-up of the decay would reach 0.998 after 11,000 steps."""
-    steps = np.random.default_rng(0).normal(size=2000)
-    mean = 5.0  # of before the first step: it has no part
-    for step, now in enumerate(steps, start=1):
-        mean = mean * decay_at(step, ema) + now * (1 - decay_at(step, ema))
-    assert mean == pytest.approx(np.average(steps, weights=ema ** np.arange(1999, -1, -1)))
-    assert decay_at(int(10 / (1 - ema)), ema) == pytest.approx(ema, rel=1e-4)
-
-
 @pytest.fixture
 def resnet():
     torch.manual_seed(0)
@@ -168,7 +140,7 @@ def test_layers_further_from_the_head_learn_more_slowly(table, resnet):
     assert moves["conv1.0.weight"] < 0.01 * 0.1**2
 
 
-def test_plateau_hears_the_validation_loss(table):
+def test_plateau_gets_the_validation_loss(table):
     """With a learning rate so high the loss jumps about, and the rate falls whenever it has no new best."""
     schedule = {"_name": "plateau", "factor": 0.5, "patience": 0}
     epochs = epochs_of(table, linear(), schedule=schedule, learning_rate=100.0, epochs=6, batch_size=32)

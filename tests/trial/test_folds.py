@@ -74,7 +74,7 @@ def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
     assert len(reports) == epochs["epoch"].max() < 6
     assert set(epochs["epoch"].value_counts()) == {3}
     assert run_folder.status()["epochs"] == len(reports)
-    assert len(run_folder.networks()) == 3
+    assert len(run_folder.weights_files()) == 3
 
 
 def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
@@ -89,7 +89,7 @@ def test_patience_goes_by_score_or_loss():
 
     def ends(**values):
         patience = Patience(**values)
-        return [patience.is_over_after(*pair) for pair in zip(scores, losses, strict=True)]
+        return [patience.step(*pair) for pair in zip(scores, losses, strict=True)]
 
     assert ends(epochs=2) == [False, False, False, True, True]
     assert not any(ends(epochs=0))

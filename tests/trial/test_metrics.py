@@ -22,5 +22,5 @@ def test_an_absent_class_counts_0():
 
 
 def test_nothing_to_score_is_an_error():
-    with pytest.raises(ValueError, match="nothing to score"):
+    with pytest.raises(ValueError, match="give as many of each"):
         score(np.array([]), np.array([]))

@@ -48,7 +48,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert run.origin() == {"seed": 1}
     assert list(run.epochs()["macro_f1"]) == [0.25, 0.2]
     pd.testing.assert_frame_equal(run.validation(), validation)
-    assert all(torch.equal(tensor, weights[key]) for key, tensor in load_file(run.networks()[0]).items())
+    assert all(torch.equal(tensor, weights[key]) for key, tensor in load_file(run.weights_files()[0]).items())
     status = run.status()
     assert (status["state"], status["best_epoch"], status["macro_f1"]) == ("done", 1, pytest.approx(1 / 18))
     assert (status["epochs"], status["seconds"]) == (2, 4.0)
@@ -96,7 +96,7 @@ def test_a_half_written_run_is_known_as_such(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
     status = RunFolder(tmp_path).status()
     assert status["state"] == "failed"
-    assert "half-written" in status["reason"]
+    assert "files may be incomplete" in status["reason"]
 
 
 def test_a_recycled_process_number_is_not_the_run(tmp_path):

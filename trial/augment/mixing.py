@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from dataset.labels import N_CLASSES, is_oldest
-from trial.augment.photometric import box, each
-from trial.choice import Fraction
+from trial.augment.photometric import box, per_photo
+from trial.choice import Fraction, Registry
 from trial.rng import Draw
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def mixup(*, alpha: Alpha = 0.2, p: Fraction = 1.0) -> Mix:
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         other = _others(draw, images)
-        kept = each(_kept(draw, alpha, p), images)
+        kept = per_photo(_kept(draw, alpha, p), images)
         return images[other].lerp(images, kept), _targets(labels, other, kept)
 
     return mix
@@ -56,7 +56,7 @@ def cutmix(*, alpha: Alpha = 1.0, p: Fraction = 0.5) -> Mix:
         top, bottom = (np.clip(np.floor(y + sign * side * height / 2), 0, height) for sign in (-1, 1))
         left, right = (np.clip(np.floor(x + sign * side * width / 2), 0, width) for sign in (-1, 1))
         inside = box(images, top, left, bottom - top, right - left)
-        kept = each(1 - (bottom - top) * (right - left) / (height * width), images)
+        kept = per_photo(1 - (bottom - top) * (right - left) / (height * width), images)
         return torch.where(inside, images[other], images), _targets(labels, other, kept)
 
     return mix
@@ -78,7 +78,7 @@ def cutmix_vertical(*, low: Fraction = 0.46, high: Fraction = 0.54, p: Fraction 
         cut = np.where(draw.happens(p), cut, width)
         edge = np.zeros(len(draw))
         right = box(images, edge, cut, edge + height, width - cut)
-        kept = each(cut / width, images)
+        kept = per_photo(cut / width, images)
         return torch.where(right, images[other], images), _targets(labels, other, kept)
 
     return mix
@@ -88,24 +88,25 @@ def mixup_oldest(*, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
     """Blend photos of people of 60 and over with photos of other classes.
 
     The fraction of the older person's photo is drawn from Beta(alpha, alpha); all other photos stay as they
-    are. This is how the baseline gets more photos of the rarest classes.
+    are. The baseline gets more photos of the rarest classes in this way.
     """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         import torch
 
         # The partner is drawn among the photos of other classes; if there is none, the photo stays as it is.
-        foreign = labels[:, None] != labels
-        chances = torch.rand(foreign.shape, generator=draw.generator(labels.device), device=labels.device)
-        other = (chances * foreign).argmax(1)
-        blended = is_oldest(labels) & foreign.any(1)
-        kept = torch.where(blended.view(-1, 1, 1, 1), each(_kept(draw, alpha, p), images), 1)
+        of_other_class = labels[:, None] != labels
+        generator = draw.generator(labels.device)
+        priority = torch.rand(of_other_class.shape, generator=generator, device=labels.device)
+        other = (priority * of_other_class).argmax(1)
+        blended = is_oldest(labels) & of_other_class.any(1)
+        kept = torch.where(blended.view(-1, 1, 1, 1), per_photo(_kept(draw, alpha, p), images), 1)
         return images[other].lerp(images, kept), _targets(labels, other, kept)
 
     return mix
 
 
-MIXINGS = {
+MIXINGS: Registry = {
     "none": none, "mixup": mixup, "cutmix": cutmix, "cutmix_vertical": cutmix_vertical,
     "mixup_oldest": mixup_oldest,
 }  # fmt: skip

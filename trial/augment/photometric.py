@@ -30,7 +30,7 @@ def brightness_contrast(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2,
         happens = draw.happens(p)
         factor = np.where(happens, draw.around(1, contrast), 1)
         added = np.where(happens, draw.around(0, brightness), 0)
-        return photos.mul_(each(factor, photos)).add_(each(added, photos)).clamp_(0, 1)
+        return photos.mul_(per_photo(factor, photos)).add_(per_photo(added, photos)).clamp_(0, 1)
 
     return change
 
@@ -47,7 +47,7 @@ def color_jitter(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2, satura
         happens = draw.happens(p)
 
         def factor(by: float) -> "Tensor":
-            return each(np.where(happens, draw.around(1, by), 1), photos)
+            return per_photo(np.where(happens, draw.around(1, by), 1), photos)
 
         changes: list[Callable[[Tensor], Tensor]] = []
         if brightness:
@@ -57,7 +57,7 @@ def color_jitter(*, brightness: Fraction = 0.2, contrast: Fraction = 0.2, satura
         if saturation:
             changes.append(lambda x: _blend(x, _grey(x), factor(saturation)))
         if hue:
-            changes.append(lambda x: _turn_hue(x, each(np.where(happens, draw.around(0, hue), 0), x)))
+            changes.append(lambda x: _turn_hue(x, per_photo(np.where(happens, draw.around(0, hue), 0), x)))
         for index in draw.random.permutation(len(changes)):
             photos = changes[index](photos)
         return photos
@@ -75,7 +75,7 @@ def noise(*, std: Fraction = 0.05, p: Fraction = 0.5) -> Change:
         import torch
 
         drawn = torch.empty_like(photos).normal_(generator=draw.generator(photos.device))
-        return photos.addcmul_(drawn, each(std * draw.happens(p), photos)).clamp_(0, 1)
+        return photos.addcmul_(drawn, per_photo(std * draw.happens(p), photos)).clamp_(0, 1)
 
     return change
 
@@ -114,17 +114,15 @@ def box(photos: "Tensor", top: np.ndarray, left: np.ndarray, tall: np.ndarray, w
 
     y = torch.arange(photos.shape[2], device=photos.device).view(1, 1, -1, 1)
     x = torch.arange(photos.shape[3], device=photos.device).view(1, 1, 1, -1)
-    upper, lower, first, last = (each(edge, photos) for edge in (top, top + tall, left, left + wide))
+    upper, lower, first, last = (per_photo(edge, photos) for edge in (top, top + tall, left, left + wide))
     return (y >= upper) & (y < lower) & (x >= first) & (x < last)
 
 
-def each(numbers: np.ndarray, photos: "Tensor") -> "Tensor":
-    """`numbers` (B,) as a float tensor (B, 1, 1, 1) on the photos' device."""
+def per_photo(values: np.ndarray, photos: "Tensor") -> "Tensor":
+    """`values` (B,) as a float tensor (B, 1, 1, 1) on the photos' device."""
     import torch
 
-    return (
-        torch.as_tensor(numbers, dtype=torch.float32).to(photos.device, non_blocking=True).view(-1, 1, 1, 1)
-    )
+    return torch.as_tensor(values, dtype=torch.float32).to(photos.device, non_blocking=True).view(-1, 1, 1, 1)
 
 
 def _grey(photos: "Tensor") -> "Tensor":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from common.errors import UsageError
+from common.image_size import Size
 from trial.augment.geometric import GEOMETRIC
 from trial.augment.per_image import PER_IMAGE
 from trial.augment.photometric import PHOTOMETRIC, Change
@@ -21,7 +22,7 @@ from trial.rng import Draw, stream
 
 # Photos are uint8 (B, height, width, 3) until a part makes them float (B, 3, height, width), 0 to 1.
 Part = Callable[[Tensor, Draw], Tensor]
-OnOne = Callable[[np.ndarray, Draw], np.ndarray]
+PhotoFunction = Callable[[np.ndarray, Draw], np.ndarray]
 OnPhoto = Callable[[np.ndarray, int, int, int, int], np.ndarray]
 TRIES = 4  # of each policy before training: some steps turn a photo on its side only now and then
 PIECE = 2**22  # floats of a batch that stay in a CPU's cache from step to step
@@ -58,7 +59,7 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
     return prepare
 
 
-def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
+def on_photos(policy: Policy, size: Size) -> OnPhoto | None:
     """`augment(photo, row, epoch, seed, before)`: uint8 (height, width, 3) -> the same; None if no step runs
     on photos.
 
@@ -68,7 +69,7 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     steps = policy.on("photo")
     if not steps:
         return None
-    parts = _on_one(steps)
+    parts = _photo_functions(steps)
 
     def augment(photo: np.ndarray, row: int, epoch: int, seed: int, before: int = 0) -> np.ndarray:
         draw = Draw(stream("photo", seed, epoch, row, before), np.array([row]), epoch, size)
@@ -80,11 +81,11 @@ def on_photos(policy: Policy, size: tuple[int, int]) -> OnPhoto | None:
     return augment
 
 
-def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None:
+def _refuse(steps: Sequence[Choice], size: Size, policy: str) -> None:
     """UsageError if the steps, each with probability 1, fail or change a photo's size or type."""
     blank = np.zeros((*size, 3), np.uint8)
     try:
-        parts, results = _on_one([_always(step) for step in steps]), []
+        parts, results = _photo_functions([_always(step) for step in steps]), []
         for attempt in range(TRIES):
             photo, draw = blank, Draw(stream("photo", 0, attempt, 0), np.array([0]), attempt, size)
             for part in parts:
@@ -96,7 +97,10 @@ def _refuse(steps: Sequence[Choice], size: tuple[int, int], policy: str) -> None
         raise UsageError(f"augment={policy}: {' '.join(str(error).split())}") from None
     for photo in results:
         if photo.shape != blank.shape or photo.dtype != blank.dtype:
-            raise UsageError(f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}")
+            raise UsageError(
+                f"augment={policy} makes {photo.dtype} {photo.shape} of uint8 {blank.shape}; "
+                "use steps that keep size and type"
+            )
 
 
 def _always(step: Choice) -> Choice:
@@ -107,8 +111,8 @@ def _always(step: Choice) -> Choice:
     return replace(step, params=tuple(params.items()))
 
 
-def _on_one(steps: Sequence[Choice]) -> list[OnOne]:
-    parts: list[OnOne] = []
+def _photo_functions(steps: Sequence[Choice]) -> list[PhotoFunction]:
+    parts: list[PhotoFunction] = []
     for builder, group in groupby(steps, key=_builder):
         parts += builder(list(group))
     return parts
@@ -127,7 +131,7 @@ def _on_floats(change: Change) -> Part:
     return lambda images, draw: change(to_float(images), draw)
 
 
-def on_whole_photos(steps: Sequence[Choice]) -> OnOne:
+def on_whole_photos(steps: Sequence[Choice]) -> PhotoFunction:
     """`augment(photos, draw)` of some of STEPS: uint8 (B, height, width, 3) -> the same."""
     parts = _parts(steps)
 
@@ -142,23 +146,23 @@ def on_whole_photos(steps: Sequence[Choice]) -> OnOne:
     return augment
 
 
-def _builder(step: Choice) -> Callable[[Sequence[Choice]], list[OnOne]]:
+def _builder(step: Choice) -> Callable[[Sequence[Choice]], list[PhotoFunction]]:
     """What builds the functions on single photos of consecutive steps of this step's kind."""
     if step.name in STEPS:
-        return _ours
-    return _torchvisions if step.name in PER_IMAGE else _albumentations
+        return _from_steps
+    return _from_torchvision if step.name in PER_IMAGE else _from_albumentations
 
 
-def _ours(steps: Sequence[Choice]) -> list[OnOne]:
+def _from_steps(steps: Sequence[Choice]) -> list[PhotoFunction]:
     augment = on_whole_photos(steps)
     return [lambda photo, draw: augment(photo[None], draw)[0]]
 
 
-def _torchvisions(steps: Sequence[Choice]) -> list[OnOne]:
+def _from_torchvision(steps: Sequence[Choice]) -> list[PhotoFunction]:
     return [step.build(PER_IMAGE) for step in steps]
 
 
-def _albumentations(steps: Sequence[Choice]) -> list[OnOne]:
+def _from_albumentations(steps: Sequence[Choice]) -> list[PhotoFunction]:
     import albumentations
 
     def made(step: Choice) -> Any:

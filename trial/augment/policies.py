@@ -70,6 +70,7 @@ class Step:
     on: str
 
     def to_json(self) -> dict[str, Any]:
+        """The step and its place as JSON values."""
         return {**self.choice.to_json(), "on": self.on}
 
 
@@ -88,6 +89,7 @@ class Policy:
         return tuple(step.choice for step in self.steps if step.on == place)
 
     def to_json(self) -> dict[str, Any]:
+        """Name and steps as JSON values; `parse_policy` reads them back."""
         return {"_name": self.name, "steps": [step.to_json() for step in self.steps]}
 
     def __str__(self) -> str:
@@ -214,5 +216,5 @@ def _choice(name: Any, given: dict[str, Any], errors: list[str]) -> Choice | Non
         f"augment step {name}: " + unknown("parameter", k, known[name]) for k in params.keys() - known[name]
     ]
     needed = {k for k, default in known[name].items() if default == "required"} - params.keys()
-    errors += [f"augment step {name}: needs {k}" for k in sorted(needed)]
+    errors += [f"augment step {name}: needs a value for {k}" for k in sorted(needed)]
     return Choice(name, tuple(params.items()))

@@ -29,17 +29,17 @@ def compose(steps: Sequence[Choice]) -> Callable[[Tensor, Draw], Tensor]:
     keeps_parallels = all(step.name != "perspective" for step in steps)
 
     def warp(photos: Tensor, draw: Draw) -> Tensor:
-        places = np.eye(3)
+        homographies = np.eye(3)
         for one in warps:
-            places = places @ one(draw)
+            homographies = homographies @ one(draw)
         if only_flips:
-            mirrored = torch.from_numpy(places[:, 0, 0] < 0).to(photos.device, non_blocking=True)
+            mirrored = torch.from_numpy(homographies[:, 0, 0] < 0).to(photos.device, non_blocking=True)
             across = 2 if photos.dtype == torch.uint8 else 3
             return torch.where(mirrored.view(-1, 1, 1, 1), photos.flip(across), photos)
         if photos.dtype == torch.uint8 and photos.device.type == "cpu":
-            return _by_opencv(photos.numpy(), places, keeps_parallels)
+            return _by_opencv(photos.numpy(), homographies, keeps_parallels)
         images = to_float(photos)
-        theta = torch.from_numpy(places.astype(np.float32)).to(images.device, non_blocking=True)
+        theta = torch.from_numpy(homographies.astype(np.float32)).to(images.device, non_blocking=True)
         height, width = images.shape[2:]
         grid = _grid(theta, height, width, keeps_parallels)
         return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
@@ -62,16 +62,16 @@ def _grid(theta: Tensor, height: int, width: int, keeps_parallels: bool) -> Tens
     x_source, y_source, scale = (
         entries[:, row, 0] * x + entries[:, row, 1] * y[:, None] + entries[:, row, 2] for row in range(3)
     )
-    places = torch.stack([x_source, y_source], dim=-1)
-    return places if keeps_parallels else places / scale[..., None]
+    sources = torch.stack([x_source, y_source], dim=-1)
+    return sources if keeps_parallels else sources / scale[..., None]
 
 
-def _by_opencv(photos: np.ndarray, places: np.ndarray, keeps_parallels: bool) -> Tensor:
+def _by_opencv(photos: np.ndarray, homographies: np.ndarray, keeps_parallels: bool) -> Tensor:
     """The same on uint8 photos, in threads: on a CPU several times as fast as grid_sample on floats."""
     batch, height, width, _ = photos.shape
     # From coordinates -1 to 1 to pixel indices, whose integers are pixel centres.
     pixels = np.array([[width / 2, 0, (width - 1) / 2], [0, height / 2, (height - 1) / 2], [0, 0, 1]])
-    matrices = np.broadcast_to(pixels @ places @ np.linalg.inv(pixels), (batch, 3, 3))
+    matrices = np.broadcast_to(pixels @ homographies @ np.linalg.inv(pixels), (batch, 3, 3))
     warped = np.empty(photos.shape, photos.dtype)
     options = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
 

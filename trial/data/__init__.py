@@ -1,1 +1,1 @@
-"""Tables of photos to batches: sampling, loading, the order of an epoch."""
+"""From a DataFrame of photos to batches: sampling, loading, the order of an epoch."""

@@ -11,15 +11,15 @@ from trial.rng import stream
 Item = tuple[int, int, int]  # epoch, row, how often this epoch had the row before
 
 
-class Shuffled(Sampler):
-    """Batches of every row once an epoch, in an order given by seed and epoch (seed None: not shuffled).
+class EpochBatchSampler(Sampler):
+    """Batches of every row once an epoch, shuffled by seed and epoch (seed None: in order).
 
-    With `chances` (rows,), the probability of each row, as many rows are drawn with replacement. A last batch
-    of one photo joins the batch before it: batch normalisation can't take one.
+    With `probabilities` (rows,), as many rows are drawn with replacement. A last batch of one photo joins the
+    batch before it: batch normalisation can't take one.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int | None, chances: np.ndarray | None = None):
-        self.rows, self.batch_size, self.seed, self.chances = rows, batch_size, seed, chances
+    def __init__(self, rows: int, batch_size: int, seed: int | None, probabilities: np.ndarray | None = None):
+        self.rows, self.batch_size, self.seed, self.probabilities = rows, batch_size, seed, probabilities
         self.starts = list(range(0, rows, batch_size))
         if len(self.starts) > 1 and rows - self.starts[-1] == 1:
             self.starts.pop()
@@ -31,8 +31,10 @@ class Shuffled(Sampler):
     def __iter__(self) -> Iterator[list[Item]]:
         self.epoch += 1
         order = np.arange(self.rows)
-        if self.chances is not None:
-            order = stream("order", self.seed or 0, self.epoch).choice(self.rows, self.rows, p=self.chances)
+        if self.probabilities is not None:
+            order = stream("order", self.seed or 0, self.epoch).choice(
+                self.rows, self.rows, p=self.probabilities
+            )
         elif self.seed is not None:
             stream("order", self.seed, self.epoch).shuffle(order)
         before: Counter[int] = Counter()

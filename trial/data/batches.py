@@ -18,7 +18,7 @@ from dataset.labels import N_CLASSES
 from trial.augment.pipeline import on_photos, on_whole_photos
 from trial.augment.policies import Policy, parse_policy
 from trial.choice import Choice
-from trial.data.batch_sampler import Item, Shuffled
+from trial.data.batch_sampler import EpochBatchSampler, Item
 from trial.data.sampling import COPY, COPY_STEPS, Weigh
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-EVALUATED = 4  # times the batch size if no gradients are kept; halved if memory runs out
+EVALUATION_FACTOR = 4  # times the batch size if no gradients are kept; halved if memory runs out
 
 
 class Batch(NamedTuple):
-    """`photos` uint8 (B, height, width, 3), `labels` (B,), `rows` (B,) in their table, `epoch` from 1."""
+    """`photos` uint8 (B, height, width, 3), `labels` (B,), `rows` (B,) in their DataFrame, `epoch` from 1."""
 
     photos: Tensor
     labels: Tensor
@@ -39,6 +39,7 @@ class Batch(NamedTuple):
     epoch: int
 
     def to(self, device: torch.device) -> "Batch":
+        """A copy with photos and labels on `device`."""
         photos, labels = (tensor.to(device, non_blocking=True) for tensor in self[:2])
         return self._replace(photos=photos, labels=labels)
 
@@ -110,9 +111,9 @@ def training(photos: Photos, batch_size: int, workers: int, weigh: Weigh) -> tup
     """(shuffled batches of `photos`, class counts (18,)): expected counts per epoch under the sampler
     `weigh`, so that a weighted loss does not correct the imbalance twice."""
     labels = photos.labels.numpy()
-    chances = weigh(labels)
-    batches = loader(photos, batch_size, workers, shuffle=True, chances=chances)
-    expected = None if chances is None else chances * len(labels)  # how often each photo
+    probabilities = weigh(labels)
+    batches = loader(photos, batch_size, workers, shuffle=True, probabilities=probabilities)
+    expected = None if probabilities is None else probabilities * len(labels)  # how often each photo
     return batches, np.bincount(labels, expected, minlength=N_CLASSES)
 
 
@@ -121,15 +122,17 @@ def loader(
     batch_size: int,
     workers: int = 0,
     shuffle: bool = False,
-    chances: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
 ) -> DataLoader:
     """Batches of `photos`, the same for any number of workers. Workers are used only if a policy has steps on
     photos: the rest comes from the cache, or is decoded in threads."""
     workers = workers if photos.augment is not None else 0
     return DataLoader(
         photos,
-        batch_sampler=Shuffled(len(photos), batch_size, photos.seed if shuffle else None, chances),
-        collate_fn=_as_it_is,
+        batch_sampler=EpochBatchSampler(
+            len(photos), batch_size, photos.seed if shuffle else None, probabilities
+        ),
+        collate_fn=_identity,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
@@ -140,7 +143,7 @@ def loader(
 def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> Iterator[Batch]:
     """The batches on `device`. With a GPU the next two are read and copied while it computes this one; on the
     CPU that would only compete with it. A UsageError among them is raised."""
-    coming = map(_whole, batches)
+    coming = map(_raise_error, batches)
     if device.type == "cpu":
         yield from coming
         return
@@ -156,7 +159,7 @@ def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> It
             yield batch
 
 
-def _whole(batch: Batch | UsageError) -> Batch:
+def _raise_error(batch: Batch | UsageError) -> Batch:
     if isinstance(batch, UsageError):
         raise batch
     return batch
@@ -186,5 +189,5 @@ def _choices(steps: list[dict]) -> list[Choice]:
     return [step.choice for step in policy.steps]
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

@@ -1,9 +1,9 @@
 """Which photos an epoch of training sees, by name. Never applied to validation.
 
 SAMPLERS draw photos, BORDERS leave out or relabel ages near the borders of age bands, COPIES add copies of
-rare people. Builders of BORDERS and COPIES give `change(table) -> table` of DataFrames of photos; those of
-SAMPLERS give `weigh(labels (N,)) -> (N,)`, the probabilities to be drawn, or None for each
-photo once an epoch.
+rare people. Builders of BORDERS and COPIES return `change(table) -> table` of DataFrames of photos; those of
+SAMPLERS return `weigh(labels (N,)) -> (N,)`, the probabilities to be drawn, or None for each photo once an
+epoch.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def class_balanced(*, power: Fraction = 1.0) -> Weigh:
     """Photos drawn with replacement, rare classes more often: at `power` 1 all classes equally often.
 
     An epoch has as many photos as there are. The probability of a class is proportional to its fraction of
-    the photos to the power 1 - `power`: at 0 classes come as often as they are.
+    the photos to the power 1 - `power`: at 0 the classes keep their frequencies.
     """
 
     def weigh(labels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Which layers learn in which epoch.
 
-A FREEZES builder gives `freeze(network, epoch)`, to be called in each epoch (from 1) after `network.train()`.
+A FREEZES builder returns `freeze(network, epoch)`, to be called in each epoch (from 1) after
+`network.train()`.
 """
 
 from collections.abc import Callable
@@ -23,22 +24,22 @@ def none() -> Freeze:
 
 def backbone(*, epochs: Epochs = 1) -> Freeze:
     """Only the head learns in the first `epochs` epochs."""
-    return lambda network, epoch: learn(network, None if epoch > epochs else 0)
+    return lambda network, epoch: set_trainable(network, None if epoch > epochs else 0)
 
 
 def gradual(*, every: Epochs = 1) -> Freeze:
     """The head learns first; every `every` epochs one more stage is unfrozen, from the head down (Howard and
     Ruder 2018, arXiv:1801.06146). Stages are timm's: four and the stem of a ResNet, each block of a ViT."""
-    return lambda network, epoch: learn(network, (epoch - 1) // every)
+    return lambda network, epoch: set_trainable(network, (epoch - 1) // every)
 
 
 FREEZES: Registry = {"none": none, "backbone": backbone, "gradual": gradual}
 
 
-def learn(network: "nn.Module", stages: int | None) -> None:
-    """Let the head and the `stages` next to it learn (None: all layers), and freeze the rest.
+def set_trainable(network: "nn.Module", stages: int | None) -> None:
+    """Unfreeze the head and the `stages` next to it (None: all layers), and freeze the rest.
 
-    A frozen batch normalisation keeps its running statistics; the others are left as they are.
+    A frozen batch normalisation keeps its running statistics; other modules are not changed.
     """
     above = depths(network, coarse=True)
     for name, parameter in network.named_parameters():

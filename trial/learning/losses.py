@@ -1,6 +1,6 @@
 """Losses by name.
 
-A builder takes the class counts (18,) of the training photos and gives `loss(logits (B, 18), targets) ->
+A builder takes the class counts (18,) of the training photos and returns `loss(logits (B, 18), targets) ->
 scalar`, the mean over the batch. Targets are labels (B,), or (B, 18) fractions of each class if photos are
 mixed.
 """
@@ -8,7 +8,7 @@ mixed.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from trial.choice import Fraction
+from trial.choice import Fraction, Registry
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,9 +71,9 @@ def focal(class_counts: "Tensor", *, gamma: Annotated[float, (0, 20)] = 2.0) -> 
 
 
 def f1(class_counts: "Tensor") -> Loss:
-    """1 - the macro-F1 of a batch, with hits and answers counted by probability (soft F1).
+    """1 - the macro-F1 of a batch, with hits and predictions counted by probability (soft F1).
 
-    Over the classes that the batch holds: the F1 of the others is 0 for any answer.
+    Over the classes that the batch holds: the F1 of the others is 0 for any prediction.
     """
 
     def loss(logits: "Tensor", targets: "Tensor") -> "Tensor":
@@ -105,7 +105,7 @@ def logit_adjusted(class_counts: "Tensor", *, tau: Annotated[float, (0, 5)] = 1.
     return loss
 
 
-LOSSES = {
+LOSSES: Registry = {
     "cross_entropy": cross_entropy, "weighted": weighted, "class_balanced": class_balanced,
     "label_smoothing": label_smoothing, "focal": focal, "f1": f1, "logit_adjusted": logit_adjusted,
 }  # fmt: skip

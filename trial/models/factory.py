@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from common.image_size import Size
 from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.choice import Choice
@@ -19,7 +20,7 @@ CLASSIFIERS = dict.fromkeys(("levit_384_s8", "levit_conv_384_s8"), ("head.linear
 
 
 def build(
-    model: str, weights: str, head: Head, image_size: tuple[int, int], crop: Choice = Choice("none")
+    model: str, weights: str, head: Head, image_size: Size, crop: Choice = Choice("none")
 ) -> "tuple[nn.Module, Preprocessing]":
     """The network that `model` names (several names joined by +: one network of them all), ending in `head`,
     with the pretrained weights `weights` ('none': without), and the preprocessing of its photos.
@@ -48,7 +49,7 @@ def build(
     return network, Preprocessing(image_size, mean, std, own["interpolation"], crop)
 
 
-def _member(name: str, weights: str, image_size: tuple[int, int], outputs: int) -> Any:
+def _member(name: str, weights: str, image_size: Size, outputs: int) -> Any:
     """One network with a last layer of `outputs`. UsageError if the weights don't fit it."""
     state = load(name, weights)
     if state is None:
@@ -59,7 +60,7 @@ def _member(name: str, weights: str, image_size: tuple[int, int], outputs: int) 
     return with_weights(lambda given: create(name, image_size, outputs, given), state, source, name)
 
 
-def create(name: str, size: tuple[int, int], outputs: int, state: "State | None" = None) -> Any:
+def create(name: str, size: Size, outputs: int, state: "State | None" = None) -> Any:
     """A network of timm's or of trial/models/other_networks.py, with the tensors of `state` that timm
     takes."""
     import timm

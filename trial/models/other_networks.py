@@ -29,11 +29,11 @@ default_cfgs = generate_default_cfgs(
 
 
 @register_model
-def alexnet(pretrained: bool = False, **more: Any) -> nn.Module:
+def alexnet(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """AlexNet (Krizhevsky 2014, arXiv:1404.5997), torchvision's."""
     from torchvision.models import AlexNet
 
-    network = _built(AlexNet, "alexnet", pretrained, dropout=0.0, **more)
+    network = _build(AlexNet, "alexnet", pretrained, dropout=0.0, **kwargs)
     network.group_matcher = lambda coarse=False: {
         "features": r"^features\.(\d+)", "classifier": r"^classifier\.(\d+)",
     }  # fmt: skip
@@ -41,16 +41,16 @@ def alexnet(pretrained: bool = False, **more: Any) -> nn.Module:
 
 
 @register_model
-def googlenet(pretrained: bool = False, **more: Any) -> nn.Module:
+def googlenet(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """GoogLeNet (Szegedy et al. 2014, arXiv:1409.4842) without its auxiliary classifiers, torchvision's."""
     from torchvision.models import GoogLeNet
 
     def without_auxiliary(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         return {key: tensor for key, tensor in state.items() if not key.startswith("aux")}
 
-    network = _built(
+    network = _build(
         GoogLeNet, "googlenet", pretrained, pretrained_filter_fn=without_auxiliary,
-        aux_logits=False, init_weights=True, dropout=0.0, **more,
+        aux_logits=False, init_weights=True, dropout=0.0, **kwargs,
     )  # fmt: skip
     blocks = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
     network.group_matcher = lambda coarse=False: {
@@ -61,9 +61,9 @@ def googlenet(pretrained: bool = False, **more: Any) -> nn.Module:
 
 
 @register_model
-def deepvit(pretrained: bool = False, **more: Any) -> nn.Module:
+def deepvit(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """DeepViT of 16 blocks, re-attention in each (Zhou et al. 2021, arXiv:2103.11886), vit-pytorch's."""
-    network = _built(_deepvit, "deepvit", pretrained, **more)
+    network = _build(_deepvit, "deepvit", pretrained, **kwargs)
     network.group_matcher = lambda coarse=False: {
         "stem": r"^to_patch_embedding|^pos_embedding|^cls_token", "blocks": r"^transformer\.layers\.(\d+)",
     }  # fmt: skip
@@ -86,5 +86,5 @@ def _deepvit(num_classes: int, img_size: tuple[int, int]) -> nn.Module:
     return network
 
 
-def _built(kind: Any, name: str, pretrained: bool, **more: Any) -> Any:
-    return build_model_with_cfg(kind, name, pretrained, kwargs_filter=("in_chans",), **more)
+def _build(kind: Any, name: str, pretrained: bool, **kwargs: Any) -> Any:
+    return build_model_with_cfg(kind, name, pretrained, kwargs_filter=("in_chans",), **kwargs)

@@ -168,18 +168,18 @@ def _foreign(network: Any, needed: set[str], left_over: Set[str]) -> list[str]:
 def _prefixes(keys: State, own: Set[str]) -> list[str]:
     """Prefixes that may stand before the network's names, likeliest first.
 
-    Those first that leave the most of `own` names; then those of USUAL words, since timm also knows other
-    names than `own`.
+    Prefixes whose removal gives the most names in `own` come first, then those of USUAL words: timm also
+    knows other names than `own`.
     """
-    leaves, usual = Counter[str](), Counter[str]()
+    matching, usual = Counter[str](), Counter[str]()
     for key in keys:
         words = key.split(".")
         for n in range(1, min(len(words), DEEPEST + 1)):
             prefix = ".".join(words[:n]) + "."
-            leaves[prefix] += ".".join(words[n:]) in own
+            matching[prefix] += ".".join(words[n:]) in own
             usual[prefix] += all(word in USUAL for word in words[:n])
-    likely = [prefix for prefix in leaves if leaves[prefix] or usual[prefix]]
-    return sorted(likely, key=lambda prefix: (-leaves[prefix], -usual[prefix], -len(prefix)))[:TRIED]
+    likely = [prefix for prefix in matching if matching[prefix] or usual[prefix]]
+    return sorted(likely, key=lambda prefix: (-matching[prefix], -usual[prefix], -len(prefix)))[:TRIED]
 
 
 @cache

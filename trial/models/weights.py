@@ -50,7 +50,7 @@ def locate(model: str, source: str) -> Path | None:
         if path.is_file():
             return path
         if "." not in name:
-            raise UsageError(f"weights=hub: {without_weights(model)}; use weights=none")
+            raise UsageError(f"weights=hub: {no_weights_message(model)}; use weights=none")
         missing = f"weights=hub: {path.parent.name}/{path.name} is missing"
         raise UsageError([f"{missing}; run: python -m trial weights {name}", WITHOUT_INTERNET])
     if source == "package":
@@ -74,11 +74,16 @@ def fetched_path(model: str) -> Path:
     return FETCHED / f"{full_name(model)}.safetensors"
 
 
-def without_weights(model: str) -> str:
+def no_weights_message(model: str) -> str:
     """The message that a model has no pretrained weights, and which similar one has."""
-    alike = f"tf_{model}"
-    has = alike in networks() and networks()[alike].tags
-    return f"{model} has no pretrained weights" + (f" ({alike} has)" if has else "")
+    similar = similar_with_weights(model)
+    return f"{model} has no pretrained weights" + (f" ({similar} has)" if similar else "")
+
+
+def similar_with_weights(model: str) -> str:
+    """The same network as converted from TensorFlow, tf_NAME, if timm has weights for that; else ''."""
+    similar = f"tf_{model}"
+    return similar if similar in networks() and networks()[similar].tags else ""
 
 
 def _in_package(model: str) -> Path:

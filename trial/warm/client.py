@@ -92,13 +92,13 @@ def _send_go(connection: socket.socket) -> None:
     SIGTERM is blocked meanwhile: a STOP before GO would end the forked process, and the error that follows
     would make this process run the trial itself, with SIGTERM ignored.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         connection.settimeout(None)
         connection.send(GO)
         signal.signal(signal.SIGTERM, partial(_stop, connection))
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _connect(manager: "psutil.Process") -> socket.socket:

@@ -27,6 +27,7 @@ class Request:
     folder: str
 
     def close_output(self) -> None:
+        """Close this process's copies of the client's stdout and stderr."""
         for file in self.output:
             os.close(file)
 

@@ -51,7 +51,8 @@ def import_all() -> None:
     os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     for module in MODULES:
         importlib.import_module(module)
-    networks(), steps()
+    networks()
+    steps()
 
 
 CodeMark = dict[str, tuple[int, int] | None]

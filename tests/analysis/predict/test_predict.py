@@ -103,12 +103,12 @@ def test_the_networks_of_all_folds_are_averaged(photos, tmp_path):
 
 
 def test_networks_are_listed_in_the_order_of_their_folds(tmp_path):
-    assert [path.name for path in untrained(tmp_path / "one").networks()] == ["weights.safetensors"]
+    assert [path.name for path in untrained(tmp_path / "one").weights_files()] == ["weights.safetensors"]
     many = untrained(tmp_path / "many", folds=(2, 10, 0))
-    assert [path.name for path in many.networks()] == [
+    assert [path.name for path in many.weights_files()] == [
         f"weights.fold{fold}.safetensors" for fold in (0, 2, 10)
     ]
-    assert RunFolder(tmp_path).networks() == []
+    assert RunFolder(tmp_path).weights_files() == []
 
 
 def test_the_submission_says_how_it_was_predicted(people, photos, tmp_path):

@@ -40,7 +40,7 @@ def of_a_process_that_is_gone() -> dict:
 STATES = {
     "killed": (
         of_a_process_that_is_gone(),
-        "failed (its process is gone without a word (killed?): half-written)",
+        "failed (its process was killed or crashed; its files may be incomplete)",
     ),
     "failed": ({"state": "failed", "reason": "the loss is nan"}, "failed (the loss is nan)"),
     "stopped": ({"state": "stopped_early", "reason": "interrupted"}, "stopped early (interrupted)"),
@@ -121,7 +121,7 @@ def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
     predict_and_submit(tmp_path / "run", people, tmp_path / "out")
     said = capsys.readouterr().out
     assert (
-        f"failed (its process is gone without a word (killed?): half-written) after epoch {status['epochs']} of 500"
+        f"failed (its process was killed or crashed; its files may be incomplete) after epoch {status['epochs']} of 500"
         in said
     )
     recipe = read_recipe(tmp_path / "run" / "config.json")

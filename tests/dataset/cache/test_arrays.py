@@ -11,7 +11,7 @@ from dataset.boxes import Crop, center
 from dataset.cache import build
 from dataset.cache.arrays import Uncached, cached
 from dataset.cache.store import entries
-from dataset.pixels import read_to_size, unreadable
+from dataset.pixels import decode_errors, read_to_size
 
 SIZE = (20, 15)
 
@@ -179,4 +179,4 @@ def test_photos_are_decoded_where_python_lacks_what_only_linux_has(paths, folder
         monkeypatch.delattr(os, name, raising=False)
     assert cores() == os.cpu_count()
     assert cached(paths, (20, 15), "bicubic", folder) is not None
-    assert unreadable(paths) == []
+    assert decode_errors(paths) == []

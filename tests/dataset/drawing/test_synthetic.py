@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UsageError
-from dataset.drawing.people import cast, imagine
+from dataset.drawing.people import sample_groups, sample_person
 from dataset.drawing.portrait import portrait
 from dataset.drawing.synthetic import draw
 from dataset.labels import encode
@@ -79,7 +79,7 @@ def test_too_few_people_or_pixels_are_refused(tmp_path):
 
 
 def test_people_are_skewed_like_the_original():
-    people = cast(2700, 5, np.random.default_rng(0))
+    people = sample_groups(2700, 5, np.random.default_rng(0))
     genders, ages = (np.array(column) for column in zip(*people, strict=True))
     assert abs((genders == 1).mean() - 0.61) < 0.01
     assert abs((ages < 30).mean() - 0.475) < 0.01
@@ -90,7 +90,7 @@ def test_people_are_skewed_like_the_original():
 @pytest.mark.parametrize("style", ["bald", "short", "bob", "long", "bun"])
 def test_every_style_can_be_drawn(style):
     rng = np.random.default_rng(0)
-    people = (imagine(int(rng.integers(2)), int(rng.integers(18, 61)), rng) for _ in range(500))
+    people = (sample_person(int(rng.integers(2)), int(rng.integers(18, 61)), rng) for _ in range(500))
     person = next(person for person in people if person.style == style)
     photos = [portrait(person, mask, 64, 48, np.random.default_rng(7)) for mask in range(3)]
     assert all(photo.shape == (64, 48, 3) and photo.dtype == np.uint8 for photo in photos)

@@ -34,7 +34,7 @@ def table(people):
     return read_train(people)
 
 
-def test_by_class_draws_each_class_as_often_as_its_power_says():
+def test_class_balanced_draws_each_class_as_often_as_its_power_says():
     for power, expected in ((1.0, [1 / 3] * 3), (0.0, [0.8, 0.15, 0.05])):
         chances = SAMPLERS["class_balanced"](power=power)(LABELS)
         assert np.bincount(LABELS, weights=chances) == pytest.approx(expected)
@@ -42,15 +42,15 @@ def test_by_class_draws_each_class_as_often_as_its_power_says():
     assert half == pytest.approx(np.sqrt([80, 15, 5]) / np.sqrt([80, 15, 5]).sum())
 
 
-def test_an_epoch_by_class_has_as_many_photos_and_other_ones_each_time(table):
+def test_a_class_balanced_epoch_has_as_many_photos_and_other_ones_each_time(table):
     config = parse({**TINY, "sampler": "class_balanced"})
     _, labels = drawn(config, table, epochs=20)
     counts = counts_of(config, table)
     assert len(labels) == 20 * len(table)
     assert counts.sum() == pytest.approx(len(table))
     assert counts[counts > 0] == pytest.approx(len(table) / np.count_nonzero(counts))
-    share = np.bincount(labels, minlength=18)[counts > 0] / len(labels)
-    assert share == pytest.approx(np.full(len(share), 1 / len(share)), abs=0.02)
+    fractions = np.bincount(labels, minlength=18)[counts > 0] / len(labels)
+    assert fractions == pytest.approx(np.full(len(fractions), 1 / len(fractions)), abs=0.02)
     assert torch.equal(labels, drawn(config, table, epochs=20)[1])  # the same for a seed
 
 

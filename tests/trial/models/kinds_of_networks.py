@@ -78,7 +78,7 @@ def size_of(name: str) -> tuple[int, int]:
     if network.fixed and not network.multiple:
         return network.fixed
     step = network.multiple or 1
-    side = -(-max(64, network.least) // step) * step
+    side = -(-max(64, network.min_side) // step) * step
     return side, side
 
 

@@ -55,7 +55,7 @@ def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
     RunWriter(tmp_path / "run", config).weights(network.state_dict())
     run = RunFolder(tmp_path / "run")
     again, same = build(run.config())
-    again.load_state_dict(load_file(run.networks()[0]))
+    again.load_state_dict(load_file(run.weights_files()[0]))
     photos = preprocessing.normalise(PHOTOS)
     logits = network.eval()(photos)
     assert same == preprocessing

@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from common.errors import UsageError
-from tools.network_table import BASELINE, DOCUMENT, written
+from tools.network_table import BASELINE, DOCUMENT, with_table
 from trial.catalogue import networks
 from trial.config import parse
 from trial.fetch import fetch_all
@@ -31,7 +31,7 @@ def recipe(model: str, **more):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINE)
 def test_every_network_of_the_baseline_gives_18_logits_and_learns_in_its_first_layer(name):
-    least = max(32, networks()[name].least)
+    least = max(32, networks()[name].min_side)
     with torch.device("meta" if name in LARGE else "cpu"):
         network, _ = build(recipe(name, image_size=[least, least + 16]))
         network.train()
@@ -48,7 +48,7 @@ def test_every_network_of_the_baseline_gives_18_logits_and_learns_in_its_first_l
 @pytest.mark.slow
 def test_the_table_of_networks_is_that_of_what_is_installed():
     document = DOCUMENT.read_text()
-    assert written(document) == document, "run: python -m tools.network_table"
+    assert with_table(document) == document, "run: python -m tools.network_table"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:timm")

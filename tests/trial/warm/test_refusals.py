@@ -92,8 +92,8 @@ def test_a_trial_that_is_gone_before_go_leaves_sigterm_as_it_was(ends, monkeypat
 @pytest.mark.parametrize(
     ("state", "code", "word"),
     [
-        ("done", 0, ""), ("stopped_early", 143, ""), ("failed", 1, "loss is nan"), ("running", 1, "killed?"),
-        (None, 1, "ended before it began"),
+        ("done", 0, ""), ("stopped_early", 143, ""), ("failed", 1, "loss is nan"), ("running", 1, "killed or crashed"),
+        (None, 1, "ended before it could write one"),
     ],
 )  # fmt: skip
 def test_when_the_server_was_killed_the_run_folder_says_how_it_ended(
