@@ -21,7 +21,7 @@ from benchmarks import rivals
 from benchmarks.measure import Row, Way, in_turn
 from common.image_size import size_text
 from trial import recipe as recipe_parts
-from trial.augment.pipeline import on_batches
+from trial.augment.pipeline import batch_transform
 from trial.compute import decide
 from trial.config import TrialConfig, parse
 from trial.data import batches
@@ -77,7 +77,7 @@ def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
         pixels, config = photos_of(table, size, folder), recipe("lcnet_050", size)
         network, preprocessing = recipe_parts.build(config)
         decide(network)
-        prepare = on_batches(config.augment, preprocessing)
+        prepare = batch_transform(config.augment, preprocessing)
         loader = batches.loader(batches.Photos(table, preprocessing, pixels, None, 0), BATCH, shuffle=True)
 
         def ours(loader=loader, prepare=prepare, size=size) -> None:

@@ -16,9 +16,10 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from common.log import PACKAGES
 from common.machine import PROJECT
 
-ROOMS = ("common", "dataset", "trial", "analysis", "experiments")  # each imports only those before it
+ROOMS = PACKAGES  # each imports only those before it
 ALONE = ("tuners", "nni_setup")  # they import none of the others
 
 

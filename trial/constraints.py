@@ -129,9 +129,9 @@ def augment_errors(augment: Policy, image_size: Size) -> list[str]:
     """The installed albumentations accepts the steps on photos: each is run once."""
     if not augment.on("photo"):
         return []
-    from trial.augment.pipeline import on_photos
+    from trial.augment.pipeline import photo_transform
 
-    return errors_of(on_photos, augment, image_size)
+    return errors_of(photo_transform, augment, image_size)
 
 
 def corrections_errors(corrections: str) -> list[str]:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from trial.augment.mixing import Mix
-from trial.augment.pipeline import on_batches
+from trial.augment.pipeline import batch_transform
 from trial.augment.policies import Policy
 from trial.compute import Compute
 from trial.data.batches import Batch
@@ -25,7 +25,7 @@ class Forward:
         seed: int,
     ):
         self.loss, self.mix, self.preprocessing, self.compute = loss, mix, preprocessing, compute
-        self.augment, self.seed = on_batches(augment, preprocessing), seed
+        self.augment, self.seed = batch_transform(augment, preprocessing), seed
 
     def __call__(self, network: nn.Module, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """(loss, logits (B, 18) without gradient, targets as trial/learning/losses.py takes them) of the

@@ -12,13 +12,15 @@ class Scores:
     """Scores of a set of photos.
 
     `macro_f1` is the mean over all classes, with 0 for a class that is neither true nor predicted; `recall`
-    (18,) is nan for a class without photos; `confusion` (18, 18) counts photos, rows by true class, columns
-    by prediction.
+    (18,) is nan for a class without photos, `precision` (18,) for one that is never predicted, `f1` (18,)
+    is 0 for both; `confusion` (18, 18) counts photos, rows by true class, columns by prediction.
     """
 
     macro_f1: float
     accuracy: float
     recall: np.ndarray
+    precision: np.ndarray
+    f1: np.ndarray
     confusion: np.ndarray
 
 
@@ -33,8 +35,11 @@ def score(labels: np.ndarray, predicted: np.ndarray) -> Scores:
     confusion = confusion.reshape(N_CLASSES, N_CLASSES)
     hits, truth, given = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     f1 = 2 * hits / np.maximum(truth + given, 1)
-    recall = np.where(truth > 0, hits / np.maximum(truth, 1), np.nan)
-    return Scores(float(f1.mean()), float(hits.sum() / labels.size), recall, confusion)
+    recall, precision = (
+        np.where(photos > 0, hits / np.maximum(photos, 1), np.nan) for photos in (truth, given)
+    )
+    accuracy = float(hits.sum() / labels.size)
+    return Scores(float(f1.mean()), accuracy, recall, precision, f1, confusion)
 
 
 def recall_of_oldest(labels: np.ndarray, predicted: np.ndarray) -> float | None:

@@ -10,7 +10,7 @@ from common.errors import UsageError, errors_of
 from common.text import value_text
 from dataset.pixels import read_photo, resize
 from trial.arguments import parse_arguments
-from trial.augment.pipeline import on_batches, on_photos
+from trial.augment.pipeline import batch_transform, photo_transform
 from trial.augment.policies import Policy, parse_policy
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
@@ -26,7 +26,7 @@ def read_policies(words: Sequence[str]) -> list[Policy]:
     read = [parse_policy(parse_arguments([f"augment={word}"])["augment"], errors) for word in words]
     found = [policy for policy in read if policy is not None]
     for policy in found:
-        errors += errors_of(on_photos, policy, (HEIGHT, HEIGHT))
+        errors += errors_of(photo_transform, policy, (HEIGHT, HEIGHT))
     if errors:
         raise UsageError(dict.fromkeys(errors))
     return found
@@ -72,7 +72,7 @@ def augmented(policy: Policy, photos: np.ndarray, rows: np.ndarray, seed: int) -
     height, width = photos.shape[1:3]
     # This mean and standard deviation leave values from 0 to 1, which can be shown.
     plain = Preprocessing((height, width), (0, 0, 0), (1, 1, 1), "bicubic")
-    one_by_one, prepare = on_photos(policy, (height, width)), on_batches(policy, plain)
+    one_by_one, prepare = photo_transform(policy, (height, width)), batch_transform(policy, plain)
     seen = []
     for epoch in range(1, TIMES + 1):
         batch = photos

@@ -106,21 +106,18 @@ def class_table(validation: pd.DataFrame) -> pd.DataFrame:
     `validation` has the columns person, label and p00..p17. Recall is NaN for a class without photos,
     precision for a class that was never predicted; f1 is 0 for both, so that its mean is the macro-F1.
     """
-    counts = scores_of(validation).confusion
-    hits, photos, given = counts.diagonal(), counts.sum(1), counts.sum(0)
+    scores = scores_of(validation)
     people = validation.groupby("label")["person"].nunique().reindex(range(N_CLASSES), fill_value=0)
-    with np.errstate(invalid="ignore"):
-        recall, precision = hits / photos, hits / given
     return pd.DataFrame(
         {
             "name": CLASS_NAMES,
             "oldest": is_oldest(np.arange(N_CLASSES)),
-            "photos": photos,
+            "photos": scores.confusion.sum(1),
             "people": people.to_numpy(),
-            "hits": hits,
-            "recall": recall,
-            "precision": precision,
-            "f1": 2 * hits / np.maximum(photos + given, 1),
+            "hits": scores.confusion.diagonal(),
+            "recall": scores.recall,
+            "precision": scores.precision,
+            "f1": scores.f1,
         }
     )
 

@@ -28,7 +28,7 @@ TRIES = 4  # of each policy before training: some steps turn a photo on its side
 PIECE = 2**22  # floats of a batch that stay in a CPU's cache from step to step
 
 
-def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
+def batch_transform(policy: Policy, preprocessing: Preprocessing) -> Part:
     """`prepare(photos, draw)`: uint8 (B, height, width, 3) -> float (B, 3, height, width), augmented and
     normalised, on the photos' device.
 
@@ -59,7 +59,7 @@ def on_batches(policy: Policy, preprocessing: Preprocessing) -> Part:
     return prepare
 
 
-def on_photos(policy: Policy, size: Size) -> OnPhoto | None:
+def photo_transform(policy: Policy, size: Size) -> OnPhoto | None:
     """`augment(photo, row, epoch, seed, before)`: uint8 (height, width, 3) -> the same; None if no step runs
     on photos.
 
@@ -131,7 +131,7 @@ def _on_floats(change: Change) -> Part:
     return lambda images, draw: change(to_float(images), draw)
 
 
-def on_whole_photos(steps: Sequence[Choice]) -> PhotoFunction:
+def copy_transform(steps: Sequence[Choice]) -> PhotoFunction:
     """`augment(photos, draw)` of some of STEPS: uint8 (B, height, width, 3) -> the same."""
     parts = _parts(steps)
 
@@ -154,7 +154,7 @@ def _builder(step: Choice) -> Callable[[Sequence[Choice]], list[PhotoFunction]]:
 
 
 def _from_steps(steps: Sequence[Choice]) -> list[PhotoFunction]:
-    augment = on_whole_photos(steps)
+    augment = copy_transform(steps)
     return [lambda photo, draw: augment(photo[None], draw)[0]]
 
 

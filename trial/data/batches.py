@@ -15,7 +15,7 @@ from common.errors import UsageError
 from common.machine import cores
 from dataset.cache.arrays import Uncached, cached
 from dataset.labels import N_CLASSES
-from trial.augment.pipeline import on_photos, on_whole_photos
+from trial.augment.pipeline import copy_transform, photo_transform
 from trial.augment.policies import Policy, parse_policy
 from trial.choice import Choice
 from trial.data.batch_sampler import EpochBatchSampler, Item
@@ -68,9 +68,9 @@ class Photos(Dataset):
         self.rows = np.arange(len(table)) if pixels is None else table.index.to_numpy()
         self.pixels = uncached(table, preprocessing) if pixels is None else pixels
         self.size, self.seed = preprocessing.image_size, seed
-        self.augment = on_photos(policy, preprocessing.image_size) if policy else None
+        self.augment = photo_transform(policy, preprocessing.image_size) if policy else None
         self.copies = table[COPY].to_numpy() if COPY in table else np.zeros(len(table), int)
-        self.copy = [on_whole_photos(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
+        self.copy = [copy_transform(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
 
     def __len__(self) -> int:
         return len(self.rows)

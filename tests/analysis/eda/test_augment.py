@@ -8,7 +8,7 @@ from analysis.eda import augment
 from analysis.eda.page import write_eda
 from common.errors import UsageError
 from dataset.photos import scan_train
-from trial.augment.pipeline import on_batches
+from trial.augment.pipeline import batch_transform
 from trial.data.batches import Photos
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
@@ -71,7 +71,7 @@ def test_what_is_shown_is_what_a_trial_trains_on(table):
     assert len(shown) == augment.TIMES
     for epoch, seen in enumerate(shown, start=1):
         batch = loaded.__getitems__([(epoch, row, 0) for row in range(4)])
-        images = on_batches(policy, own)(
+        images = batch_transform(policy, own)(
             batch.photos, Draw(stream("batch", seed, epoch, 0), batch.rows, epoch, size)
         )
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (own.mean, own.std))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import ks_2samp
 
-from trial.augment.pipeline import on_batches
+from trial.augment.pipeline import batch_transform
 from trial.augment.policies import parse_policy
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw
@@ -24,7 +24,7 @@ def policy(value):
 
 def in_batches(steps, photo=PHOTO, count=MANY, seed=0, epoch=1):
     """float (count, 3, height, width) from 0 to 1: the photo augmented `count` times, in batches of 8."""
-    prepare = on_batches(policy(steps), AS_IT_IS)
+    prepare = batch_transform(policy(steps), AS_IT_IS)
     random, made = np.random.default_rng(seed), []
     for rows in np.array_split(np.arange(count), -(-count // BATCH)):
         draw = Draw(random, rows, epoch, photo.shape[:2])

@@ -9,7 +9,7 @@ import torch
 
 from tests.trial.augment.augmenting import AS_IT_IS, policy
 from trial.augment.photometric import GREY
-from trial.augment.pipeline import on_batches, on_photos
+from trial.augment.pipeline import batch_transform, photo_transform
 from trial.rng import Draw, stream
 
 SIZE = (32, 24)
@@ -93,11 +93,11 @@ def pairs():
 def augmented(steps, place):
     """(PHOTOS, height, width, 3) from 0 to 1, each as training would see it."""
     parsed = policy(steps)
-    on_photo = on_photos(parsed, SIZE)
+    on_photo = photo_transform(parsed, SIZE)
     if on_photo is None:
         draw = Draw(stream("batch", 0, 1, 0), np.arange(PHOTOS), 1, SIZE)
         photos = torch.from_numpy(PHOTO).expand(PHOTOS, *PHOTO.shape)
-        return on_batches(parsed, AS_IT_IS)(photos, draw).permute(0, 2, 3, 1).numpy()
+        return batch_transform(parsed, AS_IT_IS)(photos, draw).permute(0, 2, 3, 1).numpy()
     assert place == "photo"
     return np.stack([on_photo(PHOTO, row, 1, 0) for row in range(PHOTOS)]) / 255
 

@@ -3,7 +3,7 @@ import pytest
 
 from tests.trial.augment.augmenting import PHOTO, SIZE, policy
 from trial.augment.per_image import PER_IMAGE
-from trial.augment.pipeline import on_photos
+from trial.augment.pipeline import photo_transform
 
 # Those that the baseline offered, at parameters whose change can be seen.
 OF_THE_BASELINE = (
@@ -14,7 +14,7 @@ OF_THE_BASELINE = (
 
 @pytest.mark.parametrize("name", [*PER_IMAGE, *OF_THE_BASELINE])
 def test_it_changes_a_photo_the_same_way_for_the_same_arguments(name):
-    augment = on_photos(policy([{"_name": name, "p": 1.0}]), SIZE)
+    augment = photo_transform(policy([{"_name": name, "p": 1.0}]), SIZE)
     made = [augment(PHOTO, row, 1, 0) for row in range(12)]
     assert all(photo.shape == PHOTO.shape and photo.dtype == np.uint8 for photo in made)
     assert sum(not np.array_equal(photo, PHOTO) for photo in made) >= 8  # some of theirs change nothing
@@ -24,13 +24,13 @@ def test_it_changes_a_photo_the_same_way_for_the_same_arguments(name):
 
 @pytest.mark.parametrize("name", [*PER_IMAGE, *OF_THE_BASELINE])
 def test_it_leaves_a_photo_alone_at_probability_0(name):
-    augment = on_photos(policy([{"_name": name, "p": 0.0}]), SIZE)
+    augment = photo_transform(policy([{"_name": name, "p": 0.0}]), SIZE)
     assert all(np.array_equal(augment(PHOTO, row, 1, 0), PHOTO) for row in range(8))
 
 
 def test_a_larger_magnitude_changes_more():
     def change(magnitude):
-        augment = on_photos(policy([{"_name": "rand_augment", "magnitude": magnitude}]), SIZE)
+        augment = photo_transform(policy([{"_name": "rand_augment", "magnitude": magnitude}]), SIZE)
         return np.mean([np.abs(augment(PHOTO, row, 1, 0) - PHOTO.astype(float)).mean() for row in range(60)])
 
     assert change(0) < change(9) < change(28)

@@ -7,7 +7,7 @@ import torch
 from common.errors import UsageError
 from tests.trial.augment.augmenting import AS_IT_IS, PHOTO, SIZE, in_batches, policy
 from trial.augment import pipeline
-from trial.augment.pipeline import on_batches, on_photos
+from trial.augment.pipeline import batch_transform, photo_transform
 from trial.augment.policies import STEPS
 from trial.augment.warp import compose, to_float
 from trial.rng import Draw
@@ -37,19 +37,19 @@ def test_the_same_seed_gives_the_same_photos_and_another_others():
 
 
 def test_without_steps_on_photos_there_is_nothing_to_do_on_them():
-    assert on_photos(policy("light"), SIZE) is None
+    assert photo_transform(policy("light"), SIZE) is None
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_each_of_ours_also_runs_photo_by_photo(name):
-    augmented = on_photos(policy([{"_name": name, "on": "photo"}]), SIZE)
+    augmented = photo_transform(policy([{"_name": name, "on": "photo"}]), SIZE)
     shown = np.stack([augmented(PHOTO, row, epoch, 0) for row in range(8) for epoch in (1, 2)])
     assert shown.dtype == np.uint8 and shown.shape == (16, *PHOTO.shape)
     assert (shown != PHOTO).any()
 
 
 def test_albumentations_steps_are_used_by_name_with_their_parameters_in_order():
-    augmented = on_photos(
+    augmented = photo_transform(
         policy([{"_name": "HorizontalFlip", "p": 1}, {"_name": "InvertImg", "p": 1.0}]), SIZE
     )
     assert np.array_equal(augmented(PHOTO, 0, 1, 0), 255 - PHOTO[:, ::-1])
@@ -58,11 +58,11 @@ def test_albumentations_steps_are_used_by_name_with_their_parameters_in_order():
 def test_ours_before_albumentations_keeps_the_order():
     mixed = policy([{"_name": "flip", "p": 1}, {"_name": "InvertImg", "p": 1.0}, {"_name": "noise", "p": 0}])
     assert [step.on for step in mixed.steps] == ["photo", "photo", "batch"]
-    assert np.array_equal(on_photos(mixed, SIZE)(PHOTO, 0, 1, 0), 255 - PHOTO[:, ::-1])
+    assert np.array_equal(photo_transform(mixed, SIZE)(PHOTO, 0, 1, 0), 255 - PHOTO[:, ::-1])
 
 
 def test_a_photo_is_augmented_alike_whoever_asks_and_otherwise_each_epoch():
-    augmented = on_photos(policy([{"_name": "RandomBrightnessContrast", "p": 1}]), SIZE)
+    augmented = photo_transform(policy([{"_name": "RandomBrightnessContrast", "p": 1}]), SIZE)
     first, again, next_epoch = augmented(PHOTO, 3, 1, 0), augmented(PHOTO, 3, 1, 0), augmented(PHOTO, 3, 2, 0)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, next_epoch)
@@ -70,18 +70,18 @@ def test_a_photo_is_augmented_alike_whoever_asks_and_otherwise_each_epoch():
 
 def test_a_step_that_changes_the_size_is_refused():
     with pytest.raises(UsageError, match="makes uint8"):
-        on_photos(policy([{"_name": "RandomCrop", "height": 8, "width": 8}]), SIZE)
+        photo_transform(policy([{"_name": "RandomCrop", "height": 8, "width": 8}]), SIZE)
 
 
 def test_a_parameter_that_a_step_cannot_use_is_refused():
     with pytest.raises(UsageError, match="augment=GaussianBlur: "):
-        on_photos(policy([{"_name": "GaussianBlur", "blur_limit": -3, "p": 1.0}]), SIZE)
+        photo_transform(policy([{"_name": "GaussianBlur", "blur_limit": -3, "p": 1.0}]), SIZE)
 
 
 def test_a_large_batch_goes_through_in_pieces_that_are_all_different(monkeypatch):
     monkeypatch.setattr(pipeline, "PIECE", 3 * PHOTO.size)
     draw = Draw(np.random.default_rng(0), np.arange(7), 1, SIZE)
-    done = on_batches(policy("light"), AS_IT_IS)(torch.from_numpy(PHOTO).expand(7, *PHOTO.shape), draw)
+    done = batch_transform(policy("light"), AS_IT_IS)(torch.from_numpy(PHOTO).expand(7, *PHOTO.shape), draw)
     assert done.is_contiguous(memory_format=torch.channels_last)
     assert len({round(float(image.sum()), 3) for image in done}) == 7
 

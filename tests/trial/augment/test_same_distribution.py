@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms import v2
 
 from tests.trial.augment.augmenting import MANY, PHOTO, SIZE, assert_alike, in_batches, policy, spot
-from trial.augment.pipeline import on_photos
+from trial.augment.pipeline import photo_transform
 from trial.rng import Draw
 
 
@@ -102,6 +102,6 @@ def test_the_comparison_sees_another_strength():
 def test_photo_by_photo_is_the_same_distribution(steps):
     parsed = policy(steps)
     on_photo = policy([{**step.choice.to_json(), "on": "photo"} for step in parsed.steps])
-    augmented, photo = on_photos(on_photo, SIZE), spot()
+    augmented, photo = photo_transform(on_photo, SIZE), spot()
     alone = np.stack([augmented(photo, row, 1, 0) for row in range(MANY)])
     assert_alike(in_batches(steps, photo), torch.from_numpy(alone).permute(0, 3, 1, 2) / 255)
