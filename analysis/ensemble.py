@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from analysis.predict.trained import Trained, load
 from analysis.predict.tta import refuse
-from analysis.predict.validation import answers_again
+from analysis.predict.validation import predict_validation
 from analysis.predict.vote import VOTES, Vote
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV
@@ -58,20 +58,20 @@ def ensemble(
         if state := member["unfinished"]:
             print(weights_words(state), flush=True)
     voted, why = vote_of_validation(
-        runs, VOTES[vote], lambda run: own_answers(run, networks[runs.index(run)], data, tta, temperature)
+        runs, VOTES[vote], lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
     )
     validated = vote_scores(voted, why)
-    answers = []
+    predictions = []
     for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
         print(f"run {number} of {len(runs)}: {run}", flush=True)
-        answers.append(trained.predict(photos, tta, temperature))
+        predictions.append(trained.predict(photos, tta, temperature))
     about = {
         "vote": vote, "tta": tta, "temperature": temperature, "members": members,
         "validation": validated, "code": code(), "versions": versions(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
     print(f"validation of the vote: {_words(validated)}", flush=True)
-    about = submit(out, photos, VOTES[vote](answers), about, runs)
+    about = submit(out, photos, VOTES[vote](predictions), about, runs)
     write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
     return out / CSV
 
@@ -142,11 +142,11 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
         raise UsageError(errors)
 
 
-def own_answers(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
+def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
     """The run's probabilities for its validation photos (photo, person, fold, label, p00..p17), computed with
     the TTA and the temperature of the submission."""
     if tta != "none":
-        return answers_again(run, trained, data, tta, temperature)
+        return predict_validation(run, trained, data, tta, temperature)
     table = RunFolder(run).validation()
     with np.errstate(divide="ignore"):  # a probability of 0 stays 0
         logits = np.log(table[PROBABILITIES].to_numpy(np.float64))  # up to a constant

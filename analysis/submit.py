@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.predict import answers
+from analysis.predict.predicted_classes import (
+    collapse_warnings,
+    predicted_classes,
+    table_lines,
+    training_fractions,
+)
 from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
 from analysis.submission import read_about, write_submission
@@ -38,12 +43,12 @@ def submit(
     Print how often each class is predicted, beside the training data (if `table`), and each sign of a
     collapse.
     """
-    training = answers.training_fractions([RunFolder(run).class_counts() for run in runs])
-    given = answers.answered(probabilities, training)
-    about = about | {"answers": given, "warnings": answers.warnings_of(given)}
+    training = training_fractions([RunFolder(run).class_counts() for run in runs])
+    given = predicted_classes(probabilities, training)
+    about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about)
     if table:
-        print("\n".join(answers.lines(given)), flush=True)
+        print("\n".join(table_lines(given)), flush=True)
     for words in about["warnings"]:
         print(f"{WARNING}{words}", flush=True)
     return about
@@ -55,8 +60,8 @@ def about_kept(run: Path) -> dict[str, Any]:
     own = read_about(run) or {}
     if "recipe" not in own:
         return about_run(run)
-    of_its_answers = ("answers", "warnings", "photos", "unfinished", "temperature", "networks")
-    kept = {key: value for key, value in own.items() if key not in of_its_answers}
+    of_its_predictions = ("answers", "warnings", "photos", "unfinished", "temperature", "networks")
+    kept = {key: value for key, value in own.items() if key not in of_its_predictions}
     return kept | {"created": _now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
 
 
@@ -89,7 +94,7 @@ def scores_kept(folder: RunFolder) -> dict[str, Any]:
 
 
 def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What the submission.json of a vote keeps of a member's: all but its answers."""
+    """What the submission.json of a vote keeps of a member's: all but its predicted classes."""
     return {key: value for key, value in about.items() if key != "answers"}
 
 

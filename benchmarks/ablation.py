@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.predict.trained import load
-from analysis.predict.validation import answers_again
+from analysis.predict.validation import predict_validation
 from benchmarks.paired import paired
 from common.errors import UsageError, exit_on_usage_error
 from common.files import write_atomic
@@ -126,7 +126,7 @@ def train(data: Path, out: Path, name: str, seed: int) -> str:
 def predict_again(data: Path, out: Path, name: str, seed: int) -> None:
     """Write the predictions of the base's network with the test-time augmentation of `name` into a folder."""
     base, folder = folder_of(out, "base", seed), folder_of(out, name, seed)
-    answers = answers_again(base, load(base), data, CHOICES[name].tta)
+    answers = predict_validation(base, load(base), data, CHOICES[name].tta)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / VALIDATION, answers.to_parquet)
 

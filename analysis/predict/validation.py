@@ -13,7 +13,7 @@ from trial.data import batches
 from trial.record import PROBABILITIES, RunFolder, scores_of
 
 
-def answers_again(
+def predict_validation(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> pd.DataFrame:
     """The run's validation.parquet, predicted again by `trained` with `tta` (a name in predict/tta.py), each
@@ -43,7 +43,7 @@ def worth(
     """{"none": macro-F1, tta: macro-F1} on the run's validation people; None if that can't be measured, and a
     printed line says why."""
     try:
-        table = answers_again(run, trained, data, tta, temperature)
+        table = predict_validation(run, trained, data, tta, temperature)
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
         print(f"not measured on validation people: {why}", flush=True)

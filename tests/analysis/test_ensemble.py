@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble import ensemble, own_answers, vote_of_validation, vote_scores
+from analysis.ensemble import ensemble, own_predictions, vote_of_validation, vote_scores
 from analysis.predict import vote
 from analysis.predict.trained import load, predict
-from analysis.predict.validation import answers_again
+from analysis.predict.validation import predict_validation
 from analysis.submission import submission_errors
 from common.errors import UsageError
 from dataset.photos import read_eval
@@ -118,7 +118,7 @@ def test_its_own_score_is_that_of_the_vote_on_shared_validation_people(runs, peo
 
 def kept(run, temperature=1.0):
     """A run's answers as it kept them: without views no network is asked."""
-    return own_answers(run, None, None, "none", temperature)
+    return own_predictions(run, None, None, "none", temperature)
 
 
 def test_it_has_no_score_where_the_people_or_labels_differ(tmp_path):
@@ -157,7 +157,7 @@ def test_its_own_score_is_of_the_views_that_the_submission_is_of(people, tmp_pat
     # Other seeds hold other people out: a vote with itself under another name has people in common.
     shutil.copytree(tmp_path / "a", tmp_path / "same")
     ensemble([tmp_path / "a", tmp_path / "same"], people, tmp_path / "out", tta="flip")
-    seen = answers_again(tmp_path / "a", load(tmp_path / "a"), people, "flip")
+    seen = predict_validation(tmp_path / "a", load(tmp_path / "a"), people, "flip")
     about = json.loads((tmp_path / "out" / "submission.json").read_text())
     assert about["validation"]["macro_f1"] == pytest.approx(scores_of(seen).macro_f1)
     ensemble([tmp_path / "a", tmp_path / "b"], people, tmp_path / "other", tta="flip")

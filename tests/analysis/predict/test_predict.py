@@ -13,7 +13,7 @@ from analysis.pipeline import predict_and_submit
 from analysis.predict import tta
 from analysis.predict.trained import Averaged, load, predict
 from analysis.predict.tta import VIEWS
-from analysis.predict.validation import answers_again, worth
+from analysis.predict.validation import predict_validation, worth
 from common.errors import UsageError
 from dataset.photos import read_eval, read_train
 from tests.analysis.fake_run import untrained
@@ -164,9 +164,9 @@ def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(pe
     assert sorted(zip(kept["photo"], kept["label"], strict=True)) == sorted(
         zip(table["photo"], table["label"], strict=True)
     )
-    again = answers_again(tmp_path / "run", trained, people, "none")
+    again = predict_validation(tmp_path / "run", trained, people, "none")
     assert again[PROBABILITIES].to_numpy() == pytest.approx(kept[PROBABILITIES].to_numpy(), abs=1e-4)
-    flipped = answers_again(tmp_path / "run", trained, people, "flip")
+    flipped = predict_validation(tmp_path / "run", trained, people, "flip")
     assert abs(flipped[PROBABILITIES].to_numpy() - kept[PROBABILITIES].to_numpy()).max() > 1e-3
     _, about = predict_and_submit(tmp_path / "run", people, tmp_path / "out", "flip")
     assert about["validation"]["macro_f1_by_tta"] == {

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.predict.answers import answered
+from analysis.predict.predicted_classes import answered
 from analysis.report import plots, tables
 from analysis.report.experiment import write_report
 from analysis.trials.ranking import Ranking, rank

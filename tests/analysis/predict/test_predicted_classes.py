@@ -9,7 +9,12 @@ from safetensors.torch import load_file, save_file
 from analysis import pipeline
 from analysis.ensemble import ensemble
 from analysis.pipeline import predict_and_submit, retrain_and_submit
-from analysis.predict.answers import answered, lines, training_fractions, warnings_of
+from analysis.predict.predicted_classes import (
+    collapse_warnings,
+    predicted_classes,
+    table_lines,
+    training_fractions,
+)
 from analysis.recipes import Recipe
 from analysis.submission import read_predictions
 from common.errors import UsageError
@@ -22,12 +27,12 @@ from trial.record import RunFolder
 USUAL = np.full(18, 1 / 18)
 
 
-def answers(*labels: int, training=USUAL) -> list[dict]:
-    return answered(np.eye(18)[list(labels)], training)
+def counted(*labels: int, training=USUAL) -> list[dict]:
+    return predicted_classes(np.eye(18)[list(labels)], training)
 
 
 def test_counts_and_fractions_by_hand():
-    rows = answers(0, 0, 0, 17, training=training_fractions([[3] * 18, None, [1, *[0] * 17]]))
+    rows = counted(0, 0, 0, 17, training=training_fractions([[3] * 18, None, [1, *[0] * 17]]))
     assert rows[0] == {
         "ans": 0,
         "class": "wear male <30",
@@ -38,38 +43,38 @@ def test_counts_and_fractions_by_hand():
     assert (rows[17]["photos"], rows[1]["fraction"], rows[1]["training_fraction"]) == (1, 0, 0.0278)
     assert training_fractions([None]) is None
     assert lines(rows)[1].split() == ["wear", "male", "<30", "3", "75.0%", "52.8%"]
-    assert lines(answers(0, training=None))[1].split()[-1] == "unknown"
+    assert table_lines(counted(0, training=None))[1].split()[-1] == "unknown"
 
 
 def test_a_healthy_submission_warns_of_nothing():
-    assert warnings_of(answers(*range(18), *range(18), *range(18))) == []
+    assert collapse_warnings(counted(*range(18), *range(18), *range(18))) == []
 
 
 def test_one_class_for_all_is_loud():
-    first, second = warnings_of(answers(*[3] * 100))
+    first, second = collapse_warnings(counted(*[3] * 100))
     assert first.startswith("100 of 100 predictions are 'wear female <30', 5.6% of the training photos")
     assert second.startswith("17 of the 18 classes are never predicted") and "not worn female 60+" in second
-    assert len(warnings_of(answers(*[3] * 100, training=None))) == 2
+    assert len(collapse_warnings(counted(*[3] * 100, training=None))) == 2
 
 
 def test_what_chance_explains_is_not_warned_of():
-    assert warnings_of(answers(3)) == []
-    assert warnings_of(answers(3, 3, 3)) == []
+    assert collapse_warnings(counted(3)) == []
+    assert collapse_warnings(counted(3, 3, 3)) == []
     one_kind = np.eye(18)[3] * 0.98 + 0.02 / 18
-    assert warnings_of(answers(*[3] * 100, training=one_kind)) == []
+    assert collapse_warnings(counted(*[3] * 100, training=one_kind)) == []
     # A class of which 2.9 photos are expected may be absent, one of 3 is missed.
     for fraction, missed in ((0.029, 0), (0.03, 1)):
         rare = np.append(np.full(17, (1 - fraction) / 17), fraction)
-        assert len(warnings_of(answers(*[n % 17 for n in range(100)], training=rare))) == missed
+        assert len(collapse_warnings(counted(*[n % 17 for n in range(100)], training=rare))) == missed
 
 
 def test_a_class_that_nobody_trained_on_is_not_missed():
     without = np.append(np.full(17, 1 / 17), 0)
-    assert warnings_of(answers(*[n % 17 for n in range(1000)], training=without)) == []
+    assert collapse_warnings(counted(*[n % 17 for n in range(1000)], training=without)) == []
 
 
 def of_one_class(folder, label: int = 4) -> None:
-    """A network that answers `label` whatever it sees."""
+    """A network that predicts `label` whatever it sees."""
     path = untrained(folder).folder / "weights.safetensors"
     weights = load_file(path)
     bias = torch.zeros(18)

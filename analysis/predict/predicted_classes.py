@@ -19,7 +19,7 @@ def training_fractions(counts: Sequence[Sequence[int] | None]) -> np.ndarray | N
     return np.mean(known, axis=0) if known else None
 
 
-def answered(probabilities: np.ndarray, training: np.ndarray | None) -> list[dict[str, Any]]:
+def predicted_classes(probabilities: np.ndarray, training: np.ndarray | None) -> list[dict[str, Any]]:
     """One row per class, in order: ans, class (its name), photos, fraction, training_fraction (or None)."""
     counts = np.bincount(probabilities.argmax(1), minlength=N_CLASSES)
     return [
@@ -32,12 +32,12 @@ def answered(probabilities: np.ndarray, training: np.ndarray | None) -> list[dic
     ]  # fmt: skip
 
 
-def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
+def collapse_warnings(classes: Sequence[dict[str, Any]]) -> list[str]:
     """A sentence for each sign of a collapse: one class is nearly all predictions, or expected classes are
     missing."""
-    photos = sum(row["photos"] for row in answers)
+    photos = sum(row["photos"] for row in classes)
     found = []
-    most = max(answers, key=lambda row: row["photos"])
+    most = max(classes, key=lambda row: row["photos"])
     usual = most["training_fraction"] or 0.0
     if photos >= FEW and most["fraction"] >= NEARLY_ALL and usual < NEARLY_ALL / 2:
         found.append(
@@ -46,7 +46,7 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
             + ": the photos show one class, or this network does not tell the classes apart"
         )
     # If the fraction of a class is unknown, one photo in 18 is expected.
-    missing = [row for row in answers if not row["photos"]]
+    missing = [row for row in classes if not row["photos"]]
     expected = [row["class"] for row in missing if photos * _fraction(row) >= EXPECTED]
     if expected:
         found.append(
@@ -56,12 +56,12 @@ def warnings_of(answers: Sequence[dict[str, Any]]) -> list[str]:
     return found
 
 
-def lines(answers: Sequence[dict[str, Any]]) -> list[str]:
-    """The table of `answered` as lines for a terminal."""
-    photos = sum(row["photos"] for row in answers)
+def table_lines(classes: Sequence[dict[str, Any]]) -> list[str]:
+    """The table of `predicted_classes` as lines for a terminal."""
+    photos = sum(row["photos"] for row in classes)
     width = max(len(name) for name in CLASS_NAMES)
     shown = [f"{photos:,} photos predicted:".ljust(width + 2) + "   photos  fraction  in training"]
-    for row in answers:
+    for row in classes:
         known = row["training_fraction"]
         text = "unknown" if known is None else f"{known:.1%}"
         shown.append(f"  {row['class']:{width}}{row['photos']:9,}{row['fraction']:10.1%}{text:>13}")
