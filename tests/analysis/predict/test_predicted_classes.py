@@ -42,7 +42,7 @@ def test_counts_and_fractions_by_hand():
     }
     assert (rows[17]["photos"], rows[1]["fraction"], rows[1]["training_fraction"]) == (1, 0, 0.0278)
     assert training_fractions([None]) is None
-    assert lines(rows)[1].split() == ["wear", "male", "<30", "3", "75.0%", "52.8%"]
+    assert table_lines(rows)[1].split() == ["wear", "male", "<30", "3", "75.0%", "52.8%"]
     assert table_lines(counted(0, training=None))[1].split()[-1] == "unknown"
 
 
