@@ -9,13 +9,11 @@ import typer
 from common.errors import UsageError, unknown
 from common.image_size import Size, read_size, size_text
 from common.text import bytes_text, path_text
-from dataset import boxes
 from dataset.cache import arrays
 from dataset.cache.store import Entry, entries, tidy
+from dataset.crops import CROPS
 from dataset.photos import read_train
 from dataset.pixels import INTERPOLATIONS
-
-CROPS = ("none", "center", "face")
 
 
 def refuse_unused(
@@ -84,18 +82,10 @@ def decode(data: Path | None, size: str | None, interpolation: str, crop: str, l
     wanted = _size(size)
     paths = list(read_train(data)["path"])
     max_bytes = arrays.LIMIT if limit is None else math.ceil(limit * 2**30)
-    crop_boxes = _crop(crop, paths, wanted)
+    crop_boxes = CROPS[crop](paths, wanted)
     if arrays.cached(paths, wanted, interpolation, arrays.CACHE, max_bytes, crop_boxes) is None:
         raise typer.Exit(2)  # the reason was logged
     print(f"{len(paths)} photos at {size} are cached in {path_text(arrays.CACHE)}")
-
-
-def _crop(name: str, paths: list[str], size: Size) -> boxes.Crop | None:
-    if name == "face":
-        from dataset.faces.locate import face_crop
-
-        return face_crop(paths, size, boxes.MARGIN, boxes.HEIGHT, boxes.WIDTH)
-    return boxes.center(len(paths), boxes.HEIGHT, boxes.WIDTH) if name == "center" else None
 
 
 def _size(text: str) -> Size:

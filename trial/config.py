@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from common.errors import UsageError, unknown
 from common.image_size import Size, read_size, size_text
+from dataset.crops import CROPS
 from trial import aliases
 from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
 from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
-from trial.crops import CROPS
 from trial.data.sampling import BORDERS, COPIES, SAMPLERS
 from trial.learning.freezing import FREEZES
 from trial.learning.losses import LOSSES

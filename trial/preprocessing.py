@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
 from common.image_size import Size
+from dataset.crops import CROPS
 from trial.choice import Choice, choose
-from trial.crops import CROPS
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from common.errors import UsageError
 from dataset import check as checking
 from dataset.__main__ import app
 from dataset.cache import arrays
+from dataset.crops import CROPS
 from dataset.photos import read_train
 from trial.choice import choose
-from trial.crops import CROPS
 
 
 @pytest.fixture

@@ -5,15 +5,12 @@ photo; None is the whole photo. The parameters are kept in the run folder, so th
 training did.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 from common.image_size import Size
-from dataset.boxes import HEIGHT, MARGIN, WIDTH
-from trial.choice import Registry
-
-if TYPE_CHECKING:
-    from dataset.boxes import Crop
+from dataset import boxes
+from dataset.boxes import HEIGHT, MARGIN, WIDTH, Crop
 
 Part = Annotated[float, (0.1, 1)]
 
@@ -22,13 +19,11 @@ def none(paths: Sequence[str], size: Size) -> None:
     """The whole photo."""
 
 
-def center(paths: Sequence[str], size: Size, *, height: Part = HEIGHT, width: Part = WIDTH) -> "Crop":
+def center(paths: Sequence[str], size: Size, *, height: Part = HEIGHT, width: Part = WIDTH) -> Crop:
     """The middle of the photo: fractions of its height and width.
 
     The default is the baseline's 320 x 256 of 512 x 384 pixels, in proportion at other sizes.
     """
-    from dataset import boxes
-
     return boxes.center(len(paths), height, width)
 
 
@@ -39,15 +34,15 @@ def face(
     margin: Annotated[float, (0, 2)] = MARGIN,
     height: Part = HEIGHT,
     width: Part = WIDTH,
-) -> "Crop":
+) -> Crop:
     """The face that a detector finds, with a margin; the middle of the photo if it finds none.
 
     `margin` 0.3 makes the box 1.3 times as high and wide as the face. Without a face the box is the middle,
     `height` x `width`. The box has the aspect ratio of the image size, so that no face is distorted.
     """
-    from dataset.faces.locate import face_crop
+    from dataset.faces.locate import face_crop  # not for a recipe without faces
 
     return face_crop(paths, size, margin, height, width)
 
 
-CROPS: Registry = {"none": none, "center": center, "face": face}
+CROPS: dict[str, Callable[..., Crop | None]] = {"none": none, "center": center, "face": face}
