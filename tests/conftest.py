@@ -7,12 +7,18 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from common.machine import PROJECT
+from common.machine import PROJECT, cores
 from dataset.drawing.synthetic import draw
 
 # Before torch is imported: tests run side by side, and with a thread for each core in every one of them they take
 # several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """-n auto: a worker per core; two if tests with NNI's server run, which mostly wait."""
+    return cores() if "not server" in config.option.markexpr else 2 * cores()
+
 
 TINY = {  # a minimal recipe
     "model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32", "epochs": 2, "batch_size": 32,
