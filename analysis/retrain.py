@@ -62,7 +62,10 @@ def retrain(
         writer.weights(mean(kept))
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
-        writer.end("stopped_early" if interrupted else "failed", str(error) or type(error).__name__)
+        writer.end(
+            "stopped_early" if interrupted else "failed",
+            "interrupted" if interrupted else str(error) or type(error).__name__,
+        )
         raise
     writer.end("done")
     return rule(config, stop_after, average)

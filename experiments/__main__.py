@@ -28,7 +28,10 @@ Trials = Annotated[int | None, typer.Option(min=1, help="number of trials; defau
 @app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
 @exit_on_usage_error()
 def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None) -> None:
-    """List every mistake in the YAML, space, data, weights and port; start nothing."""
+    """List every mistake of an experiment; start nothing.
+
+    Its YAML, search space, data, weights and port are checked.
+    """
     from experiments.check import check
 
     plan = check(yaml, data, port, settings or ())
@@ -40,7 +43,10 @@ def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Se
 def run_command(
     yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None, trials: Trials = None
 ) -> None:
-    """Check an experiment, start it, show its progress, and stop NNI's server at the end or on Ctrl-C."""
+    """Check an experiment, run it and show its progress.
+
+    NNI's server is stopped at the end or on Ctrl-C.
+    """
     from experiments.run import run_experiment
     from experiments.server import short
 
@@ -65,7 +71,10 @@ def smoke_command(
         list[Path] | None, typer.Argument(metavar="[YAML ...]", help="experiments; default: all shipped ones")
     ] = None,
 ) -> None:
-    """Try experiments at a tiny size on drawn people, each tuner also through NNI."""
+    """Try experiments at a tiny size on drawn people.
+
+    Each pair of tuner and assessor also runs through NNI.
+    """
     from experiments.smoke import smoke
 
     if not smoke(yamls or []):
@@ -78,7 +87,10 @@ def demo_command(
     data: Annotated[Path | None, typer.Option(help="folder of photos; default: people are drawn")] = None,
     settings: Settings = None,
 ) -> None:
-    """Do the whole job into out/demo/: search, best recipe, retraining on all people, submission, report."""
+    """Do the whole job; its result is in out/demo/.
+
+    A search, the best recipe, retraining on all people, submission and report.
+    """
     from experiments.demo import demo
 
     try:

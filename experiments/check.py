@@ -16,6 +16,7 @@ from experiments.checks.services import gpu_errors, service_errors
 from experiments.checks.space import covering, sound, space_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.plan import Plan, read_plan
+from trial.aliases import current_field
 from trial.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, parse
 from trial.models.weights import WITHOUT_INTERNET
@@ -48,7 +49,10 @@ def check(
         errors += key_errors(plan.config) + wrong_space
         # A mistake in the space does not hide the others.
         errors += [
-            error for key in plan.space if key not in FIELDS for error in errors_of(parse, {key: None}, False)
+            error
+            for key in plan.space
+            if current_field(key) not in FIELDS
+            for error in errors_of(parse, {key: None}, False)
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space))
         plan = plan.with_settings(word for word in settings if "=" in word)

@@ -11,6 +11,7 @@ from typing import Any
 from common.machine import EXPERIMENTS, shipped
 from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
+from trial.aliases import current_field
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,10 @@ class Plan:
         are no longer searched."""
         plan = self
         for word in settings:
-            key = word.partition("=")[0]
-            fixed = [w for w in plan.fixed if not (w + ".").startswith((f"{key}=", f"{key}."))]
+            key = current_field(word.partition("=")[0])
+            fixed = [
+                w for w in plan.fixed if not (current_field(w.partition("=")[0]) + ".").startswith(f"{key}.")
+            ]
             space = without(plan.space, key) if "." not in key else plan.space
             taken = plan.taken if space == plan.space else (*plan.taken, key)
             plan = replace(plan, fixed=(*fixed, word), space=space, taken=taken)
@@ -79,7 +82,7 @@ class Plan:
         lines = [", ".join(words)]
         lines += [f"  {line}" for line in described(self.space)]
         for key in self.taken:
-            word = next(word for word in reversed(self.fixed) if word.partition("=")[0] == key)
+            word = next(word for word in reversed(self.fixed) if current_field(word.partition("=")[0]) == key)
             lines.append(f"--set {word} takes {key} out of the search space: all trials have it")
         return lines
 

@@ -1,6 +1,7 @@
 """What earlier versions wrote and what people typed for them is still read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from analysis.predict.trained import predict
 from analysis.recipes import read_recipe
+from analysis.trials.table import mispaired
 from common.errors import UsageError
 from common.machine import PROJECT
 from dataset.drawing.synthetic import draw
@@ -71,6 +73,36 @@ def test_earlier_fields_are_read_from_the_command_line_and_the_tuner():
     assert parse(values, present=False).train_fraction == 0.5
     with pytest.raises(UsageError, match="train_fraction is given by both"):
         parse_arguments(["train_share=0.5"], {"train_fraction": 0.2})
+
+
+def test_a_trial_that_ran_an_earlier_field_is_what_nni_recorded():
+    config = parse({"train_fraction": 0.5}, present=False)
+    assert mispaired(config, {"train_share": 0.5}) == []
+    assert mispaired(config, {"train_share": 0.6}) == ["train_fraction"]
+
+
+def test_set_replaces_a_field_by_either_name():
+    plan, _ = read_plan(PROJECT / "experiments" / "loss.yaml")
+    for first, then in (("train_share", "train_fraction"), ("train_fraction", "train_share")):
+        fixed = plan.with_settings([f"{first}=0.5"]).with_settings([f"{then}=0.6"]).fixed
+        assert [word for word in fixed if word.startswith("train")] == [f"{then}=0.6"]
+        space = plan.space | {first: {"_type": "uniform", "_value": [0.1, 1]}}
+        assert first not in replace(plan, space=space).with_settings([f"{then}=0.6"]).space
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"train_share": 0.5, "train_fraction": 0.6},
+        {"loss": {"_name": "weighted", "weights": "inverse", "class_weights": "inverse"}},
+        {"augment": [{"_name": "erasing", "least": 0.02, "min_area": 0.05}]},
+        {"augment": {"_name": "winners", "erasing.p": 0.3, "random_erasing.p": 0.4}},
+        {"augment": {"_name": "winners", "erasing.most": 0.3, "erasing.max_area": 0.4}},
+    ],
+)
+def test_an_earlier_name_beside_todays_is_refused(values):
+    with pytest.raises(UsageError, match=r"twice, by (its|an) earlier name too"):
+        parse(values, present=False)
 
 
 def test_earlier_files_are_found():

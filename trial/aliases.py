@@ -17,6 +17,12 @@ PARAMS = {
 }
 
 
+def current_field(key: str) -> str:
+    """`key`, FIELD or FIELD.PARAMETER, with today's name of the field."""
+    field, dot, param = key.partition(".")
+    return FIELDS.get(field, field) + dot + param
+
+
 def current_name(what: str, name: Any) -> Any:
     """Today's name of the choice `name` of the field `what`."""
     return NAMES.get(what, {}).get(name, name) if isinstance(name, str) else name

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from common.errors import UsageError
-from trial.aliases import FIELDS as FIELD_ALIASES
+from trial.aliases import current_field
 from trial.config import FIELDS
 
 
@@ -23,7 +23,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
             errors.append(f"'{argument}' is not key=value (an example: learning_rate=0.001)")
             continue
         field, _, param = key.partition(".")
-        field = FIELD_ALIASES.get(field, field)
+        field = current_field(field)
         value = _json_or_text(text) if param else _from_text(field, text)
         if param:
             choice = values.setdefault(field, {})
@@ -34,10 +34,11 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
         else:
             target, key_in = values, field
         if key_in in target:
-            errors.append(f"{key} is given twice")
+            earlier = "" if current_field(key) == key else f"; today's name is {current_field(key)}"
+            errors.append(f"{key} is given twice{earlier}")
         target[key_in] = value
     for given, value in (tuner or {}).items():
-        key = FIELD_ALIASES.get(given, given)
+        key = current_field(given)
         if key.partition(".")[0] in values:
             errors.append(f"{key} is given by both the command and the search space; take it out of one")
         values[key] = value

@@ -104,7 +104,10 @@ def choose(what: str, value: Any, registry: Registry, errors: list[str]) -> Choi
     if not isinstance(name, str) or name not in registry:
         errors.append(unknown(what, name, registry))
         return None
-    given = current_params(name, given)
+    params_given = current_params(name, given)
+    if len(params_given) < len(given):
+        errors.append(f"{what}={name}: {', '.join(given)} name one parameter twice, by an earlier name too")
+    given = params_given
     params = params_of(registry[name])
     for key in given.keys() - params.keys():
         errors.append(f"{what}={name}: " + unknown("parameter", key, params))

@@ -158,9 +158,9 @@ def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
     """`values` by current field names; parameters inside a model become fields (`model_fields`)."""
     spread = {}
     for name, value in values.items():
-        current = aliases.FIELDS.get(name, name)
+        current = aliases.current_field(name)
         if current in spread:
-            errors.append(f"{current} is given twice: {name} is its name in earlier versions")
+            errors.append(f"{current} is given twice, by its earlier name too")
         spread[current] = value
     if "model" in spread:
         own = model_fields(spread.pop("model"))

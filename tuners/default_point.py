@@ -18,7 +18,29 @@ def default_point(space: Space, default: Mapping[str, Any] | None = None) -> dic
     unknown = sorted(default.keys() - space.keys())
     if unknown:
         raise ValueError(f"default: {', '.join(unknown)} not in the search space ({', '.join(space)})")
-    return {key: default[key] if key in default else _default(spec) for key, spec in space.items()}
+    return {
+        key: _stated(key, default[key], spec) if key in default else _default(spec)
+        for key, spec in space.items()
+    }
+
+
+def _stated(key: str, value: Any, spec: Mapping[str, Any]) -> Any:
+    """A stated default; of an option with a `_name`, what it leaves out is the option's own default."""
+    if spec["_type"] != "choice":
+        return value
+    for option in spec["_value"]:
+        if not (isinstance(option, Mapping) and "_name" in option):
+            if option == value:
+                return value
+            continue
+        given = value if isinstance(value, Mapping) else {"_name": value}
+        if given.get("_name") == option["_name"]:
+            inner = {name: sub for name, sub in option.items() if name != "_name"}
+            return {"_name": option["_name"]} | default_point(
+                inner, {name: sub for name, sub in given.items() if name != "_name"}
+            )
+    options = [option["_name"] if isinstance(option, Mapping) else option for option in spec["_value"]]
+    raise ValueError(f"default: {key}={value!r} is not an option of the search space, which has {options}")
 
 
 def _default(spec: Mapping[str, Any]) -> Any:

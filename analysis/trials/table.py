@@ -15,6 +15,7 @@ from analysis.trials.nni_database import Recorded, experiment_name, recorded_tri
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
+from trial.aliases import current_field
 from trial.config import TrialConfig, parse
 from trial.record import RunFolder
 from trial.signals import OUTSIDE
@@ -176,6 +177,7 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
     """The fields in which the config that ran differs from the values that NNI recorded; [] if they agree."""
     ran = config.to_json()
+    parameters = {current_field(name): value for name, value in parameters.items()}
     if _plainly_agree(ran, parameters):
         return []
     model = parameters.get("model")

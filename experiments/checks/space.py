@@ -6,6 +6,7 @@ from itertools import combinations, product
 from typing import Any
 
 from common.errors import unknown
+from trial.aliases import current_field
 from trial.choice import number_hint
 
 # Length of `_value` for each kind of range.
@@ -200,11 +201,11 @@ def without(space: Space, field: str) -> dict[str, Any]:
     """The space without `field`, also where an option of the model carries it."""
     kept = {}
     for key, spec in space.items():
-        if key == field:
+        if current_field(key) == field:
             continue
         if spec["_type"] == "choice":
             values = [
-                {k: v for k, v in value.items() if k != field}
+                {k: v for k, v in value.items() if current_field(k) != field}
                 if isinstance(value, Mapping) and "_name" in value and key == "model"
                 else value
                 for value in spec["_value"]

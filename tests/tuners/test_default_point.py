@@ -42,6 +42,20 @@ def test_a_stated_default_replaces_the_rule():
     assert default_point(space, {"model": "b"})["model"] == "b"
     with pytest.raises(ValueError, match="modle"):
         default_point(space, {"modle": "b"})
+    with pytest.raises(ValueError, match=r"default: model='c' is not an option .* \['a', 'b'\]"):
+        default_point(space, {"model": "c"})
+
+
+def test_a_stated_default_of_an_option_with_parameters():
+    focal = {"_name": "focal", "gamma": spec("uniform", 1, 3), "smooth": spec("choice", 0, 1)}
+    space = {"loss": spec("choice", {"_name": "cross_entropy"}, focal)}
+    whole = {"_name": "focal", "gamma": 2, "smooth": 0}
+    assert default_point(space, {"loss": "focal"}) == {"loss": whole}
+    assert default_point(space, {"loss": {"_name": "focal", "gamma": 1.5}}) == {
+        "loss": whole | {"gamma": 1.5}
+    }
+    with pytest.raises(ValueError, match="default: gama not in the search space"):
+        default_point(space, {"loss": {"_name": "focal", "gama": 1.5}})
 
 
 @pytest.mark.parametrize("path", shipped("search_spaces", "*.json"), ids=lambda p: p.stem)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import unknown
-from trial.aliases import current_name, current_policy
+from trial.aliases import current_name, current_params, current_policy
 from trial.augment.geometric import GEOMETRIC
 from trial.augment.per_image import PER_IMAGE
 from trial.augment.photometric import PHOTOMETRIC
@@ -146,6 +146,9 @@ def _with_params(steps: Sequence[Any], params: Mapping[str, Any], errors: list[s
         step, _, param = key.partition(".")
         name = current_name("augment step", step)
         if name and param and name in own:
+            (param,) = current_params(name, {param: value})
+            if param in own[name]:
+                errors.append(f"augment: {name}.{param} is given twice, by an earlier name too")
             own[name][param] = value
         else:
             known = [f"{known}.PARAMETER" for known in own if known] + ["steps"]
