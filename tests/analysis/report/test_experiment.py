@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.predict.predicted_classes import answered
+from analysis.predict.predicted_classes import predicted_classes
 from analysis.report import plots, tables
 from analysis.report.experiment import write_report
 from analysis.trials.ranking import Ranking, rank
@@ -114,7 +114,7 @@ def test_searched_columns_are_told_or_found():
 
 def test_an_experiments_page_shows_what_its_submission_answers(tmp_path):
     ranking, curves = searched(3)
-    answers = answered(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18))
+    answers = predicted_classes(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18))
     about = {**example_search.submission(), "answers": answers, "warnings": ["one class is everything"]}
     page = write_report(tmp_path / "r.html", "demo", ranking, ranking.first, curves, None, about).read_text()
     assert page.count("One class is everything.") == 1
