@@ -82,7 +82,7 @@ def experiment(people, tmp_path_factory):
 
 @pytest.fixture
 def rankings(monkeypatch) -> list[Ranking]:
-    """All that are computed in the test, whoever asks for them."""
+    """Every ranking that the test computes, in any module."""
     made: list[Ranking] = []
     original = Ranking.__init__
 

@@ -115,7 +115,7 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
     (folder / "killed.part").touch()
     assert run("cache", "--remove", data, "--size", "8x6").output.endswith("1 array removed, 0.0 MiB\n")
     assert [path.name for path in folder.iterdir()] == ["builder.lock"]
-    assert shared.sum() > 0  # whoever has it mapped goes on
+    assert shared.sum() > 0  # a process that has it mapped can go on
 
 
 def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folder, monkeypatch):

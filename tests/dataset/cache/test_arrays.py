@@ -29,7 +29,7 @@ def test_the_cache_holds_what_decoding_gives_and_is_read_only(paths, folder):
 def test_decoded_once(paths, folder, capsys, monkeypatch):
     first = cached(paths, SIZE, "bicubic", folder)
     assert capsys.readouterr().err == f"decoding 12 photos to 20x15 once, into {folder} (0.0 MiB)\n"
-    monkeypatch.delattr(build, "read_to_size")  # whoever decodes again fails
+    monkeypatch.delattr(build, "read_to_size")  # decoding again would fail
     assert np.array_equal(cached(paths, SIZE, "bicubic", folder), first)
     assert capsys.readouterr().err == ""
 
