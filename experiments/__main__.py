@@ -47,8 +47,8 @@ def run_command(
 
     NNI's server is stopped at the end or on Ctrl-C.
     """
+    from common.text import path_text
     from experiments.run import run_experiment
-    from experiments.server import short
 
     try:
         result = run_experiment(yaml, data, port, settings or (), trials)
@@ -56,7 +56,7 @@ def run_command(
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
     photos = data or "input"
-    print(f"experiment {result.id}: {short(result.folder)}")
+    print(f"experiment {result.id}: {path_text(result.folder)}")
     print(f"its trials:  python -m analysis trials {result.id}")
     print(f"NNI's page:  {result.view_command}")
     print(

@@ -12,11 +12,10 @@ from analysis.trials.table import Experiment, trial_table
 from common.errors import UsageError
 from common.files import only_writer_of_out
 from common.machine import PROJECT
-from common.text import value_text
+from common.text import path_text, value_text
 from dataset.drawing.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
-from experiments.server import short
 from trial.record import RunFolder
 
 OUT = PROJECT / "out" / "demo"
@@ -34,16 +33,18 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
     yaml = PROJECT / "experiments" / ("demo.yaml" if data is None else "demo_photos.yaml")
     if data is not None:  # checked before the earlier result is moved
         if data.resolve().is_relative_to(out.resolve()):
-            raise UsageError(f"{data} lies in {short(out)}, which is moved aside; copy the photos elsewhere")
+            raise UsageError(
+                f"{data} lies in {path_text(out)}, which is moved aside; copy the photos elsewhere"
+            )
         plan = check(yaml, data, settings=settings)
     if (aside := move_aside(out)) is not None:
-        print(f"the earlier result is now in {short(aside)}")
+        print(f"the earlier result is now in {path_text(aside)}")
     out.mkdir(parents=True)
     answers = None
     if data is None:
         data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
         answers = data / "answers.csv"
-        print(f"drew {PEOPLE} people to train on and {EVAL_PEOPLE} to predict: {short(data)}")
+        print(f"drew {PEOPLE} people to train on and {EVAL_PEOPLE} to predict: {path_text(data)}")
         plan = check(yaml, data, settings=settings)
     result = run_plan(plan)
     experiment = Experiment(result.id, yaml.stem, result.folder)
@@ -76,13 +77,17 @@ def _summary(result: ExperimentResult, ranking: Ranking, out: Path, data: Path, 
     print(
         "  (on validation people, of whom no photo was trained on; the best of several is too high by chance)"
     )
-    print(f"\nsubmission:  {short(out / 'submission.csv')}\nreport:      {short(out / 'report.html')}")
+    print(
+        f"\nsubmission:  {path_text(out / 'submission.csv')}\nreport:      {path_text(out / 'report.html')}"
+    )
     print(f"NNI's page:  {result.view_command}")
     if answers is None:
-        print(f"score it:    .venv/bin/python -m analysis score {short(out / 'submission.csv')} ANSWERS.csv")
+        print(
+            f"score it:    .venv/bin/python -m analysis score {path_text(out / 'submission.csv')} ANSWERS.csv"
+        )
     else:
         scores = score_submission(out / "submission.csv", answers)
         print(f"\nthe submission's score on {scores['photos']:,} photos of new people:")
         print(f"  {score_line(scores)}")
         print("  (as: .venv/bin/python -m analysis score "
-              f"{short(out / 'submission.csv')} {short(answers)})")  # fmt: skip
+              f"{path_text(out / 'submission.csv')} {path_text(answers)})")  # fmt: skip

@@ -12,6 +12,7 @@ import yaml
 
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
+from common.text import path_text
 from experiments import server
 from experiments.check import check
 from experiments.checks.ports import DEFAULT, free_port
@@ -20,7 +21,7 @@ from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
 from experiments.progress import Display, State, look
-from experiments.server import Server, short
+from experiments.server import Server
 from experiments.trouble import last_word, tuner_died
 from trial.record import RunFolder
 
@@ -78,12 +79,12 @@ def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
             running.stop()
         state = look(running.folder, total)
         if interrupts.received or trouble:
-            logger.info(next_steps(running, state, short(plan.code / plan.data)))
+            logger.info(next_steps(running, state, path_text(plan.code / plan.data)))
     if trouble:
-        raise RuntimeError(f"{trouble}; see {short(running.folder / 'log')}")
+        raise RuntimeError(f"{trouble}; see {path_text(running.folder / 'log')}")
     if not state.states["done"]:
         raise RuntimeError(
-            f"no trial finished{_first_reason(running)}; see {short(running.folder / 'trials')}"
+            f"no trial finished{_first_reason(running)}; see {path_text(running.folder / 'trials')}"
         )
     return ExperimentResult(running.id, running.folder, state, running.view_command)
 
@@ -102,7 +103,7 @@ def next_steps(running: Server, state: State, data: str) -> str:
     """The commands that can follow an experiment that ended early: a line each."""
     name = running.id
     if running.folder.parent != EXPERIMENTS:  # an id is found only there
-        name = shlex.quote(short(running.folder))
+        name = shlex.quote(path_text(running.folder))
     lines = {"its trials": f"python -m analysis trials {name}"}
     if state.states["done"]:
         final = (

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from common.errors import UsageError
+from common.text import path_text
 from experiments.checks.ports import taken
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
@@ -44,7 +45,15 @@ class Server:
         return self._command("resume")
 
     def _command(self, word: str) -> str:
-        words = [short(NNICTL), word, self.id, "--port", str(self.port), "-e", short(self.folder.parent)]
+        words = [
+            path_text(NNICTL),
+            word,
+            self.id,
+            "--port",
+            str(self.port),
+            "-e",
+            path_text(self.folder.parent),
+        ]
         return shlex.join(words)
 
     def status(self) -> str:
@@ -85,12 +94,6 @@ class Server:
         for process in left:
             process.kill()
         psutil.wait_procs(left, timeout=5)
-
-
-def short(path: Path) -> str:
-    """`path` relative to the current folder, if it lies below it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def start(config: Path, port: int, runs: Path) -> Server:

@@ -1,20 +1,11 @@
 import torch
 
-from tests.conftest import TINY
-from trial import recipe
-from trial.config import parse
+from tests.trial.learning.test_param_groups import JOINT, built
 from trial.learning.freezing import FREEZES
 from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
 
 torch.set_num_threads(1)  # tests run side by side
-JOINT = "test_resnet+test_efficientnet"
-
-
-def built(**values):
-    torch.manual_seed(0)
-    config = parse({**TINY, "optimizer": "adamw", "weight_decay": 0.01, "learning_rate": 0.01, **values})
-    return recipe.build(config)[0], config
 
 
 def one_epoch(network, config, epoch: int) -> set[str]:
