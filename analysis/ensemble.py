@@ -21,7 +21,7 @@ from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
-from dataset.photos import read_eval
+from dataset.read import read_eval
 from trial.origin import code, versions
 from trial.record import PROBABILITIES, RunFolder, scores_of
 

@@ -25,7 +25,7 @@ from common.files import only_writer_of_out
 from dataset.check import check
 from dataset.fingerprint import fingerprint
 from dataset.images import read_images
-from dataset.photos import read_eval
+from dataset.read import read_eval
 from dataset.pixels import decode_errors
 from dataset.tables import log_notes
 from trial.config import TrialConfig

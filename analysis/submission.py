@@ -12,7 +12,7 @@ import pandas as pd
 from common.errors import UsageError
 from common.files import write_atomic, write_json
 from common.text import lines_text
-from dataset.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
+from dataset.face_masks.labels import AGE_BANDS, CLASS_NAMES, N_CLASSES
 from dataset.tables import read_table
 from trial.metrics import recall_of_oldest, score
 from trial.record import PROBABILITIES

@@ -25,8 +25,8 @@ from common.errors import UsageError, exit_on_usage_error
 from common.files import write_atomic
 from common.machine import PROJECT, cores
 from common.progress import track
-from dataset.labels import N_CLASSES, is_oldest
-from dataset.photos import read_train
+from dataset.face_masks.labels import N_CLASSES, is_oldest
+from dataset.read import read_train
 from trial.arguments import parse_arguments
 from trial.config import parse
 from trial.record import FILES, RunFolder, scores_of

@@ -24,8 +24,8 @@ from torchvision import transforms
 from benchmarks.measure import Row, in_turn
 from benchmarks.rivals import PlainPhotos
 from dataset.cache.arrays import cached
-from dataset.drawing.synthetic import draw
-from dataset.photos import read_train
+from dataset.face_masks.drawing.synthetic import draw
+from dataset.read import read_train
 
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))
 COUNTS = (200, 400, 800)

@@ -26,7 +26,7 @@ from benchmarks.ablation import BASE
 from benchmarks.paired import paired
 from common.machine import cores
 from common.progress import track
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import N_CLASSES
 from trial.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 from trial.record import RunWriter

@@ -23,7 +23,7 @@ from analysis.submission import CSV, JSON, score_submission
 from common.errors import UsageError, exit_on_usage_error
 from common.files import folder_atomic
 from common.machine import PROJECT
-from dataset.labels import CLASS_NAMES, is_oldest
+from dataset.face_masks.labels import CLASS_NAMES, is_oldest
 from trial.record import RunFolder
 
 OURS, BASELINE = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "baseline_resnet34.json"

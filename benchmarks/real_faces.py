@@ -20,7 +20,7 @@ from torchvision import transforms
 
 from analysis.submission import read_answers, score_submission
 from benchmarks.rivals import HALF, PlainPhotos
-from dataset.photos import read_eval, read_train
+from dataset.read import read_eval, read_train
 from dataset.split import split
 from experiments.demo import OUT, demo
 from trial.metrics import score

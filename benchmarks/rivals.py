@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import N_CLASSES
 
 HALF = [0.5, 0.5, 0.5]
 
@@ -102,8 +102,8 @@ def random_batches(size: tuple[int, int], batch: int, count: int, channels_last:
 
 def drawn_table(folder: Path, size: tuple[int, int], people: int = 60):
     """A DataFrame of photos of people drawn at this size."""
-    from dataset.drawing.synthetic import draw
-    from dataset.photos import read_train
+    from dataset.face_masks.drawing.synthetic import draw
+    from dataset.read import read_train
 
     data = folder / f"{size[0]}x{size[1]}"
     if not data.exists():

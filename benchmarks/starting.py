@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row, in_turn
 from common.machine import PROJECT
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 from experiments.checks.ports import any_port
 from trial.record import RunFolder
 from trial.warm.client import SWITCH

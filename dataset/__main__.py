@@ -33,7 +33,7 @@ def synthetic(
 
     It has the competition's layout; the labels of its eval half are written to answers.csv.
     """
-    from dataset.drawing.synthetic import draw
+    from dataset.face_masks.drawing.synthetic import draw
 
     draw(out, people, eval_people, folds, seed, height, width, progress=True)
     print(f"drawn: {out} (train/, eval/, answers.csv)")

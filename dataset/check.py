@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from common.errors import UsageError, errors_of
-from dataset.corrections import apply_corrections, read_corrections
-from dataset.labels import AGE_BANDS, GENDERS
-from dataset.photos import scan_eval, scan_train
+from dataset.face_masks.corrections import apply_corrections, read_corrections
+from dataset.face_masks.labels import AGE_BANDS, GENDERS
+from dataset.read import scan_eval, scan_train
 from dataset.pixels import decode_errors
 from dataset.tables import empty_table
 

@@ -19,8 +19,11 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 logger = logging.getLogger(__name__)
 
 
-def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple[pd.DataFrame, list[str]]:
-    """(`columns` of the CSV at `path` as text, indexed by line number; the errors of the file).
+def read_table(
+    path: Path, columns: Sequence[str], strip: bool = False, others: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
+    """(`columns` of the CSV at `path` as text, indexed by line number; the errors of the file). With `others`
+    all other columns that have a name follow.
 
     The table is empty if the file can't be read as a CSV with these columns. It is complete if the only
     errors are spaces around values or extra commas at the end of lines. `strip`: spaces around values are no
@@ -38,15 +41,16 @@ def read_table(path: Path, columns: Sequence[str], strip: bool = False) -> tuple
         return empty, [f"{path}: an empty file, not a CSV with columns {','.join(columns)}"]
     header_line, header = next(iter(filled.items()))
     del filled[header_line]
-    if errors := _header_errors(path, header, columns):
+    wanted = [*columns, *(name for name in dict.fromkeys(header) if name and name not in columns and others)]
+    if errors := _header_errors(path, header, columns, wanted):
         return empty, errors
     errors, broken = _width_errors(path, filled, len(header))
     if broken:
         return empty, errors
-    places = [header.index(column) for column in columns]
+    places = [header.index(column) for column in wanted]
     found = [[row[place] for place in places] for row in filled.values()]
-    table = pd.DataFrame(found, index=list(filled), columns=list(columns), dtype=str)
-    for column in columns:
+    table = pd.DataFrame(found, index=list(filled), columns=wanted, dtype=str)
+    for column in wanted:
         if len(spaced := table.index[table[column] != table[column].str.strip()]):
             errors.append(f"{path} {lines_text(spaced)}: spaces around {column}; remove them")
     table = table.apply(lambda values: values.str.strip())
@@ -93,15 +97,14 @@ def _rows(path: Path, text: str, strip: bool) -> tuple[dict[int, list[str]], str
     return rows, ""
 
 
-def _header_errors(path: Path, header: list[str], columns: Sequence[str]) -> list[str]:
+def _header_errors(path: Path, header: list[str], columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
     if len(header) == 1:
         for separator, name in SEPARATORS.items():
             if separator in header[0]:
                 return [f"{path}: its columns are separated by {name}; save it with commas"]
-    errors = []
+    errors = [f"{path}: column {column!r} appears {header.count(column)} times; keep one"
+              for column in wanted if header.count(column) > 1]  # fmt: skip
     for column in columns:
-        if header.count(column) > 1:
-            errors.append(f"{path}: column {column!r} appears {header.count(column)} times; keep one")
         if column in header:
             continue
         near = difflib.get_close_matches(column, set(header) - set(columns), 1, 0.5)

@@ -120,7 +120,7 @@ def data_errors(plan: Plan) -> list[str]:
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
-    from dataset.photos import read_train
+    from dataset.read import read_train
 
     errors = errors_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
     if errors:

@@ -13,7 +13,7 @@ from common.errors import UsageError
 from common.files import only_writer_of_out
 from common.machine import PROJECT
 from common.text import path_text, value_text
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
 from trial.record import RunFolder

@@ -21,7 +21,7 @@ import yaml
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError, errors_of
 from common.machine import PROJECT, shipped
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 from experiments.checks.ports import any_port
 from experiments.checks.space import each_value
 from experiments.plan import Plan, read_plan

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from common.machine import PROJECT, cores
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 
 # Before torch is imported: tests run side by side, and with a thread for each core in every one of them they take
 # several times as long.

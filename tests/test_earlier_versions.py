@@ -13,8 +13,8 @@ from analysis.recipes import read_recipe
 from analysis.trials.table import mispaired
 from common.errors import UsageError
 from common.machine import PROJECT
-from dataset.drawing.synthetic import draw
-from dataset.photos import read_eval
+from dataset.face_masks.drawing.synthetic import draw
+from dataset.read import read_eval
 from experiments.plan import read_plan
 from trial.arguments import parse_arguments
 from trial.config import parse

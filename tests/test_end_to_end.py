@@ -12,7 +12,7 @@ from analysis.submission import submission_errors
 from analysis.trials.nni_database import recorded_trials
 from analysis.trials.table import find, trial_table
 from common.machine import PROJECT
-from dataset.photos import read_eval
+from dataset.read import read_eval
 from tests.conftest import TINY
 from tests.nni_server import free_port
 from trial.record import RunFolder

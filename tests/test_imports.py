@@ -14,7 +14,7 @@ STRUCTURE = structure()
 BELOW = {
     "dataset.cache": set(),
     "dataset.faces": {"dataset.cache"},
-    "dataset.drawing": set(),
+    "dataset.face_masks.drawing": set(),
     "trial.augment": set(),
     "trial.data": {"trial.augment"},
     "trial.models": set(),

@@ -6,7 +6,7 @@ from analysis.ensemble import ensemble
 from analysis.lr_range.measure import write_lr_range
 from analysis.pipeline import export_best, export_best_and_retrain, predict_and_submit, retrain_and_submit
 from common.errors import UsageError
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 from experiments.demo import demo
 from tests.common.test_files import another_process
 

@@ -5,6 +5,8 @@ from typing import Any
 
 FIELDS = {"train_share": "train_fraction"}
 NAMES = {
+    "head": {"three": "factors"},
+    "mixing": {"mixup_oldest": "mixup_rare"},
     "sampler": {"each_once": "uniform", "by_class": "class_balanced"},
     "copies": {"seed": "baseline"},
     "augment": {"seed": "baseline", "seed_strong": "baseline_strong"},

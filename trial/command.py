@@ -157,11 +157,11 @@ def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
     run = RunFolder(writer.folder)
     validation, status = run.validation(), run.status()
     scores = scores_of(validation)
-    people = f"{validation['person'].nunique():,} people"
+    groups = f"{validation['group'].nunique():,} {run.task().groups}"
     if config.fold == "all":
-        what = f"out of fold, over all {people}, each predicted by the network that did not see them"
+        what = f"out of fold, over all {groups}, each predicted by the network that did not see them"
     else:
-        what = f"best epoch {status['best_epoch']} of {status['epochs']}, on {people} held out"
+        what = f"best epoch {status['best_epoch']} of {status['epochs']}, on {groups} held out"
     return f"{what}: macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}"
 
 

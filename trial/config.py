@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 from common.errors import UsageError, unknown
 from common.image_size import Size, read_size, size_text
 from dataset.crops import CROPS
+from dataset.face_masks import borders
 from trial import aliases
 from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
 from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
-from trial.data.sampling import BORDERS, COPIES, SAMPLERS
+from trial.data.sampling import COPIES, SAMPLERS
 from trial.learning.freezing import FREEZES
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
@@ -23,7 +24,7 @@ from trial.models.heads import HEADS
 
 CHOICES: dict[str, Registry] = {
     "head": HEADS, "freeze": FREEZES, "crop": CROPS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
-    "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS, "borders": BORDERS, "copies": COPIES,
+    "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS, "borders": borders.BORDERS, "copies": COPIES,
 }  # fmt: skip
 NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
@@ -76,9 +77,9 @@ class TrialConfig:
     sampler: Choice = _field(
         default_choice(SAMPLERS, "uniform"), "how often an epoch draws each training photo"
     )
-    borders: Choice = _field(default_choice(BORDERS, "keep"), "training photos of ages just below 30 and 60")
+    borders: Choice = _field(default_choice(borders.BORDERS, "keep"), borders.ABOUT)
     copies: Choice = _field(
-        default_choice(COPIES, "none"), "generated training photos of people of 60 and over"
+        default_choice(COPIES, "none"), "generated training photos of the rare classes"
     )
     epochs: Annotated[int, (1, inf)] = _field(20, "number of epochs, over which the schedule runs")
     patience: Annotated[int, (0, inf)] = _field(
@@ -86,10 +87,10 @@ class TrialConfig:
     )
     patience_on: Literal["macro_f1", "validation_loss"] = _field("macro_f1", "score that patience monitors")
     train_fraction: Annotated[float, (0.001, 1)] = _field(
-        1.0, "fraction of the training people, for a cheap look at a recipe; retraining takes all"
+        1.0, "fraction of the training groups, for a cheap look at a recipe; retraining takes all"
     )
     fold: int | Literal["all"] = _field(0, "fold held out for validation; all = a network for each fold")
-    folds: Annotated[int, (2, inf)] = _field(5, "number of folds that the people are split into")
+    folds: Annotated[int, (2, inf)] = _field(5, "number of folds that the groups are split into")
     fold_order: Literal["lockstep", "one_by_one"] = _field(
         "lockstep", "of fold=all: epoch by epoch side by side, or one by one, which needs less memory"
     )
@@ -99,6 +100,9 @@ class TrialConfig:
     )
     corrections: str = _field("", "'competition' or a CSV of known label errors; '' = none")
     data: str = _field("input", "folder of the photos")
+    group: str = _field(
+        "", "whose photo each is: a column of photos.csv, or a regular expression on the path; '' = column group"
+    )
     out: str = _field("", "run folder; '' = out/runs/TIME, or NNI's trial folder")
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps; auto: a GPU if there is one")
     workers: Annotated[int, (-1, inf)] = _field(

@@ -15,7 +15,9 @@ from typing import Any
 
 from common.errors import errors_of, unknown
 from common.image_size import Size, size_text
+from dataset.face_masks.labels import FACE_MASK
 from dataset.faces.detector import detector_errors
+from dataset.task import Task
 from trial.augment.policies import Policy
 from trial.catalogue import networks
 from trial.choice import Choice
@@ -141,10 +143,39 @@ def corrections_errors(corrections: str) -> list[str]:
     return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]
 
 
+def head_errors(head: Choice, task: Task) -> list[str]:
+    """A head of factors needs a task with factors."""
+    if head.name != "factors" or task.factors:
+        return []
+    return ["head=factors: the classes of this set have no factors; give factor columns in photos.csv, or head=classes"]
+
+
+def rare_errors(copies: Choice, mixing: Choice, task: Task) -> list[str]:
+    """What is done for rare classes needs some."""
+    chosen = [("copies", copies, "none"), ("mixing", mixing, "mixup_rare")]
+    named = [f"{field}={choice}" for field, choice, name in chosen if (choice.name == name) == (field == "mixing")]
+    return [f"{one}: no class of this set is rare; leave it out" for one in named if not task.rare]
+
+
+def borders_errors(borders: Choice, task: Task) -> list[str]:
+    """Borders between ages need ages."""
+    if borders.name == "keep" or task.name == FACE_MASK.name:
+        return []
+    return [f"borders={borders}: only the face-mask task has ages; leave it out"]
+
+
+def task_corrections_errors(corrections: str, task: Task) -> list[str]:
+    """Corrections are of the home task's labels."""
+    if not corrections or task.name == FACE_MASK.name:
+        return []
+    return [f"corrections={corrections}: only the face-mask task has them; correct this set's labels in its own files"]
+
+
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, freeze_errors, mixing_errors, size_errors,
     precision_errors, device_errors,
 )  # fmt: skip
+FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (
     weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
 )  # fmt: skip

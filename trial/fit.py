@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dataset.labels import N_CLASSES
 from trial.compute import Compute
 from trial.data.batches import Batch, on_device
 from trial.forward import Forward
@@ -57,7 +56,7 @@ class Epoch:
 
     `learning_rate` is that of its last step; `train_accuracy` counts a prediction as right if it is the
     class with the larger fraction of a mixed photo; `network` is what was validated and is to be saved (with
-    `ema` the averaged weights); `probabilities` (photos, 18) are in validation's order.
+    `ema` the averaged weights); `probabilities` (photos, classes) are in validation's order.
     """
 
     epoch: int
@@ -141,7 +140,7 @@ def evaluate(
     probabilities = logits.softmax(1).numpy()
     return {
         "validation_loss": float(loss(logits, labels)),
-        "scores": score(labels.numpy(), probabilities.argmax(1)),
+        "scores": score(labels.numpy(), probabilities.argmax(1), probabilities.shape[1]),
         "probabilities": probabilities,
     }
 
@@ -150,10 +149,9 @@ def evaluate(
 def infer(
     network: nn.Module, preprocessing: Preprocessing, compute: Compute, batches: Batches
 ) -> tuple[Tensor, Tensor]:
-    """Logits (photos, 18) float32 and labels (photos,), on the CPU, in the order of `batches`."""
+    """Logits (photos, classes) float32 and labels (photos,), on the CPU, in the order of `batches`, at least one."""
     network.eval()
-    logits = [torch.empty(0, N_CLASSES, device=compute.device)]
-    labels = [torch.empty(0, dtype=torch.int64, device=compute.device)]
+    logits, labels = [], []
     for batch in on_device(batches, compute.device):
         with compute.autocast():
             logits.append(_forward(network, preprocessing, batch.photos).float())

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from dataset.split import absent_classes, fraction_of, split
-from trial.record import PROBABILITIES
+from dataset.task import Task
+from trial.record import probability_columns
 
 if TYPE_CHECKING:
     from trial.fit import Epoch
@@ -16,19 +17,19 @@ logger = logging.getLogger(__name__)
 
 
 class Fold:
-    """`train` and `validation`: the photos of people trained on and held out, rows of `table`; `best`: the
+    """`train` and `validation`: the photos of groups trained on and held out, rows of `table`; `best`: the
     epoch with the highest macro-F1 so far.
 
-    `number` is from 0 to below `folds`; `train_fraction`: of the training people.
+    `number` is from 0 to below `folds`; `train_fraction`: of the training groups.
     """
 
-    def __init__(self, number: int, table: pd.DataFrame, folds: int, seed: int, train_fraction: float = 1.0):
+    def __init__(self, number: int, task: Task, table: pd.DataFrame, folds: int, seed: int, train_fraction: float = 1.0):
         self.number = number
         train, self.validation = split(table, number, folds, seed)
         self.train = fraction_of(train, train_fraction, seed)
         self.best: Epoch | None = None
         for side, photos in (("training", self.train), ("validation", self.validation)):
-            if absent := absent_classes(photos):
+            if absent := absent_classes(photos, task):
                 names = ", ".join(absent)
                 logger.warning(f"fold {number}: {side} lacks {len(absent)} classes, counted as 0: {names}")
 
@@ -40,10 +41,12 @@ class Fold:
         return True
 
     def predictions(self, epoch: "Epoch") -> pd.DataFrame:
-        """Columns photo, person, fold, label, p00..p17 of the validation photos."""
-        known = self.validation[["photo", "person", "label"]].reset_index(drop=True)
+        """Columns photo, group, fold, label, p00, ... of the validation photos."""
+        known = self.validation[["photo", "group", "label"]].reset_index(drop=True)
         known.insert(2, "fold", self.number)
-        return known.join(pd.DataFrame(epoch.probabilities, columns=PROBABILITIES))
+        assert epoch.probabilities is not None
+        columns = probability_columns(epoch.probabilities.shape[1])
+        return known.join(pd.DataFrame(epoch.probabilities, columns=columns))
 
 
 def _macro_f1(epoch: "Epoch") -> float:

@@ -28,7 +28,7 @@ class Forward:
         self.augment, self.seed = batch_transform(augment, preprocessing), seed
 
     def __call__(self, network: nn.Module, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(loss, logits (B, 18) without gradient, targets as trial/learning/losses.py takes them) of the
+        """(loss, logits (B, classes) without gradient, targets as trial/learning/losses.py takes them) of the
         batch number `index` (from 0) of its epoch."""
         random = stream("batch", self.seed, batch.epoch, index)
         draw = Draw(random, batch.rows, batch.epoch, self.preprocessing.image_size)

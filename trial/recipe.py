@@ -15,13 +15,15 @@ from torch import nn
 from common.errors import UsageError
 from dataset.cache.arrays import Uncached
 from dataset.fingerprint import fingerprint
-from dataset.labels import N_CLASSES
-from dataset.photos import read_train
+from dataset.face_masks.borders import BORDERS
+from dataset.read import read_train
+from dataset.task import Task
 from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
-from trial.config import TrialConfig
+from trial.config import FIELDS, TrialConfig
+from trial.constraints import FOR_TASK, violations
 from trial.data import batches
-from trial.data.sampling import BORDERS, COPIES, SAMPLERS
+from trial.data.sampling import COPIES, SAMPLERS
 from trial.fit import Training
 from trial.forward import Forward
 from trial.learning.freezing import FREEZES
@@ -38,8 +40,9 @@ from trial.record import RunWriter
 
 
 class Start(NamedTuple):
-    """What training starts from. `table`: all photos of train/; `pixels`: these, decoded."""
+    """What training starts from. `table`: all photos to train on; `pixels`: these, decoded."""
 
+    task: Task
     table: pd.DataFrame
     network: nn.Module
     preprocessing: Preprocessing
@@ -50,21 +53,29 @@ class Start(NamedTuple):
 def start(config: TrialConfig, writer: RunWriter) -> Start:
     """Read the photos, build the network, decide the device, and record all of it in the run folder."""
     data_fingerprint = fingerprint(Path(config.data))
-    table = read_train(Path(config.data), config.corrections or None)
+    task, table = read_train(Path(config.data), config.corrections or None, config.group)
+    if errors := task_errors(config, task):
+        raise UsageError(errors)
     torch.manual_seed(config.seed)
-    network, preprocessing = build(config)
+    network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers)
-    counts = np.bincount(table["label"], minlength=N_CLASSES).tolist()
+    counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
     writer.origin(origin(data_fingerprint, config.seed, compute) | {"class_counts": counts})
     writer.preprocessing(preprocessing)
+    writer.task(task)
     pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
-    return Start(table, network, preprocessing, compute, pixels)
+    return Start(task, table, network, preprocessing, compute, pixels)
 
 
-def build(config: TrialConfig) -> tuple[nn.Module, Preprocessing]:
-    """The network of `config` and the preprocessing of its photos; as `factory.build`."""
-    head = config.head.build(HEADS)
-    return factory.build(config.model, config.weights, head, config.image_size, config.crop)
+def task_errors(config: TrialConfig, task: Task) -> list[str]:
+    """What `config` asks for that the task does not have."""
+    return violations(FOR_TASK, {name: getattr(config, name) for name in FIELDS} | {"task": task})
+
+
+def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
+    """The network of `config` for `task`, and the preprocessing of its photos; as `factory.build`."""
+    head = config.head.build(HEADS, task)
+    return factory.build(config.model, config.weights, head, task.n_classes, config.image_size, config.crop)
 
 
 def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.DataFrame) -> Training:
@@ -72,7 +83,7 @@ def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.D
 
     UsageError if `borders` leaves no photo.
     """
-    photos = config.copies.build(COPIES)(config.borders.build(BORDERS)(photos))
+    photos = config.copies.build(COPIES, start.task)(config.borders.build(BORDERS)(photos))
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
     train, class_counts = batches.training(
@@ -80,11 +91,12 @@ def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.D
         config.batch_size,
         start.compute.workers,
         config.sampler.build(SAMPLERS),
+        start.task.n_classes,
     )
     forward = Forward(
         config.loss.build(LOSSES, torch.as_tensor(class_counts)),
         config.augment,
-        config.mixing.build(MIXINGS),
+        config.mixing.build(MIXINGS, start.task),
         start.preprocessing,
         start.compute,
         config.seed,

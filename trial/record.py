@@ -1,6 +1,7 @@
 """The run folder: its writer and its reader. Files are written atomically."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -11,22 +12,24 @@ from typing import TYPE_CHECKING, Any
 from common.errors import UsageError
 from common.files import write_atomic, write_json
 from common.process import process_lives, process_mark
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import FACE_MASK
+from dataset.task import Task
 from trial.config import TrialConfig, parse
 from trial.preprocessing import Preprocessing
 from trial.tensors import write_tensors
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from trial.metrics import Scores
 
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
-    "config.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet", WEIGHTS,
+    "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet", WEIGHTS,
     "status.json",
 )  # fmt: skip
-PROBABILITIES = [f"p{label:02d}" for label in range(N_CLASSES)]
+IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
 
 class RunWriter:
@@ -52,6 +55,7 @@ class RunWriter:
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
+        self._task = FACE_MASK
         self._n_folds = config.folds if config and config.fold == "all" else 1
         self._folds: dict[
             int, tuple[int, Any]
@@ -63,6 +67,11 @@ class RunWriter:
     def origin(self, origin: Mapping[str, Any]) -> None:
         """Write origin.json (trial/origin.py)."""
         write_json(self.folder / "origin.json", origin)
+
+    def task(self, task: Task) -> None:
+        """Write task.json."""
+        self._task = task
+        write_json(self.folder / "task.json", task.to_json())
 
     def preprocessing(self, preprocessing: Preprocessing) -> None:
         """Write preprocessing.json."""
@@ -84,9 +93,9 @@ class RunWriter:
 
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
         """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the people
-        held out (columns photo, person, fold, label, p00..p17).
+        held out (columns photo, group, fold, label, p00, ...).
 
-        Returns the run's macro-F1, over the people of all folds so far. The run's best epoch is the median of
+        Returns the run's macro-F1, over the groups of all folds so far. The run's best epoch is the median of
         the folds'.
         """
         import pandas as pd
@@ -95,6 +104,7 @@ class RunWriter:
             self.weights(weights, fold if self._n_folds > 1 else None)
             self._folds[fold] = epoch, predictions
             validation = pd.concat([self._folds[f][1] for f in sorted(self._folds)], ignore_index=True)
+            validation = validation.rename(columns={"group": self._task.column})
             path = self.folder / "validation.parquet"
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
             macro_f1 = scores_of(validation).macro_f1
@@ -143,8 +153,17 @@ class RunFolder:
         """origin.json: code, package versions, data and machine of the run."""
         return self._json("origin.json")
 
+    def task(self) -> Task:
+        """The task of the run; that of runs of versions that did not record it is the home task."""
+        try:
+            return Task.from_json(self._json("task.json"))
+        except FileNotFoundError:
+            return FACE_MASK
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{self.folder / 'task.json'}: is damaged ({error!r})") from None
+
     def class_counts(self) -> list[int] | None:
-        """Photos of each class (18) in its training data; None in runs of versions that did not record
+        """Photos of each class in its training data; None in runs of versions that did not record
         them."""
         return self.origin().get("class_counts")
 
@@ -159,10 +178,12 @@ class RunFolder:
         return self.epochs().groupby("epoch", as_index=False).mean()
 
     def validation(self) -> "pd.DataFrame":
-        """Probabilities of the best epoch: columns photo, person, fold, label, p00..p17."""
+        """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the groups'
+        column has the task's word for a group (person)."""
         import pandas as pd
 
-        return pd.read_parquet(self.folder / "validation.parquet")
+        table = pd.read_parquet(self.folder / "validation.parquet")
+        return table.rename(columns={self.task().column: "group"})
 
     def weights_files(self) -> list[Path]:
         """The paths of weights.safetensors, or of each fold's weights.foldN.safetensors in order; [] if none.
@@ -194,11 +215,21 @@ class RunFolder:
 
 
 def scores_of(validation: "pd.DataFrame") -> "Scores":
-    """Scores of predictions with the columns label, p00..p17."""
+    """Scores of predictions with the columns label, p00, ..."""
     from trial.metrics import score
 
-    predicted = validation[PROBABILITIES].to_numpy().argmax(1)
-    return score(validation["label"].to_numpy(), predicted)
+    probabilities = probabilities_of(validation)
+    return score(validation["label"].to_numpy(), probabilities.argmax(1), probabilities.shape[1])
+
+
+def probability_columns(n_classes: int) -> list[str]:
+    """The columns of the classes' probabilities in tables of predictions: p00, p01, ..."""
+    return [f"p{label:02d}" for label in range(n_classes)]
+
+
+def probabilities_of(table: "pd.DataFrame") -> "np.ndarray":
+    """The probabilities (photos, classes) in a table of predictions."""
+    return table[[name for name in table if IS_PROBABILITY.fullmatch(name)]].to_numpy()
 
 
 def _now() -> str:

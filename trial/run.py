@@ -62,14 +62,14 @@ def _train(
     workers = -(-start.compute.workers // len(numbers))
     start = start._replace(compute=replace(start.compute, workers=workers))
     folds = [
-        Fold(number, start.table, config.folds, config.seed, config.train_fraction) for number in numbers
+        Fold(number, start.task, start.table, config.folds, config.seed, config.train_fraction) for number in numbers
     ]
     running = []
     for fold in folds:
         network = start.network
         if fold.number not in (0, config.fold):  # each starts from the same weights
             torch.manual_seed(config.seed)
-            network, _ = recipe.build(config)
+            network, _ = recipe.build(config, start.task)
         photos = batches.Photos(fold.validation, start.preprocessing, start.pixels)
         validation = batches.loader(photos, batches.EVALUATION_FACTOR * config.batch_size)
         running.append(fit(recipe.training(config, start, network, fold.train), validation))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from common.progress import track
-from dataset.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
+from dataset.face_masks.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
 from dataset.photo_file import TOO_LARGE, file_error, size_error
 
 NAMES: dict[str, Sequence[str]] = {

@@ -10,8 +10,8 @@ from analysis.eda import facts, pictures, plots
 from analysis.eda.suspects import suspects
 from analysis.report.page import write_page
 from common.errors import UsageError
-from dataset.labels import AGE_BANDS, GENDERS
-from dataset.photos import scan_eval, scan_train
+from dataset.face_masks.labels import AGE_BANDS, GENDERS
+from dataset.read import scan_eval, scan_train
 from dataset.pixels import decode_errors
 
 if TYPE_CHECKING:

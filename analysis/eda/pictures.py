@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.eda import facts
 from analysis.eda.suspects import Suspect
 from common.errors import UsageError
-from dataset.labels import CLASS_NAMES, MASKS
+from dataset.face_masks.labels import CLASS_NAMES, MASKS
 from dataset.pixels import read_photo, resize
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import HEAT, LIGHT, blank
-from dataset.labels import AGE_BANDS, GENDERS, MASKS, age_band, is_oldest
+from dataset.face_masks.labels import AGE_BANDS, GENDERS, MASKS, age_band, is_oldest
 
 TONES = {"male": "best", "female": "default"}
 

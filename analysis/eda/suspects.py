@@ -12,8 +12,8 @@ import pandas as pd
 from common.errors import UsageError
 from common.machine import cores
 from common.progress import track
-from dataset.corrections import look_up, matches_data_set, read_corrections
-from dataset.labels import GENDERS
+from dataset.face_masks.corrections import look_up, matches_data_set, read_corrections
+from dataset.face_masks.labels import GENDERS
 from dataset.pixels import read_to_size
 
 FOLDER = re.compile(r"(?P<person>[^_]+)_(?P<gender>[^_]+)_[^_]+_(?P<age>\d+)")

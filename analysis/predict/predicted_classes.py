@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.labels import CLASS_NAMES, N_CLASSES
+from dataset.face_masks.labels import CLASS_NAMES, N_CLASSES
 
 EXPECTED = 3.0  # photos; a class expected less often may be absent by chance (Poisson: 5 % at 3)
 NEARLY_ALL = 0.9  # of the photos

@@ -15,7 +15,7 @@ from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
 from common.progress import track
 from dataset.cache.arrays import Uncached
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import N_CLASSES
 from trial import recipe
 from trial.compute import Compute, decide
 from trial.data import batches

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.predict.trained import Trained
 from common.errors import UsageError, first_line
-from dataset.photos import read_train
+from dataset.read import read_train
 from trial.data import batches
 from trial.record import PROBABILITIES, RunFolder, scores_of
 

@@ -21,7 +21,7 @@ from analysis.report.tables import (
 )
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import N_CLASSES
 from trial.record import RunFolder, scores_of
 
 

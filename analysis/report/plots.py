@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import HEAT, LIGHT, blank
-from dataset.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, is_oldest
+from dataset.face_masks.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, is_oldest
 from trial.record import scores_of
 
 MAX_CURVES = 50

@@ -11,7 +11,7 @@ from analysis.report.tables import STATES
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
 from common.text import value_text
-from dataset.labels import AGE_BANDS, N_CLASSES
+from dataset.face_masks.labels import AGE_BANDS, N_CLASSES
 from trial.config import TrialConfig
 from trial.metrics import recall_of_oldest
 from trial.record import PROBABILITIES, RunFolder, scores_of

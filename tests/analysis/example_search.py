@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import N_CLASSES
 
 MODELS = ("tf_efficientnet_lite0", "resnet34", "mobilenetv3_small_100", "lcnet_050")
 SIZES = ("64x48", "96x72", "128x96")

@@ -13,7 +13,7 @@ from analysis.predict.trained import load, predict
 from analysis.predict.validation import predict_validation
 from analysis.submission import submission_errors
 from common.errors import UsageError
-from dataset.photos import read_eval
+from dataset.read import read_eval
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY

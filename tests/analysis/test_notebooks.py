@@ -7,6 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from common.machine import PROJECT
+from dataset.cache.arrays import CACHE
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
@@ -39,11 +40,12 @@ def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     for name in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
         (tmp_path / name).mkdir()
-    before = listing()
+    before = sorted((PROJECT / "notebooks").iterdir())
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(tmp_path / "notebooks")}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-    assert listing() == before
+    assert sorted((PROJECT / "notebooks").iterdir()) == before
+    assert not any(str(tmp_path) in info.read_text() for info in CACHE.glob("*.json")), "photos are not cached"
     assert not any((tmp_path / "notebooks").iterdir()), "it writes beside its folder, not into it"
     assert not list((tmp_path / "TMPDIR").glob("tmp*")), "the drawn people are removed"
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
@@ -59,9 +61,3 @@ def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
 def test_it_changes_no_path(path):
     assert not [hack for hack in ("sys.path", "chdir") if hack in path.read_text()]
-
-
-def listing() -> set[str]:
-    """What is in the notebooks' and the cache's folders."""
-    folders = (PROJECT / "notebooks", PROJECT / "out" / "cache")
-    return {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}

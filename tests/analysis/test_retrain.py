@@ -14,7 +14,7 @@ from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
-from dataset.photos import read_eval, read_train
+from dataset.read import read_eval, read_train
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.conftest import TINY
 from trial.config import parse

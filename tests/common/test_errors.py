@@ -34,5 +34,5 @@ def test_ctrl_c_ends_with_130(capsys):
 
 def test_names_and_errors_import_nothing_heavy():
     heavy = "{'numpy', 'pandas', 'cv2', 'torch'}"
-    code = f"import sys, dataset.labels, common.errors; print({heavy} & set(sys.modules))"
+    code = f"import sys, dataset.face_masks.labels, common.errors; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

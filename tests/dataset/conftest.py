@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from common.log import show_logs
-from dataset.labels import PHOTO_MASKS
+from dataset.face_masks.labels import PHOTO_MASKS
 
 AGES = {"male": (18, 29, 30, 45, 59, 60, 60), "female": (19, 25, 31, 50, 58, 60, 60)}
 

@@ -9,7 +9,7 @@ from dataset import check as checking
 from dataset.__main__ import app
 from dataset.cache import arrays
 from dataset.crops import CROPS
-from dataset.photos import read_train
+from dataset.read import read_train
 from trial.choice import choose
 
 

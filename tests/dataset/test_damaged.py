@@ -14,7 +14,7 @@ from dataset import photo_file
 from dataset.cache import arrays
 from dataset.check import check
 from dataset.decode import decode
-from dataset.photos import read_train
+from dataset.read import read_train
 from dataset.pixels import decode_errors
 from tests.dataset.image_bytes import chunk, jpeg, png
 

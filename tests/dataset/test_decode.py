@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataset.decode import decode
-from dataset.photos import read_eval, read_train
+from dataset.read import read_eval, read_train
 from dataset.pixels import decode_errors, read_photo
 from tests.dataset.image_bytes import by_opencv, chunk, flat_jpeg, jpeg, png
 

@@ -7,7 +7,7 @@ import pytest
 from common.errors import UsageError
 from dataset.check import check, summary
 from dataset.images import read_images
-from dataset.photos import read_eval
+from dataset.read import read_eval
 
 
 def test_without_info_csv_all_images_of_eval_are_used_and_logged(data, write_photo, capsys):

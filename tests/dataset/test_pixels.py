@@ -5,7 +5,7 @@ import simplejpeg
 from PIL import Image
 
 from common.errors import UsageError
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 from dataset.pixels import cut, decode_errors, read_photo, read_to_size, resize
 
 

@@ -17,7 +17,7 @@ from dataset.cache import arrays
 from dataset.check import check
 from dataset.faces import locate
 from dataset.fingerprint import fingerprint
-from dataset.photos import read_eval, read_train, scan_train
+from dataset.read import read_eval, read_train, scan_train
 from dataset.pixels import decode_errors, read_photo
 
 

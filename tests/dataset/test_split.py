@@ -6,8 +6,8 @@ import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from common.errors import UsageError
-from dataset.labels import age_band, encode
-from dataset.photos import read_train
+from dataset.face_masks.labels import age_band, encode
+from dataset.read import read_train
 from dataset.split import absent_classes, fold_of, fraction_of, split
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset.photos import read_eval, read_train
+from dataset.read import read_eval, read_train
 from dataset.split import absent_classes, split
 
 pytestmark = pytest.mark.shared

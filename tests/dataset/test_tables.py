@@ -9,8 +9,8 @@ from analysis.__main__ import app as analysis
 from analysis.submission import read_answers
 from common.errors import UsageError
 from dataset.__main__ import app as dataset
-from dataset.corrections import read_corrections
-from dataset.photos import read_eval, read_train
+from dataset.face_masks.corrections import read_corrections
+from dataset.read import read_eval, read_train
 from dataset.tables import read_table
 from tests.conftest import call
 

@@ -2,7 +2,7 @@
 
 from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
-from dataset.drawing.synthetic import draw
+from dataset.face_masks.drawing.synthetic import draw
 from experiments import demo
 from experiments.progress import State
 from experiments.run import ExperimentResult

@@ -15,7 +15,7 @@ from common.machine import PROJECT
 from dataset.cache import arrays
 from dataset.cache.arrays import Uncached
 from dataset.faces import locate
-from dataset.photos import read_eval, read_train
+from dataset.read import read_eval, read_train
 from dataset.pixels import cut, read_photo, resize
 from tests.conftest import TINY
 from trial.choice import Choice

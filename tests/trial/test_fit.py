@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dataset.photos import read_train
+from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import held_out, training_of
 from trial.config import parse

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dataset.photos import read_train
+from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import held_out, training_of
 from trial import recipe

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dataset.photos import read_train
+from dataset.read import read_train
 from dataset.split import fold_of
 from tests.conftest import TINY
 from trial.config import parse

@@ -1,7 +1,7 @@
 """Mixing: two photos of a batch combined into one, and their labels in the same proportion.
 
 A builder returns `mix(images, labels, draw) -> (images, targets)`: images float (B, 3, height, width), labels
-int (B,); targets are the labels unchanged, or the probability of each class (B, 18). A mixing happens to a
+int (B,); targets are the labels unchanged, or the probability of each class (B, n_classes). A mixing happens to a
 photo with probability `p`; its partner is another photo of the batch.
 """
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from dataset.labels import N_CLASSES, is_oldest
+from dataset.task import Task
 from trial.augment.photometric import box, per_photo
 from trial.choice import Fraction, Registry
 from trial.rng import Draw
@@ -22,12 +22,12 @@ Mix = Callable[["Tensor", "Tensor", Draw], "tuple[Tensor, Tensor]"]
 Alpha = Annotated[float, (0.01, 10)]
 
 
-def none() -> Mix:
+def none(task: Task) -> Mix:
     """Do not mix photos."""
     return lambda images, labels, draw: (images, labels)
 
 
-def mixup(*, alpha: Alpha = 0.2, p: Fraction = 1.0) -> Mix:
+def mixup(task: Task, *, alpha: Alpha = 0.2, p: Fraction = 1.0) -> Mix:
     """Blend each photo with another one, pixel by pixel (Zhang et al. 2017).
 
     The fraction of the photo itself is drawn from Beta(alpha, alpha). Source: arXiv:1710.09412.
@@ -36,12 +36,12 @@ def mixup(*, alpha: Alpha = 0.2, p: Fraction = 1.0) -> Mix:
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
         other = _others(draw, images)
         kept = per_photo(_kept(draw, alpha, p), images)
-        return images[other].lerp(images, kept), _targets(labels, other, kept)
+        return images[other].lerp(images, kept), _targets(labels, other, kept, task.n_classes)
 
     return mix
 
 
-def cutmix(*, alpha: Alpha = 1.0, p: Fraction = 0.5) -> Mix:
+def cutmix(task: Task, *, alpha: Alpha = 1.0, p: Fraction = 0.5) -> Mix:
     """Replace a rectangle of each photo by the same rectangle of another one (Yun et al. 2019).
 
     The fraction of the area that the photo keeps is drawn from Beta(alpha, alpha). Source: arXiv:1905.04899.
@@ -57,12 +57,12 @@ def cutmix(*, alpha: Alpha = 1.0, p: Fraction = 0.5) -> Mix:
         left, right = (np.clip(np.floor(x + sign * side * width / 2), 0, width) for sign in (-1, 1))
         inside = box(images, top, left, bottom - top, right - left)
         kept = per_photo(1 - (bottom - top) * (right - left) / (height * width), images)
-        return torch.where(inside, images[other], images), _targets(labels, other, kept)
+        return torch.where(inside, images[other], images), _targets(labels, other, kept, task.n_classes)
 
     return mix
 
 
-def cutmix_vertical(*, low: Fraction = 0.46, high: Fraction = 0.54, p: Fraction = 0.7) -> Mix:
+def cutmix_vertical(task: Task, *, low: Fraction = 0.46, high: Fraction = 0.54, p: Fraction = 0.7) -> Mix:
     """Join the left part of each photo and the right part of another one.
 
     The cut is drawn between the fractions `low` and `high` of the width: near the middle, so that each half
@@ -79,16 +79,16 @@ def cutmix_vertical(*, low: Fraction = 0.46, high: Fraction = 0.54, p: Fraction 
         edge = np.zeros(len(draw))
         right = box(images, edge, cut, edge + height, width - cut)
         kept = per_photo(cut / width, images)
-        return torch.where(right, images[other], images), _targets(labels, other, kept)
+        return torch.where(right, images[other], images), _targets(labels, other, kept, task.n_classes)
 
     return mix
 
 
-def mixup_oldest(*, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
-    """Blend photos of people of 60 and over with photos of other classes.
+def mixup_rare(task: Task, *, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
+    """Blend photos of rare classes with photos of other classes.
 
-    The fraction of the older person's photo is drawn from Beta(alpha, alpha); all other photos stay as they
-    are. The baseline gets more photos of the rarest classes in this way.
+    The fraction of the rare class's photo is drawn from Beta(alpha, alpha); all other photos stay as they
+    are. The baseline gets more photos of its rarest classes in this way.
     """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
@@ -99,16 +99,17 @@ def mixup_oldest(*, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
         generator = draw.generator(labels.device)
         priority = torch.rand(of_other_class.shape, generator=generator, device=labels.device)
         other = (priority * of_other_class).argmax(1)
-        blended = is_oldest(labels) & of_other_class.any(1)
+        rare = torch.isin(labels, torch.tensor(task.rare, device=labels.device))
+        blended = rare & of_other_class.any(1)
         kept = torch.where(blended.view(-1, 1, 1, 1), per_photo(_kept(draw, alpha, p), images), 1)
-        return images[other].lerp(images, kept), _targets(labels, other, kept)
+        return images[other].lerp(images, kept), _targets(labels, other, kept, task.n_classes)
 
     return mix
 
 
 MIXINGS: Registry = {
     "none": none, "mixup": mixup, "cutmix": cutmix, "cutmix_vertical": cutmix_vertical,
-    "mixup_oldest": mixup_oldest,
+    "mixup_rare": mixup_rare,
 }  # fmt: skip
 
 
@@ -127,9 +128,9 @@ def _kept(draw: Draw, alpha: float, p: float) -> np.ndarray:
     return np.where(draw.happens(p), draw.random.beta(alpha, alpha, len(draw)), 1)
 
 
-def _targets(labels: "Tensor", other: "Tensor", kept: "Tensor") -> "Tensor":
-    """(B, 18) class probabilities: `kept` of a photo's own label, the rest of its partner's."""
+def _targets(labels: "Tensor", other: "Tensor", kept: "Tensor", n_classes: int) -> "Tensor":
+    """(B, n_classes) class probabilities: `kept` of a photo's own label, the rest of its partner's."""
     import torch.nn.functional as F
 
-    own = F.one_hot(labels, N_CLASSES).float()
+    own = F.one_hot(labels, n_classes).float()
     return own[other].lerp(own, kept.view(-1, 1))

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from common.errors import UsageError
 from common.machine import cores
 from dataset.cache.arrays import Uncached, cached
-from dataset.labels import N_CLASSES
 from trial.augment.pipeline import copy_transform, photo_transform
 from trial.augment.policies import Policy, parse_policy
 from trial.choice import Choice
@@ -107,14 +106,16 @@ class Photos(Dataset):
         return ThreadPoolExecutor(cores(), thread_name_prefix="decode")
 
 
-def training(photos: Photos, batch_size: int, workers: int, weigh: Weigh) -> tuple[DataLoader, np.ndarray]:
-    """(shuffled batches of `photos`, class counts (18,)): expected counts per epoch under the sampler
+def training(
+    photos: Photos, batch_size: int, workers: int, weigh: Weigh, n_classes: int
+) -> tuple[DataLoader, np.ndarray]:
+    """(shuffled batches of `photos`, class counts (n_classes,)): expected counts per epoch under the sampler
     `weigh`, so that a weighted loss does not correct the imbalance twice."""
     labels = photos.labels.numpy()
     probabilities = weigh(labels)
     batches = loader(photos, batch_size, workers, shuffle=True, probabilities=probabilities)
     expected = None if probabilities is None else probabilities * len(labels)  # how often each photo
-    return batches, np.bincount(labels, expected, minlength=N_CLASSES)
+    return batches, np.bincount(labels, expected, minlength=n_classes)
 
 
 def loader(

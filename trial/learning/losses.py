@@ -1,7 +1,7 @@
 """Losses by name.
 
-A builder takes the class counts (18,) of the training photos and returns `loss(logits (B, 18), targets) ->
-scalar`, the mean over the batch. Targets are labels (B,), or (B, 18) fractions of each class if photos are
+A builder takes the class counts (C,) of the training photos and returns `loss(logits (B, C), targets) ->
+scalar`, the mean over the batch. Targets are labels (B,), or (B, C) fractions of each class if photos are
 mixed.
 """
 

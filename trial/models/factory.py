@@ -1,9 +1,8 @@
-"""The name of a network, or several, -> a network with 18 logits, and its preprocessing."""
+"""The name of a network, or several, -> a network with a logit for each class, and its preprocessing."""
 
 from typing import TYPE_CHECKING, Any
 
 from common.image_size import Size
-from dataset.labels import N_CLASSES
 from trial.catalogue import networks
 from trial.choice import Choice
 from trial.models.heads import HIDDEN, LAST, Head, attach, initialise, last_layers
@@ -20,12 +19,12 @@ CLASSIFIERS = dict.fromkeys(("levit_384_s8", "levit_conv_384_s8"), ("head.linear
 
 
 def build(
-    model: str, weights: str, head: Head, image_size: Size, crop: Choice = Choice("none")
+    model: str, weights: str, head: Head, n_classes: int, image_size: Size, crop: Choice = Choice("none")
 ) -> "tuple[nn.Module, Preprocessing]":
     """The network that `model` names (several names joined by +: one network of them all), ending in `head`,
     with the pretrained weights `weights` ('none': without), and the preprocessing of its photos.
 
-    Logits are (B, 18). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of the
+    Logits are (B, n_classes). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of the
     first of several networks. UsageError if the weights don't fit the network.
     """
     names = model.split("+")
@@ -37,11 +36,11 @@ def build(
     else:
         from trial.models.joint import Joint
 
-        members = [_member(name, weights, image_size, N_CLASSES) for name in names]
+        members = [_member(name, weights, image_size, n_classes) for name in names]
         for member in members:
             initialise(last_layers(member), HIDDEN)  # a ReLU follows, and the joint network's last layer
-            attach(Head(N_CLASSES, head.dropout), member)
-        first, network = members[0], Joint(members, head.outputs)
+            attach(Head(n_classes, head.dropout), member)
+        first, network = members[0], Joint(members, n_classes, head.outputs)
         initialise([network.last], LAST)
         attach(head._replace(dropout=0.0), network)
     own = first.pretrained_cfg

@@ -1,23 +1,23 @@
 """Heads: the outputs of a network's last layer, the dropout before it, and how outputs become logits.
 
-Logits are (B, 18) for every head, so each works with every loss and every mixing.
+Logits are (B, classes) for every head, so each works with every loss and every mixing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES
+from dataset.task import Task
 from trial.choice import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Dropout = Annotated[float, (0, 0.95)]
-PARTS = (len(MASKS), len(GENDERS), len(AGE_BANDS))
 
 # Gains of `initialise`: the standard deviation of a layer's outputs for inputs with a root mean square of 1;
 # pooled features of timm's networks have .05 to 1 in training. LAST is torch's default for linear layers, as
-# in ResNets: the first loss is near that of a uniform guess, ln 18. With .1 a ResNet without ImageNet weights
+# in ResNets: the first loss is near that of a uniform guess, ln 18 for 18 classes. With .1 a ResNet without ImageNet weights
 # learned more slowly (docs/figures.md). HIDDEN is for layers before a ReLU (He et al. 2015,
 # arXiv:1502.01852).
 LAST, HIDDEN = 3**-0.5, 2**0.5
@@ -25,38 +25,41 @@ LAST, HIDDEN = 3**-0.5, 2**0.5
 
 class Head(NamedTuple):
     """`outputs`: of the last layer. `dropout`: the probability that one of its inputs is set to 0 in
-    training. `to_logits`: (B, outputs) -> (B, 18); None if the outputs are the logits."""
+    training. `to_logits`: (B, outputs) -> (B, classes); None if the outputs are the logits."""
 
     outputs: int
     dropout: float = 0.0
     to_logits: "Callable[[Tensor], Tensor] | None" = None
 
 
-def classes(*, dropout: Dropout = 0.0) -> Head:
-    """One logit for each of the 18 classes.
+def classes(task: Task, *, dropout: Dropout = 0.0) -> Head:
+    """One logit for each class.
 
     `dropout`: the probability that an input of the last layer is set to 0 in training.
     """
-    return Head(N_CLASSES, dropout)
+    return Head(task.n_classes, dropout)
 
 
-def three(*, dropout: Dropout = 0.0) -> Head:
-    """Separate logits for mask (3), gender (2) and age (3), combined into 18 class logits.
+def factors(task: Task, *, dropout: Dropout = 0.0) -> Head:
+    """Separate logits for each factor of the task, combined into logits of the classes.
 
-    A class's probability is the product of its three, so cross-entropy is the sum of three cross-entropies,
-    for probabilities of classes as targets too. `dropout`: the probability that an input of the last layer is
-    set to 0 in training.
+    A class's probability is the product of those of its values, so cross-entropy is the sum of one for each
+    factor, for probabilities of classes as targets too. `dropout`: the probability that an input of the last
+    layer is set to 0 in training.
     """
-    return Head(sum(PARTS), dropout, joint_logits)
+    return Head(sum(task.sizes), dropout, partial(joint_logits, sizes=task.sizes))
 
 
-def joint_logits(parts: "Tensor") -> "Tensor":
-    """(B, 3 + 2 + 3) -> (B, 18): sums of log-probabilities, in the order of `dataset.labels.encode`."""
+def joint_logits(parts: "Tensor", sizes: Sequence[int]) -> "Tensor":
+    """(B, sum of sizes) -> (B, product of sizes): sums of log-probabilities, the last factor changing
+    fastest, as in `Task.classes`."""
     import torch
 
     precise = torch.promote_types(parts.dtype, torch.float32)  # half precision would round what is learned
-    mask, gender, age = (part.log_softmax(1, dtype=precise) for part in parts.split(PARTS, dim=1))
-    return (mask[:, :, None, None] + gender[:, None, :, None] + age[:, None, None, :]).flatten(1)
+    first, *others = (part.log_softmax(1, dtype=precise) for part in parts.split(tuple(sizes), dim=1))
+    for other in others:
+        first = (first[:, :, None] + other[:, None, :]).flatten(1)
+    return first
 
 
 def attach(head: Head, network: "nn.Module") -> None:
@@ -102,4 +105,4 @@ def _dropout(p: float) -> Callable[..., Any]:
     return lambda layer, inputs: (F.dropout(inputs[0], p, layer.training), *inputs[1:])
 
 
-HEADS: Registry = {"classes": classes, "three": three}
+HEADS: Registry = {"classes": classes, "factors": factors}

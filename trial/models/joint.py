@@ -5,11 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dataset.labels import N_CLASSES
 
 
 class Joint(nn.Module):
-    """The 18 logits of every member concatenated, ReLU, one linear layer: the baseline's ensemble.
+    """The `n_classes` logits of every member concatenated, ReLU, one linear layer: the baseline's ensemble.
 
     Photos are normalised for the first member; each other member gets them with its own mean and standard
     deviation.
@@ -18,10 +17,10 @@ class Joint(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, members: list[Any], outputs: int):
+    def __init__(self, members: list[Any], n_classes: int, outputs: int):
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.last = nn.Linear(N_CLASSES * len(members), outputs)
+        self.last = nn.Linear(n_classes * len(members), outputs)
         mean, std = (torch.tensor([m.pretrained_cfg[what] for m in members]) for what in ("mean", "std"))
         scale, shift = std[0] / std, (mean[0] - mean) / std
         self.as_first = [bool((s == 1).all() and (t == 0).all()) for s, t in zip(scale, shift, strict=True)]

@@ -7,7 +7,7 @@ import torch
 from analysis.eda import augment
 from analysis.eda.page import write_eda
 from common.errors import UsageError
-from dataset.photos import scan_train
+from dataset.read import scan_train
 from trial.augment.pipeline import batch_transform
 from trial.data.batches import Photos
 from trial.preprocessing import Preprocessing

@@ -8,9 +8,9 @@ import pytest
 from analysis.eda import facts, plots
 from analysis.eda.page import write_eda
 from common.errors import UsageError
-from dataset.drawing.synthetic import draw
-from dataset.labels import CLASS_NAMES
-from dataset.photos import scan_train
+from dataset.face_masks.drawing.synthetic import draw
+from dataset.face_masks.labels import CLASS_NAMES
+from dataset.read import scan_train
 
 
 @pytest.fixture(scope="module")

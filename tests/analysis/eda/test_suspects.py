@@ -8,9 +8,9 @@ import pytest
 from analysis.eda import suspects
 from analysis.eda.facts import read_headers
 from analysis.eda.page import write_eda
-from dataset.corrections import read_corrections
-from dataset.drawing.synthetic import draw
-from dataset.photos import scan_train
+from dataset.face_masks.corrections import read_corrections
+from dataset.face_masks.drawing.synthetic import draw
+from dataset.read import scan_train
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from analysis.predict.trained import Averaged, load, predict
 from analysis.predict.tta import VIEWS
 from analysis.predict.validation import predict_validation, worth
 from common.errors import UsageError
-from dataset.photos import read_eval, read_train
+from dataset.read import read_eval, read_train
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse

@@ -18,8 +18,8 @@ from analysis.predict.predicted_classes import (
 from analysis.recipes import Recipe
 from analysis.submission import read_predictions
 from common.errors import UsageError
-from dataset.labels import CLASS_NAMES
-from dataset.photos import read_train
+from dataset.face_masks.labels import CLASS_NAMES
+from dataset.read import read_train
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.record import RunFolder

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.report import parallel_coordinates, plots
 from analysis.trials.ranking import rank
-from dataset.labels import CLASS_NAMES, N_CLASSES
+from dataset.face_masks.labels import CLASS_NAMES, N_CLASSES
 from tests.analysis import example_search
 from trial.record import PROBABILITIES, scores_of
 

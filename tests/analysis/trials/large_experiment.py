@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from common.process import process_mark
-from dataset.labels import N_CLASSES
+from dataset.face_masks.labels import N_CLASSES
 from tests.analysis.fake_experiment import make_experiment
 from trial.config import parse
 

@@ -14,7 +14,7 @@ from dataset.cache.arrays import cached
 from dataset.faces import locate
 from dataset.faces.detector import find_faces
 from dataset.faces.locate import face_crop, faces_in
-from dataset.photos import read_train
+from dataset.read import read_train
 
 CODE = """
 import sys

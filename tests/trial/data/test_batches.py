@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from common.errors import UsageError
-from dataset.photos import read_train
+from dataset.read import read_train
 from tests.conftest import TINY
 from trial import recipe
 from trial.config import parse

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common.errors import UsageError
-from dataset.photos import read_train
+from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial import recipe

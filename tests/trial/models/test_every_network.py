@@ -9,7 +9,7 @@ import timm
 import torch
 
 from analysis.predict.trained import load
-from dataset.photos import read_train
+from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.models.kinds_of_networks import LARGE, SMALLEST, of_each_kind, size_of
 from tests.trial.training import held_out, training_of

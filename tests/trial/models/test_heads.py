@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dataset.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES, decode
-from dataset.photos import read_train
+from dataset.face_masks.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES, decode
+from dataset.read import read_train
 from trial.augment.mixing import _targets
 from trial.config import parse
 from trial.data import batches

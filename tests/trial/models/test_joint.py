@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import load_file
 
 from common.errors import UsageError
-from dataset.photos import read_train
+from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial.config import parse

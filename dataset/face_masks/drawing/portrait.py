@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
-from dataset.drawing.canvas import Canvas, Colour, shade
-from dataset.drawing.face import body, features, head, texture
-from dataset.drawing.hair import hair_behind, hair_in_front
-from dataset.drawing.mask import wear
-from dataset.drawing.people import Person
-from dataset.labels import MASKS
+from dataset.face_masks.drawing.canvas import Canvas, Colour, shade
+from dataset.face_masks.drawing.face import body, features, head, texture
+from dataset.face_masks.drawing.hair import hair_behind, hair_in_front
+from dataset.face_masks.drawing.mask import wear
+from dataset.face_masks.drawing.people import Person
+from dataset.face_masks.labels import MASKS
 
 
 def portrait(person: Person, mask: int, height: int, width: int, rng: np.random.Generator) -> np.ndarray:

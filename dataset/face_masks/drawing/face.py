@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from dataset.drawing.canvas import Canvas, mirrored, mix, oval, rounded, shade
-from dataset.drawing.people import Person
+from dataset.face_masks.drawing.canvas import Canvas, mirrored, mix, oval, rounded, shade
+from dataset.face_masks.drawing.people import Person
 
 
 def outline(person: Person) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from dataset.labels import CLASS_NAMES, N_CLASSES, PHOTO_MASKS, age_band, decode, encode
+from dataset.face_masks.labels import CLASS_NAMES, N_CLASSES, PHOTO_MASKS, age_band, decode, encode
 
 
 def test_every_label_survives_the_round_trip():

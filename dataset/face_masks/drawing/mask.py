@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dataset.drawing.canvas import Canvas, Colour, shade
-from dataset.drawing.people import Person
+from dataset.face_masks.drawing.canvas import Canvas, Colour, shade
+from dataset.face_masks.drawing.people import Person
 
 # White, pale blue, black, rarely pink or green.
 COLOURS: tuple[Colour, ...] = (

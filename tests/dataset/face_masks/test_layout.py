@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from common.errors import UsageError
-from dataset.labels import encode
-from dataset.photos import read_eval, read_train
+from dataset.face_masks.labels import encode
+from dataset.read import read_eval, read_train
 
 
 def errors_of(read, data) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from common.errors import UsageError, unknown
 from common.text import lines_text
-from dataset.labels import AGE_BANDS, GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
+from dataset.face_masks.labels import AGE_BANDS, GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.tables import read_table
 
 # "competition": the corrections that public solutions agree on. Three teams correct the same ages: 001009,
@@ -93,7 +93,7 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
     value is recorded. A shipped list belongs to one data set; for any other nothing is applied.
     """
     found = look_up(table, read_corrections(corrections))
-    ids = sorted(set(table["person"]))
+    ids = sorted(set(table["group"]))
     wrong, note = [one for one in found if one.wrong], f"label corrections from {corrections}: "
     if str(corrections) not in SHIPPED and wrong:
         unknown_ids = [one for one in wrong if not one.known][:MAX_HINTS]
@@ -138,7 +138,7 @@ def look_up(table: pd.DataFrame, entries: pd.DataFrame) -> list[Found]:
     stems = table["photo"].map(lambda photo: Path(photo).stem)
     found = []
     for entry in entries.itertuples():
-        of_person = rows = table["person"] == entry.id
+        of_person = rows = table["group"] == entry.id
         value = VALUES[entry.field][entry.corrected] if entry.field in VALUES else int(entry.corrected)
         if entry.field == "mask":
             rows = of_person & (stems == entry.recorded)

@@ -1,13 +1,15 @@
-"""The 18 classes: mask status x gender x age band, and how a label is computed from them."""
+"""The 18 classes: mask status x gender x age band, as a task."""
 
+import itertools
 import re
-from typing import Any
+
+from dataset.task import Bands, Task
 
 MASKS = ("wear", "incorrect", "not worn")
 GENDERS = ("male", "female")
 AGE_BANDS = ("<30", "30-59", "60+")
+AGE_EDGES = (30, 60)
 MAX_AGE = 120
-N_CLASSES = len(MASKS) * len(GENDERS) * len(AGE_BANDS)
 
 # File name without extension -> index into MASKS. Every person has exactly these seven photos.
 PHOTO_MASKS = {
@@ -20,36 +22,30 @@ PHOTO_MASKS = {
     "normal": 2,
 }
 
+_CLASSES = tuple(map(" ".join, itertools.product(MASKS, GENDERS, AGE_BANDS)))
+FACE_MASK = Task(
+    name="face_mask",
+    classes=_CLASSES,
+    factors={"mask": MASKS, "gender": GENDERS, "age_band": AGE_BANDS},
+    group="person",
+    groups="people",
+    answers=tuple(map(str, range(len(_CLASSES)))),  # as the competition wants them
+    rare=tuple(label for label, name in enumerate(_CLASSES) if name.endswith(AGE_BANDS[-1])),
+    rare_name=AGE_BANDS[-1],
+    bands={"age_band": Bands("age", AGE_EDGES, "years")},
+)
+
 
 def encode(mask: int, gender: int, age_band: int) -> int:
     """Label 0..17 of indices into MASKS, GENDERS and AGE_BANDS: integers or arrays (numpy, pandas)."""
     return (mask * len(GENDERS) + gender) * len(AGE_BANDS) + age_band
 
 
-def decode(label: int) -> tuple[int, int, int]:
-    """(mask, gender, age band) of a label, or of an array of labels; the inverse of `encode`."""
-    per_mask = len(GENDERS) * len(AGE_BANDS)
-    return label // per_mask, label // len(AGE_BANDS) % len(GENDERS), label % len(AGE_BANDS)
-
-
 def age_band(age: int) -> int:
     """Index into AGE_BANDS of an age in years: under 30, 30 to 59, 60 and over."""
-    return int(age >= 30) + int(age >= 60)
+    return int(FACE_MASK.bands["age_band"].index(age))
 
 
 def is_age(text: str) -> bool:
     """Whether a text is an integer from 1 to MAX_AGE. 0 is not an age: it often stands for "unknown"."""
     return re.fullmatch("[0-9]{1,3}", text) is not None and 1 <= int(text) <= MAX_AGE
-
-
-def is_oldest(label: Any) -> Any:
-    """Whether a label is of the age band 60 and over, the rarest; also for arrays (numpy, pandas, torch)."""
-    return decode(label)[2] == len(AGE_BANDS) - 1
-
-
-def _name(label: int) -> str:
-    mask, gender, band = decode(label)
-    return f"{MASKS[mask]} {GENDERS[gender]} {AGE_BANDS[band]}"
-
-
-CLASS_NAMES: tuple[str, ...] = tuple(_name(label) for label in range(N_CLASSES))

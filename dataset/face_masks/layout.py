@@ -1,4 +1,4 @@
-"""Read a data set in the competition's layout into DataFrames of photos, or list all its errors at once."""
+"""The competition's layout: a row per person in train/train.csv, seven photos in each person's folder."""
 
 import os
 from collections.abc import Iterator
@@ -6,43 +6,29 @@ from pathlib import Path
 
 import pandas as pd
 
-from common.errors import UsageError
-from dataset.corrections import apply_corrections
+from dataset.face_masks.labels import FACE_MASK, GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.images import EXTENSIONS, scan_images
-from dataset.labels import GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
 from dataset.photo_file import entry_error, is_system_file, skipped_notes
-from dataset.tables import empty_table, log_notes, read_table
+from dataset.tables import empty_table, read_table
+from dataset.task import Scan
 
 TRAIN_COLUMNS = ["id", "gender", "race", "age", "path"]
 EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not read
-COLUMNS = ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
+COLUMNS = ["photo", "path", "group", "mask", "gender", "age", "age_band", "label"]
 # The competition gave this id to two people, in two folders. Any other duplicate id is an error.
 SHARED_IDS = ("003397",)
-LAYOUT = "a data set is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
+LAYOUT = "the competition's layout is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
 
 
-def read_train(data: Path, corrections: str | Path | None = None) -> pd.DataFrame:
-    """DataFrame of the photos in `data`/train, one row per photo, sorted by photo.
-
-    Columns: photo (path below train/images, with /), path (absolute), person (id), mask, gender, age_band
-    (indices into dataset.labels), age (years), label (0..17). `corrections`: "competition" or a CSV file of
-    known label errors; `table.attrs["corrections"]` is the number of entries applied. `table.attrs["notes"]`
-    lists what was skipped or corrected; the notes are logged.
-
-    UsageError with every error of folders, names and CSV. Photos are not decoded here.
-    """
-    table, errors = scan_train(data)
-    if errors:
-        raise UsageError(errors)
-    table.attrs["corrections"] = 0
-    if corrections is not None:
-        table = apply_corrections(table, corrections)
-    log_notes(table)
-    return table
+def fits(data: Path) -> bool:
+    """Whether the folder has one of the layout's files or folders."""
+    names = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
+    return any(os.path.lexists(data / name) for name in names)
 
 
-def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """(The DataFrame of `read_train`, all errors). People with an error in their line are left out."""
+def scan_train(data: Path, group: str = "") -> Scan:
+    """The photos in `data`/train, sorted by photo (path below train/images), with the column age (years), and all
+    errors; people with an error in their line are left out."""
     data = Path(data)
     images, csv = data / "train" / "images", data / "train" / "train.csv"
     people, errors = _read_csv(data, csv, TRAIN_COLUMNS)
@@ -60,33 +46,32 @@ def scan_train(data: Path) -> tuple[pd.DataFrame, list[str]]:
 
     good = people["gender"].isin(GENDERS) & people["age"].map(is_age).astype(bool) & people["id"].ne("")
     people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
-    people = people.assign(folder=people["path"], person=people["id"], age=people["age"].astype(int))
+    people = people.assign(folder=people["path"], group=people["id"], age=people["age"].astype(int))
     people["gender"] = people["gender"].map(GENDERS.index).astype(int)
     people["age_band"] = people["age"].map(age_band).astype(int)
     table = pd.DataFrame(rows, columns=["photo", "folder", "mask"]).astype({"mask": int})
-    table = table.merge(people[["folder", "person", "gender", "age", "age_band"]], on="folder")
+    table = table.merge(people[["folder", "group", "gender", "age", "age_band"]], on="folder")
     table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
     table["label"] = encode(table["mask"], table["gender"], table["age_band"])
     table = table.sort_values("photo", ignore_index=True)[COLUMNS]
     table.attrs["notes"] = notes + skipped_notes(skipped, images)
-    return table, errors
+    if group:
+        errors.append(f"group={group}: the groups of {data} are its people, by their ids; leave it out")
+    return Scan(FACE_MASK, table, errors)
 
 
-def read_eval(data: Path) -> pd.DataFrame:
-    """DataFrame of the photos in `data`/eval, in the order of info.csv: photo (ImageID) and path (absolute).
-
-    Without an info.csv, all images in eval/images, sorted by name; a note says so and is logged.
-    UsageError with every error: missing folder or column, missing, extra or duplicate photos, an empty set.
-    """
-    table, errors = scan_eval(data)
-    if errors:
-        raise UsageError(errors)
-    log_notes(table)
+def empty() -> pd.DataFrame:
+    """A DataFrame of no photos to train on."""
+    table = pd.DataFrame({column: pd.Series(dtype=str if column in COLUMNS[:3] else int) for column in COLUMNS})
+    table.attrs["notes"] = []
     return table
 
 
-def scan_eval(data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """(The DataFrame of `read_eval` with the photos that can be read, all errors)."""
+def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
+    """(The photos in `data`/eval that can be read: photo (ImageID) and path, in the order of info.csv; all errors).
+
+    Without an info.csv, all images in eval/images, sorted by name; a note says so.
+    """
     data = Path(data)
     images, csv = data / "eval" / "images", data / "eval" / "info.csv"
     if images.is_dir() and not os.path.lexists(csv):

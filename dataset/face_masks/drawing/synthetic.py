@@ -10,9 +10,9 @@ import numpy as np
 from common.errors import UsageError
 from common.files import folder_atomic, only_writer_of_out
 from common.progress import track
-from dataset.drawing.people import Person, sample_groups, sample_person
-from dataset.drawing.portrait import portrait
-from dataset.labels import AGE_BANDS, GENDERS, PHOTO_MASKS, age_band, encode
+from dataset.face_masks.drawing.people import Person, sample_groups, sample_person
+from dataset.face_masks.drawing.portrait import portrait
+from dataset.face_masks.labels import AGE_BANDS, GENDERS, PHOTO_MASKS, age_band, encode
 
 RACE = "Asian"  # as in every line of the competition's train.csv
 EXTENSION_FRACTIONS = ((".jpg", 0.9), (".jpeg", 0.07), (".png", 0.03))

@@ -4,9 +4,9 @@ import pytest
 
 from common.errors import UsageError
 from dataset.check import check
-from dataset.corrections import read_corrections
-from dataset.labels import encode
-from dataset.photos import read_train
+from dataset.face_masks.corrections import read_corrections
+from dataset.face_masks.labels import encode
+from dataset.read import read_train
 
 
 def write(path: Path, *lines: str) -> Path:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dataset.drawing.canvas import Canvas, mirrored, oval, shade
-from dataset.drawing.people import Person
+from dataset.face_masks.drawing.canvas import Canvas, mirrored, oval, shade
+from dataset.face_masks.drawing.people import Person
 
 
 def hair_behind(canvas: Canvas, person: Person) -> None:

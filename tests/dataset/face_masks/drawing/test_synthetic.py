@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from common.errors import UsageError
-from dataset.drawing.people import sample_groups, sample_person
-from dataset.drawing.portrait import portrait
-from dataset.drawing.synthetic import draw
-from dataset.labels import encode
-from dataset.photos import read_eval, read_train
+from dataset.face_masks.drawing.people import sample_groups, sample_person
+from dataset.face_masks.drawing.portrait import portrait
+from dataset.face_masks.drawing.synthetic import draw
+from dataset.face_masks.labels import encode
+from dataset.read import read_eval, read_train
 from dataset.split import absent_classes, fold_of
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_overwritten_and_no_half_set_stays(drawn, tmp_path, monkeypat
     with pytest.raises(UsageError, match="already exists"):
         small(drawn)
     assert digest(drawn) == before
-    monkeypatch.setattr("dataset.drawing.synthetic.portrait", lambda *_: 1 / 0)
+    monkeypatch.setattr("dataset.face_masks.drawing.synthetic.portrait", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         small(tmp_path / "broken")
     assert list(tmp_path.iterdir()) == []

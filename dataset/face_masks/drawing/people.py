@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import UsageError
-from dataset.drawing.canvas import Colour, mix, shade
-from dataset.labels import AGE_BANDS, GENDERS
+from dataset.face_masks.drawing.canvas import Colour, mix, shade
+from dataset.face_masks.labels import AGE_BANDS, GENDERS
 
 # Of the competition's people, 61 % are female; 47 % are under 30, 45 % from 30 to 59, 7 % are 60.
 GENDER_FRACTIONS = (0.39, 0.61)

@@ -1,0 +1,108 @@
+"""The task as a value: which classes, of which factors, and what a group of photos is."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Bands:
+    """A factor that is a number cut into bands: value 0 is below `edges[0]`, value 1 from there on, ...
+
+    `column`: of the DataFrame of photos, where the number is; `unit`: its unit in the plural ('years').
+    """
+
+    column: str
+    edges: tuple[int, ...]
+    unit: str
+
+    def index(self, number: Any) -> Any:
+        """The index of the band of a number, or of an array of numbers."""
+        return np.searchsorted(self.edges, number, side="right")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of the photos. It is read with the data (dataset/read.py) and kept in each run folder.
+
+    `classes`: names in the order of their labels, 0 to n_classes - 1. `factors`: {name: names of its values},
+    in the order that makes the classes their product, the last one changing fastest; {} if there are none.
+    `group` and `groups`: what a group is, in the singular and the plural (person, people). `answers`: what
+    submission.csv says for each class, by default its name. `rare`: labels of the rare classes, together
+    called `rare_name`. `bands`: {factor: Bands} of factors that were numbers.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    group: str = "group"
+    groups: str = "groups"
+    answers: tuple[str, ...] = ()
+    rare: tuple[int, ...] = ()
+    rare_name: str = "rare classes"
+    bands: Mapping[str, Bands] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.answers:
+            object.__setattr__(self, "answers", self.classes)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def column(self) -> str:
+        """The name of the groups' column in files: what a group is called, 'group' if that has another meaning."""
+        return "group" if self.group in ("photo", "fold", "label") else self.group
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of values of each factor."""
+        return tuple(map(len, self.factors.values()))
+
+    def label(self, values: Mapping[str, Any]) -> Any:
+        """The label of {factor: index of its value}; also for arrays of indices."""
+        return np.ravel_multi_index([values[factor] for factor in self.factors], self.sizes)
+
+    def is_rare(self, labels: Any) -> np.ndarray:
+        """Whether each of `labels` (N,) is of a rare class: bool (N,)."""
+        return np.isin(labels, self.rare)
+
+    def to_json(self) -> dict[str, Any]:
+        """The task in plain JSON values; `from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Task":
+        """The task of `to_json`. TypeError or KeyError if the values are not a task's."""
+        lists = {name: tuple(values[name]) for name in ("classes", "answers", "rare")}
+        factors = {name: tuple(names) for name, names in values["factors"].items()}
+        bands = {
+            name: Bands(own["column"], tuple(own["edges"]), own["unit"])
+            for name, own in values["bands"].items()
+        }
+        return cls(**{**values, **lists, "factors": factors, "bands": bands})
+
+
+class Scan(NamedTuple):
+    """What was read of a data set: its task, the DataFrame of photos, and all errors.
+
+    Columns of `table`: photo, path, group, label and a column for each factor (index of its value).
+    `table.attrs["notes"]` lists what was skipped, or should be known.
+    """
+
+    task: Task
+    table: "pd.DataFrame"
+    errors: list[str]
+
+
+def rare_labels(counts: Collection[int]) -> tuple[int, ...]:
+    """The labels of classes with less than half of an even share of the groups; `counts` (n_classes,) of the
+    groups with a photo of each class."""
+    counts = np.asarray(counts)
+    return tuple(np.flatnonzero(counts < counts.sum() / len(counts) / 2).tolist())
