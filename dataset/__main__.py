@@ -7,6 +7,9 @@ import typer
 
 from common.errors import exit_on_usage_error
 
+Group = Annotated[
+    str, typer.Option(help="Whose photo each is: a column of photos.csv, or a regular expression on the path.")
+]
 app = typer.Typer(
     help="Draw a synthetic data set, check a data set, or manage the cache of decoded photos.",
     no_args_is_help=True,
@@ -42,28 +45,25 @@ def synthetic(
 @app.command(epilog="Example: python -m dataset check input --corrections competition")
 @exit_on_usage_error()
 def check(
-    data: Annotated[Path, typer.Argument(help="Folder with train/ and eval/.")],
+    data: Annotated[Path, typer.Argument(help="Folder of photos.")],
+    group: Group = "",
     corrections: Annotated[
         str | None, typer.Option(help='Known label errors to correct: "competition" or a CSV file.')
     ] = None,
-    with_eval: Annotated[bool, typer.Option("--eval/--no-eval", help="Check the eval half, or not.")] = True,
-    folds: Annotated[int, typer.Option(help="Number of folds that people are split into.")] = 5,
+    with_eval: Annotated[bool, typer.Option("--eval/--no-eval", help="Check the photos to predict, or not.")] = True,
+    folds: Annotated[int, typer.Option(help="Number of folds that groups are split into.")] = 5,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
-    """List all errors of a data set at once, or summarize it.
+    """List all errors of a data set at once, or say what was understood of it.
 
-    Folders, file names and CSVs are checked, and every photo is decoded.
+    Folders, file names and CSVs are checked, and every photo is decoded. Without groups, near-duplicate photos
+    are listed.
     """
     from dataset import check as checking
     from dataset.fingerprint import fingerprint
-    from dataset.split import absent_classes, split
 
-    train, eval_photos = checking.check(data, corrections, with_eval, progress=True)
-    print("\n".join(checking.summary(train, eval_photos)))
-    for fold in range(folds):
-        for side, table in zip(("train", "validation"), split(train, fold, folds, seed), strict=True):
-            if absent := absent_classes(table):
-                print(f"fold {fold} of {folds}: {side} lacks {', '.join(absent)}")
+    checked = checking.check(data, corrections, with_eval, progress=True, group=group)
+    print("\n".join(checking.summary(data, checked, folds, seed)))
     print(f"no errors; fingerprint {fingerprint(data)}")
 
 
@@ -75,6 +75,7 @@ def cache(
     data: Annotated[
         Path | None, typer.Argument(help="Data set whose photos are decoded now, at --size.")
     ] = None,
+    group: Group = "",
     size: Annotated[
         str | None, typer.Option(help="HEIGHTxWIDTH. With --remove: only arrays of this size.")
     ] = None,
@@ -108,7 +109,7 @@ def cache(
     if remove:
         cache_command.remove(data, size, older_than)
     elif data or size:
-        cache_command.decode(data, size, interpolation or "bicubic", crop or "none", limit)
+        cache_command.decode(data, size, interpolation or "bicubic", crop or "none", limit, group)
     else:
         cache_command.show()
 

@@ -69,8 +69,10 @@ def remove(data: Path | None, size: str | None, older_than: float | None) -> Non
     print(_total(chosen, "removed"))
 
 
-def decode(data: Path | None, size: str | None, interpolation: str, crop: str, limit: float | None) -> None:
-    """Decode the train half of a data set as trials will use it. `limit`: GiB of the cache, by default 20."""
+def decode(
+    data: Path | None, size: str | None, interpolation: str, crop: str, limit: float | None, group: str = ""
+) -> None:
+    """Decode the photos to train on as trials will use them. `limit`: GiB of the cache, by default 20."""
     if data is None or size is None:
         raise UsageError("to decode photos, give both a data set and --size HEIGHTxWIDTH")
     if interpolation not in INTERPOLATIONS:
@@ -80,7 +82,7 @@ def decode(data: Path | None, size: str | None, interpolation: str, crop: str, l
     if limit is not None and not 0 < limit < math.inf:
         raise UsageError(f"--limit {limit:g}: give a number of GiB above 0")
     wanted = _size(size)
-    paths = list(read_train(data)["path"])
+    paths = list(read_train(data, group=group).table["path"])
     max_bytes = arrays.LIMIT if limit is None else math.ceil(limit * 2**30)
     crop_boxes = CROPS[crop](paths, wanted)
     if arrays.cached(paths, wanted, interpolation, arrays.CACHE, max_bytes, crop_boxes) is None:

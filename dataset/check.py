@@ -1,50 +1,115 @@
-"""Check a data set: all its errors in one list, or a summary of its people and photos."""
+"""Check a data set: all its errors in one list, or a summary of its task, groups and photos."""
 
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from common.errors import UsageError, errors_of
-from dataset.face_masks.corrections import apply_corrections, read_corrections
-from dataset.face_masks.labels import AGE_BANDS, GENDERS
-from dataset.read import scan_eval, scan_train
+from dataset.face_masks.corrections import read_corrections
+from dataset.formats.labelled import few
 from dataset.pixels import decode_errors
+from dataset.read import corrected, format_of, scan_eval, scan_train
+from dataset.split import balance
 from dataset.tables import empty_table
+from dataset.task import Task
+
+MAX_CLASSES = 60  # with a line of their own in the summary
+
+
+class Checked(NamedTuple):
+    """A data set without errors: its task, the photos to train on, and those to predict (see dataset.read)."""
+
+    task: Task
+    train: pd.DataFrame
+    eval_photos: pd.DataFrame
 
 
 def check(
-    data: Path, corrections: str | Path | None = None, with_eval: bool = True, progress: bool = False
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Check both halves of a data set and decode every photo.
+    data: Path,
+    corrections: str | Path | None = None,
+    with_eval: bool = True,
+    progress: bool = False,
+    group: str = "",
+) -> Checked:
+    """Check a data set and decode every photo; without `with_eval` the photos to predict are left out.
 
-    Returns the DataFrames of `read_train` and `read_eval`; without `with_eval` the second one is empty.
-    UsageError with every error of both halves: folders, names, CSVs, corrections and photos.
+    UsageError with every error: folders, names, CSVs, classes, groups, corrections and photos.
     """
     data = Path(data)
-    train, errors = scan_train(data)
-    if corrections is not None and not errors:
+    task, train, errors = scan_train(data, group)
+    train.attrs["corrections"] = 0
+    if corrections and not errors:
         try:
-            train = apply_corrections(train, corrections)
+            train = corrected(task, train, corrections)
         except UsageError as error:
             errors += error.errors
-    elif corrections is not None:  # they can't be applied while people are missing from the table
+    elif corrections:  # they can't be applied while people are missing from the table
         errors += errors_of(read_corrections, corrections)
     eval_photos = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
-        eval_photos, eval_errors = scan_eval(data)
+        eval_photos, eval_errors = scan_eval(data, group)
         errors += eval_errors
     errors += decode_errors([*train["path"], *eval_photos["path"]], progress)
     if errors:
-        raise UsageError(errors)
-    return train, eval_photos
+        raise UsageError(dict.fromkeys(errors))
+    return Checked(task, train, eval_photos)
 
 
-def summary(train: pd.DataFrame, eval_photos: pd.DataFrame) -> list[str]:
-    """Lines with the numbers of people and photos, and the notes of both DataFrames."""
-    people = train.drop_duplicates("person")
-    lines = [f"train: {len(people)} people, {len(train)} photos; eval: {len(eval_photos)} photos"]
-    for gender, name in enumerate(GENDERS):
-        bands = people.loc[people["gender"] == gender, "age_band"]
-        counts = ", ".join(f"{band} {int((bands == index).sum())}" for index, band in enumerate(AGE_BANDS))
-        lines.append(f"  {name}: {len(bands)} people ({counts})")
+def summary(data: Path, checked: Checked, folds: int, seed: int) -> list[str]:
+    """Lines with what was understood: format, task, classes with counts, groups, the balance of folds, notes."""
+    task, train, eval_photos = checked
+    groups = train["group"].nunique()
+    factors = " x ".join(f"{name} {len(values)}" for name, values in task.factors.items())
+    lines = [
+        f"read as: {format_of(Path(data))}; {task.n_classes} classes" + (f" ({factors})" if factors else ""),
+        f"train: {groups:,} {task.groups}, {len(train):,} photos; eval: {len(eval_photos):,} photos",
+    ]
+    lines += _classes(task, train) + _cross(task, train) + _balance(task, train, folds, seed)
     return [*lines, *train.attrs["notes"], *eval_photos.attrs["notes"]]
+
+
+def _classes(task: Task, train: pd.DataFrame) -> list[str]:
+    photos = np.bincount(train["label"], minlength=task.n_classes)
+    groups = np.bincount(train.drop_duplicates(["group", "label"])["label"], minlength=task.n_classes)
+    width = max(map(len, task.classes))
+    own = task.group == "photo"
+    lines = [
+        f"  {name:{width}} {photos[label]:7,} photos"
+        + ("" if own else f" of {groups[label]:,} {task.groups if groups[label] != 1 else task.group}")
+        + ("  (rare)" if label in task.rare else "")
+        for label, name in enumerate(task.classes)
+    ]
+    more = len(lines) - MAX_CLASSES
+    return lines[:MAX_CLASSES] + ([f"  and {more:,} more classes"] if more > 0 else [])
+
+
+def _cross(task: Task, train: pd.DataFrame) -> list[str]:
+    """Groups by the factors that are the same for all photos of a group, each pair of them."""
+    constant = [name for name in task.factors if train.groupby("group")[name].nunique().max() == 1]
+    one_each, lines = train.drop_duplicates("group"), []
+    for first, second in combinations(constant if task.group != "photo" else [], 2):
+        for value, name in enumerate(task.factors[first]):
+            of = one_each.loc[one_each[first] == value, second]
+            counts = ", ".join(f"{other} {int((of == number).sum())}" for number, other in enumerate(task.factors[second]))
+            lines.append(f"  {name}: {len(of)} {task.groups} ({counts})")
+    return lines
+
+
+def _balance(task: Task, train: pd.DataFrame, folds: int, seed: int) -> list[str]:
+    """How evenly the folds have the classes, and the classes that a fold lacks."""
+    parts = balance(train, folds, seed, task)
+    parts = parts[parts.sum(axis=1) > 0]
+    worst = (parts - 1 / folds).abs().max(axis=1).idxmax()
+    low, high = parts.loc[worst].min(), parts.loc[worst].max()
+    lines = [
+        f"{folds} folds by {task.group} (seed {seed}): each has about {1 / folds:.0%} of every class; "
+        f"least even: {worst}, from {low:.0%} to {high:.0%}"
+    ]
+    lacking = {fold: parts.index[parts[fold] == 0].tolist() for fold in parts}
+    only = {fold: parts.index[parts[fold] == 1].tolist() for fold in parts}
+    for side, of_fold in (("validation", lacking), ("training", only)):
+        lines += [f"fold {fold}: {side} lacks {few(names)}" for fold, names in of_fold.items() if names]
+    return lines

@@ -25,9 +25,10 @@ class Format(NamedTuple):
     scan_eval: Callable[[Path, str], tuple[pd.DataFrame, list[str]]]
 
 
+COMPETITION = "competition layout"
 FORMATS = {
     "photos.csv": Format(photos_csv.WANTS, photos_csv.fits, photos_csv.scan_train, photos_csv.scan_eval),
-    "competition layout": Format(layout.LAYOUT, layout.fits, layout.scan_train, layout.scan_eval),
+    COMPETITION: Format(layout.LAYOUT, layout.fits, layout.scan_train, layout.scan_eval),
     "one folder per class": Format(
         class_folders.WANTS, class_folders.fits, class_folders.scan_train, class_folders.scan_eval
     ),

@@ -89,7 +89,7 @@ def demo_command(
 ) -> None:
     """Do the whole job; its result is in out/demo/.
 
-    A search, the best recipe, retraining on all people, submission and report.
+    A search, the best recipe, retraining on all photos, submission and report.
     """
     from experiments.demo import demo
 

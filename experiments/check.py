@@ -18,7 +18,7 @@ from experiments.checks.yaml_keys import key_errors
 from experiments.plan import Plan, read_plan
 from trial.aliases import current_field
 from trial.arguments import parse_arguments
-from trial.config import FIELDS, NO_DATA, parse
+from trial.config import FIELDS, NO_DATA, parse, task_errors
 from trial.models.weights import WITHOUT_INTERNET
 
 
@@ -120,18 +120,25 @@ def data_errors(plan: Plan) -> list[str]:
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
-    from dataset.read import read_train
+    from dataset.read import COMPETITION, corrected, format_of
 
-    errors = errors_of(check_data, folder, with_eval=(folder / "eval").exists(), progress=True)
-    if errors:
-        return errors
+    try:
+        group = str(parse_arguments(plan.fixed).get("group", ""))
+        with_eval = (folder / "eval").exists() or format_of(folder) != COMPETITION  # optional in the others
+        task, train, _ = check_data(folder, with_eval=with_eval, progress=True, group=group)
+    except UsageError as error:
+        return error.errors
+    errors = []
     fixed = [word.partition("=")[2] for word in plan.fixed if word.startswith("corrections=")]
     searched = plan.space.get("corrections", {}).get("_value", [])
     with contextlib.chdir(plan.code):  # relative paths are relative to where trials run
         for corrections in [*fixed, *searched]:
             if corrections and isinstance(corrections, str):  # anything else has been refused
-                errors += errors_of(read_train, folder, corrections)
-    return errors
+                errors += errors_of(corrected, task, train, corrections)
+    for point in covering(plan.space):
+        with contextlib.suppress(UsageError):  # has been refused
+            errors += task_errors(_read(plan, False)(point), task)
+    return list(dict.fromkeys(errors))
 
 
 def _folder_errors(plan: Plan) -> list[str]:

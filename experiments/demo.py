@@ -26,7 +26,7 @@ PEOPLE, EVAL_PEOPLE = 100, 60
 def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
     """Search, export, retrain and write a submission into `out`; an earlier result is moved aside.
 
-    `data`: photos in the competition's layout, for experiments/demo_photos.yaml; None: people are drawn into
+    `data`: a data set in any format, for experiments/demo_photos.yaml; None: people are drawn into
     OUT/data, for experiments/demo.yaml. `settings`: `key=value` words, fixed for all trials, such as seed=1.
     UsageError lists the errors in the photos.
     """

@@ -33,7 +33,7 @@ FEW = 3  # with fewer ended trials an estimate is rough
 @dataclass(frozen=True)
 class Recipe:
     """What decides the cost of a trial. An epoch takes time proportional to `load`: the fraction of the
-    training people, times the number of folds."""
+    training groups, times the number of folds."""
 
     model: str
     pixels: int

@@ -9,12 +9,13 @@ from common.errors import UsageError, unknown
 from common.image_size import Size, read_size, size_text
 from dataset.crops import CROPS
 from dataset.face_masks import borders
+from dataset.task import Task
 from trial import aliases
 from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
-from trial.constraints import COMBINATIONS, ON_THIS_MACHINE, violations
+from trial.constraints import COMBINATIONS, FOR_TASK, ON_THIS_MACHINE, violations
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.learning.freezing import FREEZES
 from trial.learning.losses import LOSSES
@@ -150,6 +151,11 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
     if errors:
         raise UsageError(errors)
     return config
+
+
+def task_errors(config: TrialConfig, task: Task) -> list[str]:
+    """What `config` asks for that the task does not have."""
+    return violations(FOR_TASK, {name: getattr(config, name) for name in FIELDS} | {"task": task})
 
 
 def _plain(value: Any) -> Any:

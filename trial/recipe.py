@@ -20,8 +20,7 @@ from dataset.read import read_train
 from dataset.task import Task
 from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
-from trial.config import FIELDS, TrialConfig
-from trial.constraints import FOR_TASK, violations
+from trial.config import TrialConfig, task_errors
 from trial.data import batches
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.fit import Training
@@ -65,11 +64,6 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     writer.task(task)
     pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
     return Start(task, table, network, preprocessing, compute, pixels)
-
-
-def task_errors(config: TrialConfig, task: Task) -> list[str]:
-    """What `config` asks for that the task does not have."""
-    return violations(FOR_TASK, {name: getattr(config, name) for name in FIELDS} | {"task": task})
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
