@@ -40,8 +40,7 @@ def check(
     """
     data = Path(data)
     task, train, errors = scan_train(data, group)
-    train.attrs["corrections"] = 0
-    if corrections and not errors:
+    if not errors:
         try:
             train = corrected(task, train, corrections)
         except UsageError as error:

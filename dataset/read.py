@@ -57,9 +57,7 @@ def read_train(data: Path, corrections: str | Path | None = None, group: str = "
     task, table, errors = scan_train(data, group)
     if errors:
         raise UsageError(errors)
-    table.attrs["corrections"] = 0
-    if corrections:
-        table = corrected(task, table, corrections)
+    table = corrected(task, table, corrections)
     log_notes(table)
     return Labelled(task, table)
 
@@ -97,8 +95,12 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     return FORMATS[found].scan_eval(data, group)
 
 
-def corrected(task: Task, table: pd.DataFrame, corrections: str | Path) -> pd.DataFrame:
-    """`apply_corrections` for the home task; UsageError for any other."""
+def corrected(task: Task, table: pd.DataFrame, corrections: str | Path | None) -> pd.DataFrame:
+    """The DataFrame of photos with known label errors corrected, if `corrections` names any: see
+    `apply_corrections`. UsageError for any other than the home task."""
+    if not corrections:
+        table.attrs["corrections"] = 0
+        return table
     if task.name != FACE_MASK.name:
         raise UsageError(f"corrections={corrections}: only the face-mask task has them; correct the labels of this set in its own files")
     return apply_corrections(table, corrections)

@@ -16,7 +16,8 @@ from common.errors import UsageError
 from dataset.cache.arrays import Uncached
 from dataset.fingerprint import fingerprint
 from dataset.face_masks.borders import BORDERS
-from dataset.read import read_train
+from dataset.read import corrected, scan_train
+from dataset.tables import log_notes
 from dataset.task import Task
 from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
@@ -52,9 +53,11 @@ class Start(NamedTuple):
 def start(config: TrialConfig, writer: RunWriter) -> Start:
     """Read the photos, build the network, decide the device, and record all of it in the run folder."""
     data_fingerprint = fingerprint(Path(config.data))
-    task, table = read_train(Path(config.data), config.corrections or None, config.group)
-    if errors := task_errors(config, task):
+    task, table, errors = scan_train(Path(config.data), config.group)
+    if errors := errors or task_errors(config, task):
         raise UsageError(errors)
+    table = corrected(task, table, config.corrections)
+    log_notes(table)
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers)
