@@ -1,4 +1,4 @@
-"""python -m dataset {synthetic,check,cache}: draw or check a data set, manage decoded photos."""
+"""python -m dataset {synthetic,digits,check,cache}: draw or check a data set, manage decoded photos."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ Group = Annotated[
     str, typer.Option(help="Whose photo each is: a column of photos.csv, or a regular expression on the path.")
 ]
 app = typer.Typer(
-    help="Draw a synthetic data set, check a data set, or manage the cache of decoded photos.",
+    help="Write a data set to try things on, check a data set, or manage the cache of decoded photos.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,6 +40,15 @@ def synthetic(
 
     draw(out, people, eval_people, folds, seed, height, width, progress=True)
     print(f"drawn: {out} (train/, eval/, answers.csv)")
+
+
+@app.command(epilog="Example: python -m dataset digits --out digits")
+@exit_on_usage_error()
+def digits(out: Annotated[Path, typer.Option(help="New or empty folder for the data set.")]) -> None:
+    """Write scikit-learn's 1,797 handwritten digits in folders per class, a real set to try things on."""
+    from dataset.digits import write_digits
+
+    print(f"written: {write_digits(out)} (train/, eval/)")
 
 
 @app.command(epilog="Example: python -m dataset check input --corrections competition")
