@@ -98,7 +98,7 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
         assert built.exit_code == 0 and f"98 photos at {size} are cached in {folder}" in built.output, (
             built.output
         )
-    paths = list(read_train(data)["path"])
+    paths = list(read_train(data).table["path"])
     shared = arrays.cached(paths, (8, 6), "bilinear", folder, 1)
     assert shared is not None  # a trial finds it
     listed = run("cache").output.splitlines()
@@ -127,7 +127,7 @@ def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folde
         built = run("cache", data, "--size", "8x6", "--crop", crop)
         assert built.exit_code == 0, built.output
     assert "face found in 98 of 98 photos\n" in built.stderr
-    paths = list(read_train(data)["path"])
+    paths = list(read_train(data).table["path"])
     for name in ("none", "center", "face"):
         errors: list[str] = []
         crop = choose("crop", name, CROPS, errors).build(CROPS, paths, (8, 6))

@@ -14,8 +14,8 @@ from dataset import photo_file
 from dataset.cache import arrays
 from dataset.check import check
 from dataset.decode import decode
-from dataset.read import read_train
 from dataset.pixels import decode_errors
+from dataset.read import read_train
 from tests.dataset.image_bytes import chunk, jpeg, png
 
 
@@ -59,7 +59,7 @@ def test_damage_is_named_by_check_and_when_a_set_is_decoded(data, drawn, tmp_pat
     photo.write_bytes(overwritten(jpeg(drawn, quality=95), 0.5, b"\xff" * 8))
     for look in (
         lambda: check(data),
-        lambda: arrays.cached(list(read_train(data)["path"]), (8, 6), "bicubic", tmp_path / "cache"),
+        lambda: arrays.cached(list(read_train(data).table["path"]), (8, 6), "bicubic", tmp_path / "cache"),
     ):
         with pytest.raises(UsageError) as caught:
             look()

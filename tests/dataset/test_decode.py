@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from dataset.decode import decode
-from dataset.read import read_eval, read_train
 from dataset.pixels import decode_errors, read_photo
+from dataset.read import read_eval, read_train
 from tests.dataset.image_bytes import by_opencv, chunk, flat_jpeg, jpeg, png
 
 
@@ -54,5 +54,5 @@ def test_exif_turns_as_opencv_does(drawn, tmp_path, turned, big_endian):
 
 @pytest.mark.shared
 def test_no_real_photo_is_refused(standin):
-    table = read_train(standin)
+    table = read_train(standin).table
     assert decode_errors([*table["path"], *read_eval(standin)["path"]]) == []

@@ -17,8 +17,8 @@ from dataset.cache import arrays
 from dataset.check import check
 from dataset.faces import locate
 from dataset.fingerprint import fingerprint
-from dataset.read import read_eval, read_train, scan_train
 from dataset.pixels import decode_errors, read_photo
+from dataset.read import read_eval, read_train, scan_train
 
 
 def make_special(kind: str, path: Path) -> None:
@@ -133,12 +133,12 @@ def test_system_files_are_skipped_and_counted(data, capsys):
     for path in (images / "Thumbs.db", first / "Thumbs.db", first / "desktop.ini", first / ".DS_Store", first / "._mask1.jpg", eval_images / "Thumbs.db"):  # fmt: skip
         path.write_bytes(b"x")
     (images / "__MACOSX").mkdir()
-    assert len(read_train(data)) == 98
+    assert len(read_train(data).table) == 98
     message = f"skipped 6 hidden or system files in {images}: .DS_Store, ._mask1.jpg, Thumbs.db (2 times), __MACOSX, desktop.ini\n"
     assert capsys.readouterr().err == message
     assert len(read_eval(data)) == 4
     assert capsys.readouterr().err == f"skipped 1 hidden or system file in {eval_images}: Thumbs.db\n"
     assert fingerprint(data) == before
     shutil.rmtree(first)
-    table, _ = scan_train(data)
+    table = scan_train(data).table
     assert table.attrs["notes"] == [f"skipped 2 hidden or system files in {images}: Thumbs.db, __MACOSX"]

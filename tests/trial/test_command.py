@@ -78,7 +78,7 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     assert run.status()["macro_f1"] == pytest.approx(best)
     assert len(run.epochs()) == 2
     table = run.validation()
-    assert list(table.columns) == ["photo", "person", "fold", "label", *(f"p{n:02d}" for n in range(18))]
+    assert list(table.columns) == ["photo", "group", "fold", "label", *(f"p{n:02d}" for n in range(18))]
     assert run.origin()["data_fingerprint"]
     assert run.origin()["versions"]["torch"]
     again = command(*tiny(people, tmp_path / "run"))

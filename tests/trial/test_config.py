@@ -64,7 +64,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ),
         ({"loss": {"gamma": 2}}, "loss.gamma: is a parameter of which loss? give it too, such as loss=focal"),
         ({"mixing": {"_name": "cutmix_vertical", "low": 0.9, "high": 0.1}}, "must not be above mixing.high"),
-        ({"head": {"_name": "three", "dropout": 1}}, "1.0 is not from 0 to 0.95"),
+        ({"head": {"_name": "factors", "dropout": 1}}, "1.0 is not from 0 to 0.95"),
         ({"dropout": 0.2}, "it is a parameter of a choice: head.dropout"),
         ({"warmup": 2}, "schedule.warmup"),
         ({"ema": 1}, "1.0 is not from 0 to"),

@@ -15,8 +15,8 @@ from common.machine import PROJECT
 from dataset.cache import arrays
 from dataset.cache.arrays import Uncached
 from dataset.faces import locate
-from dataset.read import read_eval, read_train
 from dataset.pixels import cut, read_photo, resize
+from dataset.read import read_eval, read_train
 from tests.conftest import TINY
 from trial.choice import Choice
 from trial.config import parse
@@ -73,7 +73,7 @@ def test_files_from_before_there_were_crops_see_the_whole_photo():
 def test_cached_or_decoded_each_time_a_part_of_the_table_sees_the_same_pixels(
     crop, people, looked, monkeypatch
 ):
-    table = read_train(people)
+    table = read_train(people).table
     part = table.iloc[5::7]
     monkeypatch.setattr(batches.cached, "__defaults__", (arrays.CACHE, *batches.cached.__defaults__[1:]))
     kept = batches.shared_pixels(table, prepared(crop), cache_limit=1)
@@ -91,7 +91,9 @@ def test_cached_or_decoded_each_time_a_part_of_the_table_sees_the_same_pixels(
 
 def test_a_face_is_cut_out_with_its_margin_and_photos_without_one_in_the_middle(people, looked, capsys):
     show_logs()
-    table = read_train(people).head(4)  # 64 x 48; faces of 20 x 14 at 10, 10 in the second and the fourth
+    table = read_train(people).table.head(
+        4
+    )  # 64 x 48; faces of 20 x 14 at 10, 10 in the second and the fourth
     seen = read(batches.Photos(table, prepared(FACE)))
     assert "face found in 2 of 4 photos; the other 2 are cropped to the centre" in capsys.readouterr().err
     for row, (top, left, side) in enumerate([(16, 8, 32), (0, 0, 40)] * 2):

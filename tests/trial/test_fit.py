@@ -23,7 +23,7 @@ def epochs_of(table, config=CONFIG, validation=True):
 
 @pytest.fixture(scope="module")
 def table(people):
-    return read_train(people)
+    return read_train(people).table
 
 
 def test_the_loss_falls_and_each_epoch_is_scored(table):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import held_out, training_of
@@ -18,7 +19,7 @@ PLAIN = {"optimizer": {"_name": "sgd", "momentum": 0}, "schedule": "constant", "
 
 @pytest.fixture(scope="module")
 def table(people):
-    return read_train(people).head(64)
+    return read_train(people).table.head(64)
 
 
 def linear() -> nn.Module:
@@ -100,14 +101,14 @@ def test_averaged_weights_are_what_is_validated_and_kept(table):
     assert kept is not watched
     assert torch.allclose(weights(kept), expected, atol=1e-6)
     assert not torch.allclose(weights(kept), weights(network), atol=1e-3)
-    logits = kept(recipe.build(parse(TINY))[1].normalise(_photos(table)))
+    logits = kept(recipe.build(parse(TINY), FACE_MASK)[1].normalise(_photos(table)))
     assert np.allclose(logits.softmax(1).detach().numpy(), epochs[-1].probabilities, atol=1e-4)
 
 
 @pytest.fixture
 def resnet():
     torch.manual_seed(0)
-    return recipe.build(parse(TINY))[0]
+    return recipe.build(parse(TINY), FACE_MASK)[0]
 
 
 def moved(network, before) -> dict[str, bool]:
@@ -154,5 +155,5 @@ def test_plateau_gets_the_validation_loss(table):
 
 
 def _photos(table) -> torch.Tensor:
-    preprocessing = recipe.build(parse(TINY))[1]
+    preprocessing = recipe.build(parse(TINY), FACE_MASK)[1]
     return next(iter(batches.loader(batches.Photos(table, preprocessing), 64))).photos

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from dataset.split import fold_of
 from tests.conftest import TINY
 from trial.config import parse
 from trial.folds import Fold, Patience
 from trial.metrics import score
-from trial.record import PROBABILITIES, RunFolder, RunWriter
+from trial.record import RunFolder, RunWriter, probabilities_of
 from trial.run import run
 
 RECIPE = {**TINY, "folds": 3, "head": {"_name": "classes", "dropout": 0.3}}
@@ -31,11 +32,11 @@ def all_folds(people, tmp_path_factory):
 
 def test_every_person_is_answered_for_by_a_network_that_has_not_seen_them(all_folds, people):
     _, run_folder, final = all_folds
-    answers, table = run_folder.validation(), read_train(people)
+    answers, table = run_folder.validation(), read_train(people).table
     assert sorted(answers["photo"]) == sorted(table["photo"])
     folds = dict(zip(table["photo"], fold_of(table, 3, 0), strict=True))
     assert (answers["fold"] == answers["photo"].map(folds)).all()
-    macro_f1 = score(answers["label"], answers[PROBABILITIES].to_numpy().argmax(1)).macro_f1
+    macro_f1 = score(answers["label"], probabilities_of(answers).argmax(1), 18).macro_f1
     assert final == run_folder.status()["macro_f1"] == macro_f1
 
 
@@ -78,8 +79,8 @@ def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
 
 
 def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
-    table = read_train(people)
-    Fold(1, table[table["age"] < 60], folds=3, seed=0)
+    table = read_train(people).table
+    Fold(1, FACE_MASK, table[table["age"] < 60], folds=3, seed=0)
     (validation,) = [line for line in caplog.messages if line.startswith("fold 1: validation lacks")]
     assert "counted as 0: " in validation
 

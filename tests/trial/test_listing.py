@@ -23,7 +23,7 @@ from trial.listing import BUILDERS, choice_text, choices, field_text, matching, 
         ("epochs", {"freeze": ["backbone"], "epochs": []}),  # freeze=backbone has a parameter of that name
         ("tau", {"loss": ["logit_adjusted"]}),
         ("batch_size", {"batch_size": []}),
-        ("mixing", {"mixing": ["none", "mixup", "cutmix", "cutmix_vertical", "mixup_oldest"]}),
+        ("mixing", {"mixing": ["none", "mixup", "cutmix", "cutmix_vertical", "mixup_rare"]}),
     ],
 )
 def test_a_word_is_looked_for_in_names_parameters_and_fields(word, expected):

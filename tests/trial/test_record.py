@@ -14,7 +14,7 @@ from common.files import write_atomic
 from common.process import process_mark
 from trial.config import parse
 from trial.preprocessing import Preprocessing
-from trial.record import PROBABILITIES, RunFolder, RunWriter
+from trial.record import RunFolder, RunWriter, probability_columns
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
 PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
@@ -23,8 +23,8 @@ PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
 def answers(fold: int, labels: list[int], given: list[int]) -> pd.DataFrame:
     """Answers for people held out, `given` with certainty."""
     n = len(labels)
-    known = {"photo": [f"{fold}-{i}" for i in range(n)], "person": ["1"] * n, "fold": fold, "label": labels}
-    return pd.DataFrame(known).join(pd.DataFrame(np.eye(18)[given], columns=PROBABILITIES))
+    known = {"photo": [f"{fold}-{i}" for i in range(n)], "group": ["1"] * n, "fold": fold, "label": labels}
+    return pd.DataFrame(known).join(pd.DataFrame(np.eye(18)[given], columns=probability_columns(18)))
 
 
 def write_run(folder) -> tuple[dict, pd.DataFrame]:

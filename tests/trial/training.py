@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from dataset.face_masks.labels import FACE_MASK
+from dataset.task import Task
 from trial import recipe
 from trial.compute import decide
 from trial.config import TrialConfig
@@ -10,13 +12,15 @@ from trial.data import batches
 from trial.fit import Batches, Training
 
 
-def training_of(config: TrialConfig, table, network: nn.Module | None = None) -> Training:
+def training_of(
+    config: TrialConfig, table, network: nn.Module | None = None, task: Task = FACE_MASK
+) -> Training:
     """The parts that train the config's network, or `network`, on all of `table`."""
     torch.manual_seed(config.seed)
-    built, preprocessing = recipe.build(config)
+    built, preprocessing = recipe.build(config, task)
     network = network or built
     compute = decide(network, config.device, config.precision, config.threads, config.workers)
-    start = recipe.Start(table, network, preprocessing, compute, None)
+    start = recipe.Start(task, table, network, preprocessing, compute, None)
     return recipe.training(config, start, network, table)
 
 

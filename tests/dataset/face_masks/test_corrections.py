@@ -31,20 +31,20 @@ def test_corrections_change_labels_and_are_counted_in_the_log(data, tmp_path, ca
         " 000006, age, 60+, 59",
         "000007,age,18,60",
     )
-    before, after = read_train(data), read_train(data, csv)
+    before, after = read_train(data).table, read_train(data, csv).table
     assert after.attrs["corrections"] == 5
     assert (
         f"label corrections from {csv}: 5 applied, 2 already correct (lines 5, 8)\n"
         in capsys.readouterr().err
     )
     changed = before[(before["label"] != after["label"])]
-    assert set(changed["person"]) == {"000001", "000002", "000005", "000006"}
-    assert (after[after["person"] == "000001"]["gender"] == 1).all()
-    assert set(after[after["person"] == "000005"]["age"]) == {60}
-    assert set(after[after["person"] == "000005"]["age_band"]) == {2}
-    assert set(after[after["person"] == "000006"]["age_band"]) == {1}
+    assert set(changed["group"]) == {"000001", "000002", "000005", "000006"}
+    assert (after[after["group"] == "000001"]["gender"] == 1).all()
+    assert set(after[after["group"] == "000005"]["age"]) == {60}
+    assert set(after[after["group"] == "000005"]["age_band"]) == {2}
+    assert set(after[after["group"] == "000006"]["age_band"]) == {1}
     assert (after["label"] == encode(after["mask"], after["gender"], after["age_band"])).all()
-    second = after[after["person"] == "000002"].set_index("photo")["mask"]
+    second = after[after["group"] == "000002"].set_index("photo")["mask"]
     assert {Path(photo).stem: mask for photo, mask in second.items() if mask} == {
         "normal": 1,
         "incorrect_mask": 2,
@@ -76,15 +76,15 @@ def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id
 
 
 def test_the_shipped_list_is_applied_to_its_own_set_alone(data, rewrite, capsys):
-    before = read_train(data)
-    after = read_train(data, "competition")
+    before = read_train(data).table
+    after = read_train(data, "competition").table
     assert (
         "label corrections from competition: none of its 22 entries matches this data set"
         in capsys.readouterr().err
     )
     assert after.attrs["corrections"] == 0 and (after["label"] == before["label"]).all()
     rewrite("train/train.csv", "\n000002,male", "\n000020,male")  # an id that the list has, by chance
-    after = read_train(data, "competition")
+    after = read_train(data, "competition").table
     assert (
         "only 2 of its 22 entries match this data set, so it is for another; 0 applied"
         in capsys.readouterr().err
@@ -100,7 +100,7 @@ def test_a_part_of_the_competitions_photos_is_corrected_too(data, capsys):
         _, _, *rest = people[number].split(",")
         people[number] = ",".join([name, "female", *rest])
     csv.write_text("\n".join([header, *people]) + "\n")
-    after = read_train(data, "competition").drop_duplicates("person").set_index("person")
+    after = read_train(data, "competition").table.drop_duplicates("group").set_index("group")
     assert "4 applied, 18 not in this data set" in capsys.readouterr().err
     assert (after.loc[list(ids), "gender"] == 0).all()
 
@@ -115,14 +115,14 @@ def test_the_shipped_list_corrects_the_competitions_labels(data, capsys):
         gender = entry.recorded if entry.field == "gender" else gender
         lines.append(f"{entry.id},{gender},{race},{40 if entry.field == 'age' else age},{path}")
     csv.write_text("\n".join([*lines, *people[13:]]) + "\n")
-    after = read_train(data, "competition").drop_duplicates("person").set_index("person")
+    after = read_train(data, "competition").table.drop_duplicates("group").set_index("group")
     assert "13 applied, 9 not in this data set" in capsys.readouterr().err
     assert (after.loc["001009", "age"], after.loc["001009", "age_band"]) == (29, 0)
     assert after.loc["001720", "gender"] == 0 and after.loc["004432", "gender"] == 1
 
 
 def test_without_the_option_nothing_is_corrected(data):
-    assert read_train(data).attrs["corrections"] == 0
+    assert read_train(data).table.attrs["corrections"] == 0
 
 
 def test_the_shipped_file_holds_the_known_errors():
@@ -159,6 +159,6 @@ def test_errors_of_a_corrections_file_are_named_at_once(tmp_path):
 @pytest.mark.shared
 def test_the_shipped_list_leaves_the_stand_in_alone(standin, capsys):
     """Some of its people have ids of the list, and one of them the gender that the list corrects."""
-    before, after = read_train(standin), read_train(standin, "competition")
+    before, after = read_train(standin).table, read_train(standin, "competition").table
     assert (before["label"] == after["label"]).all()
     assert "0 applied" in capsys.readouterr().err

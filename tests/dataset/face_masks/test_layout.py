@@ -15,22 +15,22 @@ def errors_of(read, data) -> str:
 
 
 def test_table_has_one_row_a_photo_sorted(data):
-    table = read_train(data)
-    assert list(table.columns) == ["photo", "path", "person", "mask", "gender", "age", "age_band", "label"]
+    table = read_train(data).table
+    assert list(table.columns) == ["photo", "path", "group", "mask", "gender", "age", "age_band", "label"]
     assert len(table) == 14 * 7
     assert list(table["photo"]) == sorted(table["photo"])
     assert (table["label"] == encode(table["mask"], table["gender"], table["age_band"])).all()
-    assert all(sorted(masks) == [0, 0, 0, 0, 0, 1, 2] for _, masks in table.groupby("person")["mask"])
+    assert all(sorted(masks) == [0, 0, 0, 0, 0, 1, 2] for _, masks in table.groupby("group")["mask"])
     row = table[table["photo"].str.startswith("000006_male_Asian_60/incorrect")].iloc[0]
     assert (row["mask"], row["gender"], row["age"], row["age_band"], row["label"]) == (1, 0, 60, 2, 8)
     assert table["path"].map(lambda path: path.startswith(str(data))).all()
 
 
 def test_order_of_the_csv_changes_nothing(data):
-    before = read_train(data)
+    before = read_train(data).table
     csv = data / "train" / "train.csv"
     pd.read_csv(csv, dtype=str).iloc[::-1].to_csv(csv, index=False)
-    pd.testing.assert_frame_equal(before, read_train(data))
+    pd.testing.assert_frame_equal(before, read_train(data).table)
 
 
 def test_eval_keeps_the_order_of_info_csv(data):
@@ -111,7 +111,7 @@ def test_hidden_files_do_not_count(data):
     for name in (".DS_Store", "._000001_male_Asian_18", "000001_male_Asian_18/._mask1.jpg"):
         (data / "train" / "images" / name).write_bytes(b"x")
     (data / "eval" / "images" / "._x.jpg").write_bytes(b"x")
-    assert (len(read_train(data)), len(read_eval(data))) == (98, 4)
+    assert (len(read_train(data).table), len(read_eval(data))) == (98, 4)
 
 
 def test_a_path_out_of_the_folder_is_refused(data, rewrite):
@@ -122,7 +122,7 @@ def test_a_path_out_of_the_folder_is_refused(data, rewrite):
 def test_the_id_that_two_people_share_in_the_competition_is_renamed(data, rewrite):
     rewrite("train/train.csv", "000001,male", "003397,male")
     rewrite("train/train.csv", "000009,female", "003397,female")
-    people = set(read_train(data)["person"])
+    people = set(read_train(data).table["group"])
     assert len(people) == 14 and {"003397", "003397-1"} <= people
 
 
@@ -152,12 +152,12 @@ def test_a_line_that_can_not_be_right_is_named(data, rewrite, old, new, message)
 
 
 def test_line_ends_empty_lines_and_upper_case_extensions_are_taken(data, capsys):
-    before = read_train(data)
+    before = read_train(data).table
     csv = data / "train" / "train.csv"
     csv.write_bytes(b"\xef\xbb\xbf" + csv.read_bytes().replace(b"\n", b"\r\n\r\n") + b",,,,\r\n")
     photo = next(data.glob("train/images/*/normal.jpg"))
     photo.rename(photo.with_name("normal.JPG"))
-    assert (read_train(data)["label"] == before["label"]).all()
+    assert (read_train(data).table["label"] == before["label"]).all()
     assert capsys.readouterr().err == f"{csv} line 31: only commas, skipped\n"
 
 

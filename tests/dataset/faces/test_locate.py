@@ -146,7 +146,7 @@ def test_the_detector_finds_nothing_where_there_is_nothing(height, width):
 
 @pytest.mark.shared
 def test_the_detector_finds_faces_with_and_without_a_mask(standin, folder):
-    table = read_train(standin)
+    table = read_train(standin).table
     for mask in range(3):
         paths = list(table.loc[table["mask"] == mask, "path"][:8])
         top, left, bottom, right, _ = faces_in(paths, folder).T

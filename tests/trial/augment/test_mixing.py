@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.face_masks.labels import FACE_MASK
 from trial.augment.mixing import MIXINGS
 from trial.learning.losses import LOSSES
 from trial.rng import Draw
@@ -13,7 +14,7 @@ IMAGES = LABELS.float().view(-1, 1, 1, 1).expand(B, 3, *SIZE).contiguous()  # ev
 
 def mixed(name, seed=0, **params):
     draw = Draw(np.random.default_rng(seed), np.arange(B), 1, SIZE)
-    return MIXINGS[name](**params)(IMAGES.clone(), LABELS, draw)
+    return MIXINGS[name](FACE_MASK, **params)(IMAGES.clone(), LABELS, draw)
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "cutmix_vertical"])
@@ -53,8 +54,8 @@ def test_cutmix_vertical_cuts_once_within_its_bounds():
     assert len(cuts) > 1
 
 
-def test_mixup_oldest_blends_them_alone_and_with_other_classes():
-    images, targets = mixed("mixup_oldest", alpha=5.0, p=1.0)
+def test_mixup_rare_blends_them_alone_and_with_other_classes():
+    images, targets = mixed("mixup_rare", alpha=5.0, p=1.0)
     oldest = LABELS % 3 == 2
     assert torch.equal(targets[~oldest], torch.nn.functional.one_hot(LABELS[~oldest], 18).float())
     assert torch.equal(images[~oldest], IMAGES[~oldest])
@@ -62,10 +63,10 @@ def test_mixup_oldest_blends_them_alone_and_with_other_classes():
     assert torch.allclose(images.mean((1, 2, 3)), targets @ torch.arange(18.0), atol=1e-4)
 
 
-def test_mixup_oldest_leaves_a_batch_of_one_class_alone():
+def test_mixup_rare_leaves_a_batch_of_one_class_alone():
     draw = Draw(np.random.default_rng(0), np.arange(4), 1, SIZE)
     images, labels = torch.rand(4, 3, *SIZE), torch.full((4,), 5)
-    same, targets = MIXINGS["mixup_oldest"](p=1.0)(images.clone(), labels, draw)
+    same, targets = MIXINGS["mixup_rare"](FACE_MASK, p=1.0)(images.clone(), labels, draw)
     assert torch.equal(same, images)
     assert torch.equal(targets.argmax(1), labels) and (targets.amax(1) == 1).all()
 

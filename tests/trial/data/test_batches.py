@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
 from trial import recipe
@@ -14,7 +15,7 @@ CONFIG = parse(TINY)
 
 @pytest.fixture(scope="module")
 def table(people):
-    return read_train(people)
+    return read_train(people).table
 
 
 def test_a_last_batch_of_one_photo_joins_the_one_before():
@@ -26,7 +27,7 @@ def test_a_last_batch_of_one_photo_joins_the_one_before():
 
 def test_batches_are_prepared_ahead_of_a_device_that_is_not_the_cpu(table):
     """On the `meta` device, which computes nothing: the same batches in the same order, errors included."""
-    preprocessing = recipe.build(CONFIG)[1]
+    preprocessing = recipe.build(CONFIG, FACE_MASK)[1]
     photos = batches.Photos(table, preprocessing)
     plain = [batch.rows for batch in batches.loader(photos, 16)]
     ahead = list(batches.on_device(batches.loader(photos, 16), torch.device("meta")))
@@ -47,7 +48,7 @@ def test_a_photo_that_broke_meanwhile_is_named_whoever_reads_it(table, tmp_path,
     broken.write_bytes(b"no photo")
     few = table.head(8).reset_index(drop=True).assign(path=[*table["path"][:5], *[broken] * 3])
     photos = batches.Photos(
-        few, recipe.build(CONFIG)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
+        few, recipe.build(CONFIG, FACE_MASK)[1], None, parse({**TINY, "augment": ["InvertImg"]}).augment
     )
     with pytest.raises(UsageError) as error:
         list(batches.on_device(batches.loader(photos, 4, workers), torch.device("cpu")))

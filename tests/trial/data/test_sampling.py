@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from common.errors import UsageError
+from dataset.face_masks.borders import BORDERS
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial import recipe
 from trial.config import parse
 from trial.data import batches
-from trial.data.sampling import BORDERS, COPIES, COPY, SAMPLERS
+from trial.data.sampling import COPIES, COPY, SAMPLERS
 
 LABELS = np.repeat([0, 1, 2], [80, 15, 5])
 
@@ -24,14 +26,14 @@ def drawn(config, table, epochs=1):
 
 def counts_of(config, table):
     """The class counts of an epoch, as a weighted loss gets them."""
-    photos = config.copies.build(COPIES)(table)
+    photos = config.copies.build(COPIES, FACE_MASK)(table)
     weigh = config.sampler.build(SAMPLERS)
-    return batches.training(batches.Photos(photos, recipe.build(config)[1]), 32, 0, weigh)[1]
+    return batches.training(batches.Photos(photos, recipe.build(config, FACE_MASK)[1]), 32, 0, weigh, 18)[1]
 
 
 @pytest.fixture(scope="module")
 def table(people):
-    return read_train(people)
+    return read_train(people).table
 
 
 def test_class_balanced_draws_each_class_as_often_as_its_power_says():
@@ -109,13 +111,13 @@ def test_copies_are_two_more_sets_of_the_oldest(table):
     oldest = np.arange(18) % 3 == 2
     assert np.array_equal(counts, np.where(oldest, 3 * before, before))
     assert len(labels) == counts.sum()
-    assert len(COPIES["baseline"](sets=1)(table)) == len(table) + before[oldest].sum()
+    assert len(COPIES["baseline"](FACE_MASK, sets=1)(table)) == len(table) + before[oldest].sum()
 
 
 def test_copies_are_changed_as_their_set_says_and_the_photos_are_not(table):
     config = parse({**TINY, "copies": "baseline", "image_size": "48x40"})
-    grown = COPIES["baseline"]()(table)
-    _, preprocessing = recipe.build(config)
+    grown = COPIES["baseline"](FACE_MASK)(table)
+    _, preprocessing = recipe.build(config, FACE_MASK)
     photos = batches.Photos(grown, preprocessing, None, None, 0)
     plain = batches.Photos(table, preprocessing)
     rows = np.arange(len(grown))

@@ -2,6 +2,7 @@ import pytest
 import torch
 from timm.optim import param_groups_layer_decay
 
+from dataset.face_masks.labels import FACE_MASK
 from tests.conftest import TINY
 from trial import recipe
 from trial.config import parse
@@ -15,7 +16,7 @@ JOINT = "test_resnet+test_efficientnet"
 def built(**values):
     torch.manual_seed(0)
     config = parse({**TINY, "optimizer": "adamw", "weight_decay": 0.01, "learning_rate": 0.01, **values})
-    return recipe.build(config)[0], config
+    return recipe.build(config, FACE_MASK)[0], config
 
 
 def test_a_layer_moves_so_much_less_for_each_layer_above_it():

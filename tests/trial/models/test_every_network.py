@@ -41,7 +41,7 @@ def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_
         "layer_decay": 0.9, "ema": 0.5,
     }  # fmt: skip
     config = parse({**TINY, **values})
-    table = read_train(people).iloc[::15]
+    table = read_train(people).table.iloc[::15]
     training = training_of(config, table.head(2 * batch))
     before = [layer.weight.detach().clone() for layer in last_layers(training.network)]
     writer = RunWriter(tmp_path / "run", config)

@@ -1,11 +1,12 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from dataset.face_masks.labels import AGE_BANDS, GENDERS, MASKS, N_CLASSES, decode
+from dataset.face_masks.labels import AGE_BANDS, FACE_MASK, GENDERS, MASKS
 from dataset.read import read_train
 from trial.augment.mixing import _targets
 from trial.config import parse
@@ -15,7 +16,7 @@ from trial.models.heads import HEADS, joint_logits, last_layers
 from trial.recipe import build
 
 torch.set_num_threads(1)  # tests run side by side
-MASK, GENDER, AGE = decode(torch.arange(N_CLASSES))
+MASK, GENDER, AGE = map(torch.as_tensor, np.unravel_index(np.arange(FACE_MASK.n_classes), FACE_MASK.sizes))
 
 
 def parts(batch: int = 6) -> torch.Tensor:
@@ -28,8 +29,10 @@ def test_three_heads_give_each_class_the_product_of_its_three_probabilities():
         part.softmax(1) for part in parts().split((len(MASKS), len(GENDERS), len(AGE_BANDS)), 1)
     )
     product = mask[:, MASK] * gender[:, GENDER] * age[:, AGE]
-    assert torch.allclose(joint_logits(parts()).softmax(1), product)
-    assert torch.allclose(joint_logits(parts()).exp().sum(1), torch.ones(6, dtype=torch.float64))
+    assert torch.allclose(joint_logits(parts(), FACE_MASK.sizes).softmax(1), product)
+    assert torch.allclose(
+        joint_logits(parts(), FACE_MASK.sizes).exp().sum(1), torch.ones(6, dtype=torch.float64)
+    )
 
 
 def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
@@ -40,14 +43,14 @@ def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
         + F.cross_entropy(gender, GENDER[labels])
         + F.cross_entropy(age, AGE[labels])
     )
-    assert torch.allclose(F.cross_entropy(joint_logits(parts()), labels), three)
+    assert torch.allclose(F.cross_entropy(joint_logits(parts(), FACE_MASK.sizes), labels), three)
 
 
 @pytest.mark.parametrize("targets", ["mixed", "smoothed", "any"])
 def test_so_it_is_with_probabilities_of_classes_as_targets(targets):
     labels = torch.arange(6) * 3 + 1
     probabilities = {
-        "mixed": _targets(labels, torch.arange(6).roll(1), torch.full((6,), 0.3)).double(),
+        "mixed": _targets(labels, torch.arange(6).roll(1), torch.full((6,), 0.3), 18).double(),
         "smoothed": F.one_hot(labels, 18).double() * 0.9 + 0.1 / 18,
         "any": torch.rand(6, 18, generator=torch.Generator().manual_seed(1)).double().softmax(1),
     }[targets]
@@ -55,13 +58,15 @@ def test_so_it_is_with_probabilities_of_classes_as_targets(targets):
     for logits, index, size in zip(parts().split((3, 2, 3), 1), (MASK, GENDER, AGE), (3, 2, 3), strict=True):
         of_part = torch.zeros(6, size, dtype=torch.float64).index_add(1, index, probabilities)
         three += F.cross_entropy(logits, of_part)
-    assert torch.allclose(F.cross_entropy(joint_logits(parts()), probabilities), three)
+    assert torch.allclose(F.cross_entropy(joint_logits(parts(), FACE_MASK.sizes), probabilities), three)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_teaches_each_of_the_three(loss):
     logits = parts()
-    LOSSES[loss](torch.arange(1, 19))(joint_logits(logits).float(), torch.arange(6)).backward()
+    LOSSES[loss](torch.arange(1, 19))(
+        joint_logits(logits, FACE_MASK.sizes).float(), torch.arange(6)
+    ).backward()
     assert (logits.grad != 0).all()
 
 
@@ -79,7 +84,7 @@ def recipe(model: str, size: str = "32x32", **more):
 )  # fmt: skip
 def test_what_goes_into_the_last_layer_is_dropped_in_training_and_only_then(model):
     size = {"alexnet": "64x64", "mixer_s32_224": "224x224"}.get(model, "32x32")
-    network, _ = build(recipe(model, size, head={"_name": "classes", "dropout": 0.25}))
+    network, _ = build(recipe(model, size, head={"_name": "classes", "dropout": 0.25}), FACE_MASK)
     layers = [layer for member in getattr(network, "members", [network]) for layer in last_layers(member)]
     seen = []
     for layer in layers:
@@ -99,32 +104,32 @@ def test_what_goes_into_the_last_layer_is_dropped_in_training_and_only_then(mode
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_heads_network_keeps_its_tensors_names_and_gives_18_logits(head):
-    plain, _ = build(recipe("test_resnet"))
-    network, _ = build(recipe("test_resnet", head={"_name": head, "dropout": 0.5}))
+    plain, _ = build(recipe("test_resnet"), FACE_MASK)
+    network, _ = build(recipe("test_resnet", head={"_name": head, "dropout": 0.5}), FACE_MASK)
     assert network.state_dict().keys() == plain.state_dict().keys()
     photos = torch.rand(2, 3, 32, 32)
     logits = network.eval()(photos)
     assert logits.shape == (2, 18)
     assert torch.equal(copy.deepcopy(network)(photos), logits)  # as an average of the weights begins
-    assert last_layers(network)[0].out_features == HEADS[head]().outputs
+    assert last_layers(network)[0].out_features == HEADS[head](FACE_MASK).outputs
 
 
 def test_three_heads_are_as_precise_under_mixed_precision():
     """Sums of log-probabilities in bfloat16 would be right to a percent at best."""
     half = parts().detach().bfloat16()
-    assert joint_logits(half).dtype == torch.float32
-    assert torch.allclose(joint_logits(half).exp().sum(1), torch.ones(6), atol=1e-5)
+    assert joint_logits(half, FACE_MASK.sizes).dtype == torch.float32
+    assert torch.allclose(joint_logits(half, FACE_MASK.sizes).exp().sum(1), torch.ones(6), atol=1e-5)
 
 
 @pytest.fixture(scope="module")
 def faces(people):
-    return read_train(people).head(72)
+    return read_train(people).table.head(72)
 
 
 def first_loss(config, faces):
     """Of a new network in training, over some photos; and the network, with its gradients."""
     torch.manual_seed(config.seed)
-    network, preprocessing = build(config)
+    network, preprocessing = build(config, FACE_MASK)
     (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
     loss = F.cross_entropy(network.train()(preprocessing.normalise(batch.photos)).float(), batch.labels)
     loss.backward()
@@ -150,7 +155,7 @@ def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, fac
     name, weights = model.split()
     loss, network = first_loss(recipe(name, "64x64", weights=weights, head={"_name": head}), faces)
     normalised = name.startswith(("convnext", "vit", "deit"))  # their last features are as large as 1 each
-    assert loss == pytest.approx(math.log(N_CLASSES), abs=0.6 if normalised else 0.2)
+    assert loss == pytest.approx(math.log(FACE_MASK.n_classes), abs=0.6 if normalised else 0.2)
     for member in getattr(network, "members", [network]):
         first = next(p for p in member.parameters() if p.dim() > 1)
         assert first.grad.abs().sum() > 0
@@ -161,19 +166,19 @@ def test_no_hidden_unit_of_a_joint_network_is_dead_or_lost_beside_the_others(fac
     config = recipe("test_resnet+mobilenetv3_large_100+vit_tiny_patch16_224", "64x64")
     hidden = []
     torch.manual_seed(config.seed)
-    network, preprocessing = build(config)
+    network, preprocessing = build(config, FACE_MASK)
     network.last.register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0].detach()))
     (batch,) = batches.loader(batches.Photos(faces, preprocessing), len(faces))
     network.train()(preprocessing.normalise(batch.photos))
     alive = (hidden[0] > 0).any(0)
     assert alive.float().mean() > 0.9
-    assert all(0.1 < part.square().mean().sqrt() < 3 for part in hidden[0].split(N_CLASSES, 1))
+    assert all(0.1 < part.square().mean().sqrt() < 3 for part in hidden[0].split(FACE_MASK.n_classes, 1))
 
 
 def test_the_seed_decides_what_a_head_starts_with():
     def head(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return last_layers(build(recipe("test_resnet"))[0])[0].weight
+        return last_layers(build(recipe("test_resnet"), FACE_MASK)[0])[0].weight
 
     assert torch.equal(head(1), head(1))
     assert not torch.equal(head(1), head(2))

@@ -3,6 +3,7 @@ import torch
 from safetensors.torch import load_file
 
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
@@ -18,7 +19,7 @@ PHOTOS = torch.randint(0, 256, (4, 32, 32, 3), generator=torch.Generator().manua
 
 
 def test_logits_are_one_layer_on_those_of_all_members_and_each_member_learns():
-    network, preprocessing = build(CONFIG)
+    network, preprocessing = build(CONFIG, FACE_MASK)
     seen = []
     for member in network.members:
         member.register_forward_hook(lambda *call: seen.append(call[2]))
@@ -34,39 +35,39 @@ def test_logits_are_one_layer_on_those_of_all_members_and_each_member_learns():
 def test_each_member_gets_photos_with_its_own_mean_and_deviation():
     names = ["resnet10t", "vit_tiny_patch16_224", "resnet18"]  # a ViT's are halves
     config = parse({**TINY, "model": "+".join(names)})
-    network, preprocessing = build(config)
+    network, preprocessing = build(config, FACE_MASK)
     assert len({tuple(member.pretrained_cfg["mean"]) for member in network.members}) == 2
-    assert preprocessing == build(parse({**TINY, "model": names[0]}))[1]
+    assert preprocessing == build(parse({**TINY, "model": names[0]}), FACE_MASK)[1]
     seen = []
     for member in network.members:
         member.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(preprocessing.normalise(PHOTOS))
     for name, photos in zip(names, seen, strict=True):
-        own = build(parse({**TINY, "model": name}))[1]
+        own = build(parse({**TINY, "model": name}), FACE_MASK)[1]
         assert torch.allclose(photos, own.normalise(PHOTOS), atol=1e-5)
         assert photos.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("head", ["classes", "three"])
+@pytest.mark.parametrize("head", ["classes", "factors"])
 @pytest.mark.parametrize("model", [MODEL, "test_resnet+test_resnet"])
 def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
     config = parse({**TINY, "model": model, "head": {"_name": head, "dropout": 0.2}})
-    network, preprocessing = build(config)
+    network, preprocessing = build(config, FACE_MASK)
     RunWriter(tmp_path / "run", config).weights(network.state_dict())
     run = RunFolder(tmp_path / "run")
-    again, same = build(run.config())
+    again, same = build(run.config(), FACE_MASK)
     again.load_state_dict(load_file(run.weights_files()[0]))
     photos = preprocessing.normalise(PHOTOS)
     logits = network.eval()(photos)
     assert same == preprocessing
     assert logits.shape == (4, 18)
     assert torch.equal(again.eval()(photos), logits)
-    if head == "three":
+    if head == "factors":
         assert torch.allclose(logits.exp().sum(1), torch.ones(4))
 
 
 def test_it_is_trained_like_any_other(people):
-    table = read_train(people)
+    table = read_train(people).table
     epochs = list(fit(training_of(CONFIG, table)))
     assert epochs[-1].train_loss < epochs[0].train_loss - 0.2
 

@@ -8,6 +8,7 @@ import torchvision
 from safetensors.torch import save_file
 
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from tools.network_table import BASELINE, DOCUMENT, with_table
 from trial.catalogue import networks
 from trial.config import parse
@@ -33,7 +34,7 @@ def recipe(model: str, **more):
 def test_every_network_of_the_baseline_gives_18_logits_and_learns_in_its_first_layer(name):
     least = max(32, networks()[name].min_side)
     with torch.device("meta" if name in LARGE else "cpu"):
-        network, _ = build(recipe(name, image_size=[least, least + 16]))
+        network, _ = build(recipe(name, image_size=[least, least + 16]), FACE_MASK)
         network.train()
         logits = network(torch.rand(2, 3, least, least + 16))
     assert logits.shape == (2, 18)
@@ -56,7 +57,7 @@ def test_the_table_of_networks_is_that_of_what_is_installed():
 def test_weights_of_one_size_are_resampled_for_another(name, tmp_path):
     own = timm.create_model(name)
     save_file(own.state_dict(), tmp_path / "w.safetensors")
-    network, _ = build(recipe(name, image_size="64x48", weights=str(tmp_path / "w.safetensors")))
+    network, _ = build(recipe(name, image_size="64x48", weights=str(tmp_path / "w.safetensors")), FACE_MASK)
     assert network(torch.rand(2, 3, 64, 48)).shape == (2, 18)
     if name.startswith("vit"):
         assert network.pos_embed.shape == (1, 1 + 4 * 3, 192)
@@ -78,7 +79,7 @@ def test_our_googlenet_is_torchvisions_with_its_own_preparation_and_without_auxi
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
     save_file(theirs.state_dict(), tmp_path / "w.safetensors")
-    network, preprocessing = build(recipe("googlenet", weights=str(tmp_path / "w.safetensors")))
+    network, preprocessing = build(recipe("googlenet", weights=str(tmp_path / "w.safetensors")), FACE_MASK)
     photos = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     imagenet = Preprocessing((32, 32), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "bilinear")
     theirs.fc = network.fc
@@ -102,7 +103,7 @@ def test_torchvisions_weights_are_fetched_from_its_address_and_found_by_trials(n
     fetch_all([name])
     assert asked == [theirs.url]
     assert (tmp_path / f"{name}.tv_in1k.safetensors").is_file()
-    network, preprocessing = build(parse({"model": name, "image_size": "64x64"}))
+    network, preprocessing = build(parse({"model": name, "image_size": "64x64"}), FACE_MASK)
     body = {key: tensor for key, tensor in network.state_dict().items() if key in state and tensor.dim() > 1}
     changed = {key for key, tensor in body.items() if not torch.equal(tensor, state[key])}
     assert changed == {f"{network.pretrained_cfg['classifier']}.weight"}
@@ -121,4 +122,4 @@ def test_a_network_without_weights_is_refused_with_what_to_do():
 def test_a_file_whose_tensors_have_other_names_is_refused(tmp_path):
     save_file(timm.create_model("test_vit").state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match="don't fit resnet18"):
-        build(recipe("resnet18", weights=str(tmp_path / "w.safetensors")))
+        build(recipe("resnet18", weights=str(tmp_path / "w.safetensors")), FACE_MASK)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from trial import recipe
 from trial.config import parse
 
@@ -31,7 +32,7 @@ def own():
 
 def build(path, name: str = NAME):
     config = {"model": name, "image_size": "32x32", "weights": str(path)}
-    return recipe.build(parse(config))[0]
+    return recipe.build(parse(config), FACE_MASK)[0]
 
 
 def prefixed(state, prefix: str):
@@ -161,6 +162,6 @@ def test_what_a_run_kept_can_be_gone_on_from(tmp_path):
     from trial.record import RunWriter
 
     torch.manual_seed(3)
-    network, _ = recipe.build(parse({"model": NAME, "image_size": "32x32", "weights": "none"}))
+    network, _ = recipe.build(parse({"model": NAME, "image_size": "32x32", "weights": "none"}), FACE_MASK)
     RunWriter(tmp_path / "run").weights(network.state_dict())
     assert is_loaded(build(tmp_path / "run" / "weights.safetensors"), network.state_dict())

@@ -4,6 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from trial.config import parse
 from trial.models.weights import PACKAGES, load, locate
 from trial.recipe import build
@@ -37,7 +38,7 @@ def test_weights_from_a_file_or_folder_are_the_networks_own(kind, generated, tmp
     path = tmp_path / ("w.pth" if kind == "pth" else "test_resnet.r160_in1k.safetensors")
     torch.save(generated, path) if kind == "pth" else save_file(generated, path)
     config = parse({**TINY, "weights": str(tmp_path if kind == "folder" else path)})
-    network, preprocessing = build(config)
+    network, preprocessing = build(config, FACE_MASK)
     assert torch.equal(network.state_dict()["conv1.0.weight"], generated["conv1.0.weight"])
     assert network.get_classifier().out_features == 18
     own = timm.get_pretrained_cfg("test_resnet")
@@ -49,7 +50,7 @@ def test_weights_of_another_network_are_refused(generated, tmp_path):
     save_file(generated, tmp_path / "w.safetensors")
     config = parse({"model": "resnet18", "image_size": "32x32", "weights": str(tmp_path / "w.safetensors")})
     with pytest.raises(UsageError, match="don't fit resnet18"):
-        build(config)
+        build(config, FACE_MASK)
 
 
 def test_a_smaller_networks_weights_are_refused_and_leave_nothing_random_in_silence(tmp_path):
@@ -58,18 +59,18 @@ def test_a_smaller_networks_weights_are_refused_and_leave_nothing_random_in_sile
     save_file(small, path)
     values = {"image_size": "32x32", "weights": str(path)}
     with pytest.raises(UsageError, match=r"80 of its 180 tensors are missing, such as layer1\.2"):
-        build(parse({"model": "resnet34", **values}))
-    build(parse({"model": "resnet18", **values}))
+        build(parse({"model": "resnet34", **values}), FACE_MASK)
+    build(parse({"model": "resnet18", **values}), FACE_MASK)
     save_file({key: tensor for key, tensor in small.items() if "layer1" in key}, path)
     with pytest.raises(UsageError, match="80 of its 100 tensors"):
-        build(parse({"model": "resnet18", **values}))
+        build(parse({"model": "resnet18", **values}), FACE_MASK)
 
 
 def test_a_file_that_holds_no_weights_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_text("no weights")
     config = parse({**TINY, "weights": str(tmp_path / "w.safetensors")})
     with pytest.raises(UsageError, match="can't be read as weights"):
-        build(config)
+        build(config, FACE_MASK)
 
 
 def test_a_folder_without_the_network_says_what_it_looked_for(tmp_path):

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from trial import recipe
 from trial.config import parse
 
@@ -22,7 +23,7 @@ def own():
 
 
 def build(path, name: str = NAME):
-    return recipe.build(parse({"model": name, "image_size": "32x32", "weights": str(path)}))[0]
+    return recipe.build(parse({"model": name, "image_size": "32x32", "weights": str(path)}), FACE_MASK)[0]
 
 
 NO_WEIGHTS = {
