@@ -63,7 +63,7 @@ def check(
     folds: Annotated[int, typer.Option(help="Number of folds that groups are split into.")] = 5,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
-    """List all errors of a data set at once, or say what was understood of it.
+    """List all errors of a data set at once, or what was understood.
 
     Folders, file names and CSVs are checked, and every photo is decoded. Without groups, near-duplicate photos
     are listed.

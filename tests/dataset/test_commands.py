@@ -52,7 +52,7 @@ def test_check_names_errors_of_both_halves_and_photos(run, data, rewrite):
 def test_check_says_which_side_lacks_a_class(run, data):
     result = run("check", data)
     assert result.exit_code == 0
-    assert "fold 0 of 5: validation lacks " in result.output
+    assert "fold 0: validation lacks " in result.output
 
 
 def test_a_set_without_eval_half_by_option(data):
@@ -60,17 +60,17 @@ def test_a_set_without_eval_half_by_option(data):
         path.unlink()
     with pytest.raises(UsageError):
         checking.check(data)
-    train, eval_photos = checking.check(data, with_eval=False)
-    assert (len(train), len(eval_photos)) == (98, 0)
+    checked = checking.check(data, with_eval=False)
+    assert (len(checked.train), len(checked.eval_photos)) == (98, 0)
 
 
 def test_help_shows_whole_summaries(run):
     lines = run("--help").output.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines] == ["synthetic", "check", "cache"]
+    assert [line.split()[0] for line in lines] == ["synthetic", "digits", "check", "cache"]
     assert all(line.endswith(".") and not line.endswith("...") for line in lines), lines
 
 
-@pytest.mark.parametrize("command", ["synthetic", "check", "cache"])
+@pytest.mark.parametrize("command", ["synthetic", "digits", "check", "cache"])
 def test_help_shows_an_example(run, command):
     result = run(command, "--help")
     assert result.exit_code == 0 and f"Example: python -m dataset {command}" in result.output

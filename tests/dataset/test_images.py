@@ -22,9 +22,9 @@ def test_without_info_csv_all_images_of_eval_are_used_and_logged(data, write_pho
     err = capsys.readouterr().err
     assert f"no {data / 'eval' / 'info.csv'}: all 5 images in {images} are taken, sorted by name" in err
     assert "skipped: 'Thumbs.db', 'older/'" in err
-    train, eval_photos = check(data)
-    assert list(eval_photos["photo"]) == list(table["photo"])
-    assert "info.csv: all 5 images" in summary(train, eval_photos)[-1]
+    checked = check(data)
+    assert list(checked.eval_photos["photo"]) == list(table["photo"])
+    assert "info.csv: all 5 images" in summary(data, checked, 5, 0)[-1]
 
 
 def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
@@ -34,7 +34,7 @@ def test_an_info_csv_needs_no_answers(data, rewrite, capsys):
     assert read_eval(data).equals(before)
     csv.write_text(csv.read_text().replace("ImageID", "ImageID,size").replace(".jpg", ".jpg,12"))
     assert read_eval(data).equals(before)
-    assert len(check(data)[1]) == 4
+    assert len(check(data).eval_photos) == 4
     assert capsys.readouterr().err == ""
 
 

@@ -93,7 +93,7 @@ def test_eval_errors_are_named_at_once(data, rewrite, write_photo):
 def test_empty_missing_and_foreign_sets(data, tmp_path, read):
     assert f"no folder {tmp_path / 'nowhere'}" in errors_of(read, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "no file" in errors_of(read, tmp_path / "empty")
+    assert "fits no format of data sets" in errors_of(read, tmp_path / "empty")
     csv, header = (
         (data / "train" / "train.csv", "id,gender,race,age,path\n")
         if read is read_train
