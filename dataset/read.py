@@ -39,7 +39,7 @@ class Labelled(NamedTuple):
     """A task, and the DataFrame of its photos to train on: one row per photo, sorted by group.
 
     Columns: photo (path below its folder, with /), path (absolute), group (whose photo it is), label (0 to
-    n_classes - 1), and the index of the value of each factor; the home task's photos also have an age.
+    n_classes - 1), the index of the value of each factor, and the numbers that factors are bands of.
     `table.attrs["corrections"]` is the number of corrected labels, `table.attrs["notes"]` what was skipped.
     """
 

@@ -14,7 +14,9 @@ STRUCTURE = structure()
 BELOW = {
     "dataset.cache": set(),
     "dataset.faces": {"dataset.cache"},
-    "dataset.face_masks.drawing": set(),
+    "dataset.face_masks": set(),
+    "dataset.face_masks.drawing": {"dataset.face_masks"},
+    "dataset.formats": {"dataset.face_masks"},
     "trial.augment": set(),
     "trial.data": {"trial.augment"},
     "trial.models": set(),

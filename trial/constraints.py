@@ -15,6 +15,7 @@ from typing import Any
 
 from common.errors import errors_of, unknown
 from common.image_size import Size, size_text
+from dataset.face_masks.borders import NO_AGES
 from dataset.face_masks.labels import FACE_MASK
 from dataset.faces.detector import detector_errors
 from dataset.task import Task
@@ -158,10 +159,10 @@ def rare_errors(copies: Choice, mixing: Choice, task: Task) -> list[str]:
 
 
 def borders_errors(borders: Choice, task: Task) -> list[str]:
-    """Borders between ages need ages."""
+    """Borders are between bands of the home task."""
     if borders.name == "keep" or task.name == FACE_MASK.name:
         return []
-    return [f"borders={borders}: only the face-mask task has ages; leave it out"]
+    return [f"borders={borders}: {NO_AGES}"]
 
 
 def task_corrections_errors(corrections: str, task: Task) -> list[str]:

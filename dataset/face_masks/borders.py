@@ -18,6 +18,8 @@ Years = Annotated[int, (0, 30)]
 MIDDLE, OLD = AGE_EDGES
 ABOUT = f"training photos of ages just below {MIDDLE} and {OLD}"  # the field's line in --list
 
+NO_AGES = "only the face-mask task has ages; leave it out"  # what other tasks are told
+
 
 def keep() -> Change:
     """All ages, with their own labels."""

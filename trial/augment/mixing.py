@@ -66,7 +66,7 @@ def cutmix_vertical(task: Task, *, low: Fraction = 0.46, high: Fraction = 0.54, 
     """Join the left part of each photo and the right part of another one.
 
     The cut is drawn between the fractions `low` and `high` of the width: near the middle, so that each half
-    of a face keeps its half of the mask. From the competition's best write-ups.
+    shows half of what it is about. From the competition's best write-ups.
     """
 
     def mix(images: "Tensor", labels: "Tensor", draw: Draw) -> "tuple[Tensor, Tensor]":
