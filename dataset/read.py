@@ -11,12 +11,16 @@ from dataset.face_masks import layout
 from dataset.face_masks.corrections import apply_corrections
 from dataset.face_masks.labels import FACE_MASK
 from dataset.formats import class_folders, photos_csv
-from dataset.tables import empty_table, log_notes
+from dataset.formats.labelled import few
+from dataset.images import EXTENSIONS
+from dataset.photo_file import is_system_file
+from dataset.tables import empty_table, log_notes, read_table
 from dataset.task import Scan, Task
 
 
 class Format(NamedTuple):
-    """`wants`: what such a folder holds, for messages. `fits(data)`: whether a folder is meant in this format.
+    """`wants`: what such a folder holds, for messages. `fits(data)`: whether a folder is meant in this
+    format.
     `scan_train(data, group)` and `scan_eval(data, group)` read it and return all errors."""
 
     wants: str
@@ -25,11 +29,11 @@ class Format(NamedTuple):
     scan_eval: Callable[[Path, str], tuple[pd.DataFrame, list[str]]]
 
 
-COMPETITION = "competition layout"
+PHOTOS_CSV, COMPETITION, CLASS_FOLDERS = photos_csv.NAME, "competition layout", "one folder per class"
 FORMATS = {
-    "photos.csv": Format(photos_csv.WANTS, photos_csv.fits, photos_csv.scan_train, photos_csv.scan_eval),
+    PHOTOS_CSV: Format(photos_csv.WANTS, photos_csv.fits, photos_csv.scan_train, photos_csv.scan_eval),
     COMPETITION: Format(layout.LAYOUT, layout.fits, layout.scan_train, layout.scan_eval),
-    "one folder per class": Format(
+    CLASS_FOLDERS: Format(
         class_folders.WANTS, class_folders.fits, class_folders.scan_train, class_folders.scan_eval
     ),
 }  # by precedence
@@ -70,7 +74,10 @@ def read_eval(data: Path, group: str = "") -> pd.DataFrame:
     """
     table, errors = scan_eval(data, group)
     if not errors and table.empty:
-        errors = [f"{data}: has no photos to predict; put them into {Path(data) / 'eval'}, or give split=eval in photos.csv"]
+        errors = [
+            f"{data}: has no photos to predict; put them into {Path(data) / 'eval'}, or give split=eval in "
+            "photos.csv"
+        ]
     if errors:
         raise UsageError(errors)
     log_notes(table)
@@ -83,7 +90,8 @@ def scan_train(data: Path, group: str = "") -> Scan:
     found = format_of(data)
     if found is None:
         return Scan(FACE_MASK, layout.empty(), no_format(data))
-    return FORMATS[found].scan_train(data, group)
+    scan = FORMATS[found].scan_train(data, group)
+    return scan._replace(errors=_with_formats(scan.errors, found, data))
 
 
 def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
@@ -92,7 +100,15 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     found = format_of(data)
     if found is None:
         return empty_table(["photo", "path"]), no_format(data)
-    return FORMATS[found].scan_eval(data, group)
+    table, errors = FORMATS[found].scan_eval(data, group)
+    return table, _with_formats(errors, found, data)
+
+
+def _with_formats(errors: list[str], found: str, data: Path) -> list[str]:
+    """The errors; if a photos.csv has not the columns of one, the formats follow."""
+    if not errors or found != PHOTOS_CSV or not photos_csv.misfit(data):
+        return errors
+    return [*errors, f"{data}: fits no format of data sets{_nearest(data)}. {_wanted()}"]
 
 
 def corrected(task: Task, table: pd.DataFrame, corrections: str | Path | None) -> pd.DataFrame:
@@ -102,7 +118,10 @@ def corrected(task: Task, table: pd.DataFrame, corrections: str | Path | None) -
         table.attrs["corrections"] = 0
         return table
     if task.name != FACE_MASK.name:
-        raise UsageError(f"corrections={corrections}: only the face-mask task has them; correct the labels of this set in its own files")
+        raise UsageError(
+            f"corrections={corrections}: only the face-mask task has them; correct the labels of this set in "
+            "its own files"
+        )
     return apply_corrections(table, corrections)
 
 
@@ -112,16 +131,35 @@ def format_of(data: Path) -> str | None:
 
 
 def no_format(data: Path) -> list[str]:
-    """Why no format fits the folder: what each wants, and which is nearest."""
+    """Why no format fits the folder: which is nearest, and what each wants."""
     if not data.is_dir():
-        return [f"no folder {data}; {layout.LAYOUT}"]
-    nearest = ""
-    csvs = sorted(data.glob("*.csv"))
-    folders = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
+        what = "is a file; give the folder that it is in" if data.is_file() else ""
+        return [f"{data} {what}" if what else f"no folder {data}; give the folder of a data set. {_wanted()}"]
+    return [f"{data}: fits no format of data sets{_nearest(data)}. {_wanted()}"]
+
+
+def _wanted() -> str:
+    return "The formats: " + "; ".join(
+        f"({number}) {form.wants}" for number, form in enumerate(FORMATS.values(), 1)
+    )
+
+
+def _nearest(data: Path) -> str:
+    """A hint on the format that the folder comes nearest to; '' if to none."""
+    numbers = {name: number for number, name in enumerate(FORMATS, 1)}
+    csvs = sorted(path for path in data.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+    for csv in csvs:
+        if not read_table(csv, layout.TRAIN_COLUMNS)[0].empty:
+            return f"; nearest is ({numbers[COMPETITION]}): {csv.name} has the columns of its train/train.csv"
     if csvs:
-        nearest = f"; nearest is the first: is {csvs[0].name} meant as photos.csv?"
-    elif folders:
-        names = ", ".join(path.name for path in folders[:3])
-        nearest = f"; nearest is the last: are {names} folders of classes? move them into {data / 'train'}"
-    wants = "; ".join(f"({number}) {form.wants}" for number, form in enumerate(FORMATS.values(), start=1))
-    return [f"{data}: fits no format of data sets{nearest}. The formats: {wants}"]
+        meant = "" if csvs[0].name == photos_csv.NAME else f": is {csvs[0].name} meant as {photos_csv.NAME}?"
+        return f"; nearest is ({numbers[PHOTOS_CSV]}){meant}"
+    inside = sorted(path for path in data.iterdir() if not is_system_file(path.name))
+    if folders := [path.name for path in inside if path.is_dir()]:
+        return (
+            f"; nearest is ({numbers[CLASS_FOLDERS]}): are {few(folders, 3)} the folders of the classes? move "
+            f"them into {data / 'train'}"
+        )
+    if any(path.suffix.lower() in EXTENSIONS for path in inside):
+        return f"; nearest is ({numbers[CLASS_FOLDERS]}): move each photo into {data / 'train'}/ its class"
+    return ""

@@ -29,7 +29,7 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
 
 
 def _strata(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(Groups, sorted; the number of the set of labels of each; its photos of each label (groups, labels))."""
+    """(Groups, sorted; the number of the set of labels of each; its photos of each label: (groups, labels))."""
     groups, row = np.unique(table["group"].to_numpy(), return_inverse=True)
     labels, column = np.unique(table["label"].to_numpy(), return_inverse=True)
     counts = np.zeros((len(groups), len(labels)), dtype=int)
@@ -56,9 +56,9 @@ def _stratified(strata: np.ndarray, folds: int, rng: np.random.RandomState) -> n
 
 
 def _balanced(counts: np.ndarray, folds: int, rng: np.random.RandomState) -> np.ndarray:
-    """The fold of each group, from `counts` (groups, labels) of its photos: the largest and most uneven groups
-    first, each to the fold by which the classes' fractions in the folds differ least; among equals, to the
-    fold with the fewest photos. After scikit-learn's StratifiedGroupKFold, which refuses rare classes."""
+    """The fold of each group, from `counts` (groups, labels) of its photos: the largest and most uneven
+    groups first, each to the fold by which the classes' fractions in the folds differ least; among equals, to
+    the fold with the fewest photos. After scikit-learn's StratifiedGroupKFold, which refuses rare classes."""
     order = rng.permutation(len(counts))
     order = order[np.argsort(-counts[order].std(axis=1), kind="stable")]
     fractions = counts / counts.sum(axis=0)
@@ -70,7 +70,9 @@ def _balanced(counts: np.ndarray, folds: int, rng: np.random.RandomState) -> np.
         after[np.arange(folds), np.arange(folds)] += fractions[group]
         uneven = after.std(axis=1).sum(axis=1)
         best = np.lexsort((photos, uneven.round(12)))[0]
-        fold[group], held[best], photos[best] = best, held[best] + fractions[group], photos[best] + counts[group].sum()
+        fold[group] = best
+        held[best] += fractions[group]
+        photos[best] += counts[group].sum()
     return fold
 
 
@@ -89,10 +91,20 @@ def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.Dat
 def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
     """The photos of a random `fraction` (0 to 1) of the groups with each set of labels, at least one.
 
-    With the same seed, the groups of a smaller fraction are a subset of those of a larger one.
+    If sets of labels overlap, so that many are of a single group, it is a fraction of all groups, but at least
+    one with each label. With the same seed, the groups of a smaller fraction are a subset of those of a larger
+    one.
     """
-    groups, strata, _ = _strata(table)
+    groups, strata, counts = _strata(table)
     shuffled = pd.DataFrame({"group": groups, "stratum": strata}).sample(frac=1, random_state=seed)
+    has = counts > 0
+    if np.unique(has, axis=0).sum() > has.shape[1]:  # some label is in several sets
+        seen, first, more = np.zeros(has.shape[1], dtype=bool), [], []
+        for group in shuffled.index:  # those by which all labels are seen, then the others
+            (more if seen[has[group]].all() else first).append(group)
+            seen |= has[group]
+        wanted = max(len(first), int(np.ceil(len(groups) * fraction - 1e-9)))
+        return table[table["group"].isin(groups[[*first, *more][:wanted]])]
     of_stratum = shuffled.groupby("stratum")["group"]
     wanted = np.ceil(of_stratum.transform("size") * fraction - 1e-9).clip(lower=1)
     return table[table["group"].isin(shuffled["group"][of_stratum.cumcount() < wanted])]
@@ -105,7 +117,8 @@ def absent_classes(table: pd.DataFrame, task: Task) -> list[str]:
 
 
 def balance(table: pd.DataFrame, folds: int, seed: int, task: Task) -> pd.DataFrame:
-    """A row for each class, a column for each fold: the fraction of the class's photos in it; even are 1 / folds."""
+    """A row for each class, a column for each fold: the fraction of the class's photos in it, at best
+    1 / folds."""
     counts = pd.crosstab(table["label"], fold_of(table, folds, seed))
     counts = counts.reindex(index=range(task.n_classes), columns=range(folds), fill_value=0)
     return counts.div(counts.sum(axis=1).clip(lower=1), axis=0).set_axis(list(task.classes), axis=0)

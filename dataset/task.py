@@ -57,7 +57,8 @@ class Task:
 
     @property
     def column(self) -> str:
-        """The name of the groups' column in files: what a group is called, 'group' if that has another meaning."""
+        """The name of the groups' column in files: what a group is called, 'group' if that has another
+        meaning."""
         return "group" if self.group in ("photo", "fold", "label") else self.group
 
     @property

@@ -17,13 +17,20 @@ EVAL_COLUMNS = ["ImageID"]  # ans, which the competition fills with 0, is not re
 COLUMNS = ["photo", "path", "group", "mask", "gender", "age", "age_band", "label"]
 # The competition gave this id to two people, in two folders. Any other duplicate id is an error.
 SHARED_IDS = ("003397",)
-LAYOUT = "the competition's layout is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
+LAYOUT = (
+    "the competition's layout is a folder with train/train.csv, train/images/, eval/info.csv and eval/images/"
+)
 
 
 def fits(data: Path) -> bool:
-    """Whether the folder has one of the layout's files or folders."""
-    names = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
-    return any(os.path.lexists(data / name) for name in names)
+    """Whether the folder has one of the layout's files or folders. Those of eval/ are not enough if train/
+    has folders of classes."""
+    if any(os.path.lexists(data / "train" / name) for name in ("train.csv", "images")):
+        return True
+    train = data / "train"
+    if train.is_dir() and any(path.is_dir() and not is_system_file(path.name) for path in train.iterdir()):
+        return False
+    return any(os.path.lexists(data / "eval" / name) for name in ("info.csv", "images"))
 
 
 def scan_train(data: Path, group: str = "") -> Scan:

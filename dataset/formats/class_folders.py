@@ -5,15 +5,17 @@ from pathlib import Path
 import pandas as pd
 
 from dataset.formats.labelled import (
-    MAX_CLASSES, UNGROUPED, both_sides, groups_of, labelled, task_of, unknown_classes, unmatched,
+    MAX_CLASSES, OWN_GROUPS, both_sides, few, groups_of, labelled, natural, task_of, unknown_classes,
+    unmatched,
 )  # fmt: skip
 from dataset.images import scan_images
+from dataset.photo_file import is_system_file
 from dataset.tables import empty_table
 from dataset.task import Scan
 
 WANTS = (
-    "one folder per class: train/CLASS/*.jpg, and the photos to predict in eval/ (group=: a regular expression on "
-    "the path says whose photo each is)"
+    "one folder per class: train/CLASS/*.jpg, and the photos to predict in eval/ (group=: a regular expression "
+    "on the path says whose photo each is)"
 )
 TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 
@@ -21,52 +23,57 @@ TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 def fits(data: Path) -> bool:
     """Whether train/ has folders; without train/, whether there is a folder of photos to predict."""
     if (data / "train").is_dir():
-        return any(path.is_dir() for path in (data / "train").iterdir())
+        return bool(_folders(data / "train"))
     return any((data / name).is_dir() for name in EVAL)
 
 
 def scan_train(data: Path, group: str = "") -> Scan:
     """The photos below train/ (and val/), sorted by group and by their path below their class's folder."""
     photos, errors, notes = _halves(data, TRAIN)
-    if loose := photos.index[photos["class"] == ""].tolist():
-        first = photos.at[loose[0], "photo"]
+    where = str(data / "train")
+    if loose := photos.loc[photos["class"] == "", "photo"].tolist():
         errors.append(
-            f"{data / first}: lies beside the folders of the classes ({len(loose):,} photos do); "
-            "move each into the folder of its class"
+            f"{data / loose[0]}: lies beside the folders of the classes ({len(loose):,} such "
+            f"photo{'s' if len(loose) > 1 else ''}); move each into the folder of its class"
         )
-    grouped, found = "", photos["photo"].tolist()
+        photos = photos[photos["class"] != ""]
+    if photos.empty:
+        return Scan(
+            task_of({}, photos["class"], ""), _empty(), errors or [f"{where}: has no photo to train on"]
+        )
+    found = photos["photo"].tolist()
     if group:
         found, wrong = groups_of(photos["photo"], group)
         errors += wrong or unmatched(photos["photo"], found, group)
-        grouped = "group"
-    elif len(photos):
-        notes.append(f"{data / 'train'}: {UNGROUPED.format(thing='person or thing')}")
+    else:
+        notes.append(f"{where}: {OWN_GROUPS}")
     photos = photos.assign(group=found)
-    first_key = ["group"] if group else []
-    photos = photos.sort_values([*first_key, "below", "photo"], kind="stable", ignore_index=True)
-    task = task_of({}, photos["class"], grouped)
-    where = str(data / "train")
-    if not errors and task.n_classes > MAX_CLASSES:
+    photos = photos[photos["group"] != ""]
+    photos = photos.sort_values(
+        [*(["group"] if group else []), "below", "photo"], kind="stable", ignore_index=True
+    )
+    task = task_of({}, photos["class"], "group" if group else "")
+    if task.n_classes > MAX_CLASSES:
         errors.append(f"{where}: {task.n_classes:,} classes; the limit is {MAX_CLASSES:,}")
-    if errors or photos.empty:
-        table = empty_table(["photo", "path", "group", "label"])
-        return Scan(task, table, errors or [f"{where}: has no photo to train on"])
+    if photos.empty:
+        return Scan(task, _empty(), errors)
     scan = labelled(task, photos, {}, where)
     eval_photos, _ = scan_eval(data, group)
+    errors += scan.errors
     if group:
-        scan.errors.extend(both_sides(photos["group"], eval_photos["group"], task.group, str(data)))
-    scan.errors.extend(unknown_classes(photos["class"], eval_photos["class"], str(data)))
+        errors += both_sides(photos["group"], eval_photos["group"], task, str(data))
+    errors += unknown_classes(photos["class"], eval_photos["class"], str(data))
     scan.table.attrs["notes"] += notes
-    return scan
+    return Scan(scan.task, scan.table, errors)
 
 
 def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     """(Photos to predict, sorted by path: photo (path below eval/), path, group and class, '' where unknown;
     all errors). Photos in folders that are named like those of train/ have their class."""
-    names = {path.name for half in TRAIN if (data / half).is_dir() for path in (data / half).iterdir()}
+    classes = {name for half in TRAIN if (data / half).is_dir() for name in _folders(data / half)}
     photos, errors, notes = _halves(data, EVAL)
     photos["group"] = groups_of(photos["photo"], group)[0] if group else ""
-    in_classes = bool(names & set(photos["class"]))
+    in_classes = bool(classes & set(photos["class"]))
     photos["class"] = photos["class"] if in_classes else ""
     photos["photo"] = photos["photo"].str.partition("/")[2]
     table = photos[["photo", "path", "group", "class"]].sort_values("photo", ignore_index=True)
@@ -74,22 +81,47 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     return table, errors
 
 
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in `folder`, but for hidden ones and those that systems leave there."""
+    names = [path.name for path in folder.iterdir() if path.is_dir() and not is_system_file(path.name)]
+    return sorted(names, key=natural)
+
+
 def _halves(data: Path, names: tuple[str, ...]) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """(The photos in the folders `names` of `data`: photo (path below `data`), path, class (first folder below,
-    or ''), below (the rest); errors; notes)."""
-    found, errors, notes = [], [], []
-    for name in names:
-        if not (data / name).is_dir():
-            continue
+    """(The photos in the folders `names` of `data`: photo (path below `data`), path, class (first folder
+    below, or ''), below (the rest); errors; notes)."""
+    tables, errors, notes = [], [], []
+    present = [name for name in names if (data / name).is_dir()]
+    for name in present:
         table, wrong = scan_images(data / name)
         errors += wrong
-        notes += table.attrs["notes"]
-        parts = table["photo"].str.rpartition("/")[0].str.partition("/")[0]
-        found.append(pd.DataFrame({
-            "photo": f"{name}/" + table["photo"], "path": table["path"], "class": parts,
-            "below": [photo[len(part) + 1 if part else 0 :] for photo, part in zip(table["photo"], parts, strict=True)],
-        }))  # fmt: skip
-    if len(found) > 1 and names is EVAL:
-        errors.append(f"{data}: has both eval/ and test/; keep one of them")
+        notes += [note for note in table.attrs["notes"] if "; skipped: " in note]
+        classes = table["photo"].str.partition("/")[0].where(table["photo"].str.contains("/"), "")
+        below = [
+            photo[len(part) + 1 if part else 0 :] for photo, part in zip(table["photo"], classes, strict=True)
+        ]
+        tables.append(
+            table.assign(**{"photo": f"{name}/" + table["photo"], "class": classes, "below": below})
+        )
+        if (
+            names is TRAIN
+            and not wrong
+            and (empty := [one for one in _folders(data / name) if one not in set(classes)])
+        ):
+            notes.append(f"{data / name}: folders without a photo are no classes: {few(empty)}")
+    if len(present) > 1 and names is EVAL:
+        errors.append(f"{data}: has both {' and '.join(f'{name}/' for name in present)}; keep one of them")
+    elif len(present) > 1:
+        notes.append(
+            f"{data}: the photos of {', '.join(present[1:])} join those of train: folds are made here"
+        )
     columns = ["photo", "path", "class", "below"]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns, dtype=str), errors, notes
+    return (
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns, dtype=str),
+        errors,
+        notes,
+    )
+
+
+def _empty() -> pd.DataFrame:
+    return empty_table(["photo", "path", "group", "label"])

@@ -13,19 +13,36 @@ from dataset.task import Scan, Task, rare_labels
 
 MAX_CLASSES = 1000
 MAX_NAMES = 5  # in a message
+OWN_GROUPS = (
+    "no groups are known, so every photo counts as its own: if several photos show the same person or thing, "
+    "validation scores will be too high; give group=, a column or a regular expression on the path "
+    "(python -m dataset check looks for near-duplicates)"
+)
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key by which 'grade 2' comes before 'grade 10'."""
     parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of classes or values, each once: in the home task's order if they are its own, else sorted."""
+    """The names of classes or values, each once: in the home task's order if they are its own, else
+    sorted."""
     found = set(names)
-    own = next((known for known in (FACE_MASK.classes, *FACE_MASK.factors.values()) if found == set(known)), None)
+    own = next(
+        (known for known in (FACE_MASK.classes, *FACE_MASK.factors.values()) if found == set(known)), None
+    )
     return own or tuple(sorted(found, key=natural))
+
+
+def plural(word: str) -> str:
+    """The plural of what a group is called."""
+    if word == "person":
+        return "people"
+    if re.search("[^aeiou]y$", word):
+        return f"{word[:-1]}ies"
+    return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
 
 
 def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:
@@ -37,11 +54,11 @@ def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:
 def task_of(values: Mapping[str, pd.Series], classes: pd.Series | None, grouped: str) -> Task:
     """The task of labelled photos. `values`: {factor: the name of its value for each photo}; `classes`: the
     name of the class of each photo, None if the classes are the product of the factors. `grouped`: what a
-    group is called, '' if each photo is its own."""
+    group is called, '' if each photo is its own. A product of more than MAX_CLASSES has no classes."""
     group = grouped or "photo"
     factors = {factor: in_order(names) for factor, names in values.items()}
-    task = Task("photos", in_order(classes) if classes is not None else (), factors, group, f"{group}s")
-    if not factors or np.prod(task.sizes) > MAX_CLASSES:
+    task = Task("photos", in_order(classes) if classes is not None else (), factors, group, plural(group))
+    if not factors or np.prod(task.sizes, dtype=float) > MAX_CLASSES:
         return task
     cells = list(itertools.product(*factors.values()))
     names = dict(zip(zip(*values.values(), strict=True), classes, strict=True)) if classes is not None else {}
@@ -51,29 +68,45 @@ def task_of(values: Mapping[str, pd.Series], classes: pd.Series | None, grouped:
 def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], where: str) -> Scan:
     """The scan of `photos` (photo, path, group, and class, the name of the class), in their order, with the
     task's rare classes; errors of its classes. `where`: the file or folder, for messages."""
-    table = photos[["photo", "path", "group"]].assign(label=photos["class"].map(task.classes.index).astype(int))
+    number = {name: label for label, name in enumerate(task.classes)}
+    table = photos[["photo", "path", "group"]].assign(label=photos["class"].map(number).astype(int))
     for factor, names in task.factors.items():
         table[factor] = values[factor].map(names.index).astype(int)
     table = table.reset_index(drop=True)
-    groups = table.drop_duplicates(["group", "label"])["label"]
-    counts = np.bincount(groups, minlength=task.n_classes)
+    groups_of = np.bincount(
+        table.drop_duplicates(["group", "label"])["label"], minlength=task.n_classes
+    )  # of each class
     photos_of = np.bincount(table["label"], minlength=task.n_classes)
-    errors = []
-    if len(set(table["label"])) < 2:
-        errors.append(f"{where}: all photos are of one class ({few(sorted(set(photos['class'])))}); it needs two or more")
-    for name, of_groups, of_photos in zip(task.classes, counts, photos_of, strict=True):
-        if of_groups == 1 and len(errors) < MAX_CLASSES:
-            what = "one photo" if of_photos == 1 else f"photos ({of_photos}) of one {task.group}"
-            errors.append(
-                f"{where}: class {name!r} has {what} only, so it can't be both learned and validated; "
-                "add photos, merge it with another class, or leave it out"
-            )
-    table.attrs["notes"] = []
-    if absent := [name for name, number in zip(task.classes, photos_of, strict=True) if not number]:
-        table.attrs["notes"].append(
-            f"{where}: {len(absent)} of {task.n_classes} classes have no photo, and count 0 in the macro-F1: {few(absent)}"
+    names = np.array(task.classes, dtype=object)
+    present = names[photos_of > 0].tolist()
+    errors = _too_few(names[photos_of == 1].tolist(), "one photo only", where)
+    errors += _too_few(
+        names[(photos_of > 1) & (groups_of == 1)].tolist(), f"photos of one {task.group} only", where
+    )
+    if len(present) < 2:
+        errors.append(f"{where}: all photos are of one class ({few(present)}); there must be two or more")
+    notes = []
+    if absent := names[photos_of == 0].tolist():
+        notes.append(
+            f"{where}: {len(absent)} of {task.n_classes} classes have no photo, and count 0 in the macro-F1: "
+            f"{few(absent)}"
         )
-    return Scan(replace(task, rare=rare_labels(counts)), table, errors)
+    folded = pd.Series(present, dtype=str).groupby([name.casefold() for name in present]).agg(list)
+    if alike := [" and ".join(map(repr, same)) for same in folded if len(same) > 1]:
+        notes.append(f"{where}: classes that differ only in upper and lower case: {few(alike)}")
+    table.attrs["notes"] = notes
+    return Scan(replace(task, rare=rare_labels(groups_of)), table, errors)
+
+
+def _too_few(names: Sequence[str], what: str, where: str) -> list[str]:
+    if not names:
+        return []
+    which, has = (f"class {names[0]!r}", "has") if len(names) == 1 else (f"{len(names):,} classes", "have")
+    listed = "" if len(names) == 1 else f" ({few(names)})"
+    return [
+        f"{where}: {which} {has} {what}{listed}, so it can't be both learned and validated; add photos, "
+        "merge it with another class, or leave it out"
+    ]
 
 
 def groups_of(photos: Sequence[str], pattern: str) -> tuple[list[str], list[str]]:
@@ -84,29 +117,40 @@ def groups_of(photos: Sequence[str], pattern: str) -> tuple[list[str], list[str]
     except re.error as error:
         return [""] * len(photos), [f"group={pattern!r}: not a regular expression ({error})"]
     found = [compiled.search(photo) for photo in photos]
-    return [" ".join(part or "" for part in one.groups()) or one[0] if one else "" for one in found], []
+    return [" ".join(filter(None, one.groups())) or one[0] if one else "" for one in found], []
 
 
 def unmatched(photos: Sequence[str], groups: Sequence[str], pattern: str, hint: str = "") -> list[str]:
-    """[The message on photos that the regular expression `pattern` gives no group], [] if there are none."""
+    """[The message on a regular expression `pattern` that gives photos no group, or all photos the same
+    group], [] if there is nothing to say."""
     lost = [photo for photo, group in zip(photos, groups, strict=True) if not group]
-    if not lost:
-        return []
-    which = "no photo" if len(lost) == len(photos) else f"{len(lost):,} of {len(photos):,} photos not"
-    return [
-        f"group={pattern!r}: this regular expression matches {which}"
-        + (f": {few(lost, 3)}" if lost else "") + hint
-    ]
+    which = (
+        "no photo" if len(lost) == len(photos) else f"{len(photos) - len(lost):,} of {len(photos):,} photos"
+    )
+    if lost:
+        without = "" if len(lost) == len(photos) else " without a match"
+        return [
+            f"group={pattern!r}: this regular expression matches {which}; paths{without} are {few(lost, 3)}"
+            f"{hint}"
+        ]
+    if len(photos) > 1 and len(set(groups)) == 1:
+        return [
+            f"group={pattern!r}: this regular expression gives all photos the same group, {groups[0]!r}; "
+            "put brackets around the part of the path that says whose photo it is "
+            f"(paths are {few(photos, 2)}){hint}"
+        ]
+    return []
 
 
-def both_sides(train: Iterable[str], eval_groups: Iterable[str], group: str, where: str) -> list[str]:
+def both_sides(train: Iterable[str], eval_groups: Iterable[str], task: Task, where: str) -> list[str]:
     """[The message on groups with photos to train on and photos to predict], [] if there are none."""
     both = sorted(set(train) & set(filter(None, eval_groups)), key=natural)
     if not both:
         return []
+    which = f"1 {task.group} has" if len(both) == 1 else f"{len(both):,} {task.groups} have"
     return [
-        f"{where}: {len(both):,} {group}{'s have' if len(both) > 1 else ' has'} photos both to train on and to "
-        f"predict, so a score on the latter would be too high: {few(both)}; move all photos of a {group} to one side"
+        f"{where}: {which} photos both to train on and to predict, so a score on the latter would be too "
+        f"high: {few(both)}; move all photos of a {task.group} to one side"
     ]
 
 
@@ -119,10 +163,3 @@ def unknown_classes(train: Iterable[str], eval_classes: Iterable[str], where: st
         f"{where}: the photos to predict have classes that no photo to train on has: {few(lacking)}; "
         "add photos of them to train on, or leave those out"
     ]
-
-
-UNGROUPED = (
-    "no groups are known, so every photo counts as its own: if several photos show the same {thing}, validation "
-    "scores will be too high; give group=, a column or a regular expression on the path (python -m dataset check "
-    "looks for near-duplicates)"
-)

@@ -1,22 +1,21 @@
 """The format photos.csv: one row per photo, with its path and its label or factors."""
 
-import functools
+import itertools
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from common.text import lines_text
 from common.errors import unknown
+from common.text import lines_text
 from dataset.formats.labelled import (
-    MAX_CLASSES, UNGROUPED, both_sides, few, groups_of, labelled,
-    task_of, unknown_classes, unmatched,
+    MAX_CLASSES, OWN_GROUPS, both_sides, few, groups_of, labelled, task_of, unknown_classes, unmatched,
 )  # fmt: skip
 from dataset.images import EXTENSIONS
 from dataset.photo_file import file_error
-from dataset.tables import read_table
-from dataset.task import Scan, Task
+from dataset.tables import empty_table, read_table
+from dataset.task import Scan
 
 NAME = "photos.csv"
 WANTS = (
@@ -25,11 +24,21 @@ WANTS = (
 )
 TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 OWN = ("path", "label", "split")
-CONSISTENT = 0.9  # of the photos have the value that most photos of their label have: then it is a factor
+RESERVED = (
+    "photo",
+    "class",
+    "fold",
+    "copy",
+)  # columns of the DataFrame or of predictions: they are no factors
+LABEL_NAMES = ("class", "classes", "labels", "target", "targets", "category")  # what others call it
+CONSISTENT = 0.9  # of the photos have the value that most photos of their label have: then it may be a factor
+MAX_FACTORS = 10
+COLUMNS = ["photo", "path", "group", "class"]
 
 
 class _Rows(NamedTuple):
-    """`photos`: a row per valid line: photo, path, group, split, class ('' if unknown) and the factors."""
+    """What the CSV says. `photos`: a row per line, by its number: photo, path, group, class ('' if unknown),
+    split (train, eval or ''), whether it is found, and the factors."""
 
     photos: pd.DataFrame
     factors: list[str]
@@ -46,106 +55,180 @@ def fits(data: Path) -> bool:
 
 def scan_train(data: Path, group: str = "") -> Scan:
     """The photos to train on, sorted by group and path; all errors of the CSV."""
-    rows = _read(data, group)
-    where = str(data / NAME)
+    rows, where = _read(data, group, "train"), str(data / NAME)
     train = rows.photos[rows.photos["split"] == "train"]
+    if train.empty and not rows.errors:
+        rows.errors.append(f"{where}: has no photo to train on")
+    train = train[(train["class"] != "") & (train["group"] != "")]
+    train = train.sort_values(["group", "photo"], kind="stable")
     values = {factor: train[factor] for factor in rows.factors}
     task = task_of(values, train["class"] if rows.classes else None, rows.grouped)
-    if rows.errors or train.empty:
-        errors = rows.errors or [f"{where}: has no photo to train on"]
-        return Scan(task, _empty(task), errors)
-    if not task.classes or task.n_classes > MAX_CLASSES:
-        sizes = ", ".join(f"{factor} {len(names):,}" for factor, names in task.factors.items())
-        return Scan(task, _empty(task), [
-            f"{where}: more than {MAX_CLASSES:,} classes; the limit is {MAX_CLASSES:,}"
-            + (f" (values: {sizes}). A column without label is a factor: is one of them the group (group=COLUMN), "
-               "or a number to be cut into bands?" if sizes else "")
-        ])  # fmt: skip
-    if not rows.classes:
-        labels = task.label({factor: train[factor].map(names.index) for factor, names in task.factors.items()})
-        train = train.assign(**{"class": [task.classes[label] for label in labels]})
+    if train.empty:
+        return Scan(task, empty_table([*COLUMNS[:3], "label", *task.factors]), rows.errors)
+    if error := _classes_error(task.classes, values, where):
+        table = empty_table([*COLUMNS[:3], "label", *task.factors])
+        return Scan(task, table, [*rows.errors, error])
     scan = labelled(task, train, values, where)
     eval_photos = rows.photos[rows.photos["split"] == "eval"]
-    errors = scan.errors + both_sides(train["group"], eval_photos["group"], task.group, where)
+    errors = [*rows.errors, *scan.errors]
+    if rows.grouped:
+        errors += both_sides(train["group"], eval_photos["group"], task, where)
     errors += unknown_classes(train["class"], eval_photos["class"], where)
-    scan.table.attrs["notes"] += rows.notes
-    return scan._replace(errors=errors)
+    notes = [*rows.notes, *scan.table.attrs["notes"]]
+    table = scan.table[train["found"].to_numpy(bool)].reset_index(drop=True)
+    table.attrs["notes"] = notes
+    return Scan(scan.task, table, errors)
 
 
 def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     """(Photos to predict, in the CSV's order: photo, path, group and class, '' where unknown; all errors)."""
-    rows = _read(data, group)
-    table = rows.photos.loc[rows.photos["split"] == "eval", ["photo", "path", "group", "class"]]
-    table = table.sort_index().reset_index(drop=True)
+    rows = _read(data, group, "eval")
+    wanted = (rows.photos["split"] == "eval") & rows.photos["found"].astype(bool)
+    table = rows.photos.loc[wanted, COLUMNS].reset_index(drop=True)
     table.attrs["notes"] = []
     return table, rows.errors
 
 
-def _read(data: Path, group: str) -> _Rows:
+def _classes_error(classes: tuple[str, ...], values: dict[str, pd.Series], where: str) -> str:
+    """Why these can't be the classes; '' if they can."""
+    if not classes or len(classes) > MAX_CLASSES:
+        sizes = ", ".join(f"{factor} has {names.nunique():,}" for factor, names in values.items())
+        return f"{where}: more than {MAX_CLASSES:,} classes" + (
+            f" as the product of the columns' values ({sizes}). Without a column label every column is a "
+            "factor: name the one that says whose photo it is (group=COLUMN), cut numbers into bands, remove others"
+            if values
+            else f" ({len(classes):,} labels): name the column of classes label"
+        )
+    if len(set(classes)) < len(classes):
+        twice = sorted({name for name in classes if classes.count(name) > 1})
+        return (
+            f"{where}: different values of the factors give classes of one name: {few(twice)}; rename a value"
+        )
+    return ""
+
+
+def misfit(data: Path) -> bool:
+    """Whether the CSV has not the columns of this format."""
+    table, _ = read_table(data / NAME, ["path"], others=True)
+    return table.empty or bool(_column_errors(data / NAME, table, ""))
+
+
+def _read(data: Path, group: str, half: str) -> _Rows:
+    """The whole CSV; errors of the file, and those of the lines of one `half`."""
     csv = data / NAME
     table, errors = read_table(csv, ["path"], others=True)
-    if table.empty:
-        none = pd.DataFrame(columns=["photo", "path", "group", "split", "class"], dtype=str)
-        return _Rows(none, [], True, "", errors or [f"{csv}: lists no photo"], [])
-    column = group or "group"
-    own = {*OWN, *([column] if column in table else []), "group"}
-    others = [name for name in table if name and name not in own]
-    if "label" not in table and len(others) < 2:
-        hint = f"; should {others[0]!r} be 'label'?" if others else ""
-        errors.append(f"{csv}: no column 'label', nor several factor columns; it has {','.join(table)}{hint}")
-    if group in OWN:
-        errors.append(f"group={group}: this column of {csv} can't be the group; name the column of whose photos they are")
-    errors += _path_errors(data, csv, table) + _split_errors(csv, table)
-    photos = pd.DataFrame(index=table.index)
+    unfit = [] if table.empty else _column_errors(csv, table, group)
+    errors += unfit
+    if table.empty or unfit:
+        empty = empty_table([*COLUMNS, "split", "found"])
+        return _Rows(empty, [], True, "", errors or [f"{csv}: lists no photo"], [])
+    split = table["split"].str.lower() if "split" in table else pd.Series("train", table.index)
+    sides = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(EVAL, "eval")}
+    photos = pd.DataFrame({"split": split.map(sides).fillna("")}, index=table.index)
     photos["photo"] = [os.path.normpath(os.path.relpath(data / path, data)) for path in table["path"]]
     photos["path"] = [str(data.absolute() / photo) for photo in photos["photo"]]
-    split = table["split"].str.lower() if "split" in table else pd.Series("train", table.index)
-    photos["split"] = ["eval" if side in EVAL else "train" for side in split]
-    train = photos["split"] == "train"
+    mine, train = photos["split"] == half, photos["split"] == "train"
+    errors += _split_errors(csv, table)
+    wrong = _path_errors(data, csv, table)
+    photos["found"] = ~photos.index.isin(list(wrong))
+    errors += _missing(
+        {line: why for line, why in wrong.items() if mine[line] or not photos.at[line, "split"]},
+        csv,
+        table[mine],
+        data,
+    )
     notes = list(table.attrs["notes"])
     if joined := sorted(set(split) & set(TRAIN[1:])):
-        notes.append(f"{csv}: the photos of split {', '.join(joined)} join those of train: folds are made here")
-    photos["group"], wrong, grouped = _groups(csv, table, photos, train, group)
-    errors += wrong
-    factors = others
+        notes.append(
+            f"{csv}: the photos of split {', '.join(joined)} join those of train: folds are made here"
+        )
+    photos["group"], group_errors, grouped = _groups(csv, table, photos, train, group)
+    others = [name for name in table if name not in (*OWN, *RESERVED, "group", group)]
+    factors, unused = others, [name for name in table if name in RESERVED and name != group]
     if "label" in table:
         photos["class"] = table["label"]
-        factors, wrong, more = _factors_beside_labels(csv, table, train, others)
-        errors += wrong
-        notes += more
+        factors, contradictions = _factors_beside_labels(csv, table, train & (table["label"] != ""), others)
+        errors += contradictions
     else:
-        complete = (table[others] != "").all(axis=1)
-        photos["class"] = table[others].agg(" ".join, axis=1).where(complete, "") if others else ""
-    for name in ["label"] if "label" in table else factors:
-        if (lines := table.index[train & (table[name] == "")]).size:
-            errors.append(f"{csv} {lines_text(list(lines))}: no {name}")
+        factors = [name for name in others if table.loc[train, name].nunique() > 1]
+        cells = zip(*(table[name] for name in factors), strict=True)
+        photos["class"] = [" ".join(cell) if all(cell) else "" for cell in cells]
+    if unused := [name for name in [*others, *unused] if name not in factors]:
+        why = (
+            "the labels are not their combinations"
+            if "label" in table
+            else "they have one value only, or another meaning"
+        )
+        notes.append(f"{csv}: columns not used: {few(unused)} ({why})")
+    if half == "train":
+        errors += group_errors
+        for name in ["label"] if "label" in table else factors:
+            if (lines := table.index[train & (table[name] == "")]).size:
+                errors.append(f"{csv} {lines_text(list(lines))}: no {name}")
+    if not grouped:
+        notes.append(f"{csv}: {OWN_GROUPS}")
     for factor in factors:
         photos[factor] = table[factor]
-    if not grouped:
-        notes.append(f"{csv}: {UNGROUPED.format(thing='person or thing')}")
-    key = photos["group"] if grouped else photos["photo"]
-    in_train = photos[train].assign(key=key).sort_values(["key", "photo"], kind="stable").drop(columns="key")
-    photos = pd.concat([in_train, photos[~train]])
     return _Rows(photos, factors, "label" in table, grouped, errors, notes)
 
 
-def _path_errors(data: Path, csv: Path, table: pd.DataFrame) -> list[str]:
-    errors, first = [], dict[str, int]()
+def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
+    """What is wrong with the names of the columns."""
+    own = (*OWN, "group")
+    errors = [
+        f"{csv}: should column {name!r} be {name.strip().lower()!r}?"
+        for name in table
+        if name not in own and name.strip().lower() in own and name.strip().lower() not in table
+    ]
+    if group in OWN:
+        errors.append(
+            f"group={group}: this column of {csv} can't be the group; name the column that says whose photo it is"
+        )
+    if "label" in table or errors:
+        return errors
+    meant = next((name for name in table if name.strip().lower() in LABEL_NAMES), "")
+    train = table["split"].str.lower().isin(TRAIN) if "split" in table else pd.Series(True, table.index)
+    others = [name for name in table if name not in (*own, *RESERVED, group)]
+    varying = [name for name in others if table.loc[train, name].nunique() > 1]
+    if meant or len(varying) < 2:
+        meant = meant or next(iter(varying), "")
+        hint = f"; should {meant!r} be 'label'?" if meant else ""
+        errors.append(
+            f"{csv}: no column 'label', nor several factor columns with two values or more; "
+            f"it has {','.join(table)}{hint}"
+        )
+    return errors
+
+
+def _path_errors(data: Path, csv: Path, table: pd.DataFrame) -> dict[int, str]:
+    """{line: the error of its path}."""
+    errors, first = dict[int, str](), dict[str, int]()
     root = os.path.normpath(data.absolute())
     for line, path in table["path"].items():
         where = f"{csv} line {line}"
         whole = os.path.normpath(os.path.join(root, path))
         if not path:
-            errors.append(f"{where}: no path")
+            errors[line] = f"{where}: no path"
         elif not whole.startswith(root + os.sep):
-            errors.append(f"{where}: path {path!r} is outside the data folder; give paths below {data}")
+            errors[line] = f"{where}: path {path!r} is outside the data folder; give paths below {data}"
         elif os.path.splitext(path)[1].lower() not in EXTENSIONS:
-            errors.append(f"{where}: {path!r} is not a photo by its name ({', '.join(EXTENSIONS)})")
+            errors[line] = f"{where}: {path!r} is not a photo by its name ({', '.join(EXTENSIONS)})"
         elif first.setdefault(whole, line) != line:
-            errors.append(f"{where}: path {path!r} is listed in line {first[whole]} already; keep one")
+            errors[line] = f"{where}: path {path!r} is listed in line {first[whole]} already; keep one"
         elif why := file_error(whole):
-            errors.append(f"{where}: {path}: {why}" if os.path.lexists(whole) else f"{where}: no file {path}")
+            hint = "; write paths with /" if "\\" in path else ""
+            errors[line] = (
+                f"{where}: {path}: {why}" if os.path.lexists(whole) else f"{where}: no file {path}{hint}"
+            )
     return errors
+
+
+def _missing(errors: dict[int, str], csv: Path, table: pd.DataFrame, data: Path) -> list[str]:
+    """The errors of paths; one if no file is where the CSV says."""
+    if len(table) > 1 and len(errors) == len(table) and all(": no file " in why for why in errors.values()):
+        paths = few(table["path"].tolist(), 2)
+        return [f"{csv}: none of its {len(table):,} photos exists ({paths}); give paths below {data}"]
+    return list(errors.values())
 
 
 def _split_errors(csv: Path, table: pd.DataFrame) -> list[str]:
@@ -168,49 +251,50 @@ def _groups(
         errors = []
         if (lines := table.index[train & (table[column] == "")]).size:
             errors = [f"{csv} {lines_text(list(lines))}: no {column}"]
-        return table[column].tolist(), errors, column
+        return table[column].tolist(), errors, "group" if column == "photo" else column
     if not group:
         return photos["photo"].tolist(), [], ""
     found, errors = groups_of(photos["photo"], group)
-    if not errors:
-        columns = [name for name in table if name not in OWN]
-        hint = f"; and no column has this name: {unknown('column', group, columns)}"
-        known = [one for one, use in zip(found, train, strict=True) if use]
-        errors = unmatched(photos["photo"][train].tolist(), known, group, hint)
-    return found, errors, "group"
+    columns = [name for name in table if name not in OWN]
+    hint = f"; and no column has this name: {unknown('column', group, columns)}"
+    if errors:
+        return found, [errors[0] + hint], "group"
+    known = [one for one, use in zip(found, train, strict=True) if use]
+    return found, unmatched(photos["photo"][train].tolist(), known, group, hint), "group"
 
 
 def _factors_beside_labels(
-    csv: Path, table: pd.DataFrame, train: pd.Series, columns: list[str]
-) -> tuple[list[str], list[str], list[str]]:
-    """(The columns that are factors of the labels, errors, notes): one value for each label, and each
-    combination of values of one label."""
-    rows = table[train & (table["label"] != "")]
-    errors, notes, factors = [], [], []
+    csv: Path, table: pd.DataFrame, known: pd.Series, columns: list[str]
+) -> tuple[list[str], list[str]]:
+    """(The columns whose combinations are exactly the labels of the `known` rows, errors of rows that
+    contradict them). Up to a tenth of the rows may contradict, else a column is no factor."""
+    rows = table[known]
+    usual = {}
     for column in columns:
-        usual = rows.groupby("label")[column].agg(lambda values: values.value_counts().sort_index().idxmax())
-        expected = rows["label"].map(usual)
-        wrong = rows.index[rows[column] != expected]
-        if usual.nunique() < 2 or len(wrong) > (1 - CONSISTENT) * len(rows):
-            continue
-        factors.append(column)
-        if len(wrong):
-            line = wrong[0]
-            errors.append(
-                f"{csv} {lines_text(list(wrong))}: {column} contradicts label: {column} of "
-                f"{rows.at[line, 'label']!r} is {expected[line]!r} elsewhere, but {rows.at[line, column]!r} here"
-            )
-    if not errors and factors:
-        labels_of = rows.groupby(factors)["label"].nunique()
-        sizes = [rows[factor].nunique() for factor in factors]
-        if len(factors) < 2 or (labels_of > 1).any():
-            factors = []
-    if unused := [column for column in columns if column not in factors]:
-        notes.append(f"{csv}: columns not used: {few(unused)} (the labels are not their combinations)")
-    return factors, errors, notes
+        values = rows.groupby("label")[column].agg(lambda cells: cells.value_counts().sort_index().idxmax())
+        same = (rows[column] == rows["label"].map(values)).mean()
+        if same >= CONSISTENT and 1 < values.nunique() < len(values) and (values != "").all():
+            usual[column] = values
+    candidates = list(usual)[:MAX_FACTORS]
+    for number in range(2, len(candidates) + 1):
+        for factors in itertools.combinations(candidates, number):
+            cells = pd.DataFrame({factor: usual[factor] for factor in factors})
+            if not cells.duplicated().any() and cells.nunique().prod() == len(cells):
+                wrong = [
+                    line for factor in factors for line in _contradictions(csv, rows, factor, usual[factor])
+                ]
+                return ([] if wrong else list(factors)), wrong
+    return [], []
 
 
-def _empty(task: Task) -> pd.DataFrame:
-    table = pd.DataFrame(columns=["photo", "path", "group", "label", *task.factors])
-    table.attrs["notes"] = []
-    return table
+def _contradictions(csv: Path, rows: pd.DataFrame, factor: str, usual: pd.Series) -> list[str]:
+    expected = rows["label"].map(usual)
+    wrong = rows.index[rows[factor] != expected]
+    if wrong.empty:
+        return []
+    line = wrong[0]
+    return [
+        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: {factor} of {rows.at[line, 'label']!r} "
+        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or "
+        "remove the column"
+    ]
