@@ -45,7 +45,7 @@ def synthetic(
 @app.command(epilog="Example: python -m dataset digits --out digits")
 @exit_on_usage_error()
 def digits(out: Annotated[Path, typer.Option(help="New or empty folder for the data set.")]) -> None:
-    """Write scikit-learn's 1,797 handwritten digits in folders per class."""
+    """Write scikit-learn's handwritten digits in folders per class."""
     from dataset.digits import write_digits
 
     print(f"written: {write_digits(out)} (train/, eval/)")

@@ -106,9 +106,16 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
 
 def _with_formats(errors: list[str], found: str, data: Path) -> list[str]:
     """The errors; if a photos.csv has not the columns of one, the formats follow."""
-    if not errors or found != PHOTOS_CSV or not photos_csv.misfit(data):
+    if not errors or found != PHOTOS_CSV:
         return errors
-    return [*errors, f"{data}: fits no format of data sets{_nearest(data)}. {_wanted()}"]
+    if _lists_people(data / photos_csv.NAME):
+        return no_format(data)
+    return [*errors, *no_format(data)] if photos_csv.misfit(data) else errors
+
+
+def _lists_people(csv: Path) -> bool:
+    """Whether a CSV has the columns of the competition's train.csv."""
+    return not read_table(csv, layout.TRAIN_COLUMNS)[0].empty
 
 
 def corrected(task: Task, table: pd.DataFrame, corrections: str | Path | None) -> pd.DataFrame:
@@ -149,7 +156,7 @@ def _nearest(data: Path) -> str:
     numbers = {name: number for number, name in enumerate(FORMATS, 1)}
     csvs = sorted(path for path in data.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
     for csv in csvs:
-        if not read_table(csv, layout.TRAIN_COLUMNS)[0].empty:
+        if _lists_people(csv):
             return f"; nearest is ({numbers[COMPETITION]}): {csv.name} has the columns of its train/train.csv"
     if csvs:
         meant = "" if csvs[0].name == photos_csv.NAME else f": is {csvs[0].name} meant as {photos_csv.NAME}?"
@@ -157,8 +164,8 @@ def _nearest(data: Path) -> str:
     inside = sorted(path for path in data.iterdir() if not is_system_file(path.name))
     if folders := [path.name for path in inside if path.is_dir()]:
         return (
-            f"; nearest is ({numbers[CLASS_FOLDERS]}): are {few(folders, 3)} the folders of the classes? move "
-            f"them into {data / 'train'}"
+            f"; nearest is ({numbers[CLASS_FOLDERS]}): are {few(folders, 3)} the folders of the classes? "
+            f"move them into {data / 'train'}"
         )
     if any(path.suffix.lower() in EXTENSIONS for path in inside):
         return f"; nearest is ({numbers[CLASS_FOLDERS]}): move each photo into {data / 'train'}/ its class"

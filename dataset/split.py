@@ -1,40 +1,84 @@
 """Split groups into folds: a group's photos are never on both sides, and folds have all classes alike."""
 
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
 from common.errors import UsageError
 from dataset.task import Task
 
+FEW = 5  # groups with the same set of labels
+ALIKE = (
+    0.9  # of the groups have as many photos of each label as others with these labels: then they are strata
+)
+
+
+class _Groups(NamedTuple):
+    """`names`: sorted. `labels[i]`: those that group i has, from 0 to below `n_labels`, and `photos[i]`: how
+    many photos of each. `stratum`: the number of each group's set of labels, `kind`: of its set of labels
+    and numbers of photos."""
+
+    names: np.ndarray
+    n_labels: int
+    labels: list[np.ndarray]
+    photos: list[np.ndarray]
+    stratum: np.ndarray
+    kind: np.ndarray
+
 
 def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
     """The fold (0..folds-1) of each row of a DataFrame of photos; all photos of a group are in one fold.
 
-    Groups are sorted, then shuffled by `seed`, so the order of the rows does not matter. If most groups have
-    the same classes as enough others (one label each, or the same set of labels), folds are stratified by the
-    set; else groups are dealt one by one, each to the fold that most evens out the classes. A class in fewer
-    groups than folds is missing from some folds (see `absent_classes`). UsageError if there are fewer groups
-    than folds.
+    Groups are sorted, then shuffled by `seed`, so the order of the rows does not matter. Folds are stratified
+    by the set of labels of a group, if groups with the same set have as many photos of each label, and enough
+    have the same set; else groups are dealt one by one, each to the fold that most evens out the classes. A
+    class in fewer groups than folds is missing from some folds (see `absent_classes`). UsageError if there
+    are fewer groups than folds.
     """
-    groups, strata, counts = _strata(table)
-    if folds < 2 or folds > len(groups):
-        raise UsageError(f"folds={folds}: must be from 2 to the number of groups ({len(groups)})")
+    groups = _groups(table)
+    count = len(groups.names)
+    if folds < 2 or folds > count:
+        raise UsageError(f"folds={folds}: must be from 2 to the number of groups ({count})")
     rng = np.random.RandomState(seed)
-    sizes = np.bincount(strata)
-    if sizes[sizes >= folds].sum() >= len(groups) / 2:
-        fold = _stratified(strata, folds, rng)
+    sizes = np.bincount(groups.stratum)
+    enough = sizes[sizes >= folds].sum() >= count / 2 if _overlap(groups) else sizes.max() >= folds
+    if enough and _alike(groups) >= ALIKE:
+        fold = _stratified(groups.stratum, folds, rng)
     else:
-        fold = _balanced(counts, folds, rng)
-    return table["group"].map(dict(zip(groups, fold, strict=True))).rename("fold")
+        fold = _balanced(groups, folds, rng)
+    return table["group"].map(dict(zip(groups.names, fold, strict=True))).rename("fold")
 
 
-def _strata(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(Groups, sorted; the number of the set of labels of each; its photos of each label: (groups, labels))."""
-    groups, row = np.unique(table["group"].to_numpy(), return_inverse=True)
-    labels, column = np.unique(table["label"].to_numpy(), return_inverse=True)
-    counts = np.zeros((len(groups), len(labels)), dtype=int)
-    np.add.at(counts, (row, column), 1)
-    return groups, np.unique(counts > 0, axis=0, return_inverse=True)[1].ravel(), counts
+def _groups(table: pd.DataFrame) -> _Groups:
+    names, row = np.unique(table["group"].to_numpy(), return_inverse=True)
+    known, column = np.unique(table["label"].to_numpy(), return_inverse=True)
+    pairs, photos = np.unique(row * len(known) + column, return_counts=True)
+    group, label = np.divmod(pairs, len(known))
+    parts = list(pairwise(np.searchsorted(group, np.arange(len(names) + 1))))
+    labels, photos_of = [label[a:b] for a, b in parts], [photos[a:b] for a, b in parts]
+    strata, kinds = dict[bytes, int](), dict[bytes, int]()
+    stratum = [strata.setdefault(own.tobytes(), len(strata)) for own in labels]
+    kind = [
+        kinds.setdefault(own.tobytes() + many.tobytes(), len(kinds))
+        for own, many in zip(labels, photos_of, strict=True)
+    ]
+    return _Groups(names, len(known), labels, photos_of, np.array(stratum), np.array(kind))
+
+
+def _overlap(groups: _Groups) -> bool:
+    """Whether a label is in several of the sets of labels."""
+    _, one_of_each = np.unique(groups.stratum, return_index=True)
+    return sum(len(groups.labels[group]) for group in one_of_each) > groups.n_labels
+
+
+def _alike(groups: _Groups) -> float:
+    """The fraction of the groups with as many photos of each label as most groups with the same labels."""
+    _, first, times = np.unique(groups.kind, return_index=True, return_counts=True)
+    most = np.zeros(groups.stratum.max() + 1, dtype=int)
+    np.maximum.at(most, groups.stratum[first], times)
+    return most.sum() / len(groups.names)
 
 
 def _stratified(strata: np.ndarray, folds: int, rng: np.random.RandomState) -> np.ndarray:
@@ -55,24 +99,32 @@ def _stratified(strata: np.ndarray, folds: int, rng: np.random.RandomState) -> n
     return fold
 
 
-def _balanced(counts: np.ndarray, folds: int, rng: np.random.RandomState) -> np.ndarray:
-    """The fold of each group, from `counts` (groups, labels) of its photos: the largest and most uneven
-    groups first, each to the fold by which the classes' fractions in the folds differ least; among equals, to
-    the fold with the fewest photos. After scikit-learn's StratifiedGroupKFold, which refuses rare classes."""
-    order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order].std(axis=1), kind="stable")]
-    fractions = counts / counts.sum(axis=0)
-    held = np.zeros((folds, counts.shape[1]))
+def _balanced(groups: _Groups, folds: int, rng: np.random.RandomState) -> np.ndarray:
+    """The fold of each group: the largest and most uneven groups first, each to the fold by which the
+    classes' fractions in the folds differ least; among equals, to the fold with the fewest photos. After
+    scikit-learn's StratifiedGroupKFold, which refuses rare classes."""
+    sizes = np.array([photos.sum() for photos in groups.photos])
+    squares = np.array([(photos**2).sum() for photos in groups.photos])
+    variance = squares / groups.n_labels - (sizes / groups.n_labels) ** 2  # of a group's photos of each label
+    order = rng.permutation(len(sizes))
+    order = order[np.argsort(-variance[order], kind="stable")]
+    of_label = np.bincount(
+        np.concatenate(groups.labels), np.concatenate(groups.photos), minlength=groups.n_labels
+    )
+    held = np.zeros((folds, groups.n_labels))
     photos = np.zeros(folds)
-    fold = np.empty(len(counts), dtype=int)
+    fold = np.empty(len(sizes), dtype=int)
+    each = np.arange(folds)
     for group in order:
-        after = np.repeat(held[None], folds, axis=0)
-        after[np.arange(folds), np.arange(folds)] += fractions[group]
+        labels = groups.labels[group]  # all others stay as uneven as they are
+        fractions = groups.photos[group] / of_label[labels]
+        after = np.repeat(held[None, :, labels], folds, axis=0)
+        after[each, each] += fractions
         uneven = after.std(axis=1).sum(axis=1)
         best = np.lexsort((photos, uneven.round(12)))[0]
         fold[group] = best
-        held[best] += fractions[group]
-        photos[best] += counts[group].sum()
+        held[best, labels] += fractions
+        photos[best] += sizes[group]
     return fold
 
 
@@ -91,20 +143,21 @@ def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.Dat
 def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
     """The photos of a random `fraction` (0 to 1) of the groups with each set of labels, at least one.
 
-    If sets of labels overlap, so that many are of a single group, it is a fraction of all groups, but at least
-    one with each label. With the same seed, the groups of a smaller fraction are a subset of those of a larger
-    one.
+    If the sets overlap, and most groups have theirs with fewer than FEW others in common, it is a fraction of
+    all groups, but at least one with each label. With the same seed, the groups of a smaller fraction are a
+    subset of those of a larger one.
     """
-    groups, strata, counts = _strata(table)
-    shuffled = pd.DataFrame({"group": groups, "stratum": strata}).sample(frac=1, random_state=seed)
-    has = counts > 0
-    if np.unique(has, axis=0).sum() > has.shape[1]:  # some label is in several sets
-        seen, first, more = np.zeros(has.shape[1], dtype=bool), [], []
+    groups = _groups(table)
+    shuffled = pd.DataFrame({"group": groups.names, "stratum": groups.stratum})
+    shuffled = shuffled.sample(frac=1, random_state=seed)
+    sizes = np.bincount(groups.stratum)
+    if _overlap(groups) and sizes[sizes >= FEW].sum() < len(groups.names) / 2:
+        seen, first, more = np.zeros(groups.n_labels, dtype=bool), [], []
         for group in shuffled.index:  # those by which all labels are seen, then the others
-            (more if seen[has[group]].all() else first).append(group)
-            seen |= has[group]
-        wanted = max(len(first), int(np.ceil(len(groups) * fraction - 1e-9)))
-        return table[table["group"].isin(groups[[*first, *more][:wanted]])]
+            (more if seen[groups.labels[group]].all() else first).append(group)
+            seen[groups.labels[group]] = True
+        wanted = max(len(first), int(np.ceil(len(groups.names) * fraction - 1e-9)))
+        return table[table["group"].isin(groups.names[[*first, *more][:wanted]])]
     of_stratum = shuffled.groupby("stratum")["group"]
     wanted = np.ceil(of_stratum.transform("size") * fraction - 1e-9).clip(lower=1)
     return table[table["group"].isin(shuffled["group"][of_stratum.cumcount() < wanted])]

@@ -5,17 +5,25 @@ from pathlib import Path
 import pandas as pd
 
 from dataset.formats.labelled import (
-    MAX_CLASSES, OWN_GROUPS, both_sides, few, groups_of, labelled, natural, task_of, unknown_classes,
+    MAX_CLASSES,
+    OWN_GROUPS,
+    both_sides,
+    few,
+    groups_of,
+    labelled,
+    natural,
+    task_of,
+    unknown_classes,
     unmatched,
-)  # fmt: skip
+)
 from dataset.images import scan_images
 from dataset.photo_file import is_system_file
 from dataset.tables import empty_table
 from dataset.task import Scan
 
 WANTS = (
-    "one folder per class: train/CLASS/*.jpg, and the photos to predict in eval/ (group=: a regular expression "
-    "on the path says whose photo each is)"
+    "one folder per class: train/CLASS/*.jpg, and the photos to predict in eval/ (group=: a regular "
+    "expression on the path says whose photo each is)"
 )
 TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 
@@ -41,10 +49,10 @@ def scan_train(data: Path, group: str = "") -> Scan:
         return Scan(
             task_of({}, photos["class"], ""), _empty(), errors or [f"{where}: has no photo to train on"]
         )
-    found = photos["photo"].tolist()
+    found, wrong = photos["photo"].tolist(), list[str]()
     if group:
         found, wrong = groups_of(photos["photo"], group)
-        errors += wrong or unmatched(photos["photo"], found, group)
+        errors += (wrong := wrong or unmatched(photos["photo"], found, group))
     else:
         notes.append(f"{where}: {OWN_GROUPS}")
     photos = photos.assign(group=found)
@@ -59,8 +67,9 @@ def scan_train(data: Path, group: str = "") -> Scan:
         return Scan(task, _empty(), errors)
     scan = labelled(task, photos, {}, where)
     eval_photos, _ = scan_eval(data, group)
-    errors += scan.errors
-    if group:
+    if not wrong:  # else these would be further errors of one cause
+        errors += scan.errors
+    if group and not wrong:
         errors += both_sides(photos["group"], eval_photos["group"], task, str(data))
     errors += unknown_classes(photos["class"], eval_photos["class"], str(data))
     scan.table.attrs["notes"] += notes
@@ -75,7 +84,7 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     photos["group"] = groups_of(photos["photo"], group)[0] if group else ""
     in_classes = bool(classes & set(photos["class"]))
     photos["class"] = photos["class"] if in_classes else ""
-    photos["photo"] = photos["photo"].str.partition("/")[2]
+    photos["photo"] = [photo.partition("/")[2] for photo in photos["photo"]]
     table = photos[["photo", "path", "group", "class"]].sort_values("photo", ignore_index=True)
     table.attrs["notes"] = notes
     return table, errors
@@ -96,7 +105,7 @@ def _halves(data: Path, names: tuple[str, ...]) -> tuple[pd.DataFrame, list[str]
         table, wrong = scan_images(data / name)
         errors += wrong
         notes += [note for note in table.attrs["notes"] if "; skipped: " in note]
-        classes = table["photo"].str.partition("/")[0].where(table["photo"].str.contains("/"), "")
+        classes = [photo.partition("/")[0] if "/" in photo else "" for photo in table["photo"]]
         below = [
             photo[len(part) + 1 if part else 0 :] for photo, part in zip(table["photo"], classes, strict=True)
         ]

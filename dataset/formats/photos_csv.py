@@ -10,8 +10,16 @@ import pandas as pd
 from common.errors import unknown
 from common.text import lines_text
 from dataset.formats.labelled import (
-    MAX_CLASSES, OWN_GROUPS, both_sides, few, groups_of, labelled, task_of, unknown_classes, unmatched,
-)  # fmt: skip
+    MAX_CLASSES,
+    OWN_GROUPS,
+    both_sides,
+    few,
+    groups_of,
+    labelled,
+    task_of,
+    unknown_classes,
+    unmatched,
+)
 from dataset.images import EXTENSIONS
 from dataset.photo_file import file_error
 from dataset.tables import empty_table, read_table
@@ -46,6 +54,7 @@ class _Rows(NamedTuple):
     grouped: str  # what a group is called, '' if each photo is its own
     errors: list[str]
     notes: list[str]
+    groups_known: bool = True  # the regular expression of the groups fits
 
 
 def fits(data: Path) -> bool:
@@ -70,8 +79,10 @@ def scan_train(data: Path, group: str = "") -> Scan:
         return Scan(task, table, [*rows.errors, error])
     scan = labelled(task, train, values, where)
     eval_photos = rows.photos[rows.photos["split"] == "eval"]
-    errors = [*rows.errors, *scan.errors]
-    if rows.grouped:
+    errors = list(rows.errors)
+    if rows.groups_known:  # else these would be further errors of one cause
+        errors += scan.errors
+    if rows.grouped and rows.groups_known:
         errors += both_sides(train["group"], eval_photos["group"], task, where)
     errors += unknown_classes(train["class"], eval_photos["class"], where)
     notes = [*rows.notes, *scan.table.attrs["notes"]]
@@ -95,7 +106,8 @@ def _classes_error(classes: tuple[str, ...], values: dict[str, pd.Series], where
         sizes = ", ".join(f"{factor} has {names.nunique():,}" for factor, names in values.items())
         return f"{where}: more than {MAX_CLASSES:,} classes" + (
             f" as the product of the columns' values ({sizes}). Without a column label every column is a "
-            "factor: name the one that says whose photo it is (group=COLUMN), cut numbers into bands, remove others"
+            "factor: name the one that says whose photo it is (group=COLUMN), cut numbers into bands, remove "
+            "others"
             if values
             else f" ({len(classes):,} labels): name the column of classes label"
         )
@@ -169,7 +181,15 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         notes.append(f"{csv}: {OWN_GROUPS}")
     for factor in factors:
         photos[factor] = table[factor]
-    return _Rows(photos, factors, "label" in table, grouped, errors, notes)
+    return _Rows(
+        photos,
+        factors,
+        "label" in table,
+        grouped,
+        errors,
+        notes,
+        not group_errors or (group or "group") in table,
+    )
 
 
 def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
@@ -182,7 +202,7 @@ def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
     ]
     if group in OWN:
         errors.append(
-            f"group={group}: this column of {csv} can't be the group; name the column that says whose photo it is"
+            f"group={group}: that column of {csv} can't be the group; name which says whose photo it is"
         )
     if "label" in table or errors:
         return errors
@@ -294,7 +314,7 @@ def _contradictions(csv: Path, rows: pd.DataFrame, factor: str, usual: pd.Series
         return []
     line = wrong[0]
     return [
-        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: {factor} of {rows.at[line, 'label']!r} "
-        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or "
-        "remove the column"
+        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: that of {rows.at[line, 'label']!r} "
+        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or remove "
+        "the column"
     ]

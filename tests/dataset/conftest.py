@@ -12,6 +12,7 @@ from common.log import show_logs
 from dataset.face_masks.labels import PHOTO_MASKS
 
 AGES = {"male": (18, 29, 30, 45, 59, 60, 60), "female": (19, 25, 31, 50, 58, 60, 60)}
+CLASSES = ("cat", "dog", "eel")
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,30 @@ def data(tmp_path: Path, write_photo) -> Path:
         write_photo(root / "eval" / "images" / name)
     (root / "eval" / "info.csv").write_text("ImageID,ans\n" + "".join(f"{name},0\n" for name in names))
     return root
+
+
+@pytest.fixture
+def touch():
+    """touch(path): an empty file, with the folders above it."""
+
+    def make(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    return make
+
+
+@pytest.fixture
+def folders(tmp_path, touch) -> Path:
+    """A set in folders of its classes: four animals of each, three photos of each; files without pixels."""
+    data = tmp_path / "folders"
+    for name in CLASSES:
+        for animal in range(4):
+            for shot in range(3):
+                touch(data / "train" / name / f"{name}{animal}_{shot}.jpg")
+    for name in ("new1", "new2"):
+        touch(data / "eval" / f"{name}.jpg")
+    return data
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
+import itertools
+import time
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK, age_band, encode
 from dataset.read import read_train
-from dataset.split import absent_classes, fold_of, fraction_of, split
+from dataset.split import absent_classes, balance, fold_of, fraction_of, split
+from dataset.task import Task
 
 
 def made_up(people: int) -> pd.DataFrame:
@@ -100,3 +103,110 @@ def test_people_are_dealt_as_scikit_learn_deals_them(people, folds, seed):
             expected[held_out] = number
     dealt = fold_of(table, folds, seed).groupby(table["group"]).first().sort_index()
     assert list(dealt) == list(expected)
+
+
+def groups_with(labels_of: list[list[int]]) -> pd.DataFrame:
+    """DataFrame of photos: one of each label in the list of each group."""
+    rows = [(f"g{number:05d}", label) for number, labels in enumerate(labels_of) for label in labels]
+    return pd.DataFrame(rows, columns=["group", "label"])
+
+
+def mixed(groups: int, classes: int, seed: int = 0) -> pd.DataFrame:
+    """Groups of one to eight photos of several of the classes, of which the last are rare."""
+    rng = np.random.default_rng(seed)
+    chances = np.linspace(1, 0.1, classes)
+    sizes = rng.integers(1, 9, groups)
+    return groups_with([list(rng.choice(classes, size, p=chances / chances.sum())) for size in sizes])
+
+
+def unevenness(table: pd.DataFrame, fold: pd.Series | np.ndarray, folds: int) -> float:
+    """The mean over classes and folds of how far a class's fraction in the fold is from 1 / folds."""
+    counts = pd.crosstab(table["label"], np.asarray(fold)).reindex(columns=range(folds), fill_value=0)
+    return float((counts.div(counts.sum(axis=1), axis=0) - 1 / folds).abs().to_numpy().mean())
+
+
+@pytest.mark.parametrize(("classes", "folds"), [(2, 5), (6, 3), (40, 5), (300, 5)])
+def test_groups_of_several_labels_stay_whole(classes, folds):
+    table = mixed(200, classes)
+    fold = fold_of(table, folds, 0)
+    assert fold.groupby(table["group"]).nunique().max() == 1
+    assert sorted(fold.unique()) == list(range(folds))
+    pd.testing.assert_series_equal(fold_of(table.sample(frac=1, random_state=1), folds, 0).sort_index(), fold)
+    assert (fold_of(table, folds, 1) != fold).any()
+
+
+@pytest.mark.parametrize(("groups", "classes", "folds"), [(60, 4, 3), (150, 10, 5), (300, 40, 5)])
+def test_they_are_balanced_as_well_as_scikit_learn_balances_them(groups, classes, folds):
+    """In the mean over seeds; single photos at random would be far less even."""
+    ours, theirs, random = [], [], []
+    for seed in range(8):
+        table = mixed(groups, classes, seed)
+        ours.append(unevenness(table, fold_of(table, folds, seed), folds))
+        expected = np.zeros(len(table), int)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of classes with fewer photos than folds
+            splits = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(
+                table, table["label"], table["group"]
+            )
+        for number, (_, held_out) in enumerate(splits):
+            expected[held_out] = number
+        theirs.append(unevenness(table, expected, folds))
+        by_group = np.random.default_rng(seed).integers(0, folds, groups)
+        random.append(unevenness(table, by_group[table["group"].str[1:].astype(int)], folds))
+    assert np.mean(ours) < 1.05 * np.mean(theirs)
+    assert np.mean(ours) < 0.7 * np.mean(random)
+
+
+@pytest.mark.parametrize("classes", [2, 40, 300])
+def test_groups_of_one_label_are_dealt_evenly_for_any_number_of_classes(classes):
+    table = groups_with([[number % classes] * 3 for number in range(5 * classes)])
+    counts = pd.crosstab(table["label"], fold_of(table, 5, 0))
+    assert (counts == 3).all().all()
+
+
+def test_photos_without_groups_are_stratified_by_class():
+    labels = [0] * 90 + [1] * 12 + [2] * 5
+    counts = pd.crosstab(
+        np.array(labels), fold_of(groups_with([[label] for label in labels]), 5, 0).to_numpy()
+    )
+    assert counts.shape == (3, 5)
+    assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+
+
+def test_a_class_of_few_groups_is_in_as_many_folds():
+    labels = [[0]] * 60 + [[1]] * 60 + [[2]] * 2 + [[3]] * 3
+    fold = fold_of(table := groups_with(labels), 5, 0)
+    assert [fold[table["label"] == label].nunique() for label in range(4)] == [5, 5, 2, 3]
+    few = groups_with([[label] for label in range(30) for _ in range(3)])  # of every class
+    fold = fold_of(few, 5, 0)
+    assert (fold.groupby(few["label"]).nunique() == 3).all()
+    assert fold.value_counts().between(16, 20).all()
+
+
+def test_the_balance_of_folds_is_a_row_for_each_class():
+    task = Task("photos", ("a", "b", "c"))
+    parts = balance(groups_with([[0]] * 10 + [[1]] * 5), 5, 0, task)
+    assert list(parts.index) == ["a", "b", "c"] and list(parts.columns) == list(range(5))
+    assert parts.loc["a"].tolist() == pytest.approx([0.2] * 5)
+    assert parts.loc["c"].tolist() == [0] * 5  # no photo of it
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fraction_of_groups_of_several_labels_is_one_and_has_every_class(seed):
+    table = mixed(200, 12, seed)
+    kept = [fraction_of(table, fraction, seed) for fraction in (0.02, 0.2, 0.5, 0.9, 1.0)]
+    sets = [set(part["group"]) for part in kept]
+    assert all(small <= large for small, large in itertools.pairwise(sets))
+    assert [len(groups) for groups in sets[1:]] == [40, 100, 180, 200]
+    assert 4 <= len(sets[0]) <= 12  # as many as have every class together
+    assert all(set(part["label"]) == set(table["label"]) for part in kept)
+    assert all(
+        part.equals(table[table["group"].isin(groups)]) for part, groups in zip(kept, sets, strict=True)
+    )
+
+
+def test_many_groups_are_dealt_in_seconds():
+    table = mixed(20_000, 40)
+    began = time.monotonic()
+    fold_of(table, 5, 0)
+    assert time.monotonic() - began < 20
