@@ -12,44 +12,49 @@ from analysis.submission import (
     write_submission,
 )
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
+from dataset.task import Task
 
 PHOTOS = ["b.jpg", "a.jpg", "c.png"]
 PROBABILITIES = np.eye(18)[[3, 0, 17]]
 
 
 def test_a_submission_keeps_info_csvs_order_and_says_where_it_comes_from(tmp_path):
-    path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {"recipe": {"model": "x"}})
+    path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {"recipe": {"model": "x"}}, FACE_MASK)
     assert path.read_text() == "ImageID,ans\nb.jpg,3\na.jpg,0\nc.png,17\n"
-    assert json.loads((tmp_path / "submission.json").read_text()) == {"recipe": {"model": "x"}, "photos": 3}
-    assert submission_errors(path, PHOTOS) == []
+    about = json.loads((tmp_path / "submission.json").read_text())
+    assert Task.from_json(about.pop("task")) == FACE_MASK
+    assert about == {"recipe": {"model": "x"}, "photos": 3}
+    assert submission_errors(path, PHOTOS, FACE_MASK) == []
 
 
 def test_nothing_is_overwritten(tmp_path):
-    write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
     with pytest.raises(UsageError, match="already exists"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+        write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
 
 
 def test_probabilities_that_do_not_fit_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="probabilities"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES[:2], {})
+        write_submission(tmp_path, PHOTOS, PROBABILITIES[:2], {}, FACE_MASK)
     one_is_not_finite = PROBABILITIES.copy()
     one_is_not_finite[1, 4] = np.inf
     with pytest.raises(
         UsageError, match=r"1 of 3 photos have probabilities that are not finite, first a\.jpg"
     ):
-        write_submission(tmp_path, PHOTOS, one_is_not_finite, {})
+        write_submission(tmp_path, PHOTOS, one_is_not_finite, {}, FACE_MASK)
     assert not list(tmp_path.iterdir())
 
 
 def test_predictions_are_read_back_as_they_were_written(tmp_path):
     probabilities = np.random.default_rng(0).dirichlet(np.ones(18), len(PHOTOS))
-    write_submission(tmp_path, PHOTOS, probabilities, {})
+    write_submission(tmp_path, PHOTOS, probabilities, {}, FACE_MASK)
     table = read_predictions(tmp_path / "predictions.csv")
     assert list(table.columns) == ["ImageID", "ans", *(f"p{label:02d}" for label in range(18))]
     assert list(table["ImageID"]) == PHOTOS
     assert (table.iloc[:, 2:].to_numpy() == probabilities).all()
-    assert list(table["ans"]) == list(pd.read_csv(tmp_path / "submission.csv")["ans"])
+    labels = pd.read_csv(tmp_path / "submission.csv")["ans"]
+    assert list(table["ans"]) == [FACE_MASK.classes[label] for label in labels]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,7 @@ def test_predictions_are_read_back_as_they_were_written(tmp_path):
     ],
 )  # fmt: skip
 def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
-    write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
     path = tmp_path / "predictions.csv"
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(UsageError, match=words):
@@ -71,7 +76,7 @@ def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
 def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match=f"{name} already exists"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+        write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -91,7 +96,7 @@ def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
 def test_what_makes_a_submission_invalid_is_named(tmp_path, text, words):
     path = tmp_path / "s.csv"
     path.write_text(text)
-    assert words in "\n".join(submission_errors(path, PHOTOS))
+    assert words in "\n".join(submission_errors(path, PHOTOS, FACE_MASK))
 
 
 def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
@@ -103,7 +108,7 @@ def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["recall"]["wear female <30"] == 0
     assert scores["recall"]["wear male 30-59"] is None
-    assert scores["recall_oldest"] == 1  # of c.png alone, class 17
+    assert scores["recall_rare"] == 1  # of c.png alone, class 17
     assert score_line(scores) == "macro-F1 0.1111  accuracy 0.6667  recall of 60+ 1.0000"
     answers.write_text("ImageID,ans\n" + "".join(f"{name},0\n" for name in PHOTOS))
     assert "recall of 60+ (no photos)" in score_line(score_submission(given, answers))

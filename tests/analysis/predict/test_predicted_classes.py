@@ -18,7 +18,7 @@ from analysis.predict.predicted_classes import (
 from analysis.recipes import Recipe
 from analysis.submission import read_predictions
 from common.errors import UsageError
-from dataset.face_masks.labels import CLASS_NAMES
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
@@ -28,7 +28,7 @@ USUAL = np.full(18, 1 / 18)
 
 
 def counted(*labels: int, training=USUAL) -> list[dict]:
-    return predicted_classes(np.eye(18)[list(labels)], training)
+    return predicted_classes(np.eye(18)[list(labels)], training, FACE_MASK)
 
 
 def test_counts_and_fractions_by_hand():
@@ -108,7 +108,7 @@ def test_an_ensemble_is_held_against_its_members_data(people, tmp_path, capsys):
 def test_retraining_keeps_the_classes_of_what_it_saw(people, tmp_path, capsys):
     recipe = Recipe({**TINY, "epochs": 1})
     _, about = retrain_and_submit(recipe, people, tmp_path / "run", {})
-    labels = read_train(people)["label"]
+    labels = read_train(people).table["label"]
     counts = np.bincount(labels, minlength=18)
     assert RunFolder(tmp_path / "run").class_counts() == list(counts)
     assert [row["training_fraction"] for row in about["answers"]] == pytest.approx(
@@ -125,7 +125,7 @@ def test_a_run_of_before_class_counts_is_predicted_all_the_same(people, tmp_path
     )
     _, about = predict_and_submit(tmp_path / "run", people, tmp_path / "out")
     assert {row["training_fraction"] for row in about["answers"]} == {None}
-    assert [row["class"] for row in about["answers"]] == list(CLASS_NAMES)
+    assert [row["class"] for row in about["answers"]] == list(FACE_MASK.classes)
 
 
 def test_a_network_of_nan_is_refused_by_the_name_of_its_run(people, tmp_path):
