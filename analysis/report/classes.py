@@ -11,6 +11,7 @@ from trial.record import scores_of
 
 MAX_BARS = 60  # classes; of more, the WORST with the lowest recall are drawn
 WORST = 40
+FEW = 6  # classes whose confusion does not need the page's width
 MAX_TEXTS = 30  # classes with numbers in the cells of the confusion
 MAX_CELLS = 100  # classes of which the confusion is drawn
 PAIRS = 20  # of classes confused most often
@@ -161,10 +162,12 @@ def confusion(counts: np.ndarray, task: Task) -> go.Figure:
         **(texts if n_classes <= MAX_TEXTS else {}),
     )
     ticks = _ticks(names, 12 if cell > 14 else cell - 1)
-    figure.update_yaxes(
-        autorange="reversed", title_text="true class", showgrid=False, **{"ticks": "", **ticks}
-    )
-    figure.update_xaxes(title_text="predicted class", tickangle=-60, showgrid=False, **{"ticks": "", **ticks})
+    figure.update_yaxes(autorange="reversed", title_text="true class", showgrid=False, ticks="", **ticks)
+    figure.update_xaxes(title_text="predicted class", showgrid=False, ticks="", **ticks)
+    if n_classes <= FEW:
+        figure.update_layout(width=320 + 90 * n_classes)
+    else:
+        figure.update_xaxes(tickangle=-60)
     values = task.sizes[0] if len(task.sizes) > 1 else 1
     for value in range(1, values):
         border = value * n_classes / values - 0.5
@@ -187,8 +190,11 @@ def confused_pairs(counts: np.ndarray, task: Task, limit: int = PAIRS) -> list[d
 
 
 def _ticks(names: list[str], size: int = 12) -> dict:
-    """An axis's labels for the classes `names`: all of them, long ones shortened."""
+    """An axis's labels for the classes `names`: all of them, the middle of long ones left out."""
     if size == 12 and max(map(len, names), default=0) <= MAX_NAME:
         return {}
-    shorter = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in names]
+    half = MAX_NAME // 2
+    shorter = [
+        name if len(name) <= MAX_NAME else f"{name[:half].rstrip()}…{name[-half:].lstrip()}" for name in names
+    ]
     return dict(tickmode="array", tickvals=names, ticktext=shorter, tickfont_size=size)

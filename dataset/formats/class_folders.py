@@ -68,7 +68,7 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     photos["group"] = groups_of(photos["photo"], group)[0] if group else ""
     in_classes = bool(names & set(photos["class"]))
     photos["class"] = photos["class"] if in_classes else ""
-    photos["photo"] = photos["photo"].str.partition("/")[2]
+    photos["photo"] = [photo.partition("/")[2] for photo in photos["photo"]]
     table = photos[["photo", "path", "group", "class"]].sort_values("photo", ignore_index=True)
     table.attrs["notes"] = notes
     return table, errors
@@ -84,7 +84,7 @@ def _halves(data: Path, names: tuple[str, ...]) -> tuple[pd.DataFrame, list[str]
         table, wrong = scan_images(data / name)
         errors += wrong
         notes += table.attrs["notes"]
-        parts = table["photo"].str.rpartition("/")[0].str.partition("/")[0]
+        parts = [photo.rpartition("/")[0].partition("/")[0] for photo in table["photo"]]
         found.append(pd.DataFrame({
             "photo": f"{name}/" + table["photo"], "path": table["path"], "class": parts,
             "below": [photo[len(part) + 1 if part else 0 :] for photo, part in zip(table["photo"], parts, strict=True)],

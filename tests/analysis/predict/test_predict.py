@@ -140,6 +140,15 @@ def test_a_damaged_or_incomplete_run_is_refused_in_words(tmp_path, name):
         load(tmp_path)
 
 
+def test_a_damaged_task_is_refused_and_a_missing_one_is_the_home_task(tmp_path):
+    path = untrained(tmp_path).folder / "task.json"
+    path.write_text(path.read_text()[:-30])
+    with pytest.raises(UsageError, match=r"task\.json: is damaged"):
+        load(tmp_path)
+    path.unlink()
+    assert load(tmp_path).task.n_classes == 18
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes float16")
 def test_what_was_trained_in_float16_on_a_gpu_predicts_without_one(photos, tmp_path):
     path = untrained(tmp_path).folder / "config.json"

@@ -20,6 +20,7 @@ from analysis.submission import read_predictions
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
+from dataset.task import Task
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.record import RunFolder
@@ -66,6 +67,19 @@ def test_what_chance_explains_is_not_warned_of():
     for fraction, missed in ((0.029, 0), (0.03, 1)):
         rare = np.append(np.full(17, (1 - fraction) / 17), fraction)
         assert len(collapse_warnings(counted(*[n % 17 for n in range(100)], training=rare))) == missed
+
+
+def test_of_hundreds_of_classes_some_are_missed_by_chance():
+    """A drawn submission of a healthy network: each class is expected 4 times, and e^-4 of 300 are missed."""
+    task = Task("photos", tuple(f"species {number}" for number in range(300)))
+    labels = np.random.default_rng(0).integers(0, 300, 1200)
+    rows = predicted_classes(np.eye(300)[labels], np.full(300, 1 / 300), task)
+    assert sum(not row["photos"] for row in rows) > 2
+    assert collapse_warnings(rows) == []
+    lines = table_lines(rows)
+    assert len(lines) == 32
+    assert lines[-1].startswith("  and 270 more classes with ")
+    assert rows[7]["ans"] == "species 7"
 
 
 def test_a_class_that_nobody_trained_on_is_not_missed():
