@@ -23,7 +23,7 @@ EXAMPLE = "Example: python -m analysis "
 Wanted = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")
 ]
-Data = Annotated[Path, typer.Option(help="data set: a folder with train/ and eval/")]
+Data = Annotated[Path, typer.Option(help="folder of the data set: photos to train on, and photos to predict")]
 Out = Annotated[Path, typer.Option(help="folder for the result; nothing in it is overwritten")]
 Top = Annotated[int, typer.Option(min=1, help="number of best recipes")]
 Model = Annotated[str | None, typer.Option(help="only trials of this network, such as resnet34")]
@@ -68,7 +68,7 @@ def trials(
 def export_best(experiment: Wanted, out: Out, top: Top = 1, model: Model = None) -> None:
     """Write the best recipes as JSON files.
 
-    Each holds the recipe, its scores on validation people and its origin."""
+    Each holds the recipe, its scores on validation photos and its origin."""
     from analysis import pipeline
     from analysis.trials.table import find
 
@@ -89,7 +89,7 @@ def retrain(
 ) -> None:
     """Retrain a recipe and write its submission.
 
-    It is trained on all people of train/; nobody is held out."""
+    It is trained on all labelled photos; none is held out."""
     from analysis.pipeline import retrain_and_submit
     from analysis.recipes import read_recipe
     from trial.arguments import parse_arguments
@@ -113,8 +113,8 @@ def export_best_and_retrain(
 ) -> None:
     """Retrain the best recipes; write a submission.
 
-    The last step after an experiment: the best recipes, trained on all people, down to submission.csv and
-    report.html. Several networks predict by soft vote."""
+    The last step after an experiment: the best recipes, trained on all labelled photos, down to submission.csv
+    and report.html. Several networks predict by soft vote."""
     from analysis import pipeline
     from analysis.trials.table import find
     from trial.arguments import parse_arguments
@@ -129,7 +129,9 @@ def export_best_and_retrain(
 @exit_on_usage_error()
 def predict(
     run: Annotated[Path, typer.Argument(help="a run folder")],
-    data: Annotated[Path | None, typer.Option(help="a folder with eval/images/ [default: input]")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="folder of a data set with photos to predict [default: input]")
+    ] = None,
     photos: Annotated[
         Path | None, typer.Option(help="instead of --data: any folder, all images in it and below")
     ] = None,
@@ -174,21 +176,26 @@ def ensemble(
 @exit_on_usage_error()
 def score(
     submission: Annotated[Path, typer.Argument(help="the submission.csv to score")],
-    answers: Annotated[Path, typer.Argument(help="the true classes: a CSV with ImageID,ans")],
+    answers: Annotated[
+        Path,
+        typer.Argument(
+            help="the true classes: a CSV with ImageID,ans, or a data set with labels of all its photos to predict"
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Print macro-F1 and accuracy of a submission.
 
-    Macro-F1 is the mean over all 18 classes."""
-    from analysis.submission import score_line, score_submission
+    Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one, the
+    competition's if ANSWERS has its numbers, else the names in both files."""
+    from analysis.submission import recall_lines, score_line, score_submission
 
     scores = score_submission(submission, answers)
     if as_json:
         print(json.dumps(scores))
         return
     print(f"{score_line(scores)}  ({scores['photos']} photos)")
-    for name, recall in scores["recall"].items():
-        print(f"  recall {name:24} {'no photos' if recall is None else f'{recall:.3f}'}")
+    print("\n".join(recall_lines(scores)))
 
 
 @app.command(epilog=EXAMPLE + "report latest --out report.html")

@@ -10,20 +10,21 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from analysis.predict.trained import Trained, load
+from analysis.predict.trained import Trained, load, other_classes
 from analysis.predict.tta import refuse
 from analysis.predict.validation import predict_validation
 from analysis.predict.vote import VOTES, Vote
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV
-from analysis.submit import REPORT, about_kept, member_of, submit
+from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from dataset.read import read_eval
 from trial.origin import code, versions
-from trial.record import PROBABILITIES, RunFolder, scores_of
+from dataset.task import Task
+from trial.record import RunFolder, probabilities_of, probability_columns, scores_of
 
 
 @only_writer_of_out
@@ -46,9 +47,11 @@ def ensemble(
     _, _, photos, *networks = all_at_once(
         lambda: _refuse(runs, out, vote),
         lambda: refuse(tta, temperature),
-        lambda: read_eval(data),
+        lambda: read_eval(data, group_of(runs[0])),
         *(partial(load, run) for run in runs),
     )
+    if errors := _class_errors(runs, networks):
+        raise UsageError(errors)
     names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
     members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
                for name, run in zip(names, runs, strict=True)]  # fmt: skip
@@ -60,7 +63,7 @@ def ensemble(
     voted, why = vote_of_validation(
         runs, VOTES[vote], lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
     )
-    validated = vote_scores(voted, why)
+    validated = vote_scores(voted, why, networks[0].task)
     predictions = []
     for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
         print(f"run {number} of {len(runs)}: {run}", flush=True)
@@ -85,32 +88,33 @@ def _members_in(folder: Path) -> list[Path]:
 def vote_of_validation(
     runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]
 ) -> tuple[pd.DataFrame | None, str]:
-    """(The runs' vote on their validation photos (photo, person, label, p00..p17), "") or (None, why not).
-    `answers_of` gives a run's own table of these columns. No network was trained on these people."""
+    """(The runs' vote on their validation photos (photo, group, label, p00, ...), "") or (None, why not).
+    `answers_of` gives a run's own table of these columns. No network was trained on these groups."""
+    task = RunFolder(runs[0]).task()
     for run in runs:
         if not (run / "validation.parquet").exists():
-            return None, f"{run.name} has no validation.parquet (trained on all people?)"
+            return None, f"{run.name} has no validation.parquet (trained on all {task.groups}?)"
     try:
         tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
     except (ValueError, UsageError) as error:
         return None, first_line(error)
-    first, known = tables[0], ["photo", "person", "label"]
+    first, known = tables[0], ["photo", "group", "label"]
     for run, table in zip(runs[1:], tables[1:], strict=True):
         if not table[known].equals(first[known]):
-            other = "labels" if table["photo"].equals(first["photo"]) else "people"
+            other = "labels" if table["photo"].equals(first["photo"]) else task.groups
             return None, f"{run.name} was validated on other {other} than {runs[0].name}"
-    voted = vote([table[PROBABILITIES].to_numpy() for table in tables])
-    return first[known].join(pd.DataFrame(voted, columns=PROBABILITIES)), ""
+    voted = vote([probabilities_of(table) for table in tables])
+    return first[known].join(pd.DataFrame(voted, columns=probability_columns(task.n_classes))), ""
 
 
-def vote_scores(voted: pd.DataFrame | None, why: str) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", "people"} of `vote_of_validation`, or {"none": why}."""
+def vote_scores(voted: pd.DataFrame | None, why: str, task: Task) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", "photos", and the number of groups by the task's word} of `vote_of_validation`, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(voted),
-        "people": int(voted["person"].nunique()),
+        task.groups: int(voted["group"].nunique()),
     }  # fmt: skip
 
 
@@ -142,15 +146,24 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
         raise UsageError(errors)
 
 
+def _class_errors(runs: Sequence[Path], networks: Sequence[Trained]) -> list[str]:
+    """[The message on runs with other classes than the first], [] if there are none."""
+    first, *others = networks
+    for run, other in zip(runs[1:], others, strict=True):
+        if words := other_classes(other.task, first.task):
+            return [f"{run}: predicts {words} than {runs[0]}; only runs of the same classes can vote"]
+    return []
+
+
 def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
-    """The run's probabilities for its validation photos (photo, person, fold, label, p00..p17), computed with
+    """The run's probabilities for its validation photos (photo, group, fold, label, p00, ...), computed with
     the TTA and the temperature of the submission."""
     if tta != "none":
         return predict_validation(run, trained, data, tta, temperature)
     table = RunFolder(run).validation()
     with np.errstate(divide="ignore"):  # a probability of 0 stays 0
-        logits = np.log(table[PROBABILITIES].to_numpy(np.float64))  # up to a constant
-    table[PROBABILITIES] = softmax(logits / temperature, axis=1)
+        logits = np.log(probabilities_of(table).astype(np.float64))  # up to a constant
+    table[probability_columns(logits.shape[1])] = softmax(logits / temperature, axis=1)
     return table
 
 

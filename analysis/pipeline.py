@@ -1,6 +1,6 @@
-"""The steps after an experiment: export the best recipes, retrain them on all people, predict, submit."""
+"""The steps after an experiment: export the best recipes, retrain them on all groups, predict, submit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.predict import vote
-from analysis.predict.trained import load, predict
+from analysis.predict.trained import load, other_classes, predict
 from analysis.predict.tta import refuse
 from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_existing, refuse_overwriting
-from analysis.submit import REPORT, about_kept, about_run, member_of, submit, submit_run
+from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
 from analysis.trials.printing import write_trials
 from analysis.trials.ranking import RULE, Ranking, rank
 from analysis.trials.table import Experiment, trial_table
@@ -25,10 +25,10 @@ from common.files import only_writer_of_out
 from dataset.check import check
 from dataset.fingerprint import fingerprint
 from dataset.images import read_images
-from dataset.read import read_eval
 from dataset.pixels import decode_errors
-from dataset.tables import log_notes
+from dataset.read import read_eval, read_train
 from trial.config import TrialConfig
+from trial.recipe import task_errors
 from trial.record import RunFolder
 
 TRIALS = "trials.csv"
@@ -50,23 +50,57 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
 def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Train `recipe` (with the changes `values`) on all people of `data` into the run folder `out`, and write
-    its submission there. `tta`: a name in predict/tta.py. Return (probabilities (photos, 18), the content of
-    submission.json).
+    """Train `recipe` (with the changes `values`) on all groups of `data` into the run folder `out`, and write
+    its submission there. `tta`: a name in predict/tta.py. Return (probabilities (photos, classes), the
+    content of submission.json).
 
     UsageError, before anything is trained, if the recipe or the data have errors. The recipe of an
     unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
     refuse_overwriting(out, REPORT)
-    _, (_, photos), config = all_at_once(
-        lambda: refuse(tta),
-        lambda: check(data, progress=True),
-        lambda: recipe.config({**values, "data": str(data)}),
-    )
-    log_notes(photos)
+    (config,), photos = _ready([recipe], values, data, tta)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
     return _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average, tta)
+
+
+def _ready(
+    recipes: Sequence[Recipe], values: Mapping[str, Any], data: Path, tta: str
+) -> tuple[list[TrialConfig], pd.DataFrame]:
+    """(The config of each recipe with the changes `values`, the photos of `data` to predict). UsageError with
+    every error of recipes, photos and labels, and for what a recipe wants that the set's task lacks."""
+    wanted = [
+        tuple(_text(recipe.recipe | values, name) for name in ("corrections", "group")) for recipe in recipes
+    ]
+    (corrections, group), *_ = wanted
+    _, configs, photos, checked = all_at_once(
+        lambda: refuse(tta),
+        lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
+        lambda: read_eval(data, group),
+        lambda: check(data, corrections, progress=True, group=group),
+    )
+    tasks = {wanted[0]: checked.task}
+    for corrections, group in wanted:
+        if (corrections, group) not in tasks:
+            tasks[corrections, group] = read_train(data, corrections, group).task
+    if words := next((words for task in tasks.values() if (words := other_classes(task, checked.task))), ""):
+        raise UsageError(
+            f"{data}: by group={group} it has {words} than by group={wanted[0][1]}; only recipes of the same classes can vote"
+        )
+    found = [
+        error
+        for config, own in zip(configs, wanted, strict=True)
+        for error in task_errors(config, tasks[own])
+    ]
+    if found:
+        raise UsageError(dict.fromkeys(found))
+    return configs, photos
+
+
+def _text(recipe: Mapping[str, Any], name: str) -> str:
+    """The recipe's value of a field of text, '' if it is none: parsing the recipe says that it is wrong."""
+    value = recipe.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _retrain_checked(
@@ -84,9 +118,9 @@ def predict_and_submit(
     run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
     images: Path | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
-    """Write the submission of the run folder `run`, without training, to the folder `out`: for the photos of
-    `data`/eval (default: input), or for all images in the folder `images`. Return (probabilities (photos,
-    18), the content of submission.json).
+    """Write the submission of the run folder `run`, without training, to the folder `out`: for the photos to
+    predict of `data` (default: input), or for all images in the folder `images`. Return (probabilities
+    (photos, classes), the content of submission.json).
 
     An unfinished run is accepted if it has a network, since its best epoch so far may be all there is at a
     deadline; this is printed and recorded.
@@ -95,7 +129,7 @@ def predict_and_submit(
     _, _, photos, trained = all_at_once(
         lambda: refuse_overwriting(out, REPORT),
         lambda: refuse(tta, temperature),
-        lambda: _photos_to_answer(data, images),
+        lambda: _photos_to_answer(run, data, images),
         lambda: load(run),
     )
     about = about_kept(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
@@ -105,14 +139,16 @@ def predict_and_submit(
     if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
         about["validation"] |= {"macro_f1_by_tta": known}
         plain, seen = known["none"], known[tta]
-        print(f"validation people: macro-F1 {plain:.4f} without TTA, {seen:.4f} with --tta {tta}")
+        print(
+            f"validation {trained.task.groups}: macro-F1 {plain:.4f} without TTA, {seen:.4f} with --tta {tta}"
+        )
     probabilities = trained.predict(photos, tta, temperature)
     return probabilities, submit_run(out, photos, probabilities, about, run)
 
 
-def _photos_to_answer(data: Path, images: Path | None) -> pd.DataFrame:
+def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFrame:
     if images is None:
-        return read_eval(data)
+        return read_eval(data, group_of(run))
     photos = read_images(images)
     if errors := decode_errors(photos["path"], progress=True):
         raise UsageError(errors)
@@ -131,7 +167,7 @@ def export_best_and_retrain(
     tta: str = "none",
     ranking: Ranking | None = None,
 ) -> Path:
-    """Export the `top` best recipes to OUT/best/1 ..., retrain each on all people of `data`, and write
+    """Export the `top` best recipes to OUT/best/1 ..., retrain each on all groups of `data`, and write
     OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
     experiment's trials, if the caller has it already. Return the submission's path.
 
@@ -144,12 +180,7 @@ def export_best_and_retrain(
     ranking = ranking or rank(trial_table(experiment))
     rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    _, (_, photos), configs = all_at_once(
-        lambda: refuse(tta),
-        lambda: check(data, progress=True),
-        lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
-    )
-    log_notes(photos)
+    configs, photos = _ready(recipes, values, data, tta)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
         print(
             f"note: the search ran on other photos than those in {data} (or these have changed since)",

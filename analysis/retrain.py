@@ -1,4 +1,4 @@
-"""A recipe -> a network trained on all people."""
+"""A recipe -> a network trained on all groups, with none held out."""
 
 from dataclasses import replace
 from itertools import islice
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from common.progress import track
+from dataset.task import Task
 from trial import recipe
 from trial.config import TrialConfig
 from trial.fit import fit
@@ -20,11 +21,11 @@ _WHY = {
 }
 
 
-def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
-    """How the network is trained on all people, for submission.json."""
+def rule(config: TrialConfig, stop_after: int, average: int, task: Task) -> dict[str, Any]:
+    """How the network is trained on all groups, for submission.json."""
     return {
-        "photos": "all people of train/, none held out",
-        "schedule": "plateau, by the training loss: there are no validation people"
+        "photos": f"all {task.groups} to train on, none held out",
+        "schedule": f"plateau, by the training loss: there are no validation {task.groups}"
         if config.schedule.name == "plateau"
         else f"{config.schedule} over {config.epochs} epochs, as in the trial, by fraction of epochs",
         "stopped_after_epoch": stop_after,
@@ -36,7 +37,7 @@ def rule(config: TrialConfig, stop_after: int, average: int) -> dict[str, Any]:
 def retrain(
     config: TrialConfig, out: Path, stop_after: int | None = None, average: int = 1
 ) -> dict[str, Any]:
-    """Train `config` on all people into the run folder `out`. Return the `rule` that was followed.
+    """Train `config` on all groups into the run folder `out`. Return the `rule` that was followed.
 
     The schedule is the trial's, by fraction of its epochs; training stops after epoch `stop_after` of it.
     `average`: save the mean of the weights of that many last epochs (1: those of the last epoch).
@@ -53,7 +54,7 @@ def retrain(
         for epoch in islice(fit(replace(training, train=shown)), stop_after):
             shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
             writer.epoch(epoch.row())
-            print(f"retraining on all people: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "
+            print(f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "
                   f"{epoch.seconds:.1f} s", flush=True)  # fmt: skip
             if epoch.epoch > stop_after - average:
                 kept.append(
@@ -68,7 +69,7 @@ def retrain(
         )
         raise
     writer.end("done")
-    return rule(config, stop_after, average)
+    return rule(config, stop_after, average, start.task)
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

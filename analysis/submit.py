@@ -18,6 +18,7 @@ from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
 from analysis.submission import read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
+from common.errors import UsageError
 from trial.record import RunFolder
 
 REPORT = "report.html"
@@ -37,16 +38,18 @@ def submit(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], runs: Sequence[Path],
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, 18) by the
-    networks of the run folders `runs`. Return the content of submission.json: `about`, answers, warnings.
+    """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, classes) by
+    the networks of the run folders `runs`, in the words of the first one's task. Return the content of
+    submission.json but the task: `about`, answers, warnings.
 
     Print how often each class is predicted, beside the training data (if `table`), and each sign of a
     collapse.
     """
     training = training_fractions([RunFolder(run).class_counts() for run in runs])
-    given = predicted_classes(probabilities, training)
+    task = RunFolder(runs[0]).task()
+    given = predicted_classes(probabilities, training, task)
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
-    write_submission(out, list(photos["photo"]), probabilities, about)
+    write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
         print("\n".join(table_lines(given)), flush=True)
     for words in about["warnings"]:
@@ -60,7 +63,7 @@ def about_kept(run: Path) -> dict[str, Any]:
     own = read_about(run) or {}
     if "recipe" not in own:
         return about_run(run)
-    of_its_predictions = ("answers", "warnings", "photos", "unfinished", "temperature", "networks")
+    of_its_predictions = ("answers", "task", "warnings", "photos", "unfinished", "temperature", "networks")
     kept = {key: value for key, value in own.items() if key not in of_its_predictions}
     return kept | {"created": _now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
 
@@ -87,15 +90,23 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
     }
 
 
+def group_of(run: Path) -> str:
+    """What a group is in the set of the run folder `run` (TrialConfig.group); '' if it can't be read."""
+    try:
+        return RunFolder(run).config().group
+    except (OSError, UsageError):
+        return ""
+
+
 def scores_kept(folder: RunFolder) -> dict[str, Any]:
-    """Validation scores of a trial's run; {} for a run without validation people."""
+    """Validation scores of a trial's run; {} for a run without validation groups."""
     status = folder.status()
     return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}
 
 
 def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
-    """What the submission.json of a vote keeps of a member's: all but its predicted classes."""
-    return {key: value for key, value in about.items() if key != "answers"}
+    """What the submission.json of a vote keeps of a member's: all but the task and its predicted classes."""
+    return {key: value for key, value in about.items() if key not in ("answers", "task")}
 
 
 def _now() -> str:

@@ -64,7 +64,7 @@ def rows(quick: bool = False) -> Iterator[Row]:
     repeats = 1 if quick else 3
     with tempfile.TemporaryDirectory() as place:
         data = draw(Path(place, "set"), 18 if quick else 80, 6, 1, height=512, width=384)
-        drawn = list(read_train(data)["path"])
+        drawn = list(read_train(data).table["path"])
         # The largest set holds photos twice, which saves the time to draw them.
         photos, cache = (drawn * 2)[: counts[-1]], Path(place, "cache")
         some = photos[: counts[1]]

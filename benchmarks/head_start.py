@@ -26,7 +26,7 @@ from benchmarks.ablation import BASE
 from benchmarks.paired import paired
 from common.machine import cores
 from common.progress import track
-from dataset.face_masks.labels import N_CLASSES
+from dataset.face_masks.labels import FACE_MASK
 from trial.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 from trial.record import RunWriter
@@ -71,7 +71,7 @@ def main() -> None:
     for seed, (before, ours) in enumerate(scores.T):
         print(f"seed {seed}: macro-F1 {TIMMS} {before:.4f}, {OURS} {ours:.4f}")
     for way, loss in zip(WAYS, losses, strict=True):
-        uniform = f"uniform probabilities: {log(N_CLASSES):.2f}"
+        uniform = f"uniform probabilities: {log(FACE_MASK.n_classes):.2f}"
         print(f"first loss, {way}: {loss.min():.2f} to {loss.max():.2f} ({uniform})")
     before, ours = scores
     difference, ratio = paired(ours, before), ours.mean() / before.mean()

@@ -23,13 +23,13 @@ from analysis.submission import CSV, JSON, score_submission
 from common.errors import UsageError, exit_on_usage_error
 from common.files import folder_atomic
 from common.machine import PROJECT
-from dataset.face_masks.labels import CLASS_NAMES, is_oldest
+from dataset.face_masks.labels import FACE_MASK
 from trial.record import RunFolder
 
 OURS, BASELINE = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "baseline_resnet34.json"
 SAME = ("model", "weights", "image_size")  # in both
 TTA = {"ours": "flip_crops", "baseline": "none"}
-OLDEST = [name for label, name in enumerate(CLASS_NAMES) if is_oldest(label)]
+OLDEST = [FACE_MASK.classes[label] for label in FACE_MASK.rare]
 
 
 def contenders() -> dict[str, Recipe]:

@@ -20,6 +20,7 @@ from torchvision import transforms
 
 from analysis.submission import read_answers, score_submission
 from benchmarks.rivals import HALF, PlainPhotos
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from dataset.split import split
 from experiments.demo import OUT, demo
@@ -40,12 +41,12 @@ def transform(augment: bool) -> transforms.Compose:
 def plain_way(data: Path, seed: int = 0):
     """(trained network, macro-F1 of its last epoch on validation people)."""
     torch.manual_seed(seed)
-    train, validation = split(read_train(data), 0, 5, seed)
+    train, validation = split(read_train(data).table, 0, 5, seed)
     network = timm.create_model(
         MODEL,
         pretrained=True,
         pretrained_cfg_overlay={"state_dict": load(MODEL, "package")},
-        num_classes=18,
+        num_classes=FACE_MASK.n_classes,
     )
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
     loader = DataLoader(PlainPhotos(train, transform(True)), BATCH, shuffle=True, num_workers=WORKERS)
@@ -56,7 +57,9 @@ def plain_way(data: Path, seed: int = 0):
             torch.nn.functional.cross_entropy(network(images), labels).backward()
             optimizer.step()
         print(f"plain way: epoch {epoch + 1}/{EPOCHS}", flush=True)
-    return network, score(validation["label"].to_numpy(), answers_of(network, validation)).macro_f1
+    return network, score(
+        validation["label"].to_numpy(), answers_of(network, validation), FACE_MASK.n_classes
+    ).macro_f1
 
 
 @torch.inference_mode()
@@ -70,9 +73,9 @@ def plain_score(data: Path, answers: Path, seed: int) -> dict[str, float]:
     network, validated = plain_way(data, seed)
     print(f"plain way, seed {seed}: macro-F1 {validated:.3f} on its validation people", flush=True)
     photos = read_eval(data)
-    truth, _ = read_answers(answers)
+    truth, _ = read_answers(answers, FACE_MASK)
     labels = truth.set_index("ImageID")["ans"].loc[photos["photo"]].to_numpy()
-    plain = score(labels, answers_of(network, photos))
+    plain = score(labels, answers_of(network, photos), FACE_MASK.n_classes)
     return {"macro_f1": plain.macro_f1, "accuracy": plain.accuracy}
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from dataset.face_masks.labels import N_CLASSES
+from dataset.face_masks.labels import FACE_MASK
 
 HALF = [0.5, 0.5, 0.5]
 
@@ -87,7 +87,7 @@ def steps(
 
 
 def plain_network(model: str, channels_last: bool = False) -> nn.Module:
-    network = timm.create_model(model, num_classes=N_CLASSES)
+    network = timm.create_model(model, num_classes=FACE_MASK.n_classes)
     return network.to(memory_format=torch.channels_last) if channels_last else network
 
 
@@ -96,7 +96,7 @@ def random_batches(size: tuple[int, int], batch: int, count: int, channels_last:
     images = torch.randn(batch, 3, *size)
     if channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(batch) % N_CLASSES
+    labels = torch.arange(batch) % FACE_MASK.n_classes
     return [(images, labels)] * count
 
 
@@ -108,4 +108,4 @@ def drawn_table(folder: Path, size: tuple[int, int], people: int = 60):
     data = folder / f"{size[0]}x{size[1]}"
     if not data.exists():
         draw(data, people, 30, height=size[0], width=size[1])
-    return read_train(data)
+    return read_train(data).table

@@ -20,6 +20,7 @@ import torch
 from benchmarks import rivals
 from benchmarks.measure import Row, Way, in_turn
 from common.image_size import size_text
+from dataset.face_masks.labels import FACE_MASK
 from trial import recipe as recipe_parts
 from trial.augment.pipeline import batch_transform
 from trial.compute import decide
@@ -53,9 +54,9 @@ def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
 
 def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
     """What a trial does, without validation."""
-    network, preprocessing = recipe_parts.build(config)
+    network, preprocessing = recipe_parts.build(config, FACE_MASK)
     start = recipe_parts.Start(
-        table, network, preprocessing, decide(network, precision=config.precision), pixels
+        FACE_MASK, table, network, preprocessing, decide(network, precision=config.precision), pixels
     )
     return fit(recipe_parts.training(config, start, network, table))
 
@@ -75,7 +76,7 @@ def input_rows(folder: Path, quick: bool) -> Iterator[Row]:
         count = 16 * BATCH if size[0] < 500 else 6 * BATCH
         table = many(rivals.drawn_table(folder, drawn_size(size)), count)
         pixels, config = photos_of(table, size, folder), recipe("lcnet_050", size)
-        network, preprocessing = recipe_parts.build(config)
+        network, preprocessing = recipe_parts.build(config, FACE_MASK)
         decide(network)
         prepare = batch_transform(config.augment, preprocessing)
         loader = batches.loader(batches.Photos(table, preprocessing, pixels, None, 0), BATCH, shuffle=True)
@@ -118,7 +119,7 @@ def epoch_rows(folder: Path, model: str, size: tuple[int, int], against_plain: b
     own = "float32"
     for name in ("float32", "auto"):
         config = recipe(model, size, batch, precision=name)
-        precision = decide(recipe_parts.build(config)[0], precision=name).precision
+        precision = decide(recipe_parts.build(config, FACE_MASK)[0], precision=name).precision
         if name == "auto" and precision is torch.float32:
             continue  # float32 here: the same again
         own, epochs = name, epochs_of(config, table, pixels)

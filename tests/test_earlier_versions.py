@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.ensemble import ensemble
 from analysis.predict.trained import predict
 from analysis.recipes import read_recipe
 from analysis.trials.table import mispaired
@@ -16,6 +17,7 @@ from common.machine import PROJECT
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.read import read_eval
 from experiments.plan import read_plan
+from tests.analysis.fake_run import untrained
 from trial.arguments import parse_arguments
 from trial.config import parse
 from trial.record import RunFolder
@@ -29,6 +31,16 @@ def test_a_run_folder_predicts_what_it_predicted(tmp_path):
     before = pd.read_csv(PREDICTIONS).set_index("ImageID").loc[photos["photo"]]
     now = predict(RUN, photos)
     assert np.allclose(now, before.filter(regex=r"^p\d\d$"), atol=1e-5)
+
+
+def test_a_run_folder_votes_with_one_of_today(tmp_path):
+    people = draw(tmp_path / "set", people=30, height=64, width=48)
+    today = untrained(tmp_path / "today").folder
+    assert (today / "task.json").exists() and not (RUN / "task.json").exists()
+    path = ensemble([RUN, today], people, tmp_path / "out")
+    photos = read_eval(people)
+    wanted = (predict(RUN, photos) + predict(today, photos)).argmax(1)
+    assert list(pd.read_csv(path)["ans"]) == list(wanted)
 
 
 def test_a_run_folders_config_is_read_with_todays_names():

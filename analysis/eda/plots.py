@@ -43,7 +43,7 @@ def classes(by_class: pd.DataFrame) -> go.Figure:
         x=by_class["photos"],
         y=by_class["name"],
         orientation="h",
-        marker_color=[LIGHT["oldest" if is_oldest(label) else "best"] for label in range(len(by_class))],
+        marker_color=[LIGHT["rare" if is_oldest(label) else "best"] for label in range(len(by_class))],
         text=[f"{row.photos:,}  ({row.fraction:.1%})" for row in by_class.itertuples()],
         textposition="outside",
         cliponaxis=False,

@@ -59,7 +59,7 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     each step, and nothing is frozen or averaged."""
     start = recipe.start(config, writer)
     number = 0 if config.fold == "all" else config.fold
-    photos = Fold(number, start.table, config.folds, config.seed, config.train_fraction).train
+    photos = Fold(number, start.task, start.table, config.folds, config.seed, config.train_fraction).train
     config = replace(config, learning_rate=float(rates[0]))
     parts = recipe.training(config, start, start.network, photos)
     start.network.train()

@@ -1,4 +1,4 @@
-"""A run folder -> probabilities for the photos of eval/, prepared as in training."""
+"""A run folder -> probabilities for photos, prepared as in training."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,8 @@ from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
 from common.progress import track
 from dataset.cache.arrays import Uncached
-from dataset.face_masks.labels import N_CLASSES
+from dataset.formats.labelled import few
+from dataset.task import Task
 from trial import recipe
 from trial.compute import Compute, decide
 from trial.data import batches
@@ -33,7 +34,7 @@ class Averaged(nn.Module):
         self.networks, self.views, self.temperature = nn.ModuleList(networks), views, temperature
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, height, width) -> (B, 18)."""
+        """(B, 3, height, width) -> (B, classes)."""
         found = [
             (network(view).float() / self.temperature).softmax(1)
             for view in self.views(images)
@@ -47,6 +48,7 @@ class Trained:
     """A run folder's networks, ready to predict: one, or one per fold of a fold=all run."""
 
     run: Path
+    task: Task
     networks: list[nn.Module]
     preprocessing: Preprocessing
     compute: Compute
@@ -59,7 +61,7 @@ class Trained:
         batch_size: int = 128,
         pixels: np.ndarray | Uncached | None = None,
     ) -> np.ndarray:
-        """Probabilities (photos, 18), the mean over networks and views, in the order of `photos` (photo,
+        """Probabilities (photos, classes), the mean over networks and views, in the order of `photos` (photo,
         path). `tta`: a name in predict/tta.py; `pixels`: those of a whole table that `photos` is a part of.
         UsageError if a probability is not finite."""
         network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
@@ -80,6 +82,7 @@ def load(run: Path) -> Trained:
     folder = RunFolder(run)
     try:
         config, preprocessing, paths = folder.config(), folder.preprocessing(), folder.weights_files()
+        task = folder.task()
         folder.origin()
         lacks = "" if paths else WEIGHTS
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -98,19 +101,29 @@ def load(run: Path) -> Trained:
     config = replace(config, weights="none")  # the run's own are loaded
     networks = []
     for path in paths:
-        network, _ = recipe.build(config)
+        network, _ = recipe.build(config, task)
         try:
             network.load_state_dict(load_file(path))
         except (RuntimeError, SafetensorError) as error:
             why = str(error).splitlines()[-1].strip()
             raise UsageError(
-                f"{path}: not the weights of a {config.model} of {N_CLASSES} classes ({why})"
+                f"{path}: not the weights of a {config.model} of {task.n_classes} classes ({why})"
             ) from None
         networks.append(network)
-    return Trained(Path(run), networks, preprocessing, decide(networks[0], precision=precision))
+    return Trained(Path(run), task, networks, preprocessing, decide(networks[0], precision=precision))
 
 
 def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:
-    """Probabilities (photos, 18) of the run folder `run`, in the order of `photos`: `load`, then
+    """Probabilities (photos, classes) of the run folder `run`, in the order of `photos`: `load`, then
     `Trained.predict`."""
     return load(run).predict(photos, tta)
+
+
+def other_classes(task: Task, wanted: Task) -> str:
+    """'other classes (...)' if the classes of `task` are not those of `wanted`, in the same order; else ''."""
+    if task.classes == wanted.classes:
+        return ""
+    new = [name for name in task.classes if name not in wanted.classes]
+    lacking = [name for name in wanted.classes if name not in task.classes]
+    differ = [f"unknown: {few(new, 3)}"] * bool(new) + [f"without {few(lacking, 3)}"] * bool(lacking)
+    return f"other classes ({task.n_classes} instead of {wanted.n_classes}; {'; '.join(differ) or 'another order'})"

@@ -1,4 +1,4 @@
-"""A run's predictions for its own validation people with test-time augmentation, which measures what that is
+"""A run's predictions for its own validation photos with test-time augmentation, which measures what that is
 worth before any submission."""
 
 from dataclasses import replace
@@ -6,46 +6,49 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.predict.trained import Trained
+from analysis.predict.trained import Trained, other_classes
 from common.errors import UsageError, first_line
 from dataset.read import read_train
 from trial.data import batches
-from trial.record import PROBABILITIES, RunFolder, scores_of
+from trial.record import RunFolder, probability_columns, scores_of
 
 
 def predict_validation(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> pd.DataFrame:
     """The run's validation.parquet, predicted again by `trained` with `tta` (a name in predict/tta.py), each
-    photo by the network that was not trained on its person. FileNotFoundError if the run has no
-    validation.parquet; ValueError if `data` lacks one of its photos."""
+    photo by the network that was not trained on its group. FileNotFoundError if the run has no
+    validation.parquet; ValueError if `data` has other classes or lacks one of its photos."""
     folder = RunFolder(run)
     table = folder.validation()
-    photos = read_train(data, folder.config().corrections or None)
+    config = folder.config()
+    task, photos = read_train(data, config.corrections or None, config.group)
+    if other := other_classes(task, trained.task):
+        raise ValueError(f"{data} has {other}")
     rows = pd.Index(photos["photo"]).get_indexer(table["photo"])
     if (rows < 0).any():
         raise ValueError(f"{data} lacks the photo {table['photo'][rows < 0].iloc[0]}")
     pixels = batches.uncached(
         photos, trained.preprocessing
     )  # of the whole set, whose faces are found already
-    folds = sorted(table["fold"].unique())
+    folds, columns = sorted(table["fold"].unique()), probability_columns(trained.task.n_classes)
     for fold, network in zip(folds, trained.networks, strict=True):
         own = table["fold"] == fold
         alone = replace(trained, networks=[network])
         seen = photos.iloc[rows[own]]
-        table.loc[own, PROBABILITIES] = alone.predict(seen, tta, temperature, pixels=pixels)
+        table.loc[own, columns] = alone.predict(seen, tta, temperature, pixels=pixels)
     return table
 
 
 def worth(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> dict[str, float] | None:
-    """{"none": macro-F1, tta: macro-F1} on the run's validation people; None if that can't be measured, and a
+    """{"none": macro-F1, tta: macro-F1} on the run's validation photos; None if that can't be measured, and a
     printed line says why."""
     try:
         table = predict_validation(run, trained, data, tta, temperature)
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
-        print(f"not measured on validation people: {why}", flush=True)
+        print(f"not measured on validation {trained.task.groups}: {why}", flush=True)
         return None
     return {"none": scores_of(RunFolder(run).validation()).macro_f1, tta: scores_of(table).macro_f1}

@@ -8,12 +8,12 @@ Vote = Callable[[Sequence[np.ndarray]], np.ndarray]
 
 
 def soft(probabilities: Sequence[np.ndarray]) -> np.ndarray:
-    """Soft vote: the mean of the members' probabilities, each (photos, 18)."""
+    """Soft vote: the mean of the members' probabilities, each (photos, classes)."""
     return np.mean(probabilities, axis=0)
 
 
 def hard(probabilities: Sequence[np.ndarray]) -> np.ndarray:
-    """Hard vote: one vote per member for its most probable class; (photos, 18), rows sum to 1.
+    """Hard vote: one vote per member for its most probable class; (photos, classes), rows sum to 1.
 
     Half of the mean probability is added, which decides only between classes with equally many votes.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report import parallel_coordinates, plots
+from analysis.report.classes import classes_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import alarms_of
 from analysis.report.tables import (
@@ -21,8 +22,8 @@ from analysis.report.tables import (
 )
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
-from dataset.face_masks.labels import N_CLASSES
-from trial.record import RunFolder, scores_of
+from dataset.task import Task
+from trial.record import RunFolder
 
 
 def write_experiment_report(
@@ -40,9 +41,10 @@ def write_experiment_report(
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
     drawn = plots.curves_to_draw(ranking.table, having_epochs, keep)
     curves = {trial: RunFolder(folders[trial]).curve() for trial in drawn}
-    validation = None if best is None else RunFolder(best["folder"]).validation()
+    run = None if best is None else RunFolder(best["folder"])
+    validation, task = (None, None) if run is None else (run.validation(), run.task())
     name = experiment.name or experiment.id
-    return write_report(path, name, ranking, best, curves, validation, submission)
+    return write_report(path, name, ranking, best, curves, validation, submission, task)
 
 
 def write_report(
@@ -53,12 +55,13 @@ def write_report(
     curves: Mapping[str, pd.DataFrame],
     validation: pd.DataFrame | None,
     submission: Mapping[str, Any] | None,
+    task: Task | None = None,
 ) -> Path:
     """Write the self-contained page `out` (an .html file) in one step and return its path.
 
     `best`: the row of the chosen trial, None if none has finished; `curves`: the epochs of the trials to
     draw, by trial id (`plots.curves_to_draw`); `validation`: the chosen trial's validation table (photo,
-    person, fold, label, p00..p17); `submission`: the content of submission.json.
+    group, fold, label, p00, ...); `submission`: the content of submission.json; `task`: that of the trials.
     """
     table = ranking.table
     roles = ranking.roles(best)
@@ -70,7 +73,7 @@ def write_report(
         out,
         "report.html.j2",
         name=experiment_name,
-        n_classes=N_CLASSES,
+        n_classes=task.n_classes if task else 0,
         best=best,
         counts=count_words(table),
         alarms=alarms_of(None, submission),
@@ -84,7 +87,7 @@ def write_report(
         submission=None if submission is None else submission_facts(submission),
         **_curves(table, curves, marked),
         **_search(ranking, searched, marked.get("best")),
-        **classes_of(validation),
+        **classes_of(validation, task),
     )
 
 
@@ -129,25 +132,3 @@ def _search(ranking: Ranking, searched: Sequence[str], best: str | None) -> dict
         words += f" {parallel_coordinates.MAX_LINES} of them are drawn, evenly over the ranking."
     figure = parallel_coordinates.parallel_coordinates(ranking.ranked, list(searched), best)
     return {"search": figure, "search_words": words, "search_width": 130 * (len(searched) + 1)}
-
-
-def classes_of(validation: pd.DataFrame | None) -> dict:
-    """The values that templates/classes.html.j2 shows; all None without a validation table."""
-    if validation is None or validation.empty:
-        nothing = dict.fromkeys(("classes", "absent", "recalls", "confusion"))
-        return {**nothing, "classes_words": ""}
-    classes = plots.class_table(validation)
-    scores = scores_of(validation)
-    words = (
-        f"{len(validation):,} photos of {validation['person'].nunique():,} validation people; "
-        f"accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}. The six classes of 60 and over "
-        f"hold {classes.loc[classes['oldest'], 'photos'].sum() / len(validation):.0%} of the photos, "
-        "yet a third of the macro-F1."
-    )
-    return {
-        "classes": list(classes.itertuples()),
-        "absent": classes.loc[classes["photos"] == 0, "name"].tolist(),
-        "recalls": plots.recalls(classes),
-        "confusion": plots.confusion(scores.confusion),
-        "classes_words": words,
-    }

@@ -1,14 +1,11 @@
-"""The report's figures, and the small tables that they draw."""
+"""The report's figures of epochs: learning curves, losses, scores."""
 
 from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.theme import HEAT, LIGHT, blank
-from dataset.face_masks.labels import AGE_BANDS, CLASS_NAMES, MASKS, N_CLASSES, is_oldest
-from trial.record import scores_of
+from analysis.report.theme import LIGHT, blank
 
 MAX_CURVES = 50
 
@@ -65,7 +62,7 @@ def losses(epochs: pd.DataFrame) -> go.Figure:
 
 
 def scores_by_epoch(epochs: pd.DataFrame) -> go.Figure:
-    """Scores per epoch of one run, those that it has: macro-F1 and accuracy on validation people, and
+    """Scores per epoch of one run, those that it has: macro-F1 and accuracy on validation photos, and
     training accuracy."""
     lines = (
         ("macro_f1", "macro-F1 (validation)", "best"),
@@ -97,93 +94,6 @@ def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title
         )  # fmt: skip
     _epoch_axis(figure, [epochs])
     figure.update_yaxes(title_text=title, rangemode="tozero")
-    return figure
-
-
-def class_table(validation: pd.DataFrame) -> pd.DataFrame:
-    """One row per class (18): name, oldest, photos, people, hits, recall, precision, f1.
-
-    `validation` has the columns person, label and p00..p17. Recall is NaN for a class without photos,
-    precision for a class that was never predicted; f1 is 0 for both, so that its mean is the macro-F1.
-    """
-    scores = scores_of(validation)
-    people = validation.groupby("label")["person"].nunique().reindex(range(N_CLASSES), fill_value=0)
-    return pd.DataFrame(
-        {
-            "name": CLASS_NAMES,
-            "oldest": is_oldest(np.arange(N_CLASSES)),
-            "photos": scores.confusion.sum(1),
-            "people": people.to_numpy(),
-            "hits": scores.confusion.diagonal(),
-            "recall": scores.recall,
-            "precision": scores.precision,
-            "f1": scores.f1,
-        }
-    )
-
-
-def recalls(classes: pd.DataFrame) -> go.Figure:
-    """Recall of each class as a bar, with its number of photos; `classes` as from `class_table`."""
-    figure = blank(520, bargap=0.35)
-    for oldest, name, colour in (
-        (False, " and ".join(AGE_BANDS[:-1]), "best"),
-        (True, AGE_BANDS[-1], "oldest"),
-    ):
-        some = classes[classes["oldest"] == oldest]
-        text = [
-            f"{row.recall:.2f}  ({row.photos} photo{'s' if row.photos > 1 else ''})"
-            if row.photos
-            else "no validation photos"
-            for row in some.itertuples()
-        ]
-        figure.add_bar(
-            x=some["recall"].fillna(0),
-            y=some["name"],
-            orientation="h",
-            name=name,
-            marker_color=LIGHT[colour],
-            text=text,
-            textposition="outside",
-            cliponaxis=False,
-            customdata=some[["hits", "photos", "people"]],
-            hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos, "
-            "%{customdata[2]} people<extra></extra>",
-        )
-    figure.update_yaxes(categoryorder="array", categoryarray=classes["name"][::-1], showgrid=False)
-    figure.update_xaxes(range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
-    return figure
-
-
-def confusion(counts: np.ndarray) -> go.Figure:
-    """Heat map of the confusion matrix `counts` (18, 18), as fractions of each true class (row); the counts
-    are shown on hover."""
-    with np.errstate(invalid="ignore"):
-        fractions = counts / counts.sum(1, keepdims=True)
-    figure = blank(680)
-    figure.add_heatmap(
-        z=fractions,
-        x=CLASS_NAMES,
-        y=CLASS_NAMES,
-        customdata=counts,
-        text=[[f"{value:.2f}".lstrip("0") if value >= 0.005 else "" for value in row] for row in fractions],
-        texttemplate="%{text}",
-        textfont_size=10,
-        zmin=0,
-        zmax=1,
-        colorscale=HEAT,
-        xgap=1,
-        ygap=1,
-        showscale=False,
-        hoverongaps=False,
-        hovertemplate="true: %{y}<br>predicted: %{x}<br>"
-        "%{customdata} photos, %{z:.1%} of the row<extra></extra>",
-    )
-    figure.update_yaxes(autorange="reversed", title_text="true class", showgrid=False, ticks="")
-    figure.update_xaxes(title_text="predicted class", tickangle=-60, showgrid=False, ticks="")
-    for mask in range(1, len(MASKS)):
-        border = mask * N_CLASSES / len(MASKS) - 0.5
-        figure.add_hline(y=border, line=dict(color=LIGHT["muted"], width=1))
-        figure.add_vline(x=border, line=dict(color=LIGHT["muted"], width=1))
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report import plots
-from analysis.report.experiment import classes_of
+from analysis.report.classes import classes_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
 from analysis.report.tables import side_by_side, submission_facts
@@ -33,6 +33,7 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
         state = unfinished(run)
         why = f"; its state: {how_far(state)}" if state else ""
         raise UsageError(f"{run}: has no config.json, so there is nothing to report{why}") from None
+    task = folder.task()
     shown, whose, own = _validation(folder, before)
     curves = [_curve(folder, "This run")]
     if before is not None:
@@ -44,9 +45,9 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
         config.model,
         f"{how_trained(folder, config)} Run folder: {run}.",
         alarms_of(run, about),
-        scores(shown, "" if own else " (of the trial, not of this network)", about),
+        scores(shown, "" if own else " (of the trial, not of this network)", about, task),
         whose,
-        shown,
+        classes_of(shown, task),
         {"titles": [""], **side_by_side([recipe], list(recipe))},
         about,
         curves=[curve for curve in curves if curve],
@@ -59,12 +60,13 @@ def write_vote_report(
     out: Path, runs: Sequence[Path], about: Mapping[str, Any], voted: pd.DataFrame | None, name: str
 ) -> Path:
     """Write the page `out` on an ensemble of the run folders `runs`. `voted`: the vote's probabilities for
-    the validation photos that all members share (photo, person, label, p00..p17), None if they share none."""
+    the validation photos that all members share (photo, group, label, p00, ...), None if they share none."""
     recipes = flat_alike([RunFolder(run).config() for run in runs])
     names = list(dict.fromkeys(name for recipe in recipes for name in recipe))
     titles = [str(number) for number in range(1, len(runs) + 1)]
+    task = RunFolder(runs[0]).task()
     whose = (
-        "No member was trained on these people." if voted is not None
+        f"No member was trained on these {task.groups}." if voted is not None
         else f"The vote itself was not validated: {about['validation'].get('none', '')}"
     )  # fmt: skip
     return _write(
@@ -73,9 +75,9 @@ def write_vote_report(
         name,
         f"The vote of {len(runs)} networks. {'' if voted is not None else whose + '.'}",
         alarms_of(None, about),
-        scores(voted, "", about),
+        scores(voted, "", about, task),
         whose,
-        voted,
+        classes_of(voted, task),
         {"titles": titles, **side_by_side(recipes, names)},
         about,
         members=[member_facts(member) for member in about["members"]],
@@ -84,10 +86,9 @@ def write_vote_report(
 
 def _write(
     out: Path, kicker: str, name: str, words: str, alarms: list[str], facts: list[Fact],
-    whose: str, validation: pd.DataFrame | None, recipe: Mapping[str, Any],
+    whose: str, facts_of_classes: Mapping[str, Any], recipe: Mapping[str, Any],
     submission: Mapping[str, Any] | None, **more: Any,
 ) -> Path:  # fmt: skip
-    facts_of_classes = classes_of(validation)
     parts = {
         "result": "Result",
         "members": "Members" if more.get("members") else "",
@@ -116,18 +117,27 @@ def _write(
 
 
 def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame | None, str, bool]:
-    """(validation table, a sentence on whose people these are, whether this run was validated on them)."""
+    """(validation table, a sentence on whose photos these are, whether this run was validated on them)."""
+    groups = run.task().groups
     if (own := _read(run)) is not None:
         config = run.config()
         if config.fold == "all":
             done = own["fold"].nunique()
-            people = "All people" if done == config.folds else f"People of {done} of {config.folds} folds"
-            return own, f"{people}, each predicted by the network of the fold that did not see them.", True
-        return own, f"People held out of this run's training: fold {config.fold} of {config.folds}.", True
+            all_of = (
+                f"All {groups}"
+                if done == config.folds
+                else f"{groups.capitalize()} of {done} of {config.folds} folds"
+            )
+            return own, f"{all_of}, each predicted by the network of the fold that did not see them.", True
+        return (
+            own,
+            f"{groups.capitalize()} held out of this run's training: fold {config.fold} of {config.folds}.",
+            True,
+        )
     if before is not None and (theirs := _read(before)) is not None:
         words = (
-            "Validation people of the trial whose recipe this is, predicted by that trial's network. The "
-            "network of this run was trained on these people too, so it has no such score."
+            f"Validation {groups} of the trial whose recipe this is, predicted by that trial's network. The "
+            f"network of this run was trained on these {groups} too, so it has no such score."
         )
         return theirs, words, False
     return None, "", False
@@ -149,7 +159,11 @@ def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
         return None
     validated = "macro_f1" in epochs and epochs["macro_f1"].notna().any()
     words = "After each epoch" + (", the mean over the folds." if _folds(run) > 1 else ".")
-    words += "" if validated else " There are no validation people: the run was trained on all of them."
+    words += (
+        ""
+        if validated
+        else f" There are no validation {run.task().groups}: the run was trained on all of them."
+    )
     has_scores = validated or "train_accuracy" in epochs
     return {
         "title": title, "words": words, "losses": plots.losses(epochs),

@@ -11,41 +11,49 @@ from analysis.report.tables import STATES
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
 from common.text import value_text
-from dataset.face_masks.labels import AGE_BANDS, N_CLASSES
+from dataset.task import Task
 from trial.config import TrialConfig
-from trial.metrics import recall_of_oldest
-from trial.record import PROBABILITIES, RunFolder, scores_of
+from trial.metrics import recall_of
+from trial.record import RunFolder, probabilities_of, scores_of
 
 Fact = dict[str, str]
 
 
 def how_trained(run: RunFolder, config: TrialConfig) -> str:
-    """A sentence on the people, the epochs and the state of a run."""
+    """A sentence on the groups, the epochs and the state of a run."""
     status = run.status()
     if status.get("macro_f1") is not None:
         folds = f"fold {config.fold} of" if config.fold != "all" else "all"
         how = f"A trial of {folds} {config.folds}{' folds' if config.fold == 'all' else ''}"
     else:
-        how = "Trained on all people, with nobody held out" if status["state"] == "done" else "A run"
+        how = (
+            f"Trained on all {run.task().groups}, with none held out"
+            if status["state"] == "done"
+            else "A run"
+        )
     state = STATES.get(status["state"], status["state"])
     epochs, seconds = status.get("epochs") or 0, status.get("seconds") or 0
     return f"{how}; {state} after {epochs} of {config.epochs} epochs and {seconds:,.0f} s."
 
 
-def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None) -> list[Fact]:
+def scores(
+    validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None, task: Task
+) -> list[Fact]:
     """The numbers at the top: the scores of a validation table (with a `note` on whose it is), else those in
     submission.json; then the number of predictions."""
     facts = []
     kept = (about or {}).get("validation") or {}
     if validation is not None and not validation.empty:
         found, labels = scores_of(validation), validation["label"].to_numpy()
-        recall = recall_of_oldest(labels, validation[PROBABILITIES].to_numpy().argmax(1))
-        people = f"{validation['person'].nunique():,} people, {len(validation):,} photos{note}"
+        whose = "" if task.group == "photo" else f"{validation['group'].nunique():,} {task.groups}, "
+        whose += f"{len(validation):,} photos{note}"
         facts = [
-            _fact("best", "Validation macro-F1", score_text(found.macro_f1), people),
+            _fact("best", "Validation macro-F1", score_text(found.macro_f1), whose),
             _fact("", "Accuracy", score_text(found.accuracy), "of the same photos"),
-            _fact("", f"Recall of {AGE_BANDS[-1]}", score_text(recall), "of the same photos"),
         ]
+        if task.rare:
+            recall = recall_of(task.rare, labels, probabilities_of(validation).argmax(1))
+            facts.append(_fact("", f"Recall of {task.rare_name}", score_text(recall), "of the same photos"))
     elif kept.get("macro_f1") is not None:
         of = "of the trial whose recipe this is"
         facts.append(_fact("best", "Validation macro-F1", score_text(kept["macro_f1"]), of))
@@ -55,7 +63,12 @@ def scores(validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] 
         photos, classes = sum(row["photos"] for row in answers), sum(row["photos"] > 0 for row in answers)
         role = "alarm" if about.get("warnings") else ""
         facts.append(
-            _fact(role, "Photos predicted", f"{photos:,}", f"{classes} of {N_CLASSES} classes predicted")
+            _fact(
+                role,
+                "Photos predicted",
+                f"{photos:,}",
+                f"{classes:,} of {task.n_classes:,} classes predicted",
+            )
         )
     return facts
 

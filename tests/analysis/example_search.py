@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dataset.face_masks.labels import N_CLASSES
+from dataset.face_masks.labels import FACE_MASK
 
 MODELS = ("tf_efficientnet_lite0", "resnet34", "mobilenetv3_small_100", "lcnet_050")
 SIZES = ("64x48", "96x72", "128x96")
@@ -74,14 +74,14 @@ def validation(photos: int = 900, absent: tuple[int, ...] = (17,), seed: int = 0
     random = np.random.default_rng(seed)
     fraction = np.tile([6, 5, 0.7, 9, 8, 1.3], 3) * np.repeat([5, 1, 1], 6)
     fraction[list(absent)] = 0
-    labels = random.choice(N_CLASSES, photos, p=fraction / fraction.sum())
-    logits = random.normal(0, 1, (photos, N_CLASSES))
+    labels = random.choice(FACE_MASK.n_classes, photos, p=fraction / fraction.sum())
+    logits = random.normal(0, 1, (photos, FACE_MASK.n_classes))
     logits[np.arange(photos), labels] += 3
     logits[np.arange(photos), labels // 3 * 3 + 1] += 1.5
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    table = pd.DataFrame(probabilities, columns=[f"p{label:02d}" for label in range(N_CLASSES)])
+    table = pd.DataFrame(probabilities, columns=[f"p{label:02d}" for label in range(FACE_MASK.n_classes)])
     table.insert(0, "photo", [f"{number:06d}/mask1.jpg" for number in range(photos)])
-    table.insert(1, "person", [f"{number // 7:06d}" for number in range(photos)])
+    table.insert(1, "group", [f"{number // 7:06d}" for number in range(photos)])
     table.insert(2, "fold", 0)
     table.insert(3, "label", labels)
     return table

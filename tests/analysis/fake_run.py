@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from dataset.face_masks.labels import FACE_MASK
+from dataset.task import Task
 from tests.conftest import TINY
 from trial.config import TrialConfig, parse
 from trial.preprocessing import Preprocessing
@@ -19,18 +21,20 @@ def untrained(
     validation: pd.DataFrame | None = None,
     mark: str = "f" * 64,
     folds: Sequence[int] = (),
+    task: Task = FACE_MASK,
 ) -> RunFolder:
     """With `validation` it is a trial's folder, else a retrained network's; with `folds` it has a network of
     each instead, made by the fold's number as seed. `mark`: its data's fingerprint."""
     config = parse({**TINY, "seed": seed})
-    network, preprocessing = _network(config, seed)
+    network, preprocessing = _network(config, seed, task)
     writer = RunWriter(folder, config)
     writer.preprocessing(preprocessing)
+    writer.task(task)
     origin = {"data_fingerprint": mark, "code": {"commit": "c"}, "versions": {"torch": "2"}}
-    writer.origin(origin | {"class_counts": list(range(1, 19))})
+    writer.origin(origin | {"class_counts": list(range(1, task.n_classes + 1))})
     if folds:
         for fold in folds:
-            writer.weights(_network(config, fold)[0].state_dict(), fold)
+            writer.weights(_network(config, fold, task)[0].state_dict(), fold)
     elif validation is None:
         writer.weights(network.state_dict())
     else:
@@ -39,6 +43,6 @@ def untrained(
     return RunFolder(folder)
 
 
-def _network(config: TrialConfig, seed: int) -> tuple[torch.nn.Module, Preprocessing]:
+def _network(config: TrialConfig, seed: int, task: Task) -> tuple[torch.nn.Module, Preprocessing]:
     torch.manual_seed(seed)
-    return build(config)
+    return build(config, task)

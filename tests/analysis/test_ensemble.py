@@ -13,6 +13,7 @@ from analysis.predict.trained import load, predict
 from analysis.predict.validation import predict_validation
 from analysis.submission import submission_errors
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
@@ -20,11 +21,14 @@ from tests.conftest import TINY
 from trial import run as trial_run
 from trial.config import parse
 from trial.metrics import score
-from trial.record import PROBABILITIES, RunWriter, scores_of
+from trial.record import RunWriter, probabilities_of, probability_columns, scores_of
+
+
+PROBABILITIES = probability_columns(18)
 
 
 def validate(*arguments):
-    return vote_scores(*vote_of_validation(*arguments))
+    return vote_scores(*vote_of_validation(*arguments), FACE_MASK)
 
 
 def test_soft_and_hard_votes_by_hand():
@@ -54,7 +58,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name, seed in (("a", 0), ("b", 1)):
         validation = example_search.validation(200)
-        shuffled = np.random.default_rng(seed).permutation(validation[PROBABILITIES].to_numpy())
+        shuffled = np.random.default_rng(seed).permutation(probabilities_of(validation))
         untrained(folder / name, seed, validation.assign(**dict(zip(PROBABILITIES, shuffled.T, strict=True))))
     untrained(folder / "c", 2, mark="e" * 64)
     return [folder / name for name in "abc"]
@@ -63,7 +67,7 @@ def runs(tmp_path_factory):
 def test_an_ensemble_is_the_vote_of_its_members_and_says_so(runs, people, tmp_path, capsys):
     photos = read_eval(people)
     path = ensemble(runs, people, tmp_path / "out", "hard", "flip")
-    assert submission_errors(path, list(photos["photo"])) == []
+    assert submission_errors(path, list(photos["photo"]), FACE_MASK) == []
     wanted = vote.hard([predict(run, photos, "flip") for run in runs])
     assert list(pd.read_csv(path)["ans"]) == list(wanted.argmax(1))
     about = json.loads((tmp_path / "out" / "submission.json").read_text())
@@ -108,8 +112,8 @@ def test_a_member_without_a_network_is_refused_not_left_out(runs, people, tmp_pa
 def test_its_own_score_is_that_of_the_vote_on_shared_validation_people(runs, people, tmp_path, capsys):
     ensemble(runs[:2], people, tmp_path / "out")
     tables = [pd.read_parquet(run / "validation.parquet") for run in runs[:2]]
-    mean = sum(table[PROBABILITIES].to_numpy() for table in tables) / 2
-    wanted = score(tables[0]["label"].to_numpy(), mean.argmax(1)).macro_f1
+    mean = sum(probabilities_of(table) for table in tables) / 2
+    wanted = score(tables[0]["label"].to_numpy(), mean.argmax(1), 18).macro_f1
     about = json.loads((tmp_path / "out" / "submission.json").read_text())
     assert about["validation"]["macro_f1"] == pytest.approx(wanted)
     assert about["validation"]["photos"] == 200

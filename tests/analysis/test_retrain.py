@@ -14,6 +14,7 @@ from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.conftest import TINY
@@ -27,7 +28,7 @@ def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, 
     config = parse({**TINY, "epochs": 4, "data": str(people)})
     rule = retrain(config, tmp_path / "run", stop_after=2)
     epochs = RunFolder(tmp_path / "run").epochs()
-    steps = -(-len(read_train(people)) // config.batch_size)
+    steps = -(-len(read_train(people).table) // config.batch_size)
     last = config.learning_rate * SCHEDULES["onecycle"](4)(1 + (steps - 0.5) / steps)
     assert len(epochs) == 2
     assert epochs["learning_rate"].iloc[-1] == pytest.approx(last)
@@ -101,7 +102,7 @@ def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path, ranki
     assert len(rankings) == 1, "for the choice, trials.csv and the report"
     photos = read_eval(people)
     for folder in (out, out / "best" / "1", out / "best" / "2"):
-        assert submission_errors(folder / "submission.csv", list(photos["photo"])) == []
+        assert submission_errors(folder / "submission.csv", list(photos["photo"]), FACE_MASK) == []
     votes = sum(predict(out / "best" / n, photos) for n in ("1", "2")) / 2
     assert list(pd.read_csv(path)["ans"]) == list(votes.argmax(1))
     about = json.loads((out / "submission.json").read_text())
@@ -127,7 +128,7 @@ def test_nothing_is_trained_when_something_will_be_refused(people, experiment, t
 def test_a_trials_folder_is_predicted_as_it_was_validated(people, experiment):
     folder = experiment.folder / "trials" / "t0"
     validation = RunFolder(folder).validation()
-    table = read_train(people).set_index("photo").loc[validation["photo"]].reset_index()
+    table = read_train(people).table.set_index("photo").loc[validation["photo"]].reset_index()
     again = predict(folder, table[["photo", "path"]])
     assert abs(again - validation[[f"p{n:02d}" for n in range(18)]].to_numpy()).max() < 1e-4
 
@@ -142,7 +143,10 @@ def test_the_baselines_recipe_runs_down_to_a_checked_submission(people, tmp_path
     recipe = read_recipe(PROJECT / "recipes" / "baseline_resnet34.json")
     changed = {"image_size": "64x48", "epochs": 1, "weights": str(weights), "threads": 1}
     _, about = retrain_and_submit(recipe, people, tmp_path / "out", changed)
-    assert submission_errors(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"])) == []
+    assert (
+        submission_errors(tmp_path / "out" / "submission.csv", list(read_eval(people)["photo"]), FACE_MASK)
+        == []
+    )
     assert about["recipe"]["model"] == "resnet34.tv_in1k"
     assert about["recipe"]["loss"]["class_weights"] == "one_minus_frequency"
 

@@ -6,50 +6,57 @@ import pytest
 
 from analysis.submission import (
     read_predictions,
+    recall_lines,
     score_line,
     score_submission,
     submission_errors,
     write_submission,
 )
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
+from dataset.read import read_eval
+from dataset.task import Task
 
 PHOTOS = ["b.jpg", "a.jpg", "c.png"]
 PROBABILITIES = np.eye(18)[[3, 0, 17]]
 
 
 def test_a_submission_keeps_info_csvs_order_and_says_where_it_comes_from(tmp_path):
-    path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {"recipe": {"model": "x"}})
+    path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {"recipe": {"model": "x"}}, FACE_MASK)
     assert path.read_text() == "ImageID,ans\nb.jpg,3\na.jpg,0\nc.png,17\n"
-    assert json.loads((tmp_path / "submission.json").read_text()) == {"recipe": {"model": "x"}, "photos": 3}
-    assert submission_errors(path, PHOTOS) == []
+    about = json.loads((tmp_path / "submission.json").read_text())
+    assert Task.from_json(about.pop("task")) == FACE_MASK
+    assert about == {"recipe": {"model": "x"}, "photos": 3}
+    assert submission_errors(path, PHOTOS, FACE_MASK) == []
 
 
 def test_nothing_is_overwritten(tmp_path):
-    write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
     with pytest.raises(UsageError, match="already exists"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+        write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
 
 
 def test_probabilities_that_do_not_fit_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="probabilities"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES[:2], {})
+        write_submission(tmp_path, PHOTOS, PROBABILITIES[:2], {}, FACE_MASK)
     one_is_not_finite = PROBABILITIES.copy()
     one_is_not_finite[1, 4] = np.inf
     with pytest.raises(
         UsageError, match=r"1 of 3 photos have probabilities that are not finite, first a\.jpg"
     ):
-        write_submission(tmp_path, PHOTOS, one_is_not_finite, {})
+        write_submission(tmp_path, PHOTOS, one_is_not_finite, {}, FACE_MASK)
     assert not list(tmp_path.iterdir())
 
 
 def test_predictions_are_read_back_as_they_were_written(tmp_path):
     probabilities = np.random.default_rng(0).dirichlet(np.ones(18), len(PHOTOS))
-    write_submission(tmp_path, PHOTOS, probabilities, {})
+    write_submission(tmp_path, PHOTOS, probabilities, {}, FACE_MASK)
     table = read_predictions(tmp_path / "predictions.csv")
     assert list(table.columns) == ["ImageID", "ans", *(f"p{label:02d}" for label in range(18))]
     assert list(table["ImageID"]) == PHOTOS
     assert (table.iloc[:, 2:].to_numpy() == probabilities).all()
-    assert list(table["ans"]) == list(pd.read_csv(tmp_path / "submission.csv")["ans"])
+    labels = pd.read_csv(tmp_path / "submission.csv")["ans"]
+    assert list(table["ans"]) == [FACE_MASK.classes[label] for label in labels]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +67,7 @@ def test_predictions_are_read_back_as_they_were_written(tmp_path):
     ],
 )  # fmt: skip
 def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
-    write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+    write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
     path = tmp_path / "predictions.csv"
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(UsageError, match=words):
@@ -71,7 +78,7 @@ def test_damaged_predictions_are_refused_in_words(tmp_path, old, new, words):
 def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("mine")
     with pytest.raises(UsageError, match=f"{name} already exists"):
-        write_submission(tmp_path, PHOTOS, PROBABILITIES, {})
+        write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -91,7 +98,7 @@ def test_nothing_beside_a_submission_is_overwritten(tmp_path, name):
 def test_what_makes_a_submission_invalid_is_named(tmp_path, text, words):
     path = tmp_path / "s.csv"
     path.write_text(text)
-    assert words in "\n".join(submission_errors(path, PHOTOS))
+    assert words in "\n".join(submission_errors(path, PHOTOS, FACE_MASK))
 
 
 def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
@@ -103,7 +110,7 @@ def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["recall"]["wear female <30"] == 0
     assert scores["recall"]["wear male 30-59"] is None
-    assert scores["recall_oldest"] == 1  # of c.png alone, class 17
+    assert scores["recall_rare"] == 1  # of c.png alone, class 17
     assert score_line(scores) == "macro-F1 0.1111  accuracy 0.6667  recall of 60+ 1.0000"
     answers.write_text("ImageID,ans\n" + "".join(f"{name},0\n" for name in PHOTOS))
     assert "recall of 60+ (no photos)" in score_line(score_submission(given, answers))
@@ -115,3 +122,117 @@ def test_answers_of_other_photos_are_refused(tmp_path):
     given.write_text("ImageID,ans\ny.jpg,1\n")
     with pytest.raises(UsageError, match="1 missing, 1 unknown"):
         score_submission(given, answers)
+
+
+PETS = Task("photos", ("cat", "dog", "grey parrot"), rare=(2,))
+
+
+def pets(folder, *ans: str):
+    """A submission of photos 0.jpg, 1.jpg, ... with these answers, alone in its folder."""
+    folder.mkdir(exist_ok=True)
+    lines = [f"{number}.jpg,{name}" for number, name in enumerate(ans)]
+    (folder / "submission.csv").write_text("\n".join(["ImageID,ans", *lines]) + "\n")
+    return folder / "submission.csv"
+
+
+def test_another_tasks_submission_says_names_and_is_scored_by_its_own_classes(tmp_path):
+    path = write_submission(tmp_path / "out", PHOTOS, np.eye(3)[[1, 0, 1]], {}, PETS)
+    assert path.read_text() == "ImageID,ans\nb.jpg,dog\na.jpg,cat\nc.png,dog\n"
+    assert list(read_predictions(tmp_path / "out" / "predictions.csv")["ans"]) == ["dog", "cat", "dog"]
+    (tmp_path / "answers.csv").write_text("ImageID,ans\na.jpg,cat\nb.jpg,dog\nc.png,cat\n")
+    scores = score_submission(path, tmp_path / "answers.csv")
+    assert scores["macro_f1"] == pytest.approx(4 / 9), "of the three classes, though no photo shows a parrot"
+    assert scores["balanced_accuracy"] == pytest.approx(0.75)
+    assert scores["recall"] == {"cat": 0.5, "dog": 1.0, "grey parrot": None}
+    assert score_line(scores) == "macro-F1 0.4444  accuracy 0.6667  recall of rare classes (no photos)"
+
+
+def test_an_unknown_name_is_refused_with_its_lines_and_the_nearest_one(tmp_path):
+    path = write_submission(tmp_path / "out", PHOTOS, np.eye(3)[[1, 0, 1]], {}, PETS)
+    (tmp_path / "answers.csv").write_text("ImageID,ans\na.jpg,gray parrot\nb.jpg,cat\nc.png,gray parrot\n")
+    with pytest.raises(UsageError) as error:
+        score_submission(path, tmp_path / "answers.csv")
+    (message,) = error.value.errors
+    assert (
+        message
+        == f"{tmp_path / 'answers.csv'} lines 2, 4: unknown class 'gray parrot'; did you mean grey parrot?"
+    )
+
+
+def test_without_its_json_a_submission_has_the_names_in_both_files_and_says_so(tmp_path, capsys):
+    given, truth = (
+        pets(tmp_path / "given", "cat", "dog", "dog"),
+        pets(tmp_path / "truth", "cat", "dog", "cat"),
+    )
+    scores = score_submission(given, truth)
+    assert scores["recall"] == {"cat": 0.5, "dog": 1.0}
+    said = capsys.readouterr()
+    assert not said.out
+    assert "the classes are the 2 names in the two files" in said.err
+
+
+def test_without_its_json_answers_in_the_competitions_numbers_are_of_its_task(tmp_path, capsys):
+    scores = score_submission(
+        pets(tmp_path / "given", "0", "1", "1"), pets(tmp_path / "truth", "0", "1", "0")
+    )
+    assert len(scores["recall"]) == 18
+    assert not capsys.readouterr().err
+    with pytest.raises(UsageError, match="column ans must hold integers from 0 to 17"):
+        score_submission(pets(tmp_path / "given", "0", "1", "18"), tmp_path / "truth" / "submission.csv")
+
+
+def test_a_submission_of_before_the_task_is_of_the_competitions(tmp_path):
+    given = pets(tmp_path / "given", "0", "1", "1")
+    (tmp_path / "given" / "submission.json").write_text(json.dumps({"recipe": {"model": "x"}}))
+    assert score_submission(given, pets(tmp_path / "truth", "0", "1", "0"))["rare_name"] == "60+"
+
+
+@pytest.mark.parametrize("with_json", [False, True])
+def test_predictions_of_earlier_versions_are_read_by_name(tmp_path, with_json):
+    columns = {f"p{label:02d}": [label == 3, label == 17] for label in range(18)}
+    table = pd.DataFrame({"ImageID": ["a.jpg", "b.jpg"], "ans": [3, 17], **columns}).astype(
+        dict.fromkeys(columns, float)
+    )
+    table.to_csv(tmp_path / "predictions.csv", index=False)
+    if with_json:
+        (tmp_path / "submission.json").write_text("{}")
+    read = read_predictions(tmp_path / "predictions.csv")
+    assert list(read["ans"]) == [FACE_MASK.classes[3], FACE_MASK.classes[17]]
+    assert list(read["p03"]) == [1, 0]
+
+
+def test_predictions_without_their_json_keep_the_names_in_them(tmp_path):
+    write_submission(tmp_path, PHOTOS, np.eye(3)[[1, 0, 1]], {}, PETS)
+    (tmp_path / "submission.json").unlink()
+    assert list(read_predictions(tmp_path / "predictions.csv")["ans"]) == ["dog", "cat", "dog"]
+
+
+def test_a_data_set_whose_photos_to_predict_have_no_labels_is_no_answer(tmp_path, people):
+    photos = list(read_eval(people)["photo"])
+    path = write_submission(tmp_path, photos, np.eye(18)[[3] * len(photos)], {}, FACE_MASK)
+    with pytest.raises(
+        UsageError, match=r"105 of its 105 photos to predict have no label, first .*; give a CSV"
+    ):
+        score_submission(path, people)
+    with pytest.raises(UsageError, match="has no rows"):
+        score_submission(pets(tmp_path / "empty"), people / "answers.csv")
+
+
+def test_a_damaged_task_in_a_submissions_json_is_refused_in_words(tmp_path):
+    path = write_submission(tmp_path, PHOTOS, PROBABILITIES, {}, FACE_MASK)
+    for damaged in ('{"task": {"name": "x"}}', '{"task": 3}', "[]", "{"):
+        (tmp_path / "submission.json").write_text(damaged)
+        with pytest.raises(UsageError, match=r"submission\.json: .*damaged"):
+            score_submission(path, path)
+
+
+def test_recalls_of_hundreds_of_classes_fit_a_terminal():
+    scores = {"recall": {f"species {n}": None if n == 0 else n / 300 for n in range(300)}}
+    lines = recall_lines(scores)
+    assert len(lines) == 31
+    assert lines[0].split() == ["recall", "species", "1", "0.003"]
+    assert lines[-1].startswith("  and 270 more classes")
+    assert recall_lines({"recall": {"a": None, "b": 0.5}}) == [
+        f"  recall {'a':24} no photos",
+        f"  recall {'b':24} 0.500",
+    ]

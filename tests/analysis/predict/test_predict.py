@@ -19,7 +19,7 @@ from dataset.read import read_eval, read_train
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse
-from trial.record import PROBABILITIES, RunFolder, RunWriter, scores_of
+from trial.record import RunFolder, RunWriter, probabilities_of, scores_of
 from trial.run import run
 
 ONLY_IN_TRAINING = {
@@ -140,6 +140,15 @@ def test_a_damaged_or_incomplete_run_is_refused_in_words(tmp_path, name):
         load(tmp_path)
 
 
+def test_a_damaged_task_is_refused_and_a_missing_one_is_the_home_task(tmp_path):
+    path = untrained(tmp_path).folder / "task.json"
+    path.write_text(path.read_text()[:-30])
+    with pytest.raises(UsageError, match=r"task\.json: is damaged"):
+        load(tmp_path)
+    path.unlink()
+    assert load(tmp_path).task.n_classes == 18
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes float16")
 def test_what_was_trained_in_float16_on_a_gpu_predicts_without_one(photos, tmp_path):
     path = untrained(tmp_path).folder / "config.json"
@@ -160,14 +169,14 @@ def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(pe
     config = parse({**TINY, "data": str(people), "fold": "all", "folds": 3, "epochs": 1, **ONLY_IN_TRAINING})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)
     kept, trained = RunFolder(tmp_path / "run").validation(), load(tmp_path / "run")
-    table = read_train(people)  # each photo once, as labelled
+    table = read_train(people).table  # each photo once, as labelled
     assert sorted(zip(kept["photo"], kept["label"], strict=True)) == sorted(
         zip(table["photo"], table["label"], strict=True)
     )
     again = predict_validation(tmp_path / "run", trained, people, "none")
-    assert again[PROBABILITIES].to_numpy() == pytest.approx(kept[PROBABILITIES].to_numpy(), abs=1e-4)
+    assert probabilities_of(again) == pytest.approx(probabilities_of(kept), abs=1e-4)
     flipped = predict_validation(tmp_path / "run", trained, people, "flip")
-    assert abs(flipped[PROBABILITIES].to_numpy() - kept[PROBABILITIES].to_numpy()).max() > 1e-3
+    assert abs(probabilities_of(flipped) - probabilities_of(kept)).max() > 1e-3
     _, about = predict_and_submit(tmp_path / "run", people, tmp_path / "out", "flip")
     assert about["validation"]["macro_f1_by_tta"] == {
         "none": scores_of(kept).macro_f1,

@@ -18,8 +18,9 @@ from analysis.predict.predicted_classes import (
 from analysis.recipes import Recipe
 from analysis.submission import read_predictions
 from common.errors import UsageError
-from dataset.face_masks.labels import CLASS_NAMES
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
+from dataset.task import Task
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.record import RunFolder
@@ -28,7 +29,7 @@ USUAL = np.full(18, 1 / 18)
 
 
 def counted(*labels: int, training=USUAL) -> list[dict]:
-    return predicted_classes(np.eye(18)[list(labels)], training)
+    return predicted_classes(np.eye(18)[list(labels)], training, FACE_MASK)
 
 
 def test_counts_and_fractions_by_hand():
@@ -66,6 +67,19 @@ def test_what_chance_explains_is_not_warned_of():
     for fraction, missed in ((0.029, 0), (0.03, 1)):
         rare = np.append(np.full(17, (1 - fraction) / 17), fraction)
         assert len(collapse_warnings(counted(*[n % 17 for n in range(100)], training=rare))) == missed
+
+
+def test_of_hundreds_of_classes_some_are_missed_by_chance():
+    """A drawn submission of a healthy network: each class is expected 4 times, and e^-4 of 300 are missed."""
+    task = Task("photos", tuple(f"species {number}" for number in range(300)))
+    labels = np.random.default_rng(0).integers(0, 300, 1200)
+    rows = predicted_classes(np.eye(300)[labels], np.full(300, 1 / 300), task)
+    assert sum(not row["photos"] for row in rows) > 2
+    assert collapse_warnings(rows) == []
+    lines = table_lines(rows)
+    assert len(lines) == 32
+    assert lines[-1].startswith("  and 270 more classes with ")
+    assert rows[7]["ans"] == "species 7"
 
 
 def test_a_class_that_nobody_trained_on_is_not_missed():
@@ -108,7 +122,7 @@ def test_an_ensemble_is_held_against_its_members_data(people, tmp_path, capsys):
 def test_retraining_keeps_the_classes_of_what_it_saw(people, tmp_path, capsys):
     recipe = Recipe({**TINY, "epochs": 1})
     _, about = retrain_and_submit(recipe, people, tmp_path / "run", {})
-    labels = read_train(people)["label"]
+    labels = read_train(people).table["label"]
     counts = np.bincount(labels, minlength=18)
     assert RunFolder(tmp_path / "run").class_counts() == list(counts)
     assert [row["training_fraction"] for row in about["answers"]] == pytest.approx(
@@ -125,7 +139,7 @@ def test_a_run_of_before_class_counts_is_predicted_all_the_same(people, tmp_path
     )
     _, about = predict_and_submit(tmp_path / "run", people, tmp_path / "out")
     assert {row["training_fraction"] for row in about["answers"]} == {None}
-    assert [row["class"] for row in about["answers"]] == list(CLASS_NAMES)
+    assert [row["class"] for row in about["answers"]] == list(FACE_MASK.classes)
 
 
 def test_a_network_of_nan_is_refused_by_the_name_of_its_run(people, tmp_path):

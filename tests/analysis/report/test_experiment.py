@@ -9,6 +9,7 @@ from analysis.predict.predicted_classes import predicted_classes
 from analysis.report import plots, tables
 from analysis.report.experiment import write_report
 from analysis.trials.ranking import Ranking, rank
+from dataset.face_masks.labels import FACE_MASK
 from tests.analysis import example_search
 
 
@@ -23,7 +24,7 @@ def page_of(folder: Path, trials: int, with_submission: bool = True) -> str:
     validation = None if ranking.first is None else example_search.validation()
     submission = example_search.submission() if with_submission else None
     page = write_report(
-        folder / "report.html", "demo", ranking, ranking.first, curves, validation, submission
+        folder / "report.html", "demo", ranking, ranking.first, curves, validation, submission, FACE_MASK
     )
     assert [file.name for file in folder.iterdir()] == ["report.html"]
     return page.read_text()
@@ -114,7 +115,7 @@ def test_searched_columns_are_told_or_found():
 
 def test_an_experiments_page_shows_what_its_submission_answers(tmp_path):
     ranking, curves = searched(3)
-    answers = predicted_classes(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18))
+    answers = predicted_classes(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18), FACE_MASK)
     about = {**example_search.submission(), "answers": answers, "warnings": ["one class is everything"]}
     page = write_report(tmp_path / "r.html", "demo", ranking, ranking.first, curves, None, about).read_text()
     assert page.count("One class is everything.") == 1

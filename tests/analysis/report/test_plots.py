@@ -6,34 +6,7 @@ import pytest
 
 from analysis.report import parallel_coordinates, plots
 from analysis.trials.ranking import rank
-from dataset.face_masks.labels import CLASS_NAMES, N_CLASSES
 from tests.analysis import example_search
-from trial.record import PROBABILITIES, scores_of
-
-
-def small_validation() -> pd.DataFrame:
-    """Five photos: class 0 twice (one taken for class 1), class 1 twice (both right), class 2 missed."""
-    labels, answers = [0, 0, 1, 1, 2], [0, 1, 1, 1, 0]
-    table = pd.DataFrame(np.eye(N_CLASSES)[answers], columns=PROBABILITIES)
-    return table.assign(label=labels, person=["a", "a", "b", "c", "d"])
-
-
-def test_class_table_by_hand():
-    classes = plots.class_table(small_validation())
-    assert classes["photos"].tolist()[:4] == [2, 2, 1, 0]
-    assert classes["people"].tolist()[:4] == [1, 2, 1, 0]
-    assert classes["recall"].tolist()[:3] == [0.5, 1.0, 0.0]
-    assert classes["precision"].tolist()[:2] == [0.5, pytest.approx(2 / 3)]
-    assert np.isnan(classes["recall"][3])
-    assert np.isnan(classes["precision"][2])
-    assert classes["f1"].tolist()[:4] == [0.5, pytest.approx(0.8), 0, 0]
-    assert classes.index[classes["oldest"]].tolist() == [2, 5, 8, 11, 14, 17]
-
-
-def test_mean_f1_is_the_macro_f1():
-    validation = example_search.validation(300)
-    scores = scores_of(validation)
-    assert plots.class_table(validation)["f1"].mean() == pytest.approx(scores.macro_f1)
 
 
 def test_curves_to_draw_keeps_the_marked_and_puts_the_best_on_top():
@@ -51,24 +24,6 @@ def test_learning_curves_of_many_trials_are_limited():
     assert plots.MAX_CURVES <= len(figure.data) <= plots.MAX_CURVES + 2
     assert sum(bool(trace.showlegend) for trace in figure.data) == 3
     assert [trace.name for trace in figure.data[-2:]] == ["default (#0)", "best (#7)"], "on top of the others"
-
-
-def test_recalls_say_what_is_absent():
-    figure = plots.recalls(plots.class_table(small_validation()))
-    texts = {y: text for trace in figure.data for y, text in zip(trace.y, trace.text, strict=True)}
-    assert texts[CLASS_NAMES[0]] == "0.50  (2 photos)"
-    assert texts[CLASS_NAMES[2]] == "0.00  (1 photo)"
-    assert texts[CLASS_NAMES[17]] == "no validation photos"
-
-
-def test_confusion_rows_sum_to_one_and_keep_their_counts():
-    counts = np.zeros((N_CLASSES, N_CLASSES), dtype=int)
-    counts[0, :2] = [3, 1]
-    trace = plots.confusion(counts).data[0]
-    assert trace.z[0][0] == 0.75
-    assert trace.customdata[0][0] == 3
-    assert trace.text[0][:3] == [".75", ".25", ""]
-    assert np.isnan(np.asarray(trace.z)[1]).all()
 
 
 def axis(values: list, scores: list | None = None) -> parallel_coordinates.Axis:

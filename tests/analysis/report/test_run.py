@@ -52,7 +52,7 @@ def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
     text = text_of(write_run_report(tmp_path / "r.html", trial))
     assert sections(text) == ["result", "curves", "classes", "recipe", "origin"]
     macro_f1 = RunFolder(trial).status()["macro_f1"]
-    people = RunFolder(trial).validation()["person"].nunique()
+    people = RunFolder(trial).validation()["group"].nunique()
     for words in (
         "A trial of fold 0 of 5; finished after 2 of 2 epochs", f"<b>{macro_f1:.3f}</b>", f"{people} people, ",
         "People held out of this run&#39;s training: fold 0 of 5.", "Recall of 60+", "<dd>0.003162</dd>",
@@ -75,7 +75,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     _, about = retrain_and_submit(recipe, people, tmp_path / "again", {})
     text = text_of(tmp_path / "again" / "report.html")
     assert sections(text) == ["result", "curves", "classes", "recipe", "submission"]
-    for words in ("Trained on all people, with nobody held out", "of the trial, not of this network",
+    for words in ("Trained on all people, with none held out", "of the trial, not of this network",
                   "The trial whose recipe this is", "trained on these people too", "as in the trial, by fraction of epochs"):  # fmt: skip
         assert words in text
     assert text.count('class="figure"') == 6

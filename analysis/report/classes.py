@@ -1,0 +1,200 @@
+"""The scores of a validation table by class: the part of a report that templates/classes.html.j2 shows."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.theme import HEAT, LIGHT, blank
+from dataset.formats.labelled import few
+from dataset.task import Task
+from trial.record import scores_of
+
+MAX_BARS = 60  # classes; of more, the WORST with the lowest recall are drawn
+WORST = 40
+FEW = 6  # classes whose confusion does not need the page's width
+MAX_TEXTS = 30  # classes with numbers in the cells of the confusion
+MAX_CELLS = 100  # classes of which the confusion is drawn
+PAIRS = 20  # of classes confused most often
+MAX_NAME = 36  # characters of a class's name on an axis
+NAMES = 12  # of classes in a sentence
+
+
+def classes_of(validation: pd.DataFrame | None, task: Task | None) -> dict:
+    """The values that templates/classes.html.j2 shows; all None without a validation table (group, label, p00,
+    p01, ...) or task."""
+    if validation is None or validation.empty or task is None:
+        nothing = ("classes", "absent", "recalls", "confusion", "pairs", "task", "groups")
+        return {**dict.fromkeys(nothing), "classes_words": "", "recall_words": ""}
+    classes = class_table(validation, task)
+    scores = scores_of(validation)
+    known = classes[classes["photos"] > 0]
+    shown, recall_words = classes, ""
+    if len(classes) > MAX_BARS:
+        shown = known.sort_values("recall", kind="stable").head(WORST)
+        recall_words = (
+            f"The {len(shown)} of {len(classes):,} classes with the lowest recall; the table has all."
+        )
+    groups = f"validation {task.groups}" if task.group == "photo" else (
+        f"photos of {validation['group'].nunique():,} validation {task.groups}"
+    )  # fmt: skip
+    words = f"{len(validation):,} {groups}; accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}."
+    return {
+        "classes": list(classes.itertuples()),
+        "absent": few(classes.loc[classes["photos"] == 0, "name"].tolist(), NAMES),
+        "recalls": recalls(shown, task),
+        "recall_words": recall_words,
+        "confusion": confusion(scores.confusion, task) if task.n_classes <= MAX_CELLS else None,
+        "pairs": confused_pairs(scores.confusion, task) if task.n_classes > MAX_TEXTS else [],
+        "classes_words": f"{words}{_rare_words(classes, task)}",
+        "task": task,
+        "groups": "" if task.group == "photo" else task.groups,
+    }
+
+
+def _rare_words(classes: pd.DataFrame, task: Task) -> str:
+    """How much of the photos, and of the macro-F1, the rare classes are."""
+    rare = classes[classes["rare"]]
+    if rare.empty:
+        return ""
+    which = f"rare class{'es' if len(rare) > 1 else ''}"
+    if task.rare_name != "rare classes":
+        which = f"class{'es' if len(rare) > 1 else ''} of {task.rare_name}"
+    one = f"The {f'{len(rare)} ' if len(rare) > 1 else ''}{which} hold{'' if len(rare) > 1 else 's'}"
+    return (
+        f" {one} {rare['photos'].sum() / classes['photos'].sum():.0%} of the photos, "
+        f"and {len(rare) / len(classes):.0%} of the macro-F1."
+    )
+
+
+def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """One row per class: name, rare, photos, groups, hits, recall, precision, f1.
+
+    `validation` has the columns group, label and p00, p01, ...; recall is NaN for a class without photos,
+    precision for a class that was never predicted; f1 is 0 for both, so that its mean is the macro-F1.
+    """
+    scores = scores_of(validation)
+    labels = range(task.n_classes)
+    groups = validation.groupby("label")["group"].nunique().reindex(labels, fill_value=0)
+    return pd.DataFrame(
+        {
+            "name": task.classes,
+            "rare": task.is_rare(labels),
+            "photos": scores.confusion.sum(1),
+            "groups": groups.to_numpy(),
+            "hits": scores.confusion.diagonal(),
+            "recall": scores.recall,
+            "precision": scores.precision,
+            "f1": scores.f1,
+        }
+    )
+
+
+def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
+    """Recall of each class as a bar, with its number of photos; `classes`: rows of `class_table`."""
+    figure = blank(max(150, 88 + 24 * len(classes)), bargap=0.35)
+    of_groups = "" if task.group == "photo" else f", %{{customdata[2]}} {task.groups}"
+    for rare, name, colour in ((False, _other_name(task), "best"), (True, task.rare_name, "rare")):
+        some = classes[classes["rare"] == rare]
+        if some.empty and len(classes):
+            continue
+        text = [
+            f"{row.recall:.2f}  ({row.photos} photo{'s' if row.photos > 1 else ''})"
+            if row.photos
+            else "no validation photos"
+            for row in some.itertuples()
+        ]
+        figure.add_bar(
+            x=some["recall"].fillna(0),
+            y=some["name"],
+            orientation="h",
+            name=name,
+            marker_color=LIGHT[colour],
+            text=text,
+            textposition="outside",
+            cliponaxis=False,
+            customdata=some[["hits", "photos", "groups"]],
+            hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos" + of_groups + "<extra></extra>",
+        )
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    names = classes["name"].tolist()
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, **_ticks(names))
+    figure.update_xaxes(range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
+    return figure
+
+
+def _other_name(task: Task) -> str:
+    """What the classes that are not rare are called: by the other values of the factor that makes them rare."""
+    for names in task.factors.values():
+        if task.rare_name in names:
+            return " and ".join(name for name in names if name != task.rare_name)
+    return "other classes"
+
+
+def confusion(counts: np.ndarray, task: Task) -> go.Figure:
+    """Heat map of the confusion matrix `counts` (n_classes, n_classes), as fractions of each true class (row);
+    the counts are shown on hover. Lines separate the values of the first of several factors."""
+    n_classes, names = task.n_classes, list(task.classes)
+    with np.errstate(invalid="ignore"):
+        fractions = counts / counts.sum(1, keepdims=True)
+    cell = min(27, max(9, 900 // n_classes))  # pixels
+    figure = blank(max(260, 194 + cell * n_classes))
+    texts = {
+        "text": [
+            [f"{value:.2f}".lstrip("0") if value >= 0.005 else "" for value in row] for row in fractions
+        ],
+        "texttemplate": "%{text}",
+        "textfont_size": 10,
+    }
+    figure.add_heatmap(
+        z=fractions.round(4),
+        x=names,
+        y=names,
+        customdata=counts,
+        zmin=0,
+        zmax=1,
+        colorscale=HEAT,
+        xgap=1,
+        ygap=1,
+        showscale=False,
+        hoverongaps=False,
+        hovertemplate="true: %{y}<br>predicted: %{x}<br>"
+        "%{customdata} photos, %{z:.1%} of the row<extra></extra>",
+        **(texts if n_classes <= MAX_TEXTS else {}),
+    )
+    ticks = _ticks(names, 12 if cell > 14 else cell - 1)
+    figure.update_yaxes(autorange="reversed", title_text="true class", showgrid=False, ticks="", **ticks)
+    figure.update_xaxes(title_text="predicted class", showgrid=False, ticks="", **ticks)
+    if n_classes <= FEW:
+        figure.update_layout(width=320 + 90 * n_classes)
+    else:
+        figure.update_xaxes(tickangle=-60)
+    values = task.sizes[0] if len(task.sizes) > 1 else 1
+    for value in range(1, values):
+        border = value * n_classes / values - 0.5
+        figure.add_hline(y=border, line=dict(color=LIGHT["muted"], width=1))
+        figure.add_vline(x=border, line=dict(color=LIGHT["muted"], width=1))
+    return figure
+
+
+def confused_pairs(counts: np.ndarray, task: Task, limit: int = PAIRS) -> list[dict]:
+    """The pairs of classes confused most often, as rows: true, predicted (names), photos, fraction of the true
+    class's photos."""
+    wrong = counts * (1 - np.eye(len(counts), dtype=int))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+    return [
+        dict(true=task.classes[row], predicted=task.classes[column], photos=int(wrong[row, column]),
+             fraction=float(wrong[row, column] / counts[row].sum()))
+        for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[row, column]
+    ]  # fmt: skip
+
+
+def _ticks(names: list[str], size: int = 12) -> dict:
+    """An axis's labels for the classes `names`: all of them, the middle of long ones left out."""
+    if size == 12 and max(map(len, names), default=0) <= MAX_NAME:
+        return {}
+    half = MAX_NAME // 2
+    shorter = [
+        name if len(name) <= MAX_NAME else f"{name[:half].rstrip()}…{name[-half:].lstrip()}" for name in names
+    ]
+    return dict(tickmode="array", tickvals=names, ticktext=shorter, tickfont_size=size)
