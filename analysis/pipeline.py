@@ -17,7 +17,7 @@ from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_existing, refuse_overwriting
 from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
 from analysis.trials.printing import write_trials
-from analysis.trials.ranking import RULE, Ranking, rank
+from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
 from common.errors import UsageError, all_at_once
@@ -197,7 +197,7 @@ def export_best_and_retrain(
         )
         members.append(probabilities)
         abouts.append(about)
-    about = abouts[0] | {"selection": RULE, "network": model}
+    about = abouts[0] | {"selection": ranking.rule, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
     about = submit(out, photos, vote.soft(members), about, folders)

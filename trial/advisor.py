@@ -68,8 +68,8 @@ def ask() -> dict[str, Any]:
 
 
 def report(score: float, accuracy: float, validation_loss: float) -> None:
-    """Report an epoch. Tuner, assessor and the first chart of NNI's page use `default`, the score by the trial's
-    metric."""
+    """Report an epoch. Tuner, assessor and the first chart of NNI's page use `default`, the score by the
+    trial's metric."""
     import nni
 
     nni.report_intermediate_result(

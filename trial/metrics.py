@@ -1,4 +1,4 @@
-"""The scores of predictions, the same for trials, analysis and `score`; METRICS: what a trial can be chosen by."""
+"""The scores of predictions, the same for trials, analysis and `score`. METRICS: those that can choose a trial."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -15,8 +15,9 @@ class Scores:
     """Scores of a set of photos.
 
     `recall` (n_classes,) is nan for a class without photos, `precision` for one that is never predicted, `f1`
-    is 0 for both; `confusion` (n_classes, n_classes) counts photos, rows by true class, columns by prediction;
-    `true_probability` (photos,): the probability given to each photo's class, None if only classes are known.
+    is 0 for both; `confusion` (n_classes, n_classes) counts photos, rows by true class, columns by
+    prediction; `true_probability` (photos,): the probability given to each photo's class, None if only
+    predicted classes are known.
     """
 
     recall: np.ndarray
@@ -67,7 +68,7 @@ METRICS: dict[str, Callable[[Scores], float]] = {
 
 
 def column_of(metric: str) -> str:
-    """The column of epochs.csv and trials.csv that holds the values of this metric: negative_log_loss for log_loss,
+    """The column of epochs.csv and trials.csv with the values of this metric: negative_log_loss for log_loss,
     the metric's name for all others."""
     return METRICS[metric].__name__
 
@@ -84,7 +85,8 @@ def scores_text(metric: str, score: float, macro_f1: float, accuracy: float) -> 
 
 
 def score(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> Scores:
-    """Scores of `predicted` (N,) against `labels` (N,), both from 0 to n_classes - 1. ValueError if N differs or is 0."""
+    """Scores of `predicted` (N,) against `labels` (N,), both from 0 to n_classes - 1. ValueError if N differs or
+    is 0."""
     labels, predicted = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
     if labels.shape != predicted.shape or labels.size == 0:
         raise ValueError(
@@ -101,8 +103,8 @@ def score(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> Scores:
 
 
 def score_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> Scores:
-    """Scores of `probabilities` (N, n_classes) against `labels` (N,); predicted is the most probable class. ValueError
-    as `score`."""
+    """Scores of `probabilities` (N, n_classes) against `labels` (N,); the most probable class is predicted.
+    ValueError as `score`."""
     labels = np.asarray(labels, dtype=np.int64)
     scores = score(labels, probabilities.argmax(1), probabilities.shape[1])
     return replace(scores, true_probability=probabilities[np.arange(len(labels)), labels])

@@ -95,8 +95,8 @@ class RunWriter:
         """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the groups
         held out (columns photo, group, fold, label, p00, ...).
 
-        Returns the run's score by its metric, over the groups of all folds so far. The run's best epoch is the median of
-        the folds'.
+        Returns the run's score by its metric, over the groups of all folds so far. The run's best epoch is
+        the median of the folds'.
         """
         import pandas as pd
 
@@ -204,7 +204,7 @@ class RunFolder:
             return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
         except UsageError as error:
             return {"state": "failed", "reason": str(error)}
-        if "score" not in status:
+        if status.get("metric") not in METRICS:
             status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
         if status["state"] == "running" and not process_lives(status["process"]):
             reason = "its process was killed or crashed; its files may be incomplete"

@@ -39,8 +39,8 @@ OnReport = Callable[[Report], None]
 
 
 def run(config: TrialConfig, writer: RunWriter, on_report: OnReport) -> float:
-    """Train `config` into the writer's folder. Returns the best epoch's score, by the config's metric, over all
-    groups held out.
+    """Train `config` into the writer's folder. Returns the best epoch's score, by the config's metric, over
+    all groups held out.
 
     With fold=all these are all groups, each predicted by the network that has not seen it (out of fold), and
     each fold has its own best epoch.

@@ -14,6 +14,7 @@ from analysis.report.tables import side_by_side, submission_facts
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
+from trial.metrics import DEFAULT
 from trial.record import RunFolder
 
 
@@ -157,6 +158,7 @@ def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
         return None
     if epochs.empty:
         return None
+    metric = run.status().get("metric", DEFAULT)
     validated = "macro_f1" in epochs and epochs["macro_f1"].notna().any()
     words = "After each epoch" + (", the mean over the folds." if _folds(run) > 1 else ".")
     words += (
@@ -166,8 +168,8 @@ def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
     )
     has_scores = validated or "train_accuracy" in epochs
     return {
-        "title": title, "words": words, "losses": plots.losses(epochs),
-        "scores": plots.scores_by_epoch(epochs) if has_scores else None,
+        "title": title, "words": words, "losses": plots.losses(epochs, metric),
+        "scores": plots.scores_by_epoch(epochs, metric) if has_scores else None,
     }  # fmt: skip
 
 
