@@ -73,7 +73,7 @@ def write_report(
         "report.html.j2",
         name=experiment_name,
         score_words=_score_words(ranking, task),
-        groups=task.groups if task else "groups",
+        held_out=task.groups if task else "groups",
         best=best,
         counts=count_words(table),
         alarms=[*_note(ranking), *alarms_of(None, submission)],
