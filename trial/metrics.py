@@ -113,5 +113,5 @@ def score_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> Scores
 def recall_of(some: Collection[int], labels: np.ndarray, predicted: np.ndarray) -> float | None:
     """Recall over the photos of `some` classes (their labels); None if there are none."""
     labels, predicted = np.asarray(labels), np.asarray(predicted)
-    of_some = np.isin(labels, some)
+    of_some = np.isin(labels, list(some))
     return float((labels == predicted)[of_some].mean()) if of_some.any() else None
