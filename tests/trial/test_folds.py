@@ -89,7 +89,9 @@ def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
 
 @pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy", "log_loss"])
-def test_a_trial_is_trained_reported_and_scored_by_its_metric(people, tmp_path, metric, order):
+def test_a_trial_is_trained_reported_and_scored_by_its_metric(people, tmp_path, monkeypatch, metric, order):
+    patient = []
+    monkeypatch.setattr(Patience, "step", lambda self, score, loss: patient.append(score) or False)
     values = {"fold": "all", "folds": 2, "fold_order": order, "metric": metric, "epochs": 3}
     reports, run_folder, final = trained(tmp_path / "run", people, **values)
     status, epochs, column = run_folder.status(), run_folder.epochs(), column_of(metric)
@@ -100,8 +102,9 @@ def test_a_trial_is_trained_reported_and_scored_by_its_metric(people, tmp_path, 
     assert status["best_epoch"] == best["epoch"].min()  # the lower median of two
     reported = [report.score for report in reports if report.for_tuner]
     if order == "lockstep":
-        assert reported == pytest.approx(list(epochs.groupby("epoch")[column].mean()))
+        assert patient == reported == pytest.approx(list(epochs.groupby("epoch")[column].mean()))
     else:
+        assert patient == pytest.approx(list(epochs[column]))
         assert reported == pytest.approx([best[column][:n].mean() for n in (1, 2)])
 
 
