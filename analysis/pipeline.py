@@ -28,6 +28,7 @@ from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from trial.config import TrialConfig
+from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
 from trial.record import RunFolder
 
@@ -137,11 +138,10 @@ def predict_and_submit(
         print(weights_words(state), flush=True)
     measured_on = Path(RunFolder(run).config().data) if images else data
     if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
-        about["validation"] |= {"macro_f1_by_tta": known}
-        plain, seen = known["none"], known[tta]
-        print(
-            f"validation {trained.task.groups}: macro-F1 {plain:.4f} without TTA, {seen:.4f} with --tta {tta}"
-        )
+        metric = RunFolder(run).config().metric
+        about["validation"] |= {f"{column_of(metric)}_by_tta": known}
+        plain, seen = f"{title_of(metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
+        print(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
     probabilities = trained.predict(photos, tta, temperature)
     return probabilities, submit_run(out, photos, probabilities, about, run)
 

@@ -1,4 +1,4 @@
-"""The scores of predictions, the same for trials, analysis and `score`. METRICS: those that can choose a trial."""
+"""The scores of predictions, the same for trials, analysis and `score`; METRICS: those to choose by."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -78,15 +78,15 @@ def title_of(metric: str) -> str:
     return "macro-F1" if metric == "macro_f1" else column_of(metric).replace("_", " ")
 
 
-def scores_text(metric: str, score: float, macro_f1: float, accuracy: float) -> str:
+def scores_text(metric: str, score: float, macro_f1: float, accuracy: float, between: str = "  ") -> str:
     """'macro-F1 0.5000  accuracy 0.6000', with the score first if it is by another metric."""
     named = {title_of(metric): score, "macro-F1": macro_f1, "accuracy": accuracy}
-    return "  ".join(f"{name} {value:.4f}" for name, value in named.items())
+    return between.join(f"{name} {value:.4f}" for name, value in named.items())
 
 
 def score(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> Scores:
-    """Scores of `predicted` (N,) against `labels` (N,), both from 0 to n_classes - 1. ValueError if N differs or
-    is 0."""
+    """Scores of `predicted` (N,) against `labels` (N,), both from 0 to n_classes - 1. ValueError if N differs
+    or is 0."""
     labels, predicted = np.asarray(labels, dtype=np.int64), np.asarray(predicted, dtype=np.int64)
     if labels.shape != predicted.shape or labels.size == 0:
         raise ValueError(
