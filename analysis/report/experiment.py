@@ -92,7 +92,7 @@ def write_report(
 
 
 def _score_words(ranking: Ranking, task: Task | None) -> str:
-    """What the scores are: 'macro-F1 over all 18 classes'."""
+    """What the scores are: 'macro-F1 over all 12 classes'."""
     if ranking.metric != "macro_f1":
         return ranking.score
     return f"{ranking.score} over all {f'{task.n_classes} ' if task else ''}classes"

@@ -114,7 +114,7 @@ def rank(table: pd.DataFrame) -> Ranking:
     others = table[~comparable]
     if (apart := finished & ~comparable).any():
         why = metrics.map(lambda name: f"its score is {title_of(name)}, not {title_of(metric)}")
-        others = others.assign(reason=others["reason"].mask(apart, why))
+        others = others.assign(reason=others["reason"].where(~apart, why))
     urgency = others["state"].map(URGENCY).fillna(max(URGENCY.values()) + 1)
     unranked = (
         others.assign(urgency=urgency)
