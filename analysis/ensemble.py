@@ -15,15 +15,16 @@ from analysis.predict.tta import refuse
 from analysis.predict.validation import predict_validation
 from analysis.predict.vote import VOTES, Vote
 from analysis.report.run import write_vote_report
-from analysis.submission import CSV
+from analysis.submission import CSV, metric_of
 from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from dataset.read import read_eval
-from trial.origin import code, versions
 from dataset.task import Task
+from trial.metrics import DEFAULT, METRICS, column_of, scores_text
+from trial.origin import code, versions
 from trial.record import RunFolder, probabilities_of, probability_columns, scores_of
 
 
@@ -63,7 +64,8 @@ def ensemble(
     voted, why = vote_of_validation(
         runs, VOTES[vote], lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
     )
-    validated = vote_scores(voted, why, networks[0].task)
+    metric = metric_of({"members": members})
+    validated = vote_scores(voted, why, networks[0].task, metric)
     predictions = []
     for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
         print(f"run {number} of {len(runs)}: {run}", flush=True)
@@ -73,7 +75,7 @@ def ensemble(
         "validation": validated, "code": code(), "versions": versions(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
-    print(f"validation of the vote: {_words(validated)}", flush=True)
+    print(f"validation of the vote: {_words(validated, metric)}", flush=True)
     about = submit(out, photos, VOTES[vote](predictions), about, runs)
     write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
     return out / CSV
@@ -107,13 +109,15 @@ def vote_of_validation(
     return first[known].join(pd.DataFrame(voted, columns=probability_columns(task.n_classes))), ""
 
 
-def vote_scores(voted: pd.DataFrame | None, why: str, task: Task) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", "photos", and the number of groups by the task's word} of `vote_of_validation`, or {"none": why}."""
+def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", the score by `metric`, "photos", the number of groups by the task's word} of
+    `vote_of_validation`, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)
     return {
-        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "photos": len(voted),
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
+        column_of(metric): METRICS[metric](scores), "photos": len(voted),
         task.groups: int(voted["group"].nunique()),
     }  # fmt: skip
 
@@ -167,7 +171,8 @@ def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperatu
     return table
 
 
-def _words(validation: dict[str, Any]) -> str:
+def _words(validation: dict[str, Any], metric: str) -> str:
     if "none" in validation:
         return f"none, as {validation['none']}"
-    return f"macro-F1 {validation['macro_f1']:.4f}, accuracy {validation['accuracy']:.4f}"
+    score, macro_f1 = validation[column_of(metric)], validation["macro_f1"]
+    return scores_text(metric, score, macro_f1, validation["accuracy"], ", ")

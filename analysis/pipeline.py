@@ -17,7 +17,7 @@ from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_existing, refuse_overwriting
 from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
 from analysis.trials.printing import write_trials
-from analysis.trials.ranking import RULE, Ranking, rank
+from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
 from common.errors import UsageError, all_at_once
@@ -28,6 +28,7 @@ from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from trial.config import TrialConfig
+from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
 from trial.record import RunFolder
 
@@ -137,11 +138,10 @@ def predict_and_submit(
         print(weights_words(state), flush=True)
     measured_on = Path(RunFolder(run).config().data) if images else data
     if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
-        about["validation"] |= {"macro_f1_by_tta": known}
-        plain, seen = known["none"], known[tta]
-        print(
-            f"validation {trained.task.groups}: macro-F1 {plain:.4f} without TTA, {seen:.4f} with --tta {tta}"
-        )
+        metric = RunFolder(run).config().metric
+        about["validation"] |= {f"{column_of(metric)}_by_tta": known}
+        plain, seen = f"{title_of(metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
+        print(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
     probabilities = trained.predict(photos, tta, temperature)
     return probabilities, submit_run(out, photos, probabilities, about, run)
 
@@ -197,7 +197,7 @@ def export_best_and_retrain(
         )
         members.append(probabilities)
         abouts.append(about)
-    about = abouts[0] | {"selection": RULE, "network": model}
+    about = abouts[0] | {"selection": ranking.rule, "network": model}
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
     about = submit(out, photos, vote.soft(members), about, folders)

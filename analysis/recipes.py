@@ -12,6 +12,7 @@ from analysis.trials.unfinished import unfinished
 from common.errors import UsageError, unknown
 from common.files import write_json
 from trial.config import PLACES, TrialConfig, parse
+from trial.metrics import column_of, title_of
 from trial.record import RunFolder, scores_of
 
 KEYS = ("about", "recipe", "stop_after", "scores", "origin")
@@ -22,9 +23,9 @@ class Recipe:
     """A recipe with its origin.
 
     `recipe`: a TrialConfig's fields except PLACES (data, out, device ...). `stop_after`: the epoch after
-    which training ends although the schedule covers all epochs (None: after the last). `scores`: on
-    validation people. Not written to its file: `folder`, the run that it was read from; `unfinished`, the
-    state of that run if it is not done.
+    which training ends although the schedule covers all epochs (None: after the last). `scores`: on the
+    groups held out, that by the recipe's metric among them. Not written to its file: `folder`, the run that
+    it was read from; `unfinished`, the state of that run if it is not done.
     """
 
     recipe: dict[str, Any]
@@ -74,18 +75,21 @@ def read_recipe(path: Path) -> Recipe:
 def recipe_of(row: pd.Series, experiment: str) -> Recipe:
     """The recipe of a row of the trials table, with its scores."""
     run = RunFolder(Path(row["folder"]))
-    about = f"trial {row['trial']} of experiment {experiment}: validation macro-F1 {row['macro_f1']:.4f}"
+    status = run.status()
+    score = f"{title_of(status['metric'])} {status['score']:.4f}"
+    about = f"trial {row['trial']} of experiment {experiment}: validation {score}"
     recipe = _of_run(run, about)
     return replace(recipe, origin={"experiment": experiment, "trial": row["trial"], **recipe.origin})
 
 
 def _of_run(run: RunFolder, about: str) -> Recipe:
-    """A run's recipe, to stop after its best epoch; if it had no validation people (it was retrained), after
-    its last epoch and without scores."""
+    """A run's recipe, to stop after its best epoch; if nobody was held out (it was retrained), after its last
+    epoch and without scores."""
     status, scores = run.status(), {}
     stop_after = status.get("best_epoch")
     if stop_after is not None:
         scores = {"macro_f1": status["macro_f1"], "accuracy": scores_of(run.validation()).accuracy}
+        scores |= {column_of(status["metric"]): status["score"]}
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
     elif status["state"] == "done":
         stop_after = status["epochs"]

@@ -18,8 +18,8 @@ from dataset.formats.labelled import in_order
 from dataset.read import read_eval
 from dataset.tables import read_table
 from dataset.task import Task
-from trial.metrics import recall_of, score
-from trial.record import IS_PROBABILITY, probability_columns
+from trial.metrics import DEFAULT, METRICS, recall_of, score, score_probabilities, title_of
+from trial.record import IS_PROBABILITY, probabilities_of, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 MAX_LINES = 60  # of classes in a terminal
@@ -194,12 +194,13 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     """The scores of a submission against a file of answers, or against a data set whose photos to predict are
     labelled.
 
-    {"macro_f1", "accuracy", "balanced_accuracy", "photos", "rare_name", "recall_rare", "recall": {class:
-    recall}}. A recall is None for a class without photos. `recall_rare`: the fraction of the photos of rare
-    classes that are predicted correctly, None without such photos. The classes are those of the
-    submission.json beside the submission; without one, the home task's if all answers are its numbers, else the
-    names in both files, which a line on stderr says. UsageError if the files are invalid or list different
-    photos.
+    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "photos", "rare_name", "recall_rare",
+    "recall": {class: recall}}. `score` is by the `metric` of the recipe in the submission.json, else by
+    macro_f1; None for the log loss without a predictions.csv of the same answers. A recall is None for a
+    class without photos. `recall_rare`: the fraction of the photos of rare classes that are predicted
+    correctly, None without such photos. The classes are those of the submission.json beside the submission;
+    without one, the home task's if all answers are its numbers, else the names in both files, which a line on
+    stderr says. UsageError if the files are invalid or list different photos.
     """
     about = read_about(submission.parent) or {}
     labelled = _labelled(answers, about) if answers.is_dir() else None
@@ -219,17 +220,46 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
         )
     both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
     labels, predicted = both["ans_true"].to_numpy(), both["ans_given"].to_numpy()
-    scores = score(labels, predicted, task.n_classes)
+    scores, metric = score(labels, predicted, task.n_classes), metric_of(about)
+    if metric != "log_loss":
+        by_metric = METRICS[metric](scores)
+    elif (chances := _probabilities(submission, both["ImageID"], predicted)) is not None:
+        by_metric = METRICS[metric](score_probabilities(labels, chances))
+    else:
+        by_metric = None
     recall = {
         name: None if np.isnan(r) else round(float(r), 4)
         for name, r in zip(task.classes, scores.recall, strict=True)
     }
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
-        "balanced_accuracy": float(np.nanmean(scores.recall)), "photos": len(both),
+        "balanced_accuracy": METRICS["balanced_accuracy"](scores), "metric": metric,
+        "score": by_metric,
+        "photos": len(both),
         "rare_name": task.rare_name if task.rare else None,
         "recall_rare": recall_of(task.rare, labels, predicted), "recall": recall,
     }  # fmt: skip
+
+
+def metric_of(about: Mapping[str, Any]) -> str:
+    """The metric of the recipe, or of all members' recipes, in a submission.json; macro_f1 if they differ or
+    there is none."""
+    voters = about.get("members") or [about]
+    found = {(voter.get("recipe") or {}).get("metric", DEFAULT) for voter in voters}
+    return next(iter(found)) if len(found) == 1 and found <= METRICS.keys() else DEFAULT
+
+
+def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -> np.ndarray | None:
+    """The probabilities (photos, classes) in the predictions.csv beside a submission; None if there is none,
+    or it has other answers."""
+    path = submission.with_name(PREDICTIONS)
+    if not path.is_file():
+        return None
+    table = read_predictions(path).set_index("ImageID")
+    if set(photos) != set(table.index):
+        return None
+    probabilities = probabilities_of(table.loc[photos])
+    return probabilities if (probabilities.argmax(1) == predicted).all() else None
 
 
 def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
@@ -270,9 +300,13 @@ def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | N
 
 def score_line(scores: Mapping[str, Any]) -> str:
     """The scores of `score_submission` in one line for people."""
-    line = f"macro-F1 {scores['macro_f1']:.4f}  accuracy {scores['accuracy']:.4f}"
+    named = {} if scores["score"] is None else {title_of(scores["metric"]): scores["score"]}
+    named |= {"macro-F1": scores["macro_f1"], "accuracy": scores["accuracy"]}
     if scores["rare_name"] is None:
-        return f"{line}  balanced accuracy {scores['balanced_accuracy']:.4f}"
+        named |= {"balanced accuracy": scores["balanced_accuracy"]}
+    line = "  ".join(f"{name} {value:.4f}" for name, value in named.items())
+    if scores["rare_name"] is None:
+        return line
     rare = scores["recall_rare"]
     return f"{line}  recall of {scores['rare_name']} " + ("(no photos)" if rare is None else f"{rare:.4f}")
 

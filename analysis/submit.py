@@ -19,6 +19,7 @@ from analysis.report.run import write_run_report
 from analysis.submission import read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
 from common.errors import UsageError
+from trial.metrics import column_of
 from trial.record import RunFolder
 
 REPORT = "report.html"
@@ -101,7 +102,10 @@ def group_of(run: Path) -> str:
 def scores_kept(folder: RunFolder) -> dict[str, Any]:
     """Validation scores of a trial's run; {} for a run without validation groups."""
     status = folder.status()
-    return {k: status[k] for k in ("macro_f1", "best_epoch")} if status.get("macro_f1") is not None else {}
+    if status.get("macro_f1") is None:
+        return {}
+    scores = {"macro_f1": status["macro_f1"], column_of(status["metric"]): status["score"]}
+    return {**scores, "best_epoch": status["best_epoch"]}
 
 
 def member_of(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,16 +66,18 @@ def move_aside(out: Path) -> Path | None:
 
 def _summary(result: ExperimentResult, ranking: Ranking, out: Path, data: Path, answers: Path | None) -> None:
     best, table = ranking.best().iloc[0], ranking.table
-    recipe = flat(RunFolder(Path(best["folder"])).config())
+    run = RunFolder(Path(best["folder"]))
+    recipe, groups = flat(run.config()), run.task().groups
     print(f"\nbest recipe (trial #{best['sequence']} of {len(table)}):")
     searched = [name for name in table.attrs["searched"] if name in recipe]
     print("  " + "  ".join(f"{name}={value_text(recipe[name])}" for name in searched))
     for name, row in ranking.roles(best).items():
-        score = "did not finish" if row is None else f"macro-F1 {row['macro_f1']:.3f}"
+        score = "did not finish" if row is None else f"{ranking.score} {row[ranking.column]:.3f}"
         note = "" if row is None or row["state"] == "done" else f" so far ({row['state'].replace('_', ' ')})"
         print(f"  {name:8} {score}{note}")
     print(
-        "  (on validation people, of whom no photo was trained on; the best of several is too high by chance)"
+        f"  (on validation {groups}, none of whose photos was trained on; the best of several is too high by "
+        "chance)"
     )
     print(
         f"\nsubmission:  {path_text(out / 'submission.csv')}\nreport:      {path_text(out / 'report.html')}"

@@ -16,6 +16,7 @@ from analysis.trials.nni_database import recorded_trials
 from analysis.trials.table import outcome
 from common.errors import UsageError
 from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
+from trial.metrics import title_of
 from trial.record import RunFolder
 
 QUIET = 30  # seconds between two lines while no trial ends
@@ -25,7 +26,8 @@ ENDED = ("done", "stopped_early", "failed")
 @dataclass(frozen=True)
 class State:
     """The state of an experiment. `states`: counts of trials that are done, stopped_early, failed, running or
-    waiting. `best`: macro-F1 of the best finished trial; while none has finished, of the best running one.
+    waiting. `best`: score of the best finished trial by its `metric`; while none has finished, of the best
+    running one.
     `work`: number of ended trials, plus the finished fractions of running ones. `trials`: those that have
     begun, for the time left."""
 
@@ -34,6 +36,7 @@ class State:
     best: float | None = None
     work: float = 0.0
     trials: tuple[Trial, ...] = ()
+    metric: str | None = None  # while no trial has begun
 
     @property
     def ended(self) -> int:
@@ -47,7 +50,8 @@ class State:
         if states["waiting"] and not states["running"]:  # for a busy GPU, for instance
             parts.append(f"{states['waiting']} waiting to begin")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in ("stopped_early", "failed") if states[s]]
-        parts.append("no macro-F1 yet" if self.best is None else f"best macro-F1 {self.best:.3f}")
+        score = title_of(self.metric) if self.metric else "score"
+        parts.append(f"no {score} yet" if self.best is None else f"best {score} {self.best:.3f}")
         how = "very roughly" if is_rough(self.trials) else "about"
         parts.append("time left unknown yet" if left is None else f"{how} {clock(left)} left")
         return ", ".join(parts)
@@ -64,14 +68,15 @@ def look(folder: Path, total: int | None) -> State:
     """The state of the experiment in `folder` with `total` trials in all (None: not limited)."""
     states: Counter[str] = Counter()
     scores: dict[str, list[float]] = {"done": [], "running": []}
-    work = 0.0
+    work, metric = 0.0, None
     begun = []
     for recorded in recorded_trials(folder):
         run = RunFolder(folder / "trials" / recorded.trial)
         status = outcome(run, recorded)
         states[status["state"]] += 1
-        if status["state"] in scores and status.get("macro_f1") is not None:
-            scores[status["state"]].append(status["macro_f1"])
+        metric = status.get("metric", metric)  # the same for all: it can't be searched
+        if status["state"] in scores and status.get("score") is not None:
+            scores[status["state"]].append(status["score"])
         trial = _trial(run, status)
         if trial:
             begun.append(trial)
@@ -80,7 +85,7 @@ def look(folder: Path, total: int | None) -> State:
         elif trial:
             work += min(trial.epochs_done / trial.recipe.epochs, 1)
     best = scores["done"] or scores["running"]
-    return State(total, states, max(best, default=None), work, tuple(begun))
+    return State(total, states, max(best, default=None), work, tuple(begun), metric)
 
 
 def _trial(run: RunFolder, status: dict[str, Any]) -> Trial | None:

@@ -53,9 +53,17 @@ def test_a_run_folders_config_is_read_with_todays_names():
     assert parse(json.loads(json.dumps(config.to_json())), present=False) == config
 
 
+def test_a_run_folder_was_trained_for_macro_f1():
+    run = RunFolder(RUN)
+    assert (run.config().metric, run.config().patience_on) == ("macro_f1", "score")
+    status = run.status()
+    assert (status["metric"], status["score"]) == ("macro_f1", status["macro_f1"])
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [
+        ({"patience_on": "macro_f1"}, {"patience_on": "score"}),
         ({"augment": "seed"}, {"augment": "baseline"}),
         ({"augment": "seed_strong"}, {"augment": "baseline_strong"}),
         ({"augment": ["jitter", "crop"]}, {"augment": ["color_jitter", "random_resized_crop"]}),

@@ -67,17 +67,18 @@ def ask() -> dict[str, Any]:
     return nni.get_next_parameter() or {}
 
 
-def report(macro_f1: float, accuracy: float, validation_loss: float) -> None:
-    """Report an epoch. Tuner, assessor and the first chart of NNI's page use `default`, the macro-F1."""
+def report(score: float, accuracy: float, validation_loss: float) -> None:
+    """Report an epoch. Tuner, assessor and the first chart of NNI's page use `default`, the score by the
+    trial's metric."""
     import nni
 
     nni.report_intermediate_result(
-        {"default": macro_f1, "accuracy": accuracy, "validation_loss": validation_loss}
+        {"default": score, "accuracy": accuracy, "validation_loss": validation_loss}
     )
 
 
-def report_final(macro_f1: float) -> None:
-    """Report the result of the trial: the best epoch's macro-F1."""
+def report_final(score: float) -> None:
+    """Report the result of the trial: the best epoch's score."""
     import nni
 
-    nni.report_final_result(macro_f1)
+    nni.report_final_result(score)

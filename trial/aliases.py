@@ -9,6 +9,7 @@ NAMES = {
     "mixing": {"mixup_oldest": "mixup_rare"},
     "sampler": {"each_once": "uniform", "by_class": "class_balanced"},
     "copies": {"seed": "baseline"},
+    "patience_on": {"macro_f1": "score"},
     "augment": {"seed": "baseline", "seed_strong": "baseline_strong"},
     "augment step": {"jitter": "color_jitter", "erasing": "random_erasing", "crop": "random_resized_crop"},
 }

@@ -13,7 +13,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
     """`key=value` texts, merged with the tuner's values, as {field: JSON value} for `trial.config.parse`.
 
     `loss=focal loss.gamma=2` is `{"loss": {"_name": "focal", "gamma": 2}}`. UsageError if a key is given
-    twice, or by both the command and the tuner.
+    twice, or by both the command and the tuner, or the metric by the tuner.
     """
     errors: list[str] = []
     values: dict[str, Any] = {}
@@ -39,6 +39,10 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
         target[key_in] = value
     for given, value in (tuner or {}).items():
         key = current_field(given)
+        # A network carries fields of its own: {"_name": "resnet18", "batch_size": 32}.
+        if "metric" in (key, *(value if key == "model" and isinstance(value, Mapping) else ())):
+            errors.append("metric: is what the search optimises, it can't be searched")
+            continue
         if key.partition(".")[0] in values:
             errors.append(f"{key} is given by both the command and the search space; take it out of one")
         values[key] = value

@@ -19,14 +19,15 @@ from common.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
 from trial.config import NO_DATA, TrialConfig, parse
+from trial.metrics import scores_text, title_of
 
 if TYPE_CHECKING:
     from trial.record import RunWriter
     from trial.run import Report
 
 REPORTED = {  # with fold=all
-    "lockstep": "the tuner gets their mean macro-F1 after each epoch",
-    "one_by_one": "one by one, the tuner gets the mean of their best macro-F1 after each",
+    "lockstep": "the tuner gets their mean {score} after each epoch",
+    "one_by_one": "one by one, the tuner gets the mean of their best {score} after each",
 }
 
 
@@ -117,16 +118,17 @@ def _check_data(values: Mapping[str, Any]) -> None:
 def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
     def on_report(report: "Report") -> None:
         print(
-            f"{report.done}  macro-F1 {report.macro_f1:.4f}  accuracy {report.accuracy:.4f}  "
+            f"{report.done}  {scores_text(config.metric, report.score, report.macro_f1, report.accuracy)}  "
             f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
             flush=True,
         )
         if in_experiment and report.for_tuner:
-            advisor.report(report.macro_f1, report.accuracy, report.validation_loss)
+            advisor.report(report.score, report.accuracy, report.validation_loss)
 
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
     if config.fold == "all":
-        print(f"{config.folds} folds: {REPORTED[config.fold_order]}; at the end: out-of-fold", flush=True)
+        reported = REPORTED[config.fold_order].format(score=title_of(config.metric))
+        print(f"{config.folds} folds: {reported}; at the end: out-of-fold", flush=True)
     try:
         from trial.run import run
 
@@ -151,7 +153,7 @@ def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
 
 
 def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
-    """A sentence with the run's score: of its best epoch, or out of fold over all people."""
+    """A sentence with the run's score: of its best epoch, or out of fold over all groups."""
     from trial.record import RunFolder, scores_of
 
     run = RunFolder(writer.folder)
@@ -162,7 +164,7 @@ def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
         what = f"out of fold, over all {groups}, each predicted by the network that did not see them"
     else:
         what = f"best epoch {status['best_epoch']} of {status['epochs']}, on {groups} held out"
-    return f"{what}: macro-F1 {scores.macro_f1:.4f}  accuracy {scores.accuracy:.4f}"
+    return f"{what}: {scores_text(config.metric, status['score'], scores.macro_f1, scores.accuracy)}"
 
 
 @weights_app.command(

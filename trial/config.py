@@ -21,6 +21,7 @@ from trial.learning.freezing import FREEZES
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.schedules import SCHEDULES
+from trial.metrics import DEFAULT, METRICS
 from trial.models.heads import HEADS
 
 CHOICES: dict[str, Registry] = {
@@ -79,14 +80,15 @@ class TrialConfig:
         default_choice(SAMPLERS, "uniform"), "how often an epoch draws each training photo"
     )
     borders: Choice = _field(default_choice(borders.BORDERS, "keep"), borders.ABOUT)
-    copies: Choice = _field(
-        default_choice(COPIES, "none"), "generated training photos of the rare classes"
-    )
+    copies: Choice = _field(default_choice(COPIES, "none"), "generated training photos of the rare classes")
     epochs: Annotated[int, (1, inf)] = _field(20, "number of epochs, over which the schedule runs")
     patience: Annotated[int, (0, inf)] = _field(
         0, "stop after this many epochs without a better patience_on; 0 = never"
     )
-    patience_on: Literal["macro_f1", "validation_loss"] = _field("macro_f1", "score that patience monitors")
+    patience_on: Literal["score", "validation_loss"] = _field(
+        "score", "what patience monitors; score: by metric"
+    )
+    metric: str = _field(DEFAULT, "score that the best epoch and the best trial are chosen by")
     train_fraction: Annotated[float, (0.001, 1)] = _field(
         1.0, "fraction of the training groups, for a cheap look at a recipe; retraining takes all"
     )
@@ -102,7 +104,8 @@ class TrialConfig:
     corrections: str = _field("", "'competition' or a CSV of known label errors; '' = none")
     data: str = _field("input", "folder of the photos")
     group: str = _field(
-        "", "whose photo each is: a column of photos.csv, or a regular expression on the path; '' = column group"
+        "",
+        "whose photo each is: a column of photos.csv, or a regular expression on the path; '' = column group",
     )
     out: str = _field("", "run folder; '' = out/runs/TIME, or NNI's trial folder")
     device: str = _field("auto", "auto, cpu, cuda, cuda:N or mps; auto: a GPU if there is one")
@@ -201,10 +204,14 @@ def _read(name: str, value: Any, errors: list[str]) -> Any:
         return read_size(value, errors)
     if name == "model":
         return read_model(value, errors)
+    if name == "metric" and value not in METRICS:
+        errors.append(unknown("metric", value, METRICS))
+        return None
     if name == "fold" and value == "all":
         return value
     try:
-        return typed(value, int if name == "fold" else FIELDS[name].type)
+        kind = int if name == "fold" else FIELDS[name].type
+        return typed(aliases.current_name(name, value), kind)
     except ValueError as error:
         errors.append(f"{name}: {error}" + (", nor 'all'" if name == "fold" else ""))
         return None

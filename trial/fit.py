@@ -16,7 +16,7 @@ from trial.learning.freezing import Freeze
 from trial.learning.learner import Learner
 from trial.learning.losses import Loss
 from trial.learning.schedules import Schedule, middle
-from trial.metrics import Scores, score
+from trial.metrics import METRICS, Scores, column_of, score_probabilities
 from trial.preprocessing import Preprocessing
 from trial.rng import stream
 
@@ -73,7 +73,9 @@ class Epoch:
         """A row of epochs.csv."""
         row = {name: getattr(self, name) for name in COLUMNS}
         if self.scores is not None:
+            # These two stay the first, in the order of earlier versions.
             row |= {"accuracy": self.scores.accuracy, "macro_f1": self.scores.macro_f1}
+            row |= {column_of(metric): of(self.scores) for metric, of in METRICS.items()}
             row |= {f"recall_{label:02d}": value for label, value in enumerate(self.scores.recall)}
         return row
 
@@ -140,7 +142,7 @@ def evaluate(
     probabilities = logits.softmax(1).numpy()
     return {
         "validation_loss": float(loss(logits, labels)),
-        "scores": score(labels.numpy(), probabilities.argmax(1), probabilities.shape[1]),
+        "scores": score_probabilities(labels.numpy(), probabilities),
         "probabilities": probabilities,
     }
 

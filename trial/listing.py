@@ -15,8 +15,9 @@ from trial.augment.policies import DESCRIPTIONS, POLICIES, STEPS
 from trial.catalogue import networks, steps
 from trial.choice import params_of
 from trial.config import CHOICES, FIELDS, TrialConfig
+from trial.metrics import METRICS
 
-BUILDERS = {**CHOICES, "step": {**STEPS, **PER_IMAGE}}
+BUILDERS = {**CHOICES, "metric": METRICS, "step": {**STEPS, **PER_IMAGE}}
 LONG, SHOWN = 150, 30  # the whole list shows SHOWN names of a field with more than LONG
 DESCRIBED = 30  # and only the names of a field with more described choices than this
 MAX_WIDTH = 110  # columns, in wider terminals
@@ -30,6 +31,7 @@ def choices() -> dict[str, list[str]]:
         **{name: list(registry) for name, registry in CHOICES.items()},
         "augment": list(POLICIES),
         "step": [*STEPS, *PER_IMAGE, *steps()],
+        "metric": list(METRICS),
         **{name: list(get_args(FIELDS[name].type)) for name in ("precision", "patience_on", "fold_order")},
     }
 

@@ -15,14 +15,13 @@ from common.process import process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from trial.config import TrialConfig, parse
+from trial.metrics import DEFAULT, METRICS, Scores, score_probabilities
 from trial.preprocessing import Preprocessing
 from trial.tensors import write_tensors
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-    from trial.metrics import Scores
 
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
@@ -53,6 +52,7 @@ class RunWriter:
         self._status: dict[str, Any] = {
             "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
+            "metric": config.metric if config else DEFAULT, "score": None,
         }  # fmt: skip
         self._rows: list[dict[str, Any]] = []
         self._task = FACE_MASK
@@ -92,11 +92,11 @@ class RunWriter:
             self._write_status()
 
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
-        """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the people
+        """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the groups
         held out (columns photo, group, fold, label, p00, ...).
 
-        Returns the run's macro-F1, over the groups of all folds so far. The run's best epoch is the median of
-        the folds'.
+        Returns the run's score by its metric, over the groups of all folds so far. The run's best epoch is
+        the median of the folds'.
         """
         import pandas as pd
 
@@ -107,11 +107,12 @@ class RunWriter:
             validation = validation.rename(columns={"group": self._task.column})
             path = self.folder / "validation.parquet"
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
-            macro_f1 = scores_of(validation).macro_f1
+            scores = scores_of(validation)
+            score = METRICS[self._status["metric"]](scores)
             best_epoch = median_low(epoch for epoch, _ in self._folds.values())
-            self._status |= {"best_epoch": best_epoch, "macro_f1": macro_f1}
+            self._status |= {"best_epoch": best_epoch, "macro_f1": scores.macro_f1, "score": score}
             self._write_status()
-        return macro_f1
+        return score
 
     def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
         """Write a state dict, of one fold or of the run; as `write_tensors`."""
@@ -192,13 +193,19 @@ class RunFolder:
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:
-        """status.json; the state is 'failed' if it says 'running' and the process is gone."""
+        """status.json; the state is 'failed' if it says 'running' and the process is gone.
+
+        `score` is that of the best epoch by `metric`; runs of versions that did not record these were trained
+        for macro_f1.
+        """
         try:
             status = self._json("status.json")
         except FileNotFoundError:
             return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
         except UsageError as error:
             return {"state": "failed", "reason": str(error)}
+        if status.get("metric") not in METRICS:
+            status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
         if status["state"] == "running" and not process_lives(status["process"]):
             reason = "its process was killed or crashed; its files may be incomplete"
             return status | {"state": "failed", "reason": reason}
@@ -214,12 +221,9 @@ class RunFolder:
             raise UsageError(f"{self.folder / name}: is damaged ({error})") from None
 
 
-def scores_of(validation: "pd.DataFrame") -> "Scores":
+def scores_of(validation: "pd.DataFrame") -> Scores:
     """Scores of predictions with the columns label, p00, ..."""
-    from trial.metrics import score
-
-    probabilities = probabilities_of(validation)
-    return score(validation["label"].to_numpy(), probabilities.argmax(1), probabilities.shape[1])
+    return score_probabilities(validation["label"].to_numpy(), probabilities_of(validation))
 
 
 def probability_columns(n_classes: int) -> list[str]:

@@ -10,6 +10,7 @@ from analysis.predict.trained import Trained, other_classes
 from common.errors import UsageError, first_line
 from dataset.read import read_train
 from trial.data import batches
+from trial.metrics import METRICS
 from trial.record import RunFolder, probability_columns, scores_of
 
 
@@ -43,12 +44,14 @@ def predict_validation(
 def worth(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> dict[str, float] | None:
-    """{"none": macro-F1, tta: macro-F1} on the run's validation photos; None if that can't be measured, and a
-    printed line says why."""
+    """{"none": score, tta: score} by the run's metric, on its validation photos; None if that can't be
+    measured, and a printed line says why."""
     try:
         table = predict_validation(run, trained, data, tta, temperature)
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
         print(f"not measured on validation {trained.task.groups}: {why}", flush=True)
         return None
-    return {"none": scores_of(RunFolder(run).validation()).macro_f1, tta: scores_of(table).macro_f1}
+    folder = RunFolder(run)
+    metric = METRICS[folder.config().metric]
+    return {"none": metric(scores_of(folder.validation())), tta: metric(scores_of(table))}

@@ -15,13 +15,12 @@ from analysis.report.tables import (
     constants,
     count_words,
     headline,
-    recipe_columns,
     searched_columns,
     submission_facts,
     trials_table,
 )
 from analysis.trials.ranking import Ranking
-from analysis.trials.table import Experiment
+from analysis.trials.table import Experiment, recipe_columns
 from dataset.task import Task
 from trial.record import RunFolder
 
@@ -39,7 +38,7 @@ def write_experiment_report(
     folders = {trial: Path(folder) for trial, folder in ranking.table[["trial", "folder"]].to_numpy()}
     having_epochs = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
-    drawn = plots.curves_to_draw(ranking.table, having_epochs, keep)
+    drawn = plots.curves_to_draw(ranking.table, having_epochs, keep, metric=ranking.metric)
     curves = {trial: RunFolder(folders[trial]).curve() for trial in drawn}
     run = None if best is None else RunFolder(best["folder"])
     validation, task = (None, None) if run is None else (run.validation(), run.task())
@@ -63,7 +62,7 @@ def write_report(
     draw, by trial id (`plots.curves_to_draw`); `validation`: the chosen trial's validation table (photo,
     group, fold, label, p00, ...); `submission`: the content of submission.json; `task`: that of the trials.
     """
-    table = ranking.table
+    table, metric = ranking.table, ranking.metric
     roles = ranking.roles(best)
     searched = searched_columns(table)
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
@@ -73,22 +72,35 @@ def write_report(
         out,
         "report.html.j2",
         name=experiment_name,
-        n_classes=task.n_classes if task else 0,
+        score_words=_score_words(ranking, task),
+        held_out=task.groups if task else "groups",
         best=best,
         counts=count_words(table),
-        alarms=alarms_of(None, submission),
-        headline=headline(roles, len(ranking.ranked)),
+        alarms=[*_note(ranking), *alarms_of(None, submission)],
+        headline=headline(roles, len(ranking.ranked), metric),
         chosen_words=_chosen_words(ranking, best),
-        finished=trials_table(ranking.ranked, searched, marked),
-        unranked=trials_table(ranking.unranked, searched, marked, with_reason=True),
+        finished=trials_table(ranking.ranked, searched, marked, metric=metric),
+        unranked=trials_table(ranking.unranked, searched, marked, with_reason=True, metric=metric),
         running=bool(table["state"].isin(["running", "waiting"]).any()),
         same=same,
-        recipe=compare_recipes(roles, recipe_columns(table)),
+        recipe=compare_recipes(roles, recipe_columns(table), metric),
         submission=None if submission is None else submission_facts(submission),
-        **_curves(table, curves, marked),
+        **_curves(ranking, curves, marked),
         **_search(ranking, searched, marked.get("best")),
         **classes_of(validation, task),
     )
+
+
+def _score_words(ranking: Ranking, task: Task | None) -> str:
+    """What the scores are: 'macro-F1 over all 12 classes'."""
+    if ranking.metric != "macro_f1":
+        return ranking.score
+    return f"{ranking.score} over all {f'{task.n_classes} ' if task else ''}classes"
+
+
+def _note(ranking: Ranking) -> list[str]:
+    """The ranking's note as a sentence, if it has one."""
+    return [f"{ranking.note[0].upper()}{ranking.note[1:]}."] if ranking.note else []
 
 
 def _chosen_words(ranking: Ranking, best: pd.Series | None) -> str:
@@ -98,21 +110,22 @@ def _chosen_words(ranking: Ranking, best: pd.Series | None) -> str:
         return ""
     return (
         f"The chosen trial #{best['sequence']} isn't the top one: that is #{top['sequence']} "
-        f"with {top['macro_f1']:.3f}. 'Best' on this page means the chosen one."
+        f"with {top[ranking.column]:.3f}. 'Best' on this page means the chosen one."
     )
 
 
-def _curves(table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: dict[str, str]) -> dict:
+def _curves(ranking: Ranking, curves: Mapping[str, pd.DataFrame], marked: dict[str, str]) -> dict:
     if not curves:
         return {"curves": None, "curves_words": "", "losses": None}
-    words = "Validation macro-F1 after each epoch, one line per trial; a dotted line did not finish."
+    table, metric = ranking.table, ranking.metric
+    words = f"Validation {ranking.score} after each epoch, one line per trial; a dotted line did not finish."
     if len(curves) >= plots.MAX_CURVES < len(table):
         words += f" Only the best {plots.MAX_CURVES} of {len(table):,} trials are drawn."
     best_epochs = curves.get(marked.get("best", ""))
     return {
-        "curves": plots.learning_curves(table, curves, marked),
+        "curves": plots.learning_curves(table, curves, marked, metric),
         "curves_words": words,
-        "losses": None if best_epochs is None or best_epochs.empty else plots.losses(best_epochs),
+        "losses": None if best_epochs is None or best_epochs.empty else plots.losses(best_epochs, metric),
     }
 
 
@@ -124,11 +137,12 @@ def _search(ranking: Ranking, searched: Sequence[str], best: str | None) -> dict
             why = f"There is too little to compare: {finished} of {len(ranking.table)} trials finished."
         return {"search": None, "search_words": why, "search_width": 0}
     words = (
-        "One line per finished trial, from its values to its macro-F1; the stronger the line, the higher the "
-        "score, and the best trial is blue. Names are ordered by their median score, the best on top; '–': "
-        "the choice has no such parameter. Drag along an axis to select trials, drag its name to move it."
+        f"One line per finished trial, from its values to its {ranking.score}; the stronger the line, the "
+        "higher the score, and the best trial is blue. Names are ordered by their median score, the best on "
+        "top; '–': the choice has no such parameter. Drag along an axis to select trials, drag its name to "
+        "move it."
     )
     if finished > parallel_coordinates.MAX_LINES:
         words += f" {parallel_coordinates.MAX_LINES} of them are drawn, evenly over the ranking."
-    figure = parallel_coordinates.parallel_coordinates(ranking.ranked, list(searched), best)
+    figure = parallel_coordinates.parallel_coordinates(ranking.ranked, list(searched), best, ranking.metric)
     return {"search": figure, "search_words": words, "search_width": 130 * (len(searched) + 1)}

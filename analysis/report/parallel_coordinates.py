@@ -1,5 +1,5 @@
 """Parallel coordinates of a search: one line per finished trial through every searched column, up to its
-macro-F1.
+score.
 
 Plotly's Parcoords draws them; the axes of names, of missing values and of logarithms, which it lacks, are
 computed here.
@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from analysis.report.theme import LIGHT, blank
 from common.text import value_text
+from trial.metrics import DEFAULT, column_of
 
 MAX_LINES = 150  # more would be a solid patch
 THICK = 0.002 * np.arange(-2, 3)  # of an axis: offsets that together draw a line of some pixels
@@ -35,13 +36,17 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
 
 
-def parallel_coordinates(ranked: pd.DataFrame, columns: list[str], best: str | None = None) -> go.Figure:
-    """The figure of the finished trials `ranked`, coloured by their macro-F1; the trial `best` (an id) has a
-    colour of its own. Of more than MAX_LINES trials, that many are drawn, evenly over the ranking."""
-    shown = _thinned(ranked.sort_values("macro_f1", kind="stable", ignore_index=True), best)
-    score = axis_of("macro_f1", shown["macro_f1"], shown["macro_f1"], steps=False)
+def parallel_coordinates(
+    ranked: pd.DataFrame, columns: list[str], best: str | None = None, metric: str = DEFAULT
+) -> go.Figure:
+    """The figure of the finished trials `ranked`, coloured by their score (by `metric`); the trial `best` (an
+    id) has a colour of its own. Of more than MAX_LINES trials, that many are drawn, evenly over the
+    ranking."""
+    column = column_of(metric)
+    shown = _thinned(ranked.sort_values(column, kind="stable", ignore_index=True), best)
+    score = axis_of(column, shown[column], shown[column], steps=False)
     used = [name for name in columns if name in ranked and ranked[name].notna().any()]
-    axes = [*(axis_of(name, shown[name], shown["macro_f1"]) for name in used), score]
+    axes = [*(axis_of(name, shown[name], shown[column]) for name in used), score]
     # All lines of Parcoords are one pixel wide, so the best one is drawn several times, side by side.
     is_best = (shown["trial"] == best).to_numpy()
     rows = np.append(np.flatnonzero(~is_best), np.repeat(np.flatnonzero(is_best), len(THICK)))

@@ -6,26 +6,34 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import LIGHT, blank
+from trial.metrics import DEFAULT, column_of, title_of
 
 MAX_CURVES = 50
 
 
 def curves_to_draw(
-    table: pd.DataFrame, having_epochs: Collection[str], keep: Collection[str], limit: int = MAX_CURVES
+    table: pd.DataFrame,
+    having_epochs: Collection[str],
+    keep: Collection[str],
+    limit: int = MAX_CURVES,
+    metric: str = DEFAULT,
 ) -> list[str]:
-    """Ids of the best `limit` of the trials `having_epochs`, and of those in `keep`; the best one last, to be
-    drawn on top."""
+    """Ids of the best `limit` of the trials `having_epochs` by `metric`, and of those in `keep`; the best one
+    last, to be drawn on top."""
     known = table[table["trial"].isin(list(having_epochs))]
-    order = known.sort_values("macro_f1", ascending=False, na_position="last")["trial"].tolist()
+    order = known.sort_values(column_of(metric), ascending=False, na_position="last")["trial"].tolist()
     wanted = {*order[:limit], *keep}
     return [trial for trial in reversed(order) if trial in wanted]
 
 
 def learning_curves(
-    table: pd.DataFrame, curves: Mapping[str, pd.DataFrame], marked: Mapping[str, str]
+    table: pd.DataFrame,
+    curves: Mapping[str, pd.DataFrame],
+    marked: Mapping[str, str],
+    metric: str = DEFAULT,
 ) -> go.Figure:
-    """Macro-F1 per epoch, one line per trial of `curves` (id -> epochs), in their order; trials in `marked`
-    (role best, default or median -> id) stand out."""
+    """The score by `metric` per epoch, one line per trial of `curves` (id -> epochs), in their order; trials
+    in `marked` (role best, default or median -> id) stand out."""
     roles: dict[str, list[str]] = {}
     for name, trial in marked.items():
         roles.setdefault(trial, []).append(name)
@@ -37,7 +45,7 @@ def learning_curves(
         stopped = row["state"] != "done"
         figure.add_scatter(
             x=epochs["epoch"],
-            y=epochs["macro_f1"],
+            y=epochs.get(column_of(metric)),  # None in runs of earlier versions
             mode="lines+markers",
             line=dict(color=colour, width=3 if role else 1.2, dash="dot" if stopped else "solid"),
             marker=dict(color=colour, size=6 if role else 3),
@@ -50,31 +58,36 @@ def learning_curves(
         )
         unnamed = unnamed and bool(role)
     _epoch_axis(figure, list(curves.values()))
-    figure.update_yaxes(title_text="validation macro-F1", rangemode="tozero")
+    figure.update_yaxes(title_text=f"validation {title_of(metric)}", rangemode="tozero")
     figure.update_layout(legend_traceorder="reversed")
     return figure
 
 
-def losses(epochs: pd.DataFrame) -> go.Figure:
-    """Training and validation loss per epoch of one run; the epoch of the best macro-F1 is marked."""
-    lines = (("train_loss", "training", "muted"), ("validation_loss", "validation", "best"))
-    return _by_epoch(epochs, lines, "loss")
+def losses(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
+    """Training and validation loss per epoch of one run, and the validation log loss if `metric` is that; the
+    epoch of the best score by `metric` is marked."""
+    lines = [("train_loss", "training", "muted"), ("validation_loss", "validation", "best")]
+    if metric == "log_loss" and column_of(metric) in epochs:
+        epochs = epochs.assign(log_loss=-epochs[column_of(metric)])
+        lines.append(("log_loss", "log loss (validation)", "median"))
+    return _by_epoch(epochs, lines, "loss", metric)
 
 
-def scores_by_epoch(epochs: pd.DataFrame) -> go.Figure:
-    """Scores per epoch of one run, those that it has: macro-F1 and accuracy on validation photos, and
-    training accuracy."""
-    lines = (
-        ("macro_f1", "macro-F1 (validation)", "best"),
-        ("accuracy", "accuracy (validation)", "median"),
-        ("train_accuracy", "accuracy (training)", "muted"),
-    )
-    figure = _by_epoch(epochs, lines, "score")
+def scores_by_epoch(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
+    """Scores per epoch of one run, those that it has: by `metric` (log loss is among the losses), macro-F1
+    and accuracy on validation photos, and training accuracy."""
+    tones = iter(("best", "median", "default"))
+    shown = dict.fromkeys(["macro_f1" if metric == "log_loss" else metric, "macro_f1", "accuracy"])
+    lines = [(column_of(name), f"{title_of(name)} (validation)", next(tones)) for name in shown]
+    lines.append(("train_accuracy", "accuracy (training)", "muted"))
+    figure = _by_epoch(epochs, lines, "score", metric)
     figure.update_yaxes(range=[0, 1.02])
     return figure
 
 
-def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title: str) -> go.Figure:
+def _by_epoch(
+    epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title: str, metric: str
+) -> go.Figure:
     """One line for each of `lines` (column, name, tone) that has values; the best epoch is marked."""
     figure = blank(300, hovermode="x unified")
     for column, name, tone in lines:
@@ -83,8 +96,9 @@ def _by_epoch(epochs: pd.DataFrame, lines: Sequence[tuple[str, str, str]], title
                 x=epochs["epoch"], y=epochs[column], mode="lines+markers", name=name,
                 line=dict(color=LIGHT[tone]), marker=dict(size=5), hovertemplate="%{y:.4f}", showlegend=True,
             )  # fmt: skip
-    if "macro_f1" in epochs and epochs["macro_f1"].notna().any():
-        best = epochs.loc[epochs["macro_f1"].idxmax(), "epoch"]
+    score = column_of(metric)
+    if score in epochs and epochs[score].notna().any():
+        best = epochs.loc[epochs[score].idxmax(), "epoch"]
         late = best > (epochs["epoch"].min() + epochs["epoch"].max()) / 2  # more room on the left
         figure.add_vline(x=best, line=dict(color=LIGHT["faint"], dash="dot"))
         figure.add_annotation(

@@ -11,9 +11,11 @@ from analysis.report.classes import classes_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
 from analysis.report.tables import side_by_side, submission_facts
+from analysis.submission import metric_of
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
+from trial.metrics import DEFAULT
 from trial.record import RunFolder
 
 
@@ -45,7 +47,7 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
         config.model,
         f"{how_trained(folder, config)} Run folder: {run}.",
         alarms_of(run, about),
-        scores(shown, "" if own else " (of the trial, not of this network)", about, task),
+        scores(shown, "" if own else " (of the trial, not of this network)", about, task, config.metric),
         whose,
         classes_of(shown, task),
         {"titles": [""], **side_by_side([recipe], list(recipe))},
@@ -75,7 +77,7 @@ def write_vote_report(
         name,
         f"The vote of {len(runs)} networks. {'' if voted is not None else whose + '.'}",
         alarms_of(None, about),
-        scores(voted, "", about, task),
+        scores(voted, "", about, task, metric_of(about)),
         whose,
         classes_of(voted, task),
         {"titles": titles, **side_by_side(recipes, names)},
@@ -157,6 +159,7 @@ def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
         return None
     if epochs.empty:
         return None
+    metric = run.status().get("metric", DEFAULT)
     validated = "macro_f1" in epochs and epochs["macro_f1"].notna().any()
     words = "After each epoch" + (", the mean over the folds." if _folds(run) > 1 else ".")
     words += (
@@ -166,8 +169,8 @@ def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
     )
     has_scores = validated or "train_accuracy" in epochs
     return {
-        "title": title, "words": words, "losses": plots.losses(epochs),
-        "scores": plots.scores_by_epoch(epochs) if has_scores else None,
+        "title": title, "words": words, "losses": plots.losses(epochs, metric),
+        "scores": plots.scores_by_epoch(epochs, metric) if has_scores else None,
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from common.errors import UsageError
 from common.text import value_text
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.metrics import recall_of
+from trial.metrics import METRICS, column_of, recall_of, title_of
 from trial.record import RunFolder, probabilities_of, scores_of
 
 Fact = dict[str, str]
@@ -37,28 +37,37 @@ def how_trained(run: RunFolder, config: TrialConfig) -> str:
 
 
 def scores(
-    validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None, task: Task
+    validation: pd.DataFrame | None, note: str, about: Mapping[str, Any] | None, task: Task, metric: str
 ) -> list[Fact]:
-    """The numbers at the top: the scores of a validation table (with a `note` on whose it is), else those in
-    submission.json; then the number of predictions."""
+    """The numbers at the top: the scores of a validation table (with a `note` on whose it is), that by
+    `metric` first, else those in submission.json; then the number of predictions."""
     facts = []
+    first, column = f"Validation {title_of(metric)}", column_of(metric)
+    others = [
+        (name, title)
+        for name, title in (("macro_f1", "Macro-F1"), ("accuracy", "Accuracy"))
+        if name != metric
+    ]
     kept = (about or {}).get("validation") or {}
     if validation is not None and not validation.empty:
         found, labels = scores_of(validation), validation["label"].to_numpy()
         whose = "" if task.group == "photo" else f"{validation['group'].nunique():,} {task.groups}, "
         whose += f"{len(validation):,} photos{note}"
-        facts = [
-            _fact("best", "Validation macro-F1", score_text(found.macro_f1), whose),
-            _fact("", "Accuracy", score_text(found.accuracy), "of the same photos"),
+        facts = [_fact("best", first, score_text(METRICS[metric](found)), whose)]
+        facts += [
+            _fact("", title, score_text(METRICS[name](found)), "of the same photos") for name, title in others
         ]
         if task.rare:
             recall = recall_of(task.rare, labels, probabilities_of(validation).argmax(1))
             facts.append(_fact("", f"Recall of {task.rare_name}", score_text(recall), "of the same photos"))
-    elif kept.get("macro_f1") is not None:
+    elif kept.get(column) is not None:
         of = "of the trial whose recipe this is"
-        facts.append(_fact("best", "Validation macro-F1", score_text(kept["macro_f1"]), of))
-        if kept.get("accuracy") is not None:
-            facts.append(_fact("", "Accuracy", score_text(kept["accuracy"]), of))
+        facts.append(_fact("best", first, score_text(kept[column]), of))
+        facts += [
+            _fact("", title, score_text(kept[name]), of)
+            for name, title in others
+            if kept.get(name) is not None
+        ]
     if about and (answers := about.get("answers")):
         photos, classes = sum(row["photos"] for row in answers), sum(row["photos"] > 0 for row in answers)
         role = "alarm" if about.get("warnings") else ""

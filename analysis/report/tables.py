@@ -7,16 +7,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.page import score_text
-from analysis.trials.table import COLUMNS
+from analysis.trials.table import SCORES, recipe_columns
 from common.text import value_text
+from trial.metrics import DEFAULT, column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
-
-
-def recipe_columns(table: pd.DataFrame) -> list[str]:
-    """The columns of the trials table that hold the recipe."""
-    return [name for name in table.columns if name not in COLUMNS]
 
 
 def constants(table: pd.DataFrame) -> dict[str, str]:
@@ -46,9 +42,9 @@ def count_words(table: pd.DataFrame) -> str:
     return f"{len(table):,} trial{'s' if len(table) > 1 else ''}: {parts}."
 
 
-def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]:
+def headline(roles: Mapping[str, pd.Series | None], finished: int, metric: str = DEFAULT) -> list[dict]:
     """The three scores at the top (role, title, score, words), each compared with the best one."""
-    best, facts = roles["best"], []
+    best, facts, column = roles["best"], [], column_of(metric)
     titles = {
         "best": f"Best of {finished:,} finished",
         "default": "Default recipe",
@@ -56,29 +52,34 @@ def headline(roles: Mapping[str, pd.Series | None], finished: int) -> list[dict]
     }
     for role, title in titles.items():
         row = roles.get(role)
-        if row is None or pd.isna(row["macro_f1"]):
+        if row is None or pd.isna(row[column]):
             words = "not finished" if role != "median" else "no finished trial"
             facts.append(dict(role=role, title=title, score=None, words=words))
             continue
-        words = f"macro-F1, trial #{row['sequence']}"
+        words = f"{title_of(metric)}, trial #{row['sequence']}"
         if role == "best":
             words += f", epoch {value_text(row['best_epoch'])}"
         elif best is not None and best["trial"] == row["trial"]:
             words += ", which is the best one"
         elif best is not None:
-            gain = best["macro_f1"] - row["macro_f1"]
+            gain = best[column] - row[column]
             words += f"; {abs(gain):.3f} {'below' if gain >= 0 else 'above'} the best"
         if row["state"] != "done":
             words += f" ({STATES.get(row['state'], row['state'])}, best so far)"
-        facts.append(dict(role=role, title=title, score=row["macro_f1"], words=words))
+        facts.append(dict(role=role, title=title, score=row[column], words=words))
     return facts
 
 
 def trials_table(
-    table: pd.DataFrame, searched: Sequence[str], marked: Mapping[str, str], with_reason: bool = False
+    table: pd.DataFrame,
+    searched: Sequence[str],
+    marked: Mapping[str, str],
+    with_reason: bool = False,
+    metric: str = DEFAULT,
 ) -> dict:
-    """{"columns": name, kind, sorted; "rows": texts, roles} of the trials, in the table's order."""
-    outcome = ["sequence", "trial", "macro_f1", "best_epoch", "epochs_done", "seconds"]
+    """{"columns": name, kind, sorted; "rows": texts, roles} of the trials, in the table's order, with their
+    score by `metric`."""
+    outcome = ["sequence", "trial", column_of(metric), "best_epoch", "epochs_done", "seconds"]
     names = [*outcome[:2], *(["state", "reason"] if with_reason else []), *outcome[2:]]
     names += [name for name in searched if name not in names]
     roles: dict[str, list[str]] = {}
@@ -88,7 +89,7 @@ def trials_table(
         dict(
             name=TITLES.get(name, name),
             kind="words" if name == "reason" else "number" if _is_number(table[name]) else "",
-            sorted=name == "macro_f1" and not with_reason,
+            sorted=name == column_of(metric) and not with_reason,
         )
         for name in names
     ]
@@ -100,16 +101,19 @@ def trials_table(
     return {"columns": columns, "rows": rows}
 
 
-def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str]) -> dict | None:
-    """The recipes side by side, the best first: `columns`, and the lines `differing` and `same`; None without
-    a best one."""
+def compare_recipes(
+    roles: Mapping[str, pd.Series | None], names: Sequence[str], metric: str = DEFAULT
+) -> dict | None:
+    """The recipes side by side, the best first: `columns` with their score by `metric`, `score` (its column),
+    and the lines `differing` and `same`; None without a best one."""
     rows = {role: row for role, row in roles.items() if row is not None}
     if "best" not in rows:
         return None
     titles = {"best": "Chosen", "default": "Default", "median": "Median"}
     return {
+        "score": column_of(metric),
         "columns": [
-            dict(role=role, title=f"{titles[role]} (#{row['sequence']})", score=row["macro_f1"])
+            dict(role=role, title=f"{titles[role]} (#{row['sequence']})", score=row[column_of(metric)])
             for role, row in rows.items()
         ],
         **side_by_side(list(rows.values()), names),
@@ -147,7 +151,7 @@ def submission_facts(submission: Mapping[str, Any]) -> dict:
 
 
 def _cell(name: str, value: object) -> str:
-    if name == "macro_f1":
+    if name in SCORES:
         return score_text(value)
     if name == "seconds" and isinstance(value, int | float) and value == value:
         return f"{value:.0f}"

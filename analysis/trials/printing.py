@@ -20,13 +20,16 @@ def print_trials(ranking: Ranking) -> None:
     """Print the finished trials, best first, with what the search varied; then the others and why."""
     attrs = ranking.table.attrs
     draw = _draw_in_terminal if sys.stdout.isatty() else _print_whole
-    draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, attrs["searched"]))
+    score = ranking.score, ranking.column
+    draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, score, attrs["searched"]))
     if attrs.get("note"):
         print(attrs["note"])
+    if ranking.note:
+        print(f"note: {ranking.note}")
     if not ranking.unranked.empty:
         draw(
             f"{len(ranking.unranked)} not ranked",
-            _cells(ranking.unranked, [*attrs["searched"][:1], "reason"]),
+            _cells(ranking.unranked, score, [*attrs["searched"][:1], "reason"]),
         )
 
 
@@ -37,12 +40,13 @@ def write_trials(ranking: Ranking, path: Path) -> Path:
     return write_atomic(path, lambda part: ordered.to_csv(part, index=False))
 
 
-def _cells(rows: pd.DataFrame, extra: list[str]) -> Cells:
-    """{title: texts}, column by column: row by row takes pandas many times as long."""
+def _cells(rows: pd.DataFrame, score: tuple[str, str], extra: list[str]) -> Cells:
+    """{title: texts}, column by column: row by row takes pandas many times as long. `score`: its title and
+    column."""
     text = partial(value_text, missing="")
     shown: list[tuple[str, str, Callable[[object], str]]] = [
         ("#", "sequence", text), ("trial", "trial", text), ("state", "state", text),
-        ("macro-F1", "macro_f1", text), ("best epoch", "best_epoch", _integer),
+        (*score, text), ("best epoch", "best_epoch", _integer),
         ("seconds", "seconds", _integer),
         *((name, name, text) for name in extra if name in rows),
     ]  # fmt: skip

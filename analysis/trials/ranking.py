@@ -1,13 +1,16 @@
 """Which trial is best, by one stated rule."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from common.errors import UsageError
+from trial.metrics import DEFAULT, column_of, title_of
 
 RULE = (
-    "the finished trial with the highest macro-F1 of its best epoch, on validation people; of equal ones "
+    "the finished trial with the highest {score} of its best epoch, on the photos held out; of equal ones "
     "the earlier. Stopped, failed and mismatched trials are not ranked."
 )
 # Of the trials that are not ranked, the first ones need a look most.
@@ -21,7 +24,9 @@ class Ranking:
     `table`: the trials table, in NNI's order. `ranked`: its finished trials, best first by RULE. `unranked`:
     all others, those that need a look first. `default`: the trial of the search space's default recipe,
     finished or not (None if the tuner did not start with it, or it has no score). `median`: the finished
-    trial in the middle of the ranking, the lower of two (None if none has finished).
+    trial in the middle of the ranking, the lower of two (None if none has finished). `metric`: what the
+    ranked trials were trained and are ranked by; `others`: the number of finished trials by each other
+    metric, which are unranked.
     """
 
     table: pd.DataFrame
@@ -29,6 +34,32 @@ class Ranking:
     unranked: pd.DataFrame
     default: pd.Series | None
     median: pd.Series | None
+    metric: str = DEFAULT
+    others: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def column(self) -> str:
+        """The column with the scores by `metric`."""
+        return column_of(self.metric)
+
+    @property
+    def score(self) -> str:
+        """What the score is called in sentences: macro-F1."""
+        return title_of(self.metric)
+
+    @property
+    def note(self) -> str:
+        """A sentence if finished trials differ in their metric, else ''."""
+        if not self.others:
+            return ""
+        found = {self.metric: len(self.ranked), **self.others}
+        counts = ", ".join(f"{number} by {title_of(metric)}" for metric, number in found.items())
+        return f"the finished trials differ in metric ({counts}), so no one score ranks them all"
+
+    @property
+    def rule(self) -> str:
+        """How the best trial is chosen, for submission.json."""
+        return RULE.format(score=self.score)
 
     @property
     def first(self) -> pd.Series | None:
@@ -38,8 +69,10 @@ class Ranking:
     def best(self, top: int = 1, model: str | None = None) -> pd.DataFrame:
         """The `top` best finished trials, of network `model` if one is given.
 
-        UsageError if there are fewer; it names what there is.
+        UsageError if there are fewer; it names what there is. UsageError if they differ in their metric.
         """
+        if self.others:
+            raise UsageError(f"{self.note}; retrain one of them: python -m analysis retrain RUN/config.json")
         states = (
             ", ".join(f"{n} {state}" for state, n in self.table["state"].value_counts().items())
             or "no trial yet"
@@ -67,24 +100,36 @@ class Ranking:
 
 
 def rank(table: pd.DataFrame) -> Ranking:
-    """Rank the trials of a trials table (`table.trial_table`, `runs.runs_table`)."""
+    """Rank the trials of a trials table (`table.trial_table`, `runs.runs_table`) by the metric that they were
+    trained by. If they differ, those of the metric of most of them are ranked, the others are set apart."""
+    metrics = pd.Series(DEFAULT, table.index)
+    if "metric" in table:  # not in a table without any recipe
+        metrics = table["metric"].fillna(DEFAULT)
     finished = (table["state"] == "done") & table["macro_f1"].notna()
-    ranked = table[finished].sort_values(["macro_f1", "sequence"], ascending=[False, True])
-    others = table[~finished]
+    found = dict(Counter(metrics[finished] if finished.any() else metrics).most_common())  # stable
+    metric = next(iter(found), DEFAULT)
+    column = column_of(metric)
+    comparable = finished & (metrics == metric)
+    ranked = table[comparable].sort_values([column, "sequence"], ascending=[False, True])
+    others = table[~comparable]
+    if (apart := finished & ~comparable).any():
+        why = metrics.map(lambda name: f"its score is {title_of(name)}, not {title_of(metric)}")
+        others = others.assign(reason=others["reason"].where(~apart, why))
     urgency = others["state"].map(URGENCY).fillna(max(URGENCY.values()) + 1)
     unranked = (
         others.assign(urgency=urgency)
-        .sort_values(["urgency", "macro_f1"], ascending=[True, False], kind="stable")
+        .sort_values(["urgency", column], ascending=[True, False], kind="stable")
         .drop(columns="urgency")
     )
     median = None if ranked.empty else ranked.iloc[len(ranked) // 2]
-    return Ranking(table, ranked, unranked, _default(table), median)
+    others_by = {name: number for name, number in found.items() if name != metric and apart.any()}
+    return Ranking(table, ranked, unranked, _default(table, column), median, metric, others_by)
 
 
-def _default(table: pd.DataFrame) -> pd.Series | None:
+def _default(table: pd.DataFrame, column: str) -> pd.Series | None:
     """The first trial, if the tuner starts with the default recipe (tuners.default_first) and it has a
     score."""
     if not table.attrs.get("default_first", True):
         return None
-    first = table[(table["sequence"] == 0) & table["macro_f1"].notna()]
+    first = table[(table["sequence"] == 0) & table[column].notna()]
     return None if first.empty else first.iloc[0]

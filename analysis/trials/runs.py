@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.trials.table import COLUMNS, find, row_of, table_of, trial_table
+from analysis.trials.table import find, recipe_columns, row_of, table_of, trial_table
 from common.errors import UsageError
 from common.nni_database import database
 from trial.record import RunFolder
 
-NO_VALIDATION = "trained on all people: no score to rank it by"
-OTHER_PEOPLE = (
-    "note: these runs were not all validated on the same people and labels (data, fold, folds, seed or "
-    "corrections differ), so their scores compare only roughly"
+NO_VALIDATION = "trained on all {groups}: no score to rank it by"
+OTHER_GROUPS = (
+    "note: these runs were not all validated on the same {groups} and labels (data, group, fold, folds, seed "
+    "or corrections differ), so their scores compare only roughly"
 )
 
 
@@ -64,19 +64,21 @@ def runs_table(runs: Sequence[Path]) -> pd.DataFrame:
     folders = [RunFolder(run) for run in runs]
     folders.sort(key=lambda run: (run.status().get("started") or "", run.folder.name))
     found = [row_of(run, number, run.status()) for number, run in enumerate(folders)]
-    for row, _ in found:
+    for run, (row, _) in zip(folders, found, strict=True):
         if row["state"] == "done" and row["macro_f1"] is None:
-            row["reason"] = NO_VALIDATION
+            row["reason"] = NO_VALIDATION.format(groups=_groups(run))
     table = table_of(found)
-    names = [name for name in table.columns if name not in COLUMNS]
+    names = recipe_columns(table)
     known = table[[config is not None for _, config in found]]  # a run without a config has no recipe
     table.attrs["searched"] = [name for name in names if known[name].map(str).nunique() > 1]
     table.attrs["default_first"] = False
     ranked = [(run, config) for run, (row, config) in zip(folders, found, strict=True)
               if config and row["macro_f1"] is not None]  # fmt: skip
-    people = {(_data(run), config.fold, config.folds, config.seed, config.corrections)
-              for run, config in ranked}  # fmt: skip
-    table.attrs["note"] = OTHER_PEOPLE if len(people) > 1 else ""
+    held_out = {(_data(run), config.group, config.fold, config.folds, config.seed, config.corrections)
+                for run, config in ranked}  # fmt: skip
+    words = {_groups(run) for run, _ in ranked}
+    groups = words.pop() if len(words) == 1 else "groups"
+    table.attrs["note"] = OTHER_GROUPS.format(groups=groups) if len(held_out) > 1 else ""
     return table
 
 
@@ -85,3 +87,10 @@ def _data(run: RunFolder) -> str:
         return run.origin().get("data_fingerprint", "")
     except (FileNotFoundError, UsageError):
         return ""
+
+
+def _groups(run: RunFolder) -> str:
+    try:
+        return run.task().groups
+    except UsageError:  # damaged
+        return "groups"

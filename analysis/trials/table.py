@@ -17,13 +17,16 @@ from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
 from trial.aliases import current_field
 from trial.config import TrialConfig, parse
+from trial.metrics import METRICS, column_of
 from trial.record import RunFolder
 from trial.signals import OUTSIDE
 
-# The outcome of a trial; all other columns of the table are its recipe.
+# The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too. All
+# other columns of the table are the recipe.
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
 ]  # fmt: skip
+SCORES = tuple(map(column_of, METRICS))
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,10 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     """The trials table of an experiment: one row per trial, in NNI's order.
 
     Columns: sequence, trial, state (done, stopped_early, failed, running, waiting, mismatch), reason,
-    macro_f1 (best so far), best_epoch, epochs_done, seconds, folder; then the recipe, flattened (`loss`,
-    `loss.gamma`, ...). `attrs["searched"]`: the recipe's columns that the search space varies;
-    `attrs["default_first"]`: whether the first trial is the space's default recipe.
+    macro_f1 (of the best epoch so far), if the trials' metric is another one its column (balanced_accuracy),
+    best_epoch, epochs_done, seconds, folder; then the recipe, flattened (`loss`, `loss.gamma`, ...).
+    `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
+    the first trial is the space's default recipe.
     """
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
@@ -84,7 +88,7 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
-        c for c in table.columns[len(COLUMNS):] if (c.partition(".")[0] in varied and table[c].nunique() > 1)
+        c for c in recipe_columns(table) if (c.partition(".")[0] in varied and table[c].nunique() > 1)
         or (c in varied and c != "weights")
     ]  # fmt: skip
     # Only such a tuner starts with the space's default recipe.
@@ -156,7 +160,8 @@ def row_of(
     row |= {"epochs_done": status.get("epochs"), "seconds": status.get("seconds")}
     row["folder"] = str(run.folder)
     try:
-        return row, run.config()
+        config = run.config()
+        return row | {column_of(config.metric): status.get("score")}, config
     except FileNotFoundError:
         return row, None
     except UsageError as error:
@@ -169,9 +174,17 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
     recipes = iter(flat_alike([config for _, config in rows if config]))
     lines = [row | (next(recipes) if config else {}) for row, config in rows]
     table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
-    for number in ("macro_f1", "best_epoch", "epochs_done", "seconds"):
+    scores = [name for name in SCORES if name in table]
+    for number in (*scores, "best_epoch", "epochs_done", "seconds"):
         table[number] = pd.to_numeric(table[number])
-    return table
+    before = COLUMNS.index("macro_f1")
+    outcome = [*COLUMNS[:before], *scores, *COLUMNS[before + 1 :]]
+    return table[[*outcome, *recipe_columns(table)]]
+
+
+def recipe_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a trials table that hold the recipe."""
+    return [name for name in table.columns if name not in COLUMNS and name not in SCORES]
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from trial.metrics import title_of
 from trial.record import RunFolder
 
 WARNING = "WARNING: "
 
 
 def unfinished(run: Path) -> dict[str, Any] | None:
-    """{"run", "state", "reason", "fold", "epochs_done", "epochs", "best_epoch", "macro_f1"} of a run folder
-    whose state is not 'done', else None. `fold`: the current one if folds are trained one by one; `epochs`:
-    as configured, None if the config is missing or damaged."""
+    """{"run", "state", "reason", "fold", "epochs_done", "epochs", "best_epoch", "macro_f1", "metric",
+    "score"} of a run folder whose state is not 'done', else None. `fold`: the current one if folds are
+    trained one by one; `epochs`: as configured, None if the config is missing or damaged."""
     folder = RunFolder(run)
     status = folder.status()
     if status["state"] == "done":
@@ -30,7 +31,7 @@ def unfinished(run: Path) -> dict[str, Any] | None:
     return {
         "run": str(run), "state": status["state"], "reason": status["reason"], "fold": fold,
         "epochs_done": done, "epochs": planned, "best_epoch": status.get("best_epoch"),
-        "macro_f1": status.get("macro_f1"),
+        "macro_f1": status.get("macro_f1"), "metric": status.get("metric"), "score": status.get("score"),
     }  # fmt: skip
 
 
@@ -47,8 +48,7 @@ def weights_words(state: dict[str, Any]) -> str:
     """The warning of a command that uses the network of such a run."""
     used = "the last weights written are used"
     if state["best_epoch"] is not None:
-        used = f"the weights used are of epoch {state['best_epoch']}, the best so far (macro-F1 "
-        used += f"{state['macro_f1']:.4f})"
+        used = f"the weights used are of epoch {state['best_epoch']}, the best so far ({_score(state)})"
     return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {used}"
 
 
@@ -59,7 +59,11 @@ def recipe_words(state: dict[str, Any]) -> str:
         what = f"no epoch has a validation score, so its recipe is trained for {all_of_them}"
     else:
         what = (
-            f"its recipe is trained up to epoch {state['best_epoch']}, the best so far (macro-F1 "
-            f"{state['macro_f1']:.4f}); epochs={state['epochs']} after the recipe trains {all_of_them}"
+            f"its recipe is trained up to epoch {state['best_epoch']}, the best so far ({_score(state)}); "
+            f"epochs={state['epochs']} after the recipe trains {all_of_them}"
         )
     return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {what}"
+
+
+def _score(state: dict[str, Any]) -> str:
+    return f"{title_of(state['metric'])} {state['score']:.4f}"

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from trial.config import parse
+from trial.metrics import column_of
 from trial.record import RunWriter
 
 TABLES = (
@@ -52,13 +53,23 @@ def more_events(folder: Path, trial: str, events: list[str]) -> None:
 
 
 def finished(
-    folder: Path, values: dict, macro_f1: float, state: str = "done", epochs: int = 2, reason: str = ""
+    folder: Path,
+    values: dict,
+    macro_f1: float,
+    state: str = "done",
+    epochs: int = 2,
+    reason: str = "",
+    score: float | None = None,
 ) -> RunWriter:
-    """A run folder that says so, without training."""
-    writer = RunWriter(folder, parse(values))
+    """A run folder that says so, without training. `score`: by the metric in `values`, unless that is macro_f1."""
+    config = parse(values)
+    writer = RunWriter(folder, config)
+    scores = {"accuracy": 0.5, "macro_f1": macro_f1}
+    if score is not None:
+        scores[column_of(config.metric)] = score
     writer.origin({"data_fingerprint": "f" * 64, "experiment": "tiny", "trial": folder.name})
     for epoch in range(1, epochs + 1):
-        writer.epoch({"epoch": epoch, "seconds": 1.0, "accuracy": 0.5, "macro_f1": macro_f1})
-    writer._status |= {"macro_f1": macro_f1, "best_epoch": 1}
+        writer.epoch({"epoch": epoch, "seconds": 1.0, **scores})
+    writer._status |= {"macro_f1": macro_f1, "score": scores[column_of(config.metric)], "best_epoch": 1}
     writer.end(state, reason)
     return writer

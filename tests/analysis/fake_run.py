@@ -1,7 +1,8 @@
 """A run folder with a network that nobody trained: made in a moment, and another one for each seed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -22,10 +23,12 @@ def untrained(
     mark: str = "f" * 64,
     folds: Sequence[int] = (),
     task: Task = FACE_MASK,
+    values: Mapping[str, object] = MappingProxyType({}),
+    state: str = "done",
 ) -> RunFolder:
     """With `validation` it is a trial's folder, else a retrained network's; with `folds` it has a network of
-    each instead, made by the fold's number as seed. `mark`: its data's fingerprint."""
-    config = parse({**TINY, "seed": seed})
+    each instead, made by the fold's number as seed. `mark`: its data's fingerprint. `values`: of its recipe."""
+    config = parse({**TINY, "seed": seed, **values})
     network, preprocessing = _network(config, seed, task)
     writer = RunWriter(folder, config)
     writer.preprocessing(preprocessing)
@@ -39,7 +42,7 @@ def untrained(
         writer.weights(network.state_dict())
     else:
         writer.best(0, 1, network.state_dict(), validation)
-    writer.end("done")
+    writer.end(state)
     return RunFolder(folder)
 
 

@@ -73,6 +73,10 @@ def test_one_mistake_in_the_yaml(mine, people, old, new, said):
             '{"learning_rate": {"_type": "choice", "_value": ["1e-4"]}}',
             "'1e-4' is text, not a number; write 0.0001",
         ),
+        (
+            '{"metric": {"_type": "choice", "_value": ["accuracy", "macro_f1"]}}',
+            "metric: is what the search optimises, it can't be searched",
+        ),
         ('{"fold": {"_type": "uniform", "_value": [0, 4]}}', "fold: 1.52 is not an integer"),
         (
             '{"fold": {"_type": "choice", "_value": [0]}, "fold": {"_type": "choice", "_value": [1]}}',

@@ -40,11 +40,18 @@ def test_counts_and_the_best_finished(tmp_path):
     )
 
 
+def test_the_best_is_by_the_metric_that_the_trials_have(tmp_path):
+    database(tmp_path, [(t, "WAITING") for t in "ab"] + [("a", "SUCCEEDED"), ("b", "SUCCEEDED")])
+    status(tmp_path, "a", state="done", macro_f1=0.4, metric="log_loss", score=-1.5)
+    status(tmp_path, "b", state="done", macro_f1=0.3, metric="log_loss", score=-1.25)
+    assert ", best negative log loss -1.250, " in look(tmp_path, 8).line()
+
+
 def test_an_experiment_without_tables_yet(tmp_path):
     database(tmp_path, [])
     state = look(tmp_path, 8)
     assert state.ended == 0
-    assert "no macro-F1 yet, time left unknown yet" in state.line()
+    assert "no score yet, time left unknown yet" in state.line()
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (75, "1:15"), (3700, "1:01:40")])

@@ -4,7 +4,11 @@ import sqlite3
 
 import pytest
 
-from trial import advisor
+from tests.conftest import TINY
+from trial import advisor, command
+from trial.config import parse
+from trial.metrics import column_of
+from trial.record import RunFolder, RunWriter
 
 
 @pytest.fixture
@@ -26,6 +30,20 @@ def test_a_manager_with_it_is_not(nni_asked, monkeypatch, caplog):
     monkeypatch.setenv(advisor.PRELOADED, "1")
     assert advisor.ask() == {"epochs": 3}
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "log_loss"])
+def test_nni_gets_the_score_by_the_trials_metric(people, tmp_path, monkeypatch, metric):
+    told, final = [], []
+    monkeypatch.setattr("nni.report_intermediate_result", told.append)
+    monkeypatch.setattr("nni.report_final_result", final.append)
+    config = parse({**TINY, "data": str(people), "metric": metric})
+    command._run(config, RunWriter(tmp_path / "run", config), in_experiment=True)
+    run = RunFolder(tmp_path / "run")
+    epochs = run.epochs()
+    assert [value["default"] for value in told] == pytest.approx(list(epochs[column_of(metric)]))
+    assert [value["accuracy"] for value in told] == pytest.approx(list(epochs["accuracy"]))
+    assert final == [run.status()["score"]] == pytest.approx([epochs[column_of(metric)].max()])
 
 
 def test_by_hand_there_is_no_experiment(monkeypatch):

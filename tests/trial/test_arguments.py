@@ -43,6 +43,12 @@ def test_the_tuners_values_join_the_fixed_ones():
         (["epochs=1", "epochs=2"], {}, "epochs is given twice"),
         (["epochs=1"], {"epochs": 2}, "by both the command and the search space"),
         (["loss.gamma=2"], {"loss": "focal"}, "by both the command and the search space"),
+        (
+            ["epochs=1"],
+            {"metric": "accuracy"},
+            "^metric: is what the search optimises, it can't be searched$",
+        ),
+        ([], {"model": {"_name": "resnet18", "metric": "accuracy"}}, "^metric: is what the search optimises"),
     ],
 )
 def test_ambiguous_arguments_are_refused(arguments, tuner, words):

@@ -60,6 +60,8 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert re.search(r" class_balanced [A-Z].*\. \(beta=0\.9999\) label_smoothing ", listed)
     assert re.search(r" random_erasing [A-Z].* \(min_area=0\.02, max_area=0\.33", listed)
     assert "batch_size=64" in listed
+    assert named["metric"] == ["macro_f1", "balanced_accuracy", "accuracy", "log_loss"]
+    assert "metric=macro_f1" in listed
     parsed = json.loads(command("--dry-run", "weights=none", "loss=focal", "loss.gamma=2").stdout)
     assert parsed["loss"] == {"_name": "focal", "gamma": 2.0}
     assert parsed["model"] == "resnet34"
@@ -84,6 +86,26 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     again = command(*tiny(people, tmp_path / "run"))
     assert again.returncode == 2
     assert "already holds config.json; choose another folder" in again.stderr
+
+
+def test_every_line_of_a_run_names_the_metric(people, tmp_path):
+    done = command(*tiny(people, tmp_path / "run", metric="log_loss", fold="all", folds=2))
+    assert done.returncode == 0, done.stderr
+    run = RunFolder(tmp_path / "run")
+    curve, status = run.curve(), run.status()
+    lines = done.stdout.splitlines()
+    assert "2 folds: the tuner gets their mean negative log loss after each epoch" in lines[1]
+    for line, epoch in zip(lines[2:4], curve.itertuples(), strict=True):
+        assert f"negative log loss {epoch.negative_log_loss:.4f}  macro-F1 {epoch.macro_f1:.4f}" in line
+    assert (
+        f": negative log loss {status['score']:.4f}  macro-F1 {status['macro_f1']:.4f}  accuracy" in lines[4]
+    )
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest():
+    done = command("metric=balanced_acuracy", "--dry-run")
+    assert done.returncode == 2
+    assert "unknown metric 'balanced_acuracy'; did you mean balanced_accuracy?" in done.stderr
 
 
 @pytest.mark.slow

@@ -3,15 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from dataset.split import fold_of
 from tests.conftest import TINY
 from trial.config import parse
+from trial.fit import Epoch
 from trial.folds import Fold, Patience
-from trial.metrics import score
-from trial.record import RunFolder, RunWriter, probabilities_of
+from trial.metrics import METRICS, column_of, score, score_probabilities
+from trial.record import RunFolder, RunWriter, probabilities_of, scores_of
 from trial.run import run
 
 RECIPE = {**TINY, "folds": 3, "head": {"_name": "classes", "dropout": 0.3}}
@@ -83,6 +85,61 @@ def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
     Fold(1, FACE_MASK, table[table["age"] < 60], folds=3, seed=0)
     (validation,) = [line for line in caplog.messages if line.startswith("fold 1: validation lacks")]
     assert "counted as 0: " in validation
+
+
+@pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy", "log_loss"])
+def test_a_trial_is_trained_reported_and_scored_by_its_metric(people, tmp_path, monkeypatch, metric, order):
+    patient = []
+    monkeypatch.setattr(Patience, "step", lambda self, score, loss: patient.append(score) or False)
+    values = {"fold": "all", "folds": 2, "fold_order": order, "metric": metric, "epochs": 3}
+    reports, run_folder, final = trained(tmp_path / "run", people, **values)
+    status, epochs, column = run_folder.status(), run_folder.epochs(), column_of(metric)
+    out_of_fold = scores_of(run_folder.validation())
+    assert final == status["score"] == METRICS[metric](out_of_fold)
+    assert (status["metric"], status["macro_f1"]) == (metric, out_of_fold.macro_f1)
+    best = epochs.loc[epochs.groupby("fold")[column].idxmax()]
+    assert status["best_epoch"] == best["epoch"].min()  # the lower median of two
+    reported = [report.score for report in reports if report.for_tuner]
+    if order == "lockstep":
+        assert patient == reported == pytest.approx(list(epochs.groupby("epoch")[column].mean()))
+    else:
+        assert patient == pytest.approx(list(epochs[column]))
+        assert reported == pytest.approx([best[column][:n].mean() for n in (1, 2)])
+
+
+def test_a_fold_without_some_classes_counts_them_as_0_in_macro_f1_only(people, caplog):
+    table = read_train(people).table
+    Fold(1, FACE_MASK, table[table["age"] < 60], folds=3, seed=0, metric="accuracy")
+    assert [line for line in caplog.messages if "validation lacks" in line]
+    assert "counted as 0" not in caplog.text
+
+
+def epoch_of(number: int, labels: list[int], chances: list[list[float]]) -> Epoch:
+    chances = np.array(chances)
+    scores = score_probabilities(np.array(labels), chances)
+    return Epoch(number, 1.0, 0.1, 1.0, 0.5, nn.Identity(), 1.0, scores, chances)
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"), [("macro_f1", 1), ("balanced_accuracy", 4), ("accuracy", 2), ("log_loss", 3)]
+)
+def test_the_best_epoch_of_a_fold_is_by_the_metric(people, metric, best):
+    labels = [0] * 5 + [1]
+    first, second, third, unsure = [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.45, 0.55, 0]
+    epochs = [  # of each metric another one is the best
+        epoch_of(1, labels, [first] * 2 + [third] * 3 + [second]),
+        epoch_of(2, labels, [first] * 6),
+        epoch_of(3, labels, [unsure] * 5 + [[0.55, 0.45, 0]]),
+        epoch_of(4, labels, [first] * 3 + [second] * 3),
+    ]
+    values = {name: [of(epoch.scores) for epoch in epochs] for name, of in METRICS.items()}
+    fold = Fold(0, FACE_MASK, read_train(people).table, folds=3, seed=0, metric=metric)
+    kept = [fold.keep_if_best(epoch) for epoch in epochs]
+    assert kept == [
+        value > max(values[metric][:n], default=-np.inf) for n, value in enumerate(values[metric])
+    ]
+    assert fold.best.epoch == 1 + int(np.argmax(values[metric])) == best
 
 
 def test_patience_goes_by_score_or_loss():

@@ -52,6 +52,7 @@ def test_what_is_written_is_read_back(tmp_path):
     status = run.status()
     assert (status["state"], status["best_epoch"], status["macro_f1"]) == ("done", 1, pytest.approx(1 / 18))
     assert (status["epochs"], status["seconds"]) == (2, 4.0)
+    assert (status["metric"], status["score"]) == ("macro_f1", status["macro_f1"])
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
 
 
@@ -71,6 +72,16 @@ def test_folds_of_one_run_have_weights_each_and_one_score_over_all_people(tmp_pa
     assert list(run.curve()["epoch"]) == [1, 2, 3, 4]
     RunWriter(tmp_path, CONFIG, again=True)
     assert not list(tmp_path.glob("weights*"))
+
+
+@pytest.mark.parametrize(("metric", "score"), [("balanced_accuracy", 0.5), ("accuracy", 2 / 3)])
+def test_the_score_is_by_the_metric_of_the_config(tmp_path, metric, score):
+    writer = RunWriter(tmp_path, replace(CONFIG, metric=metric))
+    assert RunFolder(tmp_path).status()["score"] is None
+    given = writer.best(0, 1, {"a": torch.tensor(1)}, answers(0, [3, 3, 0], [3, 3, 1]))
+    status = RunFolder(tmp_path).status()
+    assert given == status["score"] == pytest.approx(score)
+    assert (status["metric"], status["macro_f1"]) == (metric, pytest.approx(1 / 18))
 
 
 def test_the_first_end_is_the_last_word(tmp_path):

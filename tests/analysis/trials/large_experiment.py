@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from common.process import process_mark
-from dataset.face_masks.labels import N_CLASSES
+from dataset.face_masks.labels import FACE_MASK
 from tests.analysis.fake_experiment import make_experiment
 from trial.config import parse
 
+N_CLASSES = FACE_MASK.n_classes
 SPACE = json.loads((Path(__file__).parents[3] / "search_spaces" / "full.json").read_text())
 PHOTOS, KINDS_OF_VALIDATION = 1300, 8
 EVENTS = {"done": "SUCCEEDED", "stopped_early": "EARLY_STOPPED", "failed": "FAILED", "running": "RUNNING"}
@@ -56,6 +57,7 @@ class LargeExperiment:
             "started": "2026-01-01T00:00:00+0000", "ended": "2026-01-01T00:10:00+0000",
             "process": process_mark(), "epochs": len(epochs), "seconds": round(float(epochs["seconds"].sum()), 2),
             "best_epoch": best + 1, "macro_f1": float(epochs["macro_f1"][best]),
+            "metric": "macro_f1", "score": float(epochs["macro_f1"][best]),
         }  # fmt: skip
         prepared = {
             "image_size": config.image_size, "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic",
@@ -107,7 +109,7 @@ class LargeExperiment:
             "epoch": steps, "seconds": self.random.uniform(20, 22, len(steps)),
             "learning_rate": learning_rate * np.cos(steps / len(steps)), "train_loss": 3 * np.exp(-steps / 6),
             "train_accuracy": scores, "validation_loss": 3 * np.exp(-steps / 8), "accuracy": scores + 0.1,
-            "macro_f1": scores,
+            "macro_f1": scores, "balanced_accuracy": scores + 0.05, "negative_log_loss": -3 * np.exp(-steps / 8),
         }  # fmt: skip
         recalls = {f"recall_{label:02d}": self.random.uniform(0, 1, len(steps)) for label in range(N_CLASSES)}
         return pd.DataFrame(columns | recalls)
