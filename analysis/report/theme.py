@@ -15,7 +15,7 @@ TONES: dict[str, tuple[str, str]] = {
     "best": ("#0a5fc4", "#62b0ff"),
     "default": ("#c0560a", "#f2a25c"),
     "median": ("#1d7f6b", "#52c4ab"),
-    "oldest": ("#8c3fa0", "#d08be2"),
+    "rare": ("#8c3fa0", "#d08be2"),
     "alarm": ("#b3261e", "#ff8a80"),
     "heat0": ("#fefefe", "#16191d"),
     "heat1": ("#c3dbf5", "#1c3a5c"),
