@@ -235,19 +235,23 @@ def report(
 @app.command(epilog=EXAMPLE + "eda input --out out/eda --augment light --augment baseline")
 @exit_on_usage_error()
 def eda(
-    data: Annotated[Path, typer.Argument(help="data set: a folder with train/ and eval/")],
+    data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
     out: Annotated[Path, typer.Option(help="folder for eda.html")] = Path("out/eda"),
     augment: Annotated[
         list[str] | None,
         typer.Option(help="augmentation policy to show: a name, or its steps as JSON; may be repeated"),
     ] = None,
+    group: Annotated[
+        str,
+        typer.Option(help="whose photo it is: a column of photos.csv, or a regular expression on the path"),
+    ] = "",
 ) -> None:
     """Write a page on a data set.
 
-    It shows people, photos, classes, sizes, suspicious labels and errors."""
+    It shows groups, photos, classes, sizes, suspicious labels and errors."""
     from analysis.eda.page import write_eda
 
-    print(f"page: {write_eda(data, out, augment or [])}")
+    print(f"page: {write_eda(data, out, augment or [], group=group)}")
 
 
 @app.command(epilog=EXAMPLE + "lr-range data=input model=resnet18 image_size=128x96 --out out/lr_range")

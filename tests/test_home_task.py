@@ -19,6 +19,7 @@ FACES = "dataset/faces/"  # finds any face; the age of the person is nobody's bu
 
 # The files outside that import from dataset/face_masks/, and what for.
 REGISTERED = {
+    "analysis/eda/suspects.py": "what looks wrong in sets of its layout",
     "analysis/submission.py": "submissions of earlier versions have no task, answers may be the competition's numbers",
     "dataset/__main__.py": "the command that draws a set",
     "dataset/check.py": "corrections are checked even if the set has other errors",
@@ -38,6 +39,7 @@ WORDS = re.compile(
 )
 # What these words say elsewhere, and why it stays.
 MEANT_OTHERWISE = {
+    ("dataset/near_duplicates.py", "18"): "a width in pixels",
     ("dataset/__main__.py", "gender"): "of the drawn set",
     ("dataset/__main__.py", "age"): "of the drawn set",
     ("trial/aliases.py", "mixup_oldest"): "an earlier name",

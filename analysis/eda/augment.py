@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from analysis.eda.pictures import MAX_ROWS
 from common.errors import UsageError, errors_of
 from common.text import value_text
 from dataset.pixels import read_photo, resize
+from dataset.task import Task
 from trial.arguments import parse_arguments
 from trial.augment.pipeline import batch_transform, photo_transform
 from trial.augment.policies import Policy, parse_policy
@@ -44,14 +46,21 @@ def steps_of(policy: Policy) -> list[tuple[str, str, str]]:
     ]
 
 
-def samples(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """(One photo of each mask state in `table`, if possible of different people; their pixels, uint8 (photos,
-    HEIGHT, width, 3)). A photo that can't be decoded is skipped."""
+def shown_by(task: Task) -> tuple[str, tuple[str, ...]]:
+    """(The column that sample photos differ in, the names of its values): the first factor, or else the label."""
+    return next(iter(task.factors.items()), ("label", task.classes))
+
+
+def samples(task: Task, table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """(One photo in `table` of each value of the first factor, or of each class if there are no factors, at most
+    MAX_ROWS, if possible of different groups; their pixels, uint8 (photos, HEIGHT, width, 3)). A photo that can't
+    be decoded is skipped."""
     shuffled = table.iloc[np.random.default_rng(seed).permutation(len(table))]
+    column, _ = shown_by(task)
     chosen: dict[int, np.ndarray] = {}
-    for mask in sorted(table["mask"].unique()):
-        photos = shuffled[shuffled["mask"] == mask]
-        shown = photos["person"].isin(table.loc[list(chosen), "person"])
+    for value in sorted(table[column].unique())[:MAX_ROWS]:
+        photos = shuffled[shuffled[column] == value]
+        shown = photos["group"].isin(table.loc[list(chosen), "group"])
         for row, path in photos["path"][shown.sort_values(kind="stable").index].items():
             try:
                 photo = read_photo(path)

@@ -1,61 +1,108 @@
-"""Facts of a data set: people and photos by group, sizes and kinds of files, sample photos."""
+"""Facts of a data set: groups and photos by factor, sizes and kinds of files, sample photos."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from common.progress import track
-from dataset.face_masks.labels import AGE_BANDS, CLASS_NAMES, GENDERS, MASKS, N_CLASSES, is_oldest
 from dataset.photo_file import TOO_LARGE, file_error, size_error
+from dataset.task import Task
 
-NAMES: dict[str, Sequence[str]] = {
-    "gender": GENDERS, "age_band": AGE_BANDS, "mask": MASKS, "label": CLASS_NAMES,
-}  # fmt: skip
+MAX_BARS = 200  # of a histogram
+MAX_STACKED = 6  # values that a histogram tells apart
 
 
-def counts_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One row per value of gender, age_band, mask or label: name, people, photos, fraction (of all photos).
-    Values without photos are included."""
-    names = NAMES[column]
-    groups = table.groupby(column)
-    photos = groups.size().reindex(range(len(names)), fill_value=0).to_numpy()
-    people = groups["person"].nunique().reindex(range(len(names)), fill_value=0).to_numpy()
+def of_groups(task: Task, table: pd.DataFrame) -> tuple[str, ...]:
+    """The factors with the same value for all photos of a group, for every group; none without photos."""
+    if table.empty or not task.factors:
+        return ()
+    values = table.groupby("group")[list(task.factors)].nunique().max()
+    return tuple(factor for factor in task.factors if values[factor] == 1)
+
+
+def counts_by(task: Task, table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One row per value of a factor, or per class for `column` "label": name, groups, photos, fraction (of all
+    photos). Values without photos are included."""
+    names = task.classes if column == "label" else task.factors[column]
+    of_value = table.groupby(column)
+    photos = of_value.size().reindex(range(len(names)), fill_value=0).to_numpy()
+    groups = of_value["group"].nunique().reindex(range(len(names)), fill_value=0).to_numpy()
     return pd.DataFrame(
-        {"name": names, "people": people, "photos": photos, "fraction": photos / max(1, photos.sum())}
+        {"name": names, "groups": groups, "photos": photos, "fraction": photos / max(1, photos.sum())}
     )
 
 
-def co_occurrence(table: pd.DataFrame) -> pd.DataFrame:
-    """Number of photos that have both of two values: a row and a column for each mask state, gender and age
-    band."""
-    columns = ("mask", "gender", "age_band")
-    has = [np.eye(len(NAMES[column]), dtype=int)[table[column].to_numpy(int)] for column in columns]
+def co_occurrence(task: Task, table: pd.DataFrame) -> pd.DataFrame:
+    """Number of photos that have both of two values: a row and a column for each value of each factor, labelled
+    (factor, value)."""
+    has = [
+        np.eye(len(names), dtype=int)[table[factor].to_numpy(int)] for factor, names in task.factors.items()
+    ]
     both = np.concatenate(has, axis=1)
-    names = [name for column in columns for name in NAMES[column]]
-    return pd.DataFrame(both.T @ both, index=names, columns=names)
+    pairs = [(factor, name) for factor, names in task.factors.items() for name in names]
+    values = pd.MultiIndex.from_tuples(pairs)
+    return pd.DataFrame(both.T @ both, index=values, columns=values)
 
 
-def people_by_gender_and_band(table: pd.DataFrame) -> np.ndarray:
-    """Number of people, (2 genders + total, 3 age bands + total)."""
-    people = table.drop_duplicates("person")
-    counts = np.zeros((len(GENDERS), len(AGE_BANDS)), dtype=int)
-    np.add.at(counts, (people["gender"], people["age_band"]), 1)
+def groups_by_two(task: Task, table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """Number of groups by two factors of `of_groups`: a row for each value of `one` and "all", a column for each
+    value of `other` and "all"."""
+    groups = table.drop_duplicates("group")
+    counts = np.zeros((len(task.factors[one]), len(task.factors[other])), dtype=int)
+    np.add.at(counts, (groups[one], groups[other]), 1)
     counts = np.vstack([counts, counts.sum(0)])
-    return np.hstack([counts, counts.sum(1, keepdims=True)])
+    counts = np.hstack([counts, counts.sum(1, keepdims=True)])
+    rows, columns = [*task.factors[one], "all"], [*task.factors[other], "all"]
+    return pd.DataFrame(counts, index=rows, columns=columns)
 
 
-def people_by_age(table: pd.DataFrame) -> pd.DataFrame:
-    """Number of people by year of age (rows, from the youngest to the oldest, zeros included) and gender."""
-    people = table.drop_duplicates("person")
-    if people.empty:
-        return pd.DataFrame(columns=list(GENDERS), dtype=int)
-    counts = pd.crosstab(people["age"], people["gender"])
-    ages = range(int(people["age"].min()), int(people["age"].max()) + 1)
-    return counts.reindex(index=ages, columns=range(len(GENDERS)), fill_value=0).set_axis(GENDERS, axis=1)
+def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) -> list[tuple[str, str]]:
+    """Each pair of `factors` whose table has at most `max_columns` columns, the one with more values first if it
+    must be."""
+    fitting = []
+    for one, other in combinations(factors, 2):
+        wide = len(task.factors[other]) > max_columns
+        one, other = (other, one) if wide else (one, other)
+        if len(task.factors[other]) <= max_columns:
+            fitting.append((one, other))
+    return fitting
+
+
+def groups_by_number(task: Task, table: pd.DataFrame, factor: str) -> pd.DataFrame:
+    """Number of groups by the number that `factor`, one of task.bands, was made of: a row for each number from
+    the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included; a column for each
+    value of another factor of `of_groups`, if there is one with few values, else for all groups."""
+    column = task.bands[factor].column
+    others = [name for name in of_groups(task, table) if name != factor]
+    stacked = next((name for name in others if len(task.factors[name]) <= MAX_STACKED), None)
+    names = task.factors[stacked] if stacked else (task.groups,)
+    if table.empty:
+        return pd.DataFrame(columns=list(names), dtype=int)
+    each = table.drop_duplicates(["group", column])
+    numbers = np.floor(each[column]).astype(int)
+    low, high = int(numbers.min()), int(numbers.max())
+    step = -(-(high - low + 1) // MAX_BARS)
+    values = each[stacked] if stacked else pd.Series(0, each.index)
+    counts = pd.crosstab((numbers - low) // step * step + low, values.to_numpy())
+    rows = range(low, high + 1, step)
+    return counts.reindex(index=rows, columns=range(len(names)), fill_value=0).set_axis(list(names), axis=1)
+
+
+def group_sizes(task: Task, table: pd.DataFrame) -> str:
+    """A sentence on the photos and classes of a group, '' if all groups have equally many photos."""
+    groups = table.groupby("group")["label"].agg(["size", "nunique"])
+    if groups.empty or groups["size"].min() == groups["size"].max():
+        return ""
+    size, several = groups["size"], int((groups["nunique"] > 1).sum())
+    text = f"A {task.group} has {size.min():,} to {size.max():,} photos, the median {size.median():g}"
+    return text + (
+        f"; {several:,} of {len(groups):,} {task.groups} have photos of several classes." if several else "."
+    )
 
 
 def read_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -98,18 +145,32 @@ def kinds(headers: pd.DataFrame, columns: list[str], limit: int = 12) -> tuple[p
     return wide.loc[order].head(limit), max(0, len(wide) - limit)
 
 
-def samples(table: pd.DataFrame, per_class: int, seed: int) -> dict[int, pd.DataFrame]:
-    """Label -> up to `per_class` sample photos, each of another person, if possible of one not shown yet."""
+def samples(
+    task: Task, table: pd.DataFrame, per_class: int, seed: int, labels: Collection[int] | None = None
+) -> dict[int, pd.DataFrame]:
+    """Label -> up to `per_class` sample photos, each of another group, if possible of one not shown yet.
+
+    `labels`: of the classes to show; by default all.
+    """
     random = np.random.default_rng(seed)
     shuffled = table.iloc[random.permutation(len(table))]
     shown: dict[str, int] = {}
     chosen = {}
-    # Rare classes choose first, or the other classes would use up their few people.
-    rare_first = sorted(range(N_CLASSES), key=lambda label: (not is_oldest(label), label))
+    # Rare classes choose first, or the other classes would use up their few groups.
+    wanted = range(task.n_classes) if labels is None else labels
+    rare_first = sorted(wanted, key=lambda label: (label not in task.rare, label))
     for label in rare_first:
-        photos = shuffled[shuffled["label"] == label].drop_duplicates("person")
-        photos = photos.assign(shown=[shown.get(person, 0) for person in photos["person"]])
+        photos = shuffled[shuffled["label"] == label].drop_duplicates("group")
+        photos = photos.assign(shown=[shown.get(group, 0) for group in photos["group"]])
         photos = photos.sort_values("shown", kind="stable").head(per_class)
-        shown |= {person: shown.get(person, 0) + 1 for person in photos["person"]}
+        shown |= {group: shown.get(group, 0) + 1 for group in photos["group"]}
         chosen[label] = photos.drop(columns="shown")
     return dict(sorted(chosen.items()))
+
+
+def most_and_fewest(photos: Sequence[int], limit: int) -> list[int]:
+    """The labels of all classes; if there are more than `limit`, of the half of it with the most photos and the
+    half with the fewest, in order. `photos`: of each class."""
+    order = np.argsort(-np.asarray(photos), kind="stable")
+    chosen = order if len(order) <= limit else [*order[: limit // 2], *order[-(limit - limit // 2) :]]
+    return sorted(map(int, chosen))

@@ -7,72 +7,124 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.eda import facts, pictures, plots
-from analysis.eda.suspects import suspects
+from analysis.eda.suspects import OF_TASKS, suspects
 from analysis.report.page import write_page
 from common.errors import UsageError
-from dataset.face_masks.labels import AGE_BANDS, GENDERS
-from dataset.read import scan_eval, scan_train
+from dataset.formats.labelled import few
 from dataset.pixels import decode_errors
+from dataset.read import scan_eval, scan_train
+from dataset.task import Task
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from trial.augment.policies import Policy
 
 MAX_ERRORS = 200
+MAX_SAMPLED = 40  # classes with sample photos
+MAX_CROSSED = 6  # tables of groups by two factors
+MAX_ABSENT = 20  # names of classes without a photo
 SIZES = ["width", "height"]
 FILES = ["extension", "format", "mode"]
-TITLES = {"gender": "Gender", "age_band": "Age band", "mask": "Mask"}
 
 
-def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0) -> Path:
-    """Write OUT/eda.html about the data set in the folder `data` (competition layout) and return its path.
+def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0, group: str = "") -> Path:
+    """Write OUT/eda.html about the data set in the folder `data` (any format) and return its path.
 
     `augment`: augmentation policies to show, each a name or a JSON list of steps. `seed`: the random seed of
-    the sample photos and of augmentation. Errors of the data set are listed on the page; UsageError only if
-    nothing of it can be read, a policy has errors, or `out` is a file.
+    the sample photos and of augmentation. `group`: as for `dataset.read.read_train`. Errors of the data set are
+    listed on the page; UsageError only if nothing of it can be read, a policy has errors, or `out` is a file.
     """
     data, out = Path(data), Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file; give a folder for eda.html")
     policies = _policies(augment)
-    train, errors = scan_train(data)
-    photos, eval_errors = scan_eval(data)
+    task, train, errors = scan_train(data, group)
+    photos, eval_errors = scan_eval(data, group)
     errors = list(dict.fromkeys([*errors, *eval_errors]))
     if train.empty and photos.empty:
         raise UsageError(errors)
-    both = pd.concat([train.assign(half="train"), photos.assign(half="eval")], ignore_index=True)
-    headers, header_errors = facts.read_headers(both)
+    halves = [
+        table[["photo", "path"]].assign(half=half) for table, half in ((train, "train"), (photos, "eval"))
+    ]
+    headers, header_errors = facts.read_headers(pd.concat(halves, ignore_index=True))
     errors += header_errors + decode_errors(headers["path"], progress=True)
     readable = train[train["path"].isin(headers["path"])]
-    odd = suspects(train, headers[headers["half"] == "train"])
-    by = {column: facts.counts_by(train, column) for column in facts.NAMES}
+    odd = suspects(task, train, headers[headers["half"] == "train"])
+    of_groups = facts.of_groups(task, train)
+    by_class = facts.counts_by(task, train, "label")
+    sampled = facts.most_and_fewest(by_class["photos"], MAX_SAMPLED)
+    absent = by_class.loc[by_class["photos"] == 0, "name"].tolist()
     return write_page(
         out / "eda.html",
         "eda.html.j2",
         name=data.absolute().name,
-        people=train["person"].nunique(),
+        task=task,
+        own=task.group == "photo",
+        groups=train["group"].nunique(),
+        groups_title=_title(task.groups),
+        group_sizes="" if task.group == "photo" else facts.group_sizes(task, train),
         photos=len(train),
         eval_photos=len(photos),
-        by=[(title, by[column]) for column, title in TITLES.items()],
-        by_class=by["label"],
-        absent=by["label"].loc[by["label"]["photos"] == 0, "name"].tolist(),
-        cross=facts.people_by_gender_and_band(train).tolist(),
-        genders=[*GENDERS, "all"],
-        bands=[*AGE_BANDS, "all"],
-        ages=None if train.empty else plots.ages(facts.people_by_age(train)),
-        classes=plots.classes(by["label"]),
-        co_occurrence=plots.co_occurrence(facts.co_occurrence(train)),
+        by=[
+            (_title(factor), facts.counts_by(task, train, factor))
+            # What is known of groups comes first, then what differs among the photos of a group.
+            for factor in sorted(task.factors, key=lambda factor: factor not in of_groups)
+        ],
+        by_class=by_class,
+        absent=few(absent, MAX_ABSENT),
+        crossed=[
+            (_title(one), _title(other).lower(), facts.groups_by_two(task, train, one, other))
+            for one, other in facts.pairs_of_factors(task, of_groups)[:MAX_CROSSED]
+        ],
+        classes=plots.classes(by_class, task.rare, task.groups),
+        co_occurrence=_co_occurrence(task, train),
+        numbers=[]
+        if train.empty
+        else [
+            (
+                bands,
+                _title(bands.column),
+                plots.numbers(facts.groups_by_number(task, train, factor), bands, task.groups),
+            )
+            for factor, bands in task.bands.items()
+        ],
         sizes=facts.kinds(headers, SIZES),
         files=facts.kinds(headers, FILES),
         bytes=headers.groupby("half")["bytes"].agg(["sum", "median"]).to_dict("index"),
-        samples=pictures.by_class(readable, seed),
-        augmentation=pictures.of_policies(policies, readable, seed),
-        suspects=pictures.of_suspects(odd),
-        n_suspects=sum(map(len, odd.values())),
+        samples=pictures.by_class(task, readable, sampled, seed),
+        sample_width=pictures.row_width(headers),
+        augmentation=pictures.of_policies(policies, task, readable, seed),
+        shown_by=_shown_by(task),
+        suspects=pictures.of_suspects(odd.kinds),
+        more_suspects=odd.limit,
+        n_suspects=sum(map(len, odd.kinds.values())),
+        of_task=OF_TASKS.get(task.name),
         errors=errors[:MAX_ERRORS],
         more_errors=len(errors) - MAX_ERRORS,
         n_errors=len(errors),
-        notes=train.attrs["notes"] + photos.attrs["notes"],
+        notes=list(dict.fromkeys(train.attrs["notes"] + photos.attrs["notes"])),
     )
+
+
+def _title(name: str) -> str:
+    """A factor's or column's name as a heading: leaf_shape -> Leaf shape."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _shown_by(task: Task) -> str:
+    """Which photos show a policy."""
+    name, values = next(iter(task.factors.items()), ("", task.classes))
+    each = f"One photo of each {f'value of {_title(name).lower()}' if name else 'class'}"
+    return each if len(values) <= pictures.MAX_ROWS else f"{each}, of the first {pictures.MAX_ROWS}"
+
+
+def _co_occurrence(task: Task, table: pd.DataFrame) -> "go.Figure | None":
+    """The figure for two or more factors that together have few values."""
+    if len(task.factors) < 2 or sum(task.sizes) > plots.MAX_VALUES:
+        return None
+    return plots.co_occurrence(facts.co_occurrence(task, table))
 
 
 def _policies(words: Sequence[str]) -> "list[Policy]":

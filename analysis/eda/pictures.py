@@ -1,7 +1,7 @@
 """The pictures of the data page, as data URLs."""
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -9,35 +9,54 @@ import numpy as np
 import pandas as pd
 
 from analysis.eda import facts
-from analysis.eda.suspects import Suspect
 from common.errors import UsageError
-from dataset.face_masks.labels import CLASS_NAMES, MASKS
 from dataset.pixels import read_photo, resize
+from dataset.suspect import Suspect
+from dataset.task import Task
 
 if TYPE_CHECKING:
     from trial.augment.policies import Policy
 
 SAMPLES = 4
 SAMPLE_HEIGHT = 160  # pixels; displayed smaller, so that they are sharp on high-density screens
+SAMPLE_WIDTH = 320
+SHOWN_HEIGHT, GAP = 106, 6  # pixels on the page
+SMALL = 60  # pixels; smaller photos are enlarged with hard edges, so that their pixels are seen
+MAX_ROWS = 5  # photos that show a policy
 MAX_SUSPECTS = 30  # per kind
 
 
-def by_class(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """Each class with its sample photos; a photo that can't be decoded is skipped."""
+def by_class(task: Task, table: pd.DataFrame, labels: Collection[int], seed: int) -> list[dict[str, Any]]:
+    """Each of the classes `labels` with its sample photos; a photo that can't be decoded is skipped."""
     return [
-        {"name": CLASS_NAMES[label], "pictures": _pictures(photos)}
-        for label, photos in facts.samples(table, SAMPLES, seed).items()
+        {"name": task.classes[label], "pictures": _pictures(task, photos)}
+        for label, photos in facts.samples(task, table, SAMPLES, seed, labels).items()
     ]
 
 
-def of_policies(policies: "Sequence[Policy]", table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
+def row_width(headers: pd.DataFrame) -> int:
+    """The width in pixels on the page that a class's sample photos need side by side, for most photos."""
+    aspect = (headers["width"] / headers["height"]).quantile(0.75) if len(headers) else 1
+    return (
+        4
+        + round(SAMPLES * min(SHOWN_HEIGHT * aspect, SAMPLE_WIDTH * SHOWN_HEIGHT / SAMPLE_HEIGHT))
+        + (SAMPLES - 1) * GAP
+    )
+
+
+def of_policies(
+    policies: "Sequence[Policy]", task: Task, table: pd.DataFrame, seed: int
+) -> list[dict[str, Any]]:
     """Each policy with its steps and one row per sample photo: the original, then augmented ones."""
     if not policies:
         return []
     from analysis.eda import augment
 
-    photos, shown = augment.samples(table, seed)
-    titles = [f"{MASKS[row.mask]}: {row.photo}" for row in photos.itertuples()]
+    photos, shown = augment.samples(task, table, seed)
+    column, names = augment.shown_by(task)
+    titles = [
+        f"{names[value]}: {photo}" for value, photo in zip(photos[column], photos["photo"], strict=True)
+    ]
     found = []
     for policy in policies:
         times = [shown, *augment.augmented(policy, shown, photos.index.to_numpy(), seed)]
@@ -55,7 +74,7 @@ def of_suspects(found: Mapping[str, Sequence[Suspect]]) -> list[dict[str, Any]]:
         {
             "title": title,
             "rows": [
-                {"where": one.where, "why": one.why, "pictures": _pictures(pd.DataFrame({"path": one.paths}))}
+                {"where": one.where, "why": one.why, "pictures": _displayed(one.paths, [""] * len(one.paths))}
                 for one in some[:MAX_SUSPECTS]
             ],
             "more": max(0, len(some) - MAX_SUSPECTS),
@@ -64,24 +83,35 @@ def of_suspects(found: Mapping[str, Sequence[Suspect]]) -> list[dict[str, Any]]:
     ]
 
 
-def _pictures(photos: pd.DataFrame) -> list[dict[str, str]]:
-    """The `photos` (path, and optionally photo and age) that can be decoded."""
+def _pictures(task: Task, photos: pd.DataFrame) -> list[dict[str, str]]:
+    """The `photos` that can be decoded, with their names and the numbers that factors were made of."""
+    titles = photos["photo"]
+    for bands in task.bands.values():
+        titles = titles + ", " + photos[bands.column].astype(str) + f" {bands.unit}"
+    return _displayed(photos["path"], titles)
+
+
+def _displayed(paths: Collection[str], titles: Collection[str]) -> list[dict[str, str]]:
     found = []
-    for photo in photos.itertuples():
+    for path, title in zip(paths, titles, strict=True):
         try:
-            pixels = read_photo(photo.path)
+            pixels = read_photo(path)
         except UsageError:
             continue
-        title = f"{photo.photo}, {photo.age} years" if "photo" in photos else ""
-        found.append({"url": _data_url(_no_higher(pixels)), "title": title})
+        found.append({"url": _data_url(_at_size(pixels)), "title": title})
     return found
 
 
-def _no_higher(photo: np.ndarray) -> np.ndarray:
+def _at_size(photo: np.ndarray) -> np.ndarray:
+    """The photo inside SAMPLE_HEIGHT x SAMPLE_WIDTH, enlarged if it is SMALL."""
     height, width = photo.shape[:2]
-    if height <= SAMPLE_HEIGHT:
-        return photo
-    return resize(photo, (SAMPLE_HEIGHT, max(1, round(width * SAMPLE_HEIGHT / height))))
+    if max(height, width) < SMALL:
+        times = SAMPLE_HEIGHT // max(height, width)
+        return resize(photo, (height * times, width * times), "nearest")
+    scale = min(SAMPLE_HEIGHT / height, SAMPLE_WIDTH / width)
+    return (
+        photo if scale >= 1 else resize(photo, (max(1, round(height * scale)), max(1, round(width * scale))))
+    )
 
 
 def _data_url(photo: np.ndarray) -> str:

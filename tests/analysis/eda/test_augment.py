@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.eda import augment
+from analysis.eda import augment, pictures
 from analysis.eda.page import write_eda
 from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import scan_train
+from dataset.task import Task
 from trial.augment.pipeline import batch_transform
 from trial.data.batches import Photos
 from trial.preprocessing import Preprocessing
@@ -37,24 +39,31 @@ def test_all_that_is_wrong_with_policies_is_said_at_once():
 
 @pytest.fixture(scope="module")
 def table(people):
-    return scan_train(people)[0]
+    return scan_train(people).table
 
 
 def test_a_sample_of_each_mask_state_of_other_people_and_by_seed(table):
-    photos, pixels = augment.samples(table, seed=3)
+    photos, pixels = augment.samples(FACE_MASK, table, seed=3)
     assert photos["mask"].tolist() == [0, 1, 2]
-    assert photos["person"].is_unique
+    assert photos["group"].is_unique
     assert pixels.shape == (3, 160, 120, 3)
-    assert photos.equals(augment.samples(table, seed=3)[0])
-    assert not photos.equals(augment.samples(table, seed=4)[0])
+    assert photos.equals(augment.samples(FACE_MASK, table, seed=3)[0])
+    assert not photos.equals(augment.samples(FACE_MASK, table, seed=4)[0])
+
+
+def test_without_factors_a_sample_of_each_class_up_to_a_few(table):
+    task = Task("photos", tuple(map(str, range(18))), group="person", groups="people")
+    photos, pixels = augment.samples(task, table, seed=3)
+    assert photos["label"].tolist() == list(range(pictures.MAX_ROWS))
+    assert len(pixels) == pictures.MAX_ROWS
 
 
 def test_a_photo_that_cannot_be_decoded_is_passed_over(table, tmp_path):
     (tmp_path / "none.jpg").write_text("no photo")
-    first, _ = augment.samples(table, seed=0)
+    first, _ = augment.samples(FACE_MASK, table, seed=0)
     broken = table.copy()
     broken.loc[first.index[0], "path"] = str(tmp_path / "none.jpg")
-    photos, _ = augment.samples(broken, seed=0)
+    photos, _ = augment.samples(FACE_MASK, broken, seed=0)
     assert photos["mask"].tolist() == [0, 1, 2]
     assert first.index[0] not in photos.index
 
@@ -82,7 +91,7 @@ def test_what_is_shown_is_what_a_trial_trains_on(table):
 
 def test_a_flip_is_shown_as_one(table):
     (policy,) = augment.read_policies(['[{"_name": "flip", "p": 1}]'])
-    photos, pixels = augment.samples(table, seed=0)
+    photos, pixels = augment.samples(FACE_MASK, table, seed=0)
     for seen in augment.augmented(policy, pixels, photos.index.to_numpy(), 0):
         assert np.array_equal(seen, pixels[:, :, ::-1])
 

@@ -9,7 +9,7 @@ from analysis.eda import facts, plots
 from analysis.eda.page import write_eda
 from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw
-from dataset.face_masks.labels import CLASS_NAMES
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import scan_train
 
 
@@ -33,50 +33,53 @@ def small_table() -> pd.DataFrame:
     """A man of 29 and a woman of 60, masked twice each; she has a bare photo too."""
     rows = [("a", 0, 0, 29, 0, 0), ("a", 0, 0, 29, 0, 0), ("b", 0, 1, 60, 2, 5), ("b", 0, 1, 60, 2, 5),
             ("b", 2, 1, 60, 2, 17)]  # fmt: skip
-    columns = ["person", "mask", "gender", "age", "age_band", "label"]
+    columns = ["group", "mask", "gender", "age", "age_band", "label"]
     return pd.DataFrame(rows, columns=columns).assign(photo=[f"{n}.jpg" for n in range(5)])
 
 
 def test_counts_by_hand():
-    mask = facts.counts_by(small_table(), "mask")
+    mask = facts.counts_by(FACE_MASK, small_table(), "mask")
     assert mask["name"].tolist() == ["wear", "incorrect", "not worn"]
-    assert mask["people"].tolist() == [2, 0, 1]
+    assert mask["groups"].tolist() == [2, 0, 1]
     assert mask["photos"].tolist() == [4, 0, 1]
     assert mask["fraction"].tolist() == [0.8, 0, 0.2]
-    assert facts.counts_by(small_table(), "label")["photos"].sum() == 5
+    assert facts.counts_by(FACE_MASK, small_table(), "label")["photos"].sum() == 5
 
 
 def test_people_by_gender_and_band_by_hand():
-    assert facts.people_by_gender_and_band(small_table()).tolist() == [
-        [1, 0, 0, 1], [0, 0, 1, 1], [1, 0, 1, 2],
-    ]  # fmt: skip
+    assert facts.of_groups(FACE_MASK, small_table()) == ("gender", "age_band")
+    counts = facts.groups_by_two(FACE_MASK, small_table(), "gender", "age_band")
+    assert counts.to_numpy().tolist() == [[1, 0, 0, 1], [0, 0, 1, 1], [1, 0, 1, 2]]
+    assert counts.index.tolist() == ["male", "female", "all"]
+    assert counts.columns.tolist() == ["<30", "30-59", "60+", "all"]
 
 
 def test_people_by_age_has_every_year_and_its_figure_both_borders():
-    ages = facts.people_by_age(small_table())
+    ages = facts.groups_by_number(FACE_MASK, small_table(), "age_band")
     assert ages.index.tolist() == list(range(29, 61))
     assert ages.loc[29].tolist() == [1, 0]
     assert ages.loc[60].tolist() == [0, 1]
-    figure = plots.ages(ages)
+    assert ages.columns.tolist() == ["male", "female"]
+    figure = plots.numbers(ages, FACE_MASK.bands["age_band"], "people")
     assert [shape.x0 for shape in figure.layout.shapes] == [29.5, 59.5]
 
 
 def test_samples_are_seeded_and_of_different_people(drawn):
-    table, _ = scan_train(drawn)
-    chosen = facts.samples(table, 2, seed=0)
+    _, table, _ = scan_train(drawn)
+    chosen = facts.samples(FACE_MASK, table, 2, seed=0)
     assert list(chosen) == list(range(18))
     for label, photos in chosen.items():
         assert set(photos["label"]) == {label}
-        assert photos["person"].is_unique
-    again = facts.samples(table, 2, seed=0)
+        assert photos["group"].is_unique
+    again = facts.samples(FACE_MASK, table, 2, seed=0)
     assert all(chosen[label].equals(again[label]) for label in chosen)
     # Three people of a group and three kinds of photos, one each: nobody needs to be shown twice.
-    once = pd.concat(facts.samples(table, 1, seed=1).values())
-    assert once["person"].is_unique
+    once = pd.concat(facts.samples(FACE_MASK, table, 1, seed=1).values())
+    assert once["group"].is_unique
 
 
 def test_headers_tell_size_and_kind(drawn):
-    table, _ = scan_train(drawn)
+    _, table, _ = scan_train(drawn)
     headers, errors = facts.read_headers(table)
     assert not errors
     sizes, left_off = facts.kinds(headers.assign(half="train"), ["width", "height"])
@@ -94,7 +97,7 @@ def test_page_of_a_sound_set(drawn, tmp_path):
     text = text_of(drawn, tmp_path / "out")
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", text)
     assert text.count("data:image/jpeg;base64,") == 18 * 3
-    assert all(name.replace("<", "&lt;") in text for name in CLASS_NAMES)
+    assert all(name.replace("<", "&lt;") in text for name in FACE_MASK.classes)
     assert "none found" in text
 
 
@@ -103,7 +106,7 @@ def test_page_of_a_faulty_set_names_the_faults_and_shows_the_rest(broken, tmp_pa
     lines = csv.read_text().splitlines()
     lines[1] = lines[1].replace("female", "femal").replace(",male", ",mal")
     csv.write_text("\n".join(lines) + "\n")
-    table, _ = scan_train(broken)
+    _, table, _ = scan_train(broken)
     Path(table["path"][0]).unlink()
     Path(table["path"][1]).write_text("no photo")
     shutil.rmtree(broken / "eval" / "images")

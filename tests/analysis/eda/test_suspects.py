@@ -8,6 +8,7 @@ import pytest
 from analysis.eda import suspects
 from analysis.eda.facts import read_headers
 from analysis.eda.page import write_eda
+from dataset.face_masks import suspects as face_masks
 from dataset.face_masks.corrections import read_corrections
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.read import scan_train
@@ -24,9 +25,11 @@ def changed(drawn: Path, tmp_path: Path) -> Path:
 
 
 def found_in(data: Path) -> dict:
-    table, errors = scan_train(data)
+    task, table, errors = scan_train(data)
     assert not errors
-    return suspects.suspects(table, read_headers(table)[0])
+    found = suspects.suspects(task, table, read_headers(table)[0])
+    assert not found.limit
+    return found.kinds
 
 
 def test_nothing_is_suspicious_in_a_sound_set(drawn):
@@ -34,8 +37,8 @@ def test_nothing_is_suspicious_in_a_sound_set(drawn):
 
 
 def test_the_same_photos_under_another_id_are_found_in_another_size_and_brightness(changed):
-    table, _ = scan_train(changed)
-    original = table[table["person"] == table["person"].iloc[0]]
+    _, table, _ = scan_train(changed)
+    original = table[table["group"] == table["group"].iloc[0]]
     folder = changed / "train" / "images" / "999999_male_Asian_33"
     folder.mkdir()
     for row in original.itertuples():
@@ -47,7 +50,7 @@ def test_the_same_photos_under_another_id_are_found_in_another_size_and_brightne
     found = found_in(changed)
     assert list(found) == ["The same photos under two ids"]
     (pair,) = found["The same photos under two ids"]
-    assert pair.where == f"{original['person'].iloc[0]}, 999999"
+    assert pair.where == f"{original['group'].iloc[0]}, 999999"
     assert "male, 33 years" in pair.why
     assert [Path(path).stem for path in pair.paths] == ["normal", "normal"]
 
@@ -67,15 +70,15 @@ def test_a_folder_that_tells_another_age_than_its_line_is_found(changed):
 
 def test_one_number_of_two_people_is_found_where_they_differ():
     people = pd.DataFrame(
-        {"person": ["1", "1-1", "2", "2-1", "12"], "gender": [0, 1, 0, 0, 1], "age": [20, 20, 30, 30, 20]}
+        {"group": ["1", "1-1", "2", "2-1", "12"], "gender": [0, 1, 0, 0, 1], "age": [20, 20, 30, 30, 20]}
     )
-    (suspect,) = suspects.shared_numbers(people)
+    (suspect,) = face_masks.shared_numbers(people)
     assert suspect.where == "1, 1-1"
     assert suspect.why == "1 male, 20 years; 1-1 female, 20 years"
 
 
 def test_a_photo_of_unusual_size_or_shape_is_found(changed):
-    table, _ = scan_train(changed)
+    _, table, _ = scan_train(changed)
     wide, small = Path(table["path"][3]), Path(table["path"][9])
     cv2.imwrite(str(wide), cv2.imread(str(wide))[:40])
     cv2.imwrite(str(small), cv2.resize(cv2.imread(str(small)), (18, 24)))
@@ -91,7 +94,7 @@ def competition(**recorded: str) -> pd.DataFrame:
     masks = {"mask1": 0, "incorrect_mask": 1, "normal": 2}
     rows = [
         {
-            "person": person, "gender": int(gender == "female"), "age": 59 if person == "004348" else 40,
+            "group": person, "gender": int(gender == "female"), "age": 59 if person == "004348" else 40,
             "mask": mask, "photo": f"{person}/{stem}.jpg", "path": stem,
         }
         for person, gender in genders.items() for stem, mask in masks.items()
@@ -100,19 +103,19 @@ def competition(**recorded: str) -> pd.DataFrame:
 
 
 def test_known_errors_are_told_of_the_competitions_set_alone():
-    found = suspects.known_errors(competition())
+    found = face_masks.known_errors(competition())
     assert len(found) == 22
     assert ("001009", "30-59, is 29") in {(one.where, one.why) for one in found}
     assert ("000020", "normal, is incorrect_mask") in {(one.where, one.why) for one in found}
     assert ("001720", "female, is male") in {(one.where, one.why) for one in found}
-    mended = suspects.known_errors(competition(**{"001720": "male"}))
+    mended = face_masks.known_errors(competition(**{"001720": "male"}))
     assert {one.where for one in found} - {one.where for one in mended} == {"001720"}
     few = competition()
-    assert suspects.known_errors(few[few["person"].isin(["000020", "001720"])]) == []
+    assert face_masks.known_errors(few[few["group"].isin(["000020", "001720"])]) == []
 
 
 def test_the_page_shows_what_is_suspicious(changed, tmp_path):
-    table, _ = scan_train(changed)
+    _, table, _ = scan_train(changed)
     path = Path(table["path"][3])
     cv2.imwrite(str(path), cv2.imread(str(path))[:40])
     page = write_eda(changed, tmp_path / "out").read_text()
