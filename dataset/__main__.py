@@ -8,7 +8,8 @@ import typer
 from common.errors import exit_on_usage_error
 
 Group = Annotated[
-    str, typer.Option(help="Whose photo each is: a column of photos.csv, or a regular expression on the path.")
+    str,
+    typer.Option(help="Whose photo each is: a column of photos.csv, or a regular expression on the path."),
 ]
 app = typer.Typer(
     help="Write a data set to try things on, check a data set, or manage the cache of decoded photos.",
@@ -59,14 +60,16 @@ def check(
     corrections: Annotated[
         str | None, typer.Option(help='Known label errors to correct: "competition" or a CSV file.')
     ] = None,
-    with_eval: Annotated[bool, typer.Option("--eval/--no-eval", help="Check the photos to predict, or not.")] = True,
+    with_eval: Annotated[
+        bool, typer.Option("--eval/--no-eval", help="Check the photos to predict, or not.")
+    ] = True,
     folds: Annotated[int, typer.Option(help="Number of folds that groups are split into.")] = 5,
     seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
 ) -> None:
     """List all errors of a data set at once, or what was understood.
 
-    Folders, file names and CSVs are checked, and every photo is decoded. Without groups, near-duplicate photos
-    are listed.
+    Folders, file names and CSVs are checked, and every photo is decoded. Without groups, near-duplicate
+    photos are listed.
     """
     from dataset import check as checking
     from dataset.fingerprint import fingerprint

@@ -12,8 +12,8 @@ from common.text import bytes_text, path_text
 from dataset.cache import arrays
 from dataset.cache.store import Entry, entries, tidy
 from dataset.crops import CROPS
-from dataset.read import read_train
 from dataset.pixels import INTERPOLATIONS
+from dataset.read import read_train
 
 
 def refuse_unused(

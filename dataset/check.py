@@ -20,7 +20,8 @@ MAX_CLASSES = 60  # with a line of their own in the summary
 
 
 class Checked(NamedTuple):
-    """A data set without errors: its task, the photos to train on, and those to predict (see dataset.read)."""
+    """A data set without errors: its task, the photos to train on, and those to predict (see
+    dataset.read)."""
 
     task: Task
     train: pd.DataFrame
@@ -58,7 +59,8 @@ def check(
 
 
 def summary(data: Path, checked: Checked, folds: int, seed: int) -> list[str]:
-    """Lines with what was understood: format, task, classes with counts, groups, the balance of folds, notes."""
+    """Lines with what was understood: format, task, classes with counts, groups, the balance of folds,
+    notes."""
     task, train, eval_photos = checked
     groups = train["group"].nunique()
     factors = " x ".join(f"{name} {len(values)}" for name, values in task.factors.items())
@@ -92,7 +94,9 @@ def _cross(task: Task, train: pd.DataFrame) -> list[str]:
     for first, second in combinations(constant if task.group != "photo" else [], 2):
         for value, name in enumerate(task.factors[first]):
             of = one_each.loc[one_each[first] == value, second]
-            counts = ", ".join(f"{other} {int((of == number).sum())}" for number, other in enumerate(task.factors[second]))
+            counts = ", ".join(
+                f"{other} {int((of == number).sum())}" for number, other in enumerate(task.factors[second])
+            )
             lines.append(f"  {name}: {len(of)} {task.groups} ({counts})")
     return lines
 

@@ -11,7 +11,6 @@ from common.files import mark_of
 from dataset.formats import class_folders, photos_csv
 from dataset.photo_file import is_system_file
 
-
 HALVES = (*class_folders.TRAIN, *class_folders.EVAL)
 
 

@@ -17,8 +17,9 @@ from dataset.pixels import read_to_size, resize
 
 # Photos of the same name are compared at this size (height, width), and their mean correlation counts.
 NAMED, NAMED_ALIKE = (24, 18), 0.97
-# Other photos are compared at two sizes: all at a coarse one, then alike pairs by their details. Of 3.9 million
-# pairs of different faces, all upright and of one size, 20 are alike at the coarse one and 2 by their details too.
+# Other photos are compared at two sizes: all at a coarse one, then alike pairs by their details. Of 3.9
+# million pairs of different faces, all upright and of one size, 20 are alike at the coarse one and 2 by their
+# details too.
 COARSE, COARSE_ALIKE = (16, 16), 0.93
 DETAILS, DETAILS_ALIKE = (32, 32), 0.8
 BLUR = DETAILS[0] / 12  # standard deviation in pixels; details are what it removes
@@ -44,8 +45,8 @@ class Pair(NamedTuple):
 
 
 class Found(NamedTuple):
-    """`pairs`: in the order of the groups if photos were compared `by_name`, else the most alike first. `limit`: a
-    sentence if the search stopped early, else ''."""
+    """`pairs`: in the order of the groups if photos were compared `by_name`, else the most alike first.
+    `limit`: a sentence if the search stopped early, else ''."""
 
     pairs: list[Pair]
     by_name: bool
@@ -58,16 +59,18 @@ def near_duplicates(table: pd.DataFrame, progress: bool = False) -> list[tuple[s
 
 
 def find(table: pd.DataFrame, progress: bool = False) -> Found:
-    """The pairs of groups in a DataFrame of photos (photo, path, group, label) that have nearly the same photos.
+    """The pairs of groups in a DataFrame of photos (photo, path, group, label) that have nearly the same
+    photos.
 
-    If the photos of all groups are named alike (front, left, ...), two groups are alike if their photos of the
-    same name are, on average. Otherwise two groups are alike if any photo of one is like a photo of the other,
-    or like its mirror image. A group's own photos are not compared with each other.
+    If the photos of all groups are named alike (front, left, ...), two groups are alike if their photos of
+    the same name are, on average. Otherwise two groups are alike if any photo of one is like a photo of the
+    other, or like its mirror image. A group's own photos are not compared with each other.
 
-    Of 200 faces, all copies are found that are in another size, format, JPEG quality (from 10), brightness, grey,
-    mirrored, turned by 2 degrees or cropped by 2 % at each side; five in six that are cropped by 2.5 %, three in
-    five that are turned by 4 degrees, none that are cropped by 4 %. Copies that are upside down and other photos of
-    the same thing are not found. Photos that can't be read and photos of one colour are like no other.
+    Of 200 faces, all copies are found that are in another size, format, JPEG quality (from 10), brightness,
+    grey, mirrored, turned by 2 degrees or cropped by 2 % at each side; five in six that are cropped by 2.5 %,
+    three in five that are turned by 4 degrees, none that are cropped by 4 %. Copies that are upside down and
+    other photos of the same thing are not found. Photos that can't be read and photos of one colour are like
+    no other.
 
     Stops at MAX_PAIRS pairs, or MAX_PHOTOS photos that are not named alike.
     """
@@ -100,9 +103,9 @@ def _named_alike(table: pd.DataFrame, named: pd.Series, progress: bool) -> Itera
     grey = np.stack(list(_in_threads(_named, table["path"].tolist(), progress)))
     groups, row = np.unique(table["group"], return_inverse=True)
     names, column = np.unique(named, return_inverse=True)
-    vectors = np.zeros((len(groups), len(names), grey.shape[1]), np.float32)
-    vectors[row, column] = grey / np.sqrt(len(names))
-    vectors = vectors.reshape(len(groups), -1)
+    by_name = np.zeros((len(groups), len(names), grey.shape[1]), np.float32)
+    by_name[row, column] = grey / np.sqrt(len(names))
+    vectors = by_name.reshape(len(groups), -1)
     shown = table.sort_values("label", kind="stable").drop_duplicates("group", keep="last")
     shown = shown.set_index("group")["path"]
     for start in range(0, len(vectors), BLOCK):
@@ -156,7 +159,8 @@ def _in_threads(read: Callable[[str], T], paths: Sequence[str], progress: bool) 
 
 
 def _named(path: str) -> np.ndarray:
-    """The photo's grey values at NAMED, with mean 0 and length 1; zeros if it has no structure or can't be read."""
+    """The photo's grey values at NAMED, with mean 0 and length 1; zeros if it has no structure or can't be
+    read."""
     try:
         grey = read_to_size(path, NAMED)[0].mean(2, dtype=np.float32)
     except UsageError:
@@ -165,8 +169,8 @@ def _named(path: str) -> np.ndarray:
 
 
 def _at_both_sizes(path: str) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(The photo's grey values at COARSE, its details, each with mean 0 and length 1, whether it is tiny); zeros if
-    it has no structure or can't be read."""
+    """(The photo's grey values at COARSE, its details, each with mean 0 and length 1, whether it is tiny);
+    zeros if it has no structure or can't be read."""
     photo = decode(path, (TINY, TINY))[1]
     if photo is None:
         photo = np.zeros((*DETAILS, 3), np.uint8)

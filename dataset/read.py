@@ -9,7 +9,7 @@ import pandas as pd
 from common.errors import UsageError
 from dataset.face_masks import layout
 from dataset.face_masks.corrections import apply_corrections
-from dataset.face_masks.labels import FACE_MASK
+from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
 from dataset.formats import class_folders, photos_csv
 from dataset.formats.labelled import few
 from dataset.images import EXTENSIONS
@@ -125,10 +125,7 @@ def corrected(task: Task, table: pd.DataFrame, corrections: str | Path | None) -
         table.attrs["corrections"] = 0
         return table
     if task.name != FACE_MASK.name:
-        raise UsageError(
-            f"corrections={corrections}: only the face-mask task has them; correct the labels of this set in "
-            "its own files"
-        )
+        raise UsageError(f"corrections={corrections}: {NO_CORRECTIONS}")
     return apply_corrections(table, corrections)
 
 

@@ -18,7 +18,7 @@ from experiments.checks.yaml_keys import key_errors
 from experiments.plan import Plan, read_plan
 from trial.aliases import current_field
 from trial.arguments import parse_arguments
-from trial.config import FIELDS, NO_DATA, parse, task_errors
+from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
 from trial.models.weights import WITHOUT_INTERNET
 
 
@@ -90,7 +90,7 @@ def rehearsal_errors(plan: Plan) -> list[str]:
     return rehearsed.errors + [f"tuner: suggests what a trial refuses: {error}" for error in suggested]
 
 
-def _read(plan: Plan, present: bool) -> Callable[[Mapping[str, Any]], object]:
+def _read(plan: Plan, present: bool) -> Callable[[Mapping[str, Any]], TrialConfig]:
     return lambda point: parse(parse_arguments(plan.fixed, point), present)
 
 

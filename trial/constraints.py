@@ -16,7 +16,7 @@ from typing import Any
 from common.errors import errors_of, unknown
 from common.image_size import Size, size_text
 from dataset.face_masks.borders import NO_AGES
-from dataset.face_masks.labels import FACE_MASK
+from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
 from dataset.faces.detector import detector_errors
 from dataset.task import Task
 from trial.augment.policies import Policy
@@ -148,13 +148,15 @@ def head_errors(head: Choice, task: Task) -> list[str]:
     """A head of factors needs a task with factors."""
     if head.name != "factors" or task.factors:
         return []
-    return ["head=factors: the classes of this set have no factors; give factor columns in photos.csv, or head=classes"]
+    return ["head=factors: this set has no factors; give columns of them in photos.csv, or head=classes"]
 
 
 def rare_errors(copies: Choice, mixing: Choice, task: Task) -> list[str]:
     """What is done for rare classes needs some."""
     chosen = [("copies", copies, "none"), ("mixing", mixing, "mixup_rare")]
-    named = [f"{field}={choice}" for field, choice, name in chosen if (choice.name == name) == (field == "mixing")]
+    named = [
+        f"{field}={choice}" for field, choice, name in chosen if (choice.name == name) == (field == "mixing")
+    ]
     return [f"{one}: no class of this set is rare; leave it out" for one in named if not task.rare]
 
 
@@ -169,7 +171,7 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
     """Corrections are of the home task's labels."""
     if not corrections or task.name == FACE_MASK.name:
         return []
-    return [f"corrections={corrections}: only the face-mask task has them; correct this set's labels in its own files"]
+    return [f"corrections={corrections}: {NO_CORRECTIONS}"]
 
 
 COMBINATIONS: tuple[Check, ...] = (

@@ -151,7 +151,8 @@ def evaluate(
 def infer(
     network: nn.Module, preprocessing: Preprocessing, compute: Compute, batches: Batches
 ) -> tuple[Tensor, Tensor]:
-    """Logits (photos, classes) float32 and labels (photos,), on the CPU, in the order of `batches`, at least one."""
+    """Logits (photos, classes) float32 and labels (photos,), on the CPU, in the order of `batches`, at least
+    one."""
     network.eval()
     logits, labels = [], []
     for batch in on_device(batches, compute.device):

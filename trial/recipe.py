@@ -14,8 +14,8 @@ from torch import nn
 
 from common.errors import UsageError
 from dataset.cache.arrays import Uncached
-from dataset.fingerprint import fingerprint
 from dataset.face_masks.borders import BORDERS
+from dataset.fingerprint import fingerprint
 from dataset.read import corrected, scan_train
 from dataset.tables import log_notes
 from dataset.task import Task

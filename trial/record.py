@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
-    "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet", WEIGHTS,
-    "status.json",
+    "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
+    WEIGHTS, "status.json",
 )  # fmt: skip
 IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
@@ -179,8 +179,8 @@ class RunFolder:
         return self.epochs().groupby("epoch", as_index=False).mean()
 
     def validation(self) -> "pd.DataFrame":
-        """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the groups'
-        column has the task's word for a group (person)."""
+        """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the
+        groups' column has the task's word for a group (person)."""
         import pandas as pd
 
         table = pd.read_parquet(self.folder / "validation.parquet")

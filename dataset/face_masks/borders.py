@@ -1,4 +1,5 @@
-"""What is done with training photos of ages near the borders of age bands, by name. Never applied to validation.
+"""What is done with training photos of ages near the borders of age bands, by name. Never applied to
+validation.
 
 Builders return `change(table) -> table` of DataFrames of photos.
 """

@@ -34,8 +34,8 @@ def fits(data: Path) -> bool:
 
 
 def scan_train(data: Path, group: str = "") -> Scan:
-    """The photos in `data`/train, sorted by photo (path below train/images), with the column age (years), and all
-    errors; people with an error in their line are left out."""
+    """The photos in `data`/train, sorted by photo (path below train/images), with the column age (years), and
+    all errors; people with an error in their line are left out."""
     data = Path(data)
     images, csv = data / "train" / "images", data / "train" / "train.csv"
     people, errors = _read_csv(data, csv, TRAIN_COLUMNS)
@@ -69,13 +69,16 @@ def scan_train(data: Path, group: str = "") -> Scan:
 
 def empty() -> pd.DataFrame:
     """A DataFrame of no photos to train on."""
-    table = pd.DataFrame({column: pd.Series(dtype=str if column in COLUMNS[:3] else int) for column in COLUMNS})
+    table = pd.DataFrame(
+        {column: pd.Series(dtype=str if column in COLUMNS[:3] else int) for column in COLUMNS}
+    )
     table.attrs["notes"] = []
     return table
 
 
 def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
-    """(The photos in `data`/eval that can be read: photo (ImageID) and path, in the order of info.csv; all errors).
+    """(The photos in `data`/eval that can be read: photo (ImageID) and path, in the order of info.csv; all
+    errors).
 
     Without an info.csv, all images in eval/images, sorted by name; a note says so.
     """

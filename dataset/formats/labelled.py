@@ -77,11 +77,11 @@ def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], 
         table.drop_duplicates(["group", "label"])["label"], minlength=task.n_classes
     )  # of each class
     photos_of = np.bincount(table["label"], minlength=task.n_classes)
-    names = np.array(task.classes, dtype=object)
-    present = names[photos_of > 0].tolist()
-    errors = _too_few(names[photos_of == 1].tolist(), "one photo only", where)
+    classes = np.array(task.classes, dtype=object)
+    present = classes[photos_of > 0].tolist()
+    errors = _too_few(classes[photos_of == 1].tolist(), "one photo only", where)
     errors += _too_few(
-        names[(photos_of > 1) & (groups_of == 1)].tolist(), f"photos of one {task.group} only", where
+        classes[(photos_of > 1) & (groups_of == 1)].tolist(), f"photos of one {task.group} only", where
     )
     if len(present) < 2:
         errors.append(f"{where}: all photos are of one class ({few(present)}); there must be two or more")

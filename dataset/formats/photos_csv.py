@@ -314,7 +314,6 @@ def _contradictions(csv: Path, rows: pd.DataFrame, factor: str, usual: pd.Series
         return []
     line = wrong[0]
     return [
-        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: that of {rows.at[line, 'label']!r} "
-        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or remove "
-        "the column"
+        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: it is {expected[line]!r} elsewhere for "
+        f"{rows.at[line, 'label']!r}, but {rows.at[line, factor]!r} here; correct one, or remove the column"
     ]

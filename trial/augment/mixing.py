@@ -1,8 +1,8 @@
 """Mixing: two photos of a batch combined into one, and their labels in the same proportion.
 
 A builder returns `mix(images, labels, draw) -> (images, targets)`: images float (B, 3, height, width), labels
-int (B,); targets are the labels unchanged, or the probability of each class (B, n_classes). A mixing happens to a
-photo with probability `p`; its partner is another photo of the batch.
+int (B,); targets are the labels unchanged, or the probability of each class (B, n_classes). A mixing happens
+to a photo with probability `p`; its partner is another photo of the batch.
 """
 
 from collections.abc import Callable

@@ -24,8 +24,8 @@ def build(
     """The network that `model` names (several names joined by +: one network of them all), ending in `head`,
     with the pretrained weights `weights` ('none': without), and the preprocessing of its photos.
 
-    Logits are (B, n_classes). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of the
-    first of several networks. UsageError if the weights don't fit the network.
+    Logits are (B, n_classes). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of
+    the first of several networks. UsageError if the weights don't fit the network.
     """
     names = model.split("+")
     network: nn.Module

@@ -17,8 +17,8 @@ Dropout = Annotated[float, (0, 0.95)]
 
 # Gains of `initialise`: the standard deviation of a layer's outputs for inputs with a root mean square of 1;
 # pooled features of timm's networks have .05 to 1 in training. LAST is torch's default for linear layers, as
-# in ResNets: the first loss is near that of a uniform guess, ln 18 for 18 classes. With .1 a ResNet without ImageNet weights
-# learned more slowly (docs/figures.md). HIDDEN is for layers before a ReLU (He et al. 2015,
+# in ResNets: the first loss is near that of a uniform guess, ln 18 for 18. With .1 a ResNet without ImageNet
+# weights learned more slowly (docs/figures.md). HIDDEN is for layers before a ReLU (He et al. 2015,
 # arXiv:1502.01852).
 LAST, HIDDEN = 3**-0.5, 2**0.5
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 
-
 class Joint(nn.Module):
     """The `n_classes` logits of every member concatenated, ReLU, one linear layer: the baseline's ensemble.
 
