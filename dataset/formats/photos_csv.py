@@ -315,6 +315,6 @@ def _contradictions(csv: Path, rows: pd.DataFrame, factor: str, usual: pd.Series
     line = wrong[0]
     return [
         f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: that of {rows.at[line, 'label']!r} "
-        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or remove "
-        "the column"
+        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or "
+        "remove the column"
     ]
