@@ -27,7 +27,7 @@ def write(people, tmp_path):
         data.mkdir()
         for photo, path in zip(table["photo"], table["path"], strict=True):
             (data / photo).parent.mkdir(exist_ok=True)
-            os.link(path, data / photo)
+            os.symlink(path, data / photo)
         made = {name: [make(number) for number in person] for name, make in columns.items()}
         pd.DataFrame({"path": table["photo"], **made}).to_csv(data / "photos.csv", index=False)
         return data
