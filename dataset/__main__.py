@@ -76,6 +76,8 @@ def check(
 
     checked = checking.check(data, corrections, with_eval, progress=True, group=group)
     print("\n".join(checking.summary(data, checked, folds, seed)))
+    if checked.task.group == "photo":
+        print("\n".join(checking.look_alikes(checked.train)))
     print(f"no errors; fingerprint {fingerprint(data)}")
 
 

@@ -10,12 +10,14 @@ import pandas as pd
 from common.errors import UsageError, errors_of
 from dataset.face_masks.corrections import read_corrections
 from dataset.formats.labelled import few
+from dataset.near_duplicates import find
 from dataset.pixels import decode_errors
 from dataset.read import corrected, format_of, scan_eval, scan_train
 from dataset.split import balance
 from dataset.tables import empty_table
 from dataset.task import Task
 
+MAX_PAIRS = 10  # of near-duplicates in the summary
 MAX_CLASSES = 60  # with a line of their own in the summary
 
 
@@ -70,6 +72,21 @@ def summary(data: Path, checked: Checked, folds: int, seed: int) -> list[str]:
     ]
     lines += _classes(task, train) + _cross(task, train) + _balance(task, train, folds, seed)
     return [*lines, *train.attrs["notes"], *eval_photos.attrs["notes"]]
+
+
+def look_alikes(train: pd.DataFrame) -> list[str]:
+    """Lines on photos that are nearly the same, of a set in which each photo is its own group."""
+    found = find(train, progress=True)
+    some = [
+        f"  {pair.one}, {pair.other} (correlation {pair.correlation:.2f})" for pair in found.pairs[:MAX_PAIRS]
+    ]
+    more = len(found.pairs) - len(some)
+    lines = [
+        f"near-duplicates: {len(found.pairs):,} pairs of photos; do they belong to one group each?"
+    ] + some
+    lines += [f"  and {more:,} more"] if more else []
+    lines += [f"  {found.limit}"] if found.limit else []
+    return lines if found.pairs or found.limit else ["near-duplicates: none found"]
 
 
 def _classes(task: Task, train: pd.DataFrame) -> list[str]:

@@ -152,8 +152,7 @@ def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame
     shuffled = shuffled.sample(frac=1, random_state=seed)
     sizes = np.bincount(groups.stratum)
     if _overlap(groups) and sizes[sizes >= FEW].sum() < len(groups.names) / 2:
-        seen = np.zeros(groups.n_labels, dtype=bool)
-        first, more = list[int](), list[int]()
+        seen, first, more = np.zeros(groups.n_labels, dtype=bool), list[int](), list[int]()
         for group in shuffled.index:  # those by which all labels are seen, then the others
             (more if seen[groups.labels[group]].all() else first).append(group)
             seen[groups.labels[group]] = True

@@ -73,20 +73,22 @@ def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], 
     for factor, names in task.factors.items():
         table[factor] = values[factor].map(names.index).astype(int)
     table = table.reset_index(drop=True)
-    groups_of = np.bincount(
+    in_groups = np.bincount(
         table.drop_duplicates(["group", "label"])["label"], minlength=task.n_classes
-    )  # of each class
-    photos_of = np.bincount(table["label"], minlength=task.n_classes)
-    classes = np.array(task.classes, dtype=object)
-    present = classes[photos_of > 0].tolist()
-    errors = _too_few(classes[photos_of == 1].tolist(), "one photo only", where)
+    ).tolist()
+    photos_of = np.bincount(table["label"], minlength=task.n_classes).tolist()
+    counted = list(zip(task.classes, photos_of, in_groups, strict=True))
+    errors = _too_few([name for name, many, _ in counted if many == 1], "one photo only", where)
     errors += _too_few(
-        classes[(photos_of > 1) & (groups_of == 1)].tolist(), f"photos of one {task.group} only", where
+        [name for name, many, groups in counted if many > 1 and groups == 1],
+        f"photos of one {task.group} only",
+        where,
     )
+    present = [name for name, many, _ in counted if many]
     if len(present) < 2:
         errors.append(f"{where}: all photos are of one class ({few(present)}); there must be two or more")
     notes = []
-    if absent := names[photos_of == 0].tolist():
+    if absent := [name for name, many, _ in counted if not many]:
         notes.append(
             f"{where}: {len(absent)} of {task.n_classes} classes have no photo, and count 0 in the macro-F1: "
             f"{few(absent)}"
@@ -95,7 +97,7 @@ def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], 
     if alike := [" and ".join(map(repr, same)) for same in folded if len(same) > 1]:
         notes.append(f"{where}: classes that differ only in upper and lower case: {few(alike)}")
     table.attrs["notes"] = notes
-    return Scan(replace(task, rare=rare_labels(groups_of)), table, errors)
+    return Scan(replace(task, rare=rare_labels(in_groups)), table, errors)
 
 
 def _too_few(names: Sequence[str], what: str, where: str) -> list[str]:

@@ -137,11 +137,13 @@ def _read(data: Path, group: str, half: str) -> _Rows:
     split = table["split"].str.lower() if "split" in table else pd.Series("train", table.index)
     sides = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(EVAL, "eval")}
     photos = pd.DataFrame({"split": split.map(sides).fillna("")}, index=table.index)
-    photos["photo"] = [os.path.normpath(os.path.relpath(data / path, data)) for path in table["path"]]
-    photos["path"] = [str(data.absolute() / photo) for photo in photos["photo"]]
+    root = os.path.normpath(data.absolute())
+    whole = [os.path.normpath(os.path.join(root, path)) for path in table["path"]]
+    photos["photo"] = [path.removeprefix(root + os.sep) for path in whole]
+    photos["path"] = [os.path.join(data.absolute(), path) for path in photos["photo"]]
     mine, train = photos["split"] == half, photos["split"] == "train"
     errors += _split_errors(csv, table)
-    wrong = _path_errors(data, csv, table)
+    wrong = _path_errors(data, csv, table, whole)
     photos["found"] = ~photos.index.isin(list(wrong))
     errors += _missing(
         {line: why for line, why in wrong.items() if mine[line] or not photos.at[line, "split"]},
@@ -220,13 +222,12 @@ def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
     return errors
 
 
-def _path_errors(data: Path, csv: Path, table: pd.DataFrame) -> dict[int, str]:
-    """{line: the error of its path}."""
+def _path_errors(data: Path, csv: Path, table: pd.DataFrame, absolute: list[str]) -> dict[int, str]:
+    """{line: the error of its path}. `absolute`: the paths, absolute and without '..'."""
     errors, first = dict[int, str](), dict[str, int]()
     root = os.path.normpath(data.absolute())
-    for line, path in table["path"].items():
+    for (line, path), whole in zip(table["path"].items(), absolute, strict=True):
         where = f"{csv} line {line}"
-        whole = os.path.normpath(os.path.join(root, path))
         if not path:
             errors[line] = f"{where}: no path"
         elif not whole.startswith(root + os.sep):
@@ -314,6 +315,7 @@ def _contradictions(csv: Path, rows: pd.DataFrame, factor: str, usual: pd.Series
         return []
     line = wrong[0]
     return [
-        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: it is {expected[line]!r} elsewhere for "
-        f"{rows.at[line, 'label']!r}, but {rows.at[line, factor]!r} here; correct one, or remove the column"
+        f"{csv} {lines_text(list(wrong))}: {factor} contradicts label: that of {rows.at[line, 'label']!r} "
+        f"is {expected[line]!r} elsewhere, but {rows.at[line, factor]!r} here; correct one of them, or "
+        "remove the column"
     ]

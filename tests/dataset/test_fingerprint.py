@@ -55,3 +55,22 @@ def test_a_link_that_leads_nowhere_and_an_odd_name_do_no_harm(data):
 def test_no_set_no_fingerprint(tmp_path):
     with pytest.raises(UsageError, match="nowhere"):
         fingerprint(tmp_path / "nowhere")
+
+
+def test_every_format_has_its_own(folders, tmp_path):
+    """Photos anywhere beside a photos.csv count, and the CSV itself; for class folders all halves."""
+    before = fingerprint(folders)
+    (folders / "notes.txt").write_text("no half")
+    assert fingerprint(folders) == before
+    (folders / "val" / "dog").mkdir(parents=True)
+    (folders / "val" / "dog" / "a.jpg").touch()
+    seen = {before, fingerprint(folders)}
+    csv = folders / "photos.csv"
+    csv.write_text("path,label\n")
+    seen.add(fingerprint(folders))
+    csv.write_text("path,label\na.jpg,dog\n")
+    seen.add(fingerprint(folders))
+    (folders / "more").mkdir()
+    (folders / "more" / "a.jpg").touch()
+    seen.add(fingerprint(folders))
+    assert len(seen) == 5

@@ -50,4 +50,4 @@ def rearranged(people: Path, out: Path, form: str) -> Path:
 def _link(out: Path, places, paths) -> None:
     for place, path in zip(places, paths, strict=True):
         (out / place).parent.mkdir(parents=True, exist_ok=True)
-        os.link(path, out / place)
+        os.symlink(path, out / place)
