@@ -14,7 +14,7 @@ from common.errors import UsageError, unknown
 from common.files import write_atomic, write_json
 from common.text import lines_text
 from dataset.face_masks.labels import FACE_MASK
-from dataset.formats.labelled import in_order
+from dataset.formats.labelled import few, in_order
 from dataset.read import read_eval
 from dataset.tables import read_table
 from dataset.task import Task
@@ -168,6 +168,11 @@ def _read_labels(path: Path, table: pd.DataFrame, task: Task | None) -> tuple[pd
     if _numbered(task) and len(wrong):
         lines = lines_text(list(wrong.index))
         errors.append(f"{path} {lines}: column ans must hold integers from 0 to {task.n_classes - 1}")
+    elif len(wrong) == len(table) > 1 and "" not in set(wrong["ans"]):
+        errors.append(
+            f"{path}: its classes ({few(in_order(wrong['ans']), 3)}) are none of the task's "
+            f"({few(task.classes, 3)}); is it of another task?"
+        )
     elif len(wrong):
         for name, lines in wrong.groupby("ans", sort=False).groups.items():
             why = unknown("class", name, task.classes) if name else "no class"

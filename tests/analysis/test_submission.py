@@ -159,6 +159,16 @@ def test_an_unknown_name_is_refused_with_its_lines_and_the_nearest_one(tmp_path)
     )
 
 
+def test_answers_of_another_task_are_one_message(tmp_path):
+    path = write_submission(tmp_path / "out", PHOTOS, np.eye(3)[[1, 0, 1]], {}, PETS)
+    with pytest.raises(UsageError) as error:
+        score_submission(path, pets(tmp_path / "truth", "3", "0", "17"))
+    assert error.value.errors == [
+        f"{tmp_path / 'truth' / 'submission.csv'}: its classes (0, 3, 17) are none of the task's (cat, dog, grey parrot);"
+        " is it of another task?"
+    ]
+
+
 def test_without_its_json_a_submission_has_the_names_in_both_files_and_says_so(tmp_path, capsys):
     given, truth = (
         pets(tmp_path / "given", "cat", "dog", "dog"),
