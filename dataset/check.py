@@ -81,9 +81,7 @@ def look_alikes(train: pd.DataFrame) -> list[str]:
         f"  {pair.one}, {pair.other} (correlation {pair.correlation:.2f})" for pair in found.pairs[:MAX_PAIRS]
     ]
     more = len(found.pairs) - len(some)
-    lines = [
-        f"near-duplicates: {len(found.pairs):,} pairs of photos; do they belong to one group each?"
-    ] + some
+    lines = [f"near-duplicates: {len(found.pairs):,} pairs of photos; is each one group?", *some]
     lines += [f"  and {more:,} more"] if more else []
     lines += [f"  {found.limit}"] if found.limit else []
     return lines if found.pairs or found.limit else ["near-duplicates: none found"]

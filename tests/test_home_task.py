@@ -42,7 +42,6 @@ MEANT_OTHERWISE = {
     ("dataset/near_duplicates.py", "18"): "a width in pixels",
     ("dataset/__main__.py", "gender"): "of the drawn set",
     ("dataset/__main__.py", "age"): "of the drawn set",
-    ("trial/aliases.py", "mixup_oldest"): "an earlier name",
     ("trial/models/heads.py", "18"): "a first loss that was measured with 18 classes",
     ("trial/models/pretrained.py", "masks"): "of attention",
 }
