@@ -1,0 +1,1 @@
+"""Searches replayed on a recorded table of learning curves."""

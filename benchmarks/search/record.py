@@ -1,0 +1,126 @@
+"""Record learning curves of many recipes on real faces, for replays of searches without training.
+
+python -m benchmarks.search.record DATA [--out out/search_table] [--recipes 256] [--part 0/2]
+
+Each recipe of the space (space.json; RECIPES drawn at random, the default first) is trained EPOCHS epochs in one
+thread, with two seeds, the first seed of all recipes first. PEOPLE of train/ are split once: to train on, to validate,
+and others that no search sees. A run is a file RECIPE-SEED.npz: the predictions of every epoch for the people of both
+kinds, losses and seconds. Runs that exist are left out, so that the command may be stopped and started again;
+`--part 0/2` takes every second run, for two processes side by side.
+"""
+
+import argparse
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dataset.read import read_train
+from dataset.split import fold_of
+from trial import recipe
+from trial.arguments import parse_arguments
+from trial.config import TrialConfig, parse
+from trial.data import batches
+from trial.fit import fit
+from trial.metrics import score
+
+SPACE = Path(__file__).with_name("space.json")
+FIXED = "precision=float32 threads=1 workers=0 weights=none"
+EPOCHS, SEEDS, RECIPES = 8, (0, 1), 256
+FOLDS = 18  # of some 50 people each
+TRAIN, VALIDATION, OTHERS = range(0, 3), range(3, 5), range(5, 9)
+DEFAULT = {
+    "model": {"_name": "tf_efficientnet_lite0", "weights": "package", "layer_decay": 1.0},
+    "optimizer": {"_name": "adamw"}, "learning_rate": 0.001, "weight_decay": 0.01, "schedule": "onecycle",
+    "loss": {"_name": "cross_entropy"}, "sampler": {"_name": "uniform"}, "mixing": {"_name": "none"},
+    "batch_size": 32, "image_size": "48x36", "augment": "light",
+}  # fmt: skip
+
+
+def recipes(count: int) -> list[dict[str, Any]]:
+    """The default and random points of the space, the same for the same `count` or a larger one."""
+    from nni.algorithms.hpo.random_tuner import RandomTuner
+
+    tuner = RandomTuner(seed=0)
+    tuner.update_search_space(json.loads(SPACE.read_text()))
+    return [DEFAULT, *(tuner.generate_parameters(number) for number in range(1, count))]
+
+
+def config_of(point: dict[str, Any], data: Path, seed: int) -> TrialConfig:
+    words = [*FIXED.split(), f"epochs={EPOCHS}", f"seed={seed}"]
+    if "weights" in point["model"]:
+        words.remove("weights=none")
+    return parse(parse_arguments([*words, f"data={data}"], point))
+
+
+class _Writer:
+    """Takes what `recipe.start` writes into a run folder, and drops it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: None
+
+
+def record(point: dict[str, Any], data: Path, seed: int) -> dict[str, np.ndarray]:
+    """The learning curve of one recipe. `validation` and `others` (epochs, photos): predicted classes; labels and groups
+    beside them; a row per epoch of seconds and losses; `failed`: why it ended early, '' if it did not."""
+    config = config_of(point, data, seed)
+    start = recipe.start(config, _Writer())  # type: ignore[arg-type]
+    fold = fold_of(start.table, FOLDS, seed=0)
+    train, validation, others = (start.table[fold.isin(part)] for part in (TRAIN, VALIDATION, OTHERS))
+    both = start.table.loc[[*validation.index, *others.index]]
+    loader = batches.loader(batches.Photos(both, start.preprocessing, start.pixels), 4 * config.batch_size)
+    rows: dict[str, list] = {name: [] for name in ("predicted", "seconds", "train_loss", "validation_loss")}
+    failed, began = "", time.perf_counter()
+    try:
+        for epoch in fit(recipe.training(config, start, start.network, train), loader):
+            rows["predicted"].append(epoch.probabilities.argmax(1).astype(np.uint8))
+            rows["train_loss"].append(epoch.train_loss)
+            own = epoch.probabilities[np.arange(len(validation)), validation["label"]]
+            rows["validation_loss"].append(-float(np.log(own.clip(1e-9)).mean()))
+            rows["seconds"].append(time.perf_counter() - began)
+    except FloatingPointError as error:
+        failed = str(error)
+    predicted = np.array(rows.pop("predicted"), np.uint8).reshape(-1, len(both))
+    return {
+        "validation": predicted[:, : len(validation)], "others": predicted[:, len(validation) :],
+        "failed": np.array(failed), **{name: np.array(values) for name, values in rows.items()},
+        **{f"{side}_{what}": table[what].to_numpy().astype(kind)
+           for side, table in (("validation", validation), ("others", others))
+           for what, kind in (("label", np.uint8), ("group", "U16"))},
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("out/search_table"))
+    parser.add_argument("--recipes", type=int, default=RECIPES)
+    parser.add_argument("--part", default="0/1")
+    asked = parser.parse_args()
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    part, parts = map(int, asked.part.split("/"))
+    points = recipes(asked.recipes)
+    jobs = [(number, seed) for seed in SEEDS for number in range(len(points))]
+    for number, seed in jobs[part::parts]:
+        path = asked.out / f"{number:03d}-{seed}.npz"
+        if path.exists():
+            continue
+        started = time.perf_counter()
+        found = record(points[number], asked.data, seed)
+        beside = path.with_suffix(".part")
+        with beside.open("wb") as file:
+            np.savez_compressed(file, **found)
+        beside.rename(path)
+        labels = found["others_label"]
+        scores = [f"{score(labels, row, 18).macro_f1:.3f}" for row in found["others"]]
+        print(f"{path.name} {time.perf_counter() - started:.0f} s {' '.join(scores)} {found['failed']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
