@@ -8,12 +8,12 @@ and started again.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.search import generated, table
-from common.errors import UsageError, exit_on_usage_error, unknown
+from common.errors import UsageError, all_at_once, exit_on_usage_error, unknown
 from common.files import write_json
 
 QUICK = {"repetitions": 4, "recipes": 40, "workers": [1]}
@@ -41,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.quick:
         asked.repetitions, asked.recipes, asked.workers = QUICK.values()
-    tables = [_table(name) for name in asked.table or ["recorded", *generated.KINDS]]
-    if wrong := [unknown("method", name, METHODS) for name in asked.method if name not in METHODS]:
-        raise UsageError(wrong)
+    tables, _ = all_at_once(
+        lambda: [_table(name) for name in asked.table or ["recorded", *generated.KINDS]],
+        lambda: _known(asked.method, METHODS),
+    )
     methods = []
     for name in asked.method or METHODS:
         if reason := compare.unavailable(name):
@@ -60,12 +61,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\n{page}")
 
 
+def _known(names: Sequence[str], known: Collection[str]) -> None:
+    if wrong := [unknown("method", name, known) for name in names if name not in known]:
+        raise UsageError(wrong)
+
+
 def _table(name: str) -> str:
     if name == "recorded":
         name = str(table.SHIPPED)
     if name in generated.KINDS or Path(name).is_file():
         return name
-    raise UsageError(f"no table {name}: " + unknown("table", name, ["recorded", *generated.KINDS]))
+    raise UsageError(unknown("table", name, ["recorded", *generated.KINDS]) + "; or a file that exists")
 
 
 if __name__ == "__main__":

@@ -248,8 +248,9 @@ def text(found: Sequence[Line]) -> str:
             title = f"{line.table}, {line.workers} worker{'s' * (line.workers > 1)}"
             rows += ["", title, f"{'':32}" + _row(heads, widths)]
         cells = [
-            f"{line.compute:.3f}", f"{line.share:.2f}", f"{line.low:.2f} to {line.high:.2f}", f"{line.never:.0%}",
-            f"{line.lost:.0%}", "", *(f"{line.regret[round(share * 100)]:.4f}" for share in SHOWN),
+            f"{line.compute:.3f}", f"{line.share:.2f}", f"{line.low:.2f} to {line.high:.2f}",
+            f"{line.never:.0%}", f"{line.lost:.0%}", "",
+            *(f"{line.regret[round(share * 100)]:.4f}" for share in SHOWN),
         ]  # fmt: skip
         rows.append(f"{line.method:32}{_row(cells, widths)}  ({line.repetitions} times)")
     return "\n".join(rows[1:])

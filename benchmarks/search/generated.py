@@ -109,7 +109,7 @@ def _seconds(space: Space, positions: np.ndarray, rng: np.random.Generator) -> n
 
 def _crossing(final: np.ndarray, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     rank = final.argsort().argsort() / (len(final) - 1)
-    late = (0.8 * rank + 0.2 * rng.random(len(final)))[:, None]
+    late = (0.9 * rank + 0.1 * rng.random(len(final)))[:, None]
     rise = 1 - np.exp(-5 * time)
     scores = final[:, None] * rise * (1 - late * (1 - time) ** 0.8)
     return scores + rng.normal(0, 0.015, scores.shape) * (1 - time)

@@ -25,9 +25,11 @@ from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
 from tuners.default_first import DefaultFirstTPE
 from tuners.median_of_finished import MedianOfFinished
+from tuners.samplers import SAMPLERS, SECONDS
 from tuners.space import Space
 
 Search = tuple[Tuner, Assessor | None]
+Build = Callable[[Curves, int, int], Search]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -89,15 +91,25 @@ class AfterFewEpochs(Assessor):
 
 
 class Study(Tuner):
-    """A study of Optuna as NNI's tuner. `sampler`: made from the space."""
+    """A study of Optuna as NNI's tuner. `sampler`: made from the space. `restricted`: whether it draws
+    candidates from the space and can be kept to the recorded recipes in this way; else each suggestion is
+    moved to the nearest."""
 
-    def __init__(self, sampler: Callable[[Space], BaseSampler], pruner: Any = None, name: str | None = None):
-        self._sampler, self._pruner, self._name = sampler, pruner, name
+    def __init__(
+        self,
+        sampler: Callable[[Space], BaseSampler],
+        pruner: Any = None,
+        name: str | None = None,
+        restricted: bool = False,
+    ):
+        self._sampler, self._pruner, self._name, self._restricted = sampler, pruner, name, restricted
+        self.clock: Callable[[], float] = lambda: 0.0
+        self._started: dict[int, float] = {}
         self.trials: dict[int, optuna.Trial] = {}
         self.stopped: set[int] = set()
 
     def update_search_space(self, search_space: Any) -> None:
-        self._space = Space(search_space)
+        self._nni_space, self._space = search_space, Space(search_space)
         self.study = optuna.create_study(
             direction="maximize", sampler=self._sampler(self._space), study_name=self._name,
             pruner=self._pruner or optuna.pruners.NopPruner(),
@@ -105,16 +117,18 @@ class Study(Tuner):
 
     def candidates(self, points: Sequence[Point]) -> None:
         params = [self._space.params(point) for point in points]
-        if hasattr(self.study.sampler, "candidates"):
-            self.study.sampler.candidates = params
+        if self._restricted:
+            self.study.sampler = self._sampler(RecordedSpace(self._nni_space, params))
         else:
             self.study.sampler = Recorded(self.study.sampler, self._space, params)
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> Point:
         trial = self.trials[parameter_id] = self.study.ask()
+        self._started[parameter_id] = self.clock()
         return self._space.ask(trial)
 
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:
+        self._timed(parameter_id)
         self.study.tell(self.trials.pop(parameter_id), extract_scalar_reward(value))
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
@@ -124,7 +138,11 @@ class Study(Tuner):
                 if parameter_id in self.stopped
                 else optuna.trial.TrialState.FAIL
             )
+            self._timed(parameter_id)
             self.study.tell(self.trials.pop(parameter_id), state=state)
+
+    def _timed(self, parameter_id: int) -> None:
+        self.trials[parameter_id].set_user_attr(SECONDS, self.clock() - self._started.pop(parameter_id))
 
 
 class Pruner(Assessor):
@@ -140,6 +158,20 @@ class Pruner(Assessor):
             return AssessResult.Good
         self._tuner.stopped.add(int(trial_job_id))
         return AssessResult.Bad
+
+
+class RecordedSpace(Space):
+    """A space whose random recipes and neighbours are the recorded ones."""
+
+    def __init__(self, nni_space: dict[str, Any], params: list[dict[str, Any]]):
+        super().__init__(nni_space)
+        self._recorded = np.array([self.positions(one) for one in params])
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        return self._recorded[rng.permutation(len(self._recorded))[:count]]
+
+    def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
+        return self._recorded
 
 
 class Recorded(BaseSampler):
@@ -292,8 +324,14 @@ def _optuna_hyperband(curves: Curves, seed: int, workers: int) -> Search:
     return tuner, Pruner(tuner)
 
 
-def _ours(curves: Curves, seed: int, workers: int) -> Search:
-    return Study(lambda space: TPESampler(seed=seed, group=True)), None
+def _ours(restricted: bool = True) -> Build:
+    def build(curves: Curves, seed: int, workers: int) -> Search:
+        default = curves.points[curves.default]
+        make = SAMPLERS["gaussian_process"]
+        tuner = Study(lambda space: make(space, seed, space.params(default)), restricted=restricted)
+        return tuner, None
+
+    return build
 
 
 def _syne_tune(name: str) -> Callable[[Curves, int, int], Search]:
@@ -313,7 +351,6 @@ def _syne_tune(name: str) -> Callable[[Curves, int, int], Search]:
     return build
 
 
-Build = Callable[[Curves, int, int], Search]
 RIVALS: dict[str, Build] = {
     "random": lambda curves, seed, workers: (RandomOrder(seed), None),
     "two epochs, then best 16": _few_epochs_first,
@@ -325,5 +362,5 @@ RIVALS: dict[str, Build] = {
     "Syne Tune ASHACQR": _syne_tune("ASHACQR"),
     "Syne Tune BOHB": _syne_tune("BOHB"),
 }
-OURS: dict[str, Build] = {"ours": _ours}
+OURS: dict[str, Build] = {"Gaussian process": _ours(), "Gaussian process, nearest": _ours(restricted=False)}
 METHODS = RIVALS | OURS

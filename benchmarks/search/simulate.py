@@ -166,6 +166,9 @@ class _Game:
         self._params: dict[int, Point] = {}
         self._histories: dict[int, tuple[int, list[dict[str, float]]]] = {}  # of trials that ended
         self._spent_of_ended = 0.0
+        self.now = 0.0
+        if hasattr(tuner, "clock"):
+            tuner.clock = lambda: self.now
         tuner.update_search_space(curves.space)
         if offer_candidates and hasattr(tuner, "candidates"):
             tuner.candidates(curves.points)
@@ -218,6 +221,7 @@ class _Game:
 
     def report(self, time: float, running: _Running) -> Trial | None:
         """A trial has trained an epoch; what it was if that ended it."""
+        self.now = time
         score = float(self.curves.scores[running.recipe, running.epochs])
         running.epochs += 1
         if np.isnan(score):

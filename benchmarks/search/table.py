@@ -196,7 +196,7 @@ def _origin(recipes: int) -> dict[str, Any]:
         "command": f"python -m benchmarks.search.record DATA --recipes {recipes}",
         "data": "train/ of the stand-in set (real faces with drawn masks); its eval/ was not touched",
         "groups": "people are numbered from 0 on each side; nobody is on both, or among those trained on",
-        "seconds": "wall time of an epoch and its predictions of both sides, in one thread, beside other work",
+        "seconds": "wall time of an epoch and the predictions of both sides, in one thread, beside others",
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         "versions": versions(),
     }
