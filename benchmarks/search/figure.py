@@ -1,0 +1,42 @@
+"""The figure of a comparison of searches: regret against compute."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from analysis.report.theme import LIGHT, blank
+from benchmarks.search.compare import GRID, PLAYED, Line
+from benchmarks.search.rivals import OURS
+
+COLOURS = ["default", "median", "oldest", "alarm", "muted", "heat2", "ink", "faint"]
+
+
+def regret_figure(lines: Sequence[Line]) -> go.Figure:
+    """A panel for each table and number of workers: mean regret of each method at each share of the
+    compute."""
+    panels = list(dict.fromkeys((line.table, line.workers) for line in lines))
+    methods = list(dict.fromkeys(line.method for line in lines))
+    titles = [f"{table}, {workers} worker{'s' * (workers > 1)}" for table, workers in panels]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = make_subplots(
+        rows, columns, subplot_titles=titles, shared_xaxes=True, vertical_spacing=0.12 / rows
+    )
+    figure.update_layout(blank(340 * rows + 80).layout, title="Mean regret of the best finished recipe")
+    shown = GRID <= PLAYED
+    rivals = [method for method in methods if method not in OURS]
+    for line in lines:
+        row, column = divmod(panels.index((line.table, line.workers)), columns)
+        ours = line.method in OURS
+        colour = "best" if ours else COLOURS[rivals.index(line.method) % len(COLOURS)]
+        curve = go.Scatter(
+            x=GRID[shown], y=[regret for regret, here in zip(line.regret, shown, strict=True) if here],
+            name=line.method, legendgroup=line.method, showlegend=row == column == 0, mode="lines",
+            line=dict(color=LIGHT[colour], width=3 if ours else 1.5),
+        )  # fmt: skip
+        figure.add_trace(curve, row + 1, column + 1)
+    figure.update_yaxes(type="log", range=[-3, -0.5], title="macro-F1 below the best")
+    figure.update_xaxes(tickformat=".0%")
+    figure.update_xaxes(title="share of the compute of training every recipe", row=rows)
+    return figure

@@ -1,0 +1,286 @@
+"""The table of learning curves that replays of searches play against: its writer and its reader.
+
+    python -m benchmarks.search.table FOLDER [--out benchmarks/search/table.parquet]
+
+FOLDER holds the runs of `benchmarks.search.record`. The table has a row for each complete run, a recipe
+trained with a seed: per epoch the seconds, the losses, and macro-F1 and predicted class of every photo of the
+validation people and of others, whom no search sees. Photos, people's numbers and where the table comes from
+stand in its metadata.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.errors import UsageError, exit_on_usage_error
+from common.files import write_atomic
+from trial.metrics import score
+from trial.origin import versions
+
+SHIPPED = Path(__file__).with_name("table.parquet")
+SPACE = Path(__file__).with_name("space.json")
+SIDES = ("validation", "others")
+PER_EPOCH = ("seconds", "train_loss", "validation_loss")
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a replay plays against: one learning curve for each of R recipes of a space, over E epochs.
+
+    `points`: as NNI hands them to a trial. `scores` (R, E): macro-F1 of the validation people, nan from the
+    epoch at which the recipe failed. `seconds` (R, E): the time that each epoch takes. `others` (R, E):
+    macro-F1 of people that the search does not see. `default`: the recipe that a search begins with if it
+    begins with the default.
+    """
+
+    name: str
+    space: dict[str, Any]
+    points: tuple[Point, ...]
+    scores: np.ndarray
+    seconds: np.ndarray
+    others: np.ndarray
+    default: int = 0
+
+    @cached_property
+    def final(self) -> np.ndarray:
+        """(R,) what a trial reports at its end, its best epoch; -inf for a recipe that fails."""
+        best = np.max(self.scores, axis=1)  # nan if any is
+        return np.where(np.isnan(best), -np.inf, best)
+
+    @cached_property
+    def compute(self) -> float:
+        """Seconds to train every recipe to its end or to its failure, one after the other."""
+        return float(
+            sum(self.seconds[recipe, : self.lived(recipe)].sum() for recipe in range(len(self.points)))
+        )
+
+    def lived(self, recipe: int) -> int:
+        """Epochs that the recipe runs; the one that it fails in counts."""
+        failed = np.isnan(self.scores[recipe])
+        return int(failed.argmax()) + 1 if failed.any() else self.scores.shape[1]
+
+    def good(self, margin: float) -> np.ndarray:
+        """(R,) whether a recipe's result is within `margin` of the best one's."""
+        return self.final >= self.final.max() - margin
+
+    def part(self, recipes: np.ndarray) -> "Curves":
+        """Only these recipes; the default must be among them."""
+        (default,) = np.flatnonzero(recipes == self.default)
+        points = tuple(self.points[recipe] for recipe in recipes)
+        rows = (self.scores[recipes], self.seconds[recipes], self.others[recipes])
+        return Curves(self.name, self.space, points, *rows, int(default))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe trained with a seed. Rows of epochs: `seconds` of each, losses, macro-F1 (`scores`) and
+    predicted classes (`answers`, (epochs, photos)) of both SIDES. `failed`: why it ended early, '' if it did
+    not."""
+
+    recipe: int
+    seed: int
+    point: Point
+    failed: str
+    seconds: np.ndarray
+    train_loss: np.ndarray
+    validation_loss: np.ndarray
+    scores: Mapping[str, np.ndarray]
+    answers: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Table:
+    """`labels` and `groups` (the person's number) of the photos of both SIDES, in the order of the answers;
+    `epochs` of a run that does not fail; `origin`: how the table was made."""
+
+    space: dict[str, Any]
+    epochs: int
+    n_classes: int
+    labels: Mapping[str, np.ndarray]
+    groups: Mapping[str, np.ndarray]
+    origin: dict[str, Any]
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds with which every recipe of the table was trained; of a table that is still being
+        recorded, those with nine in ten of them."""
+        seeds = [run.seed for run in self.runs]
+        recipes = len({run.recipe for run in self.runs})
+        return tuple(seed for seed in sorted(set(seeds)) if seeds.count(seed) >= 0.9 * recipes)
+
+    def curves(self, seed: int) -> Curves:
+        """The runs with this seed.
+
+        Every epoch of a recipe costs its fastest epoch with any seed: an epoch repeats the same work, so what
+        the others took longer is the machine's other load while the table was recorded.
+        """
+        runs = [run for run in self.runs if run.seed == seed]
+        if not runs:
+            raise UsageError(
+                f"the table has no runs with seed {seed}; it has {', '.join(map(str, self.seeds))}"
+            )
+        fastest: dict[int, float] = {}
+        for run in self.runs:
+            if len(run.seconds):
+                fastest[run.recipe] = min(fastest.get(run.recipe, np.inf), float(run.seconds.min()))
+        usual = float(np.median(list(fastest.values())))  # of a recipe that failed in its first epoch
+        seconds = np.array([[fastest.get(run.recipe, usual)] * self.epochs for run in runs])
+        validation, others = (
+            np.array([_filled(run.scores[side], self.epochs) for run in runs]) for side in SIDES
+        )
+        points = tuple(run.point for run in runs)
+        default = next((row for row, run in enumerate(runs) if run.recipe == 0), 0)
+        return Curves(f"recorded, seed {seed}", self.space, points, validation, seconds, others, default)
+
+
+def _filled(values: np.ndarray, epochs: int) -> np.ndarray:
+    return np.concatenate([values, np.full(epochs - len(values), np.nan)])
+
+
+def collect(folder: Path, points: Sequence[Point], epochs: int, n_classes: int = 18) -> Table:
+    """The table of the recorder's complete runs in `folder`; `points` are its recipes by number. UsageError
+    if there are none, or if they do not belong together."""
+    runs: list[Run] = []
+    photos: dict[str, np.ndarray] = {}
+    for path in sorted(folder.glob("*-*.npz")):
+        recipe, seed = map(int, path.stem.split("-"))
+        with np.load(path) as found:
+            run = {name: found[name] for name in found.files}
+        failed = str(run["failed"])
+        if recipe >= len(points):
+            raise UsageError(
+                f"{path}: recipe {recipe}, but there are {len(points)}: give the recorder's --recipes"
+            )
+        if len(run["seconds"]) != epochs and not failed:
+            raise UsageError(f"{path}: {len(run['seconds'])} epochs, not {epochs}: made by another recorder")
+        for name in (f"{side}_{what}" for side in SIDES for what in ("label", "group")):
+            if not np.array_equal(photos.setdefault(name, run[name]), run[name]):
+                raise UsageError(f"{path}: other people than in the first run: record in a new folder")
+        scores = {
+            side: np.array([score(run[f"{side}_label"], row, n_classes).macro_f1 for row in run[side]])
+            for side in SIDES
+        }
+        per_epoch = {
+            "seconds": np.diff(run["seconds"], prepend=0),
+            **{name: run[name] for name in PER_EPOCH[1:]},
+        }
+        answers = {side: run[side] for side in SIDES}
+        runs.append(Run(recipe, seed, points[recipe], failed, **per_epoch, scores=scores, answers=answers))
+    if not runs:
+        raise UsageError(
+            f"{folder}: no runs (RECIPE-SEED.npz): record them with python -m benchmarks.search.record"
+        )
+    return Table(
+        json.loads(SPACE.read_text()), epochs, n_classes,
+        {side: photos[f"{side}_label"] for side in SIDES},
+        {side: np.unique(photos[f"{side}_group"], return_inverse=True)[1] for side in SIDES},
+        _origin(len(points)), tuple(runs),
+    )  # fmt: skip
+
+
+def _origin(recipes: int) -> dict[str, Any]:
+    return {
+        "command": f"python -m benchmarks.search.record DATA --recipes {recipes}",
+        "data": "train/ of the stand-in set (real faces with drawn masks); its eval/ was not touched",
+        "groups": "people are numbered from 0 on each side; nobody is on both, or among those trained on",
+        "seconds": "wall time of an epoch and the predictions of both sides, in one thread, beside others",
+        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "versions": versions(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def write(table: Table, path: Path) -> Path:
+    """Write the table as parquet, whole or not at all."""
+    photos = {side: (table.labels[side].tolist(), table.groups[side].tolist()) for side in SIDES}
+    head = {
+        "space": table.space, "epochs": table.epochs, "n_classes": table.n_classes, "photos": photos,
+        "origin": table.origin,
+    }  # fmt: skip
+    columns: dict[str, Any] = {
+        "recipe": pa.array([run.recipe for run in table.runs], pa.int16()),
+        "seed": pa.array([run.seed for run in table.runs], pa.int16()),
+        "point": [json.dumps(run.point) for run in table.runs],
+        "failed": [run.failed for run in table.runs],
+    }
+    for name in PER_EPOCH:
+        columns[name] = pa.array([getattr(run, name) for run in table.runs], pa.list_(pa.float64()))
+    for side in SIDES:
+        columns[f"{side}_macro_f1"] = pa.array(
+            [run.scores[side] for run in table.runs], pa.list_(pa.float64())
+        )
+        # One string of bytes a run, photo by photo within an epoch.
+        columns[f"{side}_answers"] = pa.array(
+            [run.answers[side].tobytes() for run in table.runs], pa.binary()
+        )
+    rows = pa.table(columns).replace_schema_metadata({"search_table": json.dumps(head)})
+    options: dict[str, Any] = {"compression": "zstd", "compression_level": 19, "use_dictionary": False}
+    return write_atomic(path, lambda part: pq.write_table(rows, part, **options))
+
+
+def read(path: Path = SHIPPED) -> Table:
+    """The table in a file that `write` wrote. UsageError if it is not one."""
+    try:
+        rows = pq.read_table(path)
+        head = json.loads((rows.schema.metadata or {})[b"search_table"])
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise UsageError(
+            f"{path}: not a table of learning curves ({error or type(error).__name__})"
+        ) from None
+    runs = []
+    for row in rows.to_pylist():
+        answers = {
+            side: np.frombuffer(row[f"{side}_answers"], np.uint8).reshape(-1, len(head["photos"][side][0]))
+            for side in SIDES
+        }
+        scores = {side: np.array(row[f"{side}_macro_f1"], float) for side in SIDES}
+        per_epoch = {name: np.array(row[name], float) for name in PER_EPOCH}
+        point = json.loads(row["point"])
+        runs.append(
+            Run(row["recipe"], row["seed"], point, row["failed"], **per_epoch, scores=scores, answers=answers)
+        )
+    labels, groups = ({side: np.array(head["photos"][side][what]) for side in SIDES} for what in (0, 1))
+    return Table(
+        head["space"], head["epochs"], head["n_classes"], labels, groups, head["origin"], tuple(runs)
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    from benchmarks.search.record import EPOCHS, RECIPES, recipes
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--recipes", type=int, default=RECIPES, help="as the recorder was given")
+    asked = parser.parse_args(arguments)
+    logging.disable(logging.INFO)
+    table = collect(asked.folder, recipes(asked.recipes), EPOCHS)
+    size = write(table, asked.out).stat().st_size
+    failed = sum(bool(run.failed) for run in table.runs)
+    print(f"{asked.out}: {len(table.runs)} runs ({failed} failed), seeds {table.seeds}, {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    with exit_on_usage_error():
+        main()

@@ -1,0 +1,176 @@
+"""The measures of a comparison against a direct computation; rivals by their promises; generated tables."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.search import compare, generated
+from benchmarks.search.__main__ import main
+from benchmarks.search.compare import GRID, Job, Played, lines, share_of
+from benchmarks.search.rivals import METHODS, RIVALS, FewEpochsFirst
+from benchmarks.search.simulate import play
+from common.errors import UsageError
+from tuners.space import Space
+
+KINDS = list(generated.KINDS)
+
+
+def played(method="random", reached=None, lost=0, table="crossing", regret=0.0) -> Played:
+    grid = [regret] * len(GRID)
+    return Played(Job(table, method, 1, 0, None), reached, grid, grid, lost, 1)
+
+
+def test_a_job_is_measured_as_a_direct_computation_measures_it():
+    job = Job("early_reliable", "Optuna TPE", 2, 3, 40)
+    found = compare.play(job)
+    curves = generated.generate("early_reliable", 3, 40)
+    replay = play(curves, *METHODS["Optuna TPE"](curves, 3, 2), workers=2)
+    total = curves.seconds.sum() - sum(
+        curves.seconds[recipe, np.isnan(scores).argmax() + 1 :].sum()
+        for recipe, scores in enumerate(curves.scores)
+        if np.isnan(scores).any()
+    )
+    target = np.nanmax(curves.scores) - 0.01
+    reached, regret = None, np.full(len(GRID), np.nanmax(curves.scores))
+    for trial in replay.trials:
+        spent = sum(max(0, min(other.end, trial.end) - other.start) for other in replay.trials) / total
+        result = curves.scores[trial.recipe].max()  # nan if it failed
+        if result >= target and reached is None:
+            reached = spent
+        if not math.isnan(result):
+            regret = np.where(spent <= GRID, np.fmin(regret, np.nanmax(curves.scores) - result), regret)
+    assert found.reached == pytest.approx(reached)
+    seen = max(reached, compare.PLAYED) >= GRID
+    assert np.array(found.regret)[seen] == pytest.approx(regret[seen], abs=2e-5)
+    assert found.lost == 0
+
+
+def test_two_workers_spend_the_whole_compute_too():
+    curves = generated.generate("crossing", 0, 30)
+    replay = play(curves, *METHODS["random"](curves, 0, 2), workers=2)
+    assert replay.spent(math.inf) == pytest.approx(curves.compute)
+
+
+def test_a_line_counts_searches_that_never_find_one_with_the_whole_compute():
+    some = [played(reached=0.5), played(reached=0.3)]
+    ours = [played("ours", 0.1, lost=2), played("ours", None), played("ours", 0.1), played("ours", 0.4)]
+    _, line = lines([*some, *ours])
+    assert line.compute == pytest.approx(0.4)
+    assert line.share == pytest.approx(1.0)
+    assert (line.never, line.lost, line.repetitions) == (0.25, 0.25, 4)
+
+
+def test_the_interval_holds_the_true_share_about_95_times_in_100():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(200):
+        _, low, high = share_of(rng.exponential(0.2, 60), rng.exponential(0.5, 60), 300)
+        inside += low <= 0.4 <= high
+    assert 0.88 <= inside / 200 <= 0.99
+
+
+def test_the_best_of_few_epochs_go_on_best_first():
+    curves = generated.generate("early_reliable", 0, 12)
+    search = METHODS["two epochs, then best 16"](curves, 0, 1)
+    replay = play(curves, *search)
+    short = [trial for trial in replay.trials if trial.first == 0]
+    long = [trial for trial in replay.trials if trial.first]
+    alive = [trial.recipe for trial in short if trial.outcome == "stopped"]
+    assert len(short) == 12 and {trial.epochs for trial in long} == {curves.scores.shape[1]}
+    assert [one.recipe for one in long if one.outcome == "finished"] == [
+        recipe
+        for recipe in sorted(alive, key=lambda recipe: -curves.scores[recipe, 1])
+        if not np.isnan(curves.final[recipe]) and np.isfinite(curves.final[recipe])
+    ]
+
+
+def test_at_most_the_best_ones_go_on():
+    curves = generated.generate("early_reliable", 0, 12)
+    from benchmarks.search.rivals import AfterFewEpochs
+
+    tuner = FewEpochsFirst(0, epochs=1, best=3)
+    replay = play(curves, tuner, AfterFewEpochs(tuner))
+    assert sum(trial.first == 1 for trial in replay.trials) == 3
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if "Syne" not in name])
+def test_every_method_plays_the_same_twice_and_another_seed_otherwise(method):
+    curves = generated.generate("late_noisy", 1, 25)
+
+    def once(seed):
+        return play(curves, *METHODS[method](curves, seed, 2), workers=2).trials
+
+    assert once(0) == once(0)
+    assert once(0) != once(1)
+    assert len({trial.recipe for trial in once(0)}) == 25
+
+
+def test_hyperbands_brackets_do_not_depend_on_the_other_studies_of_the_process():
+    curves = generated.generate("crossing", 0, 30)
+    first = play(curves, *METHODS["Optuna TPE, Hyperband"](curves, 5, 1)).trials
+    METHODS["Optuna TPE"](curves, 1, 1)
+    assert play(curves, *METHODS["Optuna TPE, Hyperband"](curves, 5, 1)).trials == first
+    assert "stopped" in {trial.outcome for trial in first}
+
+
+def test_missing_libraries_are_said(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "syne_tune", None)
+    monkeypatch.setitem(__import__("sys").modules, "syne_tune.optimizer", None)
+    assert "syne_tune" in compare.unavailable("Syne Tune ASHA")
+    assert compare.unavailable("random") == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_generated_tables_are_the_same_for_a_seed_and_fit_their_space(kind):
+    one, again, other = (generated.generate(kind, seed, 60) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.scores, again.scores)
+    assert one.points == again.points
+    assert one.points != other.points
+    space = Space(one.space)
+    assert space.is_nested
+    for point in one.points:
+        space.params(point)
+    assert ((one.scores < 1) | np.isnan(one.scores)).all()
+    assert np.isinf(one.final).any()
+    alive = np.isfinite(one.final)
+    assert one.final[alive] == pytest.approx(one.scores[alive].max(1))
+
+
+def test_the_kinds_of_curves_differ_by_what_early_epochs_tell():
+    early = {kind: np.mean([generated.rank_correlations(generated.generate(kind, seed)) for seed in range(3)], 0)
+             for kind in KINDS}  # fmt: skip
+    assert early["crossing"][0] < 0.25 and early["crossing"][3] > 0.7
+    assert early["early_reliable"][0] > 0.9
+    assert early["late_noisy"][2] < 0.4
+
+
+def test_the_command_prints_a_line_for_each_method_and_does_not_play_twice(tmp_path, capsys, monkeypatch):
+    words = ["--table", "crossing", "--method", "Optuna TPE", "--repetitions", "2", "--recipes", "20",
+             "--workers", "1", "--processes", "1", "--out", str(tmp_path)]  # fmt: skip
+    main(words)
+    first = capsys.readouterr().out
+    assert "crossing, 1 worker" in first and "Optuna TPE" in first and "(20 times)" in first
+    kept = json.loads((tmp_path / "compare.json").read_text())
+    assert [line["method"] for line in kept] == ["random", "Optuna TPE"]
+    assert "plotly" in (tmp_path / "regret.html").read_text().lower()
+
+    def never(*arguments):
+        raise AssertionError("played again")
+
+    monkeypatch.setattr(compare, "ProcessPoolExecutor", never)
+    main(words)
+    assert capsys.readouterr().out == first
+
+
+def test_wrong_names_are_refused():
+    with pytest.raises(UsageError, match="did you mean Optuna TPE"):
+        main(["--table", "crossing", "--method", "Optuna TPEE"])
+    with pytest.raises(UsageError, match="crossing"):
+        main(["--table", "crosing"])
+
+
+def test_rivals_are_those_that_the_comparison_promises():
+    assert {"random", "two epochs, then best 16", "Optuna TPE", "Optuna TPE, Hyperband"} < set(RIVALS)
+    assert {f"Syne Tune {name}" for name in ("ASHA", "ASHABORE", "ASHACQR", "BOHB")} < set(RIVALS)
