@@ -15,7 +15,7 @@ def predict_final(
 
     A ridge regression of (final - y_t) on (1, y_t, y_t - y_(t-1)), where t is the last epoch of `curve`, over the
     `finished` curves that are longer, whose final scores are `finals`. The variance is the mean square of the
-    leave-one-out residuals: chained regressions from epoch to epoch, or the recipe as an input, are overconfident.
+    leave-one-out residuals, times 1 + the leverage of `curve`, which grows with its distance from the others: chained regressions from epoch to epoch, or the recipe as an input, are overconfident.
     Gains are predicted, not scores: with few curves the prediction falls back on the mean gain.
     """
     epoch = len(curve)
@@ -33,7 +33,9 @@ def predict_final(
     leverage = 1 / len(rows) + np.einsum("ni,ij,nj->n", inputs, inverse, inputs)
     residuals = (gains - gain - inputs @ weights) / np.maximum(1 - leverage, 0.1)
     here = (_inputs(curve) - centre) / scale
-    return float(curve[-1] + gain + here @ weights), float(np.mean(residuals**2))
+    # Unlike the finished ones, the prediction rests on less.
+    far = 1 + 1 / len(rows) + here @ inverse @ here
+    return float(curve[-1] + gain + here @ weights), float(np.mean(residuals**2) * far)
 
 
 def _inputs(curve: Sequence[float]) -> np.ndarray:

@@ -6,7 +6,7 @@ The default, `gaussian_process`, is our own; the others are Optuna's, set up for
 import difflib
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from tuners.curves import predict_final
-from tuners.gaussian_process import Kernel, Posterior, fit, log_expected_improvement, prior, similarity
+from tuners.gaussian_process import (
+    DEGREES, DEVIATION, Kernel, Posterior, fit, log_expected_improvement, prior, similarity,
+)  # fmt: skip
 from tuners.space import Params, Space
 
 START = 3  # trials before the model chooses: the default and those far from it
@@ -30,10 +32,13 @@ RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many 
 WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, as a fraction of a range: first, and then around the best candidates
 RIDGE = 0.3  # penalty of the regression of costs
 DOUBT = 2.0  # the variance of a predicted final score counts this often
+EARLIER_DOUBT = 1.0  # standard deviation of what a rank in an earlier experiment says, in those of the scores
 
-# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; PREDICTED, with the last: mean
-# and standard deviation of its score. SECONDS is set by whoever runs the trials: what a trial took so far.
-CHOSEN, PREDICTED, SECONDS = "chosen_by", "predicted", "seconds"
+# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last, PREDICTED: mean
+# and standard deviation of its score, and IMPROVEMENT: the expected one. SECONDS and REPEATS are set by whoever runs the
+# trials: what a trial took so far; that it was not run, since its recipe is that of another trial.
+CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
+SECONDS, REPEATS = "seconds", "repeats"
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,21 @@ class Evidence:
 
     Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed ones,
     predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished ones; `seconds` (n,)
-    of the whole training, NaN if unknown. `running` (m, parameters): those under way.
+    of the whole training, NaN if unknown. `earlier` (n,): which are of earlier experiments. `running` (m, parameters):
+    those under way.
     """
 
     recipes: np.ndarray
     scores: np.ndarray
     noise: np.ndarray
     seconds: np.ndarray
+    earlier: np.ndarray
     running: np.ndarray
+
+    @property
+    def tried(self) -> np.ndarray:
+        """Recipes (k, parameters) that this study tried or tries, whatever came of it."""
+        return np.concatenate([self.recipes[~self.earlier], self.running])
 
     @property
     def failed(self) -> np.ndarray:
@@ -68,7 +80,8 @@ class Surrogate:
         scored = np.flatnonzero(~evidence.failed)
         scored = scored[_spread(evidence.scores[scored], CONDITION)]
         recipes, finished = evidence.recipes[scored], evidence.finished[scored]
-        known = evidence.finished if evidence.finished.sum() > 1 else ~evidence.failed
+        known = evidence.finished | evidence.earlier
+        known = known if known.sum() > 1 else ~evidence.failed
         kernel = kernels.fitted("score", evidence.recipes[known], evidence.scores[known])
         process = Posterior(kernel, recipes, evidence.scores[scored], evidence.noise[scored])
         means = process.mean_at(recipes)
@@ -186,6 +199,12 @@ class GaussianProcessSampler(BaseSampler):
         self.space, self.seed, self.default = space, seed, default
         self._kernels = Kernels(space.categories)
         self._rows: dict[int, np.ndarray | None] = {}  # positions by the trial's number
+        self._earlier: tuple[np.ndarray, np.ndarray] | None = None
+
+    def learn_earlier(self, params: Sequence[Params], scores: Sequence[float]) -> None:
+        """Learn from recipes of earlier experiments, too, given normal scores of their ranks: they are uncertain
+        observations, moved and stretched to the scores of this study. There is no start-up then."""
+        self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(self.space.distributions)
@@ -198,19 +217,23 @@ class GaussianProcessSampler(BaseSampler):
             return {}
         rng = np.random.default_rng([self.seed, trial.number])
         evidence = self.evidence(study)
-        tried = np.concatenate([evidence.recipes, evidence.running])
+        tried = evidence.tried
         if not len(tried) and self.default:
             _note(study, trial, CHOSEN, "default")
             return self.default
-        if len(tried) < START or (~evidence.failed).sum() < 2:
+        if not evidence.earlier.any() and (len(tried) < START or (~evidence.failed).sum() < 2):
             _note(study, trial, CHOSEN, "farthest")
             return self.space.at(self._farthest(rng, evidence, tried))
         surrogate = Surrogate(self.space, evidence, self._kernels)
-        chosen = self._best(rng, surrogate, tried[np.r_[~evidence.failed, np.ones(len(evidence.running), bool)]])
+        worked = evidence.recipes[~evidence.failed & ~evidence.earlier]
+        known = np.concatenate([worked, evidence.running])
+        chosen = self._best(rng, surrogate, known, evidence.recipes[evidence.earlier])
         mean, deviation = (float(value[0]) for value in surrogate.predict(chosen[None]))
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
         _note(study, trial, PREDICTED, [sign * mean, deviation])
+        improvement = log_expected_improvement(np.array(mean), np.array(deviation), surrogate.best)
+        _note(study, trial, IMPROVEMENT, math.exp(improvement))
         return self.space.at(chosen)
 
     def sample_independent(
@@ -224,7 +247,7 @@ class GaussianProcessSampler(BaseSampler):
     def evidence(self, study: Study) -> Evidence:
         """What the trials of the study showed so far."""
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        trials = [t for t in study.get_trials(deepcopy=False) if self._row(t) is not None]
+        trials = [t for t in study.get_trials(deepcopy=False) if REPEATS not in t.user_attrs and self._row(t) is not None]
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         curves = [sign * np.array([v for _, v in sorted(t.intermediate_values.items())]) for t in ended]
@@ -253,10 +276,36 @@ class GaussianProcessSampler(BaseSampler):
             seconds.append(spent if spent > 0 else math.nan)
         running = [self._row(trial) for trial in trials if trial.state == TrialState.RUNNING]
         width = len(self.space.parameters)
-        return Evidence(
+        evidence = Evidence(
             np.array(rows).reshape(-1, width), np.array(scores), np.array(noise), np.array(seconds),
-            np.array(running).reshape(-1, width),
+            np.zeros(len(rows), bool), np.array(running).reshape(-1, width),
         )  # fmt: skip
+        return self._with_earlier(evidence) if self._earlier else evidence
+
+    def _with_earlier(self, evidence: Evidence) -> Evidence:
+        """The evidence with that of earlier experiments. Their scores are standard normal: the standard deviation in
+        this study is that of its finished trials, with the process's own prior, and the mean is what fits these trials,
+        given what the earlier experiments say about their recipes."""
+        assert self._earlier
+        recipes, scores = self._earlier
+        finished = evidence.finished
+        count = int(finished.sum())
+        ours = evidence.scores[finished]
+        variance = (DEGREES * DEVIATION**2 + count * (ours.var() if count else 0)) / (DEGREES + count)
+        deviation, mean = math.sqrt(variance), 0.0
+        if count:
+            kernel = self._kernels.fitted("earlier", recipes, scores)
+            theirs = Posterior(kernel, recipes, scores, np.full(len(scores), EARLIER_DOUBT**2))
+            mean = float((ours - deviation * theirs.mean_at(evidence.recipes[finished])).mean())
+        added = len(scores)
+        return Evidence(
+            np.concatenate([recipes, evidence.recipes]),
+            np.r_[mean + deviation * scores, evidence.scores],
+            np.r_[np.full(added, (EARLIER_DOUBT * deviation) ** 2), evidence.noise],
+            np.r_[np.full(added, math.nan), evidence.seconds],
+            np.r_[np.ones(added, bool), evidence.earlier],
+            evidence.running,
+        )
 
     def surrogate(self, study: Study) -> Surrogate:
         """The model as of now."""
@@ -283,11 +332,14 @@ class GaussianProcessSampler(BaseSampler):
             distances = distances * np.exp(log_success(failures, drawn))
         return drawn[np.argmax(distances)]
 
-    def _best(self, rng: np.random.Generator, surrogate: Surrogate, known: np.ndarray) -> np.ndarray:
-        """The best of random recipes and neighbours of the best ones, then of the neighbours of the best of these."""
+    def _best(
+        self, rng: np.random.Generator, surrogate: Surrogate, known: np.ndarray, earlier: np.ndarray
+    ) -> np.ndarray:
+        """The best of random recipes, earlier ones and neighbours of the best ones, then of the neighbours of the best of
+        these."""
         best = surrogate.best_recipes[:BEST]
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
-        candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near]), known)
+        candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near, earlier]), known)
         values = surrogate.log_value(candidates)
         for scale in CLOSER:
             top = np.argsort(-values, kind="stable")[:10]

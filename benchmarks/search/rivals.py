@@ -25,7 +25,9 @@ from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
 from tuners.default_first import DefaultFirstTPE
 from tuners.median_of_finished import MedianOfFinished
-from tuners.samplers import SAMPLERS, SECONDS
+from tuners.samplers import SAMPLERS, SECONDS, GaussianProcessSampler
+from tuners.search import CannotWin
+from tuners.search import Search as OurSearch
 from tuners.space import Space
 
 Search = tuple[Tuner, Assessor | None]
@@ -172,6 +174,15 @@ class RecordedSpace(Space):
 
     def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
         return self._recorded
+
+
+class RecordedSearch(OurSearch):
+    """What NNI loads, kept to the recorded recipes."""
+
+    def candidates(self, points: Sequence[Point]) -> None:
+        params = [self.space.params(point) for point in points]
+        assert isinstance(self.study.sampler, GaussianProcessSampler)
+        self.study.sampler.space = RecordedSpace(self._nni_space, params)
 
 
 class Recorded(BaseSampler):
@@ -334,6 +345,10 @@ def _ours(restricted: bool = True) -> Build:
     return build
 
 
+def _cannot_win(curves: Curves, seed: int, workers: int) -> Search:
+    return RecordedSearch(seed=seed, default=curves.points[curves.default]), CannotWin()
+
+
 def _syne_tune(name: str) -> Callable[[Curves, int, int], Search]:
     def build(curves: Curves, seed: int, workers: int) -> Search:
         from syne_tune.optimizer import baselines
@@ -362,5 +377,9 @@ RIVALS: dict[str, Build] = {
     "Syne Tune ASHACQR": _syne_tune("ASHACQR"),
     "Syne Tune BOHB": _syne_tune("BOHB"),
 }
-OURS: dict[str, Build] = {"Gaussian process": _ours(), "Gaussian process, nearest": _ours(restricted=False)}
+OURS: dict[str, Build] = {
+    "Gaussian process": _ours(),
+    "Gaussian process, nearest": _ours(restricted=False),
+    "Gaussian process, cannot win": _cannot_win,
+}
 METHODS = RIVALS | OURS

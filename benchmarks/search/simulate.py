@@ -23,10 +23,12 @@ from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 
 from benchmarks.search.table import Curves, Point
+from tuners.reports import Reported
 from tuners.space import Space
 
 PARENT = "parent"
 Outcome = Literal["finished", "stopped", "failed", "running"]
+EVENTS = {"finished": "SUCCEEDED", "stopped": "EARLY_STOPPED", "failed": "FAILED", "running": "RUNNING"}
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,12 @@ class _Game:
         self._histories: dict[int, tuple[int, list[dict[str, float]]]] = {}  # of trials that ended
         self._spent_of_ended = 0.0
         self.now = 0.0
+        self._runs: dict[int, _Running] = {}
+        self._outcomes: dict[int, Outcome] = {}
         if hasattr(tuner, "clock"):
             tuner.clock = lambda: self.now
+        if hasattr(tuner, "reported"):
+            tuner.reported = self.reported
         tuner.update_search_space(curves.space)
         if offer_candidates and hasattr(tuner, "candidates"):
             tuner.candidates(curves.points)
@@ -212,8 +218,15 @@ class _Game:
             recipe, history = found, []
             self.lookup.free[recipe] = False
         self._params[number] = point
-        running = _Running(number, recipe, len(history), time, len(history), list(history))
+        running = self._runs[number] = _Running(number, recipe, len(history), time, len(history), list(history))
         self._next_report(time, running)
+
+    def reported(self, number: int, params: dict[str, Any]) -> Reported:
+        """What NNI's database would say about a trial."""
+        running = self._runs[number]
+        curve = tuple(report["default"] for report in running.history)
+        event = EVENTS[self._outcomes.get(number, "running")]
+        return Reported(str(number), event, curve, seconds=self.now - running.start)
 
     def _next_report(self, time: float, running: _Running) -> None:
         seconds = float(self.curves.seconds[running.recipe, running.epochs])
@@ -247,6 +260,7 @@ class _Game:
         return good is AssessResult.Bad or good is False
 
     def _end(self, time: float, running: _Running, outcome: Outcome) -> Trial:
+        self._outcomes[running.number] = outcome
         if self.assessor is not None and running.history:
             self.assessor.trial_end(str(running.number), outcome == "finished")
         self.tuner.trial_end(running.number, outcome == "finished")

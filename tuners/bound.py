@@ -1,0 +1,41 @@
+"""The bound below which a training can't win. Independent of NNI, so that it can be applied to recorded curves, too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuners.curves import predict_final
+
+
+@dataclass(frozen=True)
+class Bound:
+    """When a training is stopped for good.
+
+    Its predicted final score (`curves.predict_final`) plus `z` standard deviations of the prediction must lie more than
+    `margin` below the best finished score. Never before `start_epoch`, nor with fewer than `min_finished` finished
+    trainings that are longer than it is by then.
+    """
+
+    z: float = 3.0
+    margin: float = 0.01
+    min_finished: int = 8
+    start_epoch: int = 2
+
+    def reason(
+        self, curve: Sequence[float], finished: Sequence[Sequence[float]], finals: Sequence[float]
+    ) -> str:
+        """Why a training with the scores `curve`, one for each epoch so far, is stopped; '' if it goes on.
+
+        `finished`: curves of trainings that ran to their ends; `finals`: their final scores.
+        """
+        epoch = len(curve)
+        if epoch < self.start_epoch or sum(len(other) > epoch for other in finished) < self.min_finished:
+            return ""
+        predicted, variance = predict_final(curve, finished, finals)
+        highest = max(predicted + self.z * variance**0.5, *curve)
+        best = max(finals)
+        if highest >= best - self.margin:
+            return ""
+        return (
+            f"can't win after epoch {epoch}: predicted {predicted:.4f}, at most {highest:.4f} "
+            f"({self.z:g} standard deviations), the best finished {best:.4f}"
+        )

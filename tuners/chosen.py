@@ -1,0 +1,84 @@
+"""Why a search tried each of its recipes, and why it stopped some: a small CSV in the experiment's folder.
+
+Its writer and its reader, which needs neither NNI nor Optuna.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from pathlib import Path
+
+from common.errors import UsageError
+from common.files import write_atomic
+
+JOURNAL, CHOSEN_CSV = "study.journal", "chosen.csv"
+BY = ("default", "first", "start-up", "model", "random", "grid", "imported")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One recipe of a search.
+
+    `number`: of the study's trial; `trial`: NNI's id of its trial, '' while unknown. `chosen_by`: one of BY.
+    `expected_improvement` over the best recipe by then, and the `predicted` score with its standard `deviation`: of
+    those that the model of gaussian_process chose. `state`: running, complete, pruned (stopped) or fail; `score`: the
+    final one; `epochs`: reported ones; `why`: for what reason it was stopped, or failed.
+    """
+
+    number: int
+    parameter_id: int | None = None
+    trial: str = ""
+    chosen_by: str = ""
+    expected_improvement: float | None = None
+    predicted: float | None = None
+    deviation: float | None = None
+    state: str = "running"
+    score: float | None = None
+    epochs: int = 0
+    why: str = ""
+
+
+NAMES = tuple(field.name for field in fields(Chosen))
+
+
+def write_chosen(folder: Path, chosen: Iterable[Chosen]) -> None:
+    def write(path: Path) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(NAMES)
+            writer.writerows(map(attrgetter(*NAMES), chosen))  # None is written as nothing
+
+    write_atomic(folder / CHOSEN_CSV, write)
+
+
+def read_chosen(folder: Path) -> list[Chosen]:
+    """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search by another
+    tuner. UsageError if the file is damaged."""
+    path = folder / CHOSEN_CSV
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [_read(row) for row in csv.DictReader(file)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: is damaged ({error!r})") from None
+
+
+def _read(row: dict[str, str]) -> Chosen:
+    def number(name: str) -> float | None:
+        return float(row[name]) if row[name] else None
+
+    return Chosen(
+        int(row["number"]),
+        int(row["parameter_id"]) if row["parameter_id"] else None,
+        row["trial"],
+        row["chosen_by"],
+        number("expected_improvement"),
+        number("predicted"),
+        number("deviation"),
+        row["state"],
+        number("score"),
+        int(row["epochs"]),
+        row["why"],
+    )

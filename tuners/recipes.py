@@ -1,0 +1,214 @@
+"""Recipes from elsewhere as points of a search space: known good ones, and those of earlier experiments."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from common.errors import UsageError
+from common.machine import EXPERIMENTS, PROJECT
+from tuners.default_point import default_point
+from tuners.space import Params, Space
+
+NNISpace = Mapping[str, Any]
+MIN_TRIALS = 4  # of an earlier experiment that tell something by their ranks
+
+
+# Known good recipes
+
+
+@dataclass(frozen=True)
+class First:
+    """A known good recipe, or a point of the space."""
+
+    name: str
+    fields: Mapping[str, Any]
+    is_point: bool = False
+
+    def params(self, nni_space: NNISpace, default: Mapping[str, Any] | None) -> tuple[Params, list[str]]:
+        """Its params, and the fields it lacks, which have the default's values; ValueError says what does not fit.
+
+        A point may name only what is searched; a recipe's other fields are the experiment's.
+        """
+        space = Space(nni_space)
+        if self.is_point:
+            return space.params(default_point(nni_space, {**(default or {}), **self.fields})), []
+        point, missing, wrong = point_of(nni_space, self.fields)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return space.params({**default_point(nni_space, default), **point}), missing
+
+
+def read_first(given: Any) -> list[First]:
+    """The known good recipes of a YAML: paths of JSON files, relative to the project, or points.
+
+    UsageError names every one that can't be read.
+    """
+    found, errors = [], []
+    for number, one in enumerate([given] if isinstance(given, str | Mapping) else given or (), 1):
+        if isinstance(one, Mapping):
+            found.append(First(f"point {number}", one, True))
+        elif isinstance(one, str):
+            try:
+                found.append(First(one, _recipe(one)))
+            except UsageError as error:
+                errors += error.errors
+        else:
+            errors.append(f"first: {one!r} is neither the path of a recipe nor a mapping of fields to values")
+    if errors:
+        raise UsageError(errors)
+    return found
+
+
+def _recipe(name: str) -> Mapping[str, Any]:
+    path = PROJECT / name
+    if not path.is_file():
+        names = ", ".join(sorted(f"recipes/{one.name}" for one in (PROJECT / "recipes").glob("*.json")))
+        raise UsageError(f"first: there is no {name}; recipes of the project: {names or 'none'}")
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))["recipe"]
+        if not isinstance(recipe, dict):
+            raise ValueError("its recipe is not a mapping")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"first: {name} is not a recipe ({error!r})") from None
+    return recipe
+
+
+def point_of(nni_space: NNISpace, recipe: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """(point, fields that the recipe lacks, what does not fit) for the searched fields of a recipe.
+
+    A recipe names a choice with all its parameters, {"_name": "focal", "gamma": 2.0}; an option of the space may name
+    it alone. A network carries fields of the recipe: {"_name": "resnet34", "batch_size": ...}.
+    """
+    point: dict[str, Any] = {}
+    missing, wrong = [], []
+    for key, spec in nni_space.items():
+        if key not in recipe:
+            missing.append(key)
+            continue
+        try:
+            point[key] = _fitted(key, spec, recipe[key], recipe)
+        except ValueError as error:
+            wrong.append(str(error))
+    return point, missing, wrong
+
+
+def _fitted(key: str, spec: Mapping[str, Any], value: Any, recipe: Mapping[str, Any]) -> Any:
+    """The value as the space holds it."""
+    if spec["_type"] == "choice":
+        for option in spec["_value"]:
+            if _is_option(option, value):
+                inner = {name: sub for name, sub in option.items() if name != "_name"} if _named(option) else {}
+                given = value if _named(value) else recipe
+                return {"_name": option["_name"], **_inside(key, inner, given)} if _named(option) else option
+        told = value["_name"] if _named(value) else value
+        raise ValueError(f"{key}: {told!r} is not an option of the search space")
+    alone = Space({key: spec})
+    return alone.point(alone.params({key: value}))[key]
+
+
+def _inside(key: str, inner: NNISpace, given: Mapping[str, Any]) -> dict[str, Any]:
+    point, missing, wrong = point_of(inner, given)
+    if wrong:
+        raise ValueError("; ".join(f"{key}.{one}" for one in wrong))
+    return {**default_point({name: inner[name] for name in missing}), **point}
+
+
+def _is_option(option: Any, value: Any) -> bool:
+    if _named(option):
+        return option["_name"] == (value["_name"] if _named(value) else value)
+    if isinstance(option, list):  # the steps of a policy, whose default parameters may be left out
+        steps = value.get("steps") if isinstance(value, Mapping) else value
+        return (
+            isinstance(steps, list)
+            and len(steps) == len(option)
+            and all(_step(ours).items() <= _step(theirs).items() for ours, theirs in zip(option, steps, strict=True))
+        )
+    if _named(value):
+        value = value["_name"]
+    return option == value and isinstance(option, bool) == isinstance(value, bool)
+
+
+def _step(step: Any) -> dict[str, Any]:
+    return dict(step) if isinstance(step, Mapping) else {"_name": step}
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_name" in value
+
+
+# Earlier experiments
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Recipes of earlier experiments in this space, with their normal scores: the quantile of the standard normal
+    distribution for their rank within their experiment, so that neither data nor size nor metric has to be the same."""
+
+    params: list[Params]
+    scores: list[float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"params": self.params, "scores": self.scores}
+
+
+def earlier_folders(given: Any) -> list[Path]:
+    """The folders of earlier experiments: ids, or paths relative to the project. UsageError names all that do not
+    exist."""
+    found, errors = [], []
+    for one in [given] if isinstance(given, str) else given or ():
+        places = [PROJECT / str(one), EXPERIMENTS / str(one)]
+        folder = next((place for place in places if (place / "trials").is_dir()), None)
+        if folder:
+            found.append(folder)
+        else:
+            errors.append(f"warm_start: {one}: there is no experiment, neither {places[0]} nor {places[1]}")
+    if errors:
+        raise UsageError(errors)
+    return found
+
+
+def read_earlier(folders: list[Path], nni_space: NNISpace) -> tuple[Earlier, list[str]]:
+    """What the run folders of earlier experiments say about recipes of this space, and a sentence on each experiment.
+
+    UsageError if their spaces share nothing with this one: no recipe of theirs fits it, or all are the same in it.
+    """
+    space = Space(nni_space)
+    params: list[Params] = []
+    scores: list[float] = []
+    notes = []
+    for folder in folders:
+        runs = list(_runs(folder))
+        ranks = np.argsort(np.argsort([score for _, score in runs], kind="stable"), kind="stable")
+        fitting = []
+        for (recipe, _), rank in zip(runs, ranks, strict=True):
+            point, missing, wrong = point_of(nni_space, recipe)
+            if not missing and not wrong:
+                fitting.append((space.params(point), float(ndtri((rank + 0.5) / len(runs)))))
+        notes.append(f"{folder.name}: {len(fitting)} of its {len(runs)} finished recipes fit this space")
+        if len(runs) >= MIN_TRIALS:
+            params += [one for one, _ in fitting]
+            scores += [score for _, score in fitting]
+    if len({tuple(sorted(one.items())) for one in params}) < 2:
+        raise UsageError(
+            f"warm_start: the search space shares nothing with the earlier experiments ({'; '.join(notes)}): "
+            f"at least two different recipes, of experiments with {MIN_TRIALS} finished ones, must fit it"
+        )
+    return Earlier(params, scores), notes
+
+
+def _runs(folder: Path) -> Iterator[tuple[dict[str, Any], float]]:
+    """(recipe, score) of the finished runs of an experiment."""
+    for run in sorted((folder / "trials").iterdir()):
+        try:
+            status = json.loads((run / "status.json").read_text())
+            recipe = json.loads((run / "config.json").read_text())
+            score = status.get("score", status.get("macro_f1"))
+            if status["state"] == "done" and isinstance(score, float | int) and isinstance(recipe, dict):
+                yield recipe, float(score)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue

@@ -1,0 +1,116 @@
+"""What NNI knows about the trial of a suggestion: its curve, its result and its end.
+
+NNI tells a tuner only of final results, and nothing of trials that it takes up again after a resume. Its database has
+all of them, written before the tuner is told.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import UsageError
+from common.nni_database import database, query
+from tuners.space import Params, Space
+
+_logger = logging.getLogger("tuners.reports")
+ALIVE = ("WAITING", "RUNNING", "UNKNOWN")
+
+
+@dataclass(frozen=True)
+class Reported:
+    """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch; `result`: the
+    final one; `seconds` from its start to its last report; `ended`: when its end was recorded (Unix time)."""
+
+    trial: str = ""
+    event: str = ""
+    curve: tuple[float, ...] = ()
+    result: float | None = None
+    seconds: float | None = None
+    ended: float | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.event in ALIVE
+
+
+def reported(folder: Path, space: Space, parameter_id: int, params: Params) -> Reported | None:
+    """The trial of the experiment in `folder` that has these params under the id; None if NNI began none.
+
+    After a resume NNI hands out ids again, so the id alone is not enough.
+    """
+    if not database(folder).is_file():
+        return None
+    try:
+        rows = query(
+            folder,
+            "select trialJobId, data from TrialJobEvent where event = 'WAITING' and json_valid(data) "
+            f"and json_extract(data, '$.parameter_id') = {int(parameter_id)} order by rowid desc",
+        )
+        trial = next((trial for trial, data in rows if _is(space, params, json.loads(data))), None)
+        return _report(folder, trial) if trial else None
+    except (UsageError, ValueError, KeyError, TypeError) as error:
+        _logger.warning("NNI's database can't be read: %s", error)
+        return None
+
+
+def _is(space: Space, params: Params, data: Mapping[str, Any]) -> bool:
+    try:
+        return space.params(data["parameters"]) == params
+    except ValueError:
+        return False
+
+
+def _report(folder: Path, trial: str) -> Reported:
+    event, start, end = "", None, None
+    events = query(
+        folder, f"select event, timestamp from TrialJobEvent where trialJobId = '{trial}' order by rowid"
+    )
+    for name, time in events:
+        if name == "USER_TO_CANCEL":
+            continue
+        event = "WAITING" if name in ("ADD_RESUMED", "ADD_CUSTOMIZED") else name
+        if event in ALIVE:
+            start, end = time / 1000, None
+        else:
+            end = time / 1000
+    curve: list[float] = []
+    result, last = None, end
+    metrics = query(
+        folder,
+        f"select type, sequence, data, timestamp from MetricData where trialJobId = '{trial}' order by rowid",
+    )
+    for kind, sequence, data, time in metrics:
+        value = score(json.loads(json.loads(data)))
+        last = time / 1000
+        if kind == "FINAL":
+            result = value if result is None else result
+        elif kind == "PERIODICAL":
+            if int(sequence) == 0:  # NNI ran it again
+                curve = []
+            curve.append(math.nan if value is None else value)
+    if result is None and event and event not in ALIVE:
+        result = _of_run_folder(folder / "trials" / trial)
+    seconds = last - start if last and start and last > start else None
+    return Reported(trial, event, tuple(curve), result, seconds, end)
+
+
+def _of_run_folder(folder: Path) -> float | None:
+    """The score of a run that was done before it was stopped, so that NNI did not hear of it."""
+    try:
+        status = json.loads((folder / "status.json").read_text())
+        return score(status.get("score")) if status["state"] == "done" else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def score(value: Any) -> float | None:
+    """The score in a report, a number or {'default': number, ...}; None if it has none that is finite."""
+    if isinstance(value, Mapping):
+        value = value.get("default")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
