@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
-.PHONY: help env demo test test-all smoke lint bench
+.PHONY: help env demo test test-all smoke lint bench dashboard
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make demo DATA=DIR   the same on your photos; GROUP=COLUMN or a regular expression says whose each is"
 	@echo "make test            the quick tests: all but those marked slow or server (pyproject.toml)"
 	@echo "make test-all        all tests; ARGS='-k loss' hands words to pytest, here as in make test"
+	@echo "make dashboard       the study of the newest search in Optuna's dashboard; EXPERIMENT=NAME chooses another"
 	@echo "make smoke           tiny trials of every shipped experiment"
 	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
 	@echo "make lint            style and types"
@@ -32,6 +33,9 @@ test: env
 
 test-all: env
 	@$(PYTEST) $(ARGS)
+
+dashboard: env
+	@$(PY) -m experiments dashboard "$(or $(EXPERIMENT),latest)"
 
 smoke: env
 	@$(PY) -m experiments smoke

@@ -1,5 +1,5 @@
-"""python -m experiments {check,run,smoke,demo}: check an experiment's YAML, run it with progress, or try
-all of them at a tiny size."""
+"""python -m experiments {check,run,smoke,demo,dashboard}: check an experiment's YAML, run it with progress, try
+all of them at a tiny size, or look at a search."""
 
 import sys
 from pathlib import Path
@@ -98,6 +98,19 @@ def demo_command(
     except RuntimeError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
+
+
+@app.command("dashboard", epilog=EXAMPLE + "dashboard latest")
+@exit_on_usage_error()
+def dashboard_command(
+    experiment: Annotated[str, typer.Argument(help="NNI's id, a folder, a YAML's name, or latest")] = "latest",
+    port: Annotated[int | None, typer.Option(help="default: 8180, or the next free one")] = None,
+) -> None:
+    """Show the study of a search in Optuna's dashboard, also while it runs."""
+    from analysis.trials.table import find
+    from experiments.dashboard import dashboard
+
+    dashboard(find(experiment).folder, port).serve_forever()
 
 
 if __name__ == "__main__":

@@ -128,11 +128,16 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
 
 
 def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any]:
-    """`config` without the tuner's defaults for `fields`, which are no longer searched."""
+    """`config` without the tuner's defaults for `fields`, which are no longer searched, also in its `first` points."""
     tuner = config.get("tuner")
     arguments = tuner.get("classArgs") if isinstance(tuner, dict) else None
-    default = arguments.get("default") if isinstance(arguments, dict) else None
-    if not isinstance(tuner, dict) or not isinstance(arguments, dict) or not isinstance(default, dict):
+    if not isinstance(tuner, dict) or not isinstance(arguments, dict):
         return config
-    left = {key: value for key, value in default.items() if key not in fields}
-    return config | {"tuner": tuner | {"classArgs": arguments | {"default": left}}}
+
+    def left(point: Any) -> Any:
+        return {k: v for k, v in point.items() if k not in fields} if isinstance(point, dict) else point
+
+    changed = {key: left(arguments[key]) for key in ("default",) if key in arguments}
+    if isinstance(first := arguments.get("first"), list):
+        changed["first"] = [left(one) for one in first]
+    return config | {"tuner": tuner | {"classArgs": arguments | changed}}

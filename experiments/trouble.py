@@ -7,6 +7,7 @@ from pathlib import Path
 # alive.
 _DIED = re.compile(r"^\[[^]]*\] ERROR \((?:nni\.main|nni\.runtime\.msg_dispatcher_base)/.*$", re.MULTILINE)
 _RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d ", re.MULTILINE)
+USAGE = "common.errors.UsageError: "
 CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
 
@@ -23,6 +24,8 @@ def tuner_died(folder: Path) -> str:
         return ""
     lines = [line for line in block.splitlines() if line.strip()]
     raised = lines[-1].strip() if lines else found[0]
+    if raised.startswith(USAGE):  # says itself what is wrong
+        return raised.removeprefix(USAGE)
     places = _PLACE.findall(block)
     return f"{raised} ({Path(places[-1][0]).name}, line {places[-1][1]})" if places else raised
 

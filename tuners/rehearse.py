@@ -21,8 +21,9 @@ SECONDS = 20  # limit for the suggestions
 
 def rehearse(order: dict[str, Any]) -> dict[str, Any]:
     points: list[Any] = []
+    tuner = _raised(_tuner(order, points))  # first, as in NNI's dispatcher: an assessor may ask it
     assessor = _raised(_assessor(order)) if order.get("assessor") else ""
-    return {"tuner": _raised(_tuner(order, points)), "assessor": assessor, "points": points}
+    return {"tuner": tuner, "assessor": assessor, "points": points}
 
 
 def _raised(steps: Iterator[str]) -> str:
@@ -32,6 +33,8 @@ def _raised(steps: Iterator[str]) -> str:
         for step in steps:
             current = step
     except Exception as error:
+        if type(error).__name__ == "UsageError":  # of this project, which need not be importable here: says all
+            return str(error)
         return f"{type(error).__name__}: {' '.join(str(error).split())} ({current})"
     return ""
 

@@ -63,26 +63,10 @@ class Search(Tuner):
         first: Sequence[str | dict[str, Any]] = (),
         warm_start: Sequence[str] = (),
     ):
-        errors = []
-        if optimize_mode != "maximize":
-            errors.append(f"optimize_mode: {optimize_mode!r}: scores are maximized here")
-        if sampler not in SAMPLERS:
-            errors.append(f"sampler: {unknown('name', sampler, SAMPLERS)}")
-        elif warm_start and sampler != "gaussian_process":
-            errors.append(f"warm_start: is for the sampler gaussian_process, not for {sampler}")
+        Search.latest = self
+        self._sampler, self._seed, self._default = sampler, seed, default
         self._first: list[First] = []
         self._earlier: list[Path] = []
-        try:
-            self._first = read_first(first)
-        except UsageError as error:
-            errors += error.errors
-        try:
-            self._earlier = earlier_folders(warm_start)
-        except UsageError as error:
-            errors += error.errors
-        if errors:
-            raise UsageError("; ".join(errors))
-        self._sampler, self._seed, self._default = sampler, seed, default
         self._folder = experiment_folder()
         self._lock = threading.RLock()
         # What is known of the trial of a suggestion; a replay has its own.
@@ -98,7 +82,23 @@ class Search(Tuner):
         self._size: int | None = None
         self._rows: dict[int, Chosen] = {}  # of chosen.csv, by number
         self._written: set[int] = set()  # numbers whose rows change no more
-        Search.latest = self
+        errors = []
+        if optimize_mode != "maximize":
+            errors.append(f"optimize_mode: {optimize_mode!r}: scores are maximized here")
+        if sampler not in SAMPLERS:
+            errors.append(f"sampler: {unknown('name', sampler, SAMPLERS)}")
+        elif warm_start and sampler != "gaussian_process":
+            errors.append(f"warm_start: is for the sampler gaussian_process, not for {sampler}")
+        try:
+            self._first = read_first(first)
+        except UsageError as error:
+            errors += error.errors
+        try:
+            self._earlier = earlier_folders(warm_start)
+        except UsageError as error:
+            errors += error.errors
+        if errors:
+            raise UsageError("; ".join(errors))
 
     # What NNI calls
 

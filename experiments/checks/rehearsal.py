@@ -39,7 +39,10 @@ def rehearse(config: dict[str, Any], trials: int | None = None) -> Rehearsed:
         folder = Path(made)
         (folder / "order.json").write_text(json.dumps(order))
         command = [sys.executable, "-P", str(SCRIPT), "order.json", "answer.json"]
-        environ = os.environ | {"NNI_CHECKPOINT_DIRECTORY": made, "NNI_LOG_DIRECTORY": made}
+        places = {"NNI_CHECKPOINT_DIRECTORY": folder / "checkpoint", "NNI_LOG_DIRECTORY": folder / "log"}
+        for place in places.values():
+            place.mkdir()
+        environ = os.environ | {name: str(place) for name, place in places.items()}
         try:
             done = subprocess.run(
                 command, cwd=folder, env=environ, capture_output=True, text=True, timeout=SECONDS

@@ -1,0 +1,69 @@
+"""`check` tries the search and its assessor, and names what can't be before anything starts."""
+
+import json
+
+import pytest
+
+from common.machine import PROJECT
+from experiments.check import check
+from tests.experiments.conftest import errors, give
+
+pytest.importorskip("nni")
+
+ASSESSOR = {"className": "tuners.search.CannotWin", "codeDirectory": str(PROJECT)}
+NESTED = {
+    "learning_rate": {"_type": "loguniform", "_value": [0.001, 0.01]},
+    "loss": {
+        "_type": "choice",
+        "_value": [{"_name": "cross_entropy"}, {"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}],
+    },
+}
+
+
+def searched(**arguments):
+    return {"className": "tuners.search.Search", "codeDirectory": str(PROJECT), "classArgs": arguments}
+
+
+def test_the_search_passes(mine, fast):
+    mine.space.write_text(json.dumps(NESTED))
+    given = searched(seed=1, default={"learning_rate": 0.002}, first=["recipes/cpu_hour.json", {"loss": "focal"}])
+    check(give(mine, tuner=given, assessor=ASSESSOR, maxTrialNumber=30))
+    assert not list(mine.folder.parent.rglob("study.journal"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sampler": "gausian_process"}, "tuner: sampler: unknown name 'gausian_process'; did you mean gaussian_process?"),
+        ({"sampler": "optuna_gp"}, "tuner: sampler optuna_gp: it draws parameters of nested choices at random, for ever,"),
+        ({"warm_start": ["gone"]}, "tuner: warm_start: gone: there is no experiment, neither "),
+        ({"first": ["recipes/gone.json"]}, "tuner: first: there is no recipes/gone.json; recipes of the project: "),
+        ({"first": ["README.md"]}, "tuner: first: README.md is not a recipe ("),
+        ({"first": [7]}, "tuner: first: 7 is neither the path of a recipe nor a mapping of fields to values"),
+        ({"default": {"learning_rate": 1.0}}, "tuner: learning_rate: 1 is not from 0.001 to 0.01"),
+        ({"optimize_mode": "minimize"}, "tuner: optimize_mode: 'minimize': scores are maximized here"),
+        ({"sampler": "gausian", "first": [7]}, "tuner: sampler: unknown name 'gausian'; did you mean gaussian_process?; first: 7"),
+    ],
+)  # fmt: skip
+def test_arguments_that_cannot_be(mine, fast, arguments, message):
+    mine.space.write_text(json.dumps(NESTED))
+    (error,) = errors(give(mine, tuner=searched(**arguments), assessor=ASSESSOR))
+    assert error.startswith(message)
+
+
+def test_an_argument_that_it_does_not_take(mine, fast):
+    (error,) = errors(give(mine, tuner=searched(smapler="tpe")))
+    assert error == "tuner.classArgs: unknown argument 'smapler'; did you mean sampler?"
+
+
+def test_the_assessor_needs_the_search(mine, fast):
+    (error,) = errors(give(mine, tuner={"name": "TPE"}, assessor=ASSESSOR))
+    assert error == "assessor: CannotWin works with the tuner tuners.search.Search only"
+
+
+def test_settings_take_fields_out_of_known_good_points_too(mine, fast):
+    mine.space.write_text(json.dumps(NESTED))
+    given = searched(default={"learning_rate": 0.002}, first=[{"loss": "focal", "learning_rate": 0.003}, "recipes/cpu_hour.json"])
+    plan = check(give(mine, tuner=given), settings=["learning_rate=.005"])
+    assert plan.config["tuner"]["classArgs"]["default"] == {}
+    assert plan.config["tuner"]["classArgs"]["first"] == [{"loss": "focal"}, "recipes/cpu_hour.json"]
