@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.eda.pictures import MAX_ROWS
+from analysis.eda.facts import MAX_ROWS
 from common.errors import UsageError, errors_of
 from common.text import value_text
 from dataset.pixels import read_photo, resize

@@ -15,6 +15,7 @@ from dataset.task import Task
 
 MAX_BARS = 200  # of a histogram
 MAX_STACKED = 6  # values that a histogram tells apart
+MAX_ROWS = 5  # photos that show an augmentation policy
 
 
 def of_groups(task: Task, table: pd.DataFrame) -> tuple[str, ...]:

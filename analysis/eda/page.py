@@ -117,7 +117,7 @@ def _shown_by(task: Task) -> str:
     """Which photos show a policy."""
     name, values = next(iter(task.factors.items()), ("", task.classes))
     each = f"One photo of each {f'value of {_title(name).lower()}' if name else 'class'}"
-    return each if len(values) <= pictures.MAX_ROWS else f"{each}, of the first {pictures.MAX_ROWS}"
+    return each if len(values) <= facts.MAX_ROWS else f"{each}, of the first {facts.MAX_ROWS}"
 
 
 def _co_occurrence(task: Task, table: pd.DataFrame) -> "go.Figure | None":
