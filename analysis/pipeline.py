@@ -71,12 +71,8 @@ def _ready(
     """(The config of each recipe with the changes `values`, the photos of `data` to predict). UsageError with
     every error of recipes, photos and labels, and for what a recipe wants that the set's task lacks."""
     wanted = [
-<<<<<<< HEAD
-        tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group")) for recipe in recipes
-=======
         tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group"))
         for recipe in recipes
->>>>>>> answers
     ]
     (corrections, group), *_ = wanted
     _, configs, photos, checked = all_at_once(
