@@ -170,8 +170,8 @@ def samples(
 
 
 def shown_by(task: Task) -> tuple[str, tuple[str, ...]]:
-    """(The column that photos that show a policy differ in, the names of its values): the first factor, or else the
-    label."""
+    """(The column in which photos that show a policy differ, the names of its values): the first factor, or
+    else the label."""
     return next(iter(task.factors.items()), ("label", task.classes))
 
 
