@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.eda.facts import MAX_ROWS
+from analysis.eda.facts import MAX_ROWS, shown_by
 from common.errors import UsageError, errors_of
 from common.text import value_text
 from dataset.pixels import read_photo, resize
@@ -44,12 +44,6 @@ def steps_of(policy: Policy) -> list[tuple[str, str, str]]:
         )
         for step in policy.steps
     ]
-
-
-def shown_by(task: Task) -> tuple[str, tuple[str, ...]]:
-    """(The column that sample photos differ in, the names of its values): the first factor, or else the
-    label."""
-    return next(iter(task.factors.items()), ("label", task.classes))
 
 
 def samples(task: Task, table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:

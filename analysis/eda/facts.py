@@ -169,6 +169,12 @@ def samples(
     return dict(sorted(chosen.items()))
 
 
+def shown_by(task: Task) -> tuple[str, tuple[str, ...]]:
+    """(The column in which photos that show a policy differ, the names of its values): the first factor, or
+    else the label."""
+    return next(iter(task.factors.items()), ("label", task.classes))
+
+
 def most_and_fewest(photos: Sequence[int], limit: int) -> list[int]:
     """The labels of all classes; if there are more than `limit`, of the half of it with the most photos and
     the half with the fewest, in order. `photos`: of each class."""

@@ -116,8 +116,8 @@ def _title(name: str) -> str:
 
 def _shown_by(task: Task) -> str:
     """Which photos show a policy."""
-    name, values = next(iter(task.factors.items()), ("", task.classes))
-    each = f"One photo of each {f'value of {_title(name).lower()}' if name else 'class'}"
+    column, values = facts.shown_by(task)
+    each = f"One photo of each {f'value of {_title(column).lower()}' if task.factors else 'class'}"
     return each if len(values) <= facts.MAX_ROWS else f"{each}, of the first {facts.MAX_ROWS}"
 
 

@@ -52,7 +52,7 @@ def of_policies(
     from analysis.eda import augment
 
     photos, shown = augment.samples(task, table, seed)
-    column, names = augment.shown_by(task)
+    column, names = facts.shown_by(task)
     titles = [
         f"{names[value]}: {photo}" for value, photo in zip(photos[column], photos["photo"], strict=True)
     ]
