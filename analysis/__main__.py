@@ -113,8 +113,8 @@ def export_best_and_retrain(
 ) -> None:
     """Retrain the best recipes; write a submission.
 
-    The last step after an experiment: the best recipes, trained on all labelled photos, down to submission.csv
-    and report.html. Several networks predict by soft vote."""
+    The last step after an experiment: the best recipes, trained on all labelled photos, down to
+    submission.csv and report.html. Several networks predict by soft vote."""
     from analysis import pipeline
     from analysis.trials.table import find
     from trial.arguments import parse_arguments
@@ -179,15 +179,15 @@ def score(
     answers: Annotated[
         Path,
         typer.Argument(
-            help="the true classes: a CSV with ImageID,ans, or a data set with labels of all its photos to predict"
+            help="the true classes: a CSV with ImageID,ans, or a data set whose photos to predict have labels"
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Print macro-F1 and accuracy of a submission.
 
-    Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one, the
-    competition's if ANSWERS has its numbers, else the names in both files."""
+    Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one,
+    the competition's if ANSWERS has its numbers, else the names in both files."""
     from analysis.submission import recall_lines, score_line, score_submission
 
     scores = score_submission(submission, answers)

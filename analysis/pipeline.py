@@ -71,7 +71,8 @@ def _ready(
     """(The config of each recipe with the changes `values`, the photos of `data` to predict). UsageError with
     every error of recipes, photos and labels, and for what a recipe wants that the set's task lacks."""
     wanted = [
-        tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group")) for recipe in recipes
+        tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group"))
+        for recipe in recipes
     ]
     (corrections, group), *_ = wanted
     _, configs, photos, checked = all_at_once(
@@ -86,7 +87,8 @@ def _ready(
             tasks[corrections, group] = read_train(data, corrections, group).task
     if words := next((words for task in tasks.values() if (words := other_classes(task, checked.task))), ""):
         raise UsageError(
-            f"{data}: by group={group} it has {words} than by group={wanted[0][1]}; only recipes of the same classes can vote"
+            f"{data}: by group={group} it has {words} than by group={wanted[0][1]}; "
+            "only recipes of the same classes can vote"
         )
     found = [
         error

@@ -54,8 +54,8 @@ def retrain(
         for epoch in islice(fit(replace(training, train=shown)), stop_after):
             shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
             writer.epoch(epoch.row())
-            print(f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  loss {epoch.train_loss:.4f}  "
-                  f"{epoch.seconds:.1f} s", flush=True)  # fmt: skip
+            print(f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  "
+                  f"loss {epoch.train_loss:.4f}  {epoch.seconds:.1f} s", flush=True)  # fmt: skip
             if epoch.epoch > stop_after - average:
                 kept.append(
                     {key: tensor.detach().cpu().clone() for key, tensor in epoch.network.state_dict().items()}

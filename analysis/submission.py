@@ -42,8 +42,8 @@ def refuse_existing(out: Path, *names: str) -> None:
 def write_submission(
     out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any], task: Task
 ) -> Path:
-    """Write submission.csv (ImageID, ans: `task.answers`) of `probabilities` (photos, classes), in the order of
-    `photos`, with predictions.csv (ImageID, ans: the name of the class, p00, p01, ...) and submission.json
+    """Write submission.csv (ImageID, ans: `task.answers`) of `probabilities` (photos, classes), in the order
+    of `photos`, with predictions.csv (ImageID, ans: the name of the class, p00, p01, ...) and submission.json
     (`about`, and the task) beside it. Return its path.
 
     The file is read back and checked. UsageError if one of the files exists, or probabilities are not finite.
@@ -106,7 +106,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     columns = probability_columns(task.n_classes if task else len(found))
     if not errors and found != columns:
         lacking = [name for name in columns if name not in found] or [f"p{len(columns):02d}"]
-        errors = [f"{path}: no column {lacking[0]!r}; it must have {columns[0]} to {columns[-1]}, in this order"
+        errors = [f"{path}: no column {lacking[0]!r}; {columns[0]} to {columns[-1]} are wanted, in this order"
                   if found else f"{path}: no columns of probabilities (p00, p01, ...)"]  # fmt: skip
     if not errors and task is None and len(columns) == FACE_MASK.n_classes:
         task = FACE_MASK if set(table["ans"]) <= set(FACE_MASK.answers) else None
@@ -130,7 +130,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 def submission_errors(
     path: Path, photos: Sequence[str], task: Task, of: str = "the photos to predict"
 ) -> list[str]:
-    """Errors of a submission for `photos` (its ImageIDs, in order), which are those `of`; [] if it is valid."""
+    """Errors of a submission for `photos` (its ImageIDs, in order), which are `of`; [] if it is valid."""
     table, errors = read_answers(path, task)
     return errors or _photo_errors(path, list(table["ImageID"]), list(photos), of)
 
@@ -152,7 +152,7 @@ def read_answers(path: Path, task: Task) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _read_labels(path: Path, table: pd.DataFrame, task: Task | None) -> tuple[pd.DataFrame, list[str]]:
-    """`table` (ImageID, ans, as text, by line) with labels as ans, and its errors; as it is if `task` is None."""
+    """`table` (ImageID, ans, as text, by line) with labels as ans, and its errors; as it is without task."""
     if table.empty:
         return table, [f"{path}: has no rows"]
     errors = []
@@ -268,8 +268,8 @@ def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -
 
 
 def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
-    """(ImageID, ans: the name of the class) of the photos to predict of a data set. UsageError if they have no
-    labels. `about`: the submission.json, whose recipe says what a group is."""
+    """(ImageID, ans: the name of the class) of the photos to predict of a data set. UsageError if they have
+    no labels. `about`: the submission.json, whose recipe says what a group is."""
     table = read_eval(data, (about.get("recipe") or {}).get("group") or "")
     unlabelled = table["photo"] if "class" not in table else table["photo"][table["class"] == ""]
     if len(unlabelled):
@@ -288,16 +288,16 @@ def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | N
         (labelled, []) if labelled is not None else read_table(answers, ["ImageID", "ans"]),
     )
     if given.empty or truth.empty:
-        empty = [f"{path}: has no rows" for path, table, wrong in
-                 ((submission, given, errors), (answers, truth, more)) if table.empty and not wrong]  # fmt: skip
+        read = ((submission, given, errors), (answers, truth, more))
+        empty = [f"{path}: has no rows" for path, table, wrong in read if table.empty and not wrong]
         raise UsageError(errors + more + empty)
     known = set(truth["ans"]) - {""}
     if known and {_integer(name) for name in known} <= set(FACE_MASK.answers):
         return FACE_MASK
     names = in_order(known | set(given["ans"]) - {""})
     print(
-        f"note: no {JSON} beside {submission}: the classes are the {len(names):,} names in the two files, so the "
-        "macro-F1 is without classes that neither has",
+        f"note: no {JSON} beside {submission}: the classes are the {len(names):,} names in the two files, so "
+        "the macro-F1 is without classes that neither has",
         file=sys.stderr, flush=True,
     )  # fmt: skip
     return Task("answers", names)

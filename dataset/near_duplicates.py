@@ -26,7 +26,8 @@ BLUR = DETAILS[0] / 12  # standard deviation in pixels; details are what it remo
 TINY, TINY_ALIKE = 48, 0.99  # photos with a shorter side have no details, so nearly all must agree
 
 BLOCK = 500  # photos compared with all others at once
-GATHER = 5000  # pairs whose details are compared at once
+COLUMNS = 5000  # of the others, whose details are compared at once
+FEW = 20_000  # pairs that are compared one by one
 MAX_PAIRS = 1000
 MAX_PHOTOS = (
     100_000  # 5 kB of memory each, and a time that grows with their square: some 3 minutes on 2 cores
@@ -128,26 +129,39 @@ def _any_alike(table: pd.DataFrame, progress: bool) -> Iterator[Pair]:
     mirrored = coarse.reshape(-1, *COARSE)[:, :, ::-1].reshape(coarse.shape)
     starts = range(0, len(coarse), BLOCK)
     for start in track(starts, "searching near-duplicates") if progress else starts:
-        stop = start + BLOCK
+        rows = slice(start, start + BLOCK)
         for others, flip in ((coarse, False), (mirrored, True)):
-            products = coarse[start:stop] @ others[start:].T
-            one, other = np.nonzero(products >= COARSE_ALIKE)
-            correlation = products[one, other]
-            one, other = one + start, other + start
-            kept = (one < other) & (group[one] != group[other])
-            kept &= (correlation >= TINY_ALIKE) | ~(tiny[one] | tiny[other])
-            one, other, correlation = one[kept], other[kept], correlation[kept]
-            for at in range(0, len(one), GATHER):
-                some = slice(at, at + GATHER)
-                first, second = details[one[some]].astype(np.float32), details[other[some]].astype(np.float32)
-                if flip:
-                    second = second.reshape(-1, *DETAILS)[:, :, ::-1].reshape(second.shape)
-                alike = np.einsum("ij,ij->i", first, second) >= DETAILS_ALIKE
-                for a, b, value in zip(
-                    one[some][alike], other[some][alike], correlation[some][alike], strict=True
-                ):
-                    a, b = (a, b) if group[a] < group[b] else (b, a)
-                    yield Pair(groups[group[a]], groups[group[b]], float(value), (paths[a], paths[b]))
+            products = coarse[rows] @ others[start:].T
+            candidates = products >= COARSE_ALIKE
+            candidates &= group[rows, None] != group[None, start:]
+            if tiny.any():
+                candidates &= (products >= TINY_ALIKE) | ~(tiny[rows, None] | tiny[None, start:])
+            for row, column in _alike_in_detail(np.triu(candidates, 1), details[rows], details[start:], flip):
+                one, other = start + row, start + column
+                one, other = (one, other) if group[one] < group[other] else (other, one)
+                value, shown = float(products[row, column]), (paths[one], paths[other])
+                yield Pair(groups[group[one]], groups[group[other]], value, shown)
+
+
+def _alike_in_detail(
+    candidates: np.ndarray, rows: np.ndarray, columns: np.ndarray, flip: bool
+) -> Iterator[tuple[int, int]]:
+    """(Row, column) of each of the `candidates`, bool (rows, columns), whose details are alike."""
+    for at in range(0, candidates.shape[1], COLUMNS):
+        wanted = candidates[:, at : at + COLUMNS]
+        one, other = np.nonzero(wanted)
+        if not len(one):
+            continue
+        first, second = rows.astype(np.float32), columns[at : at + COLUMNS].astype(np.float32)
+        if flip:
+            second = second.reshape(-1, *DETAILS)[:, :, ::-1].reshape(second.shape)
+        if len(one) <= FEW:
+            products = np.einsum("ij,ij->i", first[one], second[other])
+        else:  # all pairs are faster than so many one by one
+            products = (first @ second.T)[one, other]
+        alike = products >= DETAILS_ALIKE
+        for row, column in zip(one[alike], other[alike], strict=True):
+            yield int(row), at + int(column)
 
 
 def _in_threads(read: Callable[[str], T], paths: Sequence[str], progress: bool) -> Iterator[T]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.eda.pictures import MAX_ROWS
+from analysis.eda.facts import MAX_ROWS, shown_by
 from common.errors import UsageError, errors_of
 from common.text import value_text
 from dataset.pixels import read_photo, resize
@@ -46,15 +46,10 @@ def steps_of(policy: Policy) -> list[tuple[str, str, str]]:
     ]
 
 
-def shown_by(task: Task) -> tuple[str, tuple[str, ...]]:
-    """(The column that sample photos differ in, the names of its values): the first factor, or else the label."""
-    return next(iter(task.factors.items()), ("label", task.classes))
-
-
 def samples(task: Task, table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """(One photo in `table` of each value of the first factor, or of each class if there are no factors, at most
-    MAX_ROWS, if possible of different groups; their pixels, uint8 (photos, HEIGHT, width, 3)). A photo that can't
-    be decoded is skipped."""
+    """(One photo in `table` of each value of the first factor, or of each class if there are no factors, at
+    most MAX_ROWS, if possible of different groups; their pixels, uint8 (photos, HEIGHT, width, 3)). A photo
+    that can't be decoded is skipped."""
     shuffled = table.iloc[np.random.default_rng(seed).permutation(len(table))]
     column, _ = shown_by(task)
     chosen: dict[int, np.ndarray] = {}

@@ -15,6 +15,7 @@ from dataset.task import Task
 
 MAX_BARS = 200  # of a histogram
 MAX_STACKED = 6  # values that a histogram tells apart
+MAX_ROWS = 5  # photos that show an augmentation policy
 
 
 def of_groups(task: Task, table: pd.DataFrame) -> tuple[str, ...]:
@@ -26,8 +27,8 @@ def of_groups(task: Task, table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def counts_by(task: Task, table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One row per value of a factor, or per class for `column` "label": name, groups, photos, fraction (of all
-    photos). Values without photos are included."""
+    """One row per value of a factor, or per class for `column` "label": name, groups, photos, fraction (of
+    all photos). Values without photos are included."""
     names = task.classes if column == "label" else task.factors[column]
     of_value = table.groupby(column)
     photos = of_value.size().reindex(range(len(names)), fill_value=0).to_numpy()
@@ -38,8 +39,8 @@ def counts_by(task: Task, table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def co_occurrence(task: Task, table: pd.DataFrame) -> pd.DataFrame:
-    """Number of photos that have both of two values: a row and a column for each value of each factor, labelled
-    (factor, value)."""
+    """Number of photos that have both of two values: a row and a column for each value of each factor,
+    labelled (factor, value)."""
     has = [
         np.eye(len(names), dtype=int)[table[factor].to_numpy(int)] for factor, names in task.factors.items()
     ]
@@ -50,8 +51,8 @@ def co_occurrence(task: Task, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def groups_by_two(task: Task, table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    """Number of groups by two factors of `of_groups`: a row for each value of `one` and "all", a column for each
-    value of `other` and "all"."""
+    """Number of groups by two factors of `of_groups`: a row for each value of `one` and "all", a column for
+    each value of `other` and "all"."""
     groups = table.drop_duplicates("group")
     counts = np.zeros((len(task.factors[one]), len(task.factors[other])), dtype=int)
     np.add.at(counts, (groups[one], groups[other]), 1)
@@ -62,8 +63,8 @@ def groups_by_two(task: Task, table: pd.DataFrame, one: str, other: str) -> pd.D
 
 
 def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) -> list[tuple[str, str]]:
-    """Each pair of `factors` whose table has at most `max_columns` columns, the one with more values first if it
-    must be."""
+    """Each pair of `factors` whose table has at most `max_columns` columns, the one with more values first if
+    it must be."""
     fitting = []
     for one, other in combinations(factors, 2):
         wide = len(task.factors[other]) > max_columns
@@ -74,9 +75,9 @@ def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) 
 
 
 def groups_by_number(task: Task, table: pd.DataFrame, factor: str) -> pd.DataFrame:
-    """Number of groups by the number that `factor`, one of task.bands, was made of: a row for each number from
-    the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included; a column for each
-    value of another factor of `of_groups`, if there is one with few values, else for all groups."""
+    """Number of groups by the number that `factor`, one of task.bands, was made of: a row for each number
+    from the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included; a column
+    for each value of another factor of `of_groups`, if there is one with few values, else for all groups."""
     column = task.bands[factor].column
     others = [name for name in of_groups(task, table) if name != factor]
     stacked = next((name for name in others if len(task.factors[name]) <= MAX_STACKED), None)
@@ -168,9 +169,15 @@ def samples(
     return dict(sorted(chosen.items()))
 
 
+def shown_by(task: Task) -> tuple[str, tuple[str, ...]]:
+    """(The column in which photos that show a policy differ, the names of its values): the first factor, or
+    else the label."""
+    return next(iter(task.factors.items()), ("label", task.classes))
+
+
 def most_and_fewest(photos: Sequence[int], limit: int) -> list[int]:
-    """The labels of all classes; if there are more than `limit`, of the half of it with the most photos and the
-    half with the fewest, in order. `photos`: of each class."""
+    """The labels of all classes; if there are more than `limit`, of the half of it with the most photos and
+    the half with the fewest, in order. `photos`: of each class."""
     order = np.argsort(-np.asarray(photos), kind="stable")
     chosen = order if len(order) <= limit else [*order[: limit // 2], *order[-(limit - limit // 2) :]]
     return sorted(map(int, chosen))

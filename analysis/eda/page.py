@@ -32,8 +32,9 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0,
     """Write OUT/eda.html about the data set in the folder `data` (any format) and return its path.
 
     `augment`: augmentation policies to show, each a name or a JSON list of steps. `seed`: the random seed of
-    the sample photos and of augmentation. `group`: as for `dataset.read.read_train`. Errors of the data set are
-    listed on the page; UsageError only if nothing of it can be read, a policy has errors, or `out` is a file.
+    the sample photos and of augmentation. `group`: as for `dataset.read.read_train`. Errors of the data set
+    are listed on the page; UsageError only if nothing of it can be read, a policy has errors, or `out` is a
+    file.
     """
     data, out = Path(data), Path(out)
     if out.exists() and not out.is_dir():
@@ -115,9 +116,9 @@ def _title(name: str) -> str:
 
 def _shown_by(task: Task) -> str:
     """Which photos show a policy."""
-    name, values = next(iter(task.factors.items()), ("", task.classes))
-    each = f"One photo of each {f'value of {_title(name).lower()}' if name else 'class'}"
-    return each if len(values) <= pictures.MAX_ROWS else f"{each}, of the first {pictures.MAX_ROWS}"
+    column, values = facts.shown_by(task)
+    each = f"One photo of each {f'value of {_title(column).lower()}' if task.factors else 'class'}"
+    return each if len(values) <= facts.MAX_ROWS else f"{each}, of the first {facts.MAX_ROWS}"
 
 
 def _co_occurrence(task: Task, table: pd.DataFrame) -> "go.Figure | None":

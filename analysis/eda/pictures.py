@@ -22,7 +22,6 @@ SAMPLE_HEIGHT = 160  # pixels; displayed smaller, so that they are sharp on high
 SAMPLE_WIDTH = 320
 SHOWN_HEIGHT, GAP = 106, 6  # pixels on the page
 SMALL = 60  # pixels; smaller photos are enlarged with hard edges, so that their pixels are seen
-MAX_ROWS = 5  # photos that show a policy
 MAX_SUSPECTS = 30  # per kind
 
 
@@ -53,7 +52,7 @@ def of_policies(
     from analysis.eda import augment
 
     photos, shown = augment.samples(task, table, seed)
-    column, names = augment.shown_by(task)
+    column, names = facts.shown_by(task)
     titles = [
         f"{names[value]}: {photo}" for value, photo in zip(photos[column], photos["photo"], strict=True)
     ]

@@ -42,8 +42,8 @@ def numbers(by_number: pd.DataFrame, bands: Bands, groups: str) -> go.Figure:
 
 
 def classes(by_class: pd.DataFrame, rare: Collection[int], groups: str) -> go.Figure:
-    """Number of photos of each class as a bar; `rare` classes (labels) have their own colour. More than MAX_NAMED
-    classes are sorted by their number of photos, without names beside the bars."""
+    """Number of photos of each class as a bar; `rare` classes (labels) have their own colour. More than
+    MAX_NAMED classes are sorted by their number of photos, without names beside the bars."""
     tones = np.array([LIGHT["rare" if label in rare else "best"] for label in range(len(by_class))])
     of_groups = "" if groups == "photos" else f" of %{{customdata:,}} {groups}"
     if len(by_class) > MAX_NAMED:

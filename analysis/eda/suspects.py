@@ -19,8 +19,8 @@ MAX_NAMES = 3  # of a group's classes
 
 
 class OfTask(NamedTuple):
-    """What can look wrong in the sets of one task only. `sound`: what is right if nothing was found; `remedy`:
-    how labels are corrected."""
+    """What can look wrong in the sets of one task only. `sound`: what is right if nothing was found;
+    `remedy`: how labels are corrected."""
 
     suspects: Callable[[pd.DataFrame], dict[str, list[Suspect]]]
     sound: str
@@ -81,8 +81,8 @@ def look_alikes(task: Task, table: pd.DataFrame) -> tuple[str, list[Suspect], st
 
 
 def _labels_of_groups(task: Task, table: pd.DataFrame, groups: set[str]) -> dict[str, str]:
-    """{group: what it is labelled as}: the values of the factors that all its photos share (numbers with their
-    units), or else its classes."""
+    """{group: what it is labelled as}: the values of the factors that all its photos share (numbers with
+    their units), or else its classes."""
     some = table[table["group"].isin(groups)]
     factors = of_groups(task, table) if task.group != "photo" else ()
     if not factors:

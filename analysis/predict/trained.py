@@ -120,10 +120,11 @@ def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:
 
 
 def other_classes(task: Task, wanted: Task) -> str:
-    """'other classes (...)' if the classes of `task` are not those of `wanted`, in the same order; else ''."""
+    """'other classes (...)' if the classes of `task` are not those of `wanted` in the same order, else ''."""
     if task.classes == wanted.classes:
         return ""
     new = [name for name in task.classes if name not in wanted.classes]
     lacking = [name for name in wanted.classes if name not in task.classes]
     differ = [f"unknown: {few(new, 3)}"] * bool(new) + [f"without {few(lacking, 3)}"] * bool(lacking)
-    return f"other classes ({task.n_classes} instead of {wanted.n_classes}; {'; '.join(differ) or 'another order'})"
+    words = "; ".join(differ) or "another order"
+    return f"other classes ({task.n_classes} instead of {wanted.n_classes}; {words})"

@@ -20,8 +20,8 @@ NAMES = 12  # of classes in a sentence
 
 
 def classes_of(validation: pd.DataFrame | None, task: Task | None) -> dict:
-    """The values that templates/classes.html.j2 shows; all None without a validation table (group, label, p00,
-    p01, ...) or task."""
+    """The values that templates/classes.html.j2 shows; all None without a validation table (group, label,
+    p00, p01, ...) or task."""
     if validation is None or validation.empty or task is None:
         nothing = ("classes", "absent", "recalls", "confusion", "pairs", "task", "groups")
         return {**dict.fromkeys(nothing), "classes_words": "", "recall_words": ""}
@@ -123,7 +123,7 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
 
 
 def _other_name(task: Task) -> str:
-    """What the classes that are not rare are called: by the other values of the factor that makes them rare."""
+    """What the classes that are not rare are called: by the other values of the factor that says rare."""
     for names in task.factors.values():
         if task.rare_name in names:
             return " and ".join(name for name in names if name != task.rare_name)
@@ -131,8 +131,8 @@ def _other_name(task: Task) -> str:
 
 
 def confusion(counts: np.ndarray, task: Task) -> go.Figure:
-    """Heat map of the confusion matrix `counts` (n_classes, n_classes), as fractions of each true class (row);
-    the counts are shown on hover. Lines separate the values of the first of several factors."""
+    """Heat map of the confusion matrix `counts` (classes, classes), as fractions of each true class (row).
+    The counts are shown on hover. Lines separate the values of the first of several factors."""
     n_classes, names = task.n_classes, list(task.classes)
     with np.errstate(invalid="ignore"):
         fractions = counts / counts.sum(1, keepdims=True)
@@ -177,8 +177,8 @@ def confusion(counts: np.ndarray, task: Task) -> go.Figure:
 
 
 def confused_pairs(counts: np.ndarray, task: Task, limit: int = PAIRS) -> list[dict]:
-    """The pairs of classes confused most often, as rows: true, predicted (names), photos, fraction of the true
-    class's photos."""
+    """The pairs of classes confused most often, as rows: true, predicted (names), photos, fraction of the
+    true class's photos."""
     wrong = counts * (1 - np.eye(len(counts), dtype=int))
     order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
     return [

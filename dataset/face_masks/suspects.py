@@ -1,5 +1,4 @@
-"""What looks wrong in a set in the competition's layout: people's labels against folders, ids and known
-errors."""
+"""What looks wrong in a set in the competition's layout: labels against folders, ids and known errors."""
 
 import re
 

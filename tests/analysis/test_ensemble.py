@@ -23,7 +23,6 @@ from trial.config import parse
 from trial.metrics import score
 from trial.record import RunWriter, probabilities_of, probability_columns, scores_of
 
-
 PROBABILITIES = probability_columns(18)
 
 

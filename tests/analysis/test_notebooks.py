@@ -45,7 +45,9 @@ def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     where = {"metadata": {"path": str(tmp_path / "notebooks")}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
     assert sorted((PROJECT / "notebooks").iterdir()) == before
-    assert not any(str(tmp_path) in info.read_text() for info in CACHE.glob("*.json")), "photos are not cached"
+    assert not any(str(tmp_path) in info.read_text() for info in CACHE.glob("*.json")), (
+        "photos are not cached"
+    )
     assert not any((tmp_path / "notebooks").iterdir()), "it writes beside its folder, not into it"
     assert not list((tmp_path / "TMPDIR").glob("tmp*")), "the drawn people are removed"
     last = [cell for cell in notebook.cells if cell.cell_type == "code"][-1]

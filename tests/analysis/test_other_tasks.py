@@ -164,7 +164,7 @@ def test_a_set_without_photos_to_predict_is_refused_before_training(kinds, tmp_p
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"head": "factors"}, "head=factors: the classes of this set have no factors"),
+        ({"head": "factors"}, "head=factors: this set has no factors"),
         ({"corrections": "competition"}, "corrections=competition: only the face-mask task has them"),
         ({"borders": "drop"}, "borders"),
         ({"group": "(["}, "not a regular expression"),

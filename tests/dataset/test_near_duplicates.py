@@ -143,13 +143,21 @@ def test_the_most_alike_come_first_and_the_search_stops_somewhere(ten, tmp_path,
     assert find(table) == ([], False, "only the first 5 of 14 photos were compared")
 
 
-def test_pairs_far_apart_in_a_large_set_are_found_once(ten, tmp_path, monkeypatch):
-    photos = ten | {"x.jpg": ten["0.jpg"], "y.jpg": ten["9.jpg"]}
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_pairs_far_apart_in_a_large_set_are_found_once(few, ten, tmp_path, monkeypatch):
+    photos = ten | {"x.jpg": ten["0.jpg"], "y.jpg": cv2.flip(ten["9.jpg"], 1), "z.jpg": ten["9.jpg"]}
     table = own(table_of(tmp_path, photos))
     monkeypatch.setattr(near_duplicates, "BLOCK", 3)
-    monkeypatch.setattr(near_duplicates, "GATHER", 1)
-    assert {pair[:2] for pair in find(table).pairs} == {("0.jpg", "x.jpg"), ("9.jpg", "y.jpg")}
-    assert len(find(table).pairs) == 2
+    monkeypatch.setattr(near_duplicates, "COLUMNS", 2)
+    monkeypatch.setattr(near_duplicates, "FEW", few)
+    found = find(table).pairs
+    assert {pair[:2] for pair in found} == {
+        ("0.jpg", "x.jpg"),
+        ("9.jpg", "y.jpg"),
+        ("9.jpg", "z.jpg"),
+        ("y.jpg", "z.jpg"),
+    }
+    assert len(found) == 4
 
 
 def test_no_photos_and_one_photo_have_no_duplicates(tmp_path):

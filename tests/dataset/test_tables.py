@@ -10,6 +10,7 @@ from analysis.submission import read_answers
 from common.errors import UsageError
 from dataset.__main__ import app as dataset
 from dataset.face_masks.corrections import read_corrections
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from dataset.tables import read_table
 from tests.conftest import call
@@ -103,7 +104,7 @@ def test_every_reader_refuses_what_is_not_a_file(data, name, kind):
     with pytest.raises(UsageError) as caught:
         READERS[name](data)
     assert caught.value.errors[0].startswith(f"{path}: {message}")
-    assert read_answers(path)[1][0].startswith(f"{path}: {message}")
+    assert read_answers(path, FACE_MASK)[1][0].startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.eda import augment, pictures
+from analysis.eda import augment, facts
 from analysis.eda.page import write_eda
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
@@ -54,8 +54,8 @@ def test_a_sample_of_each_mask_state_of_other_people_and_by_seed(table):
 def test_without_factors_a_sample_of_each_class_up_to_a_few(table):
     task = Task("photos", tuple(map(str, range(18))), group="person", groups="people")
     photos, pixels = augment.samples(task, table, seed=3)
-    assert photos["label"].tolist() == list(range(pictures.MAX_ROWS))
-    assert len(pixels) == pictures.MAX_ROWS
+    assert photos["label"].tolist() == list(range(facts.MAX_ROWS))
+    assert len(pixels) == facts.MAX_ROWS
 
 
 def test_a_photo_that_cannot_be_decoded_is_passed_over(table, tmp_path):
