@@ -274,36 +274,36 @@ class GaussianProcessSampler(BaseSampler):
         trials = [t for t in study.get_trials(deepcopy=False) if self._row(t) is not None]
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        curves = [sign * np.array([v for _, v in sorted(t.intermediate_values.items())]) for t in ended]
-        ended_curves = [
-            (trial, curve[np.isfinite(curve)])
-            for trial, curve in zip(ended, curves, strict=True)
-            if trial.state != TrialState.PRUNED or np.isfinite(curve).any()
-        ]
-        complete = [(t, curve) for t, curve in ended_curves if t.state == TrialState.COMPLETE]
-        finals = [sign * trial.value for trial, _ in complete]
-        finished = [curve for _, curve in complete]
-        rows, scores, noise, seconds = [], [], [], []
-        for trial, curve in ended_curves:
-            spent = trial.user_attrs.get(SECONDS, math.nan)
-            if trial.state == TrialState.COMPLETE:
-                score, variance = sign * trial.value, 0.0
-            elif trial.state == TrialState.PRUNED:
+        finished, finals = [], []
+        for trial in ended:
+            if math.isfinite(final := _final(trial, sign)):
+                finished.append(_curve(trial, sign))
+                finals.append(final)
+        longest = max(map(len, finished), default=0)
+        known: list[tuple[np.ndarray | None, float, float, float]] = []
+        for trial in ended:
+            score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
+            if trial.state == TrialState.PRUNED:
+                curve = _curve(trial, sign)
+                if not curve:
+                    continue
                 score, variance = predict_final(curve, finished, finals)
-                variance = DOUBT * variance + 1e-12
-                spent *= max([len(curve), *map(len, finished)]) / len(curve)
-            else:
-                score, variance, spent = math.nan, 0.0, math.nan
-            rows.append(self._row(trial))
-            scores.append(score)
-            noise.append(variance)
-            seconds.append(spent if spent > 0 else math.nan)
+                noise = DOUBT * variance + 1e-12
+                seconds *= max(longest, len(curve)) / len(curve)
+            known.append(
+                (self._row(trial), score, noise, seconds if score == score and seconds > 0 else math.nan)
+            )
         running = [self._row(trial) for trial in trials if trial.state == TrialState.RUNNING]
         width = len(self.space.parameters)
+        rows, *columns = zip(*known, strict=True) if known else ((), (), (), ())
+        scores, noise_of, seconds_of = (np.array(column, float) for column in columns)
         return Evidence(
-            np.array(rows).reshape(-1, width), np.array(scores), np.array(noise), np.array(seconds),
+            np.array(rows).reshape(-1, width),
+            scores,
+            noise_of,
+            seconds_of,
             np.array(running).reshape(-1, width),
-        )  # fmt: skip
+        )
 
     def surrogate(self, study: Study) -> Surrogate:
         """The model as of now."""
@@ -322,10 +322,9 @@ class GaussianProcessSampler(BaseSampler):
         drawn = self.space.draw(rng, FAR)
         if not len(tried):
             return drawn[0]
-        distances = sum(
-            1 - similarity(ours, theirs, category)
-            for ours, theirs, category in zip(drawn.T, tried.T, self.space.categories, strict=True)
-        ).min(1)
+        pairs = zip(drawn.T, tried.T, self.space.categories, strict=True)
+        unlike = [1 - similarity(ours, theirs, category) for ours, theirs, category in pairs]
+        distances = np.sum(unlike, axis=0).min(1)
         if failures := _failures(evidence, self._kernels):
             distances = distances * np.exp(log_success(failures, drawn))
         return drawn[np.argmax(distances)]
@@ -343,6 +342,17 @@ class GaussianProcessSampler(BaseSampler):
             candidates = np.concatenate([candidates[top], near])
             values = np.r_[values[top], surrogate.log_value(near)]
         return candidates[np.argmax(values)]
+
+
+def _final(trial: FrozenTrial, sign: int) -> float:
+    """The final score of a finished trial; NaN of any other, or if it is not finite."""
+    value = trial.value if trial.state == TrialState.COMPLETE else None
+    return sign * value if value is not None and math.isfinite(value) else math.nan
+
+
+def _curve(trial: FrozenTrial, sign: int) -> list[float]:
+    reports = sorted(trial.intermediate_values.items())
+    return [sign * value for _, value in reports if math.isfinite(value)]
 
 
 def _new(recipes: np.ndarray, known: np.ndarray) -> np.ndarray:

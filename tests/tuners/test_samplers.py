@@ -265,6 +265,21 @@ def test_no_recipe_of_choices_twice_before_all_were_tried():
     search(GaussianProcessSampler(space), 12, space, lambda params: 0.1 * params["b"])
 
 
+def test_a_score_that_is_not_finite_counts_as_a_failure():
+    study = search(ours(), 6)
+    trial = study.ask()
+    SPACE.ask(trial)
+    study.tell(trial, float("-inf"))
+    assert list(study.sampler.evidence(study).failed) == [False] * 6 + [True]
+    SPACE.ask(study.ask())
+
+
+@pytest.mark.parametrize("scale", [0.001, 1000])
+def test_scores_of_another_scale(scale):
+    study = search(ours(), 30, value=lambda params: scale * score(params), noise=0)
+    assert max(score(params) for params in params_of(study)) > 0.75
+
+
 def test_equal_scores_are_no_error():
     search(ours(), 10, value=lambda params: 0.5, noise=0)
 
