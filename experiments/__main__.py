@@ -103,7 +103,9 @@ def demo_command(
 @app.command("dashboard", epilog=EXAMPLE + "dashboard latest")
 @exit_on_usage_error()
 def dashboard_command(
-    experiment: Annotated[str, typer.Argument(help="NNI's id, a folder, a YAML's name, or latest")] = "latest",
+    experiment: Annotated[
+        str, typer.Argument(help="NNI's id, a folder, a YAML's name, or latest")
+    ] = "latest",
     port: Annotated[int | None, typer.Option(help="default: 8180, or the next free one")] = None,
 ) -> None:
     """Show the study of a search in Optuna's dashboard, also while it runs."""

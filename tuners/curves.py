@@ -13,10 +13,11 @@ def predict_final(
 ) -> tuple[float, float]:
     """Mean and variance of the final score of a training with the scores `curve`, one for each epoch so far.
 
-    A ridge regression of (final - y_t) on (1, y_t, y_t - y_(t-1)), where t is the last epoch of `curve`, over the
-    `finished` curves that are longer, whose final scores are `finals`. The variance is the mean square of the
-    leave-one-out residuals, times 1 + the leverage of `curve`, which grows with its distance from the others: chained regressions from epoch to epoch, or the recipe as an input, are overconfident.
-    Gains are predicted, not scores: with few curves the prediction falls back on the mean gain.
+    A ridge regression of (final - y_t) on (1, y_t, y_t - y_(t-1)), where t is the last epoch of `curve`, over
+    the `finished` curves that are longer, whose final scores are `finals`. The variance is the mean square of
+    the leave-one-out residuals, more for a curve unlike the finished ones (1 + its leverage): chained
+    regressions from epoch to epoch, or the recipe as an input, are overconfident. Gains are predicted, not
+    scores: with few curves the prediction falls back on the mean gain.
     """
     epoch = len(curve)
     rows = [(other, final) for other, final in zip(finished, finals, strict=True) if len(other) > epoch]
@@ -33,9 +34,8 @@ def predict_final(
     leverage = 1 / len(rows) + np.einsum("ni,ij,nj->n", inputs, inverse, inputs)
     residuals = (gains - gain - inputs @ weights) / np.maximum(1 - leverage, 0.1)
     here = (_inputs(curve) - centre) / scale
-    # Unlike the finished ones, the prediction rests on less.
-    far = 1 + 1 / len(rows) + here @ inverse @ here
-    return float(curve[-1] + gain + here @ weights), float(np.mean(residuals**2) * far)
+    unlike = 1 + 1 / len(rows) + here @ inverse @ here
+    return float(curve[-1] + gain + here @ weights), float(np.mean(residuals**2) * unlike)
 
 
 def _inputs(curve: Sequence[float]) -> np.ndarray:

@@ -102,7 +102,9 @@ def _fitted(key: str, spec: Mapping[str, Any], value: Any, recipe: Mapping[str, 
     if spec["_type"] == "choice":
         for option in spec["_value"]:
             if _is_option(option, value):
-                inner = {name: sub for name, sub in option.items() if name != "_name"} if _named(option) else {}
+                inner = (
+                    {name: sub for name, sub in option.items() if name != "_name"} if _named(option) else {}
+                )
                 given = value if _named(value) else recipe
                 return {"_name": option["_name"], **_inside(key, inner, given)} if _named(option) else option
         told = value["_name"] if _named(value) else value
@@ -126,7 +128,10 @@ def _is_option(option: Any, value: Any) -> bool:
         return (
             isinstance(steps, list)
             and len(steps) == len(option)
-            and all(_step(ours).items() <= _step(theirs).items() for ours, theirs in zip(option, steps, strict=True))
+            and all(
+                _step(ours).items() <= _step(theirs).items()
+                for ours, theirs in zip(option, steps, strict=True)
+            )
         )
     if _named(value):
         value = value["_name"]

@@ -33,7 +33,9 @@ def _raised(steps: Iterator[str]) -> str:
         for step in steps:
             current = step
     except Exception as error:
-        if type(error).__name__ == "UsageError":  # of this project, which need not be importable here: says all
+        if (
+            type(error).__name__ == "UsageError"
+        ):  # of this project, which need not be importable here: says all
             return str(error)
         return f"{type(error).__name__}: {' '.join(str(error).split())} ({current})"
     return ""

@@ -20,23 +20,44 @@ from scipy.special import log_ndtr
 
 from tuners.curves import predict_final
 from tuners.gaussian_process import (
-    DEGREES, DEVIATION, Kernel, Posterior, fit, log_expected_improvement, prior, similarity,
-)  # fmt: skip
+    SCORES,
+    Kernel,
+    Posterior,
+    Prior,
+    fit,
+    log_expected_improvement,
+    similarity,
+)
 from tuners.space import Params, Space
 
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
 REFIT = 4  # ended trials after which a kernel is fitted again
-FIT, CONDITION = 100, 300  # the most trials that a kernel is fitted to, and that a process is conditioned on
+FIT, CONDITION = 80, 200  # the most trials that a kernel is fitted to, and that a process is conditioned on
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
-WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, as a fraction of a range: first, and then around the best candidates
+WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
+# Improvement counts from above the best, in standard deviations of the process: else the search goes on for
+# ever about the best recipe for gains smaller than a training's noise (Lizotte, Practical Bayesian
+# Optimization, 2008, chapter 4).
+MARGIN = 0.2
 RIDGE = 0.3  # penalty of the regression of costs
+# Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an
+# accident.
+FAILURES = (
+    Prior(theta=1.0, nugget=0.5, length=0.5, deviation=0.5),
+    Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
+)
+HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
 DOUBT = 2.0  # the variance of a predicted final score counts this often
-EARLIER_DOUBT = 1.0  # standard deviation of what a rank in an earlier experiment says, in those of the scores
 
-# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last, PREDICTED: mean
-# and standard deviation of its score, and IMPROVEMENT: the expected one. SECONDS and REPEATS are set by whoever runs the
-# trials: what a trial took so far; that it was not run, since its recipe is that of another trial.
+# What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of EARLIER_DOUBT.
+EARLIER = Prior(deviation=1.0)
+EARLIER_DOUBT = 1.0
+
+# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
+# PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best. SECONDS
+# and REPEATS are set by whoever runs the trials: what a trial took so far; that it was not run, since its
+# recipe is that of another trial.
 CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
 SECONDS, REPEATS = "seconds", "repeats"
 
@@ -45,23 +66,28 @@ SECONDS, REPEATS = "seconds", "repeats"
 class Evidence:
     """What the trials of a study showed, the higher the better; recipes are rows of positions.
 
-    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed ones,
-    predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished ones; `seconds` (n,)
-    of the whole training, NaN if unknown. `earlier` (n,): which are of earlier experiments. `running` (m, parameters):
-    those under way.
+    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed
+    ones, predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished
+    ones; `seconds` (n,) of the whole training, NaN if unknown; `earlier` (n,): whether it is of an earlier
+    experiment. `running` (m, parameters): those under way.
     """
 
     recipes: np.ndarray
     scores: np.ndarray
     noise: np.ndarray
     seconds: np.ndarray
-    earlier: np.ndarray
     running: np.ndarray
+    earlier: np.ndarray
 
     @property
     def tried(self) -> np.ndarray:
-        """Recipes (k, parameters) that this study tried or tries, whatever came of it."""
+        """Recipes (k, parameters) that this study tried, or tries, whatever came of it."""
         return np.concatenate([self.recipes[~self.earlier], self.running])
+
+    @property
+    def worked(self) -> np.ndarray:
+        """Those of them (k, parameters) that did not fail."""
+        return np.concatenate([self.recipes[~self.earlier & ~self.failed], self.running])
 
     @property
     def failed(self) -> np.ndarray:
@@ -82,47 +108,51 @@ class Surrogate:
         recipes, finished = evidence.recipes[scored], evidence.finished[scored]
         known = evidence.finished | evidence.earlier
         known = known if known.sum() > 1 else ~evidence.failed
-        kernel = kernels.fitted("score", evidence.recipes[known], evidence.scores[known])
+        kernel = kernels.fitted(SCORES, evidence.recipes[known], evidence.scores[known])
         process = Posterior(kernel, recipes, evidence.scores[scored], evidence.noise[scored])
         means = process.mean_at(recipes)
         # Not the highest score, which has been lucky.
         self.best = float(means[finished].max() if finished.any() else means.max())
+        self.goal = self.best + MARGIN * math.sqrt(process.variance)
         self.best_recipes = recipes[np.argsort(-means, kind="stable")]
         self._scores = process.believing(evidence.running)
         self._failures = _failures(evidence, kernels)
         self._seconds = _seconds(space, evidence)
 
     def predict(self, recipes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's noise."""
+        """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's
+        noise."""
         return self._scores.at(recipes)
 
     def log_value(self, recipes: np.ndarray) -> np.ndarray:
         """The logarithm (m,) of expected improvement x probability of success / predicted seconds."""
-        value = log_expected_improvement(*self.predict(recipes), self.best)
+        value = log_expected_improvement(*self.predict(recipes), self.goal)
         if self._failures:
-            value += log_success(self._failures, recipes)
+            success = log_success(self._failures, recipes)
+            value += np.where(success < math.log(HOPELESS), success - 20, success)
         if self._seconds is not None:
             value -= _columns(self._space, recipes) @ self._seconds
         return value
 
 
 class Kernels:
-    """Fits kernels, again when REFIT more trials have ended: the same for the same trials, whoever asked before."""
+    """Fits kernels, again when REFIT more trials have ended: the same for the same trials, whoever asked
+    before."""
 
     def __init__(self, categories: np.ndarray):
         self._categories = categories
-        self._fitted: dict[str, tuple[bytes, Kernel]] = {}
+        self._fitted: dict[Prior, tuple[bytes, Kernel]] = {}
 
-    def fitted(self, of: str, recipes: np.ndarray, values: np.ndarray) -> Kernel:
+    def fitted(self, prior: Prior, recipes: np.ndarray, values: np.ndarray) -> Kernel:
         count = len(values) - len(values) % REFIT if len(values) >= REFIT else len(values)
         recipes, values = recipes[:count], values[:count]
         if count < 2 or np.ptp(values) == 0:
-            return prior(self._categories)
+            return prior.kernel(self._categories)
         key = recipes.tobytes() + values.tobytes()
-        if self._fitted.get(of, (b"",))[0] != key:
+        if self._fitted.get(prior, (b"",))[0] != key:
             kept = _spread(values, FIT)
-            self._fitted[of] = key, fit(recipes[kept], values[kept], self._categories)
-        return self._fitted[of][1]
+            self._fitted[prior] = key, fit(recipes[kept], values[kept], self._categories, prior)
+        return self._fitted[prior][1]
 
 
 def _spread(values: np.ndarray, limit: int) -> np.ndarray:
@@ -137,36 +167,54 @@ def _spread(values: np.ndarray, limit: int) -> np.ndarray:
 # Failures
 
 
-def _failures(evidence: Evidence, kernels: Kernels) -> Posterior | None:
-    """The process of the labels 1 (failed) and 0, that is 0 where nothing is known; None before the first failure."""
+def _failures(evidence: Evidence, kernels: Kernels) -> list[Posterior]:
+    """Processes of the labels 1 (failed) and 0, that are 0 where nothing is known; none before the first
+    failure."""
     labels = evidence.failed.astype(float)
     if not labels.any():
-        return None
-    kernel = kernels.fitted("failure", evidence.recipes, labels)
-    kept = _spread(labels + np.arange(len(labels)) * 1e-9, CONDITION)
-    return Posterior(kernel, evidence.recipes[kept], labels[kept], mean=0.0)
+        return []
+    kept = _spread(labels, CONDITION)
+    recipes = evidence.recipes[kept]
+    return [
+        Posterior(
+            kernels.fitted(prior, evidence.recipes, labels),
+            recipes,
+            labels[kept],
+            mean=0.0,
+            variance=prior.deviation**2,
+        )
+        for prior in FAILURES
+    ]
 
 
-def log_success(failures: Posterior, recipes: np.ndarray) -> np.ndarray:
-    """The logarithm (m,) of the probability that a recipe succeeds: that its value in the process is below a half.
+def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
+    """The logarithm (m,) of the probability that a recipe succeeds: that its value is below a half in each
+    process.
 
-    Expected improvement x probability of feasibility: Gardner and others, Bayesian Optimization with Inequality
-    Constraints, 2014; labels of a classification as values of a regression: Rasmussen and Williams, 2006, 6.5.
+    Expected improvement x probability of feasibility: Gardner and others, Bayesian Optimization with
+    Inequality Constraints, 2014; labels of a classification as values of a regression: Rasmussen and
+    Williams, 2006, 6.5.
     """
-    mean, deviation = failures.at(recipes)
-    return log_ndtr((0.5 - mean) / deviation)
+    found = np.zeros(len(recipes))
+    for process in failures:
+        mean, deviation = process.at(recipes)
+        found += log_ndtr((0.5 - mean) / deviation)
+    return found
 
 
 # Costs
 
 
 def _seconds(space: Space, evidence: Evidence) -> np.ndarray | None:
-    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs multiply."""
+    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs
+    multiply."""
     known = ~np.isnan(evidence.seconds)
     if known.sum() < 2:
         return None
     inputs, logs = _columns(space, evidence.recipes[known]), np.log(evidence.seconds[known])
-    return np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean()))
+    return np.linalg.solve(
+        inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean())
+    )
 
 
 def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
@@ -181,28 +229,33 @@ def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
 
 
 class GaussianProcessSampler(BaseSampler):
-    """Draws the recipe of the largest expected improvement, by a Gaussian process (`tuners.gaussian_process`).
+    """Draws the recipe of the largest expected improvement, by a Gaussian process
+    (`tuners.gaussian_process`).
 
-    Trial 0 is `default`, unless a trial was enqueued; up to the third, each is the farthest of 60 random recipes from
-    those before. Then, of random recipes and of neighbours of the best ones, the one of the largest expected improvement
-    x probability of success / predicted seconds. A whole recipe is drawn at once, so that only active parameters are.
+    Trial 0 is `default`, unless a trial was enqueued; up to the third, each is the farthest of 60 random
+    recipes from those before. Then, of random recipes and of neighbours of the best ones, the one of the
+    largest expected improvement x probability of success / predicted seconds. A whole recipe is drawn at
+    once, so that only active parameters are.
 
-    It learns from all trials that have the parameters of the space: the score of a COMPLETE one; the final score that the
-    curve of a PRUNED one leads to, with its uncertainty (`tuners.curves`); where FAILed ones lie; RUNNING ones count as if
-    their score were what is expected (Ginsbourger, Le Riche and Carraro, 2010: 'kriging believer'), so that parallel
-    trials differ. Costs count if the trials' user attribute SECONDS is set.
+    It learns from all trials that have the parameters of the space: the score of a COMPLETE one; the final
+    score that the curve of a PRUNED one leads to, with its uncertainty (`tuners.curves`); where FAILed ones
+    lie; RUNNING ones count as if their score were what is expected (Ginsbourger, Le Riche and Carraro, 2010:
+    'kriging believer'), so that parallel trials differ. Costs count if the trials' user attribute SECONDS is
+    set.
 
     Deterministic given the seed, the trial's number and the trials before, across a restart, too.
     """
 
     def __init__(self, space: Space, seed: int = 0, default: Params | None = None):
+        if default is not None and not space.holds(default):
+            raise ValueError(f"the default is not a recipe of the search space: {default}")
         self.space, self.seed, self.default = space, seed, default
         self._kernels = Kernels(space.categories)
-        self._rows: dict[int, np.ndarray | None] = {}  # positions by the trial's number
+        self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
         self._earlier: tuple[np.ndarray, np.ndarray] | None = None
 
     def learn_earlier(self, params: Sequence[Params], scores: Sequence[float]) -> None:
-        """Learn from recipes of earlier experiments, too, given normal scores of their ranks: they are uncertain
+        """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are uncertain
         observations, moved and stretched to the scores of this study. There is no start-up then."""
         self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
 
@@ -225,9 +278,7 @@ class GaussianProcessSampler(BaseSampler):
             _note(study, trial, CHOSEN, "farthest")
             return self.space.at(self._farthest(rng, evidence, tried))
         surrogate = Surrogate(self.space, evidence, self._kernels)
-        worked = evidence.recipes[~evidence.failed & ~evidence.earlier]
-        known = np.concatenate([worked, evidence.running])
-        chosen = self._best(rng, surrogate, known, evidence.recipes[evidence.earlier])
+        chosen = self._best(rng, surrogate, evidence)
         mean, deviation = (float(value[0]) for value in surrogate.predict(chosen[None]))
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
@@ -247,96 +298,103 @@ class GaussianProcessSampler(BaseSampler):
     def evidence(self, study: Study) -> Evidence:
         """What the trials of the study showed so far."""
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        trials = [t for t in study.get_trials(deepcopy=False) if REPEATS not in t.user_attrs and self._row(t) is not None]
+        trials = [trial for trial in study.get_trials(deepcopy=False) if REPEATS not in trial.user_attrs]
+        trials = [trial for trial in trials if self._row(study, trial) is not None]
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        curves = [sign * np.array([v for _, v in sorted(t.intermediate_values.items())]) for t in ended]
-        ended_curves = [
-            (trial, curve[np.isfinite(curve)])
-            for trial, curve in zip(ended, curves, strict=True)
-            if trial.state != TrialState.PRUNED or np.isfinite(curve).any()
-        ]
-        complete = [(t, curve) for t, curve in ended_curves if t.state == TrialState.COMPLETE]
-        finals = [sign * trial.value for trial, _ in complete]
-        finished = [curve for _, curve in complete]
-        rows, scores, noise, seconds = [], [], [], []
-        for trial, curve in ended_curves:
-            spent = trial.user_attrs.get(SECONDS, math.nan)
-            if trial.state == TrialState.COMPLETE:
-                score, variance = sign * trial.value, 0.0
-            elif trial.state == TrialState.PRUNED:
+        finished, finals = [], []
+        for trial in ended:
+            if math.isfinite(final := _final(trial, sign)):
+                finished.append(_curve(trial, sign))
+                finals.append(final)
+        longest = max(map(len, finished), default=0)
+        newest = {_key(trial.params): trial.number for trial in ended}
+        known: list[tuple[np.ndarray | None, float, float, float]] = []
+        for trial in ended:
+            score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
+            if trial.state == TrialState.PRUNED:
+                curve = _curve(trial, sign)
+                if not curve or newest[_key(trial.params)] != trial.number:
+                    continue  # nothing is known, or it was gone on with and the later trial knows more
                 score, variance = predict_final(curve, finished, finals)
-                variance = DOUBT * variance + 1e-12
-                spent *= max([len(curve), *map(len, finished)]) / len(curve)
-            else:
-                score, variance, spent = math.nan, 0.0, math.nan
-            rows.append(self._row(trial))
-            scores.append(score)
-            noise.append(variance)
-            seconds.append(spent if spent > 0 else math.nan)
-        running = [self._row(trial) for trial in trials if trial.state == TrialState.RUNNING]
+                noise = DOUBT * variance + 1e-12
+                seconds *= max(longest, len(curve)) / len(curve)
+            known.append(
+                (
+                    self._row(study, trial),
+                    score,
+                    noise,
+                    seconds if score == score and seconds > 0 else math.nan,
+                )
+            )
+        running = [self._row(study, trial) for trial in trials if trial.state == TrialState.RUNNING]
         width = len(self.space.parameters)
+        rows, *columns = zip(*known, strict=True) if known else ((), (), (), ())
+        scores, noise_of, seconds_of = (np.array(column, float) for column in columns)
         evidence = Evidence(
-            np.array(rows).reshape(-1, width), np.array(scores), np.array(noise), np.array(seconds),
-            np.zeros(len(rows), bool), np.array(running).reshape(-1, width),
-        )  # fmt: skip
+            np.array(rows).reshape(-1, width),
+            scores,
+            noise_of,
+            seconds_of,
+            np.array(running).reshape(-1, width),
+            np.zeros(len(rows), bool),
+        )
         return self._with_earlier(evidence) if self._earlier else evidence
 
     def _with_earlier(self, evidence: Evidence) -> Evidence:
-        """The evidence with that of earlier experiments. Their scores are standard normal: the standard deviation in
-        this study is that of its finished trials, with the process's own prior, and the mean is what fits these trials,
-        given what the earlier experiments say about their recipes."""
+        """The evidence with that of earlier experiments, whose scores are standard normal.
+
+        The standard deviation here is that of this study's finished trials and of the prior; the mean is the one
+        that fits them, given what the earlier experiments say about their recipes.
+        """
         assert self._earlier
         recipes, scores = self._earlier
-        finished = evidence.finished
-        count = int(finished.sum())
-        ours = evidence.scores[finished]
-        variance = (DEGREES * DEVIATION**2 + count * (ours.var() if count else 0)) / (DEGREES + count)
-        deviation, mean = math.sqrt(variance), 0.0
+        ours, count = evidence.scores[evidence.finished], int(evidence.finished.sum())
+        deviation = math.sqrt(SCORES.variance(count * ours.var() if count else 0.0, count))
+        mean = 0.0
         if count:
-            kernel = self._kernels.fitted("earlier", recipes, scores)
-            theirs = Posterior(kernel, recipes, scores, np.full(len(scores), EARLIER_DOUBT**2))
-            mean = float((ours - deviation * theirs.mean_at(evidence.recipes[finished])).mean())
-        added = len(scores)
+            kernel = self._kernels.fitted(EARLIER, recipes, scores)
+            noise = np.full(len(scores), EARLIER_DOUBT**2)
+            theirs = Posterior(kernel, recipes, scores, noise, mean=0.0, variance=EARLIER.deviation**2)
+            mean = float((ours - deviation * theirs.mean_at(evidence.recipes[evidence.finished])).mean())
         return Evidence(
             np.concatenate([recipes, evidence.recipes]),
             np.r_[mean + deviation * scores, evidence.scores],
-            np.r_[np.full(added, (EARLIER_DOUBT * deviation) ** 2), evidence.noise],
-            np.r_[np.full(added, math.nan), evidence.seconds],
-            np.r_[np.ones(added, bool), evidence.earlier],
+            np.r_[np.full(len(scores), (EARLIER_DOUBT * deviation) ** 2), evidence.noise],
+            np.r_[np.full(len(scores), math.nan), evidence.seconds],
             evidence.running,
+            np.r_[np.ones(len(scores), bool), evidence.earlier],
         )
 
     def surrogate(self, study: Study) -> Surrogate:
         """The model as of now."""
         return Surrogate(self.space, self.evidence(study), self._kernels)
 
-    def _row(self, trial: FrozenTrial) -> np.ndarray | None:
+    def _row(self, study: Study, trial: FrozenTrial) -> np.ndarray | None:
         """The positions of a trial; None if it does not hold a whole recipe of the space (yet)."""
-        if trial.number not in self._rows:
+        key = study.study_name, trial.number
+        if key not in self._rows:
             row = self.space.positions(trial.params) if self.space.holds(trial.params) else None
             if row is None and not trial.state.is_finished():
                 return None
-            self._rows[trial.number] = row
-        return self._rows[trial.number]
+            self._rows[key] = row
+        return self._rows[key]
 
     def _farthest(self, rng: np.random.Generator, evidence: Evidence, tried: np.ndarray) -> np.ndarray:
         drawn = self.space.draw(rng, FAR)
         if not len(tried):
             return drawn[0]
-        distances = sum(
-            1 - similarity(ours, theirs, category)
-            for ours, theirs, category in zip(drawn.T, tried.T, self.space.categories, strict=True)
-        ).min(1)
+        pairs = zip(drawn.T, tried.T, self.space.categories, strict=True)
+        unlike = [1 - similarity(ours, theirs, category) for ours, theirs, category in pairs]
+        distances = np.sum(unlike, axis=0).min(1)
         if failures := _failures(evidence, self._kernels):
             distances = distances * np.exp(log_success(failures, drawn))
         return drawn[np.argmax(distances)]
 
-    def _best(
-        self, rng: np.random.Generator, surrogate: Surrogate, known: np.ndarray, earlier: np.ndarray
-    ) -> np.ndarray:
-        """The best of random recipes, earlier ones and neighbours of the best ones, then of the neighbours of the best of
-        these."""
+    def _best(self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence) -> np.ndarray:
+        """The best of random recipes, earlier experiments' and neighbours of the best ones, then of the
+        neighbours of the best of these."""
+        known, earlier = evidence.worked, evidence.recipes[evidence.earlier]
         best = surrogate.best_recipes[:BEST]
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
         candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near, earlier]), known)
@@ -347,6 +405,21 @@ class GaussianProcessSampler(BaseSampler):
             candidates = np.concatenate([candidates[top], near])
             values = np.r_[values[top], surrogate.log_value(near)]
         return candidates[np.argmax(values)]
+
+
+def _final(trial: FrozenTrial, sign: int) -> float:
+    """The final score of a finished trial; NaN of any other, or if it is not finite."""
+    value = trial.value if trial.state == TrialState.COMPLETE else None
+    return sign * value if value is not None and math.isfinite(value) else math.nan
+
+
+def _key(params: Params) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))
+
+
+def _curve(trial: FrozenTrial, sign: int) -> list[float]:
+    reports = sorted(trial.intermediate_values.items())
+    return [sign * value for _, value in reports if math.isfinite(value)]
 
 
 def _new(recipes: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -361,7 +434,8 @@ def _note(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
 
 
 class GridSampler(BaseSampler):
-    """Every recipe of a space without continuous ranges once, in the order of the options, the last parameter's fastest.
+    """Every recipe of a space without continuous ranges once, in the order of the options, the last
+    parameter's fastest.
 
     Optuna's own walks the product of all parameters, active or not, which repeats recipes of nested choices.
     """
@@ -388,9 +462,8 @@ class GridSampler(BaseSampler):
         return self._next(study) is None
 
     def _next(self, study: Study) -> Params | None:
-        tried = [trial.params for trial in study.get_trials(deepcopy=False)]
-        seen = {tuple(sorted(params.items())) for params in tried}
-        return next((params for params in self.space.grid() if tuple(sorted(params.items())) not in seen), None)
+        seen = {_key(trial.params) for trial in study.get_trials(deepcopy=False)}
+        return next((params for params in self.space.grid() if _key(params) not in seen), None)
 
 
 def _tpe(space: Space, seed: int, default: Params | None) -> BaseSampler:

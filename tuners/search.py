@@ -24,14 +24,27 @@ from tuners.chosen import Chosen, write_chosen
 from tuners.default_point import default_point
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
 from tuners.reports import Reported, reported, score
-from tuners.samplers import CHOSEN, IMPROVEMENT, PREDICTED, REPEATS, SAMPLERS, SECONDS, GaussianProcessSampler, sampler
+from tuners.samplers import (
+    CHOSEN,
+    IMPROVEMENT,
+    PREDICTED,
+    REPEATS,
+    SAMPLERS,
+    SECONDS,
+    GaussianProcessSampler,
+    sampler,
+)
 from tuners.space import Params, Space
 from tuners.study import journal_of, open_study
 
 # User attributes of a trial in the study.
 PARAMETER_ID, TRIAL, WHY, QUEUED = "parameter_id", "nni_trial", "why", "queued_as"
 EARLIER = "earlier"  # of the study
-RANDOM_STARTS = {"tpe": 10, "optuna_gp": 10, "cma_es": 1}  # trials that Optuna's samplers draw at random first
+RANDOM_STARTS = {
+    "tpe": 10,
+    "optuna_gp": 10,
+    "cma_es": 1,
+}  # trials that Optuna's samplers draw at random first
 LATE_SECONDS = 30.0  # a final result may follow its trial's end; by then it has
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
@@ -209,14 +222,18 @@ class Search(Tuner):
             try:
                 params, missing = one.params(nni_space, self._default)
             except ValueError as error:
-                _logger.warning("first: %s is not tried, it does not fit the search space: %s", one.name, error)
+                _logger.warning(
+                    "first: %s is not tried, it does not fit the search space: %s", one.name, error
+                )
                 continue
             if missing:
                 _logger.info("first: %s has no %s: the default's", one.name, ", ".join(missing))
             self._queue(params, "first")
 
     def _queue(self, params: Params, word: str) -> None:
-        waiting = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING]
+        waiting = [
+            trial for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING
+        ]
         if all(trial.system_attrs["fixed_params"] != params for trial in waiting):
             self.study.enqueue_trial(params, user_attrs={QUEUED: word})
 
@@ -242,7 +259,9 @@ class Search(Tuner):
 
     def _ask(self) -> FrozenTrial | None:
         """A new trial of the study; None if its recipe was tried before."""
-        finished = sum(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in self.study.get_trials(deepcopy=False))
+        finished = sum(
+            t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in self.study.get_trials(deepcopy=False)
+        )
         asked = self.study.ask()
         self.space.ask(asked)
         trial = self._trial(asked.number)
@@ -322,7 +341,9 @@ class Search(Tuner):
             state = TrialState.COMPLETE
         elif known.event in ("EARLY_STOPPED", "USER_CANCELED"):
             state = TrialState.PRUNED
-            by_nni = "by a person" if known.event == "USER_CANCELED" else "by the assessor, or at maxTrialDuration"
+            by_nni = (
+                "by a person" if known.event == "USER_CANCELED" else "by the assessor, or at maxTrialDuration"
+            )
             why = self._stopped.get(known.trial) or f"stopped {by_nni}"
         else:
             state = TrialState.FAIL
@@ -372,7 +393,11 @@ class Search(Tuner):
         if not self._folder:
             return
         for trial in self.study.get_trials(deepcopy=False):
-            if trial.number not in self._written and trial.state != TrialState.WAITING and REPEATS not in trial.user_attrs:
+            if (
+                trial.number not in self._written
+                and trial.state != TrialState.WAITING
+                and REPEATS not in trial.user_attrs
+            ):
                 self._rows[trial.number] = _chosen(trial)
                 if trial.state.is_finished():
                     self._written.add(trial.number)
@@ -400,7 +425,9 @@ class CannotWin(Assessor):
         curve = [score(value) for value in trial_history]
         if any(value is None for value in curve):
             return AssessResult.Good
-        stop = self._search.reason_to_stop(trial_job_id, [value for value in curve if value is not None], self._bound)
+        stop = self._search.reason_to_stop(
+            trial_job_id, [value for value in curve if value is not None], self._bound
+        )
         return AssessResult.Bad if stop else AssessResult.Good
 
 

@@ -1,8 +1,8 @@
 """An NNI search space as flat parameters: names, Optuna distributions, conditions, and positions in an array.
 
-A nested choice, `loss: {"_name": "focal", "gamma": uniform}`, is two parameters: `loss`, with "focal" among its
-options, and `loss.focal.gamma`, on the condition that `loss` is "focal". Values of the active parameters are
-*params* ({name: value}, as an Optuna study holds them); NNI's nested form of the same is a *point*.
+A nested choice, `loss: {"_name": "focal", "gamma": uniform}`, is two parameters: `loss`, with "focal" among
+its options, and `loss.focal.gamma`, on the condition that `loss` is "focal". Values of the active parameters
+are *params* ({name: value}, as an Optuna study holds them); NNI's nested form of the same is a *point*.
 """
 
 import difflib
@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,9 @@ class Parameter:
     """One parameter of the flat space.
 
     `condition`: the name of the choice and its option that make the parameter active, None if it always is.
-    `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the value of
-    each option if the options have an order (all are numbers, or image sizes like 48x36), else ().
+    `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the
+    number of each value of a categorical distribution if the values have an order, else (): options that are
+    all numbers or image sizes like 48x36, or a range with a step that Optuna has no distribution for.
     `normal`: whether the range is drawn from a normal distribution, not evenly.
     """
 
@@ -48,7 +50,9 @@ class Parameter:
         span = (scale(high) - scale(low)) or 1.0
         positions = np.array([(scale(number) - scale(low)) / span for number in self.numbers])
         object.__setattr__(self, "_scaled", (scale(low), span, log))
-        object.__setattr__(self, "_positions", positions if self.numbers else np.arange(float(len(self.options))))
+        object.__setattr__(
+            self, "_positions", positions if self.numbers else np.arange(float(len(self.options)))
+        )
 
     _scaled = (0.0, 1.0, False)
     _positions = np.zeros(0)
@@ -60,7 +64,7 @@ class Parameter:
 
     @property
     def is_continuous(self) -> bool:
-        return not self.options and not self._step
+        return not isinstance(self.distribution, CategoricalDistribution) and not self._step
 
     def values(self) -> list[Any]:
         """Every value, in order, of a parameter that is not continuous."""
@@ -72,24 +76,25 @@ class Parameter:
         return [self.value(index / max(1, count - 1)) for index in range(count)]
 
     def position(self, value: Any) -> float:
-        """The index of an unordered option; else where the value lies, from 0 to 1, by its logarithm if the range is
-        logarithmic or all options are above 0."""
-        if self.options:
+        """The index of an unordered option; else where the value lies, from 0 to 1, by its logarithm if the
+        range is logarithmic or all options are above 0."""
+        if len(self._positions):
             return float(self._positions[int(self.distribution.to_internal_repr(value))])
         low, span, log = self._scaled
         return ((math.log(value) if log else value) - low) / span
 
     def value(self, position: float) -> Any:
         """The value nearest to a position."""
-        if self.options:
-            assert isinstance(self.distribution, CategoricalDistribution)
+        if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices[int(np.abs(self._positions - position).argmin())]
         value = float(self._values(np.array(position)))
-        return int(value) if isinstance(self.distribution, IntDistribution) else value
+        if isinstance(self.distribution, IntDistribution):
+            return int(value)
+        return _tidy(value) if self._step else value
 
     def nearest(self, positions: np.ndarray) -> np.ndarray:
         """The positions (n,), moved to those of values that the parameter can have."""
-        if self.options:
+        if len(self._positions):
             return self._positions[np.abs(positions[:, None] - self._positions).argmin(1)]
         if not self._step:
             return positions
@@ -98,7 +103,7 @@ class Parameter:
         return ((np.log(values) if log else values) - low) / span
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Positions (count,) of random values, distributed as NNI's."""
+        """Positions (count,) of random values: options alike, ranges evenly or normally, by position."""
         if self.options:
             return self._positions[rng.integers(len(self.options), size=count)]
         even = rng.random(count)
@@ -134,8 +139,8 @@ class Parameter:
 class Space:
     """The parameters of an NNI search space, a choice before the parameters of its options.
 
-    An array of *positions* (recipes, parameters) holds recipes for models: see `Parameter.position`; NaN where a
-    parameter is not active. ValueError if the space is not one that NNI could draw from.
+    An array of *positions* (recipes, parameters) holds recipes for models: see `Parameter.position`; NaN
+    where a parameter is not active. ValueError if the space is not one that NNI could draw from.
     """
 
     def __init__(self, nni_space: Mapping[str, Any]):
@@ -170,7 +175,9 @@ class Space:
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether these are the params of a whole recipe of this space."""
         active = {parameter.name: parameter for parameter in self._active(params)}
-        return active.keys() == params.keys() and not any(_fitting(active[k], v)[1] for k, v in params.items())
+        return active.keys() == params.keys() and not any(
+            _fitting(active[k], v)[1] for k, v in params.items()
+        )
 
     def grid(self) -> Iterator[Params]:
         """All recipes, the last parameter's values fastest; ValueError if a range is continuous."""
@@ -188,7 +195,9 @@ class Space:
 
         endless = [parameter.name for parameter in self.parameters if parameter.is_continuous]
         if endless:
-            raise ValueError(f"{', '.join(endless)}: a continuous range has no grid; give it a step or options")
+            raise ValueError(
+                f"{', '.join(endless)}: a continuous range has no grid; give it a step or options"
+            )
         return walk(0, {})
 
     # Between NNI's point and params
@@ -207,7 +216,9 @@ class Space:
                 errors.append(f"{parameter.name}: {message}")
             else:
                 params[parameter.name] = value
-        wrong = [name for name in left if not any(name.startswith(f"{error.split(':')[0]}.") for error in errors)]
+        wrong = [
+            name for name in left if not any(name.startswith(f"{error.split(':')[0]}.") for error in errors)
+        ]
         errors += [f"{name} is not in the search space{_near(name, self._by_name)}" for name in wrong]
         if errors:
             raise ValueError("; ".join(errors))
@@ -231,7 +242,8 @@ class Space:
         return point
 
     def ask(self, trial: optuna.Trial) -> dict[str, Any]:
-        """NNI's point that the study's sampler suggests: one `suggest_*` for each active parameter, in order."""
+        """NNI's point that the study's sampler suggests: one `suggest_*` for each active parameter, in
+        order."""
         params: Params = {}
         for parameter in self._active(params):
             params[parameter.name] = _suggested(trial, parameter)
@@ -259,25 +271,26 @@ class Space:
     def at(self, positions: np.ndarray) -> Params:
         """The params at the positions (parameters,) of one recipe."""
         pairs = zip(self.parameters, positions.tolist(), strict=True)
-        return {parameter.name: parameter.value(position) for parameter, position in pairs if position == position}
+        return {
+            parameter.name: parameter.value(position) for parameter, position in pairs if position == position
+        }
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Positions (count, parameters) of random recipes."""
         return self.conditioned(self._draw_all(rng, count))
 
     def random(self, rng: np.random.Generator) -> Params:
-        """The params of a random recipe, distributed as NNI's random tuner draws them."""
+        """The params of a random recipe."""
         return self.at(self.draw(rng, 1)[0])
 
     def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
         """Random neighbours of recipes, an array of the same shape (n, parameters).
 
-        Each parameter changes with a chance that makes one to three changes usual, at least one in each recipe: a
-        range by a normal step of standard deviation `scale` of its length, a choice to a random option. What becomes
-        active is drawn at random.
+        Each parameter changes with a chance that makes one to three changes usual, at least one in each
+        recipe: a range by a normal step of standard deviation `scale` of its length, a choice to a random
+        option. What becomes active is drawn at random.
         """
-        count, width = positions.shape
-        drawn = self._draw_all(rng, count)
+        drawn = self._draw_all(rng, len(positions))
         active = ~np.isnan(positions)
         moved = np.where(active, positions, 0) + scale * rng.standard_normal(positions.shape)
         moved = 1 - np.abs(1 - np.abs(moved) % 2)  # reflected at both ends
@@ -335,17 +348,22 @@ def _parameter(name: str, kind: str, values: Sequence[Any], condition: tuple[str
     indices = range(round(low / step), round(high / step) + 1)
     if len(indices) > MAX_GRID:
         raise ValueError(f"{len(indices)} steps are too many; leave the step out ({kind[1:]})")
-    grid = [index * step for index in indices]
+    grid = [_tidy(index * step) for index in indices]
     if not normal:  # as NNI does: rounded to multiples of the step, then clipped
         grid = sorted({min(max(value, low), high) for value in grid})
     if not log and _is_even(grid, step):
         return Parameter(name, FloatDistribution(grid[0], grid[-1], step=step), condition, normal=normal)
     floats = tuple(map(float, grid))
-    return Parameter(name, CategoricalDistribution(floats), condition, floats, floats)
+    return Parameter(name, CategoricalDistribution(floats), condition, (), floats, normal)
+
+
+def _tidy(value: float) -> float:
+    """0.3 for 0.30000000000000004, which three steps of 0.1 are."""
+    return float(f"{value:.12g}")
 
 
 def _is_even(grid: Sequence[float], step: float) -> bool:
-    return all(math.isclose(b - a, step, rel_tol=1e-6) for a, b in zip(grid, grid[1:], strict=False))
+    return all(math.isclose(b - a, step, rel_tol=1e-6) for a, b in pairwise(grid))
 
 
 def _choice(name: str, options: Sequence[Any], condition: tuple[str, Any] | None) -> Parameter:
@@ -402,7 +420,8 @@ def _suggested(trial: optuna.Trial, parameter: Parameter) -> Any:
 
 
 def _flat(point: Mapping[str, Any], known: Mapping[str, Parameter], prefix: str = "") -> Params:
-    """NNI's point with a key for each value: the option's `_name` as the choice's, its parameters beside it."""
+    """NNI's point with a key for each value: the option's `_name` as the choice's, its parameters beside
+    it."""
     flat: Params = {}
     for key, value in point.items():
         name = f"{prefix}{key}"
@@ -421,7 +440,7 @@ def _fitting(parameter: Parameter, value: Any) -> tuple[Any, str]:
     if isinstance(distribution, CategoricalDistribution):
         label = _label(value)
         for choice in distribution.choices:
-            if choice == label and isinstance(choice, bool) == isinstance(label, bool):
+            if _is_same(choice, label):
                 return choice, ""
         return None, f"{label!r} is not an option{_near(label, distribution.choices)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -431,7 +450,15 @@ def _fitting(parameter: Parameter, value: Any) -> tuple[Any, str]:
         return None, f"{value:g} is not from {low:g} to {high:g}"
     if step and not math.isclose(steps := (value - low) / step, round(steps), abs_tol=1e-6):
         return None, f"{value:g} is not on the step of {step:g} from {low:g}"
-    return int(value) if isinstance(distribution, IntDistribution) else float(value), ""
+    return parameter.value(parameter.position(value)) if step else float(value), ""
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) != isinstance(other, bool):
+        return False
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return one == other
 
 
 def _near(name: Any, known: Any) -> str:

@@ -48,7 +48,9 @@ def open_study(folder: Path | None, nni_space: Mapping[str, Any], sampler: BaseS
         )  # fmt: skip
         known = study.user_attrs.get(SPACE)
     except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise UsageError(f"{path}: is damaged ({error!r}); move it away, and the search begins anew") from None
+        raise UsageError(
+            f"{path}: is damaged ({error!r}); move it away, and the search begins anew"
+        ) from None
     if known is None:
         study.set_user_attr(SPACE, nni_space)
     elif Space(known).parameters != Space(nni_space).parameters:
@@ -72,7 +74,9 @@ def _journal(path: Path) -> JournalStorage:
     except OSError as error:
         raise UsageError(f"{path}: can't be written: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise UsageError(f"{path}: is damaged ({error!r}); move it away, and the search begins anew") from None
+        raise UsageError(
+            f"{path}: is damaged ({error!r}); move it away, and the search begins anew"
+        ) from None
 
 
 class Journal(JournalFileBackend):

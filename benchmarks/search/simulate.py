@@ -218,7 +218,9 @@ class _Game:
             recipe, history = found, []
             self.lookup.free[recipe] = False
         self._params[number] = point
-        running = self._runs[number] = _Running(number, recipe, len(history), time, len(history), list(history))
+        running = self._runs[number] = _Running(
+            number, recipe, len(history), time, len(history), list(history)
+        )
         self._next_report(time, running)
 
     def reported(self, number: int, params: dict[str, Any]) -> Reported:

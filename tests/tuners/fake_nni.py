@@ -46,5 +46,10 @@ class FakeNNI:
     def _metric(self, trial: str, kind: str, sequence: int, value):
         now = int(1000 * time.time()) + 500
         self.execute(
-            "insert into MetricData values (?,?,'0',?,?,?)", now, trial, kind, sequence, json.dumps(json.dumps(value))
+            "insert into MetricData values (?,?,'0',?,?,?)",
+            now,
+            trial,
+            kind,
+            sequence,
+            json.dumps(json.dumps(value)),
         )

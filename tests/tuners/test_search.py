@@ -404,7 +404,9 @@ def test_a_journal_that_cannot_be_written(fake):
 def test_the_study_of_another_space(fake):
     made = search()
     made.generate_parameters(0)
-    with pytest.raises(UsageError, match=r"another search space \(momentum, model, loss, ... differ\)|differ"):
+    with pytest.raises(
+        UsageError, match=r"another search space \(momentum, model, loss, ... differ\)|differ"
+    ):
         again(made, FLAT)
 
 
@@ -419,7 +421,10 @@ def test_a_space_that_is_changed_on_nnis_page_is_not_taken(caplog):
 
 
 def test_known_good_recipes_come_right_after_the_default(tmp_path, caplog, monkeypatch):
-    good = {"about": "", "recipe": {"model": "b", "lr": 0.002, "loss": {"_name": "focal", "gamma": 1.5}, "epochs": 9}}
+    good = {
+        "about": "",
+        "recipe": {"model": "b", "lr": 0.002, "loss": {"_name": "focal", "gamma": 1.5}, "epochs": 9},
+    }
     wide = {"recipe": {"model": "z", "lr": 1.0}}
     for name, content in (("good", good), ("wide", wide)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
@@ -428,7 +433,9 @@ def test_known_good_recipes_come_right_after_the_default(tmp_path, caplog, monke
     points = made.generate_multiple_parameters(range(4))
     assert points[1] == {"model": "b", "lr": 0.002, "loss": {"_name": "focal", "gamma": 1.5}}
     assert points[2] == approximately(default_point(SPACE) | {"model": "c"})
-    assert chosen_by(made) == ["default", "first", "first", "start-up"], "a point that is the default is not repeated"
+    assert chosen_by(made) == ["default", "first", "first", "start-up"], (
+        "a point that is the default is not repeated"
+    )
     assert "wide.json is not tried" in caplog.text
     assert "model: 'z' is not an option" in caplog.text
     assert "lr: 1 is not from 0.0001 to 0.01" in caplog.text
@@ -466,7 +473,10 @@ def test_recipes_of_the_project_fit_spaces_that_have_them():
     [
         ({"sampler": "gausian_process"}, "unknown name 'gausian_process'; did you mean gaussian_process"),
         ({"optimize_mode": "minimize"}, "'minimize': scores are maximized here"),
-        ({"first": ["recipes/nothing.json"]}, r"there is no recipes/nothing.json; recipes of the project: .*seed_resnet34"),
+        (
+            {"first": ["recipes/nothing.json"]},
+            r"there is no recipes/nothing.json; recipes of the project: .*seed_resnet34",
+        ),
         ({"first": ["pyproject.toml"]}, "pyproject.toml is not a recipe"),
         ({"first": [3]}, "3 is neither the path of a recipe nor a mapping"),
         ({"warm_start": ["gone"]}, "gone: there is no experiment"),
@@ -547,13 +557,17 @@ def test_its_ranks_do_not_hold_against_its_own_results(earlier):
     made = search(warm_start=["before"])
     for i in range(25):
         point = made.generate_parameters(i)
-        made.receive_trial_result(i, point, 0.5 + 0.3 * (point["model"] == "a") - 0.1 * (point["loss"]["_name"] == "focal"))
+        made.receive_trial_result(
+            i, point, 0.5 + 0.3 * (point["model"] == "a") - 0.1 * (point["loss"]["_name"] == "focal")
+        )
     last = [trial.params["model"] for trial in made.study.trials[15:]]
     assert last.count("a") >= 7
 
 
 def test_spaces_that_share_nothing(earlier):
-    with pytest.raises(UsageError, match=r"shares nothing with the earlier experiments \(before: 0 of its 20"):
+    with pytest.raises(
+        UsageError, match=r"shares nothing with the earlier experiments \(before: 0 of its 20"
+    ):
         search({"momentum": FLAT["momentum"]}, warm_start=["before"])
     same = {"epochs": {"_type": "choice", "_value": [3, 5]}}
     with pytest.raises(UsageError, match="shares nothing"):
@@ -587,7 +601,9 @@ def test_it_stops_only_what_cannot_win():
     made = search(sampler="random")
     assessor = CannotWin(min_finished=8)
     finished(made, RISING[:7])
-    assert assessor.assess_trial("a", [{"default": 0.0}, {"default": 0.01}]) is AssessResult.Good, "too few have finished"
+    assert assessor.assess_trial("a", [{"default": 0.0}, {"default": 0.01}]) is AssessResult.Good, (
+        "too few have finished"
+    )
     finished(made, RISING[7:])
     assert assessor.assess_trial("a", [{"default": 0.0}]) is AssessResult.Good, "too early"
     assert assessor.assess_trial("b", [0.19, 0.39]) is AssessResult.Good, "as good as the best so far"

@@ -71,7 +71,9 @@ def error_of(tiny):
 
 def test_each_trial_is_told_once_as_what_it_was(tmp_path):
     does = {1: "fail", 2: "hang", 3: "nan", 4: "no score"}
-    stop = ASSESSOR.format(name="tests.stop_trial.StopTrial", project=PROJECT, arguments="{trial: 2, epoch: 2}")
+    stop = ASSESSOR.format(
+        name="tests.stop_trial.StopTrial", project=PROJECT, arguments="{trial: 2, epoch: 2}"
+    )
     tiny = experiment(tmp_path, 6, does, "[{x: 0.75}]", stop)
     try:
         tiny.create()
@@ -148,3 +150,22 @@ def test_a_killed_experiment_goes_on_with_all_it_knew(tmp_path):
     assert log.count("is run again by NNI") == 2
     for line in tiny.rows("SELECT data FROM TrialJobEvent WHERE event='WAITING'"):
         assert json.loads(line[0])["parameters"]["x"] in values
+
+
+def test_a_damaged_study_ends_the_resume_with_one_message(tmp_path):
+    from experiments.trouble import tuner_died
+
+    tiny = experiment(tmp_path, 3, {1: "hang"})
+    try:
+        tiny.create()
+        tiny.wait_for_trials(1, 60)
+        tiny.stop()
+        journal = tiny.root / JOURNAL
+        journal.write_text("nonsense\n" + journal.read_text())
+        tiny.nnictl("resume", tiny.id, "--port", str(tiny.port), "-e", str(tmp_path / "runs"))
+        TinyExperiment.wait_for(lambda: tuner_died(tiny.root), 30)
+    finally:
+        tiny.stop()
+    assert tuner_died(tiny.root) == (
+        f"{journal}: is damaged (ValueError('line 1 is not JSON')); move it away, and the search begins anew"
+    )

@@ -15,7 +15,10 @@ NESTED = {
     "learning_rate": {"_type": "loguniform", "_value": [0.001, 0.01]},
     "loss": {
         "_type": "choice",
-        "_value": [{"_name": "cross_entropy"}, {"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}],
+        "_value": [
+            {"_name": "cross_entropy"},
+            {"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}},
+        ],
     },
 }
 
@@ -26,7 +29,9 @@ def searched(**arguments):
 
 def test_the_search_passes(mine, fast):
     mine.space.write_text(json.dumps(NESTED))
-    given = searched(seed=1, default={"learning_rate": 0.002}, first=["recipes/cpu_hour.json", {"loss": "focal"}])
+    given = searched(
+        seed=1, default={"learning_rate": 0.002}, first=["recipes/cpu_hour.json", {"loss": "focal"}]
+    )
     check(give(mine, tuner=given, assessor=ASSESSOR, maxTrialNumber=30))
     assert not list(mine.folder.parent.rglob("study.journal"))
 
@@ -63,7 +68,10 @@ def test_the_assessor_needs_the_search(mine, fast):
 
 def test_settings_take_fields_out_of_known_good_points_too(mine, fast):
     mine.space.write_text(json.dumps(NESTED))
-    given = searched(default={"learning_rate": 0.002}, first=[{"loss": "focal", "learning_rate": 0.003}, "recipes/cpu_hour.json"])
+    given = searched(
+        default={"learning_rate": 0.002},
+        first=[{"loss": "focal", "learning_rate": 0.003}, "recipes/cpu_hour.json"],
+    )
     plan = check(give(mine, tuner=given), settings=["learning_rate=.005"])
     assert plan.config["tuner"]["classArgs"]["default"] == {}
     assert plan.config["tuner"]["classArgs"]["first"] == [{"loss": "focal"}, "recipes/cpu_hour.json"]
