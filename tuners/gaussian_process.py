@@ -1,0 +1,179 @@
+"""A Gaussian process over mixed and conditional parameters, on plain arrays, and expected improvement.
+
+Recipes are rows of positions (see `tuners.space`): 0 to 1 for numbers, the index of a category, NaN where a parameter is
+not active. Two recipes are correlated by a product over parameters,
+
+    prod_p (1 - w_p (1 - s_p)),    w_p = 1 - exp(-theta_p),
+
+of their similarities s_p: for categories 1 if equal, else 0; for numbers 1 / (1 + (difference / LENGTH)^2); 1 if the
+parameter is active in neither recipe, 0 if in one only. Each factor is a constant plus a positive definite
+kernel, so the product is positive definite, for conditional parameters too. theta_p says how much parameter p matters.
+
+Sources: Gaussian processes and marginal likelihood, Rasmussen and Williams, Gaussian Processes for Machine Learning,
+2006, chapters 2 and 5; kernels of conditional parameters, Hutter and Osborne, arXiv:1310.5738, whose distance between
+active and inactive is a constant, too; expected improvement, Jones, Schonlau and Welch, Efficient Global Optimization
+of Expensive Black-Box Functions, 1998.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import log_ndtr, ndtr
+
+LENGTH = 0.5  # the difference of two numbers at which their similarity is one half
+THETA, NUGGET = 0.2, 0.05  # medians of the lognormal priors; SPREAD is the standard deviation of their logarithms
+SPREAD = 1.0
+DEGREES, DEVIATION = 2.0, 0.1  # prior of the process's variance (inverse gamma): that many scores of this deviation
+JITTER = 1e-8
+STEPS = 25  # of the optimiser
+
+
+def similarity(one: np.ndarray, other: np.ndarray, category: bool) -> np.ndarray:
+    """s (n, m) of one parameter's positions (n,) and (m,)."""
+    if category:
+        found = (one[:, None] == other).astype(float)
+    else:
+        found = 1 / (1 + ((one[:, None] - other) / LENGTH) ** 2)
+    off, other_off = np.isnan(one), np.isnan(other)
+    if off.any() or other_off.any():
+        found[off] = 0
+        found[:, other_off] = 0
+        found[np.ix_(off, other_off)] = 1
+    return found
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`categories` (parameters,): which parameters have no order; `theta` (parameters,): how much each matters;
+    `nugget`: variance of a score's noise, as a multiple of the process's variance."""
+
+    categories: np.ndarray
+    theta: np.ndarray
+    nugget: float
+
+    def correlation(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """(n, m), of recipes (n, parameters) and (m, parameters)."""
+        found = np.ones((len(one), len(other)))
+        for column, weight in enumerate(-np.expm1(-self.theta)):
+            factor = similarity(one[:, column], other[:, column], self.categories[column])
+            factor *= weight
+            factor += 1 - weight
+            found *= factor
+        return found
+
+
+def prior(categories: np.ndarray) -> Kernel:
+    """The kernel without any score known."""
+    return Kernel(categories, np.full(len(categories), THETA), NUGGET)
+
+
+def fit(recipes: np.ndarray, scores: np.ndarray, categories: np.ndarray) -> Kernel:
+    """The kernel of the highest posterior density, given scores (n,) of recipes (n, parameters).
+
+    theta and nugget have lognormal priors; the mean and the variance of the process are those of the highest
+    likelihood for them.
+    """
+    count, width = recipes.shape
+    unlike = np.array([1 - similarity(column, column, c) for column, c in zip(recipes.T, categories, strict=True)])
+    centre = np.log(np.r_[np.full(width, THETA), NUGGET])
+
+    def cost(logs: np.ndarray) -> tuple[float, np.ndarray]:
+        theta, nugget = np.exp(logs[:-1]), np.exp(logs[-1])
+        weight = -np.expm1(-theta)
+        factors = 1 - weight[:, None, None] * unlike
+        correlation = factors.prod(0)
+        root = cholesky(correlation + (nugget + JITTER) * np.eye(count), lower=True, check_finite=False)
+        inverse = cho_solve((root, True), np.eye(count), check_finite=False)
+        residual = scores - inverse.sum(0) @ scores / inverse.sum()
+        solved = inverse @ residual
+        variance = _variance(residual @ solved, count)
+        off = (logs - centre) / SPREAD
+        value = 0.5 * (count + DEGREES) * math.log(variance) + np.log(root.diagonal()).sum() + 0.5 * off @ off
+        # d cost / d matrix of correlations, then through each parameter's factor.
+        slope = 0.5 * (inverse - np.outer(solved, solved) / variance)
+        through = -(theta * np.exp(-theta)) * np.einsum("ij,pij->p", slope * correlation, unlike / factors)
+        return value, np.r_[through, nugget * slope.trace()] + off / SPREAD
+
+    bounds = [(middle - 5 * SPREAD, middle + 5 * SPREAD) for middle in centre]
+    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
+    return Kernel(categories, np.exp(found[:-1]), float(np.exp(found[-1])))
+
+
+def _variance(squares: float, count: int) -> float:
+    """The process's variance, from the residuals' squares in terms of the inverse correlation. Without a prior, two
+    or three scores that happen to be close would make the process certain of everything."""
+    return (squares + DEGREES * DEVIATION**2) / (count + DEGREES)
+
+
+class Posterior:
+    """The process, given scores (n,) of recipes (n, parameters).
+
+    `noise` (n,): variance of each score beyond the nugget's, in the scores' unit squared. `mean` and `variance` of the
+    process are of the highest likelihood unless they are given.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        recipes: np.ndarray,
+        scores: np.ndarray,
+        noise: np.ndarray | None = None,
+        mean: float | None = None,
+        variance: float | None = None,
+    ):
+        self.kernel, self.recipes, self.scores = kernel, recipes, scores
+        self.noise = np.zeros(len(scores)) if noise is None else noise
+        correlation = kernel.correlation(recipes, recipes)
+        correlation[np.diag_indices_from(correlation)] += kernel.nugget + JITTER
+        if variance is None:
+            self._solve(correlation, mean)
+            variance = _variance((scores - self.mean) @ self._solved, len(scores))
+        self.variance = variance
+        correlation[np.diag_indices_from(correlation)] += self.noise / variance
+        self._solve(correlation, mean)
+
+    def _solve(self, correlation: np.ndarray, mean: float | None) -> None:
+        self._root = cholesky(correlation, lower=True, check_finite=False)
+        ones = cho_solve((self._root, True), np.ones(len(self.scores)), check_finite=False)
+        self.mean = float(ones @ self.scores / ones.sum()) if mean is None else mean
+        self._solved = cho_solve((self._root, True), self.scores - self.mean, check_finite=False)
+
+    def believing(self, recipes: np.ndarray) -> "Posterior":
+        """The process as if recipes (m, parameters) had been observed at their posterior means."""
+        if not len(recipes):
+            return self
+        return Posterior(
+            self.kernel,
+            np.concatenate([self.recipes, recipes]),
+            np.r_[self.scores, self.mean_at(recipes)],
+            np.r_[self.noise, np.zeros(len(recipes))],
+            self.mean,
+            self.variance,
+        )
+
+    def at(self, recipes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean and standard deviation (m,) of the noiseless score of recipes (m, parameters)."""
+        across = self.kernel.correlation(self.recipes, recipes)
+        explained = solve_triangular(self._root, across, lower=True, check_finite=False)
+        left = np.maximum(1 - np.einsum("nm,nm->m", explained, explained), 1e-10)
+        return self.mean + across.T @ self._solved, np.sqrt(self.variance * left)
+
+    def mean_at(self, recipes: np.ndarray) -> np.ndarray:
+        """The posterior mean alone, which is faster."""
+        return self.mean + self.kernel.correlation(self.recipes, recipes).T @ self._solved
+
+
+def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
+    """log E[max(0, score - best)] of normal scores, exact far below `best`, too (Ament and others, 2023,
+    arXiv:2310.20708)."""
+    z = (mean - best) / deviation
+    log_density = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
+    near = z > -1
+    inside = np.exp(log_density) + z * ndtr(z)
+    # density + z * cdf = density * (1 - |z| * cdf / density), whose second factor is accurate by logarithms.
+    ratio = np.exp(np.log(np.abs(z) + (z == 0)) + log_ndtr(z) - log_density)
+    far = log_density + np.log(np.maximum(1 - ratio, 1 / (z**2 + 3)))
+    return np.log(deviation) + np.where(near, np.log(np.maximum(inside, 1e-300)), far)
