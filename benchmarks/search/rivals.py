@@ -1,7 +1,8 @@
 """The searches that are compared, each built as NNI would build it: a tuner and, if it stops trials, an
 assessor.
 
-METHODS maps names to `build(curves, seed, workers)`; a method whose library is missing raises ImportError.
+METHODS maps names to `build(curves, seed, workers)`. Syne Tune's need `pip install syne-tune==0.16.0`, which
+is not among the project's requirements (about 300 MB); without it they are left out.
 
 Tuners here share their assessor's trials by name: in a replay, and only there, NNI's name of a trial is its
 number. Those that model scores are told each result at the recorded recipe that was played, not at their own
@@ -165,7 +166,14 @@ class RecordedSpace(Space):
 
     def __init__(self, nni_space: dict[str, Any], params: list[dict[str, Any]]):
         super().__init__(nni_space)
+        self._params = params
         self._recorded = np.array([self.positions(one) for one in params])
+
+    def at(self, positions: np.ndarray) -> dict[str, Any]:
+        """The recorded values themselves: from its position a number would come back rounded otherwise, and
+        as if it were another recipe."""
+        same = np.isclose(self._recorded, positions, rtol=0, atol=1e-12, equal_nan=True).all(1)
+        return dict(self._params[int(same.argmax())])
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return self._recorded[rng.permutation(len(self._recorded))[:count]]
