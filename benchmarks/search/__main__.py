@@ -68,7 +68,9 @@ def _known(names: Sequence[str], known: Collection[str]) -> None:
 
 def _table(name: str) -> str:
     if name == "recorded":
-        name = str(table.SHIPPED)
+        if not table.SHIPPED.is_file():
+            raise UsageError(f"no {table.SHIPPED}: write it with python -m benchmarks.search.table FOLDER")
+        return str(table.SHIPPED)
     if name in generated.KINDS or Path(name).is_file():
         return name
     raise UsageError(unknown("table", name, ["recorded", *generated.KINDS]) + "; or a file that exists")
