@@ -24,19 +24,19 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr
 
 LENGTH = 0.5  # the difference of two numbers at which their similarity is one half
-THETA, NUGGET = 0.2, 0.05  # medians of the lognormal priors; SPREAD is the standard deviation of their logarithms
-SPREAD = 1.0
-DEGREES, DEVIATION = 2.0, 0.1  # prior of the process's variance (inverse gamma): that many scores of this deviation
+SPREAD = 1.0  # standard deviation of the logarithms of theta and nugget, in their priors
+DEGREES = 2.0
+LARGEST = 1.5  # the largest logarithm of theta: w is .99
 JITTER = 1e-8
 STEPS = 25  # of the optimiser
 
 
-def similarity(one: np.ndarray, other: np.ndarray, category: bool) -> np.ndarray:
+def similarity(one: np.ndarray, other: np.ndarray, category: bool, length: float = LENGTH) -> np.ndarray:
     """s (n, m) of one parameter's positions (n,) and (m,)."""
     if category:
         found = (one[:, None] == other).astype(float)
     else:
-        found = 1 / (1 + ((one[:, None] - other) / LENGTH) ** 2)
+        found = 1 / (1 + ((one[:, None] - other) / length) ** 2)
     off, other_off = np.isnan(one), np.isnan(other)
     if off.any() or other_off.any():
         found[off] = 0
@@ -53,32 +53,54 @@ class Kernel:
     categories: np.ndarray
     theta: np.ndarray
     nugget: float
+    length: float = LENGTH
 
     def correlation(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """(n, m), of recipes (n, parameters) and (m, parameters)."""
         found = np.ones((len(one), len(other)))
         for column, weight in enumerate(-np.expm1(-self.theta)):
-            factor = similarity(one[:, column], other[:, column], self.categories[column])
+            factor = similarity(one[:, column], other[:, column], self.categories[column], self.length)
             factor *= weight
             factor += 1 - weight
             found *= factor
         return found
 
 
-def prior(categories: np.ndarray) -> Kernel:
-    """The kernel without any score known."""
-    return Kernel(categories, np.full(len(categories), THETA), NUGGET)
+@dataclass(frozen=True)
+class Prior:
+    """Medians of the lognormal priors of the sum of theta and of the nugget; the length; the prior of the variance of
+    the process (inverse gamma): as if DEGREES values of this `deviation` had been seen."""
+
+    theta: float = 0.6
+    nugget: float = 0.05
+    length: float = LENGTH
+    deviation: float = 0.1
+
+    def kernel(self, categories: np.ndarray) -> Kernel:
+        """The kernel without any score known."""
+        return Kernel(
+            categories, np.full(len(categories), self.theta / len(categories)), self.nugget, self.length
+        )
+
+    def variance(self, squares: float, count: int) -> float:
+        """The process's variance, from the residuals' squares in terms of the inverse correlation. Without a prior, two
+        or three scores that happen to be close would make the process certain of everything."""
+        return (squares + DEGREES * self.deviation**2) / (count + DEGREES)
 
 
-def fit(recipes: np.ndarray, scores: np.ndarray, categories: np.ndarray) -> Kernel:
+SCORES = Prior()
+
+
+def fit(recipes: np.ndarray, scores: np.ndarray, categories: np.ndarray, prior: Prior = SCORES) -> Kernel:
     """The kernel of the highest posterior density, given scores (n,) of recipes (n, parameters).
 
     theta and nugget have lognormal priors; the mean and the variance of the process are those of the highest
     likelihood for them.
     """
     count, width = recipes.shape
-    unlike = np.array([1 - similarity(column, column, c) for column, c in zip(recipes.T, categories, strict=True)])
-    centre = np.log(np.r_[np.full(width, THETA), NUGGET])
+    pairs = zip(recipes.T, categories, strict=True)
+    unlike = np.array([1 - similarity(column, column, category, prior.length) for column, category in pairs])
+    centre = np.log(np.r_[np.full(width, prior.theta / width), prior.nugget])
 
     def cost(logs: np.ndarray) -> tuple[float, np.ndarray]:
         theta, nugget = np.exp(logs[:-1]), np.exp(logs[-1])
@@ -89,7 +111,7 @@ def fit(recipes: np.ndarray, scores: np.ndarray, categories: np.ndarray) -> Kern
         inverse = cho_solve((root, True), np.eye(count), check_finite=False)
         residual = scores - inverse.sum(0) @ scores / inverse.sum()
         solved = inverse @ residual
-        variance = _variance(residual @ solved, count)
+        variance = prior.variance(residual @ solved, count)
         off = (logs - centre) / SPREAD
         value = 0.5 * (count + DEGREES) * math.log(variance) + np.log(root.diagonal()).sum() + 0.5 * off @ off
         # d cost / d matrix of correlations, then through each parameter's factor.
@@ -97,15 +119,9 @@ def fit(recipes: np.ndarray, scores: np.ndarray, categories: np.ndarray) -> Kern
         through = -(theta * np.exp(-theta)) * np.einsum("ij,pij->p", slope * correlation, unlike / factors)
         return value, np.r_[through, nugget * slope.trace()] + off / SPREAD
 
-    bounds = [(middle - 5 * SPREAD, middle + 5 * SPREAD) for middle in centre]
+    bounds = [(middle - 5 * SPREAD, min(middle + 5 * SPREAD, LARGEST)) for middle in centre]
     found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
-    return Kernel(categories, np.exp(found[:-1]), float(np.exp(found[-1])))
-
-
-def _variance(squares: float, count: int) -> float:
-    """The process's variance, from the residuals' squares in terms of the inverse correlation. Without a prior, two
-    or three scores that happen to be close would make the process certain of everything."""
-    return (squares + DEGREES * DEVIATION**2) / (count + DEGREES)
+    return Kernel(categories, np.exp(found[:-1]), float(np.exp(found[-1])), prior.length)
 
 
 class Posterior:
@@ -130,7 +146,7 @@ class Posterior:
         correlation[np.diag_indices_from(correlation)] += kernel.nugget + JITTER
         if variance is None:
             self._solve(correlation, mean)
-            variance = _variance((scores - self.mean) @ self._solved, len(scores))
+            variance = SCORES.variance((scores - self.mean) @ self._solved, len(scores))
         self.variance = variance
         correlation[np.diag_indices_from(correlation)] += self.noise / variance
         self._solve(correlation, mean)
@@ -170,10 +186,15 @@ def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: floa
     """log E[max(0, score - best)] of normal scores, exact far below `best`, too (Ament and others, 2023,
     arXiv:2310.20708)."""
     z = (mean - best) / deviation
-    log_density = -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-    near = z > -1
-    inside = np.exp(log_density) + z * ndtr(z)
-    # density + z * cdf = density * (1 - |z| * cdf / density), whose second factor is accurate by logarithms.
-    ratio = np.exp(np.log(np.abs(z) + (z == 0)) + log_ndtr(z) - log_density)
-    far = log_density + np.log(np.maximum(1 - ratio, 1 / (z**2 + 3)))
-    return np.log(deviation) + np.where(near, np.log(np.maximum(inside, 1e-300)), far)
+    near = np.maximum(z, -1)
+    log_near = np.log(_density(near) + near * ndtr(near))
+    # Below, density + z * cdf = density * (1 - |z| * cdf / density); the second factor tends to 1 / (z^2 + 3).
+    far = np.minimum(z, -1)
+    log_density = -0.5 * far**2 - 0.5 * math.log(2 * math.pi)
+    rest = 1 - np.exp(np.log(-far) + log_ndtr(far) - log_density)
+    log_far = log_density + np.log(np.maximum(rest, 1 / (far**2 + 3)))
+    return np.log(deviation) + np.where(z > -1, log_near, log_far)
+
+
+def _density(z: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)

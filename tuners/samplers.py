@@ -19,7 +19,15 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import log_ndtr
 
 from tuners.curves import predict_final
-from tuners.gaussian_process import Kernel, Posterior, fit, log_expected_improvement, prior, similarity
+from tuners.gaussian_process import (
+    SCORES,
+    Kernel,
+    Posterior,
+    Prior,
+    fit,
+    log_expected_improvement,
+    similarity,
+)
 from tuners.space import Params, Space
 
 START = 3  # trials before the model chooses: the default and those far from it
@@ -27,8 +35,20 @@ FAR = 60  # random recipes of which the start takes the farthest
 REFIT = 4  # ended trials after which a kernel is fitted again
 FIT, CONDITION = 100, 300  # the most trials that a kernel is fitted to, and that a process is conditioned on
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
-WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, as a fraction of a range: first, and then around the best candidates
+WIDE, CLOSER = (
+    0.15,
+    (0.1, 0.05),
+)  # how far around, as a fraction of a range: first, and then around the best candidates
+# Improvement counts from above the best, in standard deviations of the process: else the search goes on for ever about the
+# best recipe for gains smaller than a training's noise (Lizotte, Practical Bayesian Optimization, 2008, chapter 4).
+MARGIN = 0.1
 RIDGE = 0.3  # penalty of the regression of costs
+# Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an accident.
+FAILURES = (
+    Prior(theta=1.0, nugget=0.5, length=0.5, deviation=0.5),
+    Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
+)
+HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
 DOUBT = 2.0  # the variance of a predicted final score counts this often
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; PREDICTED, with the last: mean
@@ -69,11 +89,12 @@ class Surrogate:
         scored = scored[_spread(evidence.scores[scored], CONDITION)]
         recipes, finished = evidence.recipes[scored], evidence.finished[scored]
         known = evidence.finished if evidence.finished.sum() > 1 else ~evidence.failed
-        kernel = kernels.fitted("score", evidence.recipes[known], evidence.scores[known])
+        kernel = kernels.fitted(SCORES, evidence.recipes[known], evidence.scores[known])
         process = Posterior(kernel, recipes, evidence.scores[scored], evidence.noise[scored])
         means = process.mean_at(recipes)
         # Not the highest score, which has been lucky.
         self.best = float(means[finished].max() if finished.any() else means.max())
+        self.goal = self.best + MARGIN * math.sqrt(process.variance)
         self.best_recipes = recipes[np.argsort(-means, kind="stable")]
         self._scores = process.believing(evidence.running)
         self._failures = _failures(evidence, kernels)
@@ -85,9 +106,10 @@ class Surrogate:
 
     def log_value(self, recipes: np.ndarray) -> np.ndarray:
         """The logarithm (m,) of expected improvement x probability of success / predicted seconds."""
-        value = log_expected_improvement(*self.predict(recipes), self.best)
+        value = log_expected_improvement(*self.predict(recipes), self.goal)
         if self._failures:
-            value += log_success(self._failures, recipes)
+            success = log_success(self._failures, recipes)
+            value += np.where(success < math.log(HOPELESS), success - 20, success)
         if self._seconds is not None:
             value -= _columns(self._space, recipes) @ self._seconds
         return value
@@ -98,18 +120,18 @@ class Kernels:
 
     def __init__(self, categories: np.ndarray):
         self._categories = categories
-        self._fitted: dict[str, tuple[bytes, Kernel]] = {}
+        self._fitted: dict[Prior, tuple[bytes, Kernel]] = {}
 
-    def fitted(self, of: str, recipes: np.ndarray, values: np.ndarray) -> Kernel:
+    def fitted(self, prior: Prior, recipes: np.ndarray, values: np.ndarray) -> Kernel:
         count = len(values) - len(values) % REFIT if len(values) >= REFIT else len(values)
         recipes, values = recipes[:count], values[:count]
         if count < 2 or np.ptp(values) == 0:
-            return prior(self._categories)
+            return prior.kernel(self._categories)
         key = recipes.tobytes() + values.tobytes()
-        if self._fitted.get(of, (b"",))[0] != key:
+        if self._fitted.get(prior, (b"",))[0] != key:
             kept = _spread(values, FIT)
-            self._fitted[of] = key, fit(recipes[kept], values[kept], self._categories)
-        return self._fitted[of][1]
+            self._fitted[prior] = key, fit(recipes[kept], values[kept], self._categories, prior)
+        return self._fitted[prior][1]
 
 
 def _spread(values: np.ndarray, limit: int) -> np.ndarray:
@@ -124,24 +146,36 @@ def _spread(values: np.ndarray, limit: int) -> np.ndarray:
 # Failures
 
 
-def _failures(evidence: Evidence, kernels: Kernels) -> Posterior | None:
-    """The process of the labels 1 (failed) and 0, that is 0 where nothing is known; None before the first failure."""
+def _failures(evidence: Evidence, kernels: Kernels) -> list[Posterior]:
+    """Processes of the labels 1 (failed) and 0, that are 0 where nothing is known; none before the first failure."""
     labels = evidence.failed.astype(float)
     if not labels.any():
-        return None
-    kernel = kernels.fitted("failure", evidence.recipes, labels)
-    kept = _spread(labels + np.arange(len(labels)) * 1e-9, CONDITION)
-    return Posterior(kernel, evidence.recipes[kept], labels[kept], mean=0.0)
+        return []
+    kept = _spread(labels, CONDITION)
+    recipes = evidence.recipes[kept]
+    return [
+        Posterior(
+            kernels.fitted(prior, evidence.recipes, labels),
+            recipes,
+            labels[kept],
+            mean=0.0,
+            variance=prior.deviation**2,
+        )
+        for prior in FAILURES
+    ]
 
 
-def log_success(failures: Posterior, recipes: np.ndarray) -> np.ndarray:
-    """The logarithm (m,) of the probability that a recipe succeeds: that its value in the process is below a half.
+def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
+    """The logarithm (m,) of the probability that a recipe succeeds: that its value is below a half in each process.
 
     Expected improvement x probability of feasibility: Gardner and others, Bayesian Optimization with Inequality
     Constraints, 2014; labels of a classification as values of a regression: Rasmussen and Williams, 2006, 6.5.
     """
-    mean, deviation = failures.at(recipes)
-    return log_ndtr((0.5 - mean) / deviation)
+    found = np.zeros(len(recipes))
+    for process in failures:
+        mean, deviation = process.at(recipes)
+        found += log_ndtr((0.5 - mean) / deviation)
+    return found
 
 
 # Costs
@@ -153,7 +187,9 @@ def _seconds(space: Space, evidence: Evidence) -> np.ndarray | None:
     if known.sum() < 2:
         return None
     inputs, logs = _columns(space, evidence.recipes[known]), np.log(evidence.seconds[known])
-    return np.linalg.solve(inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean()))
+    return np.linalg.solve(
+        inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean())
+    )
 
 
 def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
@@ -206,7 +242,9 @@ class GaussianProcessSampler(BaseSampler):
             _note(study, trial, CHOSEN, "farthest")
             return self.space.at(self._farthest(rng, evidence, tried))
         surrogate = Surrogate(self.space, evidence, self._kernels)
-        chosen = self._best(rng, surrogate, tried[np.r_[~evidence.failed, np.ones(len(evidence.running), bool)]])
+        chosen = self._best(
+            rng, surrogate, tried[np.r_[~evidence.failed, np.ones(len(evidence.running), bool)]]
+        )
         mean, deviation = (float(value[0]) for value in surrogate.predict(chosen[None]))
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
@@ -338,7 +376,9 @@ class GridSampler(BaseSampler):
     def _next(self, study: Study) -> Params | None:
         tried = [trial.params for trial in study.get_trials(deepcopy=False)]
         seen = {tuple(sorted(params.items())) for params in tried}
-        return next((params for params in self.space.grid() if tuple(sorted(params.items())) not in seen), None)
+        return next(
+            (params for params in self.space.grid() if tuple(sorted(params.items())) not in seen), None
+        )
 
 
 def _tpe(space: Space, seed: int, default: Params | None) -> BaseSampler:

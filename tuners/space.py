@@ -29,9 +29,10 @@ class Parameter:
     """One parameter of the flat space.
 
     `condition`: the name of the choice and its option that make the parameter active, None if it always is.
-    `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the value of
-    each option if the options have an order (all are numbers, or image sizes like 48x36), else ().
-    `normal`: whether the range is drawn from a normal distribution, not evenly.
+    `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the number of each
+    value of a categorical distribution if the values have an order, else (): options that are all numbers or image sizes
+    like 48x36, or a range with a step that Optuna has no distribution for. `normal`: whether the range is drawn from a
+    normal distribution, not evenly.
     """
 
     name: str
@@ -48,7 +49,9 @@ class Parameter:
         span = (scale(high) - scale(low)) or 1.0
         positions = np.array([(scale(number) - scale(low)) / span for number in self.numbers])
         object.__setattr__(self, "_scaled", (scale(low), span, log))
-        object.__setattr__(self, "_positions", positions if self.numbers else np.arange(float(len(self.options))))
+        object.__setattr__(
+            self, "_positions", positions if self.numbers else np.arange(float(len(self.options)))
+        )
 
     _scaled = (0.0, 1.0, False)
     _positions = np.zeros(0)
@@ -60,7 +63,7 @@ class Parameter:
 
     @property
     def is_continuous(self) -> bool:
-        return not self.options and not self._step
+        return not isinstance(self.distribution, CategoricalDistribution) and not self._step
 
     def values(self) -> list[Any]:
         """Every value, in order, of a parameter that is not continuous."""
@@ -74,22 +77,23 @@ class Parameter:
     def position(self, value: Any) -> float:
         """The index of an unordered option; else where the value lies, from 0 to 1, by its logarithm if the range is
         logarithmic or all options are above 0."""
-        if self.options:
+        if len(self._positions):
             return float(self._positions[int(self.distribution.to_internal_repr(value))])
         low, span, log = self._scaled
         return ((math.log(value) if log else value) - low) / span
 
     def value(self, position: float) -> Any:
         """The value nearest to a position."""
-        if self.options:
-            assert isinstance(self.distribution, CategoricalDistribution)
+        if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices[int(np.abs(self._positions - position).argmin())]
         value = float(self._values(np.array(position)))
-        return int(value) if isinstance(self.distribution, IntDistribution) else value
+        if isinstance(self.distribution, IntDistribution):
+            return int(value)
+        return _tidy(value) if self._step else value
 
     def nearest(self, positions: np.ndarray) -> np.ndarray:
         """The positions (n,), moved to those of values that the parameter can have."""
-        if self.options:
+        if len(self._positions):
             return self._positions[np.abs(positions[:, None] - self._positions).argmin(1)]
         if not self._step:
             return positions
@@ -98,7 +102,7 @@ class Parameter:
         return ((np.log(values) if log else values) - low) / span
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Positions (count,) of random values, distributed as NNI's."""
+        """Positions (count,) of random values: options alike, ranges evenly or normally, by position."""
         if self.options:
             return self._positions[rng.integers(len(self.options), size=count)]
         even = rng.random(count)
@@ -170,7 +174,9 @@ class Space:
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether these are the params of a whole recipe of this space."""
         active = {parameter.name: parameter for parameter in self._active(params)}
-        return active.keys() == params.keys() and not any(_fitting(active[k], v)[1] for k, v in params.items())
+        return active.keys() == params.keys() and not any(
+            _fitting(active[k], v)[1] for k, v in params.items()
+        )
 
     def grid(self) -> Iterator[Params]:
         """All recipes, the last parameter's values fastest; ValueError if a range is continuous."""
@@ -188,7 +194,9 @@ class Space:
 
         endless = [parameter.name for parameter in self.parameters if parameter.is_continuous]
         if endless:
-            raise ValueError(f"{', '.join(endless)}: a continuous range has no grid; give it a step or options")
+            raise ValueError(
+                f"{', '.join(endless)}: a continuous range has no grid; give it a step or options"
+            )
         return walk(0, {})
 
     # Between NNI's point and params
@@ -207,7 +215,9 @@ class Space:
                 errors.append(f"{parameter.name}: {message}")
             else:
                 params[parameter.name] = value
-        wrong = [name for name in left if not any(name.startswith(f"{error.split(':')[0]}.") for error in errors)]
+        wrong = [
+            name for name in left if not any(name.startswith(f"{error.split(':')[0]}.") for error in errors)
+        ]
         errors += [f"{name} is not in the search space{_near(name, self._by_name)}" for name in wrong]
         if errors:
             raise ValueError("; ".join(errors))
@@ -259,14 +269,16 @@ class Space:
     def at(self, positions: np.ndarray) -> Params:
         """The params at the positions (parameters,) of one recipe."""
         pairs = zip(self.parameters, positions.tolist(), strict=True)
-        return {parameter.name: parameter.value(position) for parameter, position in pairs if position == position}
+        return {
+            parameter.name: parameter.value(position) for parameter, position in pairs if position == position
+        }
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Positions (count, parameters) of random recipes."""
         return self.conditioned(self._draw_all(rng, count))
 
     def random(self, rng: np.random.Generator) -> Params:
-        """The params of a random recipe, distributed as NNI's random tuner draws them."""
+        """The params of a random recipe."""
         return self.at(self.draw(rng, 1)[0])
 
     def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
@@ -335,13 +347,18 @@ def _parameter(name: str, kind: str, values: Sequence[Any], condition: tuple[str
     indices = range(round(low / step), round(high / step) + 1)
     if len(indices) > MAX_GRID:
         raise ValueError(f"{len(indices)} steps are too many; leave the step out ({kind[1:]})")
-    grid = [index * step for index in indices]
+    grid = [_tidy(index * step) for index in indices]
     if not normal:  # as NNI does: rounded to multiples of the step, then clipped
         grid = sorted({min(max(value, low), high) for value in grid})
     if not log and _is_even(grid, step):
         return Parameter(name, FloatDistribution(grid[0], grid[-1], step=step), condition, normal=normal)
     floats = tuple(map(float, grid))
-    return Parameter(name, CategoricalDistribution(floats), condition, floats, floats)
+    return Parameter(name, CategoricalDistribution(floats), condition, (), floats, normal)
+
+
+def _tidy(value: float) -> float:
+    """0.3 for 0.30000000000000004, which three steps of 0.1 are."""
+    return float(f"{value:.12g}")
 
 
 def _is_even(grid: Sequence[float], step: float) -> bool:
@@ -421,7 +438,7 @@ def _fitting(parameter: Parameter, value: Any) -> tuple[Any, str]:
     if isinstance(distribution, CategoricalDistribution):
         label = _label(value)
         for choice in distribution.choices:
-            if choice == label and isinstance(choice, bool) == isinstance(label, bool):
+            if _is_same(choice, label):
                 return choice, ""
         return None, f"{label!r} is not an option{_near(label, distribution.choices)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -431,7 +448,15 @@ def _fitting(parameter: Parameter, value: Any) -> tuple[Any, str]:
         return None, f"{value:g} is not from {low:g} to {high:g}"
     if step and not math.isclose(steps := (value - low) / step, round(steps), abs_tol=1e-6):
         return None, f"{value:g} is not on the step of {step:g} from {low:g}"
-    return int(value) if isinstance(distribution, IntDistribution) else float(value), ""
+    return parameter.value(parameter.position(value)) if step else float(value), ""
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) != isinstance(other, bool):
+        return False
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return one == other
 
 
 def _near(name: Any, known: Any) -> str:
