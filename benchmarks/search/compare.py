@@ -35,13 +35,15 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Job:
-    """One replay. `table`: a kind of generated tables, or the path of a recorded one."""
+    """One replay. `table`: a kind of generated tables, or the path of a recorded one; of its first `recipes`
+    (None: of all), a random `part` is played, another in each repetition."""
 
     table: str
     method: str
     workers: int
     repetition: int
-    recipes: int | None  # None: all of the table's
+    recipes: int | None = None
+    part: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,15 @@ def curves_of(job: Job) -> Curves:
     """The curves that a repetition plays against: repetitions take turns at the seeds of a table, or at the
     tables of a kind."""
     if job.table in generated.KINDS:
-        return _generated(job.table, job.repetition % GENERATED_TABLES, job.recipes or generated.RECIPES)
-    seeds = _recorded(job.table).seeds
-    return _of_seed(job.table, seeds[job.repetition % len(seeds)], job.recipes)
+        curves = _generated(job.table, job.repetition % GENERATED_TABLES, job.recipes or generated.RECIPES)
+    else:
+        seeds = _recorded(job.table).seeds
+        curves = _of_seed(job.table, seeds[job.repetition % len(seeds)], job.recipes)
+    if job.part == 1:
+        return curves
+    order = np.random.default_rng(job.repetition).permutation(len(curves.points))
+    order = np.r_[curves.default, order[order != curves.default]]
+    return curves.part(np.sort(order[: round(job.part * len(order))]))
 
 
 @cache
@@ -113,8 +121,8 @@ def _of_seed(path: str, seed: int, recipes: int | None) -> Curves:
 
 
 def replays(jobs: Iterable[Job], folder: Path, processes: int) -> Iterator[Played]:
-    """Play the jobs, at low priority. What `folder` has already, played with the same code and table, is not
-    played again."""
+    """Play the jobs, in other processes at low priority. What `folder` has already, played with the same code
+    and table, is not played again."""
     left: list[Job] = []
     known: dict[Path, dict[str, Played]] = {}
     for job in jobs:
@@ -125,15 +133,21 @@ def replays(jobs: Iterable[Job], folder: Path, processes: int) -> Iterator[Playe
             yield known[path][_key(job)]
         else:
             left.append(job)
-    if not left:
-        return
     folder.mkdir(parents=True, exist_ok=True)
+    for done in _played(left, processes):
+        with _kept_in(done.job, folder).open("a") as file:
+            file.write(json.dumps(asdict(done)) + "\n")
+        yield done
+
+
+def _played(jobs: Sequence[Job], processes: int) -> Iterator[Played]:
+    """The jobs' replays in their order; in this process if `processes` is 1."""
+    if processes == 1 or not jobs:
+        yield from map(play, jobs)
+        return
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with ProcessPoolExecutor(processes, get_context("spawn"), os.nice, (10,)) as pool:
-        for done in pool.map(play, left, chunksize=max(1, min(10, len(left) // (4 * processes)))):
-            with _kept_in(done.job, folder).open("a") as file:
-                file.write(json.dumps(asdict(done)) + "\n")
-            yield done
+        yield from pool.map(play, jobs, chunksize=max(1, min(10, len(jobs) // (4 * processes))))
 
 
 def _read(path: Path) -> Iterator[Played]:
@@ -288,13 +302,14 @@ def run(
     repetitions: int,
     workers: Sequence[int],
     recipes: int | None,
+    part: float,
     folder: Path,
     processes: int,
 ) -> list[Line]:
     """Play every method on every table and return the lines; random search always among them."""
     methods = [RANDOM, *(name for name in methods if name != RANDOM)]
     jobs = [
-        Job(where, method, number, repetition, recipes)
+        Job(where, method, number, repetition, recipes, part)
         for where in tables
         for number in workers
         for method in methods
