@@ -13,10 +13,11 @@ def predict_final(
 ) -> tuple[float, float]:
     """Mean and variance of the final score of a training with the scores `curve`, one for each epoch so far.
 
-    A ridge regression of (final - y_t) on (1, y_t, y_t - y_(t-1)), where t is the last epoch of `curve`, over the
-    `finished` curves that are longer, whose final scores are `finals`. The variance is the mean square of the
-    leave-one-out residuals: chained regressions from epoch to epoch, or the recipe as an input, are overconfident.
-    Gains are predicted, not scores: with few curves the prediction falls back on the mean gain.
+    A ridge regression of (final - y_t) on (1, y_t, y_t - y_(t-1)), where t is the last epoch of `curve`, over
+    the `finished` curves that are longer, whose final scores are `finals`. The variance is the mean square of
+    the leave-one-out residuals: chained regressions from epoch to epoch, or the recipe as an input, are
+    overconfident. Gains are predicted, not scores: with few curves the prediction falls back on the mean
+    gain.
     """
     epoch = len(curve)
     rows = [(other, final) for other, final in zip(finished, finals, strict=True) if len(other) > epoch]

@@ -1,18 +1,19 @@
 """A Gaussian process over mixed and conditional parameters, on plain arrays, and expected improvement.
 
-Recipes are rows of positions (see `tuners.space`): 0 to 1 for numbers, the index of a category, NaN where a parameter is
-not active. Two recipes are correlated by a product over parameters,
+Recipes are rows of positions (see `tuners.space`): 0 to 1 for numbers, the index of a category, NaN where a
+parameter is not active. Two recipes are correlated by a product over parameters,
 
     prod_p (1 - w_p (1 - s_p)),    w_p = 1 - exp(-theta_p),
 
-of their similarities s_p: for categories 1 if equal, else 0; for numbers 1 / (1 + (difference / LENGTH)^2); 1 if the
-parameter is active in neither recipe, 0 if in one only. Each factor is a constant plus a positive definite
-kernel, so the product is positive definite, for conditional parameters too. theta_p says how much parameter p matters.
+of their similarities s_p: for categories 1 if equal, else 0; for numbers 1 / (1 + (difference / LENGTH)^2); 1
+if the parameter is active in neither recipe, 0 if in one only. Each factor is a constant plus a positive
+definite kernel, so the product is positive definite, for conditional parameters too. theta_p says how much
+parameter p matters.
 
-Sources: Gaussian processes and marginal likelihood, Rasmussen and Williams, Gaussian Processes for Machine Learning,
-2006, chapters 2 and 5; kernels of conditional parameters, Hutter and Osborne, arXiv:1310.5738, whose distance between
-active and inactive is a constant, too; expected improvement, Jones, Schonlau and Welch, Efficient Global Optimization
-of Expensive Black-Box Functions, 1998.
+Sources: Gaussian processes and marginal likelihood, Rasmussen and Williams, Gaussian Processes for Machine
+Learning, 2006, chapters 2 and 5; kernels of conditional parameters, Hutter and Osborne, arXiv:1310.5738,
+whose distance between active and inactive is a constant, too; expected improvement, Jones, Schonlau and
+Welch, Efficient Global Optimization of Expensive Black-Box Functions, 1998.
 """
 
 import math
@@ -47,8 +48,8 @@ def similarity(one: np.ndarray, other: np.ndarray, category: bool, length: float
 
 @dataclass(frozen=True)
 class Kernel:
-    """`categories` (parameters,): which parameters have no order; `theta` (parameters,): how much each matters;
-    `nugget`: variance of a score's noise, as a multiple of the process's variance."""
+    """`categories` (parameters,): which parameters have no order; `theta` (parameters,): how much each
+    matters; `nugget`: variance of a score's noise, as a multiple of the process's variance."""
 
     categories: np.ndarray
     theta: np.ndarray
@@ -68,8 +69,9 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Prior:
-    """Medians of the lognormal priors of the sum of theta and of the nugget; the length; the prior of the variance of
-    the process (inverse gamma): as if DEGREES values of this `deviation` had been seen."""
+    """Medians of the lognormal priors of the sum of theta and of the nugget; the length; the prior of the
+    variance of the process (inverse gamma): as if DEGREES values of this `deviation` had been seen; the
+    default is for scores that are fractions, and yields to any other after a few."""
 
     theta: float = 0.6
     nugget: float = 0.05
@@ -83,8 +85,8 @@ class Prior:
         )
 
     def variance(self, squares: float, count: int) -> float:
-        """The process's variance, from the residuals' squares in terms of the inverse correlation. Without a prior, two
-        or three scores that happen to be close would make the process certain of everything."""
+        """The process's variance, from the residuals' squares in terms of the inverse correlation. Without a
+        prior, two or three scores that happen to be close would make the process certain of everything."""
         return (squares + DEGREES * self.deviation**2) / (count + DEGREES)
 
 
@@ -127,8 +129,8 @@ def fit(recipes: np.ndarray, scores: np.ndarray, categories: np.ndarray, prior: 
 class Posterior:
     """The process, given scores (n,) of recipes (n, parameters).
 
-    `noise` (n,): variance of each score beyond the nugget's, in the scores' unit squared. `mean` and `variance` of the
-    process are of the highest likelihood unless they are given.
+    `noise` (n,): variance of each score beyond the nugget's, in the scores' unit squared. `mean` and
+    `variance` of the process are of the highest likelihood unless they are given.
     """
 
     def __init__(
@@ -188,7 +190,8 @@ def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: floa
     z = (mean - best) / deviation
     near = np.maximum(z, -1)
     log_near = np.log(_density(near) + near * ndtr(near))
-    # Below, density + z * cdf = density * (1 - |z| * cdf / density); the second factor tends to 1 / (z^2 + 3).
+    # Below, density + z * cdf = density * (1 - |z| * cdf / density); the second factor tends to 1 / (z^2 +
+    # 3).
     far = np.minimum(z, -1)
     log_density = -0.5 * far**2 - 0.5 * math.log(2 * math.pi)
     rest = 1 - np.exp(np.log(-far) + log_ndtr(far) - log_density)

@@ -33,17 +33,16 @@ from tuners.space import Params, Space
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
 REFIT = 4  # ended trials after which a kernel is fitted again
-FIT, CONDITION = 100, 300  # the most trials that a kernel is fitted to, and that a process is conditioned on
+FIT, CONDITION = 80, 200  # the most trials that a kernel is fitted to, and that a process is conditioned on
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
-WIDE, CLOSER = (
-    0.15,
-    (0.1, 0.05),
-)  # how far around, as a fraction of a range: first, and then around the best candidates
-# Improvement counts from above the best, in standard deviations of the process: else the search goes on for ever about the
-# best recipe for gains smaller than a training's noise (Lizotte, Practical Bayesian Optimization, 2008, chapter 4).
-MARGIN = 0.1
+WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
+# Improvement counts from above the best, in standard deviations of the process: else the search goes on for
+# ever about the best recipe for gains smaller than a training's noise (Lizotte, Practical Bayesian
+# Optimization, 2008, chapter 4).
+MARGIN = 0.2
 RIDGE = 0.3  # penalty of the regression of costs
-# Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an accident.
+# Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an
+# accident.
 FAILURES = (
     Prior(theta=1.0, nugget=0.5, length=0.5, deviation=0.5),
     Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
@@ -51,8 +50,9 @@ FAILURES = (
 HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
 DOUBT = 2.0  # the variance of a predicted final score counts this often
 
-# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; PREDICTED, with the last: mean
-# and standard deviation of its score. SECONDS is set by whoever runs the trials: what a trial took so far.
+# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; PREDICTED, with the
+# last: mean and standard deviation of its score. SECONDS is set by whoever runs the trials: what a trial took
+# so far.
 CHOSEN, PREDICTED, SECONDS = "chosen_by", "predicted", "seconds"
 
 
@@ -60,9 +60,9 @@ CHOSEN, PREDICTED, SECONDS = "chosen_by", "predicted", "seconds"
 class Evidence:
     """What the trials of a study showed, the higher the better; recipes are rows of positions.
 
-    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed ones,
-    predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished ones; `seconds` (n,)
-    of the whole training, NaN if unknown. `running` (m, parameters): those under way.
+    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed
+    ones, predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished
+    ones; `seconds` (n,) of the whole training, NaN if unknown. `running` (m, parameters): those under way.
     """
 
     recipes: np.ndarray
@@ -101,7 +101,8 @@ class Surrogate:
         self._seconds = _seconds(space, evidence)
 
     def predict(self, recipes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's noise."""
+        """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's
+        noise."""
         return self._scores.at(recipes)
 
     def log_value(self, recipes: np.ndarray) -> np.ndarray:
@@ -116,7 +117,8 @@ class Surrogate:
 
 
 class Kernels:
-    """Fits kernels, again when REFIT more trials have ended: the same for the same trials, whoever asked before."""
+    """Fits kernels, again when REFIT more trials have ended: the same for the same trials, whoever asked
+    before."""
 
     def __init__(self, categories: np.ndarray):
         self._categories = categories
@@ -147,7 +149,8 @@ def _spread(values: np.ndarray, limit: int) -> np.ndarray:
 
 
 def _failures(evidence: Evidence, kernels: Kernels) -> list[Posterior]:
-    """Processes of the labels 1 (failed) and 0, that are 0 where nothing is known; none before the first failure."""
+    """Processes of the labels 1 (failed) and 0, that are 0 where nothing is known; none before the first
+    failure."""
     labels = evidence.failed.astype(float)
     if not labels.any():
         return []
@@ -166,10 +169,12 @@ def _failures(evidence: Evidence, kernels: Kernels) -> list[Posterior]:
 
 
 def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
-    """The logarithm (m,) of the probability that a recipe succeeds: that its value is below a half in each process.
+    """The logarithm (m,) of the probability that a recipe succeeds: that its value is below a half in each
+    process.
 
-    Expected improvement x probability of feasibility: Gardner and others, Bayesian Optimization with Inequality
-    Constraints, 2014; labels of a classification as values of a regression: Rasmussen and Williams, 2006, 6.5.
+    Expected improvement x probability of feasibility: Gardner and others, Bayesian Optimization with
+    Inequality Constraints, 2014; labels of a classification as values of a regression: Rasmussen and
+    Williams, 2006, 6.5.
     """
     found = np.zeros(len(recipes))
     for process in failures:
@@ -182,7 +187,8 @@ def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
 
 
 def _seconds(space: Space, evidence: Evidence) -> np.ndarray | None:
-    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs multiply."""
+    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs
+    multiply."""
     known = ~np.isnan(evidence.seconds)
     if known.sum() < 2:
         return None
@@ -204,16 +210,19 @@ def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
 
 
 class GaussianProcessSampler(BaseSampler):
-    """Draws the recipe of the largest expected improvement, by a Gaussian process (`tuners.gaussian_process`).
+    """Draws the recipe of the largest expected improvement, by a Gaussian process
+    (`tuners.gaussian_process`).
 
-    Trial 0 is `default`, unless a trial was enqueued; up to the third, each is the farthest of 60 random recipes from
-    those before. Then, of random recipes and of neighbours of the best ones, the one of the largest expected improvement
-    x probability of success / predicted seconds. A whole recipe is drawn at once, so that only active parameters are.
+    Trial 0 is `default`, unless a trial was enqueued; up to the third, each is the farthest of 60 random
+    recipes from those before. Then, of random recipes and of neighbours of the best ones, the one of the
+    largest expected improvement x probability of success / predicted seconds. A whole recipe is drawn at
+    once, so that only active parameters are.
 
-    It learns from all trials that have the parameters of the space: the score of a COMPLETE one; the final score that the
-    curve of a PRUNED one leads to, with its uncertainty (`tuners.curves`); where FAILed ones lie; RUNNING ones count as if
-    their score were what is expected (Ginsbourger, Le Riche and Carraro, 2010: 'kriging believer'), so that parallel
-    trials differ. Costs count if the trials' user attribute SECONDS is set.
+    It learns from all trials that have the parameters of the space: the score of a COMPLETE one; the final
+    score that the curve of a PRUNED one leads to, with its uncertainty (`tuners.curves`); where FAILed ones
+    lie; RUNNING ones count as if their score were what is expected (Ginsbourger, Le Riche and Carraro, 2010:
+    'kriging believer'), so that parallel trials differ. Costs count if the trials' user attribute SECONDS is
+    set.
 
     Deterministic given the seed, the trial's number and the trials before, across a restart, too.
     """
@@ -265,36 +274,36 @@ class GaussianProcessSampler(BaseSampler):
         trials = [t for t in study.get_trials(deepcopy=False) if self._row(t) is not None]
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        curves = [sign * np.array([v for _, v in sorted(t.intermediate_values.items())]) for t in ended]
-        ended_curves = [
-            (trial, curve[np.isfinite(curve)])
-            for trial, curve in zip(ended, curves, strict=True)
-            if trial.state != TrialState.PRUNED or np.isfinite(curve).any()
-        ]
-        complete = [(t, curve) for t, curve in ended_curves if t.state == TrialState.COMPLETE]
-        finals = [sign * trial.value for trial, _ in complete]
-        finished = [curve for _, curve in complete]
-        rows, scores, noise, seconds = [], [], [], []
-        for trial, curve in ended_curves:
-            spent = trial.user_attrs.get(SECONDS, math.nan)
-            if trial.state == TrialState.COMPLETE:
-                score, variance = sign * trial.value, 0.0
-            elif trial.state == TrialState.PRUNED:
+        finished, finals = [], []
+        for trial in ended:
+            if math.isfinite(final := _final(trial, sign)):
+                finished.append(_curve(trial, sign))
+                finals.append(final)
+        longest = max(map(len, finished), default=0)
+        known: list[tuple[np.ndarray | None, float, float, float]] = []
+        for trial in ended:
+            score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
+            if trial.state == TrialState.PRUNED:
+                curve = _curve(trial, sign)
+                if not curve:
+                    continue
                 score, variance = predict_final(curve, finished, finals)
-                variance = DOUBT * variance + 1e-12
-                spent *= max([len(curve), *map(len, finished)]) / len(curve)
-            else:
-                score, variance, spent = math.nan, 0.0, math.nan
-            rows.append(self._row(trial))
-            scores.append(score)
-            noise.append(variance)
-            seconds.append(spent if spent > 0 else math.nan)
+                noise = DOUBT * variance + 1e-12
+                seconds *= max(longest, len(curve)) / len(curve)
+            known.append(
+                (self._row(trial), score, noise, seconds if score == score and seconds > 0 else math.nan)
+            )
         running = [self._row(trial) for trial in trials if trial.state == TrialState.RUNNING]
         width = len(self.space.parameters)
+        rows, *columns = zip(*known, strict=True) if known else ((), (), (), ())
+        scores, noise_of, seconds_of = (np.array(column, float) for column in columns)
         return Evidence(
-            np.array(rows).reshape(-1, width), np.array(scores), np.array(noise), np.array(seconds),
+            np.array(rows).reshape(-1, width),
+            scores,
+            noise_of,
+            seconds_of,
             np.array(running).reshape(-1, width),
-        )  # fmt: skip
+        )
 
     def surrogate(self, study: Study) -> Surrogate:
         """The model as of now."""
@@ -313,16 +322,16 @@ class GaussianProcessSampler(BaseSampler):
         drawn = self.space.draw(rng, FAR)
         if not len(tried):
             return drawn[0]
-        distances = sum(
-            1 - similarity(ours, theirs, category)
-            for ours, theirs, category in zip(drawn.T, tried.T, self.space.categories, strict=True)
-        ).min(1)
+        pairs = zip(drawn.T, tried.T, self.space.categories, strict=True)
+        unlike = [1 - similarity(ours, theirs, category) for ours, theirs, category in pairs]
+        distances = np.sum(unlike, axis=0).min(1)
         if failures := _failures(evidence, self._kernels):
             distances = distances * np.exp(log_success(failures, drawn))
         return drawn[np.argmax(distances)]
 
     def _best(self, rng: np.random.Generator, surrogate: Surrogate, known: np.ndarray) -> np.ndarray:
-        """The best of random recipes and neighbours of the best ones, then of the neighbours of the best of these."""
+        """The best of random recipes and neighbours of the best ones, then of the neighbours of the best of
+        these."""
         best = surrogate.best_recipes[:BEST]
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
         candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near]), known)
@@ -333,6 +342,17 @@ class GaussianProcessSampler(BaseSampler):
             candidates = np.concatenate([candidates[top], near])
             values = np.r_[values[top], surrogate.log_value(near)]
         return candidates[np.argmax(values)]
+
+
+def _final(trial: FrozenTrial, sign: int) -> float:
+    """The final score of a finished trial; NaN of any other, or if it is not finite."""
+    value = trial.value if trial.state == TrialState.COMPLETE else None
+    return sign * value if value is not None and math.isfinite(value) else math.nan
+
+
+def _curve(trial: FrozenTrial, sign: int) -> list[float]:
+    reports = sorted(trial.intermediate_values.items())
+    return [sign * value for _, value in reports if math.isfinite(value)]
 
 
 def _new(recipes: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -347,7 +367,8 @@ def _note(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
 
 
 class GridSampler(BaseSampler):
-    """Every recipe of a space without continuous ranges once, in the order of the options, the last parameter's fastest.
+    """Every recipe of a space without continuous ranges once, in the order of the options, the last
+    parameter's fastest.
 
     Optuna's own walks the product of all parameters, active or not, which repeats recipes of nested choices.
     """

@@ -1,8 +1,8 @@
 """An NNI search space as flat parameters: names, Optuna distributions, conditions, and positions in an array.
 
-A nested choice, `loss: {"_name": "focal", "gamma": uniform}`, is two parameters: `loss`, with "focal" among its
-options, and `loss.focal.gamma`, on the condition that `loss` is "focal". Values of the active parameters are
-*params* ({name: value}, as an Optuna study holds them); NNI's nested form of the same is a *point*.
+A nested choice, `loss: {"_name": "focal", "gamma": uniform}`, is two parameters: `loss`, with "focal" among
+its options, and `loss.focal.gamma`, on the condition that `loss` is "focal". Values of the active parameters
+are *params* ({name: value}, as an Optuna study holds them); NNI's nested form of the same is a *point*.
 """
 
 import difflib
@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,10 @@ class Parameter:
     """One parameter of the flat space.
 
     `condition`: the name of the choice and its option that make the parameter active, None if it always is.
-    `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the number of each
-    value of a categorical distribution if the values have an order, else (): options that are all numbers or image sizes
-    like 48x36, or a range with a step that Optuna has no distribution for. `normal`: whether the range is drawn from a
-    normal distribution, not evenly.
+    `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the
+    number of each value of a categorical distribution if the values have an order, else (): options that are
+    all numbers or image sizes like 48x36, or a range with a step that Optuna has no distribution for.
+    `normal`: whether the range is drawn from a normal distribution, not evenly.
     """
 
     name: str
@@ -75,8 +76,8 @@ class Parameter:
         return [self.value(index / max(1, count - 1)) for index in range(count)]
 
     def position(self, value: Any) -> float:
-        """The index of an unordered option; else where the value lies, from 0 to 1, by its logarithm if the range is
-        logarithmic or all options are above 0."""
+        """The index of an unordered option; else where the value lies, from 0 to 1, by its logarithm if the
+        range is logarithmic or all options are above 0."""
         if len(self._positions):
             return float(self._positions[int(self.distribution.to_internal_repr(value))])
         low, span, log = self._scaled
@@ -138,8 +139,8 @@ class Parameter:
 class Space:
     """The parameters of an NNI search space, a choice before the parameters of its options.
 
-    An array of *positions* (recipes, parameters) holds recipes for models: see `Parameter.position`; NaN where a
-    parameter is not active. ValueError if the space is not one that NNI could draw from.
+    An array of *positions* (recipes, parameters) holds recipes for models: see `Parameter.position`; NaN
+    where a parameter is not active. ValueError if the space is not one that NNI could draw from.
     """
 
     def __init__(self, nni_space: Mapping[str, Any]):
@@ -241,7 +242,8 @@ class Space:
         return point
 
     def ask(self, trial: optuna.Trial) -> dict[str, Any]:
-        """NNI's point that the study's sampler suggests: one `suggest_*` for each active parameter, in order."""
+        """NNI's point that the study's sampler suggests: one `suggest_*` for each active parameter, in
+        order."""
         params: Params = {}
         for parameter in self._active(params):
             params[parameter.name] = _suggested(trial, parameter)
@@ -284,12 +286,11 @@ class Space:
     def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
         """Random neighbours of recipes, an array of the same shape (n, parameters).
 
-        Each parameter changes with a chance that makes one to three changes usual, at least one in each recipe: a
-        range by a normal step of standard deviation `scale` of its length, a choice to a random option. What becomes
-        active is drawn at random.
+        Each parameter changes with a chance that makes one to three changes usual, at least one in each
+        recipe: a range by a normal step of standard deviation `scale` of its length, a choice to a random
+        option. What becomes active is drawn at random.
         """
-        count, width = positions.shape
-        drawn = self._draw_all(rng, count)
+        drawn = self._draw_all(rng, len(positions))
         active = ~np.isnan(positions)
         moved = np.where(active, positions, 0) + scale * rng.standard_normal(positions.shape)
         moved = 1 - np.abs(1 - np.abs(moved) % 2)  # reflected at both ends
@@ -362,7 +363,7 @@ def _tidy(value: float) -> float:
 
 
 def _is_even(grid: Sequence[float], step: float) -> bool:
-    return all(math.isclose(b - a, step, rel_tol=1e-6) for a, b in zip(grid, grid[1:], strict=False))
+    return all(math.isclose(b - a, step, rel_tol=1e-6) for a, b in pairwise(grid))
 
 
 def _choice(name: str, options: Sequence[Any], condition: tuple[str, Any] | None) -> Parameter:
@@ -419,7 +420,8 @@ def _suggested(trial: optuna.Trial, parameter: Parameter) -> Any:
 
 
 def _flat(point: Mapping[str, Any], known: Mapping[str, Parameter], prefix: str = "") -> Params:
-    """NNI's point with a key for each value: the option's `_name` as the choice's, its parameters beside it."""
+    """NNI's point with a key for each value: the option's `_name` as the choice's, its parameters beside
+    it."""
     flat: Params = {}
     for key, value in point.items():
         name = f"{prefix}{key}"

