@@ -51,7 +51,8 @@ class Played:
     """What is kept of a replay; compute in shares of the table's. `reached`: None if never. `regret` and
     `others`, at the shares GRID: how far the best finished result is below the table's best, and the macro-F1
     of that recipe on people that the search does not see. `lost`: how many of the `good` recipes, those
-    within MARGIN of the best, were stopped for good."""
+    within MARGIN of the best, were stopped for good: none if the assessor has `pauses` = True, as its tuner
+    may take them up again."""
 
     job: Job
     reached: float | None

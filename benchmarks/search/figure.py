@@ -26,15 +26,17 @@ def regret_figure(lines: Sequence[Line]) -> go.Figure:
     figure.update_layout(blank(340 * rows + 80).layout, title="Mean regret of the best finished recipe")
     shown = GRID <= PLAYED
     rivals = [method for method in methods if method not in OURS]
+    named: set[str] = set()
     for line in lines:
         row, column = divmod(panels.index((line.table, line.workers)), columns)
         ours = line.method in OURS
         colour = "best" if ours else COLOURS[rivals.index(line.method) % len(COLOURS)]
         curve = go.Scatter(
             x=GRID[shown], y=[regret for regret, here in zip(line.regret, shown, strict=True) if here],
-            name=line.method, legendgroup=line.method, showlegend=row == column == 0, mode="lines",
+            name=line.method, legendgroup=line.method, showlegend=line.method not in named, mode="lines",
             line=dict(color=LIGHT[colour], width=3 if ours else 1.5),
         )  # fmt: skip
+        named.add(line.method)
         figure.add_trace(curve, row + 1, column + 1)
     figure.update_yaxes(type="log", range=[-3, -0.5], title="macro-F1 below the best")
     figure.update_xaxes(tickformat=".0%")

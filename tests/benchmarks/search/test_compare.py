@@ -9,6 +9,7 @@ import pytest
 from benchmarks.search import compare, generated
 from benchmarks.search.__main__ import main
 from benchmarks.search.compare import GRID, Job, Played, lines, share_of
+from benchmarks.search.figure import regret_figure
 from benchmarks.search.rivals import METHODS, OURS, RIVALS, AfterFewEpochs, FewEpochsFirst, RecordedSpace
 from benchmarks.search.simulate import play
 from common.errors import UsageError
@@ -254,3 +255,23 @@ def test_wrong_names_are_refused():
 def test_rivals_are_those_that_the_comparison_promises():
     assert {"random", "two epochs, then best 16", "Optuna TPE", "Optuna TPE, Hyperband"} < set(RIVALS)
     assert {f"Syne Tune {name}" for name in ("ASHA", "ASHABORE", "ASHACQR", "BOHB")} < set(RIVALS)
+
+
+def test_the_figure_has_a_panel_for_each_table_and_a_name_for_each_method():
+    found = lines(
+        [
+            played(),
+            played("Gaussian process", 0.1),
+            played(table="late_noisy"),
+            played("Optuna TPE", table="late_noisy"),
+        ]
+    )
+    figure = regret_figure(found)
+    titles = [note.text for note in figure.layout.annotations]
+    assert titles == ["crossing, 1 worker", "late_noisy, 1 worker"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == [
+        "random",
+        "Gaussian process",
+        "Optuna TPE",
+    ]
+    assert len(figure.data) == 4
