@@ -35,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--method", action="append", default=[], help="default: all that are installed")
     parser.add_argument("--workers", type=int, action="append", default=[], help="default: 1 and 2")
     parser.add_argument("--recipes", type=int, help="only the first ones of each table")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--part", type=float, default=1.0,
+        help="fraction of the recipes, drawn for each repetition: intervals then include the table's luck",
+    )  # fmt: skip
+    parser.add_argument("--processes", type=int, default=2, help="1: in this one")
     parser.add_argument("--quick", action="store_true", help="a short look: few repetitions, small tables")
     parser.add_argument("--out", type=Path, default=Path("out/search_replays"))
     asked = parser.parse_args(arguments)
@@ -51,8 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name} is left out: {reason}")
         else:
             methods.append(name)
+    if not 0 < asked.part <= 1:
+        raise UsageError(f"--part {asked.part:g}: must be above 0 and at most 1")
+    workers = asked.workers or [1, 2]
     found = compare.run(
-        tables, methods, asked.repetitions, asked.workers or [1, 2], asked.recipes, asked.out, asked.processes
+        tables, methods, asked.repetitions, workers, asked.recipes, asked.part, asked.out, asked.processes
     )
     print(compare.text(found))
     write_json(asked.out / "compare.json", [asdict(line) for line in found])
@@ -68,7 +75,9 @@ def _known(names: Sequence[str], known: Collection[str]) -> None:
 
 def _table(name: str) -> str:
     if name == "recorded":
-        name = str(table.SHIPPED)
+        if not table.SHIPPED.is_file():
+            raise UsageError(f"no {table.SHIPPED}: write it with python -m benchmarks.search.table FOLDER")
+        return str(table.SHIPPED)
     if name in generated.KINDS or Path(name).is_file():
         return name
     raise UsageError(unknown("table", name, ["recorded", *generated.KINDS]) + "; or a file that exists")

@@ -26,6 +26,7 @@ MARGIN = 0.01
 RANDOM = "random"
 GENERATED_TABLES = 10  # of each kind; the repetitions take turns
 RANDOM_REPETITIONS = 10  # times as many as of the others: every share is divided by its mean
+SLOW = ("Syne Tune ASHABORE", "Syne Tune ASHACQR")  # minutes a replay: a tenth of the repetitions
 PLAYED = 0.5  # of the table's compute is played at least
 GRID = np.linspace(0, 1, 101)  # shares of the table's compute
 SHOWN = (0.1, 0.2, 0.3, 0.5)
@@ -34,27 +35,31 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Job:
-    """One replay. `table`: a kind of generated tables, or the path of a recorded one."""
+    """One replay. `table`: a kind of generated tables, or the path of a recorded one; of its first `recipes`
+    (None: of all), a random `part` is played, another in each repetition."""
 
     table: str
     method: str
     workers: int
     repetition: int
-    recipes: int | None  # None: all of the table's
+    recipes: int | None = None
+    part: float = 1.0
 
 
 @dataclass(frozen=True)
 class Played:
     """What is kept of a replay; compute in shares of the table's. `reached`: None if never. `regret` and
     `others`, at the shares GRID: how far the best finished result is below the table's best, and the macro-F1
-    of that recipe on people that the search does not see. `lost`: recipes within MARGIN of the best that were
-    stopped for good."""
+    of that recipe on people that the search does not see. `lost`: how many of the `good` recipes, those
+    within MARGIN of the best, were stopped for good: none if the assessor has `pauses` = True, as its tuner
+    may take them up again."""
 
     job: Job
     reached: float | None
     regret: list[float]
     others: list[float]
     lost: int
+    good: int
     trials: int
 
 
@@ -71,9 +76,9 @@ def play(job: Job) -> Played:
         (spent / curves.compute for spent, one in replay.best if curves.final[one] >= target), None
     )
     regret, others = _over_compute(curves, replay.best)
-    return Played(
-        job, reached, regret, others, int(curves.good(MARGIN)[list(lost)].sum()), len(replay.trials)
-    )
+    good = curves.good(MARGIN)
+    n_lost, n_good = int(good[list(lost)].sum()), int(good.sum())
+    return Played(job, reached, regret, others, n_lost, n_good, len(replay.trials))
 
 
 def _over_compute(curves: Curves, best: Sequence[tuple[float, int]]) -> tuple[list[float], list[float]]:
@@ -89,9 +94,15 @@ def curves_of(job: Job) -> Curves:
     """The curves that a repetition plays against: repetitions take turns at the seeds of a table, or at the
     tables of a kind."""
     if job.table in generated.KINDS:
-        return _generated(job.table, job.repetition % GENERATED_TABLES, job.recipes or generated.RECIPES)
-    seeds = _recorded(job.table).seeds
-    return _of_seed(job.table, seeds[job.repetition % len(seeds)], job.recipes)
+        curves = _generated(job.table, job.repetition % GENERATED_TABLES, job.recipes or generated.RECIPES)
+    else:
+        seeds = _recorded(job.table).seeds
+        curves = _of_seed(job.table, seeds[job.repetition % len(seeds)], job.recipes)
+    if job.part == 1:
+        return curves
+    order = np.random.default_rng(job.repetition).permutation(len(curves.points))
+    order = np.r_[curves.default, order[order != curves.default]]
+    return curves.part(np.sort(order[: round(job.part * len(order))]))
 
 
 @cache
@@ -111,8 +122,8 @@ def _of_seed(path: str, seed: int, recipes: int | None) -> Curves:
 
 
 def replays(jobs: Iterable[Job], folder: Path, processes: int) -> Iterator[Played]:
-    """Play the jobs, at low priority. What `folder` has already, played with the same code and table, is not
-    played again."""
+    """Play the jobs, in other processes at low priority. What `folder` has already, played with the same code
+    and table, is not played again."""
     left: list[Job] = []
     known: dict[Path, dict[str, Played]] = {}
     for job in jobs:
@@ -123,15 +134,21 @@ def replays(jobs: Iterable[Job], folder: Path, processes: int) -> Iterator[Playe
             yield known[path][_key(job)]
         else:
             left.append(job)
-    if not left:
-        return
     folder.mkdir(parents=True, exist_ok=True)
+    for done in _played(left, processes):
+        with _kept_in(done.job, folder).open("a") as file:
+            file.write(json.dumps(asdict(done)) + "\n")
+        yield done
+
+
+def _played(jobs: Sequence[Job], processes: int) -> Iterator[Played]:
+    """The jobs' replays in their order; in this process if `processes` is 1."""
+    if processes == 1 or not jobs:
+        yield from map(play, jobs)
+        return
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with ProcessPoolExecutor(processes, get_context("spawn"), os.nice, (10,)) as pool:
-        for done in pool.map(play, left, chunksize=max(1, min(10, len(left) // (4 * processes)))):
-            with _kept_in(done.job, folder).open("a") as file:
-                file.write(json.dumps(asdict(done)) + "\n")
-            yield done
+        yield from pool.map(play, jobs, chunksize=max(1, min(10, len(jobs) // (4 * processes))))
 
 
 def _read(path: Path) -> Iterator[Played]:
@@ -169,7 +186,8 @@ def _mark(method: str, table: str) -> str:
 class Line:
     """A method on one table. `share` of random search's mean compute, from `low` to `high`; `never`: the
     fraction of replays that found no recipe within MARGIN of the best; `lost`: of those that stopped one for
-    good; `regret` and `others`: means at the shares GRID."""
+    good; `recipes_lost`: the fraction of such recipes that was; `regret` and `others`: means at the shares
+    GRID."""
 
     table: str
     workers: int
@@ -181,6 +199,7 @@ class Line:
     high: float
     never: float
     lost: float
+    recipes_lost: float
     regret: list[float]
     others: list[float]
 
@@ -214,6 +233,7 @@ def _line(where: str, workers: int, method: str, found: list[Played], by_chance:
         high=high,
         never=float(np.mean([one.reached is None for one in found])),
         lost=float(np.mean([one.lost > 0 for one in found])),
+        recipes_lost=float(np.mean([one.lost / one.good for one in found])),
         regret=np.mean([one.regret for one in found], 0).tolist(),
         others=np.mean([one.others for one in found], 0).tolist(),
     )
@@ -229,17 +249,15 @@ def share_of(ours: np.ndarray, chance: np.ndarray, resamples: int = 2000) -> tup
 
 
 def text(found: Sequence[Line]) -> str:
-    """The lines as text, a table for each table and number of workers."""
-    heads = [
-        "compute",
-        "of random",
-        "95 %",
-        "never",
-        "lost",
-        "regret at",
-        *(f"{share:.0%}" for share in SHOWN),
-    ]
-    widths = [8, 10, 13, 7, 6, 10, *(8 for _ in SHOWN)]
+    """The lines as text, a table for each table and number of workers.
+
+    compute: mean until a recipe within MARGIN of the best was fully trained, as a share of the whole table's;
+    of random: the same as a share of random search's; never: searches that found none; lost: searches that
+    stopped such a recipe for good; of good: how many of these recipes they stopped.
+    """
+    heads = ["compute", "of random", "95 %", "never", "lost", "of good", "regret at"]
+    heads += [f"{share:.0%}" for share in SHOWN]
+    widths = [8, 10, 13, 7, 6, 8, 10, *(8 for _ in SHOWN)]
     rows: list[str] = []
     before = None
     for line in found:
@@ -249,7 +267,7 @@ def text(found: Sequence[Line]) -> str:
             rows += ["", title, f"{'':32}" + _row(heads, widths)]
         cells = [
             f"{line.compute:.3f}", f"{line.share:.2f}", f"{line.low:.2f} to {line.high:.2f}",
-            f"{line.never:.0%}", f"{line.lost:.0%}", "",
+            f"{line.never:.0%}", f"{line.lost:.0%}", f"{line.recipes_lost:.0%}", "",
             *(f"{line.regret[round(share * 100)]:.4f}" for share in SHOWN),
         ]  # fmt: skip
         rows.append(f"{line.method:32}{_row(cells, widths)}  ({line.repetitions} times)")
@@ -273,23 +291,30 @@ def unavailable(method: str) -> str:
     return ""
 
 
+def _repetitions(method: str, asked: int) -> int:
+    if method == RANDOM:
+        return asked * RANDOM_REPETITIONS
+    return -(-asked // 10) if method in SLOW else asked
+
+
 def run(
     tables: Sequence[str],
     methods: Sequence[str],
     repetitions: int,
     workers: Sequence[int],
     recipes: int | None,
+    part: float,
     folder: Path,
     processes: int,
 ) -> list[Line]:
     """Play every method on every table and return the lines; random search always among them."""
     methods = [RANDOM, *(name for name in methods if name != RANDOM)]
     jobs = [
-        Job(where, method, number, repetition, recipes)
+        Job(where, method, number, repetition, recipes, part)
         for where in tables
         for number in workers
         for method in methods
-        for repetition in range(repetitions * (RANDOM_REPETITIONS if method == RANDOM else 1))
+        for repetition in range(_repetitions(method, repetitions))
     ]
     played: dict[Job, Played] = {}
     for one in replays(jobs, folder, processes):

@@ -74,7 +74,9 @@ def _final(space: Space, positions: np.ndarray, rng: np.random.Generator) -> np.
     options = [column for column, one in enumerate(space.parameters) if one.is_category and not one.condition]
     for column, (parameter, weight) in enumerate(zip(space.parameters, weights, strict=True)):
         at = positions[:, column]
-        if parameter.is_category:
+        if parameter.name == "size":
+            weight, effect = 0.6, 2 * at - 1
+        elif parameter.is_category:
             effect = rng.normal(0, 1, len(parameter.options))[np.nan_to_num(at).astype(int)]
         else:
             best = rng.uniform(0.1, 0.9, 5)  # by the option of another parameter

@@ -1,7 +1,8 @@
 """The searches that are compared, each built as NNI would build it: a tuner and, if it stops trials, an
 assessor.
 
-METHODS maps names to `build(curves, seed, workers)`; a method whose library is missing raises ImportError.
+METHODS maps names to `build(curves, seed, workers)`. Syne Tune's need `pip install syne-tune==0.16.0`, which
+is not among the project's requirements (about 300 MB); without it they are left out.
 
 Tuners here share their assessor's trials by name: in a replay, and only there, NNI's name of a trial is its
 number. Those that model scores are told each result at the recorded recipe that was played, not at their own
@@ -93,9 +94,12 @@ class AfterFewEpochs(Assessor):
 
 
 class Study(Tuner):
-    """A study of Optuna as NNI's tuner. `sampler`: made from the space. `restricted`: whether it draws
-    candidates from the space and can be kept to the recorded recipes in this way; else each suggestion is
-    moved to the nearest."""
+    """A study of Optuna as NNI's tuner.
+
+    `sampler`: made from the space. `restricted`: whether it draws candidates from the space and can be kept
+    to the recorded recipes in this way; else each suggestion is moved to the nearest. `timed`: whether the
+    study is told the seconds of each trial.
+    """
 
     def __init__(
         self,
@@ -103,8 +107,10 @@ class Study(Tuner):
         pruner: Any = None,
         name: str | None = None,
         restricted: bool = False,
+        timed: bool = True,
     ):
-        self._sampler, self._pruner, self._name, self._restricted = sampler, pruner, name, restricted
+        self._sampler, self._pruner, self._name = sampler, pruner, name
+        self._restricted, self._timed = restricted, timed
         self.clock: Callable[[], float] = lambda: 0.0
         self._started: dict[int, float] = {}
         self.trials: dict[int, optuna.Trial] = {}
@@ -130,7 +136,7 @@ class Study(Tuner):
         return self._space.ask(trial)
 
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:
-        self._timed(parameter_id)
+        self._tell_seconds(parameter_id)
         self.study.tell(self.trials.pop(parameter_id), extract_scalar_reward(value))
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
@@ -140,11 +146,12 @@ class Study(Tuner):
                 if parameter_id in self.stopped
                 else optuna.trial.TrialState.FAIL
             )
-            self._timed(parameter_id)
+            self._tell_seconds(parameter_id)
             self.study.tell(self.trials.pop(parameter_id), state=state)
 
-    def _timed(self, parameter_id: int) -> None:
-        self.trials[parameter_id].set_user_attr(SECONDS, self.clock() - self._started.pop(parameter_id))
+    def _tell_seconds(self, parameter_id: int) -> None:
+        if self._timed:
+            self.trials[parameter_id].set_user_attr(SECONDS, self.clock() - self._started.pop(parameter_id))
 
 
 class Pruner(Assessor):
@@ -167,7 +174,14 @@ class RecordedSpace(Space):
 
     def __init__(self, nni_space: dict[str, Any], params: list[dict[str, Any]]):
         super().__init__(nni_space)
+        self._params = params
         self._recorded = np.array([self.positions(one) for one in params])
+
+    def at(self, positions: np.ndarray) -> dict[str, Any]:
+        """The recorded values themselves: from its position a number would come back rounded otherwise, and
+        as if it were another recipe."""
+        same = np.isclose(self._recorded, positions, rtol=0, atol=1e-12, equal_nan=True).all(1)
+        return dict(self._params[int(same.argmax())])
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return self._recorded[rng.permutation(len(self._recorded))[:count]]
@@ -335,11 +349,13 @@ def _optuna_hyperband(curves: Curves, seed: int, workers: int) -> Search:
     return tuner, Pruner(tuner)
 
 
-def _ours(restricted: bool = True) -> Build:
+def _ours(restricted: bool = True, timed: bool = True) -> Build:
     def build(curves: Curves, seed: int, workers: int) -> Search:
         default = curves.points[curves.default]
         make = SAMPLERS["gaussian_process"]
-        tuner = Study(lambda space: make(space, seed, space.params(default)), restricted=restricted)
+        tuner = Study(
+            lambda space: make(space, seed, space.params(default)), restricted=restricted, timed=timed
+        )
         return tuner, None
 
     return build
@@ -381,5 +397,6 @@ OURS: dict[str, Build] = {
     "Gaussian process": _ours(),
     "Gaussian process, nearest": _ours(restricted=False),
     "Gaussian process, cannot win": _cannot_win,
+    "Gaussian process, costs ignored": _ours(timed=False),
 }
 METHODS = RIVALS | OURS

@@ -124,6 +124,7 @@ def play(
     compute: float = np.inf,
     reach: float | None = None,
     offer_candidates: bool = True,
+    imported: Sequence[tuple[Point, float]] = (),
 ) -> Replay:
     """Play a search with `workers` trials at a time.
 
@@ -132,6 +133,8 @@ def play(
     a trial has finished with a result of at least that. Trials of NNI's id N are named str(N).
     """
     game = _Game(curves, tuner, assessor, workers, trials, offer_candidates)
+    if imported:
+        tuner.import_data([{"parameter": point, "value": result} for point, result in imported])
     game.ask(0.0, workers)
     reached = reach is None
     while game.events:

@@ -32,7 +32,9 @@ SHIPPED = Path(__file__).with_name("table.parquet")
 SPACE = Path(__file__).with_name("space.json")
 SIDES = ("validation", "others")
 PER_EPOCH = ("seconds", "train_loss", "validation_loss")
+COSTS_BY = ("model", "image_size", "batch_size")  # what the time of an epoch depends on
 Point = dict[str, Any]
+Work = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -124,26 +126,33 @@ class Table:
     def curves(self, seed: int) -> Curves:
         """The runs with this seed.
 
-        Every epoch of a recipe costs its fastest epoch with any seed: an epoch repeats the same work, so what
-        the others took longer is the machine's other load while the table was recorded.
+        Every epoch of a recipe costs the fastest epoch of all recipes, with any seed, that agree with it in
+        COSTS_BY: these do the same work, so what the others took longer is the load of the machine at the
+        time.
         """
         runs = [run for run in self.runs if run.seed == seed]
         if not runs:
             raise UsageError(
                 f"the table has no runs with seed {seed}; it has {', '.join(map(str, self.seeds))}"
             )
-        fastest: dict[int, float] = {}
+        fastest: dict[Work, float] = {}
         for run in self.runs:
             if len(run.seconds):
-                fastest[run.recipe] = min(fastest.get(run.recipe, np.inf), float(run.seconds.min()))
-        usual = float(np.median(list(fastest.values())))  # of a recipe that failed in its first epoch
-        seconds = np.array([[fastest.get(run.recipe, usual)] * self.epochs for run in runs])
+                work = _work(run.point)
+                fastest[work] = min(fastest.get(work, np.inf), float(run.seconds.min()))
+        usual = float(np.median(list(fastest.values())))  # if all of these failed in their first epoch
+        seconds = np.array([[fastest.get(_work(run.point), usual)] * self.epochs for run in runs])
         validation, others = (
             np.array([_filled(run.scores[side], self.epochs) for run in runs]) for side in SIDES
         )
         points = tuple(run.point for run in runs)
         default = next((row for row, run in enumerate(runs) if run.recipe == 0), 0)
         return Curves(f"recorded, seed {seed}", self.space, points, validation, seconds, others, default)
+
+
+def _work(point: Point) -> Work:
+    values = [point.get(name) for name in COSTS_BY]
+    return tuple(value["_name"] if isinstance(value, dict) else value for value in values)
 
 
 def _filled(values: np.ndarray, epochs: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 import nni
 import numpy as np
 import pytest
+from nni.algorithms.hpo.random_tuner import RandomTuner
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 
@@ -262,3 +263,29 @@ def test_nnis_own_classes_play_and_the_same_seed_plays_the_same():
     assert once(1).trials != once(2).trials
     assert len(once(1).trials) == 8
     assert {"stopped", "finished"} == {trial.outcome for trial in once(1).trials}
+
+
+def test_earlier_results_are_imported_before_the_first_suggestion():
+    class Imports(InOrder):
+        def import_data(self, data):
+            self.told.append(("import", data))
+
+    table = curves([[0.1], [0.2]], [1, 1])
+    tuner = Imports(1)
+    play(table, tuner, imported=[({"x": 0.0}, 0.7)])
+    assert tuner.told[1:3] == [("import", [{"parameter": {"x": 0.0}, "value": 0.7}]), ("ask", 0)]
+    # NNI's own class takes them: after an import it does not begin with the default.
+    first = play(table, DefaultFirstTPE(seed=3), imported=[({"x": 0.0}, 0.7)], trials=1).trials[0].recipe
+    assert first == play(table, RandomTuner(seed=3), trials=1).trials[0].recipe
+
+
+def test_a_tuner_with_a_clock_sees_the_simulated_time():
+    class Clocked(InOrder):
+        clock = None
+
+        def trial_end(self, parameter_id, success, **kwargs):
+            self.told.append(("at", self.clock()))
+
+    tuner = Clocked(0, 1)
+    play(curves([[0.1, 0.2], [0.3, 0.4]], [10, 7]), tuner, workers=2)
+    assert [one for one in tuner.told if one[0] == "at"] == [("at", 14.0), ("at", 20.0)]

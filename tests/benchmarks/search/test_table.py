@@ -72,17 +72,32 @@ def test_scores_are_macro_f1_over_all_classes_and_seconds_are_of_one_epoch(folde
     assert first.seconds.tolist() == [2.0, 2.0, 2.0]
 
 
-def test_curves_cost_the_fastest_epoch_of_any_seed_and_end_at_a_failure(folder):
+def test_curves_end_at_a_failure(folder):
     found = collect(folder, POINTS, EPOCHS, CLASSES)
     assert found.seeds == (0, 1)
     curves = found.curves(0)
-    assert curves.seconds.tolist() == [[1.5] * 3, [5.0] * 3]
     assert np.isnan(curves.scores).tolist() == [[False] * 3, [False, True, True]]
     assert (curves.lived(0), curves.lived(1)) == (3, 2)
     assert found.curves(1).lived(1) == 1
-    assert curves.compute == 3 * 1.5 + 2 * 5.0
     assert curves.final[0] == curves.scores[0].max()
+    assert curves.final[1] == -np.inf
     assert curves.points == tuple(POINTS)
+
+
+def test_an_epoch_costs_the_fastest_of_those_that_do_the_same_work(tmp_path):
+    points = [
+        {"model": {"_name": "small", "drop": 0.1}, "image_size": "48x36", "rate": 0.1},
+        {"model": {"_name": "small", "drop": 0.2}, "image_size": "48x36", "rate": 0.3},
+        {"model": {"_name": "small", "drop": 0.2}, "image_size": "64x48", "rate": 0.3},
+        {"model": {"_name": "large"}, "image_size": "48x36", "rate": 0.3},
+    ]
+    for recipe, seed, seconds in ((0, 0, 2), (1, 0, 3), (0, 1, 1.5), (2, 0, 4)):
+        record(tmp_path, recipe, seed, seconds=seconds)
+    record(tmp_path, 3, 0, epochs=0, failed="the loss is nan")
+    curves = collect(tmp_path, points, EPOCHS, CLASSES).curves(0)
+    median = (1.5 + 4) / 2  # of the large one nothing is known
+    assert curves.seconds.tolist() == [[1.5] * 3, [1.5] * 3, [4.0] * 3, [median] * 3]
+    assert curves.compute == 3 * 1.5 + 3 * 1.5 + 3 * 4 + median
 
 
 def test_a_seed_that_is_being_recorded_is_not_among_the_seeds(folder):
