@@ -1,4 +1,5 @@
-"""The bound below which a training can't win. Independent of NNI, so that it can be applied to recorded curves, too."""
+"""The bound below which a training can't win. Independent of NNI, so that it can be applied to recorded
+curves, too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from tuners.curves import predict_final
 class Bound:
     """When a training is stopped for good.
 
-    Its predicted final score (`curves.predict_final`) plus `z` standard deviations of the prediction must lie more than
-    `margin` below the best finished score. Never before `start_epoch`, nor with fewer than `min_finished` finished
-    trainings that are longer than it is by then.
+    Its predicted final score (`curves.predict_final`) plus `z` standard deviations of the prediction must lie
+    more than `margin` below the best finished score. Never before `start_epoch`, nor with fewer than
+    `min_finished` finished trainings that are longer than it is by then.
     """
 
     z: float = 3.0

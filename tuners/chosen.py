@@ -21,9 +21,10 @@ class Chosen:
     """One recipe of a search.
 
     `number`: of the study's trial; `trial`: NNI's id of its trial, '' while unknown. `chosen_by`: one of BY.
-    `expected_improvement` over the best recipe by then, and the `predicted` score with its standard `deviation`: of
-    those that the model of gaussian_process chose. `state`: running, complete, pruned (stopped) or fail; `score`: the
-    final one; `epochs`: reported ones; `why`: for what reason it was stopped, or failed.
+    `expected_improvement` over the best recipe by then, and the `predicted` score with its standard
+    `deviation`: of those that the model of gaussian_process chose. `state`: running, complete, pruned
+    (stopped) or fail; `score`: the final one; `epochs`: reported ones; `why`: for what reason it was stopped,
+    or failed.
     """
 
     number: int
@@ -53,8 +54,8 @@ def write_chosen(folder: Path, chosen: Iterable[Chosen]) -> None:
 
 
 def read_chosen(folder: Path) -> list[Chosen]:
-    """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search by another
-    tuner. UsageError if the file is damaged."""
+    """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search
+    by another tuner. UsageError if the file is damaged."""
     path = folder / CHOSEN_CSV
     if not path.is_file():
         return []

@@ -30,7 +30,8 @@ class First:
     is_point: bool = False
 
     def params(self, nni_space: NNISpace, default: Mapping[str, Any] | None) -> tuple[Params, list[str]]:
-        """Its params, and the fields it lacks, which have the default's values; ValueError says what does not fit.
+        """Its params, and the fields it lacks, which have the default's values; ValueError says what does not
+        fit.
 
         A point may name only what is searched; a recipe's other fields are the experiment's.
         """
@@ -81,8 +82,8 @@ def _recipe(name: str) -> Mapping[str, Any]:
 def point_of(nni_space: NNISpace, recipe: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
     """(point, fields that the recipe lacks, what does not fit) for the searched fields of a recipe.
 
-    A recipe names a choice with all its parameters, {"_name": "focal", "gamma": 2.0}; an option of the space may name
-    it alone. A network carries fields of the recipe: {"_name": "resnet34", "batch_size": ...}.
+    A recipe names a choice with all its parameters, {"_name": "focal", "gamma": 2.0}; an option of the space
+    may name it alone. A network carries fields of the recipe: {"_name": "resnet34", "batch_size": ...}.
     """
     point: dict[str, Any] = {}
     missing, wrong = [], []
@@ -151,8 +152,9 @@ def _named(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Earlier:
-    """Recipes of earlier experiments in this space, with their normal scores: the quantile of the standard normal
-    distribution for their rank within their experiment, so that neither data nor size nor metric has to be the same."""
+    """Recipes of earlier experiments in this space, with their normal scores: the quantile of the standard
+    normal distribution for their rank within their experiment, so that neither data nor size nor metric has
+    to be the same."""
 
     params: list[Params]
     scores: list[float]
@@ -162,8 +164,8 @@ class Earlier:
 
 
 def earlier_folders(given: Any) -> list[Path]:
-    """The folders of earlier experiments: ids, or paths relative to the project. UsageError names all that do not
-    exist."""
+    """The folders of earlier experiments: ids, or paths relative to the project. UsageError names all that do
+    not exist."""
     found, errors = [], []
     for one in [given] if isinstance(given, str) else given or ():
         places = [PROJECT / str(one), EXPERIMENTS / str(one)]
@@ -178,9 +180,11 @@ def earlier_folders(given: Any) -> list[Path]:
 
 
 def read_earlier(folders: list[Path], nni_space: NNISpace) -> tuple[Earlier, list[str]]:
-    """What the run folders of earlier experiments say about recipes of this space, and a sentence on each experiment.
+    """What the run folders of earlier experiments say about recipes of this space, and a sentence on each
+    experiment.
 
-    UsageError if their spaces share nothing with this one: no recipe of theirs fits it, or all are the same in it.
+    UsageError if their spaces share nothing with this one: no recipe of theirs fits it, or all are the same
+    in it.
     """
     space = Space(nni_space)
     params: list[Params] = []

@@ -1,7 +1,7 @@
 """What NNI knows about the trial of a suggestion: its curve, its result and its end.
 
-NNI tells a tuner only of final results, and nothing of trials that it takes up again after a resume. Its database has
-all of them, written before the tuner is told.
+NNI tells a tuner only of final results, and nothing of trials that it takes up again after a resume. Its
+database has all of them, written before the tuner is told.
 """
 
 import json
@@ -22,8 +22,9 @@ ALIVE = ("WAITING", "RUNNING", "UNKNOWN")
 
 @dataclass(frozen=True)
 class Reported:
-    """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch; `result`: the
-    final one; `seconds` from its start to its last report; `ended`: when its end was recorded (Unix time)."""
+    """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch;
+    `result`: the final one; `seconds` from its start to its last report; `ended`: when its end was recorded
+    (Unix time)."""
 
     trial: str = ""
     event: str = ""

@@ -50,14 +50,15 @@ FAILURES = (
 HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
 DOUBT = 2.0  # the variance of a predicted final score counts this often
 
-# What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of EARLIER_DOUBT.
+# What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of
+# EARLIER_DOUBT.
 EARLIER = Prior(deviation=1.0)
 EARLIER_DOUBT = 1.0
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
-# PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best. SECONDS
-# and REPEATS are set by whoever runs the trials: what a trial took so far; that it was not run, since its
-# recipe is that of another trial.
+# PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
+# SECONDS and REPEATS are set by whoever runs the trials: what a trial took so far; that it was not run, since
+# its recipe is that of another trial.
 CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
 SECONDS, REPEATS = "seconds", "repeats"
 
@@ -255,8 +256,8 @@ class GaussianProcessSampler(BaseSampler):
         self._earlier: tuple[np.ndarray, np.ndarray] | None = None
 
     def learn_earlier(self, params: Sequence[Params], scores: Sequence[float]) -> None:
-        """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are uncertain
-        observations, moved and stretched to the scores of this study. There is no start-up then."""
+        """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are
+        uncertain observations, moved and stretched to the scores of this study. There is no start-up then."""
         self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -344,8 +345,8 @@ class GaussianProcessSampler(BaseSampler):
     def _with_earlier(self, evidence: Evidence) -> Evidence:
         """The evidence with that of earlier experiments, whose scores are standard normal.
 
-        The standard deviation here is that of this study's finished trials and of the prior; the mean is the one
-        that fits them, given what the earlier experiments say about their recipes.
+        The standard deviation here is that of this study's finished trials and of the prior; the mean is the
+        one that fits them, given what the earlier experiments say about their recipes.
         """
         assert self._earlier
         recipes, scores = self._earlier

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -55,14 +56,15 @@ _logger = logging.getLogger("tuners.search")
 class Search(Tuner):
     """A search with one of `tuners.samplers.SAMPLERS`, whose study lies in the experiment's folder.
 
-    `sampler`: its name; `seed`: the same seed gives the same suggestions for the same results in the same order.
-    `default`: {key: value}, replaces the first option or the middle of a range in the recipe of trial 0. `first`: known
-    good recipes, asked right after it: paths of recipes, relative to the project, or points. `warm_start`: earlier
-    experiments, ids or folders relative to the project, whose ranks gaussian_process learns from.
+    `sampler`: its name; `seed`: the same seed gives the same suggestions for the same results in the same
+    order. `default`: {key: value}, replaces the first option or the middle of a range in the recipe of trial
+    0. `first`: known good recipes, asked right after it: paths of recipes, relative to the project, or
+    points. `warm_start`: earlier experiments, ids or folders relative to the project, whose ranks
+    gaussian_process learns from.
 
-    Every trial is told to the study once, as what it was: COMPLETE, PRUNED if it was stopped, or FAIL, with its curve.
-    Trials of an earlier process, killed or ended, are told from NNI's database and their run folders; those that never
-    began are handed out again.
+    Every trial is told to the study once, as what it was: COMPLETE, PRUNED if it was stopped, or FAIL, with
+    its curve. Trials of an earlier process, killed or ended, are told from NNI's database and their run
+    folders; those that never began are handed out again.
     """
 
     latest: "Search | None" = None  # whose trials CannotWin assesses
@@ -172,6 +174,16 @@ class Search(Tuner):
             for entry in data:
                 self._import(entry.get("parameter"), score(entry.get("value")))
             self._write()
+
+    def _on_exit(self) -> None:
+        with self._lock:
+            by = Counter(row.chosen_by for row in self._rows.values())
+            states = Counter(row.state for row in self._rows.values())
+            _logger.info(
+                "%d recipes, chosen by: %s; %s", len(self._rows),
+                ", ".join(f"{word} {count}" for word, count in by.items()),
+                ", ".join(f"{count} {state}" for state, count in states.items()),
+            )  # fmt: skip
 
     # For the assessor
 
@@ -335,7 +347,8 @@ class Search(Tuner):
         return [trial for trial in trials if REPEATS not in trial.user_attrs]
 
     def _tell(self, trial: FrozenTrial, known: Reported, result: float | None, why: str = "") -> None:
-        """Tell the study, once, how a trial ended. Of a stopped one the last score stands for its value there."""
+        """Tell the study, once, how a trial ended. Of a stopped one the last score stands for its value
+        there."""
         scores = [(epoch, value) for epoch, value in enumerate(known.curve) if value == value]
         if result is not None:
             state = TrialState.COMPLETE
@@ -390,8 +403,6 @@ class Search(Tuner):
 
     def _write(self) -> None:
         """Write chosen.csv, and what changed in the study to the disk."""
-        if not self._folder:
-            return
         for trial in self.study.get_trials(deepcopy=False):
             if (
                 trial.number not in self._written
@@ -401,6 +412,8 @@ class Search(Tuner):
                 self._rows[trial.number] = _chosen(trial)
                 if trial.state.is_finished():
                     self._written.add(trial.number)
+        if not self._folder:
+            return
         try:
             write_chosen(self._folder, self._rows.values())
             if journal := journal_of(self.study):
@@ -410,7 +423,8 @@ class Search(Tuner):
 
 
 class CannotWin(Assessor):
-    """Stops a trial for good if it can't win any more, by the bound of `tuners.bound.Bound`, whose arguments it takes.
+    """Stops a trial for good if it can't win any more, by the bound of `tuners.bound.Bound`, whose arguments
+    it takes.
 
     It works with the tuner Search, whose study has the finished trials.
     """

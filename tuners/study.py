@@ -1,8 +1,8 @@
 """The study of a search, kept in the experiment's folder so that it survives the end of any process.
 
-The storage is Optuna's journal: a line for each change, appended and synced, which a kill can at most cut short.
-This process is its only writer: it holds a lock of the operating system, which ends with the process, instead of
-Optuna's lock files, which a kill leaves behind.
+The storage is Optuna's journal: a line for each change, appended and synced, which a kill can at most cut
+short. This process is its only writer: it holds a lock of the operating system, which ends with the process,
+instead of Optuna's lock files, which a kill leaves behind.
 """
 
 import fcntl
@@ -82,8 +82,8 @@ def _journal(path: Path) -> JournalStorage:
 class Journal(JournalFileBackend):
     """Optuna's journal, with this process as its only writer until it ends.
 
-    What is appended survives the end of the process at once, and that of the machine after `sync`: Optuna's own syncs
-    each change, of which a trial has dozens.
+    What is appended survives the end of the process at once, and that of the machine after `sync`: Optuna's
+    own syncs each change, of which a trial has dozens.
     """
 
     def __init__(self, path: Path):

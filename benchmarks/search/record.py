@@ -95,9 +95,7 @@ def record(point: dict[str, Any], data: Path, seed: int) -> dict[str, np.ndarray
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("out/search_table"))
     parser.add_argument("--recipes", type=int, default=RECIPES)
@@ -121,10 +119,7 @@ def main() -> None:
         beside.rename(path)
         labels = found["others_label"]
         scores = [f"{score(labels, row, 18).macro_f1:.3f}" for row in found["others"]]
-        print(
-            f"{path.name} {time.perf_counter() - started:.0f} s {' '.join(scores)} {found['failed']}",
-            flush=True,
-        )
+        print(f"{path.name} {time.perf_counter() - started:.0f} s {' '.join(scores)} {found['failed']}", flush=True)
 
 
 if __name__ == "__main__":

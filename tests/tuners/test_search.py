@@ -553,7 +553,8 @@ def test_a_resumed_warm_start_needs_the_earlier_experiment_no_more(earlier, fake
 
 
 def test_its_ranks_do_not_hold_against_its_own_results(earlier):
-    """Earlier experiments are a prior: with results that say otherwise, the search goes where these are good."""
+    """Earlier experiments are a prior: with results that say otherwise, the search goes where these are
+    good."""
     made = search(warm_start=["before"])
     for i in range(25):
         point = made.generate_parameters(i)
