@@ -1,5 +1,5 @@
-"""python -m experiments {check,run,smoke,demo,dashboard}: check an experiment's YAML, run it with progress, try
-all of them at a tiny size, or look at a search."""
+"""python -m experiments {check,run,smoke,demo,dashboard}: check an experiment's YAML, run it with progress,
+try all of them at a tiny size, or look at a search."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Optuna's dashboard of a search, on this machine only. It shows; it can't change the study, which a search writes."""
+"""Optuna's dashboard of a search, on this machine only. It shows; it can't change the study, which a search
+writes."""
 
 import logging
 import socketserver
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 
 def dashboard(folder: Path, port: int | None = None) -> WSGIServer:
-    """The server of the dashboard of the experiment in `folder`; its `serve_forever` serves. UsageError if the search
-    has no study."""
+    """The server of the dashboard of the experiment in `folder`; its `serve_forever` serves. UsageError if
+    the search has no study."""
     if errors := port_errors(port):
         raise UsageError(errors)
     app = _read_only(_app(folder))

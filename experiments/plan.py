@@ -128,7 +128,8 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
 
 
 def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any]:
-    """`config` without the tuner's defaults for `fields`, which are no longer searched, also in its `first` points."""
+    """`config` without the tuner's defaults for `fields`, which are no longer searched, also in its `first`
+    points."""
     tuner = config.get("tuner")
     arguments = tuner.get("classArgs") if isinstance(tuner, dict) else None
     if not isinstance(tuner, dict) or not isinstance(arguments, dict):

@@ -88,14 +88,26 @@ def point_of(nni_space: NNISpace, recipe: Mapping[str, Any]) -> tuple[dict[str, 
     point: dict[str, Any] = {}
     missing, wrong = [], []
     for key, spec in nni_space.items():
-        if key not in recipe:
+        value = _given(recipe, key)
+        if value is None:
             missing.append(key)
             continue
         try:
-            point[key] = _fitted(key, spec, recipe[key], recipe)
+            point[key] = _fitted(key, spec, value, recipe)
         except ValueError as error:
             wrong.append(str(error))
     return point, missing, wrong
+
+
+def _given(recipe: Mapping[str, Any], key: str) -> Any:
+    """A field's value; of `loss.gamma` the choice's parameter, of `flip.p` that of a policy's step. None: it
+    has none."""
+    if key in recipe:
+        return recipe[key]
+    name, _, param = key.partition(".")
+    steps = recipe.get("steps")
+    inside = recipe.get(name) or next((s for s in steps or () if _named(s) and s["_name"] == name), None)
+    return inside.get(param) if isinstance(inside, Mapping) and param else None
 
 
 def _fitted(key: str, spec: Mapping[str, Any], value: Any, recipe: Mapping[str, Any]) -> Any:
