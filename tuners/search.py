@@ -17,11 +17,12 @@ import nni
 import optuna
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import UsageError, unknown
 from tuners.bound import Bound
-from tuners.chosen import Chosen, write_chosen
+from tuners.chosen import BY, JOURNAL, Chosen, write_chosen
 from tuners.default_point import default_point
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
 from tuners.reports import Reported, reported, score
@@ -46,6 +47,11 @@ RANDOM_STARTS = {
     "optuna_gp": 10,
     "cma_es": 1,
 }  # trials that Optuna's samplers draw at random first
+STOPPED = {
+    "EARLY_STOPPED": "stopped by the assessor, or at maxTrialDuration",
+    "USER_CANCELED": "stopped by a person",
+    "SYS_CANCELED": "stopped by NNI",
+}
 LATE_SECONDS = 30.0  # a final result may follow its trial's end; by then it has
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
@@ -83,6 +89,7 @@ class Search(Tuner):
         self._first: list[First] = []
         self._earlier: list[Path] = []
         self._folder = experiment_folder()
+        self._is_resumed = self._folder is not None and (self._folder / JOURNAL).is_file()
         self._lock = threading.RLock()
         # What is known of the trial of a suggestion; a replay has its own.
         self.reported: Callable[[int, Params], Reported | None] = self._from_nni
@@ -104,14 +111,15 @@ class Search(Tuner):
             errors.append(f"sampler: {unknown('name', sampler, SAMPLERS)}")
         elif warm_start and sampler != "gaussian_process":
             errors.append(f"warm_start: is for the sampler gaussian_process, not for {sampler}")
-        try:
-            self._first = read_first(first)
-        except UsageError as error:
-            errors += error.errors
-        try:
-            self._earlier = earlier_folders(warm_start)
-        except UsageError as error:
-            errors += error.errors
+        if not self._is_resumed:  # the study has them
+            try:
+                self._first = read_first(first)
+            except UsageError as error:
+                errors += error.errors
+            try:
+                self._earlier = earlier_folders(warm_start)
+            except UsageError as error:
+                errors += error.errors
         if errors:
             raise UsageError("; ".join(errors))
 
@@ -121,7 +129,7 @@ class Search(Tuner):
         with self._lock:
             if not hasattr(self, "study"):
                 self._open(search_space)
-            elif Space(search_space).parameters != self.space.parameters:
+            elif search_space != self._nni_space:
                 _logger.warning("a search keeps its space: the change is ignored; start another experiment")
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
@@ -129,6 +137,8 @@ class Search(Tuner):
             self._settle()
             trial = self._next()
             self._numbers[parameter_id] = trial.number
+            if trial.user_attrs.get(CHOSEN) not in BY:
+                self._note(trial, CHOSEN, self._word(trial))
             self._note(trial, PARAMETER_ID, parameter_id)
             self._write()
             attributes = self._trial(trial.number).user_attrs
@@ -258,22 +268,17 @@ class Search(Tuner):
         for _ in range(REPEATED):
             if self._is_exhausted():
                 raise nni.NoMoreTrialError("every recipe of the search space was tried")
-            trial = self._ask()
-            if trial is not None:
-                return trial
+            if asked := self._ask():
+                return asked
         for params in islice(self._grid(), MOST):
             if _key(params) not in self._tried:
                 self.study.enqueue_trial(params, user_attrs={QUEUED: "random"})
-                while (trial := self._ask()) is None:
-                    pass
-                return trial
+                if asked := self._ask():
+                    return asked
         raise nni.NoMoreTrialError("the sampler suggests recipes that were tried, and nothing else")
 
     def _ask(self) -> FrozenTrial | None:
         """A new trial of the study; None if its recipe was tried before."""
-        finished = sum(
-            t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in self.study.get_trials(deepcopy=False)
-        )
         asked = self.study.ask()
         self.space.ask(asked)
         trial = self._trial(asked.number)
@@ -282,17 +287,18 @@ class Search(Tuner):
             self._note(trial, REPEATS, before)
             self.study.tell(trial.number, state=TrialState.FAIL)
             return None
-        self._note(trial, CHOSEN, self._word(trial, finished))
         return trial
 
-    def _word(self, trial: FrozenTrial, finished: int) -> str:
+    def _word(self, trial: FrozenTrial) -> str:
+        """Who chose the recipe, one of BY."""
         if QUEUED in trial.user_attrs:
             return str(trial.user_attrs[QUEUED])
         if self._sampler in ("random", "grid"):
             return self._sampler
         if self._sampler == "gaussian_process":
             return "model" if trial.user_attrs.get(CHOSEN) == "model" else "start-up"
-        return "start-up" if finished < RANDOM_STARTS[self._sampler] else "model"
+        learnt = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return "start-up" if len(learnt) < RANDOM_STARTS[self._sampler] else "model"
 
     def _is_exhausted(self) -> bool:
         if any(trial.state == TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)):
@@ -321,6 +327,8 @@ class Search(Tuner):
             parameter_id = trial.user_attrs.get(PARAMETER_ID)
             if not self.space.holds(trial.params):
                 self._tell(trial, Reported(), None, "its choice was cut short")
+                if QUEUED in trial.user_attrs:
+                    self._queue(trial.system_attrs["fixed_params"], trial.user_attrs[QUEUED])
             elif parameter_id is None or self.reported(parameter_id, trial.params) is None:
                 self._again.append(trial.number)
             else:
@@ -352,20 +360,18 @@ class Search(Tuner):
         scores = [(epoch, value) for epoch, value in enumerate(known.curve) if value == value]
         if result is not None:
             state = TrialState.COMPLETE
-        elif known.event in ("EARLY_STOPPED", "USER_CANCELED"):
+        elif known.event in STOPPED:
             state = TrialState.PRUNED
-            by_nni = (
-                "by a person" if known.event == "USER_CANCELED" else "by the assessor, or at maxTrialDuration"
-            )
-            why = self._stopped.get(known.trial) or f"stopped {by_nni}"
+            why = self._stopped.get(known.trial) or STOPPED[known.event]
         else:
             state = TrialState.FAIL
             why = why or ("no final score" if known.event in ("SUCCEEDED", "") else "failed")
         for epoch, value in scores:
             self.study._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
-        for key, value in ((TRIAL, known.trial), (SECONDS, known.seconds), (WHY, why)):
-            if value:
-                self._note(trial, key, value)
+        attributes = {TRIAL: known.trial, SECONDS: known.seconds, WHY: why}
+        for key, attribute in attributes.items():
+            if attribute:
+                self._note(trial, key, attribute)
         self.study.tell(trial.number, result, state=None if result is not None else state)
         self._ended.pop(trial.number, None)
         self._remember(self._trial(trial.number))
@@ -387,7 +393,7 @@ class Search(Tuner):
         if number is not None and not (trial := self._trial(number)).state.is_finished():
             self._tell(trial, Reported(), result)
         elif number is None:
-            distributions = {name: self.space[name].distribution for name in params}
+            distributions: dict[str, BaseDistribution] = {n: self.space[n].distribution for n in params}
             self.study.add_trial(
                 optuna.trial.create_trial(
                     params=params, distributions=distributions, value=result, user_attrs={CHOSEN: "imported"}

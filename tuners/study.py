@@ -31,14 +31,15 @@ WAIT_SECONDS = 20.0  # for a dispatcher whose manager was killed to end
 
 _logger = logging.getLogger("tuners.study")
 
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
 
 def open_study(folder: Path | None, nni_space: Mapping[str, Any], sampler: BaseSampler) -> optuna.Study:
     """The study of the experiment in `folder`, new or as it was left; None: in memory.
 
     UsageError if another process writes it, if it is damaged, or if it is of another search space.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     path = folder / JOURNAL if folder else None
     storage: BaseStorage = _journal(path) if path else InMemoryStorage()
     try:

@@ -367,6 +367,16 @@ def test_a_killed_process_leaves_a_journal_that_goes_on(fake):
     assert states(made) == ["COMPLETE", "FAIL", *["COMPLETE"] * 3]
 
 
+def test_a_default_whose_choice_was_cut_short_is_asked_again(fake):
+    made = search(first=[{"model": "c"}])
+    made.study.ask()
+    resumed = again(made)
+    points = resumed.generate_multiple_parameters(range(2))
+    assert approximately(default_point(SPACE)) in points
+    assert set(chosen_by(resumed)) == {"default", "first", None}
+    assert states(resumed) == ["FAIL", "RUNNING", "RUNNING"]
+
+
 def test_a_journal_that_another_process_writes(fake, monkeypatch):
     monkeypatch.setattr(study_module, "WAIT_SECONDS", 0.3)
     made = search()
@@ -547,7 +557,8 @@ def test_a_resumed_warm_start_needs_the_earlier_experiment_no_more(earlier, fake
     release(made.study)
     (earlier / "trials").rename(earlier / "other")
     (earlier / "trials").mkdir()
-    made = search()
+    (earlier / "trials").rmdir()
+    made = search(warm_start=["before"])
     played(made, 1, start=2)
     assert chosen_by(made)[2] == "model"
 
