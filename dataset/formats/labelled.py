@@ -22,8 +22,15 @@ OWN_GROUPS = (
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key by which 'grade 2' comes before 'grade 10'."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    return [_part(part) for part in re.split(r"(\d+)", name) if part], name
+
+
+def _part(part: str) -> tuple[int, int, str]:
+    """Sort key of digits (as a number; int() has a limit of digits) or of other characters."""
+    if not part.isdecimal():
+        return 1, 0, part
+    digits = part.lstrip("0")
+    return 0, len(digits), digits
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -103,11 +110,14 @@ def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], 
 def _too_few(names: Sequence[str], what: str, where: str) -> list[str]:
     if not names:
         return []
-    which, has = (f"class {names[0]!r}", "has") if len(names) == 1 else (f"{len(names):,} classes", "have")
-    listed = "" if len(names) == 1 else f" ({few(names)})"
+    if len(names) == 1:
+        return [
+            f"{where}: class {names[0]!r} has {what}, so it can't be both learned and validated; add photos, "
+            "merge it with another class, or leave it out"
+        ]
     return [
-        f"{where}: {which} {has} {what}{listed}, so it can't be both learned and validated; add photos, "
-        "merge it with another class, or leave it out"
+        f"{where}: {len(names):,} classes have {what} ({few(names)}), so they can't be both learned and "
+        "validated; add photos, merge them with other classes, or leave them out"
     ]
 
 
