@@ -292,7 +292,8 @@ def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | N
         empty = [f"{path}: has no rows" for path, table, wrong in read if table.empty and not wrong]
         raise UsageError(errors + more + empty)
     known = set(truth["ans"]) - {""}
-    if known and {_integer(name) for name in known} <= set(FACE_MASK.answers):
+    # The home task's photos to predict have no labels in its data folder, so such labels are names.
+    if labelled is None and known and {_integer(name) for name in known} <= set(FACE_MASK.answers):
         return FACE_MASK
     names = in_order(known | set(given["ans"]) - {""})
     print(
