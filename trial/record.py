@@ -189,7 +189,7 @@ class RunFolder:
     def weights_files(self) -> list[Path]:
         """The paths of weights.safetensors, or of each fold's weights.foldN.safetensors in order; [] if none.
 
-        A retrained fold=all recipe has weights.safetensors: it was trained on all people."""
+        A retrained fold=all recipe has weights.safetensors: it was trained on all groups."""
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:
