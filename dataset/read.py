@@ -164,8 +164,8 @@ def _nearest(data: Path) -> str:
     if folders := [path.name for path in inside if path.is_dir()]:
         if "train" in folders:
             return f"{nearest}move each photo in {train} into a folder with the name of its class"
-        if meant := [name for name in folders if name.lower() in class_folders.TRAIN]:
-            return f"{nearest}should the folder {meant[0]} be train?"
+        if alike := [name for name in folders if name.lower() in class_folders.TRAIN]:
+            return f"{nearest}should the folder {alike[0]} be train?"
         which = "is {} the folder of a class? move it" if len(folders) == 1 else (
             "are {} the folders of the classes? move them"
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """The format photos.csv: one row per photo, with its path and its label or factors."""
 
 import itertools
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -315,15 +316,19 @@ def _factors_beside_labels(
     rows = table[known]
     usual = {}
     for column in columns:
-        values = rows.groupby("label")[column].agg(lambda cells: cells.value_counts().sort_index().idxmax())
+        counts = rows.groupby(["label", column], sort=True).size()
+        values = counts.groupby(level=0).idxmax().map(lambda most: most[1])
         same = (rows[column] == rows["label"].map(values)).mean()
         if same >= CONSISTENT and 1 < values.nunique() < len(values) and (values != "").all():
             usual[column] = values
-    candidates = list(usual)[:MAX_FACTORS]
+    candidates = {column: values.nunique() for column, values in list(usual.items())[:MAX_FACTORS]}
+    n_labels = rows["label"].nunique()
     for number in range(2, len(candidates) + 1):
         for factors in itertools.combinations(candidates, number):
+            if math.prod(candidates[factor] for factor in factors) != n_labels:
+                continue
             cells = pd.DataFrame({factor: usual[factor] for factor in factors})
-            if not cells.duplicated().any() and cells.nunique().prod() == len(cells):
+            if not cells.duplicated().any():
                 wrong = [
                     line for factor in factors for line in _contradictions(csv, rows, factor, usual[factor])
                 ]

@@ -1,5 +1,7 @@
 import re
 
+import time
+
 import pytest
 
 from common.errors import UsageError, errors_of
@@ -315,6 +317,18 @@ def test_a_group_column_that_another_takes_the_place_of_is_said(write, pets, cap
     lines = [f"{line},{'sx'[number % 2]}{number // 6}" for number, line in enumerate(pets)]
     read_train(write(*lines, header="path,label,group,split,site"), group="site")
     assert any("columns not used: group" in message for message in caplog.messages)
+
+
+def test_many_columns_beside_many_labels_are_soon_looked_through(write):
+    header = ",".join(["path", "label", "photos", *(f"x{divisor}" for divisor in range(2, 31))])
+    lines = [
+        f"{number}.jpg,c{number % 300}," + ",".join(str(number % 300 % divisor) for divisor in range(1, 31))
+        for number in range(1200)
+    ]
+    data = write(*lines, header=header)
+    started = time.process_time()
+    assert not read_train(data).task.factors
+    assert time.process_time() - started < 2
 
 
 def test_a_table_of_people_is_nearest_to_the_competitions_layout(write):
