@@ -23,6 +23,7 @@ from trial.record import IS_PROBABILITY, probabilities_of, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 MAX_LINES = 60  # of classes in a terminal
+MAX_WIDTH = 40  # of the column of their names there
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
@@ -324,7 +325,7 @@ def recall_lines(scores: Mapping[str, Any]) -> list[str]:
     if len(recalls) > MAX_LINES:
         known = [(name, recall) for name, recall in recalls if recall is not None]
         shown = sorted(known, key=lambda one: one[1])[: MAX_LINES // 2]
-    width = max(24, *(len(name) for name, _ in shown)) if shown else 0
+    width = min(MAX_WIDTH, max((24, *(len(name) for name, _ in shown))))
     lines = [
         f"  recall {name:{width}} {'no photos' if recall is None else f'{recall:.3f}'}"
         for name, recall in shown

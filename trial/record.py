@@ -177,7 +177,7 @@ class RunFolder:
 
     def curve(self) -> "pd.DataFrame":
         """`epochs` with one row per epoch: the mean over the folds of this run."""
-        return self.epochs().groupby("epoch", as_index=False).mean()
+        return self.epochs().groupby("epoch").mean().copy().reset_index()  # in one block
 
     def validation(self) -> "pd.DataFrame":
         """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the

@@ -257,3 +257,4 @@ def test_recalls_of_hundreds_of_classes_fit_a_terminal():
         f"  recall {'a':24} no photos",
         f"  recall {'b':24} 0.500",
     ]
+    assert recall_lines({"recall": {"a": 0.5, "b" * 200: 0.5}})[0] == f"  recall {'a':40} 0.500"
