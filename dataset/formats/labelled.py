@@ -127,7 +127,7 @@ def groups_of(photos: Sequence[str], pattern: str) -> tuple[list[str], list[str]
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        return [""] * len(photos), [f"group={pattern!r}: not a regular expression ({error})"]
+        return [""] * len(photos), [f"group={pattern}: not a regular expression ({error})"]
     found = [compiled.search(photo) for photo in photos]
     return [" ".join(filter(None, one.groups())) or one[0] if one else "" for one in found], []
 
@@ -142,12 +142,12 @@ def unmatched(photos: Sequence[str], groups: Sequence[str], pattern: str, hint: 
     if lost:
         without = "" if len(lost) == len(photos) else " without a match"
         return [
-            f"group={pattern!r}: this regular expression matches {which}; paths{without} are {few(lost, 3)}"
+            f"group={pattern}: this regular expression matches {which}; paths{without} are {few(lost, 3)}"
             f"{hint}"
         ]
     if len(photos) > 1 and len(set(groups)) == 1:
         return [
-            f"group={pattern!r}: this regular expression gives all photos the same group, {groups[0]!r}; "
+            f"group={pattern}: this regular expression gives all photos the same group, {groups[0]!r}; "
             "put brackets around the part of the path that says whose photo it is "
             f"(paths are {few(photos, 2)}){hint}"
         ]

@@ -184,3 +184,8 @@ def test_spaces_around_a_class_are_refused(folders):
     assert refused(read_train, folders) == (
         f"{folders / 'train'}: spaces around the class 'cat '; rename the folder"
     )
+
+
+def test_a_regular_expression_is_quoted_as_it_was_given(folders):
+    group = r"patient(\d)\."
+    assert refused(read_train, folders, group=group).startswith(f"group={group}: this regular expression")
