@@ -47,6 +47,8 @@ def plural(word: str) -> str:
     """The plural of what a group is called."""
     if word == "person":
         return "people"
+    if re.search("[^aius]s$", word):  # patients: the column is in the plural already
+        return word
     if re.search("[^aeiou]y$", word):
         return f"{word[:-1]}ies"
     return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
