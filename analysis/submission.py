@@ -23,6 +23,7 @@ from trial.record import IS_PROBABILITY, probabilities_of, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 MAX_LINES = 60  # of classes in a terminal
+MAX_WIDTH = 40  # of the column of their names there
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
@@ -292,7 +293,8 @@ def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | N
         empty = [f"{path}: has no rows" for path, table, wrong in read if table.empty and not wrong]
         raise UsageError(errors + more + empty)
     known = set(truth["ans"]) - {""}
-    if known and {_integer(name) for name in known} <= set(FACE_MASK.answers):
+    # The home task's photos to predict have no labels in its data folder, so such labels are names.
+    if labelled is None and known and {_integer(name) for name in known} <= set(FACE_MASK.answers):
         return FACE_MASK
     names = in_order(known | set(given["ans"]) - {""})
     print(
@@ -323,7 +325,7 @@ def recall_lines(scores: Mapping[str, Any]) -> list[str]:
     if len(recalls) > MAX_LINES:
         known = [(name, recall) for name, recall in recalls if recall is not None]
         shown = sorted(known, key=lambda one: one[1])[: MAX_LINES // 2]
-    width = max(24, *(len(name) for name, _ in shown)) if shown else 0
+    width = min(MAX_WIDTH, max((24, *(len(name) for name, _ in shown))))
     lines = [
         f"  recall {name:{width}} {'no photos' if recall is None else f'{recall:.3f}'}"
         for name, recall in shown

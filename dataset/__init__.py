@@ -1,1 +1,1 @@
-"""Data sets of people's photos: read, check, split, crop, decode, cache and draw them."""
+"""Data sets of labelled photos: read, check, split, crop, decode, cache and draw them."""

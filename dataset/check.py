@@ -19,6 +19,7 @@ from dataset.task import Task
 
 MAX_PAIRS = 10  # of near-duplicates in the summary
 MAX_CLASSES = 60  # with a line of their own in the summary
+MAX_WIDTH = 40  # of the column of their names
 
 
 class Checked(NamedTuple):
@@ -48,7 +49,7 @@ def check(
             train = corrected(task, train, corrections)
         except UsageError as error:
             errors += error.errors
-    elif corrections:  # they can't be applied while people are missing from the table
+    elif corrections:  # they can't be applied while groups are missing from the table
         errors += errors_of(read_corrections, corrections)
     eval_photos = empty_table(["photo", "path"])
     if with_eval and data.is_dir():
@@ -64,11 +65,11 @@ def summary(data: Path, checked: Checked, folds: int, seed: int) -> list[str]:
     """Lines with what was understood: format, task, classes with counts, groups, the balance of folds,
     notes."""
     task, train, eval_photos = checked
-    groups = train["group"].nunique()
+    groups = "" if task.group == "photo" else f"{train['group'].nunique():,} {task.groups}, "
     factors = " x ".join(f"{name} {len(values)}" for name, values in task.factors.items())
     lines = [
         f"read as: {format_of(Path(data))}; {task.n_classes} classes" + (f" ({factors})" if factors else ""),
-        f"train: {groups:,} {task.groups}, {len(train):,} photos; eval: {len(eval_photos):,} photos",
+        f"train: {groups}{len(train):,} photos; eval: {len(eval_photos):,} photos",
     ]
     lines += _classes(task, train) + _cross(task, train) + _balance(task, train, folds, seed)
     return [*lines, *train.attrs["notes"], *eval_photos.attrs["notes"]]
@@ -90,7 +91,7 @@ def look_alikes(train: pd.DataFrame) -> list[str]:
 def _classes(task: Task, train: pd.DataFrame) -> list[str]:
     photos = np.bincount(train["label"], minlength=task.n_classes)
     groups = np.bincount(train.drop_duplicates(["group", "label"])["label"], minlength=task.n_classes)
-    width = max(map(len, task.classes))
+    width = min(MAX_WIDTH, max(map(len, task.classes)))
     own = task.group == "photo"
     lines = [
         f"  {name:{width}} {photos[label]:7,} photos"

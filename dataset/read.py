@@ -74,10 +74,10 @@ def read_eval(data: Path, group: str = "") -> pd.DataFrame:
     """
     table, errors = scan_eval(data, group)
     if not errors and table.empty:
-        errors = [
-            f"{data}: has no photos to predict; put them into {Path(data) / 'eval'}, or give split=eval in "
-            "photos.csv"
-        ]
+        remedy = f"put them into {Path(data) / 'eval'}"
+        if format_of(Path(data)) == PHOTOS_CSV:
+            remedy = f"list them in {Path(data) / PHOTOS_CSV} with eval in a column split"
+        errors = [f"{data}: has no photos to predict; {remedy}"]
     if errors:
         raise UsageError(errors)
     log_notes(table)
@@ -105,7 +105,7 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
 
 
 def _with_formats(errors: list[str], found: str, data: Path) -> list[str]:
-    """The errors; if a photos.csv has not the columns of one, the formats follow."""
+    """The errors; if the columns of a photos.csv are others than the format's, the formats follow."""
     if not errors or found != PHOTOS_CSV:
         return errors
     if _lists_people(data / photos_csv.NAME):
@@ -139,7 +139,8 @@ def no_format(data: Path) -> list[str]:
     if not data.is_dir():
         what = "is a file; give the folder that it is in" if data.is_file() else ""
         return [f"{data} {what}" if what else f"no folder {data}; give the folder of a data set. {_wanted()}"]
-    return [f"{data}: fits no format of data sets{_nearest(data)}. {_wanted()}"]
+    nearest = _nearest(data)
+    return [f"{data}: fits no format of data sets{nearest}{'' if nearest.endswith('?') else '.'} {_wanted()}"]
 
 
 def _wanted() -> str:
@@ -159,11 +160,16 @@ def _nearest(data: Path) -> str:
         meant = "" if csvs[0].name == photos_csv.NAME else f": is {csvs[0].name} meant as {photos_csv.NAME}?"
         return f"; nearest is ({numbers[PHOTOS_CSV]}){meant}"
     inside = sorted(path for path in data.iterdir() if not is_system_file(path.name))
+    nearest, train = f"; nearest is ({numbers[CLASS_FOLDERS]}): ", data / "train"
     if folders := [path.name for path in inside if path.is_dir()]:
-        return (
-            f"; nearest is ({numbers[CLASS_FOLDERS]}): are {few(folders, 3)} the folders of the classes? "
-            f"move them into {data / 'train'}"
-        )
+        if "train" in folders:
+            return f"{nearest}move each photo in {train} into a folder with the name of its class"
+        if alike := [name for name in folders if name.lower() in class_folders.TRAIN]:
+            return f"{nearest}should the folder {alike[0]} be train?"
+        which = "is {} the folder of a class? move it" if len(folders) == 1 else (
+            "are {} the folders of the classes? move them"
+        )  # fmt: skip
+        return f"{nearest}{which.format(few(folders, 3))} into {train}"
     if any(path.suffix.lower() in EXTENSIONS for path in inside):
-        return f"; nearest is ({numbers[CLASS_FOLDERS]}): move each photo into {data / 'train'}/ its class"
+        return f"{nearest}move each photo into {train}/ its class"
     return ""

@@ -1,5 +1,6 @@
 """The task as a value: which classes, of which factors, and what a group of photos is."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,9 +58,10 @@ class Task:
 
     @property
     def column(self) -> str:
-        """The name of the groups' column in files: what a group is called, 'group' if that has another
-        meaning."""
-        return "group" if self.group in ("photo", "fold", "label") else self.group
+        """The name of the groups' column in files: what a group is called, 'group' if that is another
+        column's name."""
+        taken = self.group in ("photo", "fold", "label") or re.fullmatch(r"p\d\d+", self.group)
+        return "group" if taken else self.group
 
     @property
     def sizes(self) -> tuple[int, ...]:

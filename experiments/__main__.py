@@ -1,6 +1,7 @@
 """python -m experiments {check,run,smoke,demo,dashboard}: check an experiment's YAML, run it with progress,
 try all of them at a tiny size, or look at a search."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -55,12 +56,12 @@ def run_command(
     except RuntimeError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
-    photos = data or "input"
     print(f"experiment {result.id}: {path_text(result.folder)}")
-    print(f"its trials:  python -m analysis trials {result.id}")
+    print(f"its trials:  python -m analysis trials {result.name}")
     print(f"NNI's page:  {result.view_command}")
     print(
-        f"what's next: python -m analysis export-best-and-retrain {result.id} --data {photos} --out out/final"
+        f"what's next: python -m analysis export-best-and-retrain {result.name} "
+        f"--data {shlex.quote(result.data)} --out out/final"
     )
 
 

@@ -34,12 +34,19 @@ IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner 
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """A stopped experiment. `state`: how its trials ended; `view_command`: opens it in NNI's page again."""
+    """A stopped experiment. `state`: how its trials ended; `view_command`: opens it in NNI's page again;
+    `data`: the folder of its photos."""
 
     id: str
     folder: Path
     state: State
     view_command: str
+    data: str
+
+    @property
+    def name(self) -> str:
+        """What a command of analysis finds the experiment by."""
+        return name_of(self.id, self.folder)
 
 
 def run_experiment(
@@ -79,14 +86,14 @@ def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
             running.stop()
         state = look(running.folder, total)
         if interrupts.received or trouble:
-            logger.info(next_steps(running, state, path_text(plan.code / plan.data)))
+            logger.info(next_steps(running, state, _photos(plan)))
     if trouble:
         raise RuntimeError(f"{trouble}; see {path_text(running.folder / 'log')}")
     if not state.states["done"]:
         raise RuntimeError(
             f"no trial finished{_first_reason(running)}; see {path_text(running.folder / 'trials')}"
         )
-    return ExperimentResult(running.id, running.folder, state, running.view_command)
+    return ExperimentResult(running.id, running.folder, state, running.view_command, _photos(plan))
 
 
 def forecast(plan: Plan) -> Forecast:
@@ -99,11 +106,19 @@ def forecast(plan: Plan) -> Forecast:
     )
 
 
+def name_of(id: str, folder: Path) -> str:
+    """What a command of analysis finds an experiment by: its id, or its folder if that is not in
+    EXPERIMENTS."""
+    return id if folder.parent == EXPERIMENTS else shlex.quote(path_text(folder))
+
+
+def _photos(plan: Plan) -> str:
+    return path_text(plan.code / plan.data)
+
+
 def next_steps(running: Server, state: State, data: str) -> str:
     """The commands that can follow an experiment that ended early: a line each."""
-    name = running.id
-    if running.folder.parent != EXPERIMENTS:  # an id is found only there
-        name = shlex.quote(path_text(running.folder))
+    name = name_of(running.id, running.folder)
     lines = {"its trials": f"python -m analysis trials {name}"}
     if state.states["done"]:
         final = (

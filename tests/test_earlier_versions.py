@@ -82,6 +82,8 @@ def test_a_run_folder_was_trained_for_macro_f1():
             {"loss": {"_name": "weighted", "class_weights": "one_minus_frequency"}},
         ),
         ({"train_share": 0.5}, {"train_fraction": 0.5}),
+        ({"head": {"_name": "three", "dropout": 0.5}}, {"head": {"_name": "factors", "dropout": 0.5}}),
+        ({"mixing": {"_name": "mixup_oldest", "p": 0.3}}, {"mixing": {"_name": "mixup_rare", "p": 0.3}}),
     ],
 )
 def test_earlier_names_are_read_as_todays(before, now):

@@ -153,11 +153,12 @@ def head_errors(head: Choice, task: Task) -> list[str]:
 
 def rare_errors(copies: Choice, mixing: Choice, task: Task) -> list[str]:
     """What is done for rare classes needs some."""
-    chosen = [("copies", copies, "none"), ("mixing", mixing, "mixup_rare")]
-    named = [
-        f"{field}={choice}" for field, choice, name in chosen if (choice.name == name) == (field == "mixing")
-    ]
-    return [f"{one}: no class of this set is rare; leave it out" for one in named if not task.rare]
+    if task.rare:
+        return []
+    wanted = [f"copies={copies}"] * (copies.name != "none") + [f"mixing={mixing}"] * (
+        mixing.name == "mixup_rare"
+    )
+    return [f"{one}: no class of this set is rare; leave it out" for one in wanted]
 
 
 def borders_errors(borders: Choice, task: Task) -> list[str]:

@@ -34,14 +34,15 @@ IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 class RunWriter:
     """Writes one run; its state is running, then done, stopped_early or failed.
 
-    UsageError if the folder already holds a run. With `again` that run is an earlier attempt, and is removed:
-    NNI restarts a trial in the same folder.
+    UsageError if the folder already holds a run, unless that was refused before it started (an unknown
+    column, say): the corrected command takes its place. With `again` any run is an earlier attempt, and is
+    removed: NNI restarts a trial in the same folder.
     """
 
     def __init__(self, folder: Path, config: TrialConfig | None = None, again: bool = False):
         existing = [name for name in FILES if (folder / name).exists()]
         existing += sorted(path.name for path in folder.glob(OF_FOLDS))
-        if existing and not again:
+        if existing and not (again or _was_refused(folder, existing)):
             raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
         self.folder = folder
         self._lock = threading.RLock()
@@ -176,7 +177,7 @@ class RunFolder:
 
     def curve(self) -> "pd.DataFrame":
         """`epochs` with one row per epoch: the mean over the folds of this run."""
-        return self.epochs().groupby("epoch", as_index=False).mean()
+        return self.epochs().groupby("epoch").mean().copy().reset_index()  # in one block
 
     def validation(self) -> "pd.DataFrame":
         """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the
@@ -189,7 +190,7 @@ class RunFolder:
     def weights_files(self) -> list[Path]:
         """The paths of weights.safetensors, or of each fold's weights.foldN.safetensors in order; [] if none.
 
-        A retrained fold=all recipe has weights.safetensors: it was trained on all people."""
+        A retrained fold=all recipe has weights.safetensors: it was trained on all groups."""
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:
@@ -219,6 +220,16 @@ class RunFolder:
             return read
         except ValueError as error:
             raise UsageError(f"{self.folder / name}: is damaged ({error})") from None
+
+
+def _was_refused(folder: Path, existing: list[str]) -> bool:
+    """Whether the files `existing` of a run are only a recipe and the state failed."""
+    if not set(existing) <= {"config.json", "status.json"}:
+        return False
+    try:
+        return json.loads((folder / "status.json").read_text())["state"] == "failed"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def scores_of(validation: "pd.DataFrame") -> Scores:

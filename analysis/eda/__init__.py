@@ -1,1 +1,1 @@
-"""A page about a data set: people, classes, sizes, suspicious labels."""
+"""A page about a data set: groups, classes, sizes, suspicious labels."""

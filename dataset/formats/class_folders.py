@@ -45,6 +45,8 @@ def scan_train(data: Path, group: str = "") -> Scan:
             f"photo{'s' if len(loose) > 1 else ''}); move each into the folder of its class"
         )
         photos = photos[photos["class"] != ""]
+    spaced = [name for name in photos["class"].unique() if name != name.strip()]
+    errors += [f"{where}: spaces around the class {name!r}; rename the folder" for name in spaced]
     if photos.empty:
         return Scan(
             task_of({}, photos["class"], ""), _empty(), errors or [f"{where}: has no photo to train on"]

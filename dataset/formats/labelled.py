@@ -22,8 +22,15 @@ OWN_GROUPS = (
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key by which 'grade 2' comes before 'grade 10'."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    return [_part(part) for part in re.split(r"(\d+)", name) if part], name
+
+
+def _part(part: str) -> tuple[int, int, str]:
+    """Sort key of digits (as a number; int() has a limit of digits) or of other characters."""
+    if not part.isdecimal():
+        return 1, 0, part
+    digits = part.lstrip("0")
+    return 0, len(digits), digits
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
@@ -40,6 +47,8 @@ def plural(word: str) -> str:
     """The plural of what a group is called."""
     if word == "person":
         return "people"
+    if re.search("[^aius]s$", word):  # patients: the column is in the plural already
+        return word
     if re.search("[^aeiou]y$", word):
         return f"{word[:-1]}ies"
     return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
@@ -103,11 +112,14 @@ def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], 
 def _too_few(names: Sequence[str], what: str, where: str) -> list[str]:
     if not names:
         return []
-    which, has = (f"class {names[0]!r}", "has") if len(names) == 1 else (f"{len(names):,} classes", "have")
-    listed = "" if len(names) == 1 else f" ({few(names)})"
+    if len(names) == 1:
+        return [
+            f"{where}: class {names[0]!r} has {what}, so it can't be both learned and validated; add photos, "
+            "merge it with another class, or leave it out"
+        ]
     return [
-        f"{where}: {which} {has} {what}{listed}, so it can't be both learned and validated; add photos, "
-        "merge it with another class, or leave it out"
+        f"{where}: {len(names):,} classes have {what} ({few(names)}), so they can't be both learned and "
+        "validated; add photos, merge them with other classes, or leave them out"
     ]
 
 
@@ -117,7 +129,7 @@ def groups_of(photos: Sequence[str], pattern: str) -> tuple[list[str], list[str]
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        return [""] * len(photos), [f"group={pattern!r}: not a regular expression ({error})"]
+        return [""] * len(photos), [f"group={pattern}: not a regular expression ({error})"]
     found = [compiled.search(photo) for photo in photos]
     return [" ".join(filter(None, one.groups())) or one[0] if one else "" for one in found], []
 
@@ -132,12 +144,12 @@ def unmatched(photos: Sequence[str], groups: Sequence[str], pattern: str, hint: 
     if lost:
         without = "" if len(lost) == len(photos) else " without a match"
         return [
-            f"group={pattern!r}: this regular expression matches {which}; paths{without} are {few(lost, 3)}"
+            f"group={pattern}: this regular expression matches {which}; paths{without} are {few(lost, 3)}"
             f"{hint}"
         ]
     if len(photos) > 1 and len(set(groups)) == 1:
         return [
-            f"group={pattern!r}: this regular expression gives all photos the same group, {groups[0]!r}; "
+            f"group={pattern}: this regular expression gives all photos the same group, {groups[0]!r}; "
             "put brackets around the part of the path that says whose photo it is "
             f"(paths are {few(photos, 2)}){hint}"
         ]

@@ -1,6 +1,7 @@
 """The format photos.csv: one row per photo, with its path and its label or factors."""
 
 import itertools
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,11 @@ RESERVED = (
     "fold",
     "copy",
 )  # columns of the DataFrame or of predictions: they are no factors
-LABEL_NAMES = ("class", "classes", "labels", "target", "targets", "category")  # what others call it
+# What others call label and path.
+LABEL_NAMES = ("class", "classes", "labels", "target", "targets", "category")
+PATH_NAMES = (
+    "file", "filename", "file_name", "filepath", "file_path", "image", "images", "image_path", "img", "photo",
+)  # fmt: skip
 CONSISTENT = 0.9  # of the photos have the value that most photos of their label have: then it may be a factor
 MAX_FACTORS = 10
 COLUMNS = ["photo", "path", "group", "class"]
@@ -121,19 +126,16 @@ def _classes_error(classes: tuple[str, ...], values: dict[str, pd.Series], where
 
 def misfit(data: Path) -> bool:
     """Whether the CSV has not the columns of this format."""
-    table, _ = read_table(data / NAME, ["path"], others=True)
-    return table.empty or bool(_column_errors(data / NAME, table, ""))
+    return bool(_table(data / NAME, "")[2])
 
 
 def _read(data: Path, group: str, half: str) -> _Rows:
     """The whole CSV; errors of the file, and those of the lines of one `half`."""
     csv = data / NAME
-    table, errors = read_table(csv, ["path"], others=True)
-    unfit = [] if table.empty else _column_errors(csv, table, group)
-    errors += unfit
+    table, errors, unfit = _table(csv, group)
     if table.empty or unfit:
         empty = empty_table([*COLUMNS, "split", "found"])
-        return _Rows(empty, [], True, "", errors or [f"{csv}: lists no photo"], [])
+        return _Rows(empty, [], True, "", [*errors, *unfit] or [f"{csv}: lists no photo"], [])
     split = table["split"].str.lower() if "split" in table else pd.Series("train", table.index)
     sides = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(EVAL, "eval")}
     photos = pd.DataFrame({"split": split.map(sides).fillna("")}, index=table.index)
@@ -158,7 +160,10 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         )
     photos["group"], group_errors, grouped = _groups(csv, table, photos, train, group)
     others = [name for name in table if name not in (*OWN, *RESERVED, "group", group)]
-    factors, unused = others, [name for name in table if name in RESERVED and name != group]
+    factors, unused = (
+        others,
+        [name for name in table if name in (*RESERVED, "group" if group else "") and name != group],
+    )
     if "label" in table:
         photos["class"] = table["label"]
         factors, contradictions = _factors_beside_labels(csv, table, train & (table["label"] != ""), others)
@@ -179,6 +184,9 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         for name in ["label"] if "label" in table else factors:
             if (lines := table.index[train & (table[name] == "")]).size:
                 errors.append(f"{csv} {lines_text(list(lines))}: no {name}")
+    for name in dict.fromkeys(["path", "label", group or "group", *factors]):
+        if name in table and len(broken := table.index[table[name].str.contains("[\r\n]")]):
+            errors.append(f"{csv} {lines_text(list(broken))}: a line break in {name}; remove it")
     if not grouped:
         notes.append(f"{csv}: {OWN_GROUPS}")
     for factor in factors:
@@ -194,30 +202,46 @@ def _read(data: Path, group: str, half: str) -> _Rows:
     )
 
 
+def _table(csv: Path, group: str) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """(The CSV as text by line, empty if it can't be read; errors of the file; errors of the names of its
+    columns)."""
+    table, errors = read_table(csv, ["path"], others=True)
+    if not table.empty:
+        return table, errors, _column_errors(csv, table, group)
+    other, _ = read_table(csv, [], others=True)  # it only lacks the column path
+    return table, [] if len(other) else errors, [] if other.empty else _column_errors(csv, other, group)
+
+
 def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
     """What is wrong with the names of the columns."""
-    own = (*OWN, "group")
-    errors = [
-        f"{csv}: should column {name!r} be {name.strip().lower()!r}?"
+    own, has = (*OWN, "group"), ",".join(table)
+    written = {
+        name: name.strip().lower()
         for name in table
         if name not in own and name.strip().lower() in own and name.strip().lower() not in table
-    ]
+    }
+    errors = [f"{csv}: should column {name!r} be {meant!r}?" for name, meant in written.items()]
+    of_path = ""
+    if not {"path"} & {*table, *written.values()}:
+        of_path = next((name for name in table if name.strip().lower() in PATH_NAMES), "")
+        hint = f"; should {of_path!r} be 'path'?" if of_path else ""
+        errors.append(f"{csv}: no column 'path'; it has {has}{hint}")
     if group in OWN:
         errors.append(
             f"group={group}: that column of {csv} can't be the group; name which says whose photo it is"
         )
-    if "label" in table or errors:
+    if {"label"} & {*table, *written.values()}:
         return errors
     meant = next((name for name in table if name.strip().lower() in LABEL_NAMES), "")
     train = table["split"].str.lower().isin(TRAIN) if "split" in table else pd.Series(True, table.index)
-    others = [name for name in table if name not in (*own, *RESERVED, group)]
+    others = [name for name in table if name not in (*own, *RESERVED, *written, group, of_path)]
     varying = [name for name in others if table.loc[train, name].nunique() > 1]
     if meant or len(varying) < 2:
         meant = meant or next(iter(varying), "")
         hint = f"; should {meant!r} be 'label'?" if meant else ""
         errors.append(
             f"{csv}: no column 'label', nor several factor columns with two values or more; "
-            f"it has {','.join(table)}{hint}"
+            f"it has {has}{hint}"
         )
     return errors
 
@@ -292,15 +316,19 @@ def _factors_beside_labels(
     rows = table[known]
     usual = {}
     for column in columns:
-        values = rows.groupby("label")[column].agg(lambda cells: cells.value_counts().sort_index().idxmax())
+        counts = rows.groupby(["label", column], sort=True).size()
+        values = counts.groupby(level=0).idxmax().map(lambda most: most[1])
         same = (rows[column] == rows["label"].map(values)).mean()
         if same >= CONSISTENT and 1 < values.nunique() < len(values) and (values != "").all():
             usual[column] = values
-    candidates = list(usual)[:MAX_FACTORS]
+    candidates = {column: values.nunique() for column, values in list(usual.items())[:MAX_FACTORS]}
+    n_labels = rows["label"].nunique()
     for number in range(2, len(candidates) + 1):
         for factors in itertools.combinations(candidates, number):
+            if math.prod(candidates[factor] for factor in factors) != n_labels:
+                continue
             cells = pd.DataFrame({factor: usual[factor] for factor in factors})
-            if not cells.duplicated().any() and cells.nunique().prod() == len(cells):
+            if not cells.duplicated().any():
                 wrong = [
                     line for factor in factors for line in _contradictions(csv, rows, factor, usual[factor])
                 ]

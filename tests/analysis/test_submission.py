@@ -191,6 +191,17 @@ def test_without_its_json_answers_in_the_competitions_numbers_are_of_its_task(tm
         score_submission(pets(tmp_path / "given", "0", "1", "18"), tmp_path / "truth" / "submission.csv")
 
 
+def test_without_its_json_classes_of_a_data_set_that_are_digits_are_not_the_competitions(tmp_path, capsys):
+    for name in ("3", "7"):
+        for half in ("train", "eval"):
+            (tmp_path / "set" / half / name).mkdir(parents=True)
+            (tmp_path / "set" / half / name / f"{name}.jpg").touch()
+    given = pets(tmp_path / "given", "3", "7")
+    given.write_text("ImageID,ans\n3/3.jpg,3\n7/7.jpg,7\n")
+    assert score_submission(given, tmp_path / "set")["macro_f1"] == 1
+    assert "the classes are the 2 names" in capsys.readouterr().err
+
+
 def test_a_submission_of_before_the_task_is_of_the_competitions(tmp_path):
     given = pets(tmp_path / "given", "0", "1", "1")
     (tmp_path / "given" / "submission.json").write_text(json.dumps({"recipe": {"model": "x"}}))
@@ -246,3 +257,4 @@ def test_recalls_of_hundreds_of_classes_fit_a_terminal():
         f"  recall {'a':24} no photos",
         f"  recall {'b':24} 0.500",
     ]
+    assert recall_lines({"recall": {"a": 0.5, "b" * 200: 0.5}})[0] == f"  recall {'a':40} 0.500"

@@ -1,9 +1,11 @@
 """Which format a folder is read in, and what is said if none fits."""
 
+import shutil
+
 import pytest
 
 from common.errors import errors_of
-from dataset.check import check
+from dataset.check import check, summary
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import CLASS_FOLDERS, COMPETITION, FORMATS, PHOTOS_CSV, format_of, read_eval, read_train
 
@@ -43,14 +45,18 @@ def test_the_format_is_found_by_looking_at_the_folder(tmp_path, names, expected)
         (["labels.csv", "a.jpg"], "; nearest is (1): is labels.csv meant as photos.csv?"),
         (["cat/a.jpg", "dog/b.jpg"], "; nearest is (3): are cat, dog the folders of the classes? move them into {}/train"),
         (["a.jpg", "b.jpg"], "; nearest is (3): move each photo into {}/train/ its class"),
-        (["train/a.jpg"], "; nearest is (3): are train the folders of the classes? move them into {}/train"),
+        (["cats/a.jpg"], "; nearest is (3): is cats the folder of a class? move it into {}/train"),
+        (["train/a.jpg"], "; nearest is (3): move each photo in {}/train into a folder with the name of its class"),
+        (["val/cat/a.jpg"], "; nearest is (3): should the folder val be train?"),
+        (["Train/cat/a.jpg"], "; nearest is (3): should the folder Train be train?"),
     ],
 )  # fmt: skip
 def test_a_folder_that_fits_no_format_is_told_what_each_wants_and_the_nearest(tmp_path, names, nearest, read):
     put(tmp_path, *names)
     message = refused(read, tmp_path)
     assert message.startswith(
-        f"{tmp_path}: fits no format of data sets{nearest.format(tmp_path)}. The formats: "
+        f"{tmp_path}: fits no format of data sets{nearest.format(tmp_path)}{'' if nearest.endswith('?') else '.'} "
+        "The formats: "
     )
     assert all(form.wants in message for form in FORMATS.values())
 
@@ -80,3 +86,23 @@ def test_what_only_the_home_task_has_is_refused_for_others(folders, data):
     assert checked[0].startswith("corrections=competition: only the face-mask task")
     assert refused(read_train, data, group="id").startswith("group=id: the groups of")
     assert read_train(data).task == FACE_MASK
+
+
+def test_a_set_without_photos_to_predict_is_told_where_its_format_wants_them(folders, tmp_path):
+    shutil.rmtree(folders / "eval")
+    assert refused(read_eval, folders).endswith(f"; put them into {folders / 'eval'}")
+    listed = tmp_path / "listed"
+    put(listed, "a.jpg", "b.jpg")
+    (listed / "photos.csv").write_text("path,label\na.jpg,cat\nb.jpg,dog\n")
+    assert refused(read_eval, listed).endswith(
+        f"; list them in {listed / 'photos.csv'} with eval in a column split"
+    )
+
+
+def test_the_summary_counts_photos_once_and_keeps_long_names_short(tmp_path, write_photo):
+    for name in ("a" * 120, "b"):
+        for number in range(5):
+            write_photo(tmp_path / "train" / name / f"{number}.jpg")
+    lines = summary(tmp_path, check(tmp_path), 5, 0)
+    assert lines[1] == "train: 10 photos; eval: 0 photos"
+    assert lines[3] == f"  {'b':40}       5 photos"

@@ -85,3 +85,9 @@ def test_rare_is_less_than_half_of_an_even_share(counts, rare):
     assert rare_labels(counts) == rare
     task = Task("photos", tuple(map(str, range(len(counts)))), rare=rare)
     assert task.is_rare(np.arange(len(counts))).tolist() == [label in rare for label in range(len(counts))]
+
+
+@pytest.mark.parametrize("group", ["photo", "fold", "label", "p00", "p123"])
+def test_the_column_of_groups_is_no_other_columns_name(group):
+    assert Task("photos", ("no", "yes"), group=group).column == "group"
+    assert Task("photos", ("no", "yes"), group="p1").column == "p1"

@@ -17,7 +17,9 @@ def summary(tmp_path, answers) -> None:
     given = {"learning_rate": 0.00031622776601683794}
     finished(record(folder, "t", given), {**TINY, **given}, 0.5)
     ranking = rank(trial_table(Experiment("abc", "demo", folder)))
-    result = ExperimentResult(id="abc", folder=folder, state=State(1), view_command="nnictl view abc")
+    result = ExperimentResult(
+        id="abc", folder=folder, state=State(1), view_command="nnictl view abc", data="input"
+    )
     demo._summary(result, ranking, tmp_path, tmp_path, answers)
 
 

@@ -85,8 +85,8 @@ def test_forty_classes_in_groups_of_several(write, tmp_path):
 
 
 REFUSED = {
-    "head=factors": "head=factors: the classes of this set have no factors; give factor columns in photos.csv, or head=classes",
-    "head=three": "head=factors: the classes of this set have no factors",
+    "head=factors": "head=factors: this set has no factors; give columns of them in photos.csv, or head=classes",
+    "head=three": "head=factors: this set has no factors",
     "copies=baseline": "copies=baseline: no class of this set is rare; leave it out",
     "mixing=mixup_rare": "mixing=mixup_rare: no class of this set is rare; leave it out",
     "mixing=mixup_oldest": "mixing=mixup_rare: no class of this set is rare; leave it out",

@@ -91,6 +91,27 @@ def test_the_first_end_is_the_last_word(tmp_path):
     assert RunFolder(tmp_path).status()["state"] == "stopped_early"
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_curve_of_a_thousand_classes_is_read_without_a_warning(tmp_path):
+    writer = RunWriter(tmp_path, CONFIG)
+    for fold in (0, 1):
+        recall = {f"recall_{label:02d}": fold + label / 7 for label in range(1000)}
+        writer.epoch({"fold": fold, "epoch": 1, "seconds": 2.0, "macro_f1": 0.5 * fold, **recall})
+    curve = RunFolder(tmp_path).curve()
+    assert (curve["epoch"][0], curve["macro_f1"][0]) == (1, 0.25)
+
+
+def test_a_run_that_was_refused_before_it_started_makes_way_for_the_corrected_one(tmp_path):
+    RunWriter(tmp_path, CONFIG).end("failed", "copies=baseline: no class of this set is rare; leave it out")
+    writer = RunWriter(tmp_path, CONFIG)
+    with pytest.raises(UsageError, match=r"already holds config\.json"):  # it runs
+        RunWriter(tmp_path, CONFIG)
+    writer.origin({"seed": 1})
+    writer.end("failed", "out of memory")
+    with pytest.raises(UsageError, match=r"already holds config\.json"):  # it had started
+        RunWriter(tmp_path, CONFIG)
+
+
 def test_a_folder_taken_up_again_is_begun_anew(tmp_path):
     write_run(tmp_path)
     with pytest.raises(UsageError, match=r"already holds config\.json"):

@@ -33,7 +33,7 @@ class Schedule:
         return done / self.warmup if done < self.warmup else self.factor(done)
 
     def step(self, loss: float) -> None:
-        """Report an epoch's validation loss; without validation people its training loss."""
+        """Report an epoch's validation loss; without validation groups its training loss."""
 
 
 class Plateau(Schedule):
@@ -99,7 +99,7 @@ def plateau(
     """Multiplied by `factor` after more than `patience` epochs without a lower validation loss.
 
     As torch's ReduceLROnPlateau with threshold=0. Epochs of the warm-up do not count. Retraining has no
-    validation people and goes by the training loss.
+    validation groups and goes by the training loss.
     """
     return Plateau(factor, patience, warmup)
 

@@ -177,3 +177,15 @@ def test_eval_images_do_not_make_it_the_competitions_layout(folders):
     (folders / "eval" / "info.csv").write_text("ImageID,ans\n")
     assert format_of(folders) == CLASS_FOLDERS
     assert len(read_eval(folders)) == 2
+
+
+def test_spaces_around_a_class_are_refused(folders):
+    (folders / "train" / "cat").rename(folders / "train" / "cat ")
+    assert refused(read_train, folders) == (
+        f"{folders / 'train'}: spaces around the class 'cat '; rename the folder"
+    )
+
+
+def test_a_regular_expression_is_quoted_as_it_was_given(folders):
+    group = r"patient(\d)\."
+    assert refused(read_train, folders, group=group).startswith(f"group={group}: this regular expression")

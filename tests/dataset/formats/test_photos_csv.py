@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 
@@ -142,6 +143,9 @@ def test_groups_are_a_column_or_a_regular_expression_on_the_path(write, pets, wo
         ("person", "people"),
         ("study", "studies"),
         ("box", "boxes"),
+        ("patients", "patients"),
+        ("photos", "photos"),
+        ("class", "classes"),
         ("day", "days"),
         ("patient_id", "patient_ids"),
     ],
@@ -163,7 +167,7 @@ BAD_GROUPS = {
 @pytest.mark.parametrize("group", BAD_GROUPS)
 def test_a_group_that_can_not_be_is_refused(write, pets, group):
     message = refused(read_train, write(*pets), group=group)
-    assert message.startswith(f"group={group!r}: " if group not in ("label", "path") else f"group={group}: ")
+    assert message.startswith(f"group={group}: ")
     assert BAD_GROUPS[group] in message
 
 
@@ -242,14 +246,16 @@ def test_an_empty_factor_is_named(write):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("path;label;group;split", "its columns are separated by semicolons; save it with commas"),
-        ("file,label,group,split", "no column 'path'; it has file,label,group,split"),
+        (
+            "file,label,group,split",
+            "no column 'path'; it has file,label,group,split; should 'file' be 'path'?",
+        ),
+        ("uri,label,group,split", "no column 'path'; it has uri,label,group,split"),
         ("path,Label,group,split", "should column 'Label' be 'label'?"),
         ("path, label,group,split", "should column ' label' be 'label'?"),
         ("path,class,group,split", "it has path,class,group,split; should 'class' be 'label'?"),
         ("path,category,place,split", "should 'category' be 'label'?"),
         ("path,x,group,split", "no column 'label', nor several factor columns with two values or more"),
-        ("path,label,label,split", "column 'label' appears 2 times; keep one"),
     ],
 )
 def test_columns_of_other_names_are_refused_with_what_was_meant(write, pets, header, message):
@@ -261,6 +267,70 @@ def test_columns_of_other_names_are_refused_with_what_was_meant(write, pets, hea
         f"{data}: fits no format of data sets; nearest is (1). The formats: (1) photos.csv with a row per photo"
     )
     assert errors_of(read_eval, data) == [first, formats]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("path;label;group;split", "its columns are separated by semicolons; save it with commas"),
+        ("path,label,label,split", "column 'label' appears 2 times; keep one"),
+        ("path,label,group", ": 4 fields, but the header names 3"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_no_matter_of_formats(write, pets, header, message):
+    data = write(*pets, header=header)
+    (error,) = errors_of(read_train, data)
+    assert message in error
+    assert errors_of(read_eval, data) == [error]
+
+
+def test_all_columns_of_other_names_are_named_at_once(write, pets):
+    csv = write(*pets, header="Filename,Class,group,split") / "photos.csv"
+    has = "it has Filename,Class,group,split"
+    assert errors_of(read_train, csv.parent)[:2] == [
+        f"{csv}: no column 'path'; {has}; should 'Filename' be 'path'?",
+        f"{csv}: no column 'label', nor several factor columns with two values or more; {has}; "
+        "should 'Class' be 'label'?",
+    ]
+    write(*pets, header="Path,Label,group,split")
+    assert errors_of(read_train, csv.parent)[:2] == [
+        f"{csv}: should column 'Path' be 'path'?",
+        f"{csv}: should column 'Label' be 'label'?",
+    ]
+
+
+def test_a_line_break_in_a_value_is_refused(write, pets):
+    data = write(*pets)
+    csv = data / "photos.csv"
+    csv.write_text(csv.read_text().replace(",cat,", ',"c\nat",'))
+    (message,) = errors_of(read_train, data)
+    assert message.startswith(f"{csv} lines 3, 5, 7") and message.endswith("a line break in label; remove it")
+
+
+def test_labels_of_very_many_digits_are_sorted_as_numbers(write, pets):
+    long = "1" * 5000
+    data = write(*pets)
+    csv = data / "photos.csv"
+    csv.write_text(csv.read_text().replace(",cat,", f",{long},").replace(",dog,", f",9{long[2:]},"))
+    assert read_train(data).task.classes == (f"9{long[2:]}", long, "eel")
+
+
+def test_a_group_column_that_another_takes_the_place_of_is_said(write, pets, caplog):
+    lines = [f"{line},{'sx'[number % 2]}{number // 6}" for number, line in enumerate(pets)]
+    read_train(write(*lines, header="path,label,group,split,site"), group="site")
+    assert any("columns not used: group" in message for message in caplog.messages)
+
+
+def test_many_columns_beside_many_labels_are_soon_looked_through(write):
+    header = ",".join(["path", "label", "photos", *(f"x{divisor}" for divisor in range(2, 31))])
+    lines = [
+        f"{number}.jpg,c{number % 300}," + ",".join(str(number % 300 % divisor) for divisor in range(1, 31))
+        for number in range(1200)
+    ]
+    data = write(*lines, header=header)
+    started = time.process_time()
+    assert not read_train(data).task.factors
+    assert time.process_time() - started < 2
 
 
 def test_a_table_of_people_is_nearest_to_the_competitions_layout(write):
@@ -289,12 +359,10 @@ def test_classes_of_one_photo_or_one_group_are_refused_each_kind_once(write, pet
     more = ["e.jpg,emu,emu0,train", "f.jpg,fox,fox0,train", "g1.jpg,gnu,gnu0,train", "g2.jpg,gnu,gnu0,train"]
     data = write(*pets, *more)
     csv = data / "photos.csv"
-    why = (
-        "so it can't be both learned and validated; add photos, merge it with another class, or leave it out"
-    )
+    why = "can't be both learned and validated; add photos, merge"
     assert errors_of(read_train, data) == [
-        f"{csv}: 2 classes have one photo only (emu, fox), {why}",
-        f"{csv}: class 'gnu' has photos of one group only, {why}",
+        f"{csv}: 2 classes have one photo only (emu, fox), so they {why} them with other classes, or leave them out",
+        f"{csv}: class 'gnu' has photos of one group only, so it {why} it with another class, or leave it out",
     ]
 
 

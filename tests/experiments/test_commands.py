@@ -1,0 +1,24 @@
+"""What the commands of experiments print."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from common.machine import EXPERIMENTS
+from experiments import run
+from experiments.__main__ import app
+from experiments.progress import State
+from experiments.run import ExperimentResult
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [(EXPERIMENTS / "abc", "abc"), (Path("/else where/abc"), "'/else where/abc'")]
+)
+def test_the_next_commands_name_the_experiments_own_folder_and_photos(folder, name, monkeypatch, tmp_path):
+    result = ExperimentResult("abc", folder, State(1), "nnictl view abc", "my photos")
+    monkeypatch.setattr(run, "run_experiment", lambda *given: result)
+    (tmp_path / "x.yaml").touch()
+    printed = CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")]).output
+    assert f"python -m analysis trials {name}\n" in printed
+    assert f"export-best-and-retrain {name} --data 'my photos' --out out/final" in printed
