@@ -37,7 +37,10 @@ def similarity(one: np.ndarray, other: np.ndarray, category: bool, length: float
     if category:
         found = (one[:, None] == other).astype(float)
     else:
-        found = 1 / (1 + ((one[:, None] - other) / length) ** 2)
+        found = (one[:, None] - other) / length  # then in place: most of a suggestion's time is spent here
+        found *= found
+        found += 1
+        np.reciprocal(found, out=found)
     off, other_off = np.isnan(one), np.isnan(other)
     if off.any() or other_off.any():
         found[off] = 0
