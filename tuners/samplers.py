@@ -228,9 +228,11 @@ class GaussianProcessSampler(BaseSampler):
     """
 
     def __init__(self, space: Space, seed: int = 0, default: Params | None = None):
+        if default is not None and not space.holds(default):
+            raise ValueError(f"the default is not a recipe of the search space: {default}")
         self.space, self.seed, self.default = space, seed, default
         self._kernels = Kernels(space.categories)
-        self._rows: dict[int, np.ndarray | None] = {}  # positions by the trial's number
+        self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(self.space.distributions)
@@ -271,7 +273,7 @@ class GaussianProcessSampler(BaseSampler):
     def evidence(self, study: Study) -> Evidence:
         """What the trials of the study showed so far."""
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        trials = [t for t in study.get_trials(deepcopy=False) if self._row(t) is not None]
+        trials = [t for t in study.get_trials(deepcopy=False) if self._row(study, t) is not None]
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         finished, finals = [], []
@@ -280,20 +282,26 @@ class GaussianProcessSampler(BaseSampler):
                 finished.append(_curve(trial, sign))
                 finals.append(final)
         longest = max(map(len, finished), default=0)
+        newest = {_key(trial.params): trial.number for trial in ended}
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         for trial in ended:
             score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
             if trial.state == TrialState.PRUNED:
                 curve = _curve(trial, sign)
-                if not curve:
-                    continue
+                if not curve or newest[_key(trial.params)] != trial.number:
+                    continue  # nothing is known, or it was gone on with and the later trial knows more
                 score, variance = predict_final(curve, finished, finals)
                 noise = DOUBT * variance + 1e-12
                 seconds *= max(longest, len(curve)) / len(curve)
             known.append(
-                (self._row(trial), score, noise, seconds if score == score and seconds > 0 else math.nan)
+                (
+                    self._row(study, trial),
+                    score,
+                    noise,
+                    seconds if score == score and seconds > 0 else math.nan,
+                )
             )
-        running = [self._row(trial) for trial in trials if trial.state == TrialState.RUNNING]
+        running = [self._row(study, trial) for trial in trials if trial.state == TrialState.RUNNING]
         width = len(self.space.parameters)
         rows, *columns = zip(*known, strict=True) if known else ((), (), (), ())
         scores, noise_of, seconds_of = (np.array(column, float) for column in columns)
@@ -309,14 +317,15 @@ class GaussianProcessSampler(BaseSampler):
         """The model as of now."""
         return Surrogate(self.space, self.evidence(study), self._kernels)
 
-    def _row(self, trial: FrozenTrial) -> np.ndarray | None:
+    def _row(self, study: Study, trial: FrozenTrial) -> np.ndarray | None:
         """The positions of a trial; None if it does not hold a whole recipe of the space (yet)."""
-        if trial.number not in self._rows:
+        key = study.study_name, trial.number
+        if key not in self._rows:
             row = self.space.positions(trial.params) if self.space.holds(trial.params) else None
             if row is None and not trial.state.is_finished():
                 return None
-            self._rows[trial.number] = row
-        return self._rows[trial.number]
+            self._rows[key] = row
+        return self._rows[key]
 
     def _farthest(self, rng: np.random.Generator, evidence: Evidence, tried: np.ndarray) -> np.ndarray:
         drawn = self.space.draw(rng, FAR)
@@ -348,6 +357,10 @@ def _final(trial: FrozenTrial, sign: int) -> float:
     """The final score of a finished trial; NaN of any other, or if it is not finite."""
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return sign * value if value is not None and math.isfinite(value) else math.nan
+
+
+def _key(params: Params) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))
 
 
 def _curve(trial: FrozenTrial, sign: int) -> list[float]:
@@ -395,11 +408,8 @@ class GridSampler(BaseSampler):
         return self._next(study) is None
 
     def _next(self, study: Study) -> Params | None:
-        tried = [trial.params for trial in study.get_trials(deepcopy=False)]
-        seen = {tuple(sorted(params.items())) for params in tried}
-        return next(
-            (params for params in self.space.grid() if tuple(sorted(params.items())) not in seen), None
-        )
+        seen = {_key(trial.params) for trial in study.get_trials(deepcopy=False)}
+        return next((params for params in self.space.grid() if _key(params) not in seen), None)
 
 
 def _tpe(space: Space, seed: int, default: Params | None) -> BaseSampler:

@@ -213,6 +213,21 @@ def test_a_stopped_trial_counts_with_the_final_score_of_its_curve():
     assert study.trials[-1].user_attrs[CHOSEN] == "model"
 
 
+def test_a_stopped_trial_that_was_gone_on_with_counts_once():
+    study = search(ours(), 5)
+    params = study.trials[-1].params | {"batch": 64}
+    for state in (TrialState.PRUNED, TrialState.PRUNED, TrialState.COMPLETE):
+        study.enqueue_trial(params)
+        trial = study.ask()
+        SPACE.ask(trial)
+        trial.report(0.4, 1)
+        assert len(study.sampler.evidence(study).recipes) == (5 if trial.number == 5 else 6)
+        study.tell(trial, 0.7 if state == TrialState.COMPLETE else None, state=state)
+    evidence = study.sampler.evidence(study)
+    assert len(evidence.recipes) == 6
+    assert evidence.scores[-1] == 0.7
+
+
 def test_a_trial_stopped_without_a_curve_is_no_error():
     study = search(ours(), 5)
     trial = study.ask()
@@ -278,6 +293,13 @@ def test_a_score_that_is_not_finite_counts_as_a_failure():
 def test_scores_of_another_scale(scale):
     study = search(ours(), 30, value=lambda params: scale * score(params), noise=0)
     assert max(score(params) for params in params_of(study)) > 0.75
+
+
+def test_a_sampler_keeps_studies_apart():
+    chosen = ours(1)
+    assert params_of(search(chosen, 7)) == params_of(search(chosen, 7))
+    with pytest.raises(ValueError, match="the default is not a recipe of the search space"):
+        ours(default={"model": "small"})
 
 
 def test_equal_scores_are_no_error():
