@@ -16,9 +16,9 @@ class Bound:
     `min_finished` finished trainings that are longer than it is by then.
     """
 
-    z: float = 3.0
+    z: float = 5.0
     margin: float = 0.01
-    min_finished: int = 8
+    min_finished: int = 12
     start_epoch: int = 2
 
     def reason(

@@ -435,7 +435,7 @@ class CannotWin(Assessor):
     It works with the tuner Search, whose study has the finished trials.
     """
 
-    def __init__(self, z: float = 3.0, margin: float = 0.01, min_finished: int = 8, start_epoch: int = 2):
+    def __init__(self, z: float = 5.0, margin: float = 0.01, min_finished: int = 12, start_epoch: int = 2):
         if Search.latest is None:
             raise UsageError("CannotWin works with the tuner tuners.search.Search only")
         self._search = Search.latest

@@ -226,9 +226,11 @@ class _Game:
         )
         self._next_report(time, running)
 
-    def reported(self, number: int, params: dict[str, Any]) -> Reported:
-        """What NNI's database would say about a trial."""
-        running = self._runs[number]
+    def reported(self, number: int, params: dict[str, Any]) -> Reported | None:
+        """What NNI's database would say about a trial; None of one that has not begun."""
+        running = self._runs.get(number)
+        if running is None:
+            return None
         curve = tuple(report["default"] for report in running.history)
         event = EVENTS[self._outcomes.get(number, "running")]
         return Reported(str(number), event, curve, seconds=self.now - running.start)

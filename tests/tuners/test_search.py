@@ -627,7 +627,7 @@ def test_it_stops_only_what_cannot_win():
 
 def test_why_a_trial_was_stopped_is_kept(fake):
     made = search(sampler="random")
-    assessor = CannotWin()
+    assessor = CannotWin(min_finished=8)
     finished(made, RISING)
     made.reported = made._from_nni
     point = made.generate_parameters(50)

@@ -9,6 +9,8 @@ from nni.algorithms.hpo.random_tuner import RandomTuner
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 
+from benchmarks.search import generated
+from benchmarks.search.rivals import METHODS
 from benchmarks.search.simulate import PARENT, Lookup, Replay, Trial, play
 from benchmarks.search.table import Curves
 from tuners.default_first import DefaultFirstTPE
@@ -289,3 +291,20 @@ def test_a_tuner_with_a_clock_sees_the_simulated_time():
     tuner = Clocked(0, 1)
     play(curves([[0.1, 0.2], [0.3, 0.4]], [10, 7]), tuner, workers=2)
     assert [one for one in tuner.told if one[0] == "at"] == [("at", 14.0), ("at", 20.0)]
+
+
+def test_what_nni_loads_plays_and_hears_of_every_trial_as_what_it_was():
+    """The search and its assessor: each trial is told to the study once, with its curve and seconds."""
+    curves = generated.generate("crossing", 1, recipes=60)
+    tuner, assessor = METHODS["Gaussian process, cannot win"](curves, 0, 2)
+    replay = play(curves, tuner, assessor, workers=2)
+    names = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
+    told = {trial.number: trial for trial in tuner.study.trials if "repeats" not in trial.user_attrs}
+    assert len(told) == len(replay.trials) == 60
+    for trial in replay.trials:
+        heard = told[trial.number]
+        assert heard.state.name == names[trial.outcome]
+        assert len(heard.intermediate_values) == trial.epochs - (trial.outcome == "failed")
+        if trial.outcome != "failed" or trial.epochs > 1:
+            assert heard.user_attrs["seconds"] == pytest.approx(trial.end - trial.start)
+    assert {"finished", "stopped", "failed"} == {trial.outcome for trial in replay.trials}
