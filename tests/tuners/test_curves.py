@@ -42,3 +42,12 @@ def test_finished_trainings_that_are_no_longer_say_nothing():
 
 def test_equal_curves_are_no_error():
     assert predict_final([0.1, 0.2], [[0.1, 0.2, 0.4]] * 6, [0.4] * 6) == pytest.approx((0.4, 0))
+
+
+def test_a_curve_unlike_the_finished_ones_is_predicted_with_less_certainty():
+    rng = np.random.default_rng(0)
+    finished = [np.cumsum(rng.uniform(0.05, 0.1, 6)) for _ in range(12)]
+    finals = [curve[-1] for curve in finished]
+    _, usual = predict_final(finished[0][:3], finished, finals)
+    _, strange = predict_final([0.9, 0.5, 0.1], finished, finals)
+    assert strange > 3 * usual
