@@ -341,6 +341,8 @@ class Search(Tuner):
             if parameter_id is None or trial.number in self._again:
                 continue
             known = self.reported(parameter_id, trial.params)
+            if known and TRIAL not in trial.user_attrs:
+                self._note(trial, TRIAL, known.trial)
             since = self._ended.get(trial.number)
             late = since is not None and time.monotonic() - since > LATE_SECONDS
             if known and known.ended and time.time() - known.ended > LATE_SECONDS:

@@ -268,6 +268,8 @@ def test_every_trial_is_told_as_what_it_was(fake):
     assert [row.trial for row in rows[:4]] == ["t0", "t1", "t2", "t3"]
     assert [row.state for row in rows[:5]] == ["complete", "pruned", "fail", "pruned", "running"]
     assert rows[3].why == "stopped by a person"
+    made.generate_parameters(5)
+    assert read_chosen(fake.folder)[4].trial == "t4", "known while it runs"
     assert rows[0].score == 0.25
 
 

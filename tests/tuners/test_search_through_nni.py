@@ -117,8 +117,10 @@ def test_a_trial_that_cannot_win_is_stopped(tmp_path):
     assert not error_of(tiny)
 
 
-def test_a_killed_experiment_goes_on_with_all_it_knew(tmp_path):
-    """Manager and dispatcher are killed while two trials run; one trial had finished."""
+@pytest.mark.parametrize("killed", ["all", "dispatcher"])
+def test_a_killed_experiment_goes_on_with_all_it_knew(tmp_path, killed):
+    """Manager, dispatcher and trials are killed, or the dispatcher alone, while two trials run; one trial had
+    finished."""
     tiny = experiment(tmp_path, 8, {1: "hang", 2: "hang"}, at_once=2)
     try:
         tiny.create()
@@ -127,10 +129,14 @@ def test_a_killed_experiment_goes_on_with_all_it_knew(tmp_path):
         time.sleep(3)
         manager = tiny.manager()
         processes = [manager, *manager.children(recursive=True)]
+        if killed == "dispatcher":
+            processes = [process for process in processes[1:] if "--exp_params" in process.cmdline()]
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
         psutil.wait_procs(processes, timeout=10)
+        if killed == "dispatcher":  # the manager reports an error, and has to be stopped
+            tiny.stop()
         tiny.wait_for(lambda: not psutil.pid_exists(manager.pid))
         points = [trial.params["x"] for trial in study_of(tiny).trials]
         tiny.nnictl("resume", tiny.id, "--port", str(tiny.port), "-e", str(tmp_path / "runs"))
