@@ -14,6 +14,10 @@ class Bound:
     Its predicted final score (`curves.predict_final`) plus `z` standard deviations of the prediction must lie
     more than `margin` below the best finished score. Never before `start_epoch`, nor with fewer than
     `min_finished` finished trainings that are longer than it is by then.
+
+    In replays (benchmarks/search, 150 generated recipes, half the table's compute) these defaults stopped no
+    recipe within .01 of the best for good: 0 of 168 searches (110 of them with late and noisy curves).
+    With z=4 it was 1 of 30 with such curves: residuals of few trainings are not normal.
     """
 
     z: float = 5.0
