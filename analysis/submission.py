@@ -189,7 +189,7 @@ def _numbered(task: Task) -> bool:
 def whole_number(text: str) -> str:
     """An integer as it is usually written: 3 for 03, 3.0 and 3."""
     try:
-        return f"{float(text):.0f}" if float(text).iswhole_number() else text
+        return f"{float(text):.0f}" if float(text).is_integer() else text
     except ValueError:
         return text
 

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.score import score_line, score_submission
+from analysis.score import recall_lines, score_line, score_submission
 from analysis.submission import (
     read_predictions,
-    recall_lines,
     submission_errors,
     write_submission,
 )
