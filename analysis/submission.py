@@ -11,9 +11,9 @@ import pandas as pd
 
 from common.errors import UsageError, unknown
 from common.files import write_atomic, write_json
-from common.text import lines_text
+from common.text import few, lines_text
 from dataset.face_masks.labels import FACE_MASK
-from dataset.formats.labelled import few, in_order
+from dataset.formats.labelled import in_order
 from dataset.tables import read_table
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS
@@ -136,8 +136,8 @@ def photo_errors(path: Path, given: list[str], photos: list[str], of: str) -> li
     if given == photos:
         return []
     missing, extra = sorted(set(photos) - set(given)), sorted(set(given) - set(photos))
-    few = f"missing {missing[:3]}, unknown {extra[:3]}" if missing or extra else "another order"
-    return [f"{path}: ImageID differs from {of} ({len(missing)} missing, {len(extra)} unknown: {few})"]
+    differ = f"missing {missing[:3]}, unknown {extra[:3]}" if missing or extra else "another order"
+    return [f"{path}: ImageID differs from {of} ({len(missing)} missing, {len(extra)} unknown: {differ})"]
 
 
 def read_answers(path: Path, task: Task) -> tuple[pd.DataFrame, list[str]]:
