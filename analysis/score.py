@@ -42,8 +42,8 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     macro_f1; None for the log loss without a predictions.csv of the same answers. A recall is None for a
     class without photos. `recall_rare`: the fraction of the photos of rare classes that are predicted
     correctly, None without such photos. The classes are those of the submission.json beside the submission;
-    without one, the home task's if all answers are its numbers, else the names in both files, which a line on
-    stderr says. UsageError if the files are invalid or list different photos.
+    without one, the home task's if all answers are its numbers, else the names in both files; a line on
+    stderr says which. UsageError if the files are invalid or list different photos.
     """
     about = read_about(submission.parent) or {}
     labelled = _labelled(answers, about) if answers.is_dir() else None
@@ -124,6 +124,8 @@ def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | N
     known = set(truth["ans"]) - {""}
     # The home task's photos to predict have no labels in its data folder, so such labels are names.
     if labelled is None and known and {whole_number(name) for name in known} <= set(FACE_MASK.answers):
+        print(f"note: no {JSON} beside {submission}: the numbers are taken as the competition's classes",
+              file=sys.stderr, flush=True)  # fmt: skip
         return FACE_MASK
     names = in_order(known | set(given["ans"]) - {""})
     print(
