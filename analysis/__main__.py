@@ -188,7 +188,7 @@ def score(
 
     Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one,
     the competition's if ANSWERS has its numbers, else the names in both files."""
-    from analysis.submission import recall_lines, score_line, score_submission
+    from analysis.score import recall_lines, score_line, score_submission
 
     scores = score_submission(submission, answers)
     if as_json:

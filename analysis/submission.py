@@ -1,8 +1,7 @@
 """The submission's files, written and read back: submission.csv (checked against the photos to predict),
-predictions.csv, submission.json; and the score of a submission if the answers are known."""
+predictions.csv, submission.json."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,15 @@ import pandas as pd
 
 from common.errors import UsageError, unknown
 from common.files import write_atomic, write_json
-from common.text import lines_text
+from common.text import few, lines_text
 from dataset.face_masks.labels import FACE_MASK
-from dataset.formats.labelled import few, in_order
-from dataset.read import read_eval
+from dataset.formats.labelled import in_order
 from dataset.tables import read_table
 from dataset.task import Task
-from trial.metrics import DEFAULT, METRICS, recall_of, score, score_probabilities, title_of
-from trial.record import IS_PROBABILITY, probabilities_of, probability_columns
+from trial.metrics import DEFAULT, METRICS
+from trial.record import IS_PROBABILITY, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
-MAX_LINES = 60  # of classes in a terminal
-MAX_WIDTH = 40  # of the column of their names there
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
@@ -111,7 +107,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
                   if found else f"{path}: no columns of probabilities (p00, p01, ...)"]  # fmt: skip
     if not errors and task is None and len(columns) == FACE_MASK.n_classes:
         task = FACE_MASK if set(table["ans"]) <= set(FACE_MASK.answers) else None
-    labels, wrong = _read_labels(path, table, task) if not errors else (table, [])
+    labels, wrong = read_labels(path, table, task) if not errors else (table, [])
     errors += wrong
     if not errors:
         table[columns] = table[columns].apply(pd.to_numeric, errors="coerce")
@@ -133,26 +129,26 @@ def submission_errors(
 ) -> list[str]:
     """Errors of a submission for `photos` (its ImageIDs, in order), which are `of`; [] if it is valid."""
     table, errors = read_answers(path, task)
-    return errors or _photo_errors(path, list(table["ImageID"]), list(photos), of)
+    return errors or photo_errors(path, list(table["ImageID"]), list(photos), of)
 
 
-def _photo_errors(path: Path, given: list[str], photos: list[str], of: str) -> list[str]:
+def photo_errors(path: Path, given: list[str], photos: list[str], of: str) -> list[str]:
     if given == photos:
         return []
     missing, extra = sorted(set(photos) - set(given)), sorted(set(given) - set(photos))
-    few = f"missing {missing[:3]}, unknown {extra[:3]}" if missing or extra else "another order"
-    return [f"{path}: ImageID differs from {of} ({len(missing)} missing, {len(extra)} unknown: {few})"]
+    differ = f"missing {missing[:3]}, unknown {extra[:3]}" if missing or extra else "another order"
+    return [f"{path}: ImageID differs from {of} ({len(missing)} missing, {len(extra)} unknown: {differ})"]
 
 
 def read_answers(path: Path, task: Task) -> tuple[pd.DataFrame, list[str]]:
     """The table (ImageID, ans: the label) of a submission or answers file, and its errors. A class may be
     given by its answer (the competition's number) or by its name."""
     table, errors = read_table(path, ["ImageID", "ans"])
-    labels, more = _read_labels(path, table, task)
+    labels, more = read_labels(path, table, task)
     return labels, errors + (more if not table.empty or not errors else [])
 
 
-def _read_labels(path: Path, table: pd.DataFrame, task: Task | None) -> tuple[pd.DataFrame, list[str]]:
+def read_labels(path: Path, table: pd.DataFrame, task: Task | None) -> tuple[pd.DataFrame, list[str]]:
     """`table` (ImageID, ans, as text, by line) with labels as ans, and its errors; as it is without task."""
     if table.empty:
         return table, [f"{path}: has no rows"]
@@ -163,7 +159,9 @@ def _read_labels(path: Path, table: pd.DataFrame, task: Task | None) -> tuple[pd
         return table, errors
     known = {name: label for names in (task.classes, task.answers) for label, name in enumerate(names)}
     known |= {
-        name: known[number] for name in set(table["ans"]) - set(known) if (number := _integer(name)) in known
+        name: known[number]
+        for name in set(table["ans"]) - set(known)
+        if (number := whole_number(name)) in known
     }
     wrong = table[~table["ans"].isin(known)]
     if _numbered(task) and len(wrong):
@@ -188,63 +186,12 @@ def _numbered(task: Task) -> bool:
     return task.answers == tuple(map(str, range(task.n_classes)))
 
 
-def _integer(text: str) -> str:
+def whole_number(text: str) -> str:
     """An integer as it is usually written: 3 for 03, 3.0 and 3."""
     try:
         return f"{float(text):.0f}" if float(text).is_integer() else text
     except ValueError:
         return text
-
-
-def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
-    """The scores of a submission against a file of answers, or against a data set whose photos to predict are
-    labelled.
-
-    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "photos", "rare_name", "recall_rare",
-    "recall": {class: recall}}. `score` is by the `metric` of the recipe in the submission.json, else by
-    macro_f1; None for the log loss without a predictions.csv of the same answers. A recall is None for a
-    class without photos. `recall_rare`: the fraction of the photos of rare classes that are predicted
-    correctly, None without such photos. The classes are those of the submission.json beside the submission;
-    without one, the home task's if all answers are its numbers, else the names in both files, which a line on
-    stderr says. UsageError if the files are invalid or list different photos.
-    """
-    about = read_about(submission.parent) or {}
-    labelled = _labelled(answers, about) if answers.is_dir() else None
-    task = task_beside(submission)
-    if task is None:
-        task = _task_of_answers(submission, answers, labelled)
-    given, errors = read_answers(submission, task)
-    if labelled is None:
-        truth, more = read_answers(answers, task)
-    else:
-        truth, more = _read_labels(answers, labelled, task)
-    if errors or more:
-        raise UsageError(errors + more)
-    if set(given["ImageID"]) != set(truth["ImageID"]):
-        raise UsageError(
-            _photo_errors(submission, list(given["ImageID"]), list(truth["ImageID"]), str(answers))
-        )
-    both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
-    labels, predicted = both["ans_true"].to_numpy(), both["ans_given"].to_numpy()
-    scores, metric = score(labels, predicted, task.n_classes), metric_of(about)
-    if metric != "log_loss":
-        by_metric = METRICS[metric](scores)
-    elif (chances := _probabilities(submission, both["ImageID"], predicted)) is not None:
-        by_metric = METRICS[metric](score_probabilities(labels, chances))
-    else:
-        by_metric = None
-    recall = {
-        name: None if np.isnan(r) else round(float(r), 4)
-        for name, r in zip(task.classes, scores.recall, strict=True)
-    }
-    return {
-        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
-        "balanced_accuracy": METRICS["balanced_accuracy"](scores), "metric": metric,
-        "score": by_metric,
-        "photos": len(both),
-        "rare_name": task.rare_name if task.rare else None,
-        "recall_rare": recall_of(task.rare, labels, predicted), "recall": recall,
-    }  # fmt: skip
 
 
 def metric_of(about: Mapping[str, Any]) -> str:
@@ -253,83 +200,3 @@ def metric_of(about: Mapping[str, Any]) -> str:
     voters = about.get("members") or [about]
     found = {(voter.get("recipe") or {}).get("metric", DEFAULT) for voter in voters}
     return next(iter(found)) if len(found) == 1 and found <= METRICS.keys() else DEFAULT
-
-
-def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -> np.ndarray | None:
-    """The probabilities (photos, classes) in the predictions.csv beside a submission; None if there is none,
-    or it has other answers."""
-    path = submission.with_name(PREDICTIONS)
-    if not path.is_file():
-        return None
-    table = read_predictions(path).set_index("ImageID")
-    if set(photos) != set(table.index):
-        return None
-    probabilities = probabilities_of(table.loc[photos])
-    return probabilities if (probabilities.argmax(1) == predicted).all() else None
-
-
-def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
-    """(ImageID, ans: the name of the class) of the photos to predict of a data set. UsageError if they have
-    no labels. `about`: the submission.json, whose recipe says what a group is."""
-    table = read_eval(data, (about.get("recipe") or {}).get("group") or "")
-    unlabelled = table["photo"] if "class" not in table else table["photo"][table["class"] == ""]
-    if len(unlabelled):
-        raise UsageError(
-            f"{data}: {len(unlabelled):,} of its {len(table):,} photos to predict have no label, first "
-            f"{unlabelled.iloc[0]}; give a CSV with ImageID,ans"
-        )
-    table = table.rename(columns={"photo": "ImageID", "class": "ans"})[["ImageID", "ans"]]
-    return table.set_axis(pd.RangeIndex(1, len(table) + 1), axis=0)
-
-
-def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | None) -> Task:
-    """The task of a submission without a submission.json. UsageError if a file can't be read."""
-    (given, errors), (truth, more) = (
-        read_table(submission, ["ImageID", "ans"]),
-        (labelled, []) if labelled is not None else read_table(answers, ["ImageID", "ans"]),
-    )
-    if given.empty or truth.empty:
-        read = ((submission, given, errors), (answers, truth, more))
-        empty = [f"{path}: has no rows" for path, table, wrong in read if table.empty and not wrong]
-        raise UsageError(errors + more + empty)
-    known = set(truth["ans"]) - {""}
-    # The home task's photos to predict have no labels in its data folder, so such labels are names.
-    if labelled is None and known and {_integer(name) for name in known} <= set(FACE_MASK.answers):
-        return FACE_MASK
-    names = in_order(known | set(given["ans"]) - {""})
-    print(
-        f"note: no {JSON} beside {submission}: the classes are the {len(names):,} names in the two files, so "
-        "the macro-F1 is without classes that neither has",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
-    return Task("answers", names)
-
-
-def score_line(scores: Mapping[str, Any]) -> str:
-    """The scores of `score_submission` in one line for people."""
-    named = {} if scores["score"] is None else {title_of(scores["metric"]): scores["score"]}
-    named |= {"macro-F1": scores["macro_f1"], "accuracy": scores["accuracy"]}
-    if scores["rare_name"] is None:
-        named |= {"balanced accuracy": scores["balanced_accuracy"]}
-    line = "  ".join(f"{name} {value:.4f}" for name, value in named.items())
-    if scores["rare_name"] is None:
-        return line
-    rare = scores["recall_rare"]
-    return f"{line}  recall of {scores['rare_name']} " + ("(no photos)" if rare is None else f"{rare:.4f}")
-
-
-def recall_lines(scores: Mapping[str, Any]) -> list[str]:
-    """A line for the recall of each class, for people; of very many classes, those with the lowest."""
-    recalls = list(scores["recall"].items())
-    shown = recalls
-    if len(recalls) > MAX_LINES:
-        known = [(name, recall) for name, recall in recalls if recall is not None]
-        shown = sorted(known, key=lambda one: one[1])[: MAX_LINES // 2]
-    width = min(MAX_WIDTH, max((24, *(len(name) for name, _ in shown))))
-    lines = [
-        f"  recall {name:{width}} {'no photos' if recall is None else f'{recall:.3f}'}"
-        for name, recall in shown
-    ]
-    if more := len(recalls) - len(shown):
-        lines.append(f"  and {more:,} more classes, with higher recall or no photos; --json prints all")
-    return lines

@@ -19,7 +19,8 @@ from statistics import mean
 from analysis.pipeline import retrain_and_submit
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import retrain
-from analysis.submission import CSV, JSON, score_submission
+from analysis.score import score_submission
+from analysis.submission import CSV, JSON
 from common.errors import UsageError, exit_on_usage_error
 from common.files import folder_atomic
 from common.machine import PROJECT

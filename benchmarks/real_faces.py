@@ -18,7 +18,8 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from analysis.submission import read_answers, score_submission
+from analysis.score import score_submission
+from analysis.submission import read_answers
 from benchmarks.rivals import HALF, PlainPhotos
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train

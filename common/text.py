@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MAX_LINES = 3
+MAX_NAMES = 5
 
 
 def number_text(value: float) -> str:
@@ -20,6 +21,12 @@ def path_text(path: Path | str) -> str:
     """The path, relative to the working directory if it lies below it."""
     path, cwd = Path(path), Path.cwd()
     return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
+
+
+def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:
+    """The first names, and how many more there are: 'a, b and 3 more'."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def lines_text(lines: Sequence[int]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError, errors_of
+from common.text import few
 from dataset.face_masks.corrections import read_corrections
-from dataset.formats.labelled import few
 from dataset.near_duplicates import find
 from dataset.pixels import decode_errors
 from dataset.read import corrected, format_of, scan_eval, scan_train

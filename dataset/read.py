@@ -7,11 +7,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from common.errors import UsageError
+from common.text import few
 from dataset.face_masks import layout
 from dataset.face_masks.corrections import apply_corrections
 from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
 from dataset.formats import class_folders, photos_csv
-from dataset.formats.labelled import few
 from dataset.images import EXTENSIONS
 from dataset.photo_file import is_system_file
 from dataset.tables import empty_table, log_notes, read_table

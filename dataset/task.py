@@ -5,9 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -24,6 +23,8 @@ class Bands:
 
     def index(self, number: Any) -> Any:
         """The index of the band of a number, or of an array of numbers."""
+        import numpy as np
+
         return np.searchsorted(self.edges, number, side="right")
 
 
@@ -70,10 +71,14 @@ class Task:
 
     def label(self, values: Mapping[str, Any]) -> Any:
         """The label of {factor: index of its value}; also for arrays of indices."""
+        import numpy as np
+
         return np.ravel_multi_index([values[factor] for factor in self.factors], self.sizes)
 
-    def is_rare(self, labels: Any) -> np.ndarray:
+    def is_rare(self, labels: Any) -> "np.ndarray":
         """Whether each of `labels` (N,) is of a rare class: bool (N,)."""
+        import numpy as np
+
         return np.isin(labels, self.rare)
 
     def to_json(self) -> dict[str, Any]:
@@ -107,5 +112,7 @@ class Scan(NamedTuple):
 def rare_labels(counts: Collection[int]) -> tuple[int, ...]:
     """The labels of classes with less than half of an even share of the groups; `counts` (n_classes,) of the
     groups with a photo of each class."""
+    import numpy as np
+
     counts = np.asarray(counts)
     return tuple(np.flatnonzero(counts < counts.sum() / len(counts) / 2).tolist())

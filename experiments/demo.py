@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.pipeline import export_best_and_retrain
-from analysis.submission import score_line, score_submission
+from analysis.score import score_line, score_submission
 from analysis.trials.flatten import flat
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table

@@ -20,7 +20,8 @@ FACES = "dataset/faces/"  # finds any face; the age of the person is nobody's bu
 # The files outside that import from dataset/face_masks/, and what for.
 REGISTERED = {
     "analysis/eda/suspects.py": "what looks wrong in sets of its layout",
-    "analysis/submission.py": "submissions of earlier versions have no task, answers may be the competition's numbers",
+    "analysis/score.py": "answers without a submission.json may be the competition's numbers",
+    "analysis/submission.py": "submissions of earlier versions have no task",
     "dataset/__main__.py": "the command that draws a set",
     "dataset/check.py": "corrections are checked even if the set has other errors",
     "dataset/formats/labelled.py": "the home task's names keep its order in every format",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from dataset.formats.labelled import few
+from common.text import few
 from dataset.split import absent_classes, fraction_of, split
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS

@@ -10,7 +10,7 @@ from analysis.eda import facts, pictures, plots
 from analysis.eda.suspects import OF_TASKS, suspects
 from analysis.report.page import write_page
 from common.errors import UsageError
-from dataset.formats.labelled import few
+from common.text import few
 from dataset.pixels import decode_errors
 from dataset.read import scan_eval, scan_train
 from dataset.task import Task

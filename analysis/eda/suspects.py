@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.eda.facts import of_groups
+from common.text import few
 from dataset.face_masks import suspects as face_masks
 from dataset.face_masks.labels import FACE_MASK
 from dataset.near_duplicates import find
@@ -87,7 +88,7 @@ def _labels_of_groups(task: Task, table: pd.DataFrame, groups: set[str]) -> dict
     factors = of_groups(task, table) if task.group != "photo" else ()
     if not factors:
         classes = some.sort_values("label").drop_duplicates(["group", "label"]).groupby("group")["label"]
-        return {group: _few([task.classes[label] for label in labels]) for group, labels in classes}
+        return {group: few([task.classes[label] for label in labels], MAX_NAMES) for group, labels in classes}
     labels = {}
     for row in some.drop_duplicates("group").to_dict("records"):
         labels[row["group"]] = ", ".join(
@@ -97,11 +98,6 @@ def _labels_of_groups(task: Task, table: pd.DataFrame, groups: set[str]) -> dict
             for factor in factors
         )
     return labels
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _far(values: pd.Series, factor: float) -> pd.Series:

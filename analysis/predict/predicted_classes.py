@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.formats.labelled import few
+from common.text import few
 from dataset.task import Task
 
 EXPECTED = 3.0  # photos; a class expected less often may be absent by chance (Poisson: 5 % at 3)

@@ -14,8 +14,8 @@ from analysis.predict.tta import VIEWS, Views
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
 from common.progress import track
+from common.text import few
 from dataset.cache.arrays import Uncached
-from dataset.formats.labelled import few
 from dataset.task import Task
 from trial import recipe
 from trial.compute import Compute, decide

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import HEAT, LIGHT, blank
-from dataset.formats.labelled import few
+from common.text import few
 from dataset.task import Task
 from trial.record import scores_of
 

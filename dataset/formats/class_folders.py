@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from common.text import few
 from dataset.formats.labelled import (
     MAX_CLASSES,
     OWN_GROUPS,
     both_sides,
-    few,
     groups_of,
     labelled,
     natural,

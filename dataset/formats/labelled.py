@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from common.text import few
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Scan, Task, rare_labels
 
 MAX_CLASSES = 1000
-MAX_NAMES = 5  # in a message
 OWN_GROUPS = (
     "no groups are known, so every photo counts as its own: if several photos show the same person or thing, "
     "validation scores will be too high; give group=, a column or a regular expression on the path "
@@ -52,12 +52,6 @@ def plural(word: str) -> str:
     if re.search("[^aeiou]y$", word):
         return f"{word[:-1]}ies"
     return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
-
-
-def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(map(str, names[:limit])) + more
 
 
 def task_of(values: Mapping[str, pd.Series], classes: pd.Series | None, grouped: str) -> Task:

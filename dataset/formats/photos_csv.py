@@ -9,12 +9,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from common.errors import unknown
-from common.text import lines_text
+from common.text import few, lines_text
 from dataset.formats.labelled import (
     MAX_CLASSES,
     OWN_GROUPS,
     both_sides,
-    few,
     groups_of,
     labelled,
     task_of,

@@ -10,7 +10,8 @@ from analysis.ensemble import ensemble
 from analysis.pipeline import predict_and_submit
 from analysis.predict.trained import load
 from analysis.predict.validation import predict_validation, worth
-from analysis.submission import metric_of, score_line, score_submission, write_submission
+from analysis.score import score_line, score_submission
+from analysis.submission import metric_of, write_submission
 from analysis.submit import scores_kept
 from dataset.face_masks.labels import FACE_MASK
 from tests.analysis import example_search

@@ -15,7 +15,8 @@ from analysis.predict.trained import load, predict
 from analysis.predict.validation import worth
 from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
-from analysis.submission import read_predictions, score_submission
+from analysis.score import score_submission
+from analysis.submission import read_predictions
 from analysis.trials.table import Experiment
 from common.errors import UsageError
 from dataset.read import read_eval

@@ -159,6 +159,9 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
         read_recipe(tmp_path / "bad.json")
     with pytest.raises(UsageError, match="can't be read as a recipe"):
         read_recipe(tmp_path / "none.json")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="give the recipe in it: .*config.json"):
+        read_recipe(tmp_path)
 
 
 @pytest.mark.slow

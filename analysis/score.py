@@ -1,0 +1,166 @@
+"""The score of a submission if the answers are known."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.submission import (
+    JSON,
+    PREDICTIONS,
+    metric_of,
+    photo_errors,
+    read_about,
+    read_answers,
+    read_labels,
+    read_predictions,
+    task_beside,
+    whole_number,
+)
+from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
+from dataset.formats.labelled import in_order
+from dataset.read import read_eval
+from dataset.tables import read_table
+from dataset.task import Task
+from trial.metrics import METRICS, recall_of, score, score_probabilities, title_of
+from trial.record import probabilities_of
+
+MAX_LINES = 60  # of classes in a terminal
+MAX_WIDTH = 40  # of the column of their names there
+
+
+def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
+    """The scores of a submission against a file of answers, or against a data set whose photos to predict are
+    labelled.
+
+    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "photos", "rare_name", "recall_rare",
+    "recall": {class: recall}}. `score` is by the `metric` of the recipe in the submission.json, else by
+    macro_f1; None for the log loss without a predictions.csv of the same answers. A recall is None for a
+    class without photos. `recall_rare`: the fraction of the photos of rare classes that are predicted
+    correctly, None without such photos. The classes are those of the submission.json beside the submission;
+    without one, the home task's if all answers are its numbers, else the names in both files; a line on
+    stderr says which. UsageError if the files are invalid or list different photos.
+    """
+    about = read_about(submission.parent) or {}
+    labelled = _labelled(answers, about) if answers.is_dir() else None
+    task = task_beside(submission)
+    if task is None:
+        task = _task_of_answers(submission, answers, labelled)
+    given, errors = read_answers(submission, task)
+    if labelled is None:
+        truth, more = read_answers(answers, task)
+    else:
+        truth, more = read_labels(answers, labelled, task)
+    if errors or more:
+        raise UsageError(errors + more)
+    if set(given["ImageID"]) != set(truth["ImageID"]):
+        raise UsageError(
+            photo_errors(submission, list(given["ImageID"]), list(truth["ImageID"]), str(answers))
+        )
+    both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
+    labels, predicted = both["ans_true"].to_numpy(), both["ans_given"].to_numpy()
+    scores, metric = score(labels, predicted, task.n_classes), metric_of(about)
+    if metric != "log_loss":
+        by_metric = METRICS[metric](scores)
+    elif (chances := _probabilities(submission, both["ImageID"], predicted)) is not None:
+        by_metric = METRICS[metric](score_probabilities(labels, chances))
+    else:
+        by_metric = None
+    recall = {
+        name: None if np.isnan(r) else round(float(r), 4)
+        for name, r in zip(task.classes, scores.recall, strict=True)
+    }
+    return {
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
+        "balanced_accuracy": METRICS["balanced_accuracy"](scores), "metric": metric,
+        "score": by_metric,
+        "photos": len(both),
+        "rare_name": task.rare_name if task.rare else None,
+        "recall_rare": recall_of(task.rare, labels, predicted), "recall": recall,
+    }  # fmt: skip
+
+
+def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -> np.ndarray | None:
+    """The probabilities (photos, classes) in the predictions.csv beside a submission; None if there is none,
+    or it has other answers."""
+    path = submission.with_name(PREDICTIONS)
+    if not path.is_file():
+        return None
+    table = read_predictions(path).set_index("ImageID")
+    if set(photos) != set(table.index):
+        return None
+    probabilities = probabilities_of(table.loc[photos])
+    return probabilities if (probabilities.argmax(1) == predicted).all() else None
+
+
+def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
+    """(ImageID, ans: the name of the class) of the photos to predict of a data set. UsageError if they have
+    no labels. `about`: the submission.json, whose recipe says what a group is."""
+    table = read_eval(data, (about.get("recipe") or {}).get("group") or "")
+    unlabelled = table["photo"] if "class" not in table else table["photo"][table["class"] == ""]
+    if len(unlabelled):
+        raise UsageError(
+            f"{data}: {len(unlabelled):,} of its {len(table):,} photos to predict have no label, first "
+            f"{unlabelled.iloc[0]}; give a CSV with ImageID,ans"
+        )
+    table = table.rename(columns={"photo": "ImageID", "class": "ans"})[["ImageID", "ans"]]
+    return table.set_axis(pd.RangeIndex(1, len(table) + 1), axis=0)
+
+
+def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | None) -> Task:
+    """The task of a submission without a submission.json. UsageError if a file can't be read."""
+    (given, errors), (truth, more) = (
+        read_table(submission, ["ImageID", "ans"]),
+        (labelled, []) if labelled is not None else read_table(answers, ["ImageID", "ans"]),
+    )
+    if given.empty or truth.empty:
+        read = ((submission, given, errors), (answers, truth, more))
+        empty = [f"{path}: has no rows" for path, table, wrong in read if table.empty and not wrong]
+        raise UsageError(errors + more + empty)
+    known = set(truth["ans"]) - {""}
+    # The home task's photos to predict have no labels in its data folder, so such labels are names.
+    if labelled is None and known and {whole_number(name) for name in known} <= set(FACE_MASK.answers):
+        print(f"note: no {JSON} beside {submission}: the numbers are taken as the competition's classes",
+              file=sys.stderr, flush=True)  # fmt: skip
+        return FACE_MASK
+    names = in_order(known | set(given["ans"]) - {""})
+    print(
+        f"note: no {JSON} beside {submission}: the classes are the {len(names):,} names in the two files, so "
+        "the macro-F1 is without classes that neither has",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
+    return Task("answers", names)
+
+
+def score_line(scores: Mapping[str, Any]) -> str:
+    """The scores of `score_submission` in one line for people."""
+    named = {} if scores["score"] is None else {title_of(scores["metric"]): scores["score"]}
+    named |= {"macro-F1": scores["macro_f1"], "accuracy": scores["accuracy"]}
+    if scores["rare_name"] is None:
+        named |= {"balanced accuracy": scores["balanced_accuracy"]}
+    line = "  ".join(f"{name} {value:.4f}" for name, value in named.items())
+    if scores["rare_name"] is None:
+        return line
+    rare = scores["recall_rare"]
+    return f"{line}  recall of {scores['rare_name']} " + ("(no photos)" if rare is None else f"{rare:.4f}")
+
+
+def recall_lines(scores: Mapping[str, Any]) -> list[str]:
+    """A line for the recall of each class, for people; of very many classes, those with the lowest."""
+    recalls = list(scores["recall"].items())
+    shown = recalls
+    if len(recalls) > MAX_LINES:
+        known = [(name, recall) for name, recall in recalls if recall is not None]
+        shown = sorted(known, key=lambda one: one[1])[: MAX_LINES // 2]
+    width = min(MAX_WIDTH, max((24, *(len(name) for name, _ in shown))))
+    lines = [
+        f"  recall {name:{width}} {'no photos' if recall is None else f'{recall:.3f}'}"
+        for name, recall in shown
+    ]
+    if more := len(recalls) - len(shown):
+        lines.append(f"  and {more:,} more classes, with higher recall or no photos; --json prints all")
+    return lines
