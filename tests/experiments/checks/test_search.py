@@ -33,7 +33,7 @@ def test_the_search_passes(mine, fast):
         seed=1, default={"learning_rate": 0.002}, first=["recipes/cpu_hour.json", {"loss": "focal"}]
     )
     check(give(mine, tuner=given, assessor=ASSESSOR, maxTrialNumber=30))
-    assert not list(mine.folder.parent.rglob("study.journal"))
+    assert not list(mine.folder.rglob("study.journal"))
 
 
 @pytest.mark.parametrize(
