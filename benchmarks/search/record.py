@@ -74,14 +74,14 @@ def record(point: dict[str, Any], data: Path, seed: int) -> dict[str, np.ndarray
     both = start.table.loc[[*validation.index, *others.index]]
     loader = batches.loader(batches.Photos(both, start.preprocessing, start.pixels), 4 * config.batch_size)
     rows: dict[str, list] = {name: [] for name in ("predicted", "seconds", "train_loss", "validation_loss")}
-    failed, began = "", time.perf_counter()
+    failed, began = "", time.process_time()
     try:
         for epoch in fit(recipe.training(config, start, start.network, train), loader):
             rows["predicted"].append(epoch.probabilities.argmax(1).astype(np.uint8))
             rows["train_loss"].append(epoch.train_loss)
             own = epoch.probabilities[np.arange(len(validation)), validation["label"]]
             rows["validation_loss"].append(-float(np.log(own.clip(1e-9)).mean()))
-            rows["seconds"].append(time.perf_counter() - began)
+            rows["seconds"].append(time.process_time() - began)
     except FloatingPointError as error:
         failed = str(error)
     predicted = np.array(rows.pop("predicted"), np.uint8).reshape(-1, len(both))
