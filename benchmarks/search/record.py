@@ -2,11 +2,12 @@
 
 python -m benchmarks.search.record DATA [--out out/search_table] [--recipes 256] [--part 0/2]
 
-Each recipe of the space (space.json; RECIPES drawn at random, the default first) is trained EPOCHS epochs in one
-thread, with two seeds, the first seed of all recipes first. PEOPLE of train/ are split once: to train on, to validate,
-and others that no search sees. A run is a file RECIPE-SEED.npz: the predictions of every epoch for the people of both
-kinds, losses and seconds. Runs that exist are left out, so that the command may be stopped and started again;
-`--part 0/2` takes every second run, for two processes side by side.
+Each recipe of the space (space.json; RECIPES drawn at random, the default first) is trained EPOCHS epochs in
+one thread, with two seeds, the first seed of all recipes first. PEOPLE of train/ are split once: to train on,
+to validate, and others that no search sees. A run is a file OUT/RECIPE-SEED.npz: the predictions of every
+epoch for the people of both kinds, losses and seconds. Runs that exist there or in the shipped table are left
+out, so that the command may be stopped and started again; `--part 0/2` takes every second run, for two
+processes side by side.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataset.read import read_train
+from benchmarks.search.table import SHIPPED, read
 from dataset.split import fold_of
 from trial import recipe
 from trial.arguments import parse_arguments
@@ -32,7 +33,7 @@ SPACE = Path(__file__).with_name("space.json")
 FIXED = "precision=float32 threads=1 workers=0 weights=none"
 EPOCHS, SEEDS, RECIPES = 8, (0, 1), 256
 FOLDS = 18  # of some 50 people each
-TRAIN, VALIDATION, OTHERS = range(0, 3), range(3, 5), range(5, 9)
+TRAIN, VALIDATION, OTHERS = range(3), range(3, 5), range(5, 9)
 DEFAULT = {
     "model": {"_name": "tf_efficientnet_lite0", "weights": "package", "layer_decay": 1.0},
     "optimizer": {"_name": "adamw"}, "learning_rate": 0.001, "weight_decay": 0.01, "schedule": "onecycle",
@@ -65,8 +66,9 @@ class _Writer:
 
 
 def record(point: dict[str, Any], data: Path, seed: int) -> dict[str, np.ndarray]:
-    """The learning curve of one recipe. `validation` and `others` (epochs, photos): predicted classes; labels and groups
-    beside them; a row per epoch of seconds and losses; `failed`: why it ended early, '' if it did not."""
+    """The learning curve of one recipe. `validation` and `others` (epochs, photos): predicted classes; labels
+    and groups beside them; a row per epoch of seconds and losses; `failed`: why it ended early, '' if it did
+    not."""
     config = config_of(point, data, seed)
     start = recipe.start(config, _Writer())  # type: ignore[arg-type]
     fold = fold_of(start.table, FOLDS, seed=0)
@@ -77,6 +79,7 @@ def record(point: dict[str, Any], data: Path, seed: int) -> dict[str, np.ndarray
     failed, began = "", time.process_time()
     try:
         for epoch in fit(recipe.training(config, start, start.network, train), loader):
+            assert epoch.probabilities is not None
             rows["predicted"].append(epoch.probabilities.argmax(1).astype(np.uint8))
             rows["train_loss"].append(epoch.train_loss)
             own = epoch.probabilities[np.arange(len(validation)), validation["label"]]
@@ -95,7 +98,9 @@ def record(point: dict[str, Any], data: Path, seed: int) -> dict[str, np.ndarray
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("out/search_table"))
     parser.add_argument("--recipes", type=int, default=RECIPES)
@@ -106,7 +111,10 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     part, parts = map(int, asked.part.split("/"))
     points = recipes(asked.recipes)
-    jobs = [(number, seed) for seed in SEEDS for number in range(len(points))]
+    shipped = {(run.recipe, run.seed) for run in read().runs} if SHIPPED.exists() else set()
+    jobs = [
+        (number, seed) for seed in SEEDS for number in range(len(points)) if (number, seed) not in shipped
+    ]
     for number, seed in jobs[part::parts]:
         path = asked.out / f"{number:03d}-{seed}.npz"
         if path.exists():
@@ -115,11 +123,12 @@ def main() -> None:
         found = record(points[number], asked.data, seed)
         beside = path.with_suffix(".part")
         with beside.open("wb") as file:
-            np.savez_compressed(file, **found)
+            np.savez_compressed(file, **found)  # type: ignore[arg-type]
         beside.rename(path)
         labels = found["others_label"]
         scores = [f"{score(labels, row, 18).macro_f1:.3f}" for row in found["others"]]
-        print(f"{path.name} {time.perf_counter() - started:.0f} s {' '.join(scores)} {found['failed']}", flush=True)
+        seconds = time.perf_counter() - started
+        print(f"{path.name} {seconds:.0f} s {' '.join(scores)} {found['failed']}", flush=True)
 
 
 if __name__ == "__main__":

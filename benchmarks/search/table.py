@@ -2,10 +2,10 @@
 
     python -m benchmarks.search.table FOLDER [--out benchmarks/search/table.parquet]
 
-FOLDER holds the runs of `benchmarks.search.record`. The table has a row for each complete run, a recipe
-trained with a seed: per epoch the seconds, the losses, and macro-F1 and predicted class of every photo of the
-validation people and of others, whom no search sees. Photos, people's numbers and where the table comes from
-stand in its metadata.
+FOLDER holds the runs of `benchmarks.search.record`; they join those of the table, if there is one. The table
+has a row for each complete run, a recipe trained with a seed: per epoch the seconds, the losses, and macro-F1
+and predicted class of every photo of the validation people and of others, whom no search sees. Photos,
+people's numbers and where the table comes from stand in its metadata.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import logging
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -200,12 +200,27 @@ def collect(folder: Path, points: Sequence[Point], epochs: int, n_classes: int =
     )  # fmt: skip
 
 
+def joined(older: Table, newer: Table) -> Table:
+    """Both tables' runs, of the same run the newer one; recording may go on after a table was shipped.
+    UsageError if they do not belong together."""
+    same = (older.space == newer.space, older.epochs == newer.epochs, *(
+        np.array_equal(getattr(older, what)[side], getattr(newer, what)[side])
+        for what in ("labels", "groups") for side in SIDES
+    ))  # fmt: skip
+    if not all(same):
+        raise UsageError(
+            "the table has another space, length or people than the new runs; write a new one (--out)"
+        )
+    runs = {(run.seed, run.recipe): run for run in (*older.runs, *newer.runs)}
+    return replace(newer, runs=tuple(runs[key] for key in sorted(runs)))
+
+
 def _origin(recipes: int) -> dict[str, Any]:
     return {
         "command": f"python -m benchmarks.search.record DATA --recipes {recipes}",
         "data": "train/ of the stand-in set (real faces with drawn masks); its eval/ was not touched",
         "groups": "people are numbered from 0 on each side; nobody is on both, or among those trained on",
-        "seconds": "wall time of an epoch and the predictions of both sides, in one thread, beside others",
+        "seconds": "processor time of an epoch and the predictions of both sides, in one thread",
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         "versions": versions(),
     }
@@ -285,6 +300,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     logging.disable(logging.INFO)
     table = collect(asked.folder, recipes(asked.recipes), EPOCHS)
+    if asked.out.exists():
+        table = joined(read(asked.out), table)
     size = write(table, asked.out).stat().st_size
     failed = sum(bool(run.failed) for run in table.runs)
     print(f"{asked.out}: {len(table.runs)} runs ({failed} failed), seeds {table.seeds}, {size / 1e6:.1f} MB")

@@ -160,7 +160,7 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
     with pytest.raises(UsageError, match="can't be read as a recipe"):
         read_recipe(tmp_path / "none.json")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UsageError, match="give the recipe in it: .*config.json"):
+    with pytest.raises(UsageError, match=r"give the recipe in it: .*config\.json"):
         read_recipe(tmp_path)
 
 

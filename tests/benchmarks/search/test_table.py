@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from benchmarks.search import table
-from benchmarks.search.table import SIDES, collect, read, write
+from benchmarks.search.table import SIDES, collect, joined, read, write
 from common.errors import UsageError
 
 EPOCHS, CLASSES = 3, 4
@@ -142,3 +142,16 @@ def test_another_parquet_is_refused(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(UsageError, match="not a table of learning curves"):
         read(tmp_path / "a.parquet")
+
+
+def test_runs_that_were_recorded_later_join_those_of_a_table(folder, tmp_path):
+    (later := tmp_path / "later").mkdir()
+    record(later, 0, 0, seconds=1.0)  # again
+    record(later, 1, 3)
+    both = joined(collect(folder, POINTS, EPOCHS, CLASSES), collect(later, POINTS, EPOCHS, CLASSES))
+    assert [(run.seed, run.recipe) for run in both.runs] == [(0, 0), (0, 1), (1, 0), (1, 1), (3, 1)]
+    assert both.runs[0].seconds.tolist() == [1.0, 1.0, 1.0]
+    (others := tmp_path / "others").mkdir()
+    record(others, 0, 0, people=6)
+    with pytest.raises(UsageError, match="other.* people|people than the new runs"):
+        joined(both, collect(others, POINTS, EPOCHS, CLASSES))
