@@ -12,8 +12,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from common.errors import UsageError
 from common.text import path_text
 from experiments.checks.ports import free_port, port_errors
-from tuners.chosen import JOURNAL
 
+JOURNAL = "study.journal"  # written by tuners/study.py, which other rooms do not import
 HOST = "127.0.0.1"
 DEFAULT = 8180  # far from the ports of NNI's pages
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

@@ -7,7 +7,7 @@ from pathlib import Path
 # alive.
 _DIED = re.compile(r"^\[[^]]*\] ERROR \((?:nni\.main|nni\.runtime\.msg_dispatcher_base)/.*$", re.MULTILINE)
 _RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d ", re.MULTILINE)
-USAGE = "common.errors.UsageError: "
+USAGE = "tuners.errors.UsageError: "
 CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
 

@@ -20,9 +20,7 @@ from common.log import PACKAGES
 from common.machine import PROJECT
 
 ROOMS = PACKAGES  # each imports only those before it
-ALONE = ("tuners", "nni_setup")  # they import none of the others but common
-# The files of these rooms that others may import: they need nothing of the room.
-OPEN = ("tuners.chosen",)
+ALONE = ("tuners", "nni_setup")  # they import none of the others
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,7 @@ class Structure:
 
     def upward(self) -> list[tuple[str, str]]:
         """(module, module) that breaks the order of ROOMS or leaves a room that stands alone."""
-        return [
-            (one, other)
-            for one, other in self._pairs()
-            if other not in OPEN and not _is_downward(*(name.split(".")[0] for name in (one, other)))
-        ]
+        return [pair for pair in self._pairs() if not _is_downward(*(name.split(".")[0] for name in pair))]
 
     def cycle(self) -> list[str]:
         """The modules of an import cycle, [] if there is none."""
@@ -121,7 +115,7 @@ def _is_downward(importing: str, imported: str) -> bool:
     if importing == imported:
         return True
     if importing in ALONE or imported in ALONE:
-        return imported == "common"
+        return False
     return ROOMS.index(imported) < ROOMS.index(importing)
 
 

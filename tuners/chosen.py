@@ -9,8 +9,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
 
-from common.errors import UsageError
-from common.files import write_atomic
+from tuners.errors import UsageError
 
 JOURNAL, CHOSEN_CSV = "study.journal", "chosen.csv"
 BY = ("default", "first", "start-up", "model", "random", "grid", "imported")
@@ -44,13 +43,13 @@ NAMES = tuple(field.name for field in fields(Chosen))
 
 
 def write_chosen(folder: Path, chosen: Iterable[Chosen]) -> None:
-    def write(path: Path) -> None:
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(NAMES)
-            writer.writerows(map(attrgetter(*NAMES), chosen))  # None is written as nothing
-
-    write_atomic(folder / CHOSEN_CSV, write)
+    """Write the recipes to the experiment's `folder`, whole or not at all."""
+    part = folder / f".{CHOSEN_CSV}.part"
+    with part.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(NAMES)
+        writer.writerows(map(attrgetter(*NAMES), chosen))  # None is written as nothing
+    part.replace(folder / CHOSEN_CSV)
 
 
 def read_chosen(folder: Path) -> list[Chosen]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from common.errors import UsageError
-from common.machine import EXPERIMENTS, PROJECT
 from tuners.default_point import default_point
+from tuners.errors import UsageError
 from tuners.space import Params, Space
 
+PROJECT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = PROJECT / "out" / "experiments"
 NNISpace = Mapping[str, Any]
 MIN_TRIALS = 4  # of an earlier experiment that tell something by their ranks
 

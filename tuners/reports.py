@@ -7,16 +7,17 @@ database has all of them, written before the tuner is told.
 import json
 import logging
 import math
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import UsageError
-from common.nni_database import database, query
 from tuners.space import Params, Space
 
 _logger = logging.getLogger("tuners.reports")
+DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder
 ALIVE = ("WAITING", "RUNNING", "UNKNOWN")
 
 
@@ -43,17 +44,17 @@ def reported(folder: Path, space: Space, parameter_id: int, params: Params) -> R
 
     After a resume NNI hands out ids again, so the id alone is not enough.
     """
-    if not database(folder).is_file():
+    if not (folder / DATABASE).is_file():
         return None
     try:
-        rows = query(
+        rows = _query(
             folder,
             "select trialJobId, data from TrialJobEvent where event = 'WAITING' and json_valid(data) "
             f"and json_extract(data, '$.parameter_id') = {int(parameter_id)} order by rowid desc",
         )
         trial = next((trial for trial, data in rows if _is(space, params, json.loads(data))), None)
         return _report(folder, trial) if trial else None
-    except (UsageError, ValueError, KeyError, TypeError) as error:
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
         _logger.warning("NNI's database can't be read: %s", error)
         return None
 
@@ -67,7 +68,7 @@ def _is(space: Space, params: Params, data: Mapping[str, Any]) -> bool:
 
 def _report(folder: Path, trial: str) -> Reported:
     event, start, end = "", None, None
-    events = query(
+    events = _query(
         folder, f"select event, timestamp from TrialJobEvent where trialJobId = '{trial}' order by rowid"
     )
     for name, time in events:
@@ -80,7 +81,7 @@ def _report(folder: Path, trial: str) -> Reported:
             end = time / 1000
     curve: list[float] = []
     result, last = None, end
-    metrics = query(
+    metrics = _query(
         folder,
         f"select type, sequence, data, timestamp from MetricData where trialJobId = '{trial}' order by rowid",
     )
@@ -97,6 +98,19 @@ def _report(folder: Path, trial: str) -> Reported:
         result = _of_run_folder(folder / "trials" / trial)
     seconds = last - start if last and start and last > start else None
     return Reported(trial, event, tuple(curve), result, seconds, end)
+
+
+def _query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query of NNI's database; [] while its manager is still making the tables. It is opened to
+    be written, too: a killed manager leaves a transaction that SQLite must roll back before it reads."""
+    connection = sqlite3.connect(f"{(folder / DATABASE).resolve().as_uri()}?mode=rw", uri=True, timeout=10)
+    with closing(connection):
+        try:
+            return connection.execute(sql).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
 
 
 def _of_run_folder(folder: Path) -> float | None:

@@ -7,7 +7,6 @@ import difflib
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,38 +15,16 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from scipy.special import log_ndtr
 
 from tuners.curves import predict_final
-from tuners.gaussian_process import (
-    SCORES,
-    Kernel,
-    Posterior,
-    Prior,
-    fit,
-    log_expected_improvement,
-    similarity,
-)
+from tuners.gaussian_process import SCORES, Posterior, Prior, log_expected_improvement, similarity
 from tuners.space import Params, Space
+from tuners.surrogate import Evidence, Kernels, Surrogate, failure_processes, log_success
 
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
-REFIT = 4  # ended trials after which a kernel is fitted again
-FIT, CONDITION = 80, 200  # the most trials that a kernel is fitted to, and that a process is conditioned on
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
 WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
-# Improvement counts from above the best, in standard deviations of the process: else the search goes on for
-# ever about the best recipe for gains smaller than a training's noise (Lizotte, Practical Bayesian
-# Optimization, 2008, chapter 4).
-MARGIN = 0.2
-RIDGE = 0.3  # penalty of the regression of costs
-# Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an
-# accident.
-FAILURES = (
-    Prior(theta=1.0, nugget=0.5, length=0.5, deviation=0.5),
-    Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
-)
-HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
 DOUBT = 2.0  # the variance of a predicted final score counts this often
 
 # What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of
@@ -61,172 +38,6 @@ EARLIER_DOUBT = 1.0
 # its recipe is that of another trial.
 CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
 SECONDS, REPEATS = "seconds", "repeats"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the trials of a study showed, the higher the better; recipes are rows of positions.
-
-    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed
-    ones, predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished
-    ones; `seconds` (n,) of the whole training, NaN if unknown; `earlier` (n,): whether it is of an earlier
-    experiment. `running` (m, parameters): those under way.
-    """
-
-    recipes: np.ndarray
-    scores: np.ndarray
-    noise: np.ndarray
-    seconds: np.ndarray
-    running: np.ndarray
-    earlier: np.ndarray
-
-    @property
-    def tried(self) -> np.ndarray:
-        """Recipes (k, parameters) that this study tried, or tries, whatever came of it."""
-        return np.concatenate([self.recipes[~self.earlier], self.running])
-
-    @property
-    def worked(self) -> np.ndarray:
-        """Those of them (k, parameters) that did not fail."""
-        return np.concatenate([self.recipes[~self.earlier & ~self.failed], self.running])
-
-    @property
-    def failed(self) -> np.ndarray:
-        return np.isnan(self.scores)
-
-    @property
-    def finished(self) -> np.ndarray:
-        return ~self.failed & (self.noise == 0)
-
-
-class Surrogate:
-    """What the evidence says about recipes; at least two trials must have a score."""
-
-    def __init__(self, space: Space, evidence: Evidence, kernels: "Kernels"):
-        self._space = space
-        scored = np.flatnonzero(~evidence.failed)
-        scored = scored[_spread(evidence.scores[scored], CONDITION)]
-        recipes, finished = evidence.recipes[scored], evidence.finished[scored]
-        known = evidence.finished | evidence.earlier
-        known = known if known.sum() > 1 else ~evidence.failed
-        kernel = kernels.fitted(SCORES, evidence.recipes[known], evidence.scores[known])
-        process = Posterior(kernel, recipes, evidence.scores[scored], evidence.noise[scored])
-        means = process.mean_at(recipes)
-        # Not the highest score, which has been lucky.
-        self.best = float(means[finished].max() if finished.any() else means.max())
-        self.goal = self.best + MARGIN * math.sqrt(process.variance)
-        self.best_recipes = recipes[np.argsort(-means, kind="stable")]
-        self._scores = process.believing(evidence.running)
-        self._failures = _failures(evidence, kernels)
-        self._seconds = _seconds(space, evidence)
-
-    def predict(self, recipes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's
-        noise."""
-        return self._scores.at(recipes)
-
-    def log_value(self, recipes: np.ndarray) -> np.ndarray:
-        """The logarithm (m,) of expected improvement x probability of success / predicted seconds."""
-        value = log_expected_improvement(*self.predict(recipes), self.goal)
-        if self._failures:
-            success = log_success(self._failures, recipes)
-            value += np.where(success < math.log(HOPELESS), success - 20, success)
-        if self._seconds is not None:
-            value -= _columns(self._space, recipes) @ self._seconds
-        return value
-
-
-class Kernels:
-    """Fits kernels, again when REFIT more trials have ended: the same for the same trials, whoever asked
-    before."""
-
-    def __init__(self, categories: np.ndarray):
-        self._categories = categories
-        self._fitted: dict[Prior, tuple[bytes, Kernel]] = {}
-
-    def fitted(self, prior: Prior, recipes: np.ndarray, values: np.ndarray) -> Kernel:
-        count = len(values) - len(values) % REFIT if len(values) >= REFIT else len(values)
-        recipes, values = recipes[:count], values[:count]
-        if count < 2 or np.ptp(values) == 0:
-            return prior.kernel(self._categories)
-        key = recipes.tobytes() + values.tobytes()
-        if self._fitted.get(prior, (b"",))[0] != key:
-            kept = _spread(values, FIT)
-            self._fitted[prior] = key, fit(recipes[kept], values[kept], self._categories, prior)
-        return self._fitted[prior][1]
-
-
-def _spread(values: np.ndarray, limit: int) -> np.ndarray:
-    """Indices of at most `limit` values: the highest half, and every so many of the others."""
-    if len(values) <= limit:
-        return np.arange(len(values))
-    best, others = np.split(np.argsort(-values, kind="stable"), [limit // 2])
-    others = np.sort(others)[np.linspace(0, len(others) - 1, limit - limit // 2).round().astype(int)]
-    return np.sort(np.r_[best, others])
-
-
-# Failures
-
-
-def _failures(evidence: Evidence, kernels: Kernels) -> list[Posterior]:
-    """Processes of the labels 1 (failed) and 0, that are 0 where nothing is known; none before the first
-    failure."""
-    labels = evidence.failed.astype(float)
-    if not labels.any():
-        return []
-    kept = _spread(labels, CONDITION)
-    recipes = evidence.recipes[kept]
-    return [
-        Posterior(
-            kernels.fitted(prior, evidence.recipes, labels),
-            recipes,
-            labels[kept],
-            mean=0.0,
-            variance=prior.deviation**2,
-        )
-        for prior in FAILURES
-    ]
-
-
-def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
-    """The logarithm (m,) of the probability that a recipe succeeds: that its value is below a half in each
-    process.
-
-    Expected improvement x probability of feasibility: Gardner and others, Bayesian Optimization with
-    Inequality Constraints, 2014; labels of a classification as values of a regression: Rasmussen and
-    Williams, 2006, 6.5.
-    """
-    found = np.zeros(len(recipes))
-    for process in failures:
-        mean, deviation = process.at(recipes)
-        found += log_ndtr((0.5 - mean) / deviation)
-    return found
-
-
-# Costs
-
-
-def _seconds(space: Space, evidence: Evidence) -> np.ndarray | None:
-    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs
-    multiply."""
-    known = ~np.isnan(evidence.seconds)
-    if known.sum() < 2:
-        return None
-    inputs, logs = _columns(space, evidence.recipes[known]), np.log(evidence.seconds[known])
-    return np.linalg.solve(
-        inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean())
-    )
-
-
-def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
-    """Recipes as inputs of a linear model: a column for each option, for each number, and for its absence."""
-    columns = []
-    for parameter, column in zip(space.parameters, recipes.T, strict=True):
-        if parameter.is_category:
-            columns += [column == index for index in range(len(parameter.options))]
-        else:
-            columns += [np.nan_to_num(column), np.isnan(column)]
-    return np.array(columns, float).T
 
 
 class GaussianProcessSampler(BaseSampler):
@@ -388,7 +199,7 @@ class GaussianProcessSampler(BaseSampler):
         pairs = zip(drawn.T, tried.T, self.space.categories, strict=True)
         unlike = [1 - similarity(ours, theirs, category) for ours, theirs, category in pairs]
         distances = np.sum(unlike, axis=0).min(1)
-        if failures := _failures(evidence, self._kernels):
+        if failures := failure_processes(evidence, self._kernels):
             distances = distances * np.exp(log_success(failures, drawn))
         return drawn[np.argmax(distances)]
 

@@ -20,10 +20,10 @@ from nni.tuner import Tuner
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from common.errors import UsageError, unknown
 from tuners.bound import Bound
 from tuners.chosen import BY, JOURNAL, Chosen, write_chosen
 from tuners.default_point import default_point
+from tuners.errors import UsageError, unknown
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
 from tuners.reports import Reported, reported, score
 from tuners.samplers import (

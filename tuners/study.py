@@ -5,6 +5,7 @@ short. This process is its only writer: it holds a lock of the operating system,
 instead of Optuna's lock files, which a kill leaves behind.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -20,13 +21,13 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from common.errors import UsageError
-from common.files import NO_LOCKS
 from tuners.chosen import JOURNAL
+from tuners.errors import UsageError
 from tuners.space import Space
 
 NAME = "search"
 SPACE = "space"  # attribute of the study: NNI's search space
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
 WAIT_SECONDS = 20.0  # for a dispatcher whose manager was killed to end
 
 _logger = logging.getLogger("tuners.study")

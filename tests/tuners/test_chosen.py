@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from common.errors import UsageError
 from common.machine import PROJECT
 from tuners.chosen import CHOSEN_CSV, Chosen, read_chosen, write_chosen
+from tuners.errors import UsageError
 
 ROWS = [
     Chosen(0, 0, "AbCdE", "default", state="complete", score=0.1 + 0.2, epochs=3),

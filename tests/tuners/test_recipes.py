@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from common.errors import UsageError
 from common.machine import shipped
 from experiments.checks.space import each_value
 from trial.arguments import parse_arguments
 from trial.config import parse
 from tuners.default_point import default_point
+from tuners.errors import UsageError
 from tuners.recipes import First, point_of
 from tuners.space import Space
 

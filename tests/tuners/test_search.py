@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from common.errors import UsageError
 from common.machine import PROJECT, shipped
 from tuners.default_point import default_point
+from tuners.errors import UsageError
 
 nni = pytest.importorskip("nni")
 from optuna.trial import TrialState  # noqa: E402

@@ -1,0 +1,24 @@
+"""Mistakes in what a tuner or assessor was given. This room imports no other, since NNI may load it alone."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """One or more mistakes of the caller; each message says what is wrong, where, and what to do.
+
+    `errors` is the list of messages; `str()` joins them, one a line.
+    """
+
+    def __init__(self, errors: str | Iterable[str]):
+        self.errors: list[str] = [errors] if isinstance(errors, str) else list(errors)
+        super().__init__("\n".join(self.errors))
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """The message for an unknown name, with the closest known one, or else all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"unknown {what} '{name}'; " + (
+        f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    )
