@@ -12,6 +12,7 @@ from analysis.submission import submission_errors
 from analysis.trials.nni_database import recorded_trials
 from analysis.trials.table import find, trial_table
 from common.machine import PROJECT
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval
 from tests.conftest import TINY
 from tests.nni_server import free_port
@@ -129,7 +130,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
         str(out),
     )
     assert done.returncode == 0, done.stderr
-    assert submission_errors(out / "submission.csv", list(read_eval(people)["photo"])) == []
+    assert submission_errors(out / "submission.csv", list(read_eval(people)["photo"]), FACE_MASK) == []
     assert {path.name for path in out.iterdir()} == {
         "submission.csv",
         "submission.json",
