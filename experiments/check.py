@@ -11,7 +11,7 @@ from typing import Any
 from common.errors import UsageError, errors_of
 from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.ports import port_errors
-from experiments.checks.rehearsal import rehearse
+from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
 from experiments.checks.space import covering, sound, space_errors
 from experiments.checks.yaml_keys import key_errors
@@ -64,7 +64,9 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
-            errors += rehearsal_errors(plan)
+            rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
+            errors += rehearsal_errors(plan, rehearsed)
+            plan = replace(plan, notes=rehearsed.warnings)
     errors += port_errors(port)
     if errors or plan is None:
         raise UsageError(dict.fromkeys(errors))
@@ -83,9 +85,8 @@ def plan_errors(plan: Plan) -> list[str]:
     return errors + gpu_errors(plan.config) + _folder_errors(plan)
 
 
-def rehearsal_errors(plan: Plan) -> list[str]:
+def rehearsal_errors(plan: Plan, rehearsed: Rehearsed) -> list[str]:
     """What the tuner and the assessor raise when used, and the tuner's suggestions that a trial refuses."""
-    rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
     suggested = [error for point in rehearsed.points for error in errors_of(_read(plan, False), point)]
     return rehearsed.errors + [f"tuner: suggests what a trial refuses: {error}" for error in suggested]
 

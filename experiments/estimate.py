@@ -80,7 +80,7 @@ class Forecast:
 
     `recipes`: what the space offers; `at_a_time`: trialConcurrency; `limit`: maxExperimentDuration in
     seconds, after which NNI starts no trial but lets the running ones finish; `assessed`: whether an assessor
-    stops trials.
+    stops many trials.
     """
 
     recipes: Sequence[Recipe] = ()

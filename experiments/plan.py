@@ -20,7 +20,7 @@ class Plan:
 
     `config`: its keys in NNI's spelling, paths relative to the YAML's folder; `space`: the search space;
     `start` (`python -m trial`) and `fixed` (`key=value` words): the trialCommand; `taken`: fields that
-    settings took out of the space.
+    settings took out of the space; `notes`: what the tuner warned of when it was tried.
     """
 
     path: Path
@@ -29,6 +29,7 @@ class Plan:
     start: str
     fixed: tuple[str, ...]
     taken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def folder(self, key: str, default: Path) -> Path:
         """The absolute path of the folder in `config[key]`, or `default`."""
@@ -84,7 +85,7 @@ class Plan:
         for key in self.taken:
             word = next(word for word in reversed(self.fixed) if current_field(word.partition("=")[0]) == key)
             lines.append(f"--set {word} takes {key} out of the search space: all trials have it")
-        return lines
+        return [*lines, *self.notes]
 
     def effective(self) -> dict[str, Any]:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the

@@ -98,11 +98,12 @@ def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
 
 def forecast(plan: Plan) -> Forecast:
     config = plan.config
+    assessor = config.get("assessor") or {}
     return Forecast(
         recipes_in(plan.space, plan.fixed),
         config["trialConcurrency"],
         seconds(config.get("maxExperimentDuration")),
-        "assessor" in config,
+        bool(assessor) and assessor.get("className") != "tuners.search.CannotWin",  # which stops few
     )
 
 

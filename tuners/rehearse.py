@@ -3,12 +3,14 @@
     python -P tuners/rehearse.py ORDER.json ANSWER.json
 
 ORDER: {"tuner", "assessor" (or null), "space", "trials"}, the first two as in an experiment's YAML, with
-absolute paths. ANSWER: {"points": the suggestions, "tuner": what it raised or "", "assessor": the same}.
+absolute paths. ANSWER: {"points": the suggestions, "tuner": what it raised or "", "assessor": the same,
+"warnings": what the tuner warned of when given the search space}.
 
 NNI notices an exception in either of them late or never; here it is found before anything starts.
 """
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -21,9 +23,10 @@ SECONDS = 20  # limit for the suggestions
 
 def rehearse(order: dict[str, Any]) -> dict[str, Any]:
     points: list[Any] = []
-    tuner = _raised(_tuner(order, points))  # first, as in NNI's dispatcher: an assessor may ask it
+    warnings: list[str] = []
+    tuner = _raised(_tuner(order, points, warnings))  # first, as in NNI's dispatcher: an assessor may ask it
     assessor = _raised(_assessor(order)) if order.get("assessor") else ""
-    return {"tuner": tuner, "assessor": assessor, "points": points}
+    return {"tuner": tuner, "assessor": assessor, "points": points, "warnings": warnings}
 
 
 def _raised(steps: Iterator[str]) -> str:
@@ -41,8 +44,20 @@ def _raised(steps: Iterator[str]) -> str:
     return ""
 
 
-def _tuner(order: dict[str, Any], points: list[Any]) -> Iterator[str]:
-    """The steps of a tuner; its suggestions are appended to `points`."""
+class _Kept(logging.Handler):
+    """Keeps the messages of warnings."""
+
+    def __init__(self, messages: list[str]):
+        super().__init__(logging.WARNING)
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+def _tuner(order: dict[str, Any], points: list[Any], warnings: list[str]) -> Iterator[str]:
+    """The steps of a tuner; its suggestions are appended to `points`, and to `warnings` what it warns of when
+    given the search space."""
     import nni
     from nni.runtime.msg_dispatcher_base import MsgDispatcherBase
 
@@ -52,7 +67,12 @@ def _tuner(order: dict[str, Any], points: list[Any]) -> Iterator[str]:
     if isinstance(tuner, MsgDispatcherBase):
         raise TypeError("is an advisor, not a tuner")
     yield "when given the search space"
-    tuner.update_search_space(order["space"])
+    kept = _Kept(warnings)
+    logging.getLogger("tuners").addHandler(kept)
+    try:
+        tuner.update_search_space(order["space"])
+    finally:
+        logging.getLogger("tuners").removeHandler(kept)
     for number in range(order["trials"]):
         yield f"at suggestion {number + 1}"
         try:

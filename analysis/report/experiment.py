@@ -76,6 +76,7 @@ def write_report(
         held_out=task.groups if task else "groups",
         best=best,
         counts=count_words(table),
+        choice_words=table.attrs.get("chosen", ""),
         alarms=[*_note(ranking), *alarms_of(None, submission)],
         headline=headline(roles, len(ranking.ranked), metric),
         chosen_words=_chosen_words(ranking, best),

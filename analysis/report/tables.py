@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.report.page import score_text
+from analysis.trials.chosen import CHOICE
 from analysis.trials.table import SCORES, recipe_columns
 from common.text import value_text
 from trial.metrics import DEFAULT, column_of, title_of
 
-TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run"}
+TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
+          "expected_improvement": "expected gain"}  # fmt: skip
 STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
 
@@ -80,6 +82,7 @@ def trials_table(
     """{"columns": name, kind, sorted; "rows": texts, roles} of the trials, in the table's order, with their
     score by `metric`."""
     outcome = ["sequence", "trial", column_of(metric), "best_epoch", "epochs_done", "seconds"]
+    outcome += [name for name in CHOICE if name in table]
     names = [*outcome[:2], *(["state", "reason"] if with_reason else []), *outcome[2:]]
     names += [name for name in searched if name not in names]
     roles: dict[str, list[str]] = {}

@@ -11,6 +11,7 @@ from analysis.trials.ranking import Ranking
 from common.files import write_atomic
 from common.text import value_text
 
+TITLES = {"chosen_by": "chosen by"}
 MAX_ROWS = 100  # of each table in a terminal: more would push the best trials out of sight
 
 Cells = dict[str, list[str]]
@@ -21,7 +22,8 @@ def print_trials(ranking: Ranking) -> None:
     attrs = ranking.table.attrs
     draw = _draw_in_terminal if sys.stdout.isatty() else _print_whole
     score = ranking.score, ranking.column
-    draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, score, attrs["searched"]))
+    extra = ["chosen_by", *attrs["searched"]]
+    draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, score, extra))
     if attrs.get("note"):
         print(attrs["note"])
     if ranking.note:
@@ -29,8 +31,10 @@ def print_trials(ranking: Ranking) -> None:
     if not ranking.unranked.empty:
         draw(
             f"{len(ranking.unranked)} not ranked",
-            _cells(ranking.unranked, score, [*attrs["searched"][:1], "reason"]),
+            _cells(ranking.unranked, score, [*extra[:1], *attrs["searched"][:1], "reason"]),
         )
+    if attrs.get("chosen"):
+        print(attrs["chosen"])
 
 
 def write_trials(ranking: Ranking, path: Path) -> Path:
@@ -48,7 +52,7 @@ def _cells(rows: pd.DataFrame, score: tuple[str, str], extra: list[str]) -> Cell
         ("#", "sequence", text), ("trial", "trial", text), ("state", "state", text),
         (*score, text), ("best epoch", "best_epoch", _integer),
         ("seconds", "seconds", _integer),
-        *((name, name, text) for name in extra if name in rows),
+        *((TITLES.get(name, name), name, text) for name in extra if name in rows),
     ]  # fmt: skip
     return {title: [written(value) for value in rows[name]] for title, name, written in shown}
 

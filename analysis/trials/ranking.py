@@ -127,7 +127,7 @@ def rank(table: pd.DataFrame) -> Ranking:
 
 
 def _default(table: pd.DataFrame, column: str) -> pd.Series | None:
-    """The first trial, if the tuner starts with the default recipe (tuners.default_first) and it has a
+    """The first trial, if the tuner starts with the default recipe (tuners.search) and it has a
     score."""
     if not table.attrs.get("default_first", True):
         return None

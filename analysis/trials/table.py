@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.trials.chosen import CHOICE, choice_of, choice_words
 from analysis.trials.flatten import flat_alike
 from analysis.trials.nni_database import Recorded, experiment_name, recorded_trials
 from common.errors import UsageError, unknown
@@ -20,13 +21,16 @@ from trial.config import TrialConfig, parse
 from trial.metrics import METRICS, column_of
 from trial.record import RunFolder
 from trial.signals import OUTSIDE
+from tuners.chosen import read_chosen
 
-# The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too. All
-# other columns of the table are the recipe.
+# The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too, those
+# of a search by tuners.search.Search CHOICE. All other columns of the table are the recipe.
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
 ]  # fmt: skip
 SCORES = tuple(map(column_of, METRICS))
+# Tuners that start with the space's default recipe: today's, and that of earlier experiments.
+DEFAULT_FIRST = ("tuners.search.Search", "tuners.default_first.DefaultFirstTPE")
 
 
 @dataclass(frozen=True)
@@ -75,25 +79,32 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
 
     Columns: sequence, trial, state (done, stopped_early, failed, running, waiting, mismatch), reason,
     macro_f1 (of the best epoch so far), if the trials' metric is another one its column (balanced_accuracy),
-    best_epoch, epochs_done, seconds, folder; then the recipe, flattened (`loss`, `loss.gamma`, ...).
+    best_epoch, epochs_done, seconds, folder; of a search by tuners.search.Search chosen_by and
+    expected_improvement; then the recipe, flattened (`loss`, `loss.gamma`, ...).
     `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
-    the first trial is the space's default recipe.
+    the first trial is the space's default recipe; `attrs["chosen"]`: a sentence on who chose the recipes, if
+    that is known.
     """
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
     stopper = _early_stopper(config)
-    table = table_of(
-        [_row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)]
-    )
+    choices = read_chosen(experiment.folder)
+    by_trial = {chosen.trial: chosen for chosen in choices}
+    rows = [
+        _row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)
+    ]
+    if choices:
+        rows = [(row | choice_of(row, by_trial.get(row["trial"])), config) for row, config in rows]
+    table = table_of(rows)
+    table.attrs["chosen"] = choice_words(choices)
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
         c for c in recipe_columns(table) if (c.partition(".")[0] in varied and table[c].nunique() > 1)
         or (c in varied and c != "weights")
     ]  # fmt: skip
-    # Only such a tuner starts with the space's default recipe.
     tuner = config.get("tuner") or {}
-    table.attrs["default_first"] = "DefaultFirst" in str(tuner.get("className"))
+    table.attrs["default_first"] = tuner.get("className") in DEFAULT_FIRST
     return table
 
 
@@ -175,16 +186,17 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
     lines = [row | (next(recipes) if config else {}) for row, config in rows]
     table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
     scores = [name for name in SCORES if name in table]
-    for number in (*scores, "best_epoch", "epochs_done", "seconds"):
+    choice = [name for name in CHOICE if name in table]
+    for number in (*scores, "best_epoch", "epochs_done", "seconds", *choice[1:]):
         table[number] = pd.to_numeric(table[number])
     before = COLUMNS.index("macro_f1")
-    outcome = [*COLUMNS[:before], *scores, *COLUMNS[before + 1 :]]
+    outcome = [*COLUMNS[:before], *scores, *COLUMNS[before + 1 :], *choice]
     return table[[*outcome, *recipe_columns(table)]]
 
 
 def recipe_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a trials table that hold the recipe."""
-    return [name for name in table.columns if name not in COLUMNS and name not in SCORES]
+    return [name for name in table.columns if name not in (*COLUMNS, *SCORES, *CHOICE)]
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

@@ -22,10 +22,9 @@ from nni.utils import extract_scalar_reward
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
+from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
 from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
-from tuners.default_first import DefaultFirstTPE
-from tuners.median_of_finished import MedianOfFinished
 from tuners.samplers import SAMPLERS, SECONDS, GaussianProcessSampler
 from tuners.search import CannotWin
 from tuners.search import Search as OurSearch

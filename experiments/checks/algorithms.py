@@ -10,9 +10,11 @@ from common.errors import unknown
 from experiments.checks.space import is_endless
 
 # NNI 2.10.1's own, under all names that it accepts: "", or why it can't be used here (numpy 2, scipy 1.17).
-NOT_HERE = "can't be imported here ({}); take TPE or Random"
-AFTER_TEN = "raises after ten trials here (scipy 1.17 removed a function that it calls); take TPE or Random"
-BANDIT = "is an advisor that ends with a TypeError at the first report; take TPE with an assessor"
+OURS = "take className: tuners.search.Search"
+NOT_HERE = f"can't be imported here ({{}}); {OURS}"
+AFTER_TEN = f"raises after ten trials here (scipy 1.17 removed a function that it calls); {OURS}"
+BANDIT = f"is an advisor that ends with a TypeError at the first report; {OURS}, with an assessor"
+ARCHITECTURES = f"searches architectures (NAS); {OURS}"
 BATCH = "takes a list of ready recipes, not a search space; take GridSearch"
 PBT = "gives each trial checkpoint folders to continue from, which trials here don't do; take Evolution"
 TUNERS = {
@@ -23,13 +25,20 @@ TUNERS = {
     "SMAC": NOT_HERE.format("smac is missing"), "Anneal": NOT_HERE.format("hyperopt is missing"),
     "TPE_legacy": NOT_HERE.format("hyperopt is missing"),
     "DNGO": NOT_HERE.format("pybnn is missing"), "DNGOTuner": NOT_HERE.format("pybnn is missing"),
-    "PPO": "searches architectures (NAS); take TPE", "PPOTuner": "searches architectures (NAS); take TPE",
-    "NetworkMorphism": "searches architectures (NAS); take TPE",
+    "PPO": ARCHITECTURES, "PPOTuner": ARCHITECTURES, "NetworkMorphism": ARCHITECTURES,
     "RegularizedEvolutionTuner": "searches architectures (NAS); take Evolution",
 }  # fmt: skip
 ASSESSORS = {
     "Medianstop": "",
-    "Curvefitting": "ends the experiment on numpy 1.24 and later; take tuners.median_of_finished",
+    "Curvefitting": "ends the experiment on numpy 1.24 and later; take className: "
+    "tuners.search.CannotWin, with the tuner tuners.search.Search, or Medianstop",
+}
+# Classes of earlier versions, and what to write instead.
+EARLIER = {
+    "tuners.default_first.DefaultFirstTPE": "tuners.search.Search, with seed and default in its classArgs as "
+    "before, but without tpe_args",
+    "tuners.median_of_finished.MedianOfFinished": "tuners.search.CannotWin without classArgs, with the tuner "
+    "tuners.search.Search",
 }
 LIARS = ("best", "worst", "mean")
 
@@ -72,6 +81,8 @@ def _own_errors(key: str, value: Mapping[str, Any], base: Path) -> list[str]:
     module, _, name = str(value["className"]).rpartition(".")
     folder = base / Path(str(value.get("codeDirectory", "."))).expanduser()
     file = folder.joinpath(*module.split(".")).with_suffix(".py")
+    if not file.is_file() and value["className"] in EARLIER:
+        return [f"{key}.className: {value['className']} is gone; write {EARLIER[value['className']]}"]
     if not module or not file.is_file():
         return [f"{key}.className: {value['className']}: there is no {file}"]
     try:

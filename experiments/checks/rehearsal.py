@@ -18,10 +18,12 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """`points`: the tuner's suggestions, in order; `errors`: what tuner and assessor raised."""
+    """`points`: the tuner's suggestions, in order; `errors`: what tuner and assessor raised; `warnings`: what
+    the tuner warned of, a known good recipe that does not fit the search space, say."""
 
     points: list[dict[str, Any]]
     errors: list[str]
+    warnings: tuple[str, ...] = ()
 
 
 def rehearse(config: dict[str, Any], trials: int | None = None) -> Rehearsed:
@@ -60,4 +62,4 @@ def rehearse(config: dict[str, Any], trials: int | None = None) -> Rehearsed:
         errors.append(f"tuner: suggests {str(strange[0])[:60]!r}, not a mapping of fields to values")
     if not errors and not points:
         errors.append("tuner: suggests nothing in this search space")
-    return Rehearsed(points, errors)
+    return Rehearsed(points, errors, tuple(found["warnings"]))

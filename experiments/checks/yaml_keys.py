@@ -50,7 +50,10 @@ def key_errors(config: Mapping[str, Any]) -> list[str]:
     if config.get("useAnnotation") is True:
         errors.append("useAnnotation: the search space is given by searchSpaceFile here; leave it out")
     if "advisor" in config:
-        errors.append("advisor: none of NNI's works here (Hyperband, BOHB); take a tuner and an assessor")
+        errors.append(
+            "advisor: none of NNI's works here (Hyperband, BOHB); take the tuner tuners.search.Search and "
+            "the assessor tuners.search.CannotWin"
+        )
     if "sharedStorage" in config:
         errors.append("sharedStorage: is for trials on other machines; they run on this one here")
     errors += [f"{key}: is missing" for key in REQUIRED if key not in config]

@@ -20,7 +20,7 @@ def make_experiment(
     folder: Path,
     space: dict,
     name: str = "tiny",
-    tuner: str = "tuners.default_first.DefaultFirstTPE",
+    tuner: str = "tuners.search.Search",
     **more: object,
 ) -> Path:
     (folder / "db").mkdir(parents=True)

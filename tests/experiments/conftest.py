@@ -17,7 +17,7 @@ trialCommand: >-
   epochs=2 batch_size=32 threads=1
 trialConcurrency: 2
 maxTrialNumber: 2
-tuner: {{className: tuners.default_first.DefaultFirstTPE, codeDirectory: {PROJECT}, classArgs: {{seed: 1}}}}
+tuner: {{className: tuners.search.Search, codeDirectory: {PROJECT}, classArgs: {{seed: 1}}}}
 trainingService: {{platform: local}}
 """
 SPACE = '{"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.01]}}'

@@ -40,8 +40,8 @@ def test_a_good_one_has_none(mine, people):
         ("trialConcurrency: 2", "", "trialConcurrency: is missing"),
         ("space.json", "spaces.json", "there is no"),
         ("searchSpaceFile: space.json", "", "exactly one of searchSpaceFile and searchSpace"),
-        ("DefaultFirstTPE", "DefaultFirst", "did you mean DefaultFirstTPE?"),
-        ("tuners.default_first", "tuners.first", "className: tuners.first.DefaultFirstTPE: there is no"),
+        ("search.Search", "search.Serch", "did you mean Search?"),
+        ("tuners.search", "tuners.serch", "className: tuners.serch.Search: there is no"),
         ("{seed: 1}", "{sede: 1}", "unknown argument 'sede'; did you mean seed?"),
         ("tuner: {", "tuner: {name: TPE, ", "exactly one of name"),
         ("className", "klassName", "unknown key 'klassName'; did you mean className?"),
@@ -175,7 +175,7 @@ def test_it_says_what_it_searches(mine, people):
     )
     plan = check(mine.yaml, people, settings=["seed=1", "epochs=1"])
     assert plan.summary() == [
-        "it searches 5 fields by DefaultFirstTPE: 2 trials, 2 at a time",
+        "it searches 5 fields by Search: 2 trials, 2 at a time",
         "  learning_rate  0.001 to 0.01, by its logarithm",
         "  weight_decay   0 to 0.1, in steps of 0.02",
         "  clip_norm      mean 2, standard deviation 0.1",

@@ -27,7 +27,7 @@ KEYS = {
     "class arguments by number": ({"tuner": {"name": "TPE", "classArgs": {1: 2}}}, "tuner.classArgs: {1: 2} is not a mapping of names to values"),
     "code folder of a name": ({"tuner": {"name": "TPE", "codeDirectory": "."}}, "tuner.codeDirectory: belongs to className, not to name"),
     "code folder of a number": ({"tuner": {"className": "a.B", "codeDirectory": 5}}, "tuner.codeDirectory: 5 is not a text"),
-    "advisor": ({"advisor": {"name": "Hyperband"}}, "advisor: none of NNI's works here (Hyperband, BOHB); take a tuner and an assessor"),
+    "advisor": ({"advisor": {"name": "Hyperband"}}, "advisor: none of NNI's works here (Hyperband, BOHB); take the tuner tuners.search.Search and the assessor tuners.search.CannotWin"),
     "assessor that is a word": ({"assessor": "Medianstop"}, "assessor: 'Medianstop' is not a mapping such as {name: Medianstop}"),
     "unknown tuner": ({"tuner": {"name": "TPEE"}}, "tuner: unknown name 'TPEE'; did you mean TPE?"),
     "unknown assessor": ({"assessor": {"name": "Medianstopp"}}, "assessor: unknown name 'Medianstopp'; did you mean Medianstop?"),

@@ -64,6 +64,51 @@ def test_its_tuner_and_assessor_can_be_used(path):
 
 
 @shipped
+def test_its_known_good_recipes_fit_its_space(path):
+    pytest.importorskip("nni")
+    from tuners.recipes import read_first
+
+    plan, _ = read_plan(path)
+    arguments = plan.config["tuner"].get("classArgs") or {}
+    for one in read_first(arguments.get("first")):
+        one.params(plan.space, arguments.get("default"))
+
+
+SEARCHED = [path for path in SHIPPED if "GridSearch" not in path.read_text()]
+
+
+def test_those_whose_space_is_large_search_by_tuners_search():
+    assert SEARCHED
+    for path in SHIPPED:
+        config = read_plan(path)[0].config
+        if path not in SEARCHED:  # all combinations of few options, and nothing that stops one
+            assert config["tuner"] == {"name": "GridSearch"}
+            assert "assessor" not in config
+            continue
+        assert config["tuner"]["className"] == "tuners.search.Search"
+        assert config["tuner"]["classArgs"]["optimize_mode"] == "maximize", "NNI's page reads it"
+        assert config["assessor"] == {"className": "tuners.search.CannotWin", "codeDirectory": ".."}
+
+
+def test_the_model_chooses_most_recipes_of_the_full_search(tmp_path, monkeypatch):
+    pytest.importorskip("nni")
+    from tuners.chosen import read_chosen
+    from tuners.search import Search
+
+    (tmp_path / "log").mkdir()
+    monkeypatch.setenv("NNI_LOG_DIRECTORY", str(tmp_path / "log"))
+    plan, _ = read_plan(PROJECT / "experiments" / "full.yaml")
+    tuner = Search(**plan.config["tuner"]["classArgs"])
+    tuner.update_search_space(plan.space)
+    for number in range(plan.config["maxTrialNumber"]):
+        point = tuner.generate_parameters(number)
+        tuner.receive_trial_result(number, point, {"default": 0.5 + 0.01 * (number % 7)})
+    by = [chosen.chosen_by for chosen in read_chosen(tmp_path)]
+    assert by[:3] == ["default", "first", "first"]
+    assert by.count("model") == 57, "as its header, docs/searching.md and CHANGELOG.md say"
+
+
+@shipped
 def test_follows_the_rules_of_the_house(path):
     plan, _ = read_plan(path)
     assert plan.name == path.stem

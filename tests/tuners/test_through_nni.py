@@ -1,4 +1,4 @@
-"""NNI loads the shipped tuner and assessor, and the tests' own assessor, by their names in a YAML."""
+"""NNI loads the shipped tuner and the tests' own assessor by their names in a YAML."""
 
 import json
 
@@ -7,9 +7,7 @@ import pytest
 from tests.nni_server import PROJECT, TinyExperiment
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-TUNER = (
-    f'{{className: tuners.default_first.DefaultFirstTPE, codeDirectory: "{PROJECT}", classArgs: {{seed: 3}}}}'
-)
+TUNER = f'{{className: tuners.search.Search, codeDirectory: "{PROJECT}", classArgs: {{seed: 3}}}}'
 ASSESSOR = 'assessor: {{className: {name}, codeDirectory: "{project}", classArgs: {arguments}}}'
 
 
@@ -39,9 +37,3 @@ def test_default_first_and_a_trial_stopped_where_told(tmp_path):
         f"SELECT count(*) FROM MetricData WHERE type='PERIODICAL' AND trialJobId='{started[1]}'"
     )
     assert reports[0][0] == 2
-
-
-def test_median_of_finished_is_loaded(tmp_path):
-    arguments = "{start_epoch: 1, min_finished: 1, margin: -10}"
-    tiny = run(tmp_path, 2, "tuners.median_of_finished.MedianOfFinished", arguments)
-    assert sorted(tiny.ends().values()) == ["EARLY_STOPPED", "SUCCEEDED"]

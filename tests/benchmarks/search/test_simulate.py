@@ -10,11 +10,10 @@ from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 
 from benchmarks.search import generated
+from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
 from benchmarks.search.rivals import METHODS
 from benchmarks.search.simulate import PARENT, Lookup, Replay, Trial, play
 from benchmarks.search.table import Curves
-from tuners.default_first import DefaultFirstTPE
-from tuners.median_of_finished import MedianOfFinished
 from tuners.space import Space
 
 nan = math.nan

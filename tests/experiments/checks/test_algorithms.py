@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from common.machine import PROJECT
 from experiments.check import check
 from experiments.checks.algorithms import ASSESSORS, TUNERS
 from experiments.checks.rehearsal import rehearse
@@ -21,6 +22,41 @@ def test_a_tuner_that_does_not_work_here(mine, fast, name):
 def test_an_assessor_that_does_not_work_here(mine, fast):
     found = errors(give(mine, assessor={"name": "Curvefitting", "classArgs": {"epoch_num": 9}}))
     assert found == [f"assessor: Curvefitting {ASSESSORS['Curvefitting']}"]
+
+
+def test_what_is_refused_names_what_to_write_instead():
+    named = [why for why in TUNERS.values() if why]
+    assert all(
+        word in " ".join(named) for word in ("tuners.search.Search", "take GridSearch", "take Evolution")
+    )
+    assert all("; take " in why for why in named)
+
+
+def test_the_classes_of_earlier_experiments_name_todays(mine, fast):
+    arguments = {"seed": 0, "default": {}, "tpe_args": {"n_startup_jobs": 5}}
+    earlier = {
+        "tuner": ("tuners.default_first.DefaultFirstTPE", arguments),
+        "assessor": ("tuners.median_of_finished.MedianOfFinished", {"start_epoch": 3}),
+    }
+    given = {
+        key: {"className": name, "codeDirectory": str(PROJECT), "classArgs": arguments}
+        for key, (name, arguments) in earlier.items()
+    }
+    assert errors(give(mine, **given)) == [
+        "tuner.className: tuners.default_first.DefaultFirstTPE is gone; write tuners.search.Search, with seed "
+        "and default in its classArgs as before, but without tpe_args",
+        "assessor.className: tuners.median_of_finished.MedianOfFinished is gone; write tuners.search.CannotWin "
+        "without classArgs, with the tuner tuners.search.Search",
+    ]
+
+
+def test_a_tuner_of_ones_own_may_have_such_a_name(mine, fast):
+    (mine.folder / "tuners").mkdir()
+    (mine.folder / "tuners" / "default_first.py").write_text(
+        OWN.replace("class Mine", "class DefaultFirstTPE")
+    )
+    tuner = {"className": "tuners.default_first.DefaultFirstTPE", "codeDirectory": ".", "classArgs": {}}
+    assert all("is gone" not in error for error in errors(give(mine, tuner=tuner, maxTrialNumber=2)))
 
 
 @pytest.mark.slow
@@ -84,7 +120,7 @@ def test_a_default_of_what_is_not_searched(mine, fast):
     tuner = yaml.safe_load(mine.yaml.read_text())["tuner"]
     tuner["classArgs"]["default"] = {"weight_decay": 0.1}
     assert errors(give(mine, tuner=tuner)) == [
-        "tuner: ValueError: default: weight_decay not in the search space (learning_rate) (at suggestion 1)"
+        "tuner: default: weight_decay not in the search space (learning_rate)"
     ]
 
 

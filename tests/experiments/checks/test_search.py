@@ -36,6 +36,16 @@ def test_the_search_passes(mine, fast):
     assert not list(mine.folder.rglob("study.journal"))
 
 
+def test_a_known_good_recipe_that_does_not_fit_is_said(mine, fast):
+    mine.space.write_text(json.dumps(NESTED))
+    first = ["recipes/baseline_resnet34.json", {"loss": "focal"}]
+    assert check(give(mine, tuner=searched(first=first))).summary()[-1] == (
+        "first: recipes/baseline_resnet34.json is not tried, it does not fit the search space: "
+        "learning_rate: 0.0001 is not from 0.001 to 0.01; loss: 'weighted' is not an option of the search space"
+    )
+    assert check(give(mine, tuner=searched(first=first[1:]))).notes == ()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,17 +1,20 @@
-"""NNI's TPE tuner, with the default of the search space as its first suggestion."""
+"""The tuner and the assessor that every shipped experiment had before `tuners.search`, kept as a rival."""
 
 import logging
 import math
 import threading
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from nni.algorithms.hpo.tpe_tuner import TpeTuner
+from nni.assessor import Assessor, AssessResult
 from nni.common.hpo_utils import deformat_parameters, format_parameters
 from nni.utils import extract_scalar_reward
 
 from tuners.default_point import default_point
 
-_logger = logging.getLogger("tuners.default_first")
+_logger = logging.getLogger("benchmarks.search.earlier")
 
 
 class DefaultFirstTPE(TpeTuner):
@@ -89,3 +92,69 @@ def _is_score(value: Any) -> bool:
         return math.isfinite(extract_scalar_reward(value))
     except (RuntimeError, TypeError):
         return False
+
+
+class MedianOfFinished(Assessor):
+    """Applies `hopeless` to every intermediate result, with the trials that ran to their end as
+    peers.
+
+    `start_epoch`: the first epoch (from 1) at which a trial may be stopped. `min_finished`: the number of
+    trials that must have finished before any is stopped. `margin`: how far below the median a trial may be.
+    `epochs`: the length of all trials; None: that of the longest finished trial.
+    """
+
+    def __init__(
+        self, start_epoch: int = 2, min_finished: int = 3, margin: float = 0.0, epochs: int | None = None
+    ):
+        self.rule: dict[str, Any] = {
+            "start_epoch": start_epoch,
+            "min_finished": min_finished,
+            "margin": margin,
+            "epochs": epochs,
+        }
+        self.running: dict[str, list[float]] = {}
+        self.finished: list[list[float]] = []
+
+    def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
+        curve = self.running[trial_job_id] = [score(value) for value in trial_history]
+        if not hopeless(curve, self.finished, **self.rule):
+            return AssessResult.Good
+        peers = median(max(other[: len(curve)]) for other in self.finished)
+        _logger.info(
+            "stop %s at epoch %d: best %.4f, median %.4f", trial_job_id, len(curve), max(curve), peers
+        )
+        return AssessResult.Bad
+
+    def trial_end(self, trial_job_id: str, success: bool) -> None:
+        curve = self.running.pop(trial_job_id, None)
+        if success and curve:
+            self.finished.append(curve)
+
+
+def score(value: Any) -> float:
+    """The score in an intermediate result: a number, or {'default': number, ...}."""
+    return float(value["default"] if isinstance(value, Mapping) else value)
+
+
+def hopeless(
+    curve: Sequence[float],
+    finished: Sequence[Sequence[float]],
+    start_epoch: int = 2,
+    min_finished: int = 3,
+    margin: float = 0.0,
+    epochs: int | None = None,
+) -> bool:
+    """Whether to stop a trial with the scores `curve` (one for each epoch so far, higher is better).
+
+    True if its best score is more than `margin` below the median, over the trials in `finished` (curves of
+    any length, of trials that ran to their end), of their best score up to the same epoch. Never before
+    `start_epoch`, with fewer than `min_finished` finished trials, or at the last epoch (`epochs`, or else
+    that of the longest finished trial), where nothing is left to save.
+    """
+    epoch = len(curve)
+    finished = [other for other in finished if other]
+    if epoch < max(start_epoch, 1) or len(finished) < max(min_finished, 1):
+        return False
+    if epoch >= (epochs or max(len(other) for other in finished)):
+        return False
+    return max(curve) < median(max(other[:epoch]) for other in finished) - margin
