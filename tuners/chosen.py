@@ -1,6 +1,6 @@
 """Why a search tried each of its recipes, and why it stopped some: a small CSV in the experiment's folder.
 
-Its writer and its reader, which needs neither NNI nor Optuna.
+It is read by analysis/trials/chosen.py, which can't be in this file: no other room imports this one.
 """
 
 import csv
@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from pathlib import Path
-
-from tuners.errors import UsageError
 
 JOURNAL, CHOSEN_CSV = "study.journal", "chosen.csv"
 BY = ("default", "first", "start-up", "model", "random", "grid", "imported")
@@ -50,35 +48,3 @@ def write_chosen(folder: Path, chosen: Iterable[Chosen]) -> None:
         writer.writerow(NAMES)
         writer.writerows(map(attrgetter(*NAMES), chosen))  # None is written as nothing
     part.replace(folder / CHOSEN_CSV)
-
-
-def read_chosen(folder: Path) -> list[Chosen]:
-    """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search
-    by another tuner. UsageError if the file is damaged."""
-    path = folder / CHOSEN_CSV
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="") as file:
-            return [_read(row) for row in csv.DictReader(file)]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: is damaged ({error!r})") from None
-
-
-def _read(row: dict[str, str]) -> Chosen:
-    def number(name: str) -> float | None:
-        return float(row[name]) if row[name] else None
-
-    return Chosen(
-        int(row["number"]),
-        int(row["parameter_id"]) if row["parameter_id"] else None,
-        row["trial"],
-        row["chosen_by"],
-        number("expected_improvement"),
-        number("predicted"),
-        number("deviation"),
-        row["state"],
-        number("score"),
-        int(row["epochs"]),
-        row["why"],
-    )

@@ -1,10 +1,17 @@
-"""Who chose the recipes of a search by tuners.search.Search, and why some were stopped."""
+"""Who chose the recipes of a search by tuners.search.Search, and why some were stopped.
 
+The search writes it to chosen.csv in the experiment's folder (tuners/chosen.py).
+"""
+
+import csv
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from tuners.chosen import Chosen
+from common.errors import UsageError
+
+CHOSEN_CSV = "chosen.csv"
 
 # Columns of the trials table of such a search.
 CHOICE = ("chosen_by", "expected_improvement")
@@ -17,6 +24,36 @@ OTHERS = {
     "imported": "imported",
 }
 CAN_NOT_WIN = "can't win"
+
+
+class Chosen(NamedTuple):
+    """A recipe of a search. `trial`: NNI's id, '' while unknown; `chosen_by`: a word of OTHERS, or model;
+    `expected_improvement` over the best by then, of those that the model chose; `why`: for what reason it was
+    stopped, or failed."""
+
+    trial: str
+    chosen_by: str
+    expected_improvement: float | None = None
+    why: str = ""
+
+
+def read_chosen(folder: Path) -> list[Chosen]:
+    """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search
+    by another tuner. UsageError if the file is damaged."""
+    path = folder / CHOSEN_CSV
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [
+                Chosen(
+                    row["trial"], row["chosen_by"],
+                    float(row["expected_improvement"]) if row["expected_improvement"] else None, row["why"],
+                )
+                for row in csv.DictReader(file)
+            ]  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: is damaged ({error!r})") from None
 
 
 def choice_of(row: dict[str, Any], chosen: Chosen | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.trials.chosen import CHOICE, choice_of, choice_words
+from analysis.trials.chosen import CHOICE, choice_of, choice_words, read_chosen
 from analysis.trials.flatten import flat_alike
 from analysis.trials.nni_database import Recorded, experiment_name, recorded_trials
 from common.errors import UsageError, unknown
@@ -21,7 +21,6 @@ from trial.config import TrialConfig, parse
 from trial.metrics import METRICS, column_of
 from trial.record import RunFolder
 from trial.signals import OUTSIDE
-from tuners.chosen import read_chosen
 
 # The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too, those
 # of a search by tuners.search.Search CHOICE. All other columns of the table are the recipe.

@@ -92,7 +92,7 @@ def test_those_whose_space_is_large_search_by_tuners_search():
 
 def test_the_model_chooses_most_recipes_of_the_full_search(tmp_path, monkeypatch):
     pytest.importorskip("nni")
-    from tuners.chosen import read_chosen
+    from tests.tuners.read_back import read_back
     from tuners.search import Search
 
     (tmp_path / "log").mkdir()
@@ -103,7 +103,7 @@ def test_the_model_chooses_most_recipes_of_the_full_search(tmp_path, monkeypatch
     for number in range(plan.config["maxTrialNumber"]):
         point = tuner.generate_parameters(number)
         tuner.receive_trial_result(number, point, {"default": 0.5 + 0.01 * (number % 7)})
-    by = [chosen.chosen_by for chosen in read_chosen(tmp_path)]
+    by = [chosen.chosen_by for chosen in read_back(tmp_path)]
     assert by[:3] == ["default", "first", "first"]
     assert by.count("model") == 57, "as its header, docs/searching.md and CHANGELOG.md say"
 

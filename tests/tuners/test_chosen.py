@@ -1,13 +1,11 @@
-"""chosen.csv: what is written is read, without NNI and Optuna."""
-
-import subprocess
-import sys
+"""chosen.csv: what a search writes is what analysis reads."""
 
 import pytest
 
-from common.machine import PROJECT
-from tuners.chosen import CHOSEN_CSV, Chosen, read_chosen, write_chosen
-from tuners.errors import UsageError
+from analysis.trials.chosen import read_chosen
+from common.errors import UsageError
+from tests.tuners.read_back import read_back
+from tuners.chosen import CHOSEN_CSV, Chosen, write_chosen
 
 ROWS = [
     Chosen(0, 0, "AbCdE", "default", state="complete", score=0.1 + 0.2, epochs=3),
@@ -18,23 +16,22 @@ ROWS = [
 
 
 def test_what_is_written_is_read(tmp_path):
-    write_chosen(tmp_path, ROWS)
-    assert read_chosen(tmp_path) == ROWS
-    write_chosen(tmp_path, ROWS[:1])
-    assert read_chosen(tmp_path) == ROWS[:1]
+    for rows in (ROWS, ROWS[:1]):
+        write_chosen(tmp_path, rows)
+        assert read_back(tmp_path) == rows
+        read = read_chosen(tmp_path)
+        assert [tuple(row) for row in read] == [
+            (row.trial, row.chosen_by, row.expected_improvement, row.why) for row in rows
+        ]
+        assert [path.name for path in tmp_path.iterdir()] == [CHOSEN_CSV]
 
 
 def test_a_search_by_another_tuner_has_none(tmp_path):
     assert read_chosen(tmp_path) == []
 
 
-@pytest.mark.parametrize("text", ["number,why\n0,\n", "a\nb\n"])
+@pytest.mark.parametrize("text", ["trial,chosen_by,expected_improvement,why\na,b,c,d\n", "a\nb\n"])
 def test_a_damaged_file(tmp_path, text):
     (tmp_path / CHOSEN_CSV).write_text(text)
     with pytest.raises(UsageError, match=r"chosen\.csv: is damaged"):
         read_chosen(tmp_path)
-
-
-def test_it_is_read_without_nni_and_optuna():
-    script = "import sys, tuners.chosen; sys.exit(bool({'nni', 'optuna', 'numpy'} & sys.modules.keys()))"
-    assert subprocess.run([sys.executable, "-c", script], cwd=PROJECT).returncode == 0

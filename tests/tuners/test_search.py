@@ -17,8 +17,9 @@ nni = pytest.importorskip("nni")
 from optuna.trial import TrialState  # noqa: E402
 
 from tests.tuners.fake_nni import FakeNNI  # noqa: E402
+from tests.tuners.read_back import read_back  # noqa: E402
 from tuners import study as study_module  # noqa: E402
-from tuners.chosen import JOURNAL, read_chosen  # noqa: E402
+from tuners.chosen import JOURNAL  # noqa: E402
 from tuners.samplers import SAMPLERS, SECONDS  # noqa: E402
 from tuners.search import CannotWin, Search  # noqa: E402
 from tuners.study import journal_of  # noqa: E402
@@ -264,12 +265,12 @@ def test_every_trial_is_told_as_what_it_was(fake):
     assert trials[1].intermediate_values == {0: 0.1, 1: pytest.approx(0.3)}
     assert trials[0].intermediate_values == {0: 0.1, 1: 0.2}
     assert 0.4 < trials[0].user_attrs[SECONDS] < 60
-    rows = read_chosen(fake.folder)
+    rows = read_back(fake.folder)
     assert [row.trial for row in rows[:4]] == ["t0", "t1", "t2", "t3"]
     assert [row.state for row in rows[:5]] == ["complete", "pruned", "fail", "pruned", "running"]
     assert rows[3].why == "stopped by a person"
     made.generate_parameters(5)
-    assert read_chosen(fake.folder)[4].trial == "t4", "known while it runs"
+    assert read_back(fake.folder)[4].trial == "t4", "known while it runs"
     assert rows[0].score == 0.25
 
 
@@ -639,7 +640,7 @@ def test_why_a_trial_was_stopped_is_kept(fake):
     fake.event("t50", "EARLY_STOPPED")
     assessor.trial_end("t50", False)
     made.trial_end(50, False)
-    row = next(row for row in read_chosen(fake.folder) if row.trial == "t50")
+    row = next(row for row in read_back(fake.folder) if row.trial == "t50")
     assert row.state == "pruned"
     assert row.epochs == 2
     assert row.why.startswith("can't win after epoch 2: predicted 0.")

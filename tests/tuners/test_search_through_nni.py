@@ -12,7 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tests.nni_server import PROJECT, TinyExperiment
-from tuners.chosen import JOURNAL, read_chosen
+from tests.tuners.read_back import read_back
+from tuners.chosen import JOURNAL
 from tuners.study import NAME
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -56,7 +57,7 @@ def study_of(tiny):
 
 def told(tiny):
     """{trial's id in NNI: state in the study}, and that none was told twice."""
-    rows = [row for row in read_chosen(tiny.root) if row.state != "running"]
+    rows = [row for row in read_back(tiny.root) if row.state != "running"]
     trials = {row.trial: row.state for row in rows}
     assert len(trials) == len(rows)
     states = [trial.state.name.lower() for trial in study_of(tiny).trials if trial.state.is_finished()]
@@ -92,7 +93,7 @@ def test_each_trial_is_told_once_as_what_it_was(tmp_path):
     assert len(study.trials[1].intermediate_values) == 2
     assert study.trials[2].intermediate_values.keys() == {0, 1}
     assert 1 < study.trials[0].user_attrs["seconds"] < 30
-    chosen = read_chosen(tiny.root)
+    chosen = read_back(tiny.root)
     assert [row.chosen_by for row in chosen] == ["default", "first", "start-up", "model", "model", "model"]
     assert not error_of(tiny)
 
@@ -110,7 +111,7 @@ def test_a_trial_that_cannot_win_is_stopped(tmp_path):
         TinyExperiment.wait_for(lambda: len(told(tiny)) == 5, 20)
     finally:
         tiny.stop()
-    last = read_chosen(tiny.root)[4]
+    last = read_back(tiny.root)[4]
     assert last.state == "pruned"
     assert last.why.startswith("can't win after epoch 2: predicted")
     assert list(tiny.ends().values()).count("EARLY_STOPPED") == 1

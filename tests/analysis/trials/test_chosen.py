@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis.report.experiment import write_experiment_report
+from analysis.trials.chosen import Chosen as Row
 from analysis.trials.chosen import choice_words
 from analysis.trials.printing import print_trials, write_trials
 from analysis.trials.ranking import rank
@@ -98,7 +99,7 @@ def test_a_damaged_file_is_named(experiment):
     ],
 )  # fmt: skip
 def test_the_sentence(by, words):
-    assert choice_words([Chosen(number, chosen_by=word) for number, word in enumerate(by)]) == words
+    assert choice_words([Row("", word) for word in by]) == words
 
 
 @pytest.mark.parametrize(
