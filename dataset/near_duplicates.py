@@ -157,7 +157,7 @@ def _alike_in_detail(
             second = second.reshape(-1, *DETAILS)[:, :, ::-1].reshape(second.shape)
         if len(one) <= FEW:
             products = np.einsum("ij,ij->i", first[one], second[other])
-        else:  # all pairs are faster than so many one by one
+        else:  # the product of all is faster than many pairs one by one
             products = (first @ second.T)[one, other]
         alike = products >= DETAILS_ALIKE
         for row, column in zip(one[alike], other[alike], strict=True):

@@ -34,7 +34,7 @@ EARLIER_DOUBT = 1.0
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
 # PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
-# SECONDS and REPEATS are set by whoever runs the trials: what a trial took so far; that it was not run, since
+# The caller sets SECONDS and REPEATS: what a trial took so far; that it was not run, since
 # its recipe is that of another trial.
 CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
 SECONDS, REPEATS = "seconds", "repeats"

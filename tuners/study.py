@@ -51,7 +51,7 @@ def open_study(folder: Path | None, nni_space: Mapping[str, Any], sampler: BaseS
         known = study.user_attrs.get(SPACE)
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UsageError(
-            f"{path}: is damaged ({error!r}); move it away, and the search begins anew"
+            f"{path}: is damaged ({error!r}); move it away, and the search starts from the beginning"
         ) from None
     if known is None:
         study.set_user_attr(SPACE, nni_space)
@@ -77,7 +77,7 @@ def _journal(path: Path) -> JournalStorage:
         raise UsageError(f"{path}: can't be written: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UsageError(
-            f"{path}: is damaged ({error!r}); move it away, and the search begins anew"
+            f"{path}: is damaged ({error!r}); move it away, and the search starts from the beginning"
         ) from None
 
 

@@ -99,8 +99,7 @@ class Surrogate:
 
 
 class Kernels:
-    """Fits kernels, again when REFIT more trials have ended: the same for the same trials, whoever asked
-    before."""
+    """Fits kernels, again when REFIT more trials have ended; they depend on the ended trials only."""
 
     def __init__(self, categories: np.ndarray):
         self._categories = categories
@@ -119,7 +118,7 @@ class Kernels:
 
 
 def _spread(values: np.ndarray, limit: int) -> np.ndarray:
-    """Indices of at most `limit` values: the highest half, and every so many of the others."""
+    """Indices of at most `limit` values: the highest half, and others at equal distances by rank."""
     if len(values) <= limit:
         return np.arange(len(values))
     best, others = np.split(np.argsort(-values, kind="stable"), [limit // 2])

@@ -25,7 +25,7 @@ def test_an_absent_class_counts_0():
 @pytest.mark.parametrize("classes", [2, 18, 300])
 def test_each_metric_is_scikit_learns(classes):
     rng = np.random.default_rng(classes)
-    labels = rng.integers(0, max(2, classes - 3), 200)  # of three of the many classes there is no photo
+    labels = rng.integers(0, max(2, classes - 3), 200)  # three classes have no photo if there are many
     chances = rng.dirichlet(np.full(classes, 0.3), 200).astype(np.float32)
     predicted, scores = chances.argmax(1), score_probabilities(labels, chances)
     every = {"labels": range(classes), "average": "macro", "zero_division": 0}

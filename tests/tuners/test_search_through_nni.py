@@ -174,5 +174,5 @@ def test_a_damaged_study_ends_the_resume_with_one_message(tmp_path):
     finally:
         tiny.stop()
     assert tuner_died(tiny.root) == (
-        f"{journal}: is damaged (ValueError('line 1 is not JSON')); move it away, and the search begins anew"
+        f"{journal}: is damaged (ValueError('line 1 is not JSON')); move it away, and the search starts from the beginning"
     )
