@@ -20,7 +20,7 @@ from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from common.errors import UsageError, all_at_once, first_line, unknown
-from common.files import only_writer_of_out
+from common.files import is_taken, only_writer_of_out
 from dataset.read import read_eval
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS, column_of, scores_text
@@ -144,7 +144,7 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
         errors.append(f"the same run is given twice: {', '.join(repeated)}")
     if vote not in VOTES:
         errors.append(unknown("--vote", vote, VOTES))
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_taken(out):
         errors.append(f"{out} already exists; give a new or empty folder as --out")
     if errors:
         raise UsageError(errors)

@@ -58,6 +58,11 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def is_taken(folder: Path) -> bool:
+    """Whether something is there that a new folder would overwrite: a file, or a folder that is not empty."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
 def file_mark(path: Path | str) -> tuple[int, int] | None:
     """(bytes, modification time in ns) of a file, which change when it is rewritten; None if missing."""
     try:

@@ -10,6 +10,7 @@ import pandas as pd
 from common.errors import UsageError, errors_of
 from common.text import few
 from dataset.face_masks.corrections import read_corrections
+from dataset.factors import groups_by_two, of_groups
 from dataset.near_duplicates import find
 from dataset.pixels import decode_errors
 from dataset.read import corrected, format_of, scan_eval, scan_train
@@ -104,16 +105,13 @@ def _classes(task: Task, train: pd.DataFrame) -> list[str]:
 
 
 def _cross(task: Task, train: pd.DataFrame) -> list[str]:
-    """Groups by the factors that are the same for all photos of a group, each pair of them."""
-    constant = [name for name in task.factors if train.groupby("group")[name].nunique().max() == 1]
-    one_each, lines = train.drop_duplicates("group"), []
-    for first, second in combinations(constant if task.group != "photo" else [], 2):
-        for value, name in enumerate(task.factors[first]):
-            of = one_each.loc[one_each[first] == value, second]
-            counts = ", ".join(
-                f"{other} {int((of == number).sum())}" for number, other in enumerate(task.factors[second])
-            )
-            lines.append(f"  {name}: {len(of)} {task.groups} ({counts})")
+    """Groups by each pair of the factors that are the same for all photos of a group."""
+    lines = []
+    for first, second in combinations(of_groups(task, train) if task.group != "photo" else (), 2):
+        for name, *counts, total in groups_by_two(task, train, first, second).iloc[:-1].itertuples():
+            of_second = zip(task.factors[second], counts, strict=True)
+            each = ", ".join(f"{value} {count}" for value, count in of_second)
+            lines.append(f"  {name}: {total} {task.groups} ({each})")
     return lines
 
 

@@ -54,11 +54,6 @@ class Found(NamedTuple):
     limit: str
 
 
-def near_duplicates(table: pd.DataFrame, progress: bool = False) -> list[tuple[str, str, float]]:
-    """(A group, another group, their correlation) of groups with nearly the same photos; see `find`."""
-    return [pair[:3] for pair in find(table, progress).pairs]
-
-
 def find(table: pd.DataFrame, progress: bool = False) -> Found:
     """The pairs of groups in a DataFrame of photos (photo, path, group, label) that have nearly the same
     photos.

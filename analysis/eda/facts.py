@@ -10,20 +10,13 @@ import numpy as np
 import pandas as pd
 
 from common.progress import track
+from dataset.factors import of_groups
 from dataset.photo_file import TOO_LARGE, file_error, size_error
 from dataset.task import Task
 
 MAX_BARS = 200  # of a histogram
 MAX_STACKED = 6  # values that a histogram tells apart
 MAX_ROWS = 5  # photos that show an augmentation policy
-
-
-def of_groups(task: Task, table: pd.DataFrame) -> tuple[str, ...]:
-    """The factors with the same value for all photos of a group, for every group; none without photos."""
-    if table.empty or not task.factors:
-        return ()
-    values = table.groupby("group")[list(task.factors)].nunique().max()
-    return tuple(factor for factor in task.factors if values[factor] == 1)
 
 
 def counts_by(task: Task, table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -48,18 +41,6 @@ def co_occurrence(task: Task, table: pd.DataFrame) -> pd.DataFrame:
     pairs = [(factor, name) for factor, names in task.factors.items() for name in names]
     values = pd.MultiIndex.from_tuples(pairs)
     return pd.DataFrame(both.T @ both, index=values, columns=values)
-
-
-def groups_by_two(task: Task, table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    """Number of groups by two factors of `of_groups`: a row for each value of `one` and "all", a column for
-    each value of `other` and "all"."""
-    groups = table.drop_duplicates("group")
-    counts = np.zeros((len(task.factors[one]), len(task.factors[other])), dtype=int)
-    np.add.at(counts, (groups[one], groups[other]), 1)
-    counts = np.vstack([counts, counts.sum(0)])
-    counts = np.hstack([counts, counts.sum(1, keepdims=True)])
-    rows, columns = [*task.factors[one], "all"], [*task.factors[other], "all"]
-    return pd.DataFrame(counts, index=rows, columns=columns)
 
 
 def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) -> list[tuple[str, str]]:

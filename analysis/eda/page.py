@@ -11,6 +11,7 @@ from analysis.eda.suspects import OF_TASKS, suspects
 from analysis.report.page import write_page
 from common.errors import UsageError
 from common.text import few
+from dataset import factors
 from dataset.pixels import decode_errors
 from dataset.read import scan_eval, scan_train
 from dataset.task import Task
@@ -52,7 +53,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0,
     errors += header_errors + decode_errors(headers["path"], progress=True)
     readable = train[train["path"].isin(headers["path"])]
     odd = suspects(task, train, headers[headers["half"] == "train"])
-    of_groups = facts.of_groups(task, train)
+    of_groups = factors.of_groups(task, train)
     by_class = facts.counts_by(task, train, "label")
     sampled = facts.most_and_fewest(by_class["photos"], MAX_SAMPLED)
     absent = by_class.loc[by_class["photos"] == 0, "name"].tolist()
@@ -75,7 +76,7 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0,
         by_class=by_class,
         absent=few(absent, MAX_ABSENT),
         crossed=[
-            (_title(one), _title(other).lower(), facts.groups_by_two(task, train, one, other))
+            (_title(one), _title(other).lower(), factors.groups_by_two(task, train, one, other))
             for one, other in facts.pairs_of_factors(task, of_groups)[:MAX_CROSSED]
         ],
         classes=plots.classes(by_class, task.rare, task.groups),

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.eda.facts import of_groups
 from common.text import few
 from dataset.face_masks import suspects as face_masks
 from dataset.face_masks.labels import FACE_MASK
+from dataset.factors import of_groups
 from dataset.near_duplicates import find
 from dataset.suspect import Suspect
 from dataset.task import Task

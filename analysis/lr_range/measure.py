@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.lr_range.result import Suggestion, smooth, suggest, write_result
 from common.errors import UsageError, all_at_once
-from common.files import folder_atomic, only_writer_of_out, write_atomic
+from common.files import folder_atomic, is_taken, only_writer_of_out, write_atomic
 from common.progress import track
 from trial import recipe
 from trial.config import NO_DATA, TrialConfig, parse
@@ -95,7 +95,7 @@ def _refuse(values: Mapping[str, Any], out: Path, steps: int, low: float, high: 
         errors.append(NO_DATA.format(data=data))
     if "out" in values:
         errors.append("out=: use --out here, the folder for the result")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_taken(out):
         errors.append(f"{out} already exists; give a new or empty folder as --out")
     if steps < MIN_STEPS:
         errors.append(f"--steps {steps}: must be {MIN_STEPS} or more")

@@ -204,7 +204,7 @@ class _Game:
             self._start(time, number, point)
 
     def _refused(self, *suggestion: Any) -> None:
-        raise NotImplementedError("a tuner that sends its suggestions later cannot be replayed")
+        raise TypeError("a tuner that sends its suggestions later cannot be replayed")
 
     def _start(self, time: float, number: int, point: Point) -> None:
         parent = point.get(PARENT)

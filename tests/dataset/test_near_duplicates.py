@@ -68,7 +68,7 @@ def ten() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("how", COPIES)
 def test_copies_are_found(how, ten, tmp_path):
     table = own(table_of(tmp_path, ten | {"copy.jpg": COPIES[how](ten["3.jpg"])}))
-    ((one, other, correlation),) = near_duplicates.near_duplicates(table)
+    ((one, other, correlation, _),) = find(table).pairs
     assert (one, other) == ("3.jpg", "copy.jpg")
     assert near_duplicates.COARSE_ALIKE <= correlation <= 1.0001
 

@@ -13,6 +13,7 @@ import pytest
 from analysis.__main__ import app
 from analysis.eda import facts, pictures, plots, suspects
 from analysis.eda.page import MAX_SAMPLED, write_eda
+from dataset import factors
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Bands, Task
 from tests.conftest import call
@@ -131,8 +132,8 @@ def test_the_same_value_of_two_factors_is_drawn_twice():
 def test_a_factor_that_differs_within_a_group_is_not_the_groups():
     task = Task("photos", ("a",), {"one": ("x", "y"), "two": ("x", "y")})
     table = pd.DataFrame({"group": ["a", "a", "b"], "one": [0, 0, 1], "two": [0, 1, 1]})
-    assert facts.of_groups(task, table) == ("one",)
-    assert facts.of_groups(task, table.head(0)) == ()
+    assert factors.of_groups(task, table) == ("one",)
+    assert factors.of_groups(task, table.head(0)) == ()
 
 
 def test_tables_of_two_factors_are_never_wide():

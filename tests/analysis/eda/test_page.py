@@ -8,6 +8,7 @@ import pytest
 from analysis.eda import facts, plots
 from analysis.eda.page import write_eda
 from common.errors import UsageError
+from dataset import factors
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import scan_train
@@ -47,8 +48,8 @@ def test_counts_by_hand():
 
 
 def test_people_by_gender_and_band_by_hand():
-    assert facts.of_groups(FACE_MASK, small_table()) == ("gender", "age_band")
-    counts = facts.groups_by_two(FACE_MASK, small_table(), "gender", "age_band")
+    assert factors.of_groups(FACE_MASK, small_table()) == ("gender", "age_band")
+    counts = factors.groups_by_two(FACE_MASK, small_table(), "gender", "age_band")
     assert counts.to_numpy().tolist() == [[1, 0, 0, 1], [0, 0, 1, 1], [1, 0, 1, 2]]
     assert counts.index.tolist() == ["male", "female", "all"]
     assert counts.columns.tolist() == ["<30", "30-59", "60+", "all"]
