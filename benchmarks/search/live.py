@@ -1,0 +1,188 @@
+"""Searches through NNI at equal wall time: ours against the one before it, scored on people neither has seen.
+
+    python -m benchmarks.search.live DATA ANSWERS.csv [--minutes 15] [--seeds 3] [--method ours]
+
+The searches of a seed run side by side, one trial at a time in one thread each. A trial is what the recorded
+table has (benchmarks/search/record.py): few people, small photos, EPOCHS epochs; the folds differ with the
+seed. The network of the best trial by validation then predicts eval/, and ANSWERS.csv scores it. A finished
+search is not run again, so that the command may be stopped and started again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import yaml
+
+from analysis.submission import CSV
+from analysis.trials.ranking import rank
+from analysis.trials.table import find, trial_table
+from benchmarks.search.record import EPOCHS, SPACE
+from common.errors import UsageError, exit_on_usage_error, unknown
+from common.files import write_json
+from common.machine import PROJECT
+
+FRACTION = 0.2  # of the training people, about as many as the recorded table's
+RESULT = "result.json"
+METHODS: dict[str, dict[str, Any]] = {
+    "ours": {
+        "tuner": {"className": "tuners.search.Search"},
+        "assessor": {"className": "tuners.search.CannotWin"},
+    },
+    "before": {
+        "tuner": {
+            "className": "benchmarks.search.earlier.DefaultFirstTPE",
+            "classArgs": {"tpe_args": {"n_startup_jobs": 8}},
+        },
+        "assessor": {
+            "className": "benchmarks.search.earlier.MedianOfFinished",
+            "classArgs": {"start_epoch": 3, "min_finished": 4},
+        },
+    },
+    "random": {"tuner": {"className": "tuners.search.Search", "classArgs": {"sampler": "random"}}},
+}
+
+
+def space() -> dict[str, Any]:
+    """The recorded table's space; networks without packaged weights are trained from random ones."""
+    found = json.loads(SPACE.read_text())
+    for network in found["model"]["_value"]:
+        network.setdefault("weights", {"_type": "choice", "_value": ["none"]})
+    return found
+
+
+def write_experiment(method: str, seed: int, minutes: float, data: Path, folder: Path) -> Path:
+    """The experiment's YAML in `folder`, which will hold its runs, too."""
+    algorithms = json.loads(json.dumps(METHODS[method]))
+    for algorithm in algorithms.values():
+        algorithm["codeDirectory"] = str(PROJECT)
+    algorithms["tuner"].setdefault("classArgs", {})["seed"] = seed
+    (folder / "space.json").write_text(json.dumps(space(), indent=1))
+    words = f"precision=float32 threads=1 workers=0 epochs={EPOCHS} train_fraction={FRACTION} seed={seed}"
+    experiment = {
+        "experimentName": f"live_{method}_{seed}",
+        "experimentWorkingDirectory": str(folder.resolve()),
+        "searchSpaceFile": "space.json",
+        "trialCodeDirectory": str(PROJECT),
+        "trialCommand": f"python -m trial data={data.resolve()} {words}",
+        "trialConcurrency": 1,
+        "maxTrialNumber": 1000,
+        "maxExperimentDuration": f"{round(60 * minutes)}s",
+        "trainingService": {"platform": "local"},
+        **algorithms,
+    }
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
+    return path
+
+
+def searched(folder: Path, data: Path, answers: Path) -> dict[str, Any]:
+    """What the ended search in `folder` found; kept there as RESULT."""
+    experiment = find(next(path.parent.parent for path in sorted(folder.glob("*/db/nni.sqlite"))))
+    ranking = rank(trial_table(experiment))
+    best = ranking.best().iloc[0]
+    submission = folder / "submission"
+    run = experiment.folder / "trials" / str(best["trial"])
+    _analysis("predict", run, "--data", data, "--out", submission)
+    scores = json.loads(_analysis("score", submission / CSV, answers, "--json"))
+    found = {
+        "trials": len(ranking.table),
+        "finished": len(ranking.ranked),
+        "validation": float(best["macro_f1"]),
+        "new_people": scores["macro_f1"],
+    }
+    write_json(folder / RESULT, found)
+    return found
+
+
+def _analysis(*words: Any) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis", *map(str, words)], cwd=PROJECT, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"analysis {words[0]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def search(methods: Sequence[str], seed: int, minutes: float, data: Path, out: Path) -> None:
+    """Run the searches of one seed side by side; those that have ended before are left as they are."""
+    running = []
+    for method in methods:
+        folder = out / f"{method}-{seed}"
+        if (folder / "ended").exists():
+            continue
+        if folder.exists():
+            raise UsageError(f"{folder}: holds a search that did not end; move it away")
+        folder.mkdir(parents=True)
+        path = write_experiment(method, seed, minutes, data, folder)
+        log = (folder / "run.log").open("w")
+        command = [sys.executable, "-m", "experiments", "run", str(path)]
+        running.append((folder, subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)))
+    try:
+        for folder, process in running:
+            if process.wait():
+                raise RuntimeError(f"the search failed; see {folder / 'run.log'}")
+            (folder / "ended").touch()
+    finally:
+        for _, process in running:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def text(found: dict[str, list[dict[str, Any]]]) -> str:
+    """A line per method, and one for each difference from the first, paired over the seeds."""
+    lines = []
+    for method, results in found.items():
+        means = {key: mean(result[key] for result in results) for key in results[0]}
+        each = ", ".join(f"{result['new_people']:.3f}" for result in results)
+        lines.append(
+            f"{method}: macro-F1 on new people {means['new_people']:.3f} ({each}), validation "
+            f"{means['validation']:.3f}, {means['trials']:.0f} trials, {means['finished']:.0f} to the end"
+        )
+    first, *others = found
+    for other in others:
+        differences = [
+            ours["new_people"] - theirs["new_people"]
+            for ours, theirs in zip(found[first], found[other], strict=True)
+        ]
+        error = stdev(differences) / len(differences) ** 0.5 if differences[1:] else float("nan")
+        lines.append(f"{first} - {other}: {mean(differences):+.3f} +- {error:.3f} (standard error)")
+    return "\n".join(lines)
+
+
+@exit_on_usage_error()
+def main() -> None:
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("answers", type=Path)
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--method", action="append", default=[], help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--out", type=Path, default=PROJECT / "out" / "search_live")
+    given = parser.parse_args()
+    methods = given.method or ["ours", "before"]
+    if wrong := [unknown("method", name, METHODS) for name in methods if name not in METHODS]:
+        raise UsageError(wrong)
+    found: dict[str, list[dict[str, Any]]] = {method: [] for method in methods}
+    for seed in range(given.seeds):
+        search(methods, seed, given.minutes, given.data, given.out)
+        for method in methods:
+            folder = given.out / f"{method}-{seed}"
+            kept = folder / RESULT
+            result = (
+                json.loads(kept.read_text()) if kept.exists() else searched(folder, given.data, given.answers)
+            )
+            found[method].append(result)
+            print(f"{method}, seed {seed}: {result}", flush=True)
+    print(text(found))
+
+
+if __name__ == "__main__":
+    main()
