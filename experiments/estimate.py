@@ -44,13 +44,14 @@ class Recipe:
 @dataclass(frozen=True)
 class Trial:
     """A trial that has begun. `age`: seconds from its start until now, or until its end; `seconds`: duration
-    of its `epochs_done` epochs."""
+    of its `epochs_done` epochs; `paused`: it has ended for now."""
 
     recipe: Recipe
     ended: bool
     age: float
     seconds: float
     epochs_done: int
+    paused: bool = False
 
 
 def recipe_of(config: TrialConfig) -> Recipe:
@@ -146,7 +147,8 @@ class _Cost:
         starts = [max(trial.age - trial.seconds, 0.0) for trial in ended]
         self.start = float(np.mean(starts)) if starts else 0.0
         # The fraction of its epochs that a trial runs: some are stopped early.
-        parts = [trial.epochs_done / trial.recipe.epochs for trial in ended[-LATEST:]]
+        whole = [trial for trial in ended if not trial.paused]
+        parts = [trial.epochs_done / trial.recipe.epochs for trial in whole[-LATEST:]]
         usual = STOPPED if self.assessed else 1.0
         self.part = (2 * usual + sum(parts)) / (2 + len(parts))
 

@@ -12,9 +12,10 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from analysis.trials.nni_database import recorded_trials
-from analysis.trials.table import outcome
+from analysis.trials.chosen import PAUSED, read_chosen
+from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
+from common.nni_database import profile
 from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
 from trial.metrics import title_of
 from trial.record import RunFolder
@@ -25,11 +26,13 @@ ENDED = ("done", "stopped_early", "failed")
 
 @dataclass(frozen=True)
 class State:
-    """The state of an experiment. `states`: counts of trials that are done, stopped_early, failed, running or
-    waiting. `best`: score of the best finished trial by its `metric`; while none has finished, of the best
-    running one.
-    `work`: number of ended trials, plus the finished fractions of running ones. `trials`: those that have
-    begun, for the time left."""
+    """The state of an experiment. `total`: the number of trials in all (None: not limited); of a search that
+    pauses trials (`in_trainings`), the number of whole trainings whose epochs it may spend. `states`: counts
+    of trials that are done, paused, stopped_early, failed, running or waiting; one that went on from earlier
+    ones is counted once, for all of them. `best`: score of the best finished trial by its `metric`; while
+    none has finished, of the best running one.
+    `work`: number of ended trials, plus the finished fractions of running ones; in trainings, the fractions
+    of all. `trials`: those that have begun, for the time left."""
 
     total: int | None
     states: Counter[str] = field(default_factory=Counter)
@@ -37,19 +40,35 @@ class State:
     work: float = 0.0
     trials: tuple[Trial, ...] = ()
     metric: str | None = None  # while no trial has begun
+    in_trainings: bool = False
 
     @property
     def ended(self) -> int:
         return sum(self.states[state] for state in ENDED)
 
+    @property
+    def ahead(self) -> int | None:
+        """How many trials have not begun."""
+        if self.total is None:
+            return None
+        if self.in_trainings:
+            rest = sum(1 - _fraction(trial) for trial in self.trials if not trial.ended)
+            return max(round(self.total - self.work - rest), 0)
+        # A waiting trial has begun for NNI, but takes its whole time yet.
+        return max(self.total - sum(self.states.values()), 0) + self.states["waiting"]
+
     def line(self, left: float | None = None) -> str:
         """One line of text. `left`: the remaining seconds, from a Forecast."""
         states = self.states
         of = f" of {self.total}" if self.total else ""
-        parts = [f"{self.ended}{of} trials ended", f"{states['running']} running"]
+        parts = [f"{self.ended}{of} trials ended"]
+        if self.in_trainings:
+            parts = [f"{self.work:.1f}{of} trainings spent", f"{states['done']} finished"]
+        parts.append(f"{states['running']} running")
         if states["waiting"] and not states["running"]:  # for a busy GPU, for instance
             parts.append(f"{states['waiting']} waiting to begin")
-        parts += [f"{states[s]} {s.replace('_', ' ')}" for s in ("stopped_early", "failed") if states[s]]
+        others = (PAUSED, "stopped_early", "failed")
+        parts += [f"{states[s]} {s.replace('_', ' ')}" for s in others if states[s]]
         score = title_of(self.metric) if self.metric else "score"
         parts.append(f"no {score} yet" if self.best is None else f"best {score} {self.best:.3f}")
         how = "very roughly" if is_rough(self.trials) else "about"
@@ -70,35 +89,49 @@ def look(folder: Path, total: int | None) -> State:
     scores: dict[str, list[float]] = {"done": [], "running": []}
     work, metric = 0.0, None
     begun = []
-    for recorded in recorded_trials(folder):
-        run = RunFolder(folder / "trials" / recorded.trial)
-        status = outcome(run, recorded)
+    tuner = profile(folder).get("tuner") or {}
+    trainings = (tuner.get("classArgs") or {}).get("trainings")
+    for one in outcomes(folder, read_chosen(folder)):
+        status = one.status
         states[status["state"]] += 1
         metric = status.get("metric", metric)  # the same for all: it can't be searched
         if status["state"] in scores and status.get("score") is not None:
             scores[status["state"]].append(status["score"])
-        trial = _trial(run, status)
+        trial = _trial(one)
         if trial:
             begun.append(trial)
-        if status["state"] in ENDED:
+        if status["state"] in ENDED and not trainings:
             work += 1
         elif trial:
-            work += min(trial.epochs_done / trial.recipe.epochs, 1)
+            work += _fraction(trial)
     best = scores["done"] or scores["running"]
-    return State(total, states, max(best, default=None), work, tuple(begun), metric)
+    best_score = max(best, default=None)
+    return State(trainings or total, states, best_score, work, tuple(begun), metric, bool(trainings))
 
 
-def _trial(run: RunFolder, status: dict[str, Any]) -> Trial | None:
-    """The trial of `run`; None before it has written its config and status."""
-    path = run.folder / "config.json"
+def _trial(one: Outcome) -> Trial | None:
+    """The trial; None before it has written its config and status."""
+    status, path = one.status, one.run.folder / "config.json"
+    paused = status["state"] == PAUSED
+    ended = paused or status["state"] in ENDED
     try:
-        recipe = _recipe(run.folder, path.stat().st_mtime_ns)
-        began = datetime.strptime(status["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
-        ended = status["state"] in ENDED
-        end = datetime.strptime(status["ended"], "%Y-%m-%dT%H:%M:%S%z").timestamp() if ended else time.time()
+        recipe = _recipe(one.run.folder, path.stat().st_mtime_ns)
+        age = _age(status, ended)
+        age += sum(_age(before.status, True) for before in one.earlier if before.status.get("ended"))
     except (OSError, UsageError, KeyError, TypeError, ValueError):  # TypeError: failed without an end
         return None
-    return Trial(recipe, ended, max(end - began, 0.0), status["seconds"], status["epochs"])
+    return Trial(recipe, ended, age, status["seconds"], status["epochs"], paused)
+
+
+def _age(status: dict[str, Any], ended: bool) -> float:
+    """Seconds from the start of a run until its end, or until now."""
+    began = datetime.strptime(status["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    end = datetime.strptime(status["ended"], "%Y-%m-%dT%H:%M:%S%z").timestamp() if ended else time.time()
+    return max(end - began, 0.0)
+
+
+def _fraction(trial: Trial) -> float:
+    return min(trial.epochs_done / trial.recipe.epochs, 1)
 
 
 @lru_cache(10_000)
@@ -130,12 +163,9 @@ class Display:
     def show(self, state: State) -> None:
         now = time.monotonic()
         elapsed = now - self.began
-        ahead = None if state.total is None else max(state.total - sum(state.states.values()), 0)
-        # A waiting trial has begun for NNI, but takes its whole time yet.
-        ahead = None if ahead is None else ahead + state.states["waiting"]
-        line = state.line(self.forecast.seconds_left(state.trials, ahead, elapsed))
+        line = state.line(self.forecast.seconds_left(state.trials, state.ahead, elapsed))
         if self.bar:
-            self.bar.update(self.task, completed=state.work, description=line)
+            self.bar.update(self.task, total=state.total, completed=state.work, description=line)
         elif state.ended != self.ended or now - self.shown >= QUIET:
             self.ended, self.shown = state.ended, now
             print(f"[{clock(elapsed)}] {line}", file=self.stream, flush=True)

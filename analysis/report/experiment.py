@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report import parallel_coordinates, plots
+from analysis.report.best_so_far import best_so_far, best_so_far_figure
 from analysis.report.classes import classes_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import alarms_of
@@ -19,6 +20,7 @@ from analysis.report.tables import (
     submission_facts,
     trials_table,
 )
+from analysis.trials.hours import hours_words
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
 from dataset.task import Task
@@ -87,6 +89,7 @@ def write_report(
         recipe=compare_recipes(roles, recipe_columns(table), metric),
         submission=None if submission is None else submission_facts(submission),
         **_curves(ranking, curves, marked),
+        **_progress(ranking, marked),
         **_search(ranking, searched, marked.get("best")),
         **classes_of(validation, task),
     )
@@ -128,6 +131,21 @@ def _curves(ranking: Ranking, curves: Mapping[str, pd.DataFrame], marked: dict[s
         "curves_words": words,
         "losses": None if best_epochs is None or best_epochs.empty else plots.losses(best_epochs, metric),
     }
+
+
+def _progress(ranking: Ranking, marked: dict[str, str]) -> dict:
+    rows = best_so_far(ranking)
+    if rows.empty:
+        return {"progress": None, "progress_words": ""}
+    words = (
+        f"Validation {ranking.score} of each trial's best epoch against the hours of search at its end, "
+        "without the time between an end and a resume. Only finished trials count as the best; an open point "
+        "is a trial that was paused or stopped, failed, or still runs."
+    )
+    is_top = ranking.first is not None and ranking.first["trial"] == marked.get("best")
+    if is_top and (found := hours_words(ranking)):
+        words += f" {found[0].upper()}{found[1:]}."
+    return {"progress": best_so_far_figure(rows, marked, ranking.metric), "progress_words": words}
 
 
 def _search(ranking: Ranking, searched: Sequence[str], best: str | None) -> dict:

@@ -14,7 +14,7 @@ from trial.metrics import DEFAULT, column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
           "expected_improvement": "expected gain"}  # fmt: skip
-STATES = {"done": "finished", "stopped_early": "stopped early", "mismatch": "mismatched"}
+STATES = {"done": "finished", "paused": "paused", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
 
 def constants(table: pd.DataFrame) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Who chose the recipes of a search by tuners.search.Search, and why some were stopped.
+"""Who chose the recipes of a search by tuners.search.Search, and why some were paused or stopped.
 
 The search writes it to chosen.csv in the experiment's folder (tuners/chosen.py).
 """
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,17 +24,19 @@ OTHERS = {
     "imported": "imported",
 }
 CAN_NOT_WIN = "can't win"
+PAUSED = "paused"  # a state: the trial's checkpoint may be gone on from
 
 
 class Chosen(NamedTuple):
     """A recipe of a search. `trial`: NNI's id, '' while unknown; `chosen_by`: a word of OTHERS, or model;
     `expected_improvement` over the best by then, of those that the model chose; `why`: for what reason it was
-    stopped, or failed."""
+    paused or stopped, or failed; `state`: of the search, such as PAUSED."""
 
     trial: str
     chosen_by: str
     expected_improvement: float | None = None
     why: str = ""
+    state: str = ""
 
 
 def read_chosen(folder: Path) -> list[Chosen]:
@@ -49,6 +51,7 @@ def read_chosen(folder: Path) -> list[Chosen]:
                 Chosen(
                     row["trial"], row["chosen_by"],
                     float(row["expected_improvement"]) if row["expected_improvement"] else None, row["why"],
+                    row["state"],
                 )
                 for row in csv.DictReader(file)
             ]  # fmt: skip
@@ -56,27 +59,35 @@ def read_chosen(folder: Path) -> list[Chosen]:
         raise UsageError(f"{path}: is damaged ({error!r})") from None
 
 
-def choice_of(row: dict[str, Any], chosen: Chosen | None) -> dict[str, Any]:
-    """A trial's CHOICE, and its reason if the search stopped it."""
+def choice_of(chosen: Chosen | None) -> dict[str, Any]:
+    """A trial's CHOICE."""
     if chosen is None:
         return dict.fromkeys(CHOICE)
-    columns: dict[str, Any] = {
-        "chosen_by": chosen.chosen_by,
-        "expected_improvement": chosen.expected_improvement,
-    }
-    if row["state"] == "stopped_early" and chosen.why.startswith(CAN_NOT_WIN):
-        columns["reason"] = f"stopped by the assessor: {chosen.why}"
-    return columns
+    return {"chosen_by": chosen.chosen_by, "expected_improvement": chosen.expected_improvement}
 
 
-def choice_words(choices: Sequence[Chosen]) -> str:
-    """'The model chose 40 of 60 recipes; the others: 1 the default, 2 known good ...'; '' of no recipe."""
+def outcome_of_choice(status: Mapping[str, Any], chosen: Chosen | None) -> dict[str, str]:
+    """What the search knows of the state of a trial that it paused or stopped, and of the reason."""
+    if chosen is None or status["state"] != "stopped_early":
+        return {}
+    if chosen.state == PAUSED:
+        return {"state": PAUSED, "reason": chosen.why or "paused by the search"}
+    if chosen.why.startswith(CAN_NOT_WIN):
+        return {"reason": f"stopped by the assessor: {chosen.why}"}
+    return {}
+
+
+def choice_words(choices: Sequence[Chosen], paused: int = 0, gone_on: int = 0) -> str:
+    """'The model chose 40 of 60 recipes; the others: 1 the default, 2 known good ...'; '' of no recipe.
+    `paused`: how many were paused at least once; `gone_on`: how many of these went on."""
     if not choices:
         return ""
     by = Counter(chosen.chosen_by for chosen in choices)
     words = f"The model chose {by['model']} of {len(choices)} recipe{'' if len(choices) == 1 else 's'}"
     if others := ", ".join(f"{by[word]} {text}" for word, text in OTHERS.items() if by[word]):
         words += f"; the others: {others}"
+    if paused:
+        words += f"; paused: {paused}, of which {gone_on} went on"
     stopped = sum(chosen.why.startswith(CAN_NOT_WIN) for chosen in choices)
     if stopped:
         words += f"; stopped because they could not win any more: {stopped}"

@@ -7,14 +7,17 @@ from typing import Any
 
 from common.nni_database import profile, query
 
+PARENT = "parent"  # beside a recipe's values: the trial that this one goes on from
+
 
 @dataclass
 class Recorded:
     """One trial as NNI recorded it.
 
-    `parameters`: the tuner's values; `event`: the latest state (WAITING, RUNNING, SUCCEEDED, FAILED,
-    EARLY_STOPPED, USER_CANCELED, SYS_CANCELED); `by_person`: whether a person stopped it, in NNI's page or
-    by nnictl.
+    `sequence`: its place in NNI's order (NNI's own numbers are not unique: after a resume it hands out those
+    of earlier trials again); `parameters`: the tuner's values; `event`: the latest state (WAITING, RUNNING,
+    SUCCEEDED, FAILED, EARLY_STOPPED, USER_CANCELED, SYS_CANCELED); `by_person`: whether a person stopped it,
+    in NNI's page or by nnictl.
     """
 
     trial: str
@@ -27,8 +30,8 @@ class Recorded:
 def recorded_trials(folder: Path) -> list[Recorded]:
     """The trials of the experiment in `folder`, in NNI's order."""
     found: dict[str, Recorded] = {}
-    events = query(folder, "select trialJobId, event, data, sequenceId from TrialJobEvent order by rowid")
-    for trial, event, data, sequence in events:
+    events = query(folder, "select trialJobId, event, data from TrialJobEvent order by rowid")
+    for trial, event, data in events:
         if not trial:  # of the whole experiment (data imported, say)
             continue
         known = found.setdefault(trial, Recorded(trial, len(found)))
@@ -38,11 +41,10 @@ def recorded_trials(folder: Path) -> list[Recorded]:
             known.event, known.by_person = "WAITING", False
         else:
             known.event = event
-        if sequence is not None:
-            known.sequence = sequence
         if event == "WAITING" and data:
             known.parameters = json.loads(data)["parameters"]
-    return sorted(found.values(), key=lambda r: r.sequence)
+            known.parameters.pop(PARENT, None)
+    return list(found.values())
 
 
 def experiment_name(folder: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.trials.hours import hours_words
 from analysis.trials.ranking import Ranking
 from common.files import write_atomic
 from common.text import value_text
@@ -24,6 +25,8 @@ def print_trials(ranking: Ranking) -> None:
     score = ranking.score, ranking.column
     extra = ["chosen_by", *attrs["searched"]]
     draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, score, extra))
+    if words := hours_words(ranking):
+        print(words)
     if attrs.get("note"):
         print(attrs["note"])
     if ranking.note:

@@ -11,10 +11,10 @@ from trial.metrics import DEFAULT, column_of, title_of
 
 RULE = (
     "the finished trial with the highest {score} of its best epoch, on the photos held out; of equal ones "
-    "the earlier. Stopped, failed and mismatched trials are not ranked."
+    "the earlier. Paused, stopped, failed and mismatched trials are not ranked."
 )
 # Of the trials that are not ranked, the first ones need a look most.
-URGENCY = {"mismatch": 0, "failed": 1, "running": 2, "waiting": 2}
+URGENCY = {"mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.trials.chosen import CHOICE, choice_of, choice_words, read_chosen
+from analysis.trials.chosen import CHOICE, PAUSED, choice_of, choice_words, read_chosen
 from analysis.trials.flatten import flat_alike
-from analysis.trials.nni_database import Recorded, experiment_name, recorded_trials
+from analysis.trials.hours import HOURS, hours_of_search
+from analysis.trials.nni_database import experiment_name
+from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
@@ -20,14 +22,14 @@ from trial.aliases import current_field
 from trial.config import TrialConfig, parse
 from trial.metrics import METRICS, column_of
 from trial.record import RunFolder
-from trial.signals import OUTSIDE
 
 # The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too, those
-# of a search by tuners.search.Search CHOICE. All other columns of the table are the recipe.
+# of an experiment HOURS, those of a search by tuners.search.Search CHOICE. All other columns are the recipe.
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
 ]  # fmt: skip
 SCORES = tuple(map(column_of, METRICS))
+NUMBERS = ("best_epoch", "epochs_done", "seconds", HOURS, "expected_improvement")
 # Tuners that start with the space's default recipe: today's, and that of earlier experiments.
 DEFAULT_FIRST = ("tuners.search.Search", "tuners.default_first.DefaultFirstTPE")
 
@@ -74,12 +76,13 @@ def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
 
 
 def trial_table(experiment: Experiment) -> pd.DataFrame:
-    """The trials table of an experiment: one row per trial, in NNI's order.
+    """The trials table of an experiment: one row per trial, in NNI's order. A trial that went on from earlier
+    ones stands for them, under the first one's number.
 
-    Columns: sequence, trial, state (done, stopped_early, failed, running, waiting, mismatch), reason,
+    Columns: sequence, trial, state (done, paused, stopped_early, failed, running, waiting, mismatch), reason,
     macro_f1 (of the best epoch so far), if the trials' metric is another one its column (balanced_accuracy),
-    best_epoch, epochs_done, seconds, folder; of a search by tuners.search.Search chosen_by and
-    expected_improvement; then the recipe, flattened (`loss`, `loss.gamma`, ...).
+    best_epoch, epochs_done, seconds, folder, hours (of search until its end); of a search by
+    tuners.search.Search chosen_by and expected_improvement; then the recipe, flattened (`loss`, ...).
     `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
     the first trial is the space's default recipe; `attrs["chosen"]`: a sentence on who chose the recipes, if
     that is known.
@@ -88,14 +91,14 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     varied = set(config.get("searchSpace") or {})
     stopper = _early_stopper(config)
     choices = read_chosen(experiment.folder)
-    by_trial = {chosen.trial: chosen for chosen in choices}
-    rows = [
-        _row(experiment, recorded, bool(varied), stopper) for recorded in recorded_trials(experiment.folder)
-    ]
+    trials = outcomes(experiment.folder, choices, stopper)
+    hours = hours_of_search(experiment.folder)
+    rows = [_row(one, bool(varied), hours.get(one.recorded.trial)) for one in trials]
     if choices:
-        rows = [(row | choice_of(row, by_trial.get(row["trial"])), config) for row, config in rows]
+        rows = [(row | choice_of(one.chosen), ran) for one, (row, ran) in zip(trials, rows, strict=True)]
     table = table_of(rows)
-    table.attrs["chosen"] = choice_words(choices)
+    paused = sum(one.status["state"] == PAUSED or bool(one.earlier) for one in trials)
+    table.attrs["chosen"] = choice_words(choices, paused, sum(bool(one.earlier) for one in trials))
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [
@@ -107,50 +110,17 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     return table
 
 
-def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -> dict[str, Any]:
-    """The state of a trial and its reason: its run's status.json, completed by what only NNI knows: whether
-    it is waiting, and who stopped it. `stopper`: what NNI's EARLY_STOPPED stands for.
-
-    A run whose status is done is done: NNI labels finished trials EARLY_STOPPED too, if the assessor decides
-    late.
-    """
-    started = (run.folder / "status.json").exists()
-    if not started and recorded.event == "WAITING":
-        return {"state": "waiting", "reason": "waiting for its turn"}
-    if not started and recorded.event == "RUNNING":
-        return {"state": "running", "reason": ""}
-    status = run.status()
-    if status["state"] == "stopped_early" and status["reason"] == OUTSIDE:
-        return status | {"reason": _who_stopped(recorded, stopper)}
-    if not started and recorded.event in ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED"):
-        reason = f"{_who_stopped(recorded, stopper)}, before it started"
-        return {"state": "stopped_early", "reason": reason}
-    return status
-
-
 def _early_stopper(config: dict[str, Any]) -> str:
     limit = config.get("maxTrialDuration")
     others = [f"maxTrialDuration ({limit})"] if limit else []
     return " or ".join([*(["the assessor"] if config.get("assessor") or not limit else []), *others])
 
 
-def _who_stopped(recorded: Recorded, stopper: str) -> str:
-    if recorded.by_person:
-        return "stopped by a person (NNI's page or nnictl)"
-    if recorded.event == "EARLY_STOPPED":
-        return f"stopped by {stopper}"
-    if recorded.event == "FAILED":
-        return "stopped by a signal (SIGTERM) that was not NNI's"
-    return "stopped with the experiment"
-
-
-def _row(
-    experiment: Experiment, recorded: Recorded, searched: bool, stopper: str
-) -> tuple[dict[str, Any], TrialConfig | None]:
-    """(COLUMNS of a trial, its config or None)."""
-    run = RunFolder(experiment.folder / "trials" / recorded.trial)
-    status = outcome(run, recorded, stopper)
-    row, config = row_of(run, recorded.sequence, status)
+def _row(one: Outcome, searched: bool, hours: float | None) -> tuple[dict[str, Any], TrialConfig | None]:
+    """(COLUMNS and HOURS of a trial, its config or None)."""
+    recorded = one.recorded
+    row, config = row_of(one.run, one.sequence, one.status)
+    row[HOURS] = hours
     if config is None:
         return row, None
     if searched and not recorded.parameters:
@@ -185,17 +155,17 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
     lines = [row | (next(recipes) if config else {}) for row, config in rows]
     table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
     scores = [name for name in SCORES if name in table]
-    choice = [name for name in CHOICE if name in table]
-    for number in (*scores, "best_epoch", "epochs_done", "seconds", *choice[1:]):
+    others = [name for name in (HOURS, *CHOICE) if name in table]
+    for number in table.columns.intersection([*SCORES, *NUMBERS]):
         table[number] = pd.to_numeric(table[number])
     before = COLUMNS.index("macro_f1")
-    outcome = [*COLUMNS[:before], *scores, *COLUMNS[before + 1 :], *choice]
+    outcome = [*COLUMNS[:before], *scores, *COLUMNS[before + 1 :], *others]
     return table[[*outcome, *recipe_columns(table)]]
 
 
 def recipe_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a trials table that hold the recipe."""
-    return [name for name in table.columns if name not in (*COLUMNS, *SCORES, *CHOICE)]
+    return [name for name in table.columns if name not in (*COLUMNS, *SCORES, HOURS, *CHOICE)]
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ TABLES = (
     "sequenceId integer, message text)",
     "create table ExperimentProfile (params text, id text, execDuration integer, startTime integer, "
     "endTime integer, logDir text, nextSequenceId integer, revision integer)",
+    "create table MetricData (timestamp integer, trialJobId text, parameterId text, type text, "
+    "sequence integer, data text)",
 )
 
 
@@ -21,6 +23,7 @@ def make_experiment(
     space: dict,
     name: str = "tiny",
     tuner: str = "tuners.search.Search",
+    arguments: dict | None = None,
     **more: object,
 ) -> Path:
     (folder / "db").mkdir(parents=True)
@@ -28,7 +31,8 @@ def make_experiment(
     with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
         for table in TABLES:
             database.execute(table)
-        config = {"experimentName": name, "searchSpace": space, "tuner": {"className": tuner}}
+        config = {"experimentName": name, "searchSpace": space}
+        config["tuner"] = {"className": tuner, "classArgs": arguments or {}}
         params = json.dumps(config | more)
         database.execute("insert into ExperimentProfile values (?,?,0,0,0,'',0,0)", (params, folder.name))
     return folder
@@ -46,6 +50,24 @@ def record(folder: Path, trial: str, parameters: dict, event: str = "SUCCEEDED")
     return folder / "trials" / trial
 
 
+def timeline(
+    folder: Path, trial: str, events: list[tuple[float, str]], sequence: int, parameters: dict
+) -> Path:
+    """Let NNI's database say what happened to `trial`, by seconds: its events, and REPORT; its trial folder."""
+    data = json.dumps({"parameter_id": sequence, "parameters": parameters})
+    with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
+        for second, event in events:
+            stamp = 1_800_000_000_000 + round(1000 * second)
+            if event == "REPORT":
+                add = "insert into MetricData values (?,?,'0','PERIODICAL',0,'\"0.5\"')"
+                database.execute(add, (stamp, trial))
+            else:
+                add = "insert into TrialJobEvent values (?,?,?,?,'',?,'')"
+                given = data if event == "WAITING" else None
+                database.execute(add, (stamp, trial, event, given, sequence))
+    return folder / "trials" / trial
+
+
 def more_events(folder: Path, trial: str, events: list[str]) -> None:
     with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
         for event in events:
@@ -60,8 +82,10 @@ def finished(
     epochs: int = 2,
     reason: str = "",
     score: float | None = None,
+    parent: str = "",
 ) -> RunWriter:
-    """A run folder that says so, without training. `score`: by the metric in `values`, unless that is macro_f1."""
+    """A run folder that says so, without training. `score`: by the metric in `values`, unless that is macro_f1;
+    `parent`: the trial whose epochs are the first of these."""
     config = parse(values)
     writer = RunWriter(folder, config)
     scores = {"accuracy": 0.5, "macro_f1": macro_f1}
@@ -71,5 +95,7 @@ def finished(
     for epoch in range(1, epochs + 1):
         writer.epoch({"epoch": epoch, "seconds": 1.0, **scores})
     writer._status |= {"macro_f1": macro_f1, "score": scores[column_of(config.metric)], "best_epoch": 1}
+    if parent:
+        writer._status["parent"] = parent
     writer.end(state, reason)
     return writer
