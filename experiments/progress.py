@@ -120,12 +120,16 @@ def _trial(one: Outcome) -> Trial | None:
         age += sum(_age(before.status, True) for before in one.earlier if before.status.get("ended"))
     except (OSError, UsageError, KeyError, TypeError, ValueError):  # TypeError: failed without an end
         return None
+    # At least that of its epochs: a process before the last one in the same folder is not recorded.
+    age = max(age, status["seconds"])
     return Trial(recipe, ended, age, status["seconds"], status["epochs"], paused)
 
 
 def _age(status: dict[str, Any], ended: bool) -> float:
-    """Seconds from the start of a run until its end, or until now."""
+    """Seconds from the start of a run's process until its end, or until now. `started` may be older: it is
+    that of the run's first process."""
     began = datetime.strptime(status["started"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    began = max(began, status["process"]["started"])
     end = datetime.strptime(status["ended"], "%Y-%m-%dT%H:%M:%S%z").timestamp() if ended else time.time()
     return max(end - began, 0.0)
 

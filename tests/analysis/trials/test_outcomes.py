@@ -1,6 +1,7 @@
 """A trial that went on from earlier ones stands for them, in tables, exports, report and progress."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -172,13 +173,20 @@ def test_the_progress_counts_each_recipe_once(experiment):
 
 
 def test_the_age_of_a_trial_is_that_of_all_its_parts(experiment):
-    times = {"fiRsT": (0, 20), "secOnd": (40, 50), "third": (55, 59)}
-    for name, (began, ended) in times.items():
+    """The time that a run started is that of its first part; each part has its process."""
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    parts = {"fiRsT": (0, 20), "secOnd": (40, 50), "third": (55, 59)}  # minutes
+    for name, (began, ended) in parts.items():
         path = experiment.folder / "trials" / name / "status.json"
-        stamp = "2026-01-01T00:00:{:02}+0000"
-        times_of_it = {"started": stamp.format(began), "ended": stamp.format(ended)}
-        path.write_text(json.dumps(json.loads(path.read_text()) | times_of_it))
-    assert look(experiment.folder, 12).trials[0].age == 34
+        status = json.loads(path.read_text())
+        status |= {"started": _stamp(noon), "ended": _stamp(noon + timedelta(minutes=ended))}
+        status["process"]["started"] = (noon + timedelta(minutes=began)).timestamp()
+        path.write_text(json.dumps(status))
+    assert look(experiment.folder, 12).trials[0].age == 60 * 34
+
+
+def _stamp(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def test_the_progress_of_a_search_that_counts_whole_trainings(tmp_path):
