@@ -143,8 +143,8 @@ def _progress(ranking: Ranking, marked: dict[str, str]) -> dict:
         "is a trial that was paused or stopped, failed, or still runs."
     )
     is_top = ranking.first is not None and ranking.first["trial"] == marked.get("best")
-    if is_top and (found := hours_words(ranking)):
-        words += f" {found[0].upper()}{found[1:]}."
+    if is_top:
+        words = f"{words} {hours_words(ranking)}".rstrip()
     return {"progress": best_so_far_figure(rows, marked, ranking.metric), "progress_words": words}
 
 

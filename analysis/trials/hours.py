@@ -28,13 +28,12 @@ def hours_of_search(folder: Path) -> dict[str, float]:
 
 
 def hours_words(ranking: Ranking) -> str:
-    """'the best one ended after 1.2 of 4.6 h of search'; '' while that is unknown."""
-    table, best = ranking.table, ranking.first
-    if best is None or HOURS not in table or pd.isna(best[HOURS]):
+    """'The best trial ended after 1.2 of 4.6 hours of search.'; '' while that is unknown."""
+    best, last = ranking.first, ranking.table.get(HOURS, pd.Series(dtype=float)).max()
+    if best is None or not last > 0 or pd.isna(best[HOURS]):
         return ""
-    last = table[HOURS].max()
     factor, unit = unit_of(last)
-    return f"the best one ended after {factor * best[HOURS]:.1f} of {factor * last:.1f} {unit} of search"
+    return f"The best trial ended after {factor * best[HOURS]:.1f} of {factor * last:.1f} {unit} of search."
 
 
 def unit_of(hours: float) -> tuple[float, str]:

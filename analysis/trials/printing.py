@@ -25,8 +25,6 @@ def print_trials(ranking: Ranking) -> None:
     score = ranking.score, ranking.column
     extra = ["chosen_by", *attrs["searched"]]
     draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, score, extra))
-    if words := hours_words(ranking):
-        print(words)
     if attrs.get("note"):
         print(attrs["note"])
     if ranking.note:
@@ -36,8 +34,9 @@ def print_trials(ranking: Ranking) -> None:
             f"{len(ranking.unranked)} not ranked",
             _cells(ranking.unranked, score, [*extra[:1], *attrs["searched"][:1], "reason"]),
         )
-    if attrs.get("chosen"):
-        print(attrs["chosen"])
+    for words in (attrs.get("chosen"), hours_words(ranking)):
+        if words:
+            print(words)
 
 
 def write_trials(ranking: Ranking, path: Path) -> Path:

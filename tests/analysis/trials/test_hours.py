@@ -56,9 +56,9 @@ def test_numbers_are_in_the_order_of_nni_and_no_one_comes_twice(experiment):
 def test_the_table_has_them_and_the_list_says_when_the_best_ended(experiment):
     table = trial_table(experiment)
     assert dict(zip(table["trial"], table["hours"], strict=True)) == pytest.approx(HOURS, abs=0.01)
-    assert hours_words(rank(table)) == "the best one ended after 2.0 of 2.5 hours of search"
+    assert hours_words(rank(table)) == "The best trial ended after 2.0 of 2.5 hours of search."
     short = rank(table.assign(hours=table["hours"] / 10))
-    assert hours_words(short) == "the best one ended after 12.0 of 15.0 minutes of search"
+    assert hours_words(short) == "The best trial ended after 12.0 of 15.0 minutes of search."
 
 
 def test_of_an_experiment_that_has_hardly_begun(tmp_path):
