@@ -3,17 +3,18 @@
 import contextlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, errors_of
 from experiments.checks.algorithms import algorithm_errors
+from experiments.checks.folds import fold_errors
 from experiments.checks.ports import port_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
-from experiments.checks.space import covering, sound, space_errors
+from experiments.checks.space import covering, each_value, sound, space_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.plan import Plan, read_plan
 from trial.aliases import current_field
@@ -82,7 +83,18 @@ def plan_errors(plan: Plan) -> list[str]:
             errors += algorithm_errors(key, plan.config[key], plan.path.parent, plan.space, ends)
     if "trainingService" in plan.config:
         errors += service_errors(plan.config["trainingService"])
+    errors += fold_errors(plan.config.get("assessor"), _recipes(plan))
     return errors + gpu_errors(plan.config) + _folder_errors(plan)
+
+
+def _recipes(plan: Plan) -> Iterator[TrialConfig]:
+    """Recipes in which each value of the space appears, without those that a trial refuses."""
+    for point in each_value(plan.space):
+        recipe = None
+        with contextlib.chdir(plan.code if plan.code.is_dir() else "."), contextlib.suppress(UsageError):
+            recipe = _read(plan, False)(point)
+        if recipe:
+            yield recipe
 
 
 def rehearsal_errors(plan: Plan, rehearsed: Rehearsed) -> list[str]:

@@ -3,8 +3,21 @@ curves, too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tuners.curves import predict_final
+
+
+class StopRule(Protocol):
+    """When a trial is stopped for good."""
+
+    def reason(
+        self, curve: Sequence[float], finished: Sequence[Sequence[float]], finals: Sequence[float]
+    ) -> str:
+        """Why a trial with the reports `curve` is stopped; '' if it goes on.
+
+        `finished`: the reports of trials that ran to their ends; `finals`: their final scores.
+        """
 
 
 @dataclass(frozen=True)

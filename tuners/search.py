@@ -20,7 +20,7 @@ from nni.tuner import Tuner
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from tuners.bound import Bound
+from tuners.bound import Bound, StopRule
 from tuners.chosen import BY, JOURNAL, Chosen, write_chosen
 from tuners.default_point import default_point
 from tuners.errors import UsageError, unknown
@@ -197,12 +197,12 @@ class Search(Tuner):
 
     # For the assessor
 
-    def reason_to_stop(self, trial: str, curve: Sequence[float], bound: Bound) -> str:
+    def reason_to_stop(self, trial: str, curve: Sequence[float], rule: StopRule) -> str:
         """Why NNI's trial is to be stopped now; '' if it goes on."""
         with self._lock:
             if trial in self._stopped:
                 return ""
-            why = bound.reason(curve, self._curves, self._finals)
+            why = rule.reason(curve, self._curves, self._finals)
             if why:
                 self._stopped[trial] = why
                 _logger.info("stop %s: %s", trial, why)

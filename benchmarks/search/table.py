@@ -138,24 +138,26 @@ class Table:
         fastest: dict[Work, float] = {}
         for run in self.runs:
             if len(run.seconds):
-                work = _work(run.point)
+                work = work_of(run.point)
                 fastest[work] = min(fastest.get(work, np.inf), float(run.seconds.min()))
         usual = float(np.median(list(fastest.values())))  # if all of these failed in their first epoch
-        seconds = np.array([[fastest.get(_work(run.point), usual)] * self.epochs for run in runs])
+        seconds = np.array([[fastest.get(work_of(run.point), usual)] * self.epochs for run in runs])
         validation, others = (
-            np.array([_filled(run.scores[side], self.epochs) for run in runs]) for side in SIDES
+            np.array([filled(run.scores[side], self.epochs) for run in runs]) for side in SIDES
         )
         points = tuple(run.point for run in runs)
         default = next((row for row, run in enumerate(runs) if run.recipe == 0), 0)
         return Curves(f"recorded, seed {seed}", self.space, points, validation, seconds, others, default)
 
 
-def _work(point: Point) -> Work:
+def work_of(point: Point) -> Work:
+    """What the time of an epoch of the recipe depends on."""
     values = [point.get(name) for name in COSTS_BY]
     return tuple(value["_name"] if isinstance(value, dict) else value for value in values)
 
 
-def _filled(values: np.ndarray, epochs: int) -> np.ndarray:
+def filled(values: np.ndarray, epochs: int) -> np.ndarray:
+    """The values of the epochs, then nan."""
     return np.concatenate([values, np.full(epochs - len(values), np.nan)])
 
 
