@@ -41,7 +41,7 @@ EPOCHS, SEEDS, RECIPES = 8, (0, 1), 256
 FOLDS = 18  # of some 50 people each
 TRAIN, VALIDATION, OTHERS = range(3), range(3, 5), range(5, 9)
 # Fields of the recipes of a cheap rung.
-RUNGS = {"people": {"train_fraction": 0.33}, "size": {"image_size": "32x24"}}
+RUNGS: dict[str, dict[str, Any]] = {"people": {"train_fraction": 0.33}, "size": {"image_size": "32x24"}}
 DEFAULT = {
     "model": {"_name": "tf_efficientnet_lite0", "weights": "package", "layer_decay": 1.0},
     "optimizer": {"_name": "adamw"}, "learning_rate": 0.001, "weight_decay": 0.01, "schedule": "onecycle",

@@ -286,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for trials in TRIALS:
             found = searches(pair, trials, asked.repetitions)
             print(
-                f"  {found.rung:8}{trials:4} cheap trials first {found.after:5.1f}, alone {found.alone:5.1f}: "
+                f"  {found.rung:8}{trials:4} cheap trials first {found.after:5.1f}, none {found.alone:5.1f}: "
                 f"saves {found.saved:+.1f} ({found.low:+.1f} to {found.high:+.1f})",
                 flush=True,
             )
