@@ -257,6 +257,13 @@ def _run_folders(replay: Replay, folder: Path) -> None:
             )
 
 
+def cut(found: Both, epochs: int) -> Both:
+    """The first epochs of the full training as the cheap one; a short training of its own would have a
+    schedule as short."""
+    scores, seconds = found.full.scores[:, :epochs], found.full.seconds[:, :epochs]
+    return replace(found, rung=f"{epochs} epochs", cheap=replace(found.full, scores=scores, seconds=seconds))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -282,11 +289,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{line.high:.2f})  cost {line.cost:.2f}  the best is no. {line.place}"
         )
     print(f"compute until within {MARGIN:g} of the best, in trainings of the mean recipe")
-    for pair in pairs:
+    for pair in [*pairs, *(cut(pairs[0], epochs) for epochs in EPOCHS)]:
         for trials in TRIALS:
             found = searches(pair, trials, asked.repetitions)
             print(
-                f"  {found.rung:8}{trials:4} cheap trials first {found.after:5.1f}, none {found.alone:5.1f}: "
+                f"  {found.rung:9}{trials:3} cheap trials first {found.after:5.1f}, none {found.alone:5.1f}: "
                 f"saves {found.saved:+.1f} ({found.low:+.1f} to {found.high:+.1f})",
                 flush=True,
             )
