@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +29,7 @@ from benchmarks.search.compare import MARGIN
 from benchmarks.search.record import RUNGS
 from benchmarks.search.rivals import RecordedSearch
 from benchmarks.search.simulate import Replay, play
-from benchmarks.search.table import Curves, Table, filled, work_of
+from benchmarks.search.table import Curves, Table, filled
 from common.errors import UsageError, exit_on_usage_error
 from common.files import write_atomic, write_json
 from trial.metrics import score
@@ -131,18 +130,17 @@ def both(whole: Table, runs: Sequence[Cheap], rung: str) -> Both:
     points = tuple(
         {**point, **{k: v for k, v in RUNGS[rung].items() if k in full.space}} for point in full.points
     )
-    # As in the full table: what the same work took longer is the load of the machine.
-    fastest: dict[Any, float] = {}
-    for row, point in zip(rows, points, strict=True):
-        times = [fastest.get(work_of(point), np.inf), *cheap[row].seconds]
-        fastest[work_of(point)] = float(min(times))
+    # One recipe's seconds are off by the load of the machine at the time; not the median's.
+    share = np.median(
+        [cheap[row].seconds.min() / curves.seconds[row, 0] for row in rows if len(cheap[row].seconds)]
+    )
     return Both(
         rung,
         replace(full, seconds=full.seconds * (1 - unseen)),
         replace(
             full, name=rung, points=points,
             scores=np.array([filled(cheap[row].scores, whole.epochs) for row in rows]),
-            seconds=np.array([[fastest[work_of(point)]] * whole.epochs for point in points]),
+            seconds=full.seconds * share,
         ),
     )  # fmt: skip
 

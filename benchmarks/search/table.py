@@ -138,10 +138,10 @@ class Table:
         fastest: dict[Work, float] = {}
         for run in self.runs:
             if len(run.seconds):
-                work = work_of(run.point)
+                work = _work(run.point)
                 fastest[work] = min(fastest.get(work, np.inf), float(run.seconds.min()))
         usual = float(np.median(list(fastest.values())))  # if all of these failed in their first epoch
-        seconds = np.array([[fastest.get(work_of(run.point), usual)] * self.epochs for run in runs])
+        seconds = np.array([[fastest.get(_work(run.point), usual)] * self.epochs for run in runs])
         validation, others = (
             np.array([filled(run.scores[side], self.epochs) for run in runs]) for side in SIDES
         )
@@ -150,8 +150,7 @@ class Table:
         return Curves(f"recorded, seed {seed}", self.space, points, validation, seconds, others, default)
 
 
-def work_of(point: Point) -> Work:
-    """What the time of an epoch of the recipe depends on."""
+def _work(point: Point) -> Work:
     values = [point.get(name) for name in COSTS_BY]
     return tuple(value["_name"] if isinstance(value, dict) else value for value in values)
 
