@@ -7,6 +7,7 @@ between any two loses nothing: rows after the checkpoint are dropped, and their 
 same rows and weights.
 """
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -68,6 +69,9 @@ def load(path: Path) -> Checkpoint:
     import torch
 
     try:
+        with zipfile.ZipFile(path) as archive:
+            if name := archive.testzip():  # torch itself does not compare checksums
+                raise ValueError(f"the checksum of {name} is wrong")
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] == FORMAT:
             return Checkpoint(**{field.name: content[field.name] for field in fields(Checkpoint)})

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,9 @@ class Saver:
         self._took = self._ended - began
 
 
-def read(folder: Path, config: TrialConfig) -> Checkpoint:
-    """The checkpoint in the run folder, from which `config` can go on. UsageError if it can't, and why; a
-    warning if the version of torch is another one."""
+def read(folder: Path, config: TrialConfig, longer: bool = False) -> Checkpoint:
+    """The checkpoint in the run folder, from which `config` can go on, with `longer` for more epochs.
+    UsageError if it can't, and why; a warning if the version of torch is another one."""
     import torch
 
     path = folder / CHECKPOINT
@@ -70,7 +70,7 @@ def read(folder: Path, config: TrialConfig) -> Checkpoint:
     checkpoint = load(path)
     if lost := _lost(RunFolder(folder), checkpoint):
         raise UsageError(f"{folder}: can't go on, {lost} is missing or damaged")
-    if differing := differences(checkpoint.recipe, config.recipe(), but=("epochs",)):
+    if differing := differences(checkpoint.recipe, config.recipe(), longer):
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
     if fingerprint(Path(config.data)) != checkpoint.fingerprint:
         raise UsageError(f"{folder}: was trained on other data than data={config.data} holds now")
@@ -99,10 +99,10 @@ def _lost(run: RunFolder, checkpoint: Checkpoint) -> str:
     return ""
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any], but: Sequence[str] = ()) -> list[str]:
-    """The fields in which two recipes differ."""
-    names = dict.fromkeys([*one, *other])
-    return [name for name in names if name not in but and one.get(name) != other.get(name)]
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], longer: bool) -> list[str]:
+    """The fields in which two recipes differ, but for the epochs if one may be `longer`."""
+    names = [name for name in dict.fromkeys([*one, *other]) if not (longer and name == "epochs")]
+    return [name for name in names if one.get(name) != other.get(name)]
 
 
 def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Checkpoint]:
@@ -117,11 +117,11 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
     config = parse({**old.to_json(), **values, "out": str(folder)})
     if "out" in values:
         raise UsageError("out: a run goes on in its own folder; leave it out")
-    if other := differences(old.recipe(), config.recipe(), but=("epochs",)):
+    if other := differences(old.recipe(), config.recipe(), longer=True):
         allowed = ", ".join(name for name in PLACES if name != "out")
         raise UsageError(
-            f"{', '.join(other)}: --continue goes on with the same recipe; only epochs can be more, and where "
-            f"it runs can differ ({allowed})"
+            f"{', '.join(other)}: --continue goes on with the same recipe; only epochs can be more, and "
+            f"where it runs can differ ({allowed})"
         )
     done = status["state"] == "done"
     if done and status["epochs"] < old.epochs:
@@ -134,14 +134,14 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
         raise UsageError(f"epochs={config.epochs}: is less than the {old.epochs} of {folder}; give more")
     if config.epochs > old.epochs and old.schedule.name not in OPEN_ENDED:
         raise UsageError(
-            f"epochs={config.epochs}: schedule={old.schedule.name} runs over all epochs, so the learning rates "
-            f"so far would have been others; only {' and '.join(OPEN_ENDED)} can be trained longer"
+            f"epochs={config.epochs}: schedule={old.schedule.name} runs over all epochs, so the learning "
+            f"rates so far would have been others; only {' and '.join(OPEN_ENDED)} can be trained longer"
         )
     if done and not (folder / CHECKPOINT).is_file():
         raise UsageError(
             f"{folder}: is done, and its checkpoint was removed; only runs with {KEEP} can be trained longer"
         )
-    checkpoint = read(folder, config)
+    checkpoint = read(folder, config, longer=True)
     if config.epochs > old.epochs and checkpoint.finished:
         raise UsageError(
             f"epochs={config.epochs}: fold {checkpoint.finished[0]} is already finished with {old.epochs}; "
