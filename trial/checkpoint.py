@@ -75,7 +75,7 @@ def load(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] == FORMAT:
             return Checkpoint(**{field.name: content[field.name] for field in fields(Checkpoint)})
-    except Exception as error:  # torch, zip and pickle have many
+    except Exception as error:  # torch, zip and pickle raise many
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path}: is damaged ({first[:150]})") from None
+        raise UsageError(f"{path}: is damaged ({first.partition('. ')[0]})") from None
     raise UsageError(f"{path}: is of another version of this project")
