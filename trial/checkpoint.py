@@ -26,7 +26,8 @@ class Checkpoint:
 
     `rows`: of epochs.csv. `best`: {fold: its best epoch}; `running`: {fold: `Training.state`} of the folds
     in training, all in one epoch; other folds in `best` are finished. `patience`: `Patience.state`, of the
-    running folds. `started`: when the first part of the run did.
+    running folds. A retraining has no folds: `best` is empty, and it runs as 0. `started`: when the first
+    part of the run did.
     """
 
     recipe: dict[str, Any]

@@ -29,8 +29,8 @@ class Saver:
     which takes as long as twenty writes at most.
     """
 
-    def __init__(self, writer: RunWriter, config: TrialConfig, data_fingerprint: str):
-        self.writer, self.recipe, self.fingerprint = writer, config.recipe(), data_fingerprint
+    def __init__(self, writer: RunWriter, recipe: dict[str, Any], data_fingerprint: str):
+        self.writer, self.recipe, self.fingerprint = writer, recipe, data_fingerprint
         self._ended, self._took = 0.0, 0.0  # of the last write
 
     @property
@@ -59,9 +59,10 @@ class Saver:
         self._took = self._ended - began
 
 
-def read(folder: Path, config: TrialConfig, longer: bool = False) -> Checkpoint:
-    """The checkpoint in the run folder, from which `config` can go on, with `longer` for more epochs.
-    UsageError if it can't, and why; a warning if the version of torch is another one."""
+def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = False) -> Checkpoint:
+    """The checkpoint in the run folder, from which `recipe` can go on, with `longer` for more epochs, on the
+    photos in the folder `data`. UsageError if it can't, and why; a warning if the version of torch is another
+    one."""
     import torch
 
     path = folder / CHECKPOINT
@@ -70,10 +71,10 @@ def read(folder: Path, config: TrialConfig, longer: bool = False) -> Checkpoint:
     checkpoint = load(path)
     if lost := _lost(RunFolder(folder), checkpoint):
         raise UsageError(f"{folder}: can't go on, {lost} is missing or damaged")
-    if differing := differences(checkpoint.recipe, config.recipe(), longer):
+    if differing := differences(checkpoint.recipe, recipe, longer):
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
-    if fingerprint(Path(config.data)) != checkpoint.fingerprint:
-        raise UsageError(f"{folder}: was trained on other data than data={config.data} holds now")
+    if fingerprint(Path(data)) != checkpoint.fingerprint:
+        raise UsageError(f"{folder}: was trained on other data than {data} holds now")
     if checkpoint.torch != str(torch.__version__):
         logger.warning(
             f"WARNING: {folder} was trained with torch {checkpoint.torch}, and goes on with "
@@ -112,6 +113,8 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
     if not (folder / "config.json").is_file():
         raise UsageError(f"{folder}: is not a run folder (it has no config.json)")
     status, old = run.status(), run.config()
+    if (folder / "epochs.csv").is_file() and not (folder / "epochs.csv").read_bytes().startswith(b"fold,"):
+        raise UsageError(f"{folder}: is a retraining; give the command that began it again, and it goes on")
     if status["state"] == "running":
         raise UsageError(f"{folder}: is still running (process {status['process']['pid']})")
     config = parse({**old.to_json(), **values, "out": str(folder)})
@@ -141,7 +144,7 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
         raise UsageError(
             f"{folder}: is done, and its checkpoint was removed; only runs with {KEEP} can be trained longer"
         )
-    checkpoint = read(folder, config, longer=True)
+    checkpoint = read(folder, config.recipe(), config.data, longer=True)
     if config.epochs > old.epochs and checkpoint.finished:
         raise UsageError(
             f"epochs={config.epochs}: fold {checkpoint.finished[0]} is already finished with {old.epochs}; "
@@ -154,17 +157,18 @@ def again(folder: Path, config: TrialConfig, parent: str | None) -> Checkpoint |
     """The checkpoint from which NNI's trial in `folder` goes on: its own, if NNI starts it again, or that of
     the trial `parent` beside it, whose files are copied. None, and a warning, if there is none to go on from.
     """
-    why = ""
+    why, recipe = "", config.recipe()
     earlier = _beside(folder, parent) if parent else None
     try:
         if (folder / CHECKPOINT).is_file():
-            return read(folder, config)
+            return read(folder, recipe, config.data)
     except UsageError as error:
         why = str(error)
     try:
         if earlier:
-            _copy(earlier, folder, config)
-            return read(folder, config)
+            read(earlier, recipe, config.data)
+            _copy(earlier, folder)
+            return read(folder, recipe, config.data)
     except UsageError as error:
         why = str(error)
     if why:
@@ -178,9 +182,8 @@ def _beside(folder: Path, parent: str) -> Path:
     return folder.resolve().parent / parent
 
 
-def _copy(parent: Path, folder: Path, config: TrialConfig) -> None:
+def _copy(parent: Path, folder: Path) -> None:
     """Copy what the run `parent` has recorded, the checkpoint last: without it the folder is begun again."""
-    read(parent, config)
     weights = [path.name for path in RunFolder(parent).weights_files()]
     for name in (*COPIED, *weights, CHECKPOINT):
         source, target = parent / name, folder / name

@@ -52,7 +52,7 @@ def run(
     each fold has its own best epoch.
     """
     start = recipe.start(config, writer)
-    saver = Saver(writer, config, start.fingerprint)
+    saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
     if len(numbers) == 1 or config.fold_order == "lockstep":
         _train(config, start, numbers, saver, on_report, checkpoint)

@@ -103,7 +103,7 @@ def killed(folder, config, monkeypatch, where=AFTER_REPORT, times=2, checkpoint=
 
 def going_on(folder, config, checkpoint=None):
     """Go on until the end; return what was reported."""
-    checkpoint = checkpoint or read(folder, config)
+    checkpoint = checkpoint or read(folder, config.recipe(), config.data)
     reports = []
     writer = RunWriter(folder, config, checkpoint=checkpoint)
     run(config, writer, reports.append, checkpoint)
@@ -184,7 +184,7 @@ def test_a_kill_between_two_writes_of_an_epoch_is_harmless(where, plain, tmp_pat
     config, same = plain
     killed(tmp_path / "run", config, monkeypatch, where, times=2)
     assert len(RunFolder(tmp_path / "run").epochs()) == 2
-    checkpoint = read(tmp_path / "run", config)
+    checkpoint = read(tmp_path / "run", config.recipe(), config.data)
     assert len(checkpoint.rows) == 1
     writer = RunWriter(tmp_path / "run", config, checkpoint=checkpoint)
     assert len(RunFolder(tmp_path / "run").epochs()) == RunFolder(tmp_path / "run").status()["epochs"] == 1
@@ -235,7 +235,7 @@ def test_checkpoints_take_at_most_a_twentieth_of_the_time(stopped, tmp_path, mon
     config, _ = stopped
     now = [100.0]
     monkeypatch.setattr(resume.time, "perf_counter", lambda: now[0])
-    saver = Saver(RunWriter(tmp_path, config), config, "")
+    saver = Saver(RunWriter(tmp_path, config), {}, "")
 
     def slowly(checkpoint, path):
         now[0] += 2
@@ -252,14 +252,14 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_training(stopped, tmp_pat
     config, folder = stopped
     run_folder = shutil.copytree(folder, tmp_path / "run")
     before = (run_folder / CHECKPOINT).read_bytes()
-    writer = RunWriter(run_folder, config, checkpoint=read(run_folder, config))
+    writer = RunWriter(run_folder, config, checkpoint=read(run_folder, config.recipe(), config.data))
 
     def fail(content, path):
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)
-    Saver(writer, config, "").save({}, {})
+    Saver(writer, {}, "").save({}, {})
     assert "no checkpoint could be written: No space left" in caplog.text
     assert (run_folder / CHECKPOINT).read_bytes() == before
     assert not list(run_folder.glob(".*.part"))
@@ -269,7 +269,7 @@ def test_half_written_files_of_a_killed_process_are_removed(stopped, tmp_path):
     config, folder = stopped
     run_folder = shutil.copytree(folder, tmp_path / "run")
     (run_folder / f".{CHECKPOINT}.4194000.part").write_bytes(b"half")
-    RunWriter(run_folder, config, checkpoint=read(run_folder, config))
+    RunWriter(run_folder, config, checkpoint=read(run_folder, config.recipe(), config.data))
     assert not list(run_folder.glob(".*.part"))
 
 
@@ -381,7 +381,7 @@ def test_folds_one_by_one_are_not_made_longer_once_one_is_finished(people, tmp_p
     config = config_of(people, **values)
     killed(tmp_path / "run", config, monkeypatch)  # after the report of the first fold
     with_status(state="stopped_early")(tmp_path / "run")
-    assert read(tmp_path / "run", config).where == "fold 0"
+    assert read(tmp_path / "run", config.recipe(), config.data).where == "fold 0"
     with pytest.raises(UsageError, match="fold 0 is already finished with 1"):
         continued(tmp_path / "run", {"epochs": 2})
 
