@@ -181,7 +181,7 @@ def _check_data(values: Mapping[str, Any]) -> None:
 def _run(
     config: TrialConfig, writer: "RunWriter", in_experiment: bool, checkpoint: "Checkpoint | None" = None
 ) -> None:
-    reported = advisor.reported() if in_experiment and checkpoint else 0
+    already = advisor.reported() if in_experiment and checkpoint else 0
     numbers = count(1)
 
     def on_report(report: "Report") -> None:
@@ -193,11 +193,11 @@ def _run(
                 flush=True,
             )
             writer.release_parent()
-        if in_experiment and report.for_tuner and next(numbers) > reported:
+        if in_experiment and report.for_tuner and next(numbers) > already:
             advisor.report(report.score, report.accuracy, report.validation_loss)
 
-    if reported:
-        advisor.go_on_after(reported)
+    if already:
+        advisor.go_on_after(already)
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
     if config.fold == "all":
         reported = REPORTED[config.fold_order].format(score=title_of(config.metric))

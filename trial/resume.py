@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,7 @@ def _copy(parent: Path, folder: Path) -> None:
             try:
                 os.link(source, target)  # files are replaced, never changed
             except OSError:  # a file system without links
-                write_atomic(target, lambda part, source=source: shutil.copyfile(source, part))
+                write_atomic(target, partial(shutil.copyfile, source))
 
 
 def _plain(value: Any) -> Any:

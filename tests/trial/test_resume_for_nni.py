@@ -162,3 +162,17 @@ def test_a_child_that_is_started_again_goes_on_from_its_own_checkpoint(parts, tr
     assert_same(run.folder, parts[1])
     assert trials.sequences == [0, 1, 2, 3]
     assert run.status()["parent"] == "p"
+
+
+@pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
+def test_a_child_of_all_folds_reports_what_its_parent_did_and_then_the_rest(
+    order, people, tmp_path, monkeypatch
+):
+    config = config_of(people, fold="all", folds=2, fold_order=order, epochs=2)
+    reports = [report for report in whole(tmp_path / "whole", config) if report.for_tuner]
+    killed(tmp_path / "p", config, monkeypatch, times=1 if order == "lockstep" else 4)  # of fold 1
+    trials = Trials(tmp_path, config, monkeypatch)
+    run = trials.start("c", parent="p")
+    assert_same(run.folder, tmp_path / "whole")
+    assert trials.told == pytest.approx([report.score for report in reports])
+    assert trials.sequences == [0, 1]
