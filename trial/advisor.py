@@ -74,11 +74,20 @@ def reported() -> int:
 
     NNI reads this file from its beginning again: they are not to be reported another time.
     """
-    try:
-        sent = Path(os.environ["NNI_SYS_DIR"], ".nni", "metrics").read_bytes()
-    except (KeyError, OSError):  # on another machine they are printed
-        return 0
+    sent = _sent()
     return len(re.findall(rb'"type":\s*"PERIODICAL"', sent))
+
+
+def has_reported_final() -> bool:
+    """Whether an earlier process of this trial has reported its result."""
+    return bool(re.search(rb'"type":\s*"FINAL"', _sent()))
+
+
+def _sent() -> bytes:
+    try:
+        return Path(os.environ["NNI_SYS_DIR"], ".nni", "metrics").read_bytes()
+    except (KeyError, OSError):  # on another machine reports are printed
+        return b""
 
 
 def go_on_after(epochs: int) -> None:

@@ -114,7 +114,7 @@ class _Begun(NamedTuple):
 OnStop = Callable[[str], None]  # records why the run is stopped
 
 
-def _train(begin: Callable[[OnStop], _Begun], in_experiment: bool = False) -> None:
+def _train(begin: Callable[[OnStop], _Begun | None], in_experiment: bool = False) -> None:
     from trial.signals import on_stop
 
     writers: list[RunWriter] = []
@@ -125,6 +125,8 @@ def _train(begin: Callable[[OnStop], _Begun], in_experiment: bool = False) -> No
 
     on_stop(stopped)  # before anything starts a thread, as nni and numpy do
     begun = begin(stopped)
+    if begun is None:
+        return
     writers.append(begun.writer)
     _run(begun.config, begun.writer, in_experiment, begun.checkpoint)
     print(f"run folder: {begun.writer.folder}")
@@ -147,9 +149,9 @@ def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool) -> _Begu
     return _Begun(config, writer, checkpoint)
 
 
-def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Begun:
+def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Begun | None:
     from trial.record import RunWriter
-    from trial.resume import again
+    from trial.resume import again, is_finished
     from trial.signals import end_with
 
     try:
@@ -157,6 +159,9 @@ def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Beg
         values = advisor.ask()
         parent = values.pop(advisor.PARENT, None)
         config = _config(parse_arguments(arguments, values))
+        if is_finished(folder, config):  # NNI was killed before it knew
+            _report_the_rest(folder, config)
+            return None
         checkpoint = again(folder, config, parent)
     except Exception as error:
         RunWriter(folder, again=True).end("failed", str(error) or type(error).__name__)
@@ -165,6 +170,20 @@ def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Beg
         config = replace(config, threads=max(1, cores() // advisor.concurrency()))
     writer = RunWriter(folder, config, again=True, checkpoint=checkpoint, parent=parent)
     return _Begun(config, writer, checkpoint)
+
+
+def _report_the_rest(folder: Path, config: TrialConfig) -> None:
+    """Report to NNI what it was not told of a whole run."""
+    from trial.record import RunFolder
+    from trial.run import reports_of
+
+    print("this trial is done already: its result is reported again", flush=True)
+    run, already = RunFolder(folder), advisor.reported()
+    if not advisor.has_reported_final():
+        advisor.go_on_after(already)
+        for report in reports_of(run.epochs(), config)[already:]:
+            advisor.report(report.score, report.accuracy, report.validation_loss)
+        advisor.report_final(run.status()["score"])
 
 
 def _config(values: Mapping[str, Any]) -> TrialConfig:

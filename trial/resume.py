@@ -154,6 +154,20 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
     return config, checkpoint
 
 
+def is_finished(folder: Path, config: TrialConfig) -> bool:
+    """Whether the folder holds a whole run of this recipe on these data."""
+    run = RunFolder(folder)
+    try:
+        return (
+            run.status()["state"] == "done"
+            and not differences(run.config().recipe(), config.recipe(), longer=False)
+            and run.origin()["data_fingerprint"] == fingerprint(Path(config.data))
+            and len(run.weights_files()) == run.validation()["fold"].nunique()
+        )
+    except (OSError, UsageError, KeyError):
+        return False
+
+
 def again(folder: Path, config: TrialConfig, parent: str | None) -> Checkpoint | None:
     """The checkpoint from which NNI's trial in `folder` goes on: its own, if NNI starts it again, or that of
     the trial `parent` beside it, whose files are copied. None, and a warning, if there is none to go on from.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import torch
@@ -106,7 +107,7 @@ def _train(
         patience.load(checkpoint.patience)
         for fold in folds:
             fold.best = checkpoint.best_row(fold.number)
-        for report in _earlier(checkpoint, numbers, config):
+        for report in _earlier([row for row in checkpoint.rows if row["fold"] in numbers], config):
             on_report(report)
     for epochs in () if patience.over else zip(*running, strict=True):
         for fold, epoch in zip(folds, epochs, strict=True):
@@ -127,10 +128,19 @@ def _train(
     return [fold.best for fold in folds if fold.best]
 
 
-def _earlier(checkpoint: Checkpoint, numbers: Sequence[int], config: TrialConfig) -> Iterator[Report]:
-    """The reports of the epochs that these folds have been trained for."""
-    rows = pd.DataFrame([row for row in checkpoint.rows if row["fold"] in numbers])
-    for number, epoch in rows.groupby("epoch"):
+def reports_of(epochs: pd.DataFrame, config: TrialConfig) -> list[Report]:
+    """The reports for the tuner of a whole run with this epochs.csv."""
+    rows = epochs.to_dict("records")
+    if config.fold != "all" or config.fold_order == "lockstep":
+        return list(_earlier(rows, config))
+    best = epochs.loc[epochs.groupby("fold")[column_of(config.metric)].idxmax()].to_dict("records")
+    done = range(1, len(best) + 1)
+    return [_mean(f"fold {number}/{len(best)}", best[:number], config.metric) for number in done]
+
+
+def _earlier(rows: Sequence[Mapping[str, Any]], config: TrialConfig) -> Iterator[Report]:
+    """The reports of epochs, from their rows in epochs.csv, of folds in lockstep."""
+    for number, epoch in pd.DataFrame(rows).groupby("epoch"):
         report = _mean(f"epoch {number}/{config.epochs}", epoch.to_dict("records"), config.metric)
         yield replace(report, earlier=True)
 

@@ -36,13 +36,20 @@ class Trials:
             self.told.append(value["default"])
             self.sequences.append(sequence[0])
             sequence[0] += 1
-            dumped = json.dumps({"type": "PERIODICAL", "value": json.dumps(value)}) + "\n"
+            send("PERIODICAL", value)
+
+        def report_final(value):
+            self.final.append(value)
+            send("FINAL", value)
+
+        def send(kind, value):
+            dumped = json.dumps({"type": kind, "value": json.dumps(value)}) + "\n"
             with (folder / ".nni" / "metrics").open("a") as file:
                 file.write(f"ME{len(dumped):06d}{dumped}")
 
         with self.patch.context() as patch:
             patch.setattr("nni.report_intermediate_result", report)
-            patch.setattr("nni.report_final_result", self.final.append)
+            patch.setattr("nni.report_final_result", report_final)
             patch.setattr(
                 "nni.trial.overwrite_intermediate_seq", lambda number: sequence.__setitem__(0, number)
             )
@@ -51,7 +58,8 @@ class Trials:
             patch.setattr(Saver, "is_due", True)
             patch.setenv("NNI_SYS_DIR", str(folder))
             begun = command._begins_for_nni(self.words, folder, print)
-            command._run(begun.config, begun.writer, in_experiment=True, checkpoint=begun.checkpoint)
+            if begun:
+                command._run(begun.config, begun.writer, in_experiment=True, checkpoint=begun.checkpoint)
         return RunFolder(folder)
 
 
@@ -176,3 +184,27 @@ def test_a_child_of_all_folds_reports_what_its_parent_did_and_then_the_rest(
     assert_same(run.folder, tmp_path / "whole")
     assert trials.told == pytest.approx([report.score for report in reports])
     assert trials.sequences == [0, 1]
+
+
+@pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
+def test_a_trial_that_was_done_already_is_reported_and_not_trained_again(
+    order, people, tmp_path, monkeypatch, capsys
+):
+    config = config_of(people, fold="all", folds=2, fold_order=order, epochs=2)
+    trials = Trials(tmp_path, config, monkeypatch)
+    run = trials.start("t")
+    told, final = trials.told, trials.final
+    metrics = tmp_path / "t" / ".nni" / "metrics"
+    reported = metrics.read_text().splitlines(keepends=True)
+    before = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
+    for known, rest in ((3, []), (2, []), (1, told[1:]), (0, told)):
+        metrics.write_text("".join(reported[:known]))
+        trials.start("t")
+        assert trials.told == pytest.approx(rest)
+        assert trials.final == ([] if known == 3 else final)
+        assert trials.sequences[-len(rest) :] == [0, 1][-len(rest) :] or not rest
+        assert "done already" in capsys.readouterr().out
+        assert {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()} == before
+    trials.values["learning_rate"] = 0.0029
+    trials.start("t")  # another recipe in this folder: trained
+    assert len(trials.told) == 2 and trials.told != pytest.approx(told)
