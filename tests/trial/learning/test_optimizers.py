@@ -45,7 +45,7 @@ def test_timms_step_by_the_learning_rate_given(name, change):
 class Steps:
     """Steps of a small network, whose first layer is frozen before step 2."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, precision: torch.dtype = torch.float32):
         torch.manual_seed(0)
         first, last = nn.Conv2d(3, 4, 3), nn.Linear(4 * 9, 5)
         self.network = nn.Sequential(first, nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), last)
@@ -53,7 +53,7 @@ class Steps:
             {"params": list(self.network[:2].parameters()), "lr_scale": 0.5, "weight_decay": 0.01},
             {"params": list(last.parameters()), "lr_scale": 1.0, "weight_decay": 0.0},
         ]
-        compute = Compute(torch.device("cpu"), torch.float32, 0)
+        compute = Compute(torch.device("cpu"), precision, 0)
         self.learner = Learner(self.network, OPTIMIZERS[name](groups, 1e-3, 0.01), compute, clip_norm=1.0)
 
     def take(self, steps: range) -> None:
@@ -79,3 +79,13 @@ def test_every_optimizer_goes_on_from_its_state():
         pairs = zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True)
         assert all(torch.equal(one, other) for one, other in pairs), name
         assert not torch.equal(half.network[4].weight, again.network[4].weight), name
+
+
+def test_the_loss_scaling_of_float16_goes_on():
+    whole, again = Steps("sgd", torch.float16), Steps("sgd", torch.float16)
+    whole.learner.scaler.set_growth_interval(2)
+    whole.take(range(5))
+    state = whole.learner.state()
+    assert state["scaler"]["scale"] > again.learner.scaler.get_scale()
+    again.learner.load(state)
+    assert again.learner.scaler.state_dict() == state["scaler"]
