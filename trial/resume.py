@@ -164,7 +164,7 @@ def is_finished(folder: Path, config: TrialConfig) -> bool:
             and run.origin()["data_fingerprint"] == fingerprint(Path(config.data))
             and len(run.weights_files()) == run.validation()["fold"].nunique()
         )
-    except (OSError, UsageError, KeyError):
+    except (OSError, UsageError, KeyError, ValueError):  # missing or damaged
         return False
 
 
