@@ -11,9 +11,11 @@ from torch import Tensor
 from common.progress import track
 from dataset.task import Task
 from trial import recipe
+from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig
 from trial.fit import fit
 from trial.record import RunWriter
+from trial.resume import Saver, read
 
 _WHY = {
     False: "the epoch where validation was best",
@@ -40,18 +42,25 @@ def retrain(
     """Train `config` on all groups into the run folder `out`. Return the `rule` that was followed.
 
     The schedule is the trial's, by fraction of its epochs; training stops after epoch `stop_after` of it.
-    `average`: save the mean of the weights of that many last epochs (1: those of the last epoch).
+    `average`: save the mean of the weights of that many last epochs (1: those of the last epoch). A
+    retraining that was stopped or killed in `out` goes on after its last checkpoint.
     """
     stop_after = min(stop_after or config.epochs, config.epochs)
     average = min(average, stop_after)
     config = replace(config, out=str(out), train_fraction=1.0)
-    writer = RunWriter(out, config)
+    what = config.recipe() | {"stop_after": stop_after, "average": average}
+    checkpoint = read(out, what, config.data) if (out / CHECKPOINT).is_file() else None
+    state = checkpoint.running[0] if checkpoint else None
+    writer = RunWriter(out, config, checkpoint=checkpoint)
     try:
         start = recipe.start(config, writer)
-        training = recipe.training(config, start, start.network, start.table)
-        kept: list[dict[str, Tensor]] = []
-        shown = track(training.train, f"retraining, epoch 1/{stop_after}", "batches")
-        for epoch in islice(fit(replace(training, train=shown)), stop_after):
+        training = recipe.training(config, start, start.network, start.table, state)
+        saver = Saver(writer, what, start.fingerprint)
+        kept: list[dict[str, Tensor]] = list(state["kept"]) if state else []
+        if checkpoint:
+            print(f"going on after {checkpoint.where}", flush=True)
+        shown = track(training.train, f"retraining, epoch {training.done + 1}/{stop_after}", "batches")
+        for epoch in islice(fit(replace(training, train=shown)), stop_after - training.done):
             shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
             writer.epoch(epoch.row())
             print(f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  "
@@ -60,6 +69,8 @@ def retrain(
                 kept.append(
                     {key: tensor.detach().cpu().clone() for key, tensor in epoch.network.state_dict().items()}
                 )
+            if saver.is_due and epoch.epoch < stop_after:
+                saver.save({0: training.state(epoch.epoch) | {"kept": kept}}, {})
         writer.weights(mean(kept))
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)

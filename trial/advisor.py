@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 # Environment variables: set by a manager that was started with this project's preload; the manager's process
 # id, for trials that are not its descendants (trial/warm/client.py).
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
+PARENT = "parent"  # key beside the tuner's values: the id of the trial that this one goes on from
 MANAGER = "FACE_MASK_NNI_MANAGER"
 
 
@@ -64,7 +66,35 @@ def ask() -> dict[str, Any]:
             "WARNING: NNI's manager was started without this project's preload: its page may be open to the "
             "network and trials start seconds late. Run `make env` and start it with .venv/bin/nnictl."
         )
-    return nni.get_next_parameter() or {}
+    return dict(nni.get_next_parameter() or {})
+
+
+def reported() -> int:
+    """How many epochs an earlier process of this trial, which NNI has started again, has reported.
+
+    NNI reads this file from its beginning again: they are not to be reported another time.
+    """
+    sent = _sent()
+    return len(re.findall(rb'"type":\s*"PERIODICAL"', sent))
+
+
+def has_reported_final() -> bool:
+    """Whether an earlier process of this trial has reported its result."""
+    return bool(re.search(rb'"type":\s*"FINAL"', _sent()))
+
+
+def _sent() -> bytes:
+    try:
+        return Path(os.environ["NNI_SYS_DIR"], ".nni", "metrics").read_bytes()
+    except (KeyError, OSError):  # on another machine reports are printed
+        return b""
+
+
+def go_on_after(epochs: int) -> None:
+    """Let the next report be that of the epoch after so many."""
+    from nni.trial import overwrite_intermediate_seq
+
+    overwrite_intermediate_seq(epochs)
 
 
 def report(score: float, accuracy: float, validation_loss: float) -> None:

@@ -5,15 +5,17 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 
 from common.errors import UsageError, all_at_once, exit_on_usage_error
+from common.files import only_writer
 from common.image_size import size_text
 from common.machine import cores
 from trial import advisor
@@ -22,6 +24,7 @@ from trial.config import NO_DATA, TrialConfig, parse
 from trial.metrics import scores_text, title_of
 
 if TYPE_CHECKING:
+    from trial.checkpoint import Checkpoint
     from trial.record import RunWriter
     from trial.run import Report
 
@@ -62,8 +65,24 @@ def main(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the parsed config, train nothing")
     ] = False,
+    going_on: Annotated[
+        Path | None,
+        typer.Option(
+            "--continue",
+            metavar="RUN",
+            help="go on with the stopped or killed run in this folder; epochs=N trains it longer "
+            "(schedules constant and plateau only)",
+        ),
+    ] = None,
+    keep_checkpoint: Annotated[
+        bool,
+        typer.Option(help="keep the checkpoint of a run that is done: --continue RUN epochs=N needs it"),
+    ] = False,
 ) -> None:
     """Train one recipe and write its run folder. `python -m trial weights NAME ...` fetches weights.
+
+    A stopped or killed run goes on from its last checkpoint, which is written after each epoch (rarer if that
+    takes over 5 % of the time) and removed when the run is done.
 
     In an NNI experiment trials are started by a server that has imported everything before; with
     FACE_MASK_WARM=0 each starts by itself.
@@ -74,15 +93,29 @@ def main(
         show_choices(as_json, values or [])
     elif dry_run:
         print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
+    elif going_on:
+        if not going_on.is_dir():
+            raise UsageError(f"{going_on}: no such folder")
+        with only_writer(going_on):
+            _train(lambda stopped: _goes_on(going_on, values or [], keep_checkpoint))
     elif advisor.in_experiment():
-        _train(values or [], advisor.trial_folder())
+        folder = advisor.trial_folder()
+        _train(lambda stopped: _begins_for_nni(values or [], folder, stopped), in_experiment=True)
     else:
-        _train(values or [], None)
+        _train(lambda stopped: _begins(values or [], keep_checkpoint))
 
 
-def _train(arguments: list[str], nni_folder: Path | None) -> None:
-    from trial.record import RunWriter
-    from trial.signals import end_with, on_stop
+class _Begun(NamedTuple):
+    config: TrialConfig
+    writer: "RunWriter"
+    checkpoint: "Checkpoint | None" = None  # to go on from
+
+
+OnStop = Callable[[str], None]  # records why the run is stopped
+
+
+def _train(begin: Callable[[OnStop], _Begun | None], in_experiment: bool = False) -> None:
+    from trial.signals import on_stop
 
     writers: list[RunWriter] = []
 
@@ -91,22 +124,71 @@ def _train(arguments: list[str], nni_folder: Path | None) -> None:
             writer.end("stopped_early", reason, wait=1)
 
     on_stop(stopped)  # before anything starts a thread, as nni and numpy do
+    begun = begin(stopped)
+    if begun is None:
+        return
+    writers.append(begun.writer)
+    _run(begun.config, begun.writer, in_experiment, begun.checkpoint)
+    print(f"run folder: {begun.writer.folder}")
+
+
+def _begins(arguments: list[str], keep_checkpoint: bool) -> _Begun:
+    from trial.record import RunWriter
+
+    config = _config(parse_arguments(arguments))
+    folder = Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
+    return _Begun(config, RunWriter(folder, config, keep_checkpoint=keep_checkpoint))
+
+
+def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool) -> _Begun:
+    from trial.record import RunWriter
+    from trial.resume import continued
+
+    config, checkpoint = continued(folder, parse_arguments(arguments))
+    writer = RunWriter(folder, config, checkpoint=checkpoint, keep_checkpoint=keep_checkpoint)
+    return _Begun(config, writer, checkpoint)
+
+
+def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Begun | None:
+    from trial.record import RunWriter
+    from trial.resume import again, is_finished
+    from trial.signals import end_with
+
     try:
-        if nni_folder:
-            end_with(advisor.manager(), stopped)
-        values = parse_arguments(arguments, advisor.ask() if nni_folder else None)
-        config, _ = all_at_once(lambda: parse(values), lambda: _check_data(values))
+        end_with(advisor.manager(), stopped)
+        values = advisor.ask()
+        parent = values.pop(advisor.PARENT, None)
+        config = _config(parse_arguments(arguments, values))
+        if is_finished(folder, config):  # NNI was killed before it knew
+            _report_the_rest(folder, config)
+            return None
+        checkpoint = again(folder, config, parent)
     except Exception as error:
-        if nni_folder:
-            RunWriter(nni_folder, again=True).end("failed", str(error) or type(error).__name__)
+        RunWriter(folder, again=True).end("failed", str(error) or type(error).__name__)
         raise
-    if nni_folder and not config.threads:
+    if not config.threads:
         config = replace(config, threads=max(1, cores() // advisor.concurrency()))
-    folder = nni_folder or Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
-    writer = RunWriter(folder, config, again=nni_folder is not None)
-    writers.append(writer)
-    _run(config, writer, nni_folder is not None)
-    print(f"run folder: {writer.folder}")
+    writer = RunWriter(folder, config, again=True, checkpoint=checkpoint, parent=parent)
+    return _Begun(config, writer, checkpoint)
+
+
+def _report_the_rest(folder: Path, config: TrialConfig) -> None:
+    """Report to NNI what it was not told of a whole run."""
+    from trial.record import RunFolder
+    from trial.run import reports_of
+
+    print("this trial is done already: its result is reported again", flush=True)
+    run, already = RunFolder(folder), advisor.reported()
+    if not advisor.has_reported_final():
+        advisor.go_on_after(already)
+        for report in reports_of(run.epochs(), config)[already:]:
+            advisor.report(report.score, report.accuracy, report.validation_loss)
+        advisor.report_final(run.status()["score"])
+
+
+def _config(values: Mapping[str, Any]) -> TrialConfig:
+    config, _ = all_at_once(lambda: parse(values), lambda: _check_data(values))
+    return config
 
 
 def _check_data(values: Mapping[str, Any]) -> None:
@@ -115,31 +197,45 @@ def _check_data(values: Mapping[str, Any]) -> None:
         raise UsageError(NO_DATA.format(data=data))
 
 
-def _run(config: TrialConfig, writer: "RunWriter", in_experiment: bool) -> None:
+def _run(
+    config: TrialConfig, writer: "RunWriter", in_experiment: bool, checkpoint: "Checkpoint | None" = None
+) -> None:
+    already = advisor.reported() if in_experiment and checkpoint else 0
+    numbers = count(1)
+
     def on_report(report: "Report") -> None:
-        print(
-            f"{report.done}  {scores_text(config.metric, report.score, report.macro_f1, report.accuracy)}  "
-            f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
-            flush=True,
-        )
-        if in_experiment and report.for_tuner:
+        if not report.earlier:
+            print(
+                f"{report.done}  "
+                f"{scores_text(config.metric, report.score, report.macro_f1, report.accuracy)}  "
+                f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
+                flush=True,
+            )
+            writer.release_parent()
+        if in_experiment and report.for_tuner and next(numbers) > already:
             advisor.report(report.score, report.accuracy, report.validation_loss)
 
+    if already:
+        advisor.go_on_after(already)
     print(f"{config.model} {size_text(config.image_size)}, {config.loss}, {config.augment}", flush=True)
     if config.fold == "all":
         reported = REPORTED[config.fold_order].format(score=title_of(config.metric))
         print(f"{config.folds} folds: {reported}; at the end: out-of-fold", flush=True)
+    if checkpoint:
+        print(f"going on after {checkpoint.where}", flush=True)
     try:
         from trial.run import run
 
         gc.freeze()  # imported objects stay: collecting them at the end alone would take a second
-        best = run(config, writer, on_report)
+        best = run(config, writer, on_report, checkpoint)
         outcome = _outcome(config, writer)
     except UsageError as error:
         writer.end("failed", str(error))
         raise
     except KeyboardInterrupt:
         writer.end("stopped_early", "interrupted")
+        if writer.has_checkpoint and not in_experiment:
+            print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
         raise
     except Exception as error:
         writer.end("failed", f"{type(error).__name__}: {error}")

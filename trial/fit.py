@@ -1,8 +1,9 @@
 """The training loop: `for epoch in fit(...)`. The caller decides whether to report, to stop and to save."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +33,8 @@ CAUSES = (
 class Training:
     """The parts of one training; trial/recipe.py makes them from a TrialConfig.
 
-    `train` has a length, in batches; `accumulate` batches make a step. `ema`: decay of the averaged weights,
-    0 for none.
+    `train` has a length, in batches; `accumulate` batches make a step. `done`: epochs that an earlier part of
+    this training took; `train` begins with the next one.
     """
 
     network: nn.Module  # on its device
@@ -46,8 +47,30 @@ class Training:
     epochs: int
     seed: int
     accumulate: int = 1
-    ema: float = 0.0
+    average: Average | None = None  # of the network's weights: it is validated and kept
     compile: bool = False
+    done: int = 0
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        """All that changes from epoch to epoch, after `epoch`, for `load`: tensors (in use, not copied) and
+        plain values. All else depends on the config and the number of the epoch only: order, random draws,
+        what is frozen, the learning rate."""
+        return {
+            "epoch": epoch,
+            "network": self.network.state_dict(),
+            "learner": self.learner.state(),
+            "average": self.average.state() if self.average else None,
+            "schedule": self.schedule.state(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from the `state` after epoch `done`: the epochs that follow are those of one training
+        without a break, bit by bit on a CPU with the same number of threads."""
+        self.network.load_state_dict(state["network"])
+        self.learner.load(state["learner"])
+        if self.average:
+            self.average.load(state["average"])
+        self.schedule.load(state["schedule"])
 
 
 @dataclass(frozen=True)
@@ -81,18 +104,19 @@ class Epoch:
 
 
 def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch]:
-    """Train `training.network` in place, epoch by epoch.
+    """Train `training.network` in place, epoch by epoch, after those that are done. `training.state` of an
+    epoch is valid until the next one is asked for.
 
     FloatingPointError if the training loss or a prediction for a validation photo is not finite.
     """
     network, forward, learner = training.network, training.forward, training.learner
-    average = Average(network, training.ema) if training.ema else None
+    average = training.average
     validated = average.network if average else network
     if training.compile:
         network.compile()
     device, batches = forward.compute.device, len(training.train)  # type: ignore[arg-type]
 
-    for epoch in range(1, training.epochs + 1):
+    for epoch in range(training.done + 1, training.epochs + 1):
         started = time.perf_counter()
         # An epoch's dropout depends on the epoch only: with several folds in turn, other draws come between.
         torch.manual_seed(int(stream("network", training.seed, epoch).integers(2**63)))

@@ -1,7 +1,8 @@
 """One fold of a trial, with its photos and its best epoch; early stopping."""
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from common.text import few
 from dataset.split import absent_classes, fraction_of, split
 from dataset.task import Task
-from trial.metrics import DEFAULT, METRICS
+from trial.metrics import DEFAULT, column_of
 from trial.record import probability_columns
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MAX_NAMES = 20  # of classes, in a message
 
 class Fold:
     """`train` and `validation`: the photos of groups trained on and held out, rows of `table`; `best`: the
-    best epoch so far, by `metric` (a name in METRICS).
+    row in epochs.csv of the best epoch so far, by `metric` (a name in METRICS).
 
     `number` is from 0 to below `folds`; `train_fraction`: of the training groups.
     """
@@ -33,7 +34,7 @@ class Fold:
         self.number, self.metric = number, metric
         train, self.validation = split(table, number, folds, seed)
         self.train = fraction_of(train, train_fraction, seed)
-        self.best: Epoch | None = None
+        self.best: Mapping[str, float] | None = None
         for side, photos in (("training", self.train), ("validation", self.validation)):
             if absent := absent_classes(photos, task):
                 counted = ", counted as 0" if metric == "macro_f1" else ""
@@ -42,9 +43,10 @@ class Fold:
 
     def keep_if_best(self, epoch: "Epoch") -> bool:
         """Keep the epoch as `best` if it is the best so far; return whether it is."""
-        if self.best is not None and self._score(epoch) <= self._score(self.best):
+        row, score = epoch.row(), column_of(self.metric)
+        if self.best is not None and row[score] <= self.best[score]:
             return False
-        self.best = epoch
+        self.best = row
         return True
 
     def predictions(self, epoch: "Epoch") -> pd.DataFrame:
@@ -54,10 +56,6 @@ class Fold:
         assert epoch.probabilities is not None
         columns = probability_columns(epoch.probabilities.shape[1])
         return known.join(pd.DataFrame(epoch.probabilities, columns=columns))
-
-    def _score(self, epoch: "Epoch") -> float:
-        assert epoch.scores is not None
-        return METRICS[self.metric](epoch.scores)
 
 
 class Patience:
@@ -71,4 +69,17 @@ class Patience:
         value = score if self.on == "score" else -validation_loss
         self.waited = 0 if value > self.best else self.waited + 1
         self.best = max(self.best, value)
+        return self.over
+
+    @property
+    def over(self) -> bool:
+        """Whether training should stop."""
         return 0 < self.epochs <= self.waited
+
+    def state(self) -> dict[str, Any]:
+        """What `load` takes."""
+        return {"best": float(self.best), "waited": self.waited}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from the `state` of an earlier part of the training."""
+        vars(self).update(state)

@@ -4,8 +4,9 @@ Trials (trial/run.py), retraining and the learning-rate range test (analysis/) a
 parts themselves take values and don't know the config.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from trial.data import batches
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.fit import Training
 from trial.forward import Forward
+from trial.learning.ema import Average
 from trial.learning.freezing import FREEZES
 from trial.learning.learner import Learner
 from trial.learning.losses import LOSSES
@@ -40,7 +42,8 @@ from trial.record import RunWriter
 
 
 class Start(NamedTuple):
-    """What training starts from. `table`: all photos to train on; `pixels`: these, decoded."""
+    """What training starts from. `table`: all photos to train on; `pixels`: these, decoded; `fingerprint`: of
+    the data."""
 
     task: Task
     table: pd.DataFrame
@@ -48,6 +51,7 @@ class Start(NamedTuple):
     preprocessing: Preprocessing
     compute: Compute
     pixels: np.ndarray | Uncached
+    fingerprint: str = ""
 
 
 def start(config: TrialConfig, writer: RunWriter) -> Start:
@@ -66,7 +70,7 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     writer.preprocessing(preprocessing)
     writer.task(task)
     pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
-    return Start(task, table, network, preprocessing, compute, pixels)
+    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint)
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
@@ -75,20 +79,29 @@ def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
     return factory.build(config.model, config.weights, head, task.n_classes, config.image_size, config.crop)
 
 
-def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.DataFrame) -> Training:
-    """The parts that train `network` on `photos`, rows of `start.table`. Moves `network` to the device.
+def training(
+    config: TrialConfig,
+    start: Start,
+    network: nn.Module,
+    photos: pd.DataFrame,
+    state: Mapping[str, Any] | None = None,
+) -> Training:
+    """The parts that train `network` on `photos`, rows of `start.table`, after the epochs of `state`
+    (`Training.state`), if there is one. Moves `network` to the device.
 
     UsageError if `borders` leaves no photo.
     """
     photos = config.copies.build(COPIES, start.task)(config.borders.build(BORDERS)(photos))
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
+    done = state["epoch"] if state else 0
     train, class_counts = batches.training(
         batches.Photos(photos, start.preprocessing, start.pixels, config.augment, config.seed),
         config.batch_size,
         start.compute.workers,
         config.sampler.build(SAMPLERS),
         start.task.n_classes,
+        done,
     )
     forward = Forward(
         config.loss.build(LOSSES, torch.as_tensor(class_counts)),
@@ -101,7 +114,7 @@ def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.D
     start.compute.place(network)
     groups = param_groups(network, config.layer_decay, config.weight_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
-    return Training(
+    training = Training(
         network=network,
         train=train,
         forward=forward,
@@ -112,6 +125,10 @@ def training(config: TrialConfig, start: Start, network: nn.Module, photos: pd.D
         epochs=config.epochs,
         seed=config.seed,
         accumulate=config.accumulate,
-        ema=config.ema,
+        average=Average(network, config.ema) if config.ema else None,
         compile=config.compile,
+        done=done,
     )
+    if state:
+        training.load(state)
+    return training

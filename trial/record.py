@@ -1,6 +1,7 @@
 """The run folder: its writer and its reader. Files are written atomically."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -14,6 +15,7 @@ from common.files import write_atomic, write_json
 from common.process import process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
+from trial.checkpoint import CHECKPOINT, Checkpoint
 from trial.config import TrialConfig, parse
 from trial.metrics import DEFAULT, METRICS, Scores, score_probabilities
 from trial.preprocessing import Preprocessing
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
     "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
-    WEIGHTS, "status.json",
+    WEIGHTS, "status.json", CHECKPOINT,
 )  # fmt: skip
 IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
@@ -37,33 +40,65 @@ class RunWriter:
     UsageError if the folder already holds a run, unless that was refused before it started (an unknown
     column, say): the corrected command takes its place. With `again` any run is an earlier attempt, and is
     removed: NNI restarts a trial in the same folder.
+
+    `checkpoint`: of the folder, whose run goes on: what it has recorded up to there is kept, later epochs are
+    dropped. The time that it started and its seconds are those of all its parts. `parent`: the trial that
+    began it, in another folder. The checkpoint is removed when the run is done, unless with
+    `keep_checkpoint`. `lock` is held while a file is written.
     """
 
-    def __init__(self, folder: Path, config: TrialConfig | None = None, again: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        config: TrialConfig | None = None,
+        again: bool = False,
+        checkpoint: Checkpoint | None = None,
+        parent: str | None = None,
+        keep_checkpoint: bool = False,
+    ):
         existing = [name for name in FILES if (folder / name).exists()]
         existing += sorted(path.name for path in folder.glob(OF_FOLDS))
-        if existing and not (again or _was_refused(folder, existing)):
+        if existing and not (again or checkpoint or _was_refused(folder, existing)):
             raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
         self.folder = folder
-        self._lock = threading.RLock()
-        self._ended = False
+        self.lock = threading.RLock()
+        self._ended, self.keeps_checkpoint = False, keep_checkpoint
         folder.mkdir(parents=True, exist_ok=True)
-        for name in existing:
+        self._remove_parts()
+        for name in existing if checkpoint is None else ():
             (folder / name).unlink(missing_ok=True)
         self._status: dict[str, Any] = {
             "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
             "metric": config.metric if config else DEFAULT, "score": None,
         }  # fmt: skip
-        self._rows: list[dict[str, Any]] = []
+        if checkpoint and not parent:
+            parent = RunFolder(folder).status().get("parent")
+        self._parent = parent
+        if parent:
+            self._status["parent"] = parent
+        self.rows: list[dict[str, Any]] = []  # of epochs.csv
         self._task = FACE_MASK
         self._n_folds = config.folds if config and config.fold == "all" else 1
         self._folds: dict[
             int, tuple[int, Any]
         ] = {}  # {fold: (its best epoch, its predictions in that epoch)}
+        if checkpoint:
+            self._go_on(checkpoint)
         self._write_status()
         if config is not None:
             write_json(folder / "config.json", config.to_json())
+
+    def _go_on(self, checkpoint: Checkpoint) -> None:
+        run = RunFolder(self.folder)
+        self._task = run.task()
+        if checkpoint.best:
+            answers = dict(list(run.validation().groupby("fold")))
+            self._folds = {fold: (epoch, answers[fold]) for fold, epoch in checkpoint.best.items()}
+            self._note_best(self._answers())
+        self.rows = [dict(row) for row in checkpoint.rows]
+        self._status["started"] = checkpoint.started
+        self._write_epochs()
 
     def origin(self, origin: Mapping[str, Any]) -> None:
         """Write origin.json (trial/origin.py)."""
@@ -80,16 +115,9 @@ class RunWriter:
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Add a row to epochs.csv."""
-        import pandas as pd
-
-        with self._lock:
-            self._rows.append(dict(row))
-            table = pd.DataFrame(self._rows)
-            write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
-            seconds = self._status["seconds"] + row["seconds"]
-            # Epochs of all folds done. Retraining holds nobody out: its rows have no fold.
-            epochs = len(self._rows) // (self._n_folds if "fold" in row else 1)
-            self._status |= {"epochs": epochs, "seconds": round(seconds, 2)}
+        with self.lock:
+            self.rows.append(dict(row))
+            self._write_epochs()
             self._write_status()
 
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
@@ -99,21 +127,40 @@ class RunWriter:
         Returns the run's score by its metric, over the groups of all folds so far. The run's best epoch is
         the median of the folds'.
         """
-        import pandas as pd
-
-        with self._lock:
+        with self.lock:
             self.weights(weights, fold if self._n_folds > 1 else None)
             self._folds[fold] = epoch, predictions
-            validation = pd.concat([self._folds[f][1] for f in sorted(self._folds)], ignore_index=True)
-            validation = validation.rename(columns={"group": self._task.column})
+            validation = self._answers()
             path = self.folder / "validation.parquet"
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
-            scores = scores_of(validation)
-            score = METRICS[self._status["metric"]](scores)
-            best_epoch = median_low(epoch for epoch, _ in self._folds.values())
-            self._status |= {"best_epoch": best_epoch, "macro_f1": scores.macro_f1, "score": score}
+            self._note_best(validation)
             self._write_status()
-        return score
+        return self.score
+
+    @property
+    def score(self) -> float:
+        """The run's score by its metric, over the groups of all folds so far; 0 before the first."""
+        return self._status["score"] or 0.0
+
+    @property
+    def best_epochs(self) -> dict[int, int]:
+        """{fold: its best epoch so far}."""
+        return {fold: epoch for fold, (epoch, _) in self._folds.items()}
+
+    @property
+    def started(self) -> str:
+        """When the first part of the run started."""
+        return self._status["started"]
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to go on from."""
+        return (self.folder / CHECKPOINT).exists()
+
+    def release_parent(self) -> None:
+        """Remove the checkpoint of the trial that began this run, which has one of its own, further on."""
+        if self._parent and self.has_checkpoint:
+            (self.folder.resolve().parent / self._parent / CHECKPOINT).unlink(missing_ok=True)
 
     def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
         """Write a state dict, of one fold or of the run; as `write_tensors`."""
@@ -123,15 +170,46 @@ class RunWriter:
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
         """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
         until it ends)."""
-        held = self._lock.acquire(timeout=wait)
+        held = self.lock.acquire(timeout=wait)
         try:
             if not self._ended:
                 self._ended = True
                 self._status |= {"state": state, "reason": reason, "ended": _now()}
                 self._write_status()
+                if state == "done" and not self.keeps_checkpoint:
+                    (self.folder / CHECKPOINT).unlink(missing_ok=True)
         finally:
             if held:
-                self._lock.release()
+                self.lock.release()
+            else:
+                self._remove_parts(os.getpid())  # this process ends in the middle of a write
+
+    def _write_epochs(self) -> None:
+        import pandas as pd
+
+        table = pd.DataFrame(self.rows)
+        write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
+        # Epochs of all folds done. Retraining holds nobody out: its rows have no fold.
+        epochs = len(self.rows) // (self._n_folds if "fold" in table else 1)
+        self._status |= {"epochs": epochs, "seconds": round(float(table["seconds"].sum()), 2)}
+
+    def _answers(self) -> "pd.DataFrame":
+        """The content of validation.parquet."""
+        import pandas as pd
+
+        answers = pd.concat([self._folds[fold][1] for fold in sorted(self._folds)], ignore_index=True)
+        return answers.rename(columns={"group": self._task.column})
+
+    def _note_best(self, answers: "pd.DataFrame") -> None:
+        scores = scores_of(answers)
+        score = METRICS[self._status["metric"]](scores)
+        best_epoch = median_low(self.best_epochs.values())
+        self._status |= {"best_epoch": best_epoch, "macro_f1": scores.macro_f1, "score": score}
+
+    def _remove_parts(self, process: int | str = "*") -> None:
+        """Remove half-written files, of killed processes too: a folder has one writer."""
+        for part in self.folder.glob(f".*.{process}.part"):
+            part.unlink(missing_ok=True)
 
     def _write_status(self) -> None:
         write_json(self.folder / "status.json", self._status)

@@ -1,19 +1,22 @@
 """One trial, from config to run folder: split, train, record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import torch
 
 from trial import recipe
+from trial.checkpoint import Checkpoint
 from trial.config import TrialConfig
 from trial.data import batches
 from trial.fit import fit
 from trial.folds import Fold, Patience
 from trial.metrics import column_of
 from trial.record import RunWriter
+from trial.resume import Saver
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Report:
     report is for people only.
 
     With several folds in lockstep there is a report after each epoch, its values means over the folds; one by
-    one there is a report after each fold, over the best epochs of the folds done.
+    one there is a report after each fold, over the best epochs of the folds done. `earlier`: of an epoch or
+    fold that an earlier part of the run has trained.
     """
 
     done: str  # 'epoch 3/20'
@@ -33,43 +37,61 @@ class Report:
     validation_loss: float
     seconds: float
     for_tuner: bool = True
+    earlier: bool = False
 
 
 OnReport = Callable[[Report], None]
 
 
-def run(config: TrialConfig, writer: RunWriter, on_report: OnReport) -> float:
-    """Train `config` into the writer's folder. Returns the best epoch's score, by the config's metric, over
-    all groups held out.
+def run(
+    config: TrialConfig, writer: RunWriter, on_report: OnReport, checkpoint: Checkpoint | None = None
+) -> float:
+    """Train `config` into the writer's folder, after the epochs of its `checkpoint`, if there is one. Returns
+    the best epoch's score, by the config's metric, over all groups held out.
 
     With fold=all these are all groups, each predicted by the network that has not seen it (out of fold), and
     each fold has its own best epoch.
     """
     start = recipe.start(config, writer)
+    saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
     if len(numbers) == 1 or config.fold_order == "lockstep":
-        return _train(config, start, numbers, writer, on_report)[0]
-    score = 0.0
-    best: list[dict[str, float]] = []
+        _train(config, start, numbers, saver, on_report, checkpoint)
+        return writer.score
+    best: list[Mapping[str, float]] = []
     for number in numbers:
-        report_fold = partial(_report_fold, on_report, f"fold {number}, ")
-        score, rows = _train(config, start, [number], writer, report_fold)
-        best += rows
-        on_report(_mean(f"fold {len(best)}/{len(numbers)}", best, config.metric))
-    return score
+        finished = checkpoint is not None and number in checkpoint.finished
+        if checkpoint and finished:
+            best.append(checkpoint.best_row(number))
+        else:
+            report_fold = partial(_report_fold, on_report, f"fold {number}, ")
+            best += _train(config, start, [number], saver, report_fold, checkpoint)
+            if number != numbers[-1]:
+                saver.save({}, {})
+        report = _mean(f"fold {len(best)}/{len(numbers)}", best, config.metric)
+        on_report(replace(report, earlier=finished))
+    return writer.score
 
 
 def _train(
-    config: TrialConfig, start: recipe.Start, numbers: list[int], writer: RunWriter, on_report: OnReport
-) -> tuple[float, list[dict[str, float]]]:
-    """Train these folds in lockstep: (the run's score so far, each fold's best epoch as a row)."""
+    config: TrialConfig,
+    start: recipe.Start,
+    numbers: list[int],
+    saver: Saver,
+    on_report: OnReport,
+    checkpoint: Checkpoint | None,
+) -> list[Mapping[str, float]]:
+    """Train these folds in lockstep; return each fold's best epoch as a row of epochs.csv."""
+    writer = saver.writer
     workers = -(-start.compute.workers // len(numbers))
     start = start._replace(compute=replace(start.compute, workers=workers))
     folds = [
         Fold(number, start.task, start.table, config.folds, config.seed, config.train_fraction, config.metric)
         for number in numbers
     ]
-    running = []
+    running_before = checkpoint.running if checkpoint else {}
+    states = {number: running_before[number] for number in numbers if number in running_before}
+    trainings, running = [], []
     for fold in folds:
         network = start.network
         if fold.number not in (0, config.fold):  # each starts from the same weights
@@ -77,20 +99,50 @@ def _train(
             network, _ = recipe.build(config, start.task)
         photos = batches.Photos(fold.validation, start.preprocessing, start.pixels)
         validation = batches.loader(photos, batches.EVALUATION_FACTOR * config.batch_size)
-        running.append(fit(recipe.training(config, start, network, fold.train), validation))
-    patience, score = Patience(config.patience, config.patience_on), 0.0
-    for epochs in zip(*running, strict=True):
+        training = recipe.training(config, start, network, fold.train, states.get(fold.number))
+        trainings.append(training)
+        running.append(fit(training, validation))
+    patience = Patience(config.patience, config.patience_on)
+    if checkpoint and states:
+        patience.load(checkpoint.patience)
+        for fold in folds:
+            fold.best = checkpoint.best_row(fold.number)
+        for report in _earlier([row for row in checkpoint.rows if row["fold"] in numbers], config):
+            on_report(report)
+    for epochs in () if patience.over else zip(*running, strict=True):
         for fold, epoch in zip(folds, epochs, strict=True):
             writer.epoch({"fold": fold.number, **epoch.row()})
             if fold.keep_if_best(epoch):
                 weights = epoch.network.state_dict()
-                score = writer.best(fold.number, epoch.epoch, weights, fold.predictions(epoch))
-        rows = [epoch.row() for epoch in epochs]
-        report = _mean(f"epoch {epochs[0].epoch}/{config.epochs}", rows, config.metric)
+                writer.best(fold.number, epoch.epoch, weights, fold.predictions(epoch))
+        number, rows = epochs[0].epoch, [epoch.row() for epoch in epochs]
+        report = _mean(f"epoch {number}/{config.epochs}", rows, config.metric)
+        over = patience.step(report.score, report.validation_loss)
+        last = over or number == config.epochs
+        if (saver.is_due and not last) or (last and writer.keeps_checkpoint):
+            trained = zip(folds, trainings, strict=True)
+            saver.save({fold.number: training.state(number) for fold, training in trained}, patience.state())
         on_report(report)
-        if patience.step(report.score, report.validation_loss):
+        if over:
             break
-    return score, [fold.best.row() for fold in folds if fold.best]
+    return [fold.best for fold in folds if fold.best]
+
+
+def reports_of(epochs: pd.DataFrame, config: TrialConfig) -> list[Report]:
+    """The reports for the tuner of a whole run with this epochs.csv."""
+    rows = epochs.to_dict("records")
+    if config.fold != "all" or config.fold_order == "lockstep":
+        return list(_earlier(rows, config))
+    best = epochs.loc[epochs.groupby("fold")[column_of(config.metric)].idxmax()].to_dict("records")
+    done = range(1, len(best) + 1)
+    return [_mean(f"fold {number}/{len(best)}", best[:number], config.metric) for number in done]
+
+
+def _earlier(rows: Sequence[Mapping[str, Any]], config: TrialConfig) -> Iterator[Report]:
+    """The reports of epochs, from their rows in epochs.csv, of folds in lockstep."""
+    for number, epoch in pd.DataFrame(rows).groupby("epoch"):
+        report = _mean(f"epoch {number}/{config.epochs}", epoch.to_dict("records"), config.metric)
+        yield replace(report, earlier=True)
 
 
 def _report_fold(on_report: OnReport, fold: str, report: Report) -> None:
@@ -98,7 +150,7 @@ def _report_fold(on_report: OnReport, fold: str, report: Report) -> None:
     on_report(replace(report, done=fold + report.done, for_tuner=False))
 
 
-def _mean(done: str, epochs: Sequence[dict[str, float]], metric: str) -> Report:
+def _mean(done: str, epochs: Sequence[Mapping[str, float]], metric: str) -> Report:
     rows = pd.DataFrame(epochs)
     mean = rows.mean()
     return Report(

@@ -18,9 +18,11 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.conftest import TINY
+from trial.checkpoint import CHECKPOINT
 from trial.config import parse
 from trial.learning.schedules import SCHEDULES
 from trial.record import WEIGHTS, RunFolder, RunWriter
+from trial.resume import Saver, continued
 from trial.run import run
 
 
@@ -33,6 +35,38 @@ def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, 
     assert len(epochs) == 2
     assert epochs["learning_rate"].iloc[-1] == pytest.approx(last)
     assert (rule["stopped_after_epoch"], rule["weights"]) == (2, "last")
+
+
+def test_a_retraining_that_was_stopped_goes_on_with_the_same_command(people, tmp_path, monkeypatch, capsys):
+    config = parse({**TINY, "epochs": 4, "data": str(people), "ema": 0.9})
+    rule = retrain(config, tmp_path / "whole", average=3)
+
+    def interrupt(writer, row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+        RunWriter.epoch(writer, row)
+
+    class Interrupted(RunWriter):
+        epoch = interrupt
+
+    monkeypatch.setattr(Saver, "is_due", True)
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.retrain.RunWriter", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            retrain(config, tmp_path / "run", average=3)
+    assert RunFolder(tmp_path / "run").status()["state"] == "stopped_early"
+    with pytest.raises(UsageError, match="another recipe, which differs in average"):
+        retrain(config, tmp_path / "run", average=1)
+    with pytest.raises(UsageError, match="is a retraining"):
+        continued(tmp_path / "run", {})
+    assert retrain(config, tmp_path / "run", average=3) == rule
+    assert "going on after epoch 2" in capsys.readouterr().out
+    again, whole = (load_file(tmp_path / name / WEIGHTS) for name in ("run", "whole"))
+    assert all(torch.equal(again[key], value) for key, value in whole.items())
+    epochs = [RunFolder(tmp_path / name).epochs().drop(columns="seconds") for name in ("run", "whole")]
+    pd.testing.assert_frame_equal(*epochs, check_exact=True)
+    assert RunFolder(tmp_path / "run").status()["state"] == "done"
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def test_the_best_epoch_of_a_fold_is_by_the_metric(people, metric, best):
     assert kept == [
         value > max(values[metric][:n], default=-np.inf) for n, value in enumerate(values[metric])
     ]
-    assert fold.best.epoch == 1 + int(np.argmax(values[metric])) == best
+    assert fold.best["epoch"] == 1 + int(np.argmax(values[metric])) == best
 
 
 def test_patience_goes_by_score_or_loss():

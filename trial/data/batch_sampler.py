@@ -14,16 +14,26 @@ Item = tuple[int, int, int]  # epoch, row, how often this epoch had the row befo
 class EpochBatchSampler(Sampler):
     """Batches of every row once an epoch, shuffled by seed and epoch (seed None: in order).
 
-    With `probabilities` (rows,), as many rows are drawn with replacement. A last batch of one photo joins the
-    batch before it: batch normalisation can't take one.
+    With `probabilities` (rows,), as many rows are drawn with replacement. `done`: epochs that an earlier part
+    of the training took. A last batch of one photo joins the batch before it: batch normalisation can't
+    take one.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int | None, probabilities: np.ndarray | None = None):
+    def __init__(
+        self,
+        rows: int,
+        batch_size: int,
+        seed: int | None,
+        probabilities: np.ndarray | None = None,
+        done: int = 0,
+    ):
         self.rows, self.batch_size, self.seed, self.probabilities = rows, batch_size, seed, probabilities
         self.starts = list(range(0, rows, batch_size))
         if len(self.starts) > 1 and rows - self.starts[-1] == 1:
             self.starts.pop()
-        self.epoch = 0  # counted at the first batch of an epoch: torch may make iterators that it never uses
+        self.epoch = (
+            done  # counted at the first batch of an epoch: torch may make iterators that it never uses
+        )
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -107,13 +107,14 @@ class Photos(Dataset):
 
 
 def training(
-    photos: Photos, batch_size: int, workers: int, weigh: Weigh, n_classes: int
+    photos: Photos, batch_size: int, workers: int, weigh: Weigh, n_classes: int, done: int = 0
 ) -> tuple[DataLoader, np.ndarray]:
-    """(shuffled batches of `photos`, class counts (n_classes,)): expected counts per epoch under the sampler
-    `weigh`, so that a weighted loss does not correct the imbalance twice."""
+    """(shuffled batches of `photos` from the epoch after `done` on, class counts (n_classes,)): expected
+    counts per epoch under the sampler `weigh`, so that a weighted loss does not correct the imbalance
+    twice."""
     labels = photos.labels.numpy()
     probabilities = weigh(labels)
-    batches = loader(photos, batch_size, workers, shuffle=True, probabilities=probabilities)
+    batches = loader(photos, batch_size, workers, shuffle=True, probabilities=probabilities, done=done)
     expected = None if probabilities is None else probabilities * len(labels)  # how often each photo
     return batches, np.bincount(labels, expected, minlength=n_classes)
 
@@ -124,6 +125,7 @@ def loader(
     workers: int = 0,
     shuffle: bool = False,
     probabilities: np.ndarray | None = None,
+    done: int = 0,
 ) -> DataLoader:
     """Batches of `photos`, the same for any number of workers. Workers are used only if a policy has steps on
     photos: the rest comes from the cache, or is decoded in threads."""
@@ -131,7 +133,7 @@ def loader(
     return DataLoader(
         photos,
         batch_sampler=EpochBatchSampler(
-            len(photos), batch_size, photos.seed if shuffle else None, probabilities
+            len(photos), batch_size, photos.seed if shuffle else None, probabilities, done
         ),
         collate_fn=_identity,
         num_workers=workers,

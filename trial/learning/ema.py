@@ -1,6 +1,8 @@
 """Averaged weights: the exponential moving average (EMA) of a network's weights over the steps."""
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +29,15 @@ class Average:
         for mean, now in pairs:
             if not mean.is_floating_point():
                 mean.copy_(now)
+
+    def state(self) -> dict[str, Any]:
+        """What `load` takes."""
+        return {"network": self.network.state_dict(), "steps": self.steps}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from the `state` of an earlier part of the training."""
+        self.network.load_state_dict(state["network"])
+        self.steps = state["steps"]
 
 
 def decay_at(step: int, decay: float) -> float:

@@ -7,8 +7,8 @@ end the last step of an annealing.
 """
 
 import math
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from trial.choice import Fraction, Registry
 
@@ -35,6 +35,14 @@ class Schedule:
     def step(self, loss: float) -> None:
         """Report an epoch's validation loss; without validation groups its training loss."""
 
+    def state(self) -> dict[str, Any]:
+        """What `load` takes."""
+        return {}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from the `state` of an earlier part of the training."""
+        vars(self).update(state)
+
 
 class Plateau(Schedule):
     """The factor is multiplied by `by` after more than `patience` epochs without a lower loss."""
@@ -51,6 +59,9 @@ class Plateau(Schedule):
         self.best = min(self.best, loss)
         if self.bad > self.patience:
             self.now, self.bad = self.now * self.by, 0
+
+    def state(self) -> dict[str, Any]:
+        return {"now": self.now, "best": float(self.best), "epochs": self.epochs, "bad": self.bad}
 
 
 def constant(epochs: int, *, warmup: Epochs = 0.0) -> Schedule:
@@ -104,6 +115,8 @@ def plateau(
     return Plateau(factor, patience, warmup)
 
 
+# Those whose rates so far are the same whatever the number of epochs, so that a training can be made longer.
+OPEN_ENDED = ("constant", "plateau")
 SCHEDULES: Registry = {
     "constant": constant, "cosine": cosine, "onecycle": onecycle, "step": step, "plateau": plateau,
 }  # fmt: skip
