@@ -155,7 +155,7 @@ def _recipe(folder: Path, changed: int) -> Recipe:
 class Display:
     """A progress bar in a terminal; elsewhere a line after each trial that ends, and every QUIET seconds."""
 
-    def __init__(self, total: int | None, forecast: Forecast | None = None, stream: TextIO | None = None):
+    def __init__(self, total: float | None, forecast: Forecast | None = None, stream: TextIO | None = None):
         self.forecast = forecast or Forecast()
         self.stream = stream or sys.stderr
         self.began = self.shown = time.monotonic()

@@ -31,6 +31,7 @@ from experiments.run import ExperimentResult, run_plan
 from trial.record import RunFolder
 
 logger = logging.getLogger(__name__)
+SLACK = 0.05  # of the hours
 FINAL = "final"  # folder of the retrained network, in the experiment's
 
 
@@ -64,7 +65,8 @@ def run_within(
     result = run_plan(plan, port, ends, write)
     if with_retrain:
         out = result.folder / FINAL
-        left = None if hours is None else began + hours * 3600 - time.monotonic()
+        # A little over the time is better than a worse recipe.
+        left = None if hours is None else began + hours * 3600 * (1 + SLACK) - time.monotonic()
         retrain_best(Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size)
         return replace(result, final=out)
     return result
