@@ -113,11 +113,15 @@ def fitted(
         else:
             epochs = config.epochs
     if fits(epochs) < at_a_time:
-        least = spent + STOP + START + left(epochs)[0] + training(epochs)
+        kept = left(epochs)[0]
+        least = spent + STOP + START + kept + training(epochs)
+        parts = f"check and pilot took {clock(spent)}, NNI's start and end take {clock(START + STOP)}"
+        if kept:
+            parts += f", retraining {clock(kept)}"
         raise UsageError(
-            f"--hours {hours:g}: not even one training fits: an epoch of the default recipe takes "
-            f"{pilot.epoch:.1f} s, and a training of {epochs} epochs {clock(training(epochs))} on average; "
-            f"give --hours {math.ceil(least / 36) / 100:g} or more, or a cheaper recipe by --set"
+            f"--hours {hours:g}: not even one training fits: of {epochs} epochs it takes {clock(training(epochs))} "
+            f"on average ({pilot.epoch:.1f} s an epoch of the default recipe); {parts}; give --hours "
+            f"{math.ceil(least / 36) / 100:g} or more, or a cheaper recipe by --set"
         )
     if epochs < config.epochs:
         plan = plan.with_settings([f"epochs={epochs}"])

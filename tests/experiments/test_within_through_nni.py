@@ -13,7 +13,7 @@ from experiments.checks.ports import any_port
 from tests.experiments.test_run import at_work_in
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-HOURS = 0.05
+HOURS = 0.06
 
 
 def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypatch):
