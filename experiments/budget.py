@@ -120,8 +120,8 @@ def fitted(
             parts += f", retraining {clock(kept)}"
         raise UsageError(
             f"--hours {hours:g}: not even one training fits: of {epochs} epochs it takes "
-            f"{clock(training(epochs))} on average ({pilot.epoch:.1f} s an epoch of the default recipe); {parts}; give --hours "
-            f"{math.ceil(least / 36) / 100:g} or more, or a cheaper recipe by --set"
+            f"{clock(training(epochs))} on average ({pilot.epoch:.1f} s an epoch of the default recipe); "
+            f"{parts}; give --hours {math.ceil(least / 36) / 100:g} or more, or a cheaper recipe by --set"
         )
     if epochs < config.epochs:
         plan = plan.with_settings([f"epochs={epochs}"])
