@@ -21,6 +21,7 @@ app = typer.Typer(
     help="Check an experiment, run it with progress, go on with it, or smoke-test all of them.",
 )  # fmt: skip
 EXAMPLE = "Example: python -m experiments "
+LONGEST = 1e6  # hours
 
 Yaml = Annotated[Path, typer.Argument(metavar="YAML", help="the experiment, such as experiments/loss.yaml")]
 Data = Annotated[Path | None, typer.Option(help="folder of the photos; default: the YAML's (input)")]
@@ -33,6 +34,12 @@ Wanted = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")
 ]
 Trials = Annotated[int | None, typer.Option(min=1, help="number of trials; default: the YAML's")]
+
+
+def _hours(given: float | None) -> float | None:
+    if given is not None and not 0 < given < LONGEST:
+        raise typer.BadParameter(f"{given:g} is not a number of hours above 0")
+    return given
 
 
 @app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
@@ -58,7 +65,7 @@ def run_command(
     trials: Trials = None,
     hours: Annotated[
         float | None,
-        typer.Option(min=0.001, help="ends after H hours, all included; plans as many trials as fit"),
+        typer.Option(callback=_hours, help="ends after H hours, all included; plans as many trials as fit"),
     ] = None,
     with_retrain: Annotated[
         bool,
@@ -115,7 +122,7 @@ def resume_command(
         int | None,
         typer.Option(min=1, help="N more trials, whatever number it was started for; default: those missing"),
     ] = None,
-    hours: Annotated[float | None, typer.Option(min=0.001, help="H more hours, from now on")] = None,
+    hours: Annotated[float | None, typer.Option(callback=_hours, help="H more hours, from now on")] = None,
     port: Port = None,
 ) -> None:
     """Go on with an experiment that was stopped, killed or finished.

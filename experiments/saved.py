@@ -124,7 +124,7 @@ def with_paths_of_today(saved: Saved) -> tuple[Saved, str]:
             )
         text = re.sub(re.escape(code) + r"(?=[/\"'\s])", str(PROJECT), json.dumps(params, ensure_ascii=False))
         params = json.loads(text)
-        note = f"the project was moved: trials run in {path_text(PROJECT)} now, no longer in {code}"
+        note = f"the project was moved: trials run in {PROJECT} now, no longer in {code}"
     params = params | {"experimentWorkingDirectory": str(saved.folder.parent)}
     return Saved(saved.folder, params, saved.seconds, saved.finished), note
 

@@ -22,3 +22,11 @@ def test_the_next_commands_name_the_experiments_own_folder_and_photos(folder, na
     printed = CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")]).output
     assert f"python -m analysis trials {name}\n" in printed
     assert f"export-best-and-retrain {name} --data 'my photos' --out out/final" in printed
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "1e300", "two"])
+def test_hours_that_are_none(command, hours):
+    done = CliRunner().invoke(app, [command, "x", "--hours", hours])
+    assert done.exit_code == 2
+    assert "--hours" in done.output
