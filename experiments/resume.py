@@ -11,6 +11,7 @@ from typing import Any
 from analysis.trials.outcomes import outcomes
 from analysis.trials.table import find
 from common.errors import UsageError
+from common.files import only_writer
 from common.machine import PROJECT
 from common.nni_database import database
 from common.nni_yaml import read_file
@@ -46,7 +47,13 @@ def resume_experiment(
     as many as are missing of the number that it was started for. `hours`: how much longer it runs. UsageError
     if it still runs, is finished and gets nothing more to do, or can't go on.
     """
-    saved, plan_note = with_paths_of_today(read_saved(_folder(wanted)))
+    folder = _folder(wanted)
+    with only_writer(folder):  # two at a time would both find that it does not run
+        return _resume(read_saved(folder), port, trials, hours)
+
+
+def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | None) -> ExperimentResult:
+    saved, plan_note = with_paths_of_today(saved)
     if saved.id in server.running():
         raise UsageError(
             f"{saved.id}: still runs; stop it first: Ctrl-C where it was started, or "
@@ -74,10 +81,13 @@ def resume_experiment(
 
 
 def _folder(wanted: str) -> Path:
-    folder = Path(wanted)
-    if folder.is_dir() and not database(folder).is_file() and not database(folder.parent).is_file():
-        raise UsageError(f"{path_text(folder)}: holds no experiment: there is no {database(Path())}")
-    return find(wanted).folder
+    try:
+        return find(wanted).folder
+    except UsageError:
+        if (folder := Path(wanted)).is_dir():
+            text = f"{path_text(folder)}: holds no experiment: there is no {database(Path())}"
+            raise UsageError(text) from None
+        raise
 
 
 def _tuner(saved: Saved) -> Mapping[str, Any]:

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -42,8 +45,6 @@ def test_trials_that_are_run_again(tmp_path):
     for name, id in with_experiment:
         one.trial(name, state="stopped_early", parameter_id=id)
     one.trial("never")
-    import sqlite3
-
     with sqlite3.connect(one.folder / "db" / "nni.sqlite") as db:
         for name, _ in with_experiment:
             db.execute(
@@ -176,6 +177,17 @@ def test_one_that_still_runs(tmp_path, monkeypatch):
     assert refused(str(one.folder)).startswith(
         "abcd1234: still runs; stop it first: Ctrl-C where it was started, or "
     )
+
+
+def test_two_at_a_time(tmp_path):
+    one = SavedExperiment(tmp_path)
+    code = "import sys; from pathlib import Path; from common.files import only_writer\n"
+    code += "with only_writer(Path(sys.argv[1])): print('has it', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(one.folder)]
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"has it\n"
+        assert f"another process ({other.pid}) is writing into this folder" in refused(str(one.folder))
+        other.stdin.close()
 
 
 def test_folders_that_hold_none(tmp_path):
