@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -16,11 +17,17 @@ import psutil
 from common.errors import UsageError
 from common.text import path_text
 from experiments.checks.ports import taken
+from experiments.trouble import last_word
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
 NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
 # The page is on this machine, so a proxy is not asked.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class SlowStart(RuntimeError):
+    """NNI's manager did not answer within the few seconds that nnictl gives it; on a busy machine it may the
+    next time."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,11 @@ def start(config: Path, port: int, runs: Path) -> Server:
         # Another manager took the port in the meantime, and nnictl mistook it for ours.
         raise UsageError(f"port {port} was taken by another experiment; try again")
     if created := re.search(r"Experiment ID: \W*(\w{8})", output):
-        Server(created[1], port, runs / created[1]).stop()
+        server = Server(created[1], port, runs / created[1])
+        server.stop()
+        output += f"\n{last_word(server.folder)}"
+        if not (server.folder / "trials").exists():  # else it would be the newest experiment
+            shutil.rmtree(server.folder, ignore_errors=True)
     raise _not_started(output, port)
 
 
@@ -129,7 +140,8 @@ def resume(folder: Path, port: int) -> Server:
 def _not_started(output: str, port: int) -> Exception:
     if "is not idle" in output or taken(port):
         return UsageError(f"port {port} is in use; try again, or choose another with --port")
-    return RuntimeError(f"NNI did not start: {_last_sentence(output)}")
+    error = SlowStart if "check-status" in output else RuntimeError
+    return error(f"NNI did not start: {_last_sentence(output)}")
 
 
 def _last_sentence(output: str) -> str:
