@@ -1,20 +1,27 @@
-"""python -m experiments {check,run,smoke,demo,dashboard}: check an experiment's YAML, run it with progress,
-try all of them at a tiny size, or look at a search."""
+"""python -m experiments {check,run,resume,list,smoke,demo,dashboard}: check an experiment's YAML, run it with
+progress, go on with it, try all of them at a tiny size, or look at a search."""
 
 import shlex
 import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.errors import exit_on_usage_error
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from experiments.run import ExperimentResult
+
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
-    help="Check an experiment, run it with progress, or smoke-test all of them.",
+    help="Check an experiment, run it with progress, go on with it, or smoke-test all of them.",
 )  # fmt: skip
 EXAMPLE = "Example: python -m experiments "
+LONGEST = 1e6  # hours
 
 Yaml = Annotated[Path, typer.Argument(metavar="YAML", help="the experiment, such as experiments/loss.yaml")]
 Data = Annotated[Path | None, typer.Option(help="folder of the photos; default: the YAML's (input)")]
@@ -23,7 +30,16 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="key=value", help="fixes a field for all trials; may be repeated"),
 ]
+Wanted = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")
+]
 Trials = Annotated[int | None, typer.Option(min=1, help="number of trials; default: the YAML's")]
+
+
+def _hours(given: float | None) -> float | None:
+    if given is not None and not 0 < given < LONGEST:
+        raise typer.BadParameter(f"{given:g} is not a number of hours above 0")
+    return given
 
 
 @app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
@@ -39,30 +55,93 @@ def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Se
     print("\n".join([f"{yaml}: no mistake found", *plan.summary()]))
 
 
-@app.command("run", epilog=EXAMPLE + "run experiments/loss.yaml --set epochs=5")
+@app.command("run", epilog=EXAMPLE + "run experiments/loss.yaml --set epochs=5 --hours 2")
 @exit_on_usage_error()
 def run_command(
-    yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None, trials: Trials = None
+    yaml: Yaml,
+    data: Data = None,
+    port: Port = None,
+    settings: Settings = None,
+    trials: Trials = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(callback=_hours, help="ends after H hours, all included; plans as many trials as fit"),
+    ] = None,
+    with_retrain: Annotated[
+        bool,
+        typer.Option(
+            "--with-retrain",
+            help="then train the best recipe on all photos, within the hours; result: final/ in its folder",
+        ),
+    ] = False,
 ) -> None:
     """Check an experiment, run it and show its progress.
 
-    NNI's server is stopped at the end or on Ctrl-C.
+    NNI's server is stopped at the end or on Ctrl-C. With both --trials and --hours the search ends at
+    whichever comes first.
     """
-    from common.text import path_text
     from experiments.run import run_experiment
 
+    if hours is None and not with_retrain:
+        _report(lambda: run_experiment(yaml, data, port, settings or (), trials))
+        return
+    import psutil
+
+    began = time.monotonic() - (time.time() - psutil.Process().create_time())  # imports take seconds, too
+    from experiments.within import run_within
+
+    _report(lambda: run_within(yaml, hours, with_retrain, data, port, settings or (), trials, began))
+
+
+def _report(run: "Callable[[], ExperimentResult]") -> None:
+    """Print what can follow an experiment, or why it ended, with exit 1."""
+    from common.text import path_text
+
     try:
-        result = run_experiment(yaml, data, port, settings or (), trials)
+        result = run()
     except RuntimeError as error:
         print(error, file=sys.stderr)
         raise SystemExit(1) from None
     print(f"experiment {result.id}: {path_text(result.folder)}")
     print(f"its trials:  python -m analysis trials {result.name}")
     print(f"NNI's page:  {result.view_command}")
+    if result.final:
+        print(f"the result:  {path_text(result.final)}")
+        return
     print(
         f"what's next: python -m analysis export-best-and-retrain {result.name} "
         f"--data {shlex.quote(result.data)} --out out/final"
     )
+
+
+@app.command("resume", epilog=EXAMPLE + "resume latest --trials 20")
+@exit_on_usage_error()
+def resume_command(
+    experiment: Wanted,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="N more trials, whatever number it was started for; default: those missing"),
+    ] = None,
+    hours: Annotated[float | None, typer.Option(callback=_hours, help="H more hours, from now on")] = None,
+    port: Port = None,
+) -> None:
+    """Go on with an experiment that was stopped, killed or finished.
+
+    Trials that were at work when it ended are run again; what was measured is not measured again, and the
+    search knows it. With both --trials and --hours it ends at whichever comes first.
+    """
+    from experiments.resume import resume_experiment
+
+    _report(lambda: resume_experiment(experiment, port, trials, hours))
+
+
+@app.command("list", epilog=EXAMPLE + "list")
+@exit_on_usage_error()
+def list_command() -> None:
+    """List the experiments, newest first: those in out/experiments, and those that run elsewhere."""
+    from experiments.overview import lines, overview
+
+    print("\n".join(lines(overview())))
 
 
 @app.command("smoke", epilog=EXAMPLE + "smoke experiments/loss.yaml")
@@ -104,9 +183,7 @@ def demo_command(
 @app.command("dashboard", epilog=EXAMPLE + "dashboard latest")
 @exit_on_usage_error()
 def dashboard_command(
-    experiment: Annotated[
-        str, typer.Argument(help="NNI's id, a folder, a YAML's name, or latest")
-    ] = "latest",
+    experiment: Wanted = "latest",
     port: Annotated[int | None, typer.Option(help="default: 8180, or the next free one")] = None,
 ) -> None:
     """Show the study of a search in Optuna's dashboard, also while it runs."""

@@ -45,7 +45,7 @@ def check(
         if data is not None:
             settings.append(f"data={data.resolve()}")
         if trials is not None:
-            plan = replace(plan, config=plan.config | {"maxTrialNumber": trials})
+            plan = plan.with_trials(trials) if isinstance(plan.config.get("tuner"), dict) else plan
         wrong_space = space_errors(plan.space)
         errors += key_errors(plan.config) + wrong_space
         # A mistake in the space does not hide the others.
@@ -67,7 +67,7 @@ def check(
         if not errors:
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             errors += rehearsal_errors(plan, rehearsed)
-            plan = replace(plan, notes=rehearsed.warnings)
+            plan = replace(plan, notes=rehearsed.warnings, first=next(iter(rehearsed.points), {}))
     errors += port_errors(port)
     if errors or plan is None:
         raise UsageError(dict.fromkeys(errors))

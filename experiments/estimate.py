@@ -121,6 +121,11 @@ class Forecast:
         return max(ends)
 
 
+def mean_seconds(measured: Trial, recipes: Sequence[Recipe]) -> float:
+    """The mean duration of whole trainings of `recipes`, by one training that was measured."""
+    return _Cost([measured], assessed=False).mean(recipes or [measured.recipe])
+
+
 def is_rough(trials: Iterable[Trial]) -> bool:
     return sum(trial.ended and trial.epochs_done > 0 for trial in trials) < FEW
 

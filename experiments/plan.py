@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,12 @@ from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
 from trial.aliases import current_field
 
+SEARCH, PAUSES = (
+    "tuners.search.Search",
+    "tuners.search.PauseAndGoOn",
+)  # this project's tuner, and its assessor
+STINTS = 4  # of NNI's trials, into which a training that is paused may fall
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -20,7 +26,8 @@ class Plan:
 
     `config`: its keys in NNI's spelling, paths relative to the YAML's folder; `space`: the search space;
     `start` (`python -m trial`) and `fixed` (`key=value` words): the trialCommand; `taken`: fields that
-    settings took out of the space; `notes`: what the tuner warned of when it was tried.
+    settings took out of the space; `notes`: what the tuner warned of when it was tried, `first`: the recipe
+    that it began with.
     """
 
     path: Path
@@ -30,6 +37,7 @@ class Plan:
     fixed: tuple[str, ...]
     taken: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    first: dict[str, Any] = field(default_factory=dict)
 
     def folder(self, key: str, default: Path) -> Path:
         """The absolute path of the folder in `config[key]`, or `default`."""
@@ -57,6 +65,37 @@ class Plan:
         """The folder that will hold the experiment's folder."""
         return self.folder("experimentWorkingDirectory", EXPERIMENTS)
 
+    @property
+    def pauses(self) -> bool:
+        """Whether trainings are paused and go on, each time as another trial of NNI."""
+        return (self.config.get("assessor") or {}).get("className") == PAUSES
+
+    @property
+    def number(self) -> float | None:
+        """The number of trials, or of whole trainings if they are paused; None if it is not limited."""
+        arguments = self.config["tuner"].get("classArgs") or {}
+        number: float | None = (
+            arguments.get("trainings") if self.pauses else self.config.get("maxTrialNumber")
+        )
+        return number
+
+    def with_trials(self, number: int | None) -> "Plan":
+        """The plan with this number of trials (None: any number); of whole trainings, if they are paused."""
+        config = {key: value for key, value in self.config.items() if key != "maxTrialNumber"}
+        plan = replace(self, config=config)
+        if self.pauses:
+            plan = plan.with_tuner(trainings=number)
+        if number is not None:
+            plan.config["maxTrialNumber"] = STINTS * number if self.pauses else number
+        return plan
+
+    def with_tuner(self, **arguments: Any) -> "Plan":
+        """The plan with these arguments of the tuner; None takes one away."""
+        tuner = self.config["tuner"]
+        given = {**(tuner.get("classArgs") or {}), **arguments}
+        kept = {key: value for key, value in given.items() if value is not None}
+        return replace(self, config=self.config | {"tuner": tuner | {"classArgs": kept}})
+
     def with_settings(self, settings: Iterable[str]) -> "Plan":
         """The plan with `key=value` words fixed for all trials: they replace the command's, and their fields
         are no longer searched."""
@@ -73,10 +112,11 @@ class Plan:
 
     def summary(self) -> list[str]:
         """Lines on the search: number of trials, tuner, and each field of the space."""
-        tuner, trials = self.config["tuner"], self.config.get("maxTrialNumber")
+        tuner, number = self.config["tuner"], self.number
+        trials = f"{number or 'any number of'} {'whole trainings' if self.pauses else 'trials'}"
         name = tuner.get("name") or str(tuner["className"]).rpartition(".")[2]
         count = f"{len(self.space)} field{'' if len(self.space) == 1 else 's'}"
-        words = [f"it searches {count} by {name}: {trials or 'any number of'} trials"]
+        words = [f"it searches {count} by {name}: {trials}"]
         words.append(f"{self.config['trialConcurrency']} at a time")
         if limit := self.config.get("maxExperimentDuration"):
             words.append(f"none begins after {limit}{'' if isinstance(limit, str) else ' s'}")

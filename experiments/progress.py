@@ -1,5 +1,6 @@
 """The state of a running experiment, from NNI's database and the run folders, and its display."""
 
+import math
 import sys
 import time
 from collections import Counter
@@ -32,7 +33,9 @@ class State:
     ones is counted once, for all of them. `best`: score of the best finished trial by its `metric`; while
     none has finished, of the best running one.
     `work`: number of ended trials, plus the finished fractions of running ones; in trainings, the fractions
-    of all. `trials`: those that have begun, for the time left."""
+    of all. `trials`: those that have begun, for the time left. `best_run`: folder of the best finished trial.
+    `at_work`: number of trials that have not ended in NNI's eyes; one that is run again still has the run
+    folder of its first time, until it begins."""
 
     total: int | None
     states: Counter[str] = field(default_factory=Counter)
@@ -41,6 +44,8 @@ class State:
     trials: tuple[Trial, ...] = ()
     metric: str | None = None  # while no trial has begun
     in_trainings: bool = False
+    best_run: Path | None = None
+    at_work: int = 0
 
     @property
     def ended(self) -> int:
@@ -87,15 +92,18 @@ def look(folder: Path, total: int | None) -> State:
     """The state of the experiment in `folder` with `total` trials in all (None: not limited)."""
     states: Counter[str] = Counter()
     scores: dict[str, list[float]] = {"done": [], "running": []}
-    work, metric = 0.0, None
-    begun = []
+    work, metric, best_run = 0.0, None, None
+    begun, at_work = [], 0
     tuner = profile(folder).get("tuner") or {}
     trainings = (tuner.get("classArgs") or {}).get("trainings")
     for one in outcomes(folder, read_chosen(folder)):
         status = one.status
         states[status["state"]] += 1
+        at_work += any(part.recorded.event in ("WAITING", "RUNNING") for part in (one, *one.earlier))
         metric = status.get("metric", metric)  # the same for all: it can't be searched
         if status["state"] in scores and status.get("score") is not None:
+            if status["state"] == "done" and status["score"] > max(scores["done"], default=-math.inf):
+                best_run = one.run.folder
             scores[status["state"]].append(status["score"])
         trial = _trial(one)
         if trial:
@@ -105,8 +113,8 @@ def look(folder: Path, total: int | None) -> State:
         elif trial:
             work += _fraction(trial)
     best = scores["done"] or scores["running"]
-    best_score = max(best, default=None)
-    return State(trainings or total, states, best_score, work, tuple(begun), metric, bool(trainings))
+    total, best_score = trainings or total, max(best, default=None)
+    return State(total, states, best_score, work, tuple(begun), metric, bool(trainings), best_run, at_work)
 
 
 def _trial(one: Outcome) -> Trial | None:
@@ -147,7 +155,7 @@ def _recipe(folder: Path, changed: int) -> Recipe:
 class Display:
     """A progress bar in a terminal; elsewhere a line after each trial that ends, and every QUIET seconds."""
 
-    def __init__(self, total: int | None, forecast: Forecast | None = None, stream: TextIO | None = None):
+    def __init__(self, total: float | None, forecast: Forecast | None = None, stream: TextIO | None = None):
         self.forecast = forecast or Forecast()
         self.stream = stream or sys.stderr
         self.began = self.shown = time.monotonic()

@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from experiments.checks.ports import DEFAULT, free_port
 from experiments.checks.yaml_keys import seconds
 from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
-from experiments.plan import Plan
+from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
-from experiments.server import Server
-from experiments.trouble import last_word, tuner_died
+from experiments.server import Server, SlowStart
+from experiments.trouble import NEW, last_word, tuner_died
 from trial.record import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -30,18 +30,21 @@ LOOK_SECONDS = 1.0
 START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
 SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
 IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner is stuck
+STOP_FEW = ("tuners.search.CannotWin", PAUSES)  # assessors after which most trainings end whole
+Ends = Callable[[State], float]
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
     """A stopped experiment. `state`: how its trials ended; `view_command`: opens it in NNI's page again;
-    `data`: the folder of its photos."""
+    `data`: the folder of its photos; `final`: that of the best recipe, trained on all of them, if it was."""
 
     id: str
     folder: Path
     state: State
     view_command: str
     data: str
+    final: Path | None = None
 
     @property
     def name(self) -> str:
@@ -66,44 +69,72 @@ def run_experiment(
     return run_plan(check(path, data, port, settings, trials), port)
 
 
-def run_plan(plan: Plan, port: int | None = None) -> ExperimentResult:
-    """As `run_experiment`, for a plan that `check` returned."""
-    total = plan.config.get("maxTrialNumber")
+def run_plan(
+    plan: Plan,
+    port: int | None = None,
+    ends: Ends | None = None,
+    write: Callable[[Path], None] | None = None,
+) -> ExperimentResult:
+    """As `run_experiment`, for a plan that `check` returned. `ends`: as in `watched`; `write`: writes more
+    into the experiment's folder."""
     config = _write_effective(plan)
+
+    def start(chosen: int) -> Server:
+        running = server.start(config, chosen, plan.runs)
+        config.replace(running.folder / "experiment.yaml")
+        if write:
+            write(running.folder)
+        return running
+
+    try:
+        return watched(start, plan, port, ends)
+    finally:
+        config.unlink(missing_ok=True)
+
+
+def watched(
+    start: Callable[[int], Server],
+    plan: Plan,
+    port: int | None,
+    ends: Ends | None = None,
+    seconds_before: float = 0.0,
+    logs_before: Mapping[str, int] = NEW,
+) -> ExperimentResult:
+    """`start` the experiment of `plan` on a port and watch it to its end, as `run_experiment` says.
+
+    `ends`: the time (time.monotonic()) at which what is still at work is stopped; `seconds_before`,
+    `logs_before`: how long it ran, and the sizes of its logs, before this start.
+    """
     with Interrupts() as interrupts:
+        running = _start(start, port)
         try:
-            running = _start(config, port, plan.runs)
-        except BaseException:
-            config.unlink()
-            raise
-        try:
-            config.replace(running.folder / "experiment.yaml")
             logger.info("experiment %s, %s: %s", plan.name, running.id, running.page)
-            with Display(total, forecast(plan)) as display:
-                state, trouble = _watch(running, total, interrupts, display)
+            with Display(plan.number, forecast(plan, seconds_before)) as display:
+                state, trouble = _watch(running, plan, interrupts, display, ends, logs_before)
         finally:
             logger.info("stopping NNI's server")
             running.stop()
-        state = look(running.folder, total)
+        state = look(running.folder, plan.config.get("maxTrialNumber"))
         if interrupts.received or trouble:
-            logger.info(next_steps(running, state, _photos(plan)))
+            logger.info(next_steps(running, state, photos(plan)))
     if trouble:
         raise RuntimeError(f"{trouble}; see {path_text(running.folder / 'log')}")
     if not state.states["done"]:
         raise RuntimeError(
             f"no trial finished{_first_reason(running)}; see {path_text(running.folder / 'trials')}"
         )
-    return ExperimentResult(running.id, running.folder, state, running.view_command, _photos(plan))
+    return ExperimentResult(running.id, running.folder, state, running.view_command, photos(plan))
 
 
-def forecast(plan: Plan) -> Forecast:
+def forecast(plan: Plan, seconds_before: float = 0.0) -> Forecast:
     config = plan.config
+    limit = seconds(config.get("maxExperimentDuration"))
     assessor = config.get("assessor") or {}
     return Forecast(
         recipes_in(plan.space, plan.fixed),
         config["trialConcurrency"],
-        seconds(config.get("maxExperimentDuration")),
-        bool(assessor) and assessor.get("className") != "tuners.search.CannotWin",  # which stops few
+        None if limit is None else max(limit - seconds_before, 0.0),
+        bool(assessor) and assessor.get("className") not in STOP_FEW,
     )
 
 
@@ -113,7 +144,7 @@ def name_of(id: str, folder: Path) -> str:
     return id if folder.parent == EXPERIMENTS else shlex.quote(path_text(folder))
 
 
-def _photos(plan: Plan) -> str:
+def photos(plan: Plan) -> str:
     return path_text(plan.code / plan.data)
 
 
@@ -129,7 +160,8 @@ def next_steps(running: Server, state: State, data: str) -> str:
             "its best recipe": f"python -m analysis export-best {name} --out recipes/{running.id}",
             "the submission": final,
         }
-    lines |= {"go on with it": running.resume_command, "NNI's page": running.view_command}
+    go_on = f"python -m experiments resume {name}"
+    lines |= {"go on with it": go_on, "NNI's page": running.view_command}
     width = max(map(len, lines)) + 1
     head = (
         f"ended early: {state.ended} trials ended, {state.states['done']} of them finished; what can be done:"
@@ -137,17 +169,22 @@ def next_steps(running: Server, state: State, data: str) -> str:
     return "\n".join([head, *(f"  {what + ':':{width}} {command}" for what, command in lines.items())])
 
 
-def _start(config: Path, port: int | None, runs: Path) -> Server:
-    """Start on `port`, or on the first free one, up to three times: another experiment may take it first."""
+def _start(start: Callable[[int], Server], port: int | None) -> Server:
+    """Start on `port`, or on the first free one, up to three times: another experiment may take it first, or
+    NNI may be too slow on a busy machine."""
     for tried in range(3):
         chosen = port or free_port(DEFAULT + tried)
         if chosen not in (port, DEFAULT):
             logger.info("port %d is in use: NNI's page goes to %d", DEFAULT, chosen)
         try:
-            return server.start(config, chosen, runs)
+            return start(chosen)
         except UsageError:
             if port or tried == 2:
                 raise
+        except SlowStart as error:
+            if tried == 2:
+                raise
+            logger.info("%s; it is tried again", error)
     raise AssertionError
 
 
@@ -165,26 +202,37 @@ def _first_reason(running: Server) -> str:
     return ""
 
 
-def _watch(running: Server, total: int | None, interrupts: Interrupts, display: Display) -> tuple[State, str]:
-    """(last state, trouble): show the progress until the experiment ends, a signal is received, or it can't
-    go on because of `trouble`; '' if there is none."""
-    busy = time.monotonic()
+def _watch(
+    running: Server,
+    plan: Plan,
+    interrupts: Interrupts,
+    display: Display,
+    ends: Ends | None,
+    logs_before: Mapping[str, int],
+) -> tuple[State, str]:
+    """(last state, trouble): show the progress until the experiment ends, its time is over, a signal is
+    received, or it can't go on because of `trouble`; '' if there is none."""
+    busy, begun, total = time.monotonic(), False, plan.config.get("maxTrialNumber")
+    before = look(running.folder, total)
     while True:
         status = running.status()
         state = look(running.folder, total)
         display.show(state)
-        if state.states["running"] + state.states["waiting"]:
-            busy = time.monotonic()
+        if state.at_work:
+            busy, begun = time.monotonic(), True
+        begun = begun or state.states.total() > before.states.total()
         idle = time.monotonic() - busy  # seconds
         no_more = status == "TUNER_NO_MORE_TRIAL" and idle > SETTLE_SECONDS
         if status == "DONE" or interrupts.received or no_more:
             return state, ""
-        if died := tuner_died(running.folder):
+        if ends and time.monotonic() >= ends(state):
+            return state, ""
+        if died := tuner_died(running.folder, logs_before):
             return state, f"the tuner or the assessor raised {died}"
         if status in ("ERROR", "GONE"):
             what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
-            word = last_word(running.folder)
+            word = last_word(running.folder, logs_before)
             return state, f"{what}{word and f': {word}'}"
-        if idle > (limit := IDLE_SECONDS if state.states else START_SECONDS):
+        if idle > (limit := IDLE_SECONDS if begun else START_SECONDS):
             return state, f"no trial runs and none was begun for {limit:.0f} s: the tuner suggests nothing"
         interrupts.sleep(LOOK_SECONDS)

@@ -3,10 +3,13 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -14,11 +17,17 @@ import psutil
 from common.errors import UsageError
 from common.text import path_text
 from experiments.checks.ports import taken
+from experiments.trouble import last_word
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
 NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
 # The page is on this machine, so a proxy is not asked.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class SlowStart(RuntimeError):
+    """NNI's manager did not answer within the few seconds that nnictl gives it; on a busy machine it may the
+    next time."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +43,9 @@ class Server:
     @property
     def view_command(self) -> str:
         """The command that opens the experiment in NNI's page again after it has stopped."""
-        return self._command("view")
-
-    @property
-    def resume_command(self) -> str:
-        """The command that goes on with the experiment in the background.
-
-        It names the folder, because NNI's own list of experiments lies in the user's home.
-        """
-        return self._command("resume")
-
-    def _command(self, word: str) -> str:
-        words = [
-            path_text(NNICTL),
-            word,
-            self.id,
-            "--port",
-            str(self.port),
-            "-e",
-            path_text(self.folder.parent),
-        ]
-        return shlex.join(words)
+        # It names the folder, because NNI's own list of experiments lies in the user's home.
+        place = ["--port", str(self.port), "-e", path_text(self.folder.parent)]
+        return shlex.join([path_text(NNICTL), "view", self.id, *place])
 
     def status(self) -> str:
         """NNI's status: INITIALIZED, RUNNING, NO_MORE_TRIAL, TUNER_NO_MORE_TRIAL, DONE, ERROR, ...
@@ -69,11 +60,10 @@ class Server:
 
     def processes(self) -> list[psutil.Process]:
         """The running processes of the experiment: the manager first, then its tuner and trials."""
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or []
-            if "--experiment-id" in words and self.id in words and "nni_node" in " ".join(words):
+        for manager in _managers():
+            if self.id in manager.info["cmdline"]:
                 try:
-                    return [process, *process.children(recursive=True)]
+                    return [manager, *manager.children(recursive=True)]
                 except psutil.NoSuchProcess:
                     return []
         return []
@@ -96,6 +86,26 @@ class Server:
         psutil.wait_procs(left, timeout=5)
 
 
+def _managers() -> Iterator[psutil.Process]:
+    """NNI's managers that run on this machine, other than those that only show an experiment."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "--experiment-id" in words and "nni_node" in " ".join(words) and "view" not in words:
+            yield process
+
+
+def running() -> dict[str, Path]:
+    """{id: folder} of the experiments that run on this machine."""
+    found = {}
+    for manager in _managers():
+        words = manager.info["cmdline"]
+        given = dict(pairwise(words))
+        id, runs = given["--experiment-id"], given.get("--experiments-directory")
+        if runs:
+            found[id] = Path(runs) / id
+    return found
+
+
 def start(config: Path, port: int, runs: Path) -> Server:
     """Start `config` by `nnictl create`; RuntimeError, with NNI's message, if it does not start."""
     output = _nnictl("create", "--config", str(config), "--port", str(port))
@@ -107,10 +117,31 @@ def start(config: Path, port: int, runs: Path) -> Server:
         # Another manager took the port in the meantime, and nnictl mistook it for ours.
         raise UsageError(f"port {port} was taken by another experiment; try again")
     if created := re.search(r"Experiment ID: \W*(\w{8})", output):
-        Server(created[1], port, runs / created[1]).stop()
+        server = Server(created[1], port, runs / created[1])
+        server.stop()
+        output += f"\n{last_word(server.folder)}"
+        if not (server.folder / "trials").exists():  # else it would be the newest experiment
+            shutil.rmtree(server.folder, ignore_errors=True)
+    raise _not_started(output, port)
+
+
+def resume(folder: Path, port: int) -> Server:
+    """Start the experiment in `folder` again by `nnictl resume`; as `start`."""
+    server = Server(folder.name, port, folder)
+    output = _nnictl("resume", server.id, "--port", str(port), "-e", str(folder.parent))
+    processes = server.processes()
+    if processes and str(port) in processes[0].cmdline() and "Create experiment failed" not in output:
+        return server
+    if processes:
+        server.stop()
+    raise _not_started(output, port)
+
+
+def _not_started(output: str, port: int) -> Exception:
     if "is not idle" in output or taken(port):
-        raise UsageError(f"port {port} is in use; try again, or choose another with --port")
-    raise RuntimeError(f"NNI did not start: {_last_sentence(output)}")
+        return UsageError(f"port {port} is in use; try again, or choose another with --port")
+    error = SlowStart if "check-status" in output else RuntimeError
+    return error(f"NNI did not start: {_last_sentence(output)}")
 
 
 def _last_sentence(output: str) -> str:

@@ -1,6 +1,7 @@
 """Find in NNI's logs why an experiment can't go on; NNI itself reports it late or not at all."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 # NNI's dispatcher runs tuner and assessor. After such a line it processes no more commands, but may stay
@@ -10,11 +11,20 @@ _RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d ", re.MULTILINE)
 USAGE = "tuners.errors.UsageError: "
 CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
+LOGS = ("dispatcher.log", "nnimanager.log", "nnictl_stderr.log")
+NEW: Mapping[str, int] = {}
 
 
-def tuner_died(folder: Path) -> str:
-    """The exception that ended the tuner or assessor of the experiment in `folder`; '' while they run."""
-    text = _read(folder / "log" / "dispatcher.log")
+def log_sizes(folder: Path) -> dict[str, int]:
+    """The sizes of the experiment's logs: what an earlier start of it wrote lies before."""
+    paths = {name: folder / "log" / name for name in LOGS}
+    return {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
+
+
+def tuner_died(folder: Path, since: Mapping[str, int] = NEW) -> str:
+    """The exception that ended the tuner or assessor of the experiment in `folder`; '' while they run.
+    `since`: the `log_sizes` at its latest start."""
+    text = _read(folder, "dispatcher.log", since)
     for found in _DIED.finditer(text):
         after = text[found.end() :]
         block = after[: end.start()] if (end := _RECORD.search(after)) else after
@@ -30,24 +40,26 @@ def tuner_died(folder: Path) -> str:
     return f"{raised} ({Path(places[-1][0]).name}, line {places[-1][1]})" if places else raised
 
 
-def last_word(folder: Path) -> str:
+def last_word(folder: Path, since: Mapping[str, int] = NEW) -> str:
     """The line of the logs that explains best why the experiment in `folder` ended; '' if there is none."""
-    if died := tuner_died(folder):
+    if died := tuner_died(folder, since):
         return died
     errors = re.findall(
-        r"^\[[^]]*\] ERROR \(\S+\) (.+)$", _read(folder / "log" / "nnimanager.log"), re.MULTILINE
+        r"^\[[^]]*\] ERROR \(\S+\) (.+)$", _read(folder, "nnimanager.log", since), re.MULTILINE
     )
     if errors:
         return errors[-1].strip()
-    lines = _read(folder / "log" / "nnictl_stderr.log").splitlines()
+    lines = _read(folder, "nnictl_stderr.log", since).splitlines()
     messages = [
         line.strip() for line in lines if line.strip() and not line.startswith(("---", "Experiment ", " "))
     ]
     return messages[-1] if messages else ""
 
 
-def _read(path: Path) -> str:
+def _read(folder: Path, name: str, since: Mapping[str, int]) -> str:
     try:
-        return path.read_text(errors="replace")
+        with (folder / "log" / name).open("rb") as file:
+            file.seek(since.get(name, 0))
+            return file.read().decode(errors="replace")
     except OSError:  # not written yet
         return ""

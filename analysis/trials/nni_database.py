@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.errors import UsageError
 from common.nni_database import profile, query
 
 PARENT = "parent"  # beside a recipe's values: the trial that this one goes on from
@@ -48,5 +49,8 @@ def recorded_trials(folder: Path) -> list[Recorded]:
 
 
 def experiment_name(folder: Path) -> str:
-    """`experimentName` of the experiment's YAML; '' if it has none."""
-    return profile(folder).get("experimentName") or ""
+    """`experimentName` of the experiment's YAML; '' if it has none, or NNI's database is damaged."""
+    try:
+        return profile(folder).get("experimentName") or ""
+    except UsageError:  # the others can still be found
+        return ""

@@ -76,6 +76,18 @@ def algorithm_errors(
     return []
 
 
+def takes(value: Mapping[str, Any], base: Path, argument: str) -> bool:
+    """Whether the class of this project that `value` names takes `argument`; `base` as in
+    `algorithm_errors`."""
+    module, _, name = str(value.get("className", "")).rpartition(".")
+    file = base / Path(str(value.get("codeDirectory", "."))).expanduser() / f"{module.replace('.', '/')}.py"
+    if not module or not file.is_file():
+        return False
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    made = next((c for c in body if isinstance(c, ast.ClassDef) and c.name == name), None)
+    return made is not None and argument in (_arguments(made) or ())
+
+
 def _own_errors(key: str, value: Mapping[str, Any], base: Path) -> list[str]:
     """Errors in an entry that names a class of this project."""
     module, _, name = str(value["className"]).rpartition(".")

@@ -50,10 +50,28 @@ def _choice_errors(name: str, values: list[Any]) -> list[str]:
         bare = next(value for value in values if value not in nested)
         return [f'{name}: if one option has a _name, all need one: {bare!r} is {{"_name": {bare!r}}}']
     errors: list[str] = []
+    for value in values:
+        if value not in nested and isinstance(value, Mapping) and any(map(_is_spec, value.values())):
+            errors.append(f'{name}: {value!r} has no _name: which option is it? {{"_name": "focal", ...}}')
+    told = list(map(_told, values))
+    errors += [f"{name}: two options are {one}" for one in dict.fromkeys(told) if told.count(one) > 1]
     for value in nested:
         inner = {key: spec for key, spec in value.items() if key != "_name"}
         errors += space_errors(inner, f"{name}.{value['_name']}.")
     return errors
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_type" in value
+
+
+def _told(value: Any) -> str:
+    """What tells an option from the others: its _name, or its value, where 1 and 1.0 are the same."""
+    if isinstance(value, Mapping) and "_name" in value:
+        return repr(value["_name"])
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:g}" if value == float(f"{value:g}") else repr(float(value))
+    return repr(value)
 
 
 def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:

@@ -85,3 +85,34 @@ def test_settings_take_fields_out_of_known_good_points_too(mine, fast):
     plan = check(give(mine, tuner=given), settings=["learning_rate=.005"])
     assert plan.config["tuner"]["classArgs"]["default"] == {}
     assert plan.config["tuner"]["classArgs"]["first"] == [{"loss": "focal"}, "recipes/cpu_hour.json"]
+
+
+def test_a_warm_start_that_shares_nothing(mine, fast, tmp_path):
+    """Recipes of another space: none fits this one."""
+    for number in range(4):
+        run = tmp_path / "earlier" / "trials" / f"t{number}"
+        run.mkdir(parents=True)
+        (run / "status.json").write_text(json.dumps({"state": "done", "score": 0.1 * number}))
+        (run / "config.json").write_text(json.dumps({"weight_decay": 0.01 * number}))
+    mine.space.write_text(json.dumps(NESTED))
+    (error,) = errors(give(mine, tuner=searched(warm_start=[str(tmp_path / "earlier")]), assessor=ASSESSOR))
+    assert error.startswith(
+        "tuner: warm_start: the search space shares nothing with the earlier experiments (earlier: 0 of its 4 "
+        "finished recipes fit this space)"
+    )
+
+
+BAD = {
+    "an empty choice": ({"loss": {"_type": "choice", "_value": []}}, "loss: _value [] is not a list with something in it"),
+    "a log range over zero": ({"learning_rate": {"_type": "loguniform", "_value": [0, 0.1]}}, "learning_rate: loguniform must start above 0"),
+    "no _name": ({"loss": {"_type": "choice", "_value": [{"gamma": {"_type": "uniform", "_value": [1, 3]}}]}}, "has no _name: which option is it?"),
+    "two of one name": ({"loss": {"_type": "choice", "_value": [{"_name": "focal"}, {"_name": "focal"}]}}, "loss: two options are 'focal'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tuner", [searched(), {"name": "GridSearch"}], ids=["search", "grid"])
+@pytest.mark.parametrize(("space", "said"), BAD.values(), ids=BAD)
+def test_a_space_that_cannot_be_searched(mine, fast, tuner, space, said):
+    mine.space.write_text(json.dumps(space))
+    (error,) = errors(give(mine, tuner=tuner))
+    assert said in error

@@ -33,6 +33,15 @@ SPACE = {
         ({"loss": spec(C)}, "not a list with something in it"),
         ({"loss": spec(C, "plain", FOCAL)}, "all need one: 'plain' is"),
         ({"loss": spec(C, {"_name": "focal", "gamma": 2})}, "loss.focal.gamma: 2 has no _type"),
+        ({"loss": spec(C, {"gamma": spec("uniform", 1, 3)})}, "has no _name: which option is it?"),
+        ({"loss": spec(C, {"_name": "focal"}, FOCAL)}, "loss: two options are 'focal'"),
+        ({"loss": spec(C, "focal", "plain", "focal")}, "loss: two options are 'focal'"),
+        ({"lr": spec(C, 1, 1.0)}, "lr: two options are 1"),
+        (
+            {"loss": spec(C, {"_name": "focal", "gamma": spec(C)})},
+            "loss.focal.gamma: _value [] is not a list",
+        ),
+        ({"lr": spec("loguniform", -1, 1)}, "must start above 0"),
     ],
 )
 def test_every_mistake_is_named(wrong, said):

@@ -1,0 +1,123 @@
+"""A pilot: the first epochs of one recipe, by the trials' own command, to measure what an epoch costs."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from common.errors import UsageError
+from common.machine import cores
+from experiments.interrupts import Interrupts
+from experiments.plan import Plan
+from trial.config import TrialConfig
+from trial.record import RunFolder
+
+EPOCHS = 2  # the first one has costs that the others do not have
+PART = 0.1  # of the time that there is: after it the first epoch is enough
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """`config`: of the recipe; `epoch`: seconds of its last measured epoch, with as many at a time as in the
+    search; `seconds`: what the pilot took, `start` of them before and outside the epochs."""
+
+    config: TrialConfig
+    epoch: float
+    seconds: float
+    start: float = 0.0
+
+
+def fly(plan: Plan, point: Mapping[str, Any], available: float, interrupts: Interrupts) -> Pilot:
+    """Train the recipe of `point` for up to EPOCHS epochs, as many at a time as the search trains.
+
+    `available`: the seconds that there are for everything. UsageError if no epoch ends in half of them,
+    RuntimeError if the training fails.
+    """
+    # NNI shares GPUs out; without it all copies would land on the first one.
+    copies = 1 if plan.config.get("trialGpuNumber") else int(plan.config["trialConcurrency"])
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=".pilot.", dir=plan.runs) as made:
+        folders = [Path(made) / str(number) for number in range(copies)]
+        flying = [_begin(plan, point, folder, copies) for folder in folders]
+        try:
+            while interrupts.received is None and any(process.poll() is None for process in flying):
+                spent, done = time.monotonic() - began, min(map(_epochs, folders))
+                if done >= EPOCHS or (done and spent > PART * available):
+                    break
+                if spent > available / 2:
+                    raise UsageError(
+                        f"--hours: the first epoch of the default recipe did not end in {spent:.0f} s; "
+                        "give more time, or a smaller recipe by --set"
+                    )
+                interrupts.sleep(LOOK_SECONDS)
+        finally:
+            for process in flying:
+                _end(process)
+        seconds = time.monotonic() - began
+        if interrupts.received is not None:
+            raise KeyboardInterrupt
+        if not all(map(_epochs, folders)):
+            raise RuntimeError(f"the pilot of the default recipe failed: {_why(folders)}")
+        trained = RunFolder(folders[0]).status()["seconds"]
+        last = [float(RunFolder(folder).epochs()["seconds"].iloc[-1]) for folder in folders]
+        config = RunFolder(folders[0]).config()
+    # With several folds in one trial, epochs.csv has a row for each; they may be trained one by one.
+    folds = config.folds if config.fold == "all" else 1
+    return Pilot(config, sum(last) / copies * folds, seconds, max(seconds - trained, 0.0))
+
+
+def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "subprocess.Popen[bytes]":
+    words = [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in point.items()
+    ]
+    fixed = [word for word in plan.fixed if not word.startswith(("out=", "threads="))]
+    threads = next((word for word in plan.fixed if word.startswith("threads=")), "")
+    threads = threads or f"threads={max(1, cores() // copies)}"  # as trial/command.py under NNI
+    command = f"exec {plan.start} {shlex.join([*fixed, *words, threads, f'out={folder}'])}"
+    folder.mkdir()
+    with (folder / "stderr").open("wb") as errors:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            cwd=plan.code, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+            start_new_session=True, env=os.environ,
+        )  # fmt: skip
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _epochs(folder: Path) -> int:
+    """The number of whole epochs recorded."""
+    try:
+        table = RunFolder(folder).epochs()
+        return int(table["fold"].value_counts().min()) if "fold" in table else len(table)
+    except (OSError, pd.errors.EmptyDataError, KeyError):
+        return 0
+
+
+def _why(folders: list[Path]) -> str:
+    for folder in folders:
+        status = RunFolder(folder).status()
+        if status["reason"] and (folder / "status.json").is_file():
+            return str(status["reason"])
+        if lines := (folder / "stderr").read_text(errors="replace").strip().splitlines():
+            return lines[-1]
+    return "without a message"

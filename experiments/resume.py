@@ -1,0 +1,202 @@
+"""Go on with an experiment that was stopped, killed or finished, and watch it to its end."""
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from analysis.trials.outcomes import outcomes
+from analysis.trials.table import find
+from common.errors import UsageError
+from common.files import only_writer
+from common.machine import PROJECT
+from common.nni_database import database
+from common.nni_yaml import read_file
+from common.text import path_text
+from experiments import server
+from experiments.check import plan_errors, recipe_errors
+from experiments.checks.ports import port_errors
+from experiments.checks.yaml_keys import seconds
+from experiments.plan import SEARCH, STINTS
+from experiments.progress import clock
+from experiments.run import ExperimentResult, name_of, watched
+from experiments.saved import Saved, change, read_saved, space_at_start, with_paths_of_today
+from experiments.server import Server
+from experiments.trouble import log_sizes
+from trial.config import NO_DATA
+
+logger = logging.getLogger(__name__)
+# What NNI's own tuners know after a resume.
+KNOWS = {
+    "gridsearch": "GridSearch goes on with the combinations that have not begun",
+    "tpe": "TPE knows the finished trials, not those that were stopped or failed",
+    "random": "Random draws on",
+    "evolution": "Evolution forgets what it measured: it begins again with a random population",
+}
+
+
+def resume_experiment(
+    wanted: str, port: int | None = None, trials: int | None = None, hours: float | None = None
+) -> ExperimentResult:
+    """Go on with the experiment that `find` finds by `wanted`, and watch it as `run_experiment` does.
+
+    Trials that were at work when it ended are run again. `trials`: how many more begin, besides these; None:
+    as many as are missing of the number that it was started for. `hours`: how much longer it runs. UsageError
+    if it still runs, is finished and gets nothing more to do, or can't go on.
+    """
+    folder = _folder(wanted)
+    with only_writer(folder):  # two at a time would both find that it does not run
+        return _resume(read_saved(folder), port, trials, hours)
+
+
+def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | None) -> ExperimentResult:
+    saved, plan_note = with_paths_of_today(saved)
+    if saved.id in server.running():
+        raise UsageError(
+            f"{saved.id}: still runs; stop it first: Ctrl-C where it was started, or "
+            f"{path_text(server.NNICTL)} stop {saved.id}"
+        )
+    saved = replace(saved, params=_with_space(saved))
+    errors = [*_errors(saved), *port_errors(port)]
+    if errors:
+        raise UsageError(dict.fromkeys(errors))
+    again = saved.unfinished()
+    saved = replace(saved, params=_with_more(saved, len(again), trials, hours))
+    for note in (plan_note, _knows(saved), _tells(saved, len(again), hours)):
+        if note:
+            logger.info(note)
+    grid = _tuner(saved).get("name", "").lower() == "gridsearch"
+    change(saved, saved.params, again, [trial.parameters for trial in saved.trials] if grid else ())
+    logs = log_sizes(saved.folder)
+
+    def start(chosen: int) -> Server:
+        return server.resume(saved.folder, chosen)
+
+    end = None if hours is None else time.monotonic() + hours * 3600
+    ends = None if end is None else lambda state: end
+    return watched(start, saved.plan, port, ends, saved.seconds, logs)
+
+
+def _folder(wanted: str) -> Path:
+    try:
+        return find(wanted).folder
+    except UsageError:
+        if (folder := Path(wanted)).is_dir():
+            text = f"{path_text(folder)}: holds no experiment: there is no {database(Path())}"
+            raise UsageError(text) from None
+        raise
+
+
+def _tuner(saved: Saved) -> Mapping[str, Any]:
+    return saved.plan.config["tuner"]
+
+
+def _is_ours(saved: Saved) -> bool:
+    return _tuner(saved).get("className") == SEARCH
+
+
+def _with_space(saved: Saved) -> dict[str, Any]:
+    """The configuration with the space that is searched. Search keeps the one that it began with: a change on
+    NNI's page had no effect."""
+    first = space_at_start(saved)
+    return saved.params | {"searchSpace": first} if _is_ours(saved) and first else saved.params
+
+
+def _errors(saved: Saved) -> list[str]:
+    """Why the experiment can't go on."""
+    plan = saved.plan
+    errors = plan_errors(plan)
+    if not plan.fixed:
+        errors.append(
+            f"{saved.id}: its trials are not 'python -m trial key=value ...'; nnictl resume goes on"
+        )
+    else:
+        photos = plan.code / plan.data
+        if not photos.is_dir():
+            errors.append(NO_DATA.format(data=photos))
+        errors += recipe_errors(plan) if not errors else []
+    if plan.path.is_file():
+        written, more = read_file(plan.path)
+        space = written.get("searchSpace") if isinstance(written, dict) else None
+        errors += more
+        if space is not None and space != plan.space:
+            errors.append(
+                f"{path_text(plan.path)}: says another search space than the one that is searched; a search "
+                f"keeps its space: put it back, or start another experiment with warm_start: [{saved.id}]"
+            )
+    return errors
+
+
+def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None) -> dict[str, Any]:
+    """The configuration with the number of trials and the duration that it gets, and a tuner that draws
+    anew. UsageError if there is nothing left to do."""
+    params, plan = dict(saved.params), saved.plan
+    begun, asked = len(saved.trials), plan.config.get("maxTrialNumber")
+    limit = seconds(plan.config.get("maxExperimentDuration"))
+    arguments = dict(_tuner(saved).get("classArgs") or {})
+    wanted, done = arguments.get("trainings"), float(begun - again)
+    if wanted is not None:
+        done, asked = trainings_spent(saved), wanted
+    is_full = asked is not None and done >= asked and not again
+    if is_full and trials is None and hours is None:
+        name = name_of(saved.id, saved.folder)
+        raise UsageError(
+            f"{saved.id}: all its {asked} trials have begun and ended; more of them: "
+            f"python -m experiments resume {name} --trials 10 (or --hours 1)"
+        )
+    if limit is not None and saved.seconds >= limit and hours is None:
+        raise UsageError(
+            f"{saved.id}: has run for {clock(saved.seconds)}, its maxExperimentDuration; --hours 1 gives it "
+            "one more hour"
+        )
+    if hours is not None:
+        params["maxExperimentDuration"] = f"{round(saved.seconds + hours * 3600)}s"
+        if "hours" in arguments:  # the tuner counts those of all starts
+            arguments["hours"] = round(saved.seconds / 3600 + hours, 5)
+    if trials is not None or (hours is not None and is_full):
+        params.pop("maxTrialNumber", None)
+        arguments.pop("trainings", None)
+        if trials is not None and wanted is not None:
+            arguments["trainings"] = round(done + again + trials, 2)
+            params["maxTrialNumber"] = begun + STINTS * trials
+        elif trials is not None:
+            params["maxTrialNumber"] = begun + trials
+    if not _is_ours(saved) and isinstance(arguments.get("seed"), int):
+        arguments["seed"] += begun  # with the same seed it would draw the same recipes again
+    if arguments:
+        params["tuner"] = params["tuner"] | {"classArgs": arguments}
+    return params
+
+
+def trainings_spent(saved: Saved) -> float:
+    """The epochs that the trials of a search trained, in whole trainings."""
+    spent = 0.0
+    for one in outcomes(saved.folder):
+        with suppress(FileNotFoundError, UsageError):  # it never trained
+            spent += min(one.status.get("epochs", 0) / one.run.config().epochs, 1)
+    return spent
+
+
+def _knows(saved: Saved) -> str:
+    """A sentence on what a tuner of others knows after a resume."""
+    tuner = _tuner(saved)
+    if _is_ours(saved):
+        return ""
+    name = str(tuner.get("name") or tuner.get("className"))
+    return KNOWS.get(name.lower(), f"{name} is told of the finished trials (import_data)")
+
+
+def _tells(saved: Saved, again: int, hours: float | None) -> str:
+    total = saved.params.get("maxTrialNumber")
+    more = None if total is None else max(total - len(saved.trials), 0)
+    parts = [f"{len(saved.trials)} trials have begun"]
+    if again:
+        parts.append(f"{again} of them run again")
+    parts.append("as many more as there is time for" if more is None else f"{more} more follow")
+    if hours is not None:
+        parts.append(f"for {hours:g} hours at most")
+    code = saved.plan.code
+    return ", ".join(parts) + ("" if code == PROJECT else f"; they run in {code}")

@@ -1,0 +1,192 @@
+"""An experiment as NNI's database keeps it: read as a plan, and changed before it goes on."""
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from analysis.trials.nni_database import Recorded, recorded_trials
+from common.errors import UsageError
+from common.machine import PROJECT
+from common.nni_database import database, profile, query
+from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
+from common.text import path_text
+from experiments.plan import Plan
+from trial.record import RunFolder
+
+OPEN = ("WAITING", "RUNNING", "UNKNOWN")  # NNI's states of trials that have not ended
+STOPPED = ("USER_CANCELED", "SYS_CANCELED")  # by a person, or with the experiment
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What NNI's database keeps of the experiment in `folder`. `params`: its configuration, as NNI wrote it;
+    `seconds`: how long it has run, all its starts together; `finished`: whether NNI noted its end, which a
+    kill prevents."""
+
+    folder: Path
+    params: dict[str, Any]
+    seconds: float
+    finished: bool
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def trials(self) -> list[Recorded]:
+        return recorded_trials(self.folder)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan that the trials follow, whatever became of its YAML."""
+        config = {key: value for key, value in self.params.items() if key in KEYS and value is not None}
+        if isinstance(service := config.get("trainingService"), dict):  # NNI adds keys of its own
+            config["trainingService"] = {key: service[key] for key in SERVICE if service.get(key) is not None}
+        for key in ("tuner", "assessor"):
+            if key in config:
+                config[key] = {name: value for name, value in config[key].items() if value is not None}
+        start, fixed = TRIAL, tuple[str, ...]()
+        with contextlib.suppress(ValueError):  # another command than ours, which resume refuses
+            start, fixed = split_command(str(config.get("trialCommand", "")))
+        return Plan(self.folder / "experiment.yaml", config, config.get("searchSpace") or {}, start, fixed)
+
+    def unfinished(self) -> list[Recorded]:
+        """The trials that are still to end: those that were at work when the manager was killed, or when the
+        experiment was stopped, unless another trial began since."""
+        kept = [t for t in self.trials if t.event in OPEN]
+        ids = [_parameter_id(self.folder, trial.trial) for trial in kept]
+        for trial in self._stopped_last():
+            # After a plain `nnictl resume` NNI hands out ids again, and takes equal ones for the same trial.
+            if (one := _parameter_id(self.folder, trial.trial)) not in ids:
+                ids.append(one)
+                kept.append(trial)
+        return [trial for trial in kept if not self._is_done(trial)]
+
+    def _stopped_last(self) -> list[Recorded]:
+        rows = query(self.folder, "select trialJobId, event, rowid from TrialJobEvent order by rowid")
+        last_begin = max((row for _, event, row in rows if event == "WAITING"), default=0)
+        late = {trial for trial, event, row in rows if event in STOPPED and row > last_begin}
+        return [t for t in self.trials if t.event in STOPPED and not t.by_person and t.trial in late]
+
+    def _is_done(self, trial: Recorded) -> bool:
+        return RunFolder(self.folder / "trials" / trial.trial).status()["state"] == "done"
+
+    def done_unnoticed(self) -> list[Recorded]:
+        """Trials that were done in the second of the kill, so that NNI does not know of it."""
+        return [trial for trial in self.trials if trial.event in OPEN and self._is_done(trial)]
+
+
+def read_saved(folder: Path) -> Saved:
+    """UsageError if the folder holds no experiment that could go on."""
+    folder = folder.resolve()
+    if not database(folder).is_file():
+        raise UsageError(f"{path_text(folder)}: holds no experiment: there is no {database(Path())}")
+    rows = query(
+        folder,
+        "select params, id, execDuration, endTime from ExperimentProfile order by revision desc limit 1",
+    )
+    try:
+        params, id, seconds, end = rows[0]
+        saved = Saved(folder, json.loads(params), float(seconds or 0), end is not None)
+        if not isinstance(saved.params.get("tuner"), dict):
+            raise ValueError("no tuner in it")
+    except (IndexError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path_text(database(folder))}: is damaged, or its experiment never began ({error!r})"
+        ) from None
+    if id != folder.name:
+        raise UsageError(f"{path_text(folder)}: holds the experiment {id}; rename the folder to {id}")
+    return saved
+
+
+def with_paths_of_today(saved: Saved) -> tuple[Saved, str]:
+    """(The experiment with the paths that are right now, a note if its project was moved).
+
+    A moved project is noticed by its old folder, which is gone, while the experiment lies at the same place
+    in this one. UsageError if the folder is gone and the experiment did not move along.
+    """
+    params = saved.params
+    code, runs = (str(params.get(key)) for key in ("trialCodeDirectory", "experimentWorkingDirectory"))
+    note = ""
+    if not Path(code).is_dir():
+        if os.path.relpath(runs, code) != os.path.relpath(saved.folder.parent, PROJECT):
+            raise UsageError(
+                f"{saved.id}: its code folder {code} is gone; move it back, or start another experiment with "
+                f"warm_start: [{saved.id}]"
+            )
+        text = re.sub(re.escape(code) + r"(?=[/\"'\s])", str(PROJECT), json.dumps(params, ensure_ascii=False))
+        params = json.loads(text)
+        note = f"the project was moved: trials run in {PROJECT} now, no longer in {code}"
+    params = params | {"experimentWorkingDirectory": str(saved.folder.parent)}
+    return Saved(saved.folder, params, saved.seconds, saved.finished), note
+
+
+def space_at_start(saved: Saved) -> Any:
+    """The search space at the experiment's start, before any change on NNI's page."""
+    return profile(saved.folder, first=True).get("searchSpace")
+
+
+def change(
+    saved: Saved,
+    params: Mapping[str, Any],
+    again: Iterable[Recorded],
+    tried: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write into NNI's database what its manager reads when the experiment goes on, all of it or nothing.
+
+    `params`: the configuration; `again`: trials to be run again; those that were done unnoticed get their
+    result. `tried`: recipes that NNI's GridSearch is told of, which it then leaves out.
+    """
+    now = round(time.time() * 1000)
+    events: list[tuple[str, str, str | None, int | None]]
+    events = [(trial.trial, "WAITING", None, trial.sequence) for trial in again if trial.event not in OPEN]
+    done = saved.done_unnoticed()
+    events += [(trial.trial, "SUCCEEDED", None, trial.sequence) for trial in done]
+    if tried:
+        results = json.dumps([{"parameter": one, "value": 0} for one in tried])
+        events.append(("", "IMPORT_DATA", results, None))
+    scores = [(t.trial, RunFolder(saved.folder / "trials" / t.trial).status()["score"]) for t in done]
+    try:
+        connection = sqlite3.connect(f"{database(saved.folder).as_uri()}?mode=rw", uri=True, timeout=10)
+        with contextlib.closing(connection), connection as db:
+            db.execute(
+                "insert into ExperimentProfile select ?, id, execDuration, startTime, endTime, logDir, "
+                "nextSequenceId, revision + 1 from ExperimentProfile order by revision desc limit 1",
+                (json.dumps(params, ensure_ascii=False),),
+            )
+            db.executemany(
+                "insert into TrialJobEvent (timestamp, trialJobId, event, data, sequenceId) "
+                f"values ({now}, ?, ?, ?, ?)",
+                events,
+            )
+            db.executemany(
+                f"insert into MetricData values ({now}, ?, ?, 'FINAL', 0, ?)",
+                [
+                    (trial, _parameter_id(saved.folder, trial), json.dumps(json.dumps({"default": score})))
+                    for trial, score in scores
+                    if not query(
+                        saved.folder,
+                        f"select 1 from MetricData where trialJobId = '{trial}' and type = 'FINAL'",
+                    )
+                ],
+            )
+    except sqlite3.Error as error:
+        raise UsageError(f"{path_text(database(saved.folder))}: can't be written ({error})") from None
+
+
+def _parameter_id(folder: Path, trial: str) -> str:
+    """The id under which the tuner knows the trial."""
+    rows = query(
+        folder,
+        "select data from TrialJobEvent where event = 'WAITING' and data is not null "
+        f"and trialJobId = '{trial}'",
+    )
+    return str(json.loads(rows[0][0]).get("parameter_id")) if rows else ""

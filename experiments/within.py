@@ -1,0 +1,124 @@
+"""Run an experiment within a given time, and retrain its best recipe at the end."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.pipeline import export_best_and_retrain
+from analysis.recipes import recipe_of
+from analysis.retrain import retrain
+from analysis.trials.ranking import rank
+from analysis.trials.table import Experiment, trial_table
+from common.errors import UsageError
+from common.files import write_json
+from experiments.budget import (
+    BUDGET,
+    STOP,
+    Budget,
+    Data,
+    all_photos,
+    photos_to_predict,
+    planned,
+    predicted,
+    words,
+)
+from experiments.check import check
+from experiments.progress import State, clock
+from experiments.run import ExperimentResult, run_plan
+from trial.record import RunFolder
+
+logger = logging.getLogger(__name__)
+SLACK = 0.05  # of the hours
+FINAL = "final"  # folder of the retrained network, in the experiment's
+
+
+def run_within(
+    path: Path,
+    hours: float | None,
+    with_retrain: bool = False,
+    data: Path | None = None,
+    port: int | None = None,
+    settings: Iterable[str] = (),
+    trials: int | None = None,
+    began: float | None = None,
+) -> ExperimentResult:
+    """As `run_experiment`, with a number and length of trials that fit into `hours`, everything included
+    (None: those of the YAML). With `with_retrain` the best recipe is then trained on all photos, and the
+    submission written, into the experiment's folder FINAL. The hours count from `began` (time.monotonic();
+    default: now)."""
+    began = time.monotonic() if began is None else began
+    plan = check(path, data, port, settings, trials)
+    ends, write, size = None, None, None
+    if hours is not None:
+        plan, budget, size = planned(plan, hours, began, with_retrain, trials)
+        for line in words(budget, trials, int(plan.config["trialConcurrency"])):
+            logger.info(line)
+        end = began + hours * 3600 - STOP
+        ends = _end_of_search(end, budget, size) if with_retrain else lambda state: end
+
+        def write(folder: Path) -> None:
+            write_json(folder / BUDGET, budget.to_json())
+
+    result = run_plan(plan, port, ends, write)
+    if with_retrain:
+        out = result.folder / FINAL
+        # A little over the time is better than a worse recipe.
+        left = None if hours is None else began + hours * 3600 * (1 + SLACK) - time.monotonic()
+        retrain_best(Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size)
+        return replace(result, final=out)
+    return result
+
+
+def _end_of_search(end: float, budget: Budget, photos: Data) -> Callable[[State], float]:
+    """The time (time.monotonic()) at which retraining the best recipe so far has to begin."""
+    known: dict[Path, float] = {}
+
+    def ends(state: State) -> float:
+        if state.best_run is None:
+            return end - budget.retraining
+        if state.best_run not in known:
+            known[state.best_run] = seconds_to_retrain(state.best_run, photos)
+        return end - (known[state.best_run] or budget.retraining)
+
+    return ends
+
+
+def seconds_to_retrain(run: Path, data: Data) -> float:
+    """What retraining the recipe of a finished run, prediction and report take; 0 if it can't be read."""
+    folder = RunFolder(run)
+    with suppress(UsageError, OSError, KeyError, TypeError, ZeroDivisionError):
+        config, status = folder.config(), folder.status()
+        until = min(status.get("best_epoch") or config.epochs, config.epochs)
+        epochs = until * all_photos(config) + predicted(config, data)
+        return float(status["seconds"] / status["epochs"] * epochs + data.seconds)
+    return 0.0
+
+
+def retrain_best(
+    experiment: Experiment, data: Path, out: Path, left: float | None = None, size: Data | None = None
+) -> None:
+    """Retrain the best recipe on all photos into `out`, and write the submission if there are photos to
+    predict. `left`: seconds that there are for it; a recipe that needs longer is passed over, if another one
+    fits."""
+    ranking = rank(trial_table(experiment))
+    if left is not None and size is not None:
+        needs = [seconds_to_retrain(Path(folder), size) for folder in ranking.ranked["folder"]]
+        fits = [need <= left for need in needs]
+        if any(fits) and not fits[0]:
+            logger.info(
+                "the best recipe, trial %s, would take %s to retrain, and %s are left: the best one that "
+                "fits is taken", ranking.ranked.iloc[0]["trial"], clock(needs[0]), clock(max(left, 0)),
+            )  # fmt: skip
+            ranking = replace(ranking, ranked=ranking.ranked[fits])
+    best = ranking.best().iloc[0]
+    # As many threads as the trial had: its time for an epoch was measured with them.
+    values = {} if left is None else {"threads": RunFolder(Path(best["folder"])).config().threads}
+    if photos_to_predict(data):
+        export_best_and_retrain(experiment, data, out, values=values, ranking=ranking)
+        return
+    recipe = recipe_of(best, experiment.id)
+    recipe.write(out / "best" / "1" / "recipe.json")
+    retrain(recipe.config({**values, "data": str(data)}), out / "best" / "1", recipe.stop_with({}))

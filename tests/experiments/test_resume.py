@@ -1,0 +1,233 @@
+"""What `experiments resume` reads, changes and refuses, without NNI."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from analysis.trials.nni_database import recorded_trials
+from common.errors import UsageError
+from common.machine import EXPERIMENTS, PROJECT
+from common.nni_database import profile
+from experiments import resume, saved
+from experiments.resume import resume_experiment
+from experiments.saved import change, read_saved, with_paths_of_today
+from tests.experiments.saved_experiment import SPACE, SavedExperiment
+
+PAUSES = {"className": "tuners.search.PauseAndGoOn", "codeDirectory": str(PROJECT)}
+
+
+def refused(*given, **named):
+    with pytest.raises(UsageError) as caught:
+        resume_experiment(*given, **named)
+    return "\n".join(caught.value.errors)
+
+
+def more(experiment, trials=None, hours=None):
+    read = read_saved(experiment.folder)
+    return resume._with_more(read, len(read.unfinished()), trials, hours)
+
+
+def test_trials_that_are_run_again(tmp_path):
+    one = SavedExperiment(tmp_path)
+    one.trial("before", "RUNNING", "USER_CANCELED", state="stopped_early")  # another trial began later
+    one.trial("done", "RUNNING", "SUCCEEDED", state="done")
+    one.trial("failed", "RUNNING", "FAILED", state="failed")
+    one.trial("early", "RUNNING", "EARLY_STOPPED", state="stopped_early")
+    one.trial("killed", "RUNNING", state="stopped_early")
+    one.trial("finished", "RUNNING", state="done")  # in the second of the kill
+    one.trial("person", "RUNNING", "USER_CANCELED", "USER_TO_CANCEL", state="stopped_early")
+    one.trial("same", "RUNNING", parameter_id=4)
+    with_experiment = [("stopped", None), ("double", 4)]
+    for name, id in with_experiment:
+        one.trial(name, state="stopped_early", parameter_id=id)
+    one.trial("never")
+    with sqlite3.connect(one.folder / "db" / "nni.sqlite") as db:
+        for name, _ in with_experiment:
+            db.execute(
+                "insert into TrialJobEvent values (0, ?, 'USER_CANCELED', null, '', null, '')", (name,)
+            )
+    read = read_saved(one.folder)
+    assert {trial.trial for trial in read.unfinished()} == {"killed", "same", "stopped", "never"}
+    assert [trial.trial for trial in read.done_unnoticed()] == ["finished"]
+
+    change(read, read.params, read.unfinished(), [{"learning_rate": 0.005}])
+    events = {trial.trial: trial.event for trial in recorded_trials(one.folder)}
+    assert events["stopped"] == "WAITING"
+    assert events["finished"] == "SUCCEEDED"
+    assert (events["before"], events["double"], events["person"]) == ("USER_CANCELED",) * 3
+    ((data,),) = one.rows("select data from MetricData where trialJobId = 'finished' and type = 'FINAL'")
+    assert json.loads(json.loads(data)) == {"default": 0.5}
+    ((tried,),) = one.rows("select data from TrialJobEvent where event = 'IMPORT_DATA'")
+    assert json.loads(tried) == [{"parameter": {"learning_rate": 0.005}, "value": 0}]
+    assert one.rows("select count(*), max(revision) from ExperimentProfile") == [(2, 2)]
+
+
+def test_the_number_of_trials_and_the_hours(tmp_path):
+    one = SavedExperiment(tmp_path)
+    for number in range(3):
+        one.trial(f"done{number}", "SUCCEEDED", state="done")
+    assert more(one)["maxTrialNumber"] == 4, "the one that is missing"
+    assert more(one, trials=5)["maxTrialNumber"] == 8
+    assert more(one, hours=1)["maxExperimentDuration"] == "3660s"
+    assert more(one, hours=1)["maxTrialNumber"] == 4
+    one.trial("killed", "RUNNING", state="failed")
+    assert more(one)["maxTrialNumber"] == 4
+    assert more(one, trials=2)["maxTrialNumber"] == 6, "besides the one that is run again"
+
+
+def test_a_finished_one_gets_something_to_do_or_is_refused(tmp_path):
+    one = SavedExperiment(tmp_path, maxTrialNumber=1, maxExperimentDuration=100, seconds=100)
+    one.trial("done", "SUCCEEDED", state="done")
+    with pytest.raises(
+        UsageError, match="all its 1 trials have begun and ended; more of them: python -m exper"
+    ):
+        more(one)
+    with pytest.raises(
+        UsageError, match="has run for 1:40, its maxExperimentDuration; --hours 1 gives it one"
+    ):
+        more(one, trials=2)
+    assert "maxTrialNumber" not in more(one, hours=2), "as many as there is time for"
+    assert more(one, hours=2)["maxExperimentDuration"] == "7300s"
+
+
+def test_a_search_that_pauses_counts_trainings(tmp_path):
+    tuner = {
+        "className": "tuners.search.Search",
+        "codeDirectory": str(PROJECT),
+        "classArgs": {"trainings": 2, "hours": 1},
+    }
+    one = SavedExperiment(tmp_path, tuner=tuner, maxTrialNumber=8, assessor=PAUSES)
+    one.trial("paused", "EARLY_STOPPED", state="stopped_early", epochs=2)
+    one.trial("goes_on", "SUCCEEDED", state="done", epochs=4)
+    one.trial("half", "EARLY_STOPPED", state="stopped_early", epochs=2)
+    status = one.folder / "trials" / "goes_on" / "status.json"
+    status.write_text(json.dumps(json.loads(status.read_text()) | {"parent": "paused"}))
+    recipe = {"model": "test_resnet.r160_in1k", "weights": "none", "epochs": 4}
+    for run in (one.folder / "trials").iterdir():
+        (run / "config.json").write_text(json.dumps(recipe))
+    assert resume.trainings_spent(read_saved(one.folder)) == 1.5
+    params = more(one)
+    assert (params["maxTrialNumber"], params["tuner"]["classArgs"]["trainings"]) == (8, 2)
+    params = more(one, trials=3, hours=2)
+    assert params["maxTrialNumber"] == 3 + 4 * 3
+    assert params["tuner"]["classArgs"] == {"trainings": 4.5, "hours": pytest.approx(2 + 60 / 3600, abs=1e-4)}
+
+
+@pytest.mark.parametrize(
+    ("tuner", "said"),
+    [
+        ({"name": "GridSearch"}, "GridSearch goes on with the combinations that have not begun"),
+        (
+            {"name": "Evolution"},
+            "Evolution forgets what it measured: it begins again with a random population",
+        ),
+        ({"className": "own.Tuner"}, "own.Tuner is told of the finished trials (import_data)"),
+    ],
+)
+def test_what_another_tuner_knows_is_said(tmp_path, tuner, said):
+    assert resume._knows(read_saved(SavedExperiment(tmp_path, tuner=tuner).folder)) == said
+
+
+def test_another_tuner_does_not_draw_the_same_again(tmp_path):
+    one = SavedExperiment(tmp_path, tuner={"name": "Random", "classArgs": {"seed": 7}})
+    one.trial("done", "SUCCEEDED", state="done").trial("other", "SUCCEEDED", state="done")
+    assert more(one)["tuner"]["classArgs"]["seed"] == 9
+
+
+def test_a_search_keeps_its_space_whatever_the_page_says(tmp_path):
+    one = SavedExperiment(tmp_path)
+    read = read_saved(one.folder)
+    change(read, one.params | {"searchSpace": {"other": 1}}, [])
+    assert profile(one.folder)["searchSpace"] == {"other": 1}
+    assert resume._with_space(read_saved(one.folder))["searchSpace"] == SPACE
+
+
+def test_a_moved_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved, "PROJECT", tmp_path / "new")
+    runs = tmp_path / "new" / "out" / "experiments"
+    command = "python -m trial data='/old/project/my photos' corrections=/old/projects/x"
+    one = SavedExperiment(
+        runs, trialCodeDirectory="/old/project", experimentWorkingDirectory="/old/project/out/experiments",
+        trialCommand=command, tuner={"className": "tuners.search.Search", "codeDirectory": "/old/project"},
+    )  # fmt: skip
+    moved, note = with_paths_of_today(read_saved(one.folder))
+    new = str(tmp_path / "new")
+    assert note.startswith("the project was moved: ")
+    assert (moved.params["trialCodeDirectory"], moved.params["tuner"]["codeDirectory"]) == (new, new)
+    assert (
+        moved.params["trialCommand"] == f"python -m trial data='{new}/my photos' corrections=/old/projects/x"
+    )
+    assert moved.params["experimentWorkingDirectory"] == str(runs)
+    assert moved.plan.data == f"{new}/my photos"
+
+    elsewhere = shutil.move(one.folder, tmp_path / one.folder.name)
+    with pytest.raises(
+        UsageError, match="abcd1234: its code folder /old/project is gone; move it back, or start"
+    ):
+        with_paths_of_today(read_saved(elsewhere))
+
+
+def test_one_that_still_runs(tmp_path, monkeypatch):
+    one = SavedExperiment(tmp_path)
+    monkeypatch.setattr(resume.server, "running", lambda: {"abcd1234": one.folder})
+    assert refused(str(one.folder)).startswith(
+        "abcd1234: still runs; stop it first: Ctrl-C where it was started, or "
+    )
+
+
+def test_two_at_a_time(tmp_path):
+    one = SavedExperiment(tmp_path)
+    code = "import sys; from pathlib import Path; from common.files import only_writer\n"
+    code += "with only_writer(Path(sys.argv[1])): print('has it', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(one.folder)]
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"has it\n"
+        assert f"another process ({other.pid}) is writing into this folder" in refused(str(one.folder))
+        other.stdin.close()
+
+
+def test_folders_that_hold_none(tmp_path):
+    assert "holds no experiment: there is no db/nni.sqlite" in refused(str(tmp_path))
+    (tmp_path / "db").mkdir()
+    (tmp_path / "db" / "nni.sqlite").write_text("nonsense")
+    assert "can't be read as NNI's database" in refused(str(tmp_path))
+    (tmp_path / "db" / "nni.sqlite").write_bytes(b"")
+    assert "is damaged, or its experiment never began" in refused(str(tmp_path))
+    one = SavedExperiment(tmp_path / "more")
+    renamed = shutil.move(one.folder, tmp_path / "more" / "mine")
+    assert "holds the experiment abcd1234; rename the folder to abcd1234" in refused(str(renamed))
+
+
+def test_an_unknown_id_has_the_nearest(tmp_path, monkeypatch):
+    SavedExperiment(tmp_path)
+    find = resume.find
+    monkeypatch.setattr(resume, "find", lambda wanted: find(wanted, tmp_path))
+    assert refused("abcd1243").startswith("unknown experiment 'abcd1243'; did you mean abcd1234?")
+
+
+def test_photos_that_are_gone_and_a_space_that_was_changed(tmp_path):
+    one = SavedExperiment(tmp_path)
+    (tmp_path / "photos").rmdir()
+    other = {"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.02]}}
+    (one.folder / "experiment.yaml").write_text(json.dumps({"searchSpace": other}))
+    said = refused(str(one.folder))
+    assert f"{tmp_path / 'photos'}" in said
+    assert (
+        "experiment.yaml: says another search space than the one that is searched; a search keeps its" in said
+    )
+
+
+def test_what_this_version_does_not_take_any_more(tmp_path):
+    tuner = {"className": "tuners.default_first.DefaultFirstTPE", "codeDirectory": str(PROJECT)}
+    one = SavedExperiment(tmp_path, tuner=tuner, trialCommand="python train.py")
+    said = refused(str(one.folder))
+    assert "tuners.default_first.DefaultFirstTPE is gone; write tuners.search.Search" in said
+    assert "its trials are not 'python -m trial key=value ...'" in said
+
+
+def test_the_commands_name_the_experiment_by_what_finds_it():
+    assert resume.name_of("abcd1234", EXPERIMENTS / "abcd1234") == "abcd1234"

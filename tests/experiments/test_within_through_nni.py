@@ -1,0 +1,59 @@
+"""`python -m experiments run --hours H --with-retrain` through NNI's real manager."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from analysis.trials.table import Experiment, trial_table
+from common.machine import PROJECT
+from experiments.checks.ports import any_port
+from tests.experiments.test_run import at_work_in
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+HOURS = 0.06
+
+
+def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    mine.change("epochs=2", "epochs=12")
+    command = [sys.executable, "-m", "experiments", "run", str(mine.yaml), "--data", str(people)]
+    began = time.monotonic()
+    run = subprocess.run(
+        [*command, "--port", str(any_port()), "--hours", str(HOURS), "--with-retrain"],
+        cwd=PROJECT, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    # Within a tenth on a quiet machine; busy ones start NNI, and end it, seconds late.
+    assert 0.7 < (time.monotonic() - began) / (HOURS * 3600) < 1.4, run.stderr
+    (folder,) = (path.parent for path in (mine.folder / "runs").glob("[!_]*/budget.json"))
+    assert f"the result:  {folder / 'final'}" in run.stdout
+    assert (folder / "final" / "submission.csv").is_file()
+    budget = json.loads((folder / "budget.json").read_text())
+    assert f"planned: about {budget['trials']} trials of {budget['epochs']} epochs" in run.stderr
+    table = trial_table(Experiment(folder.name, "mine", folder))
+    assert set(table["state"]) <= {"done", "stopped_early"}
+    assert len(table) > 2, "the YAML's number does not end it"
+    assert not list((mine.folder / "runs").glob(".pilot*"))
+    assert at_work_in(mine.folder / "runs") == []
+
+
+def test_no_time_for_anything(mine, people, tmp_path):
+    mine.change("epochs=2", "epochs=500")
+    command = [
+        sys.executable,
+        "-m",
+        "experiments",
+        "run",
+        str(mine.yaml),
+        "--data",
+        str(people),
+        "--hours",
+        "0.01",
+    ]
+    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100)
+    assert run.returncode == 2
+    assert "not even one training fits" in run.stderr or "did not end in" in run.stderr
+    assert list((mine.folder / "runs").iterdir()) == []
