@@ -16,6 +16,7 @@ FIT, CONDITION = 80, 200  # the most trials that a kernel is fitted to, and that
 # Optimization, 2008, chapter 4).
 MARGIN = 0.2
 RIDGE = 0.3  # penalty of the regression of costs
+COST = float(__import__("os").environ.get("X_COST", "1"))
 # Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an
 # accident.
 FAILURES = (
@@ -23,16 +24,18 @@ FAILURES = (
     Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
 )
 HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
+LATE = 40.0  # what the logarithm of a value loses if the training would not end in time
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the trials of a study showed, the higher the better; recipes are rows of positions.
 
-    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed
-    ones, predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished
-    ones; `seconds` (n,) of the whole training, NaN if unknown; `earlier` (n,): whether it is of an earlier
-    experiment. `running` (m, parameters): those under way.
+    Of the ended trials, in the order of their ends, and of those that were paused before: `recipes` (n,
+    parameters), `scores` (n,), NaN of failed ones, predicted ones of stopped and paused trials, with the
+    variance `noise` (n,) of the prediction, 0 of finished ones; `seconds` (n,) of the whole training, NaN if
+    unknown; `earlier` (n,): whether it is of an earlier experiment. `running` (m, parameters): those under
+    way. `paused`: those that may go on.
     """
 
     recipes: np.ndarray
@@ -41,16 +44,22 @@ class Evidence:
     seconds: np.ndarray
     running: np.ndarray
     earlier: np.ndarray
+    paused: tuple["Paused", ...] = ()
 
     @property
     def tried(self) -> np.ndarray:
         """Recipes (k, parameters) that this study tried, or tries, whatever came of it."""
-        return np.concatenate([self.recipes[~self.earlier], self.running])
+        return np.concatenate([self.recipes[~self.earlier], self.running, *self._paused])
 
     @property
     def worked(self) -> np.ndarray:
         """Those of them (k, parameters) that did not fail."""
-        return np.concatenate([self.recipes[~self.earlier & ~self.failed], self.running])
+        return np.concatenate([self.recipes[~self.earlier & ~self.failed], self.running, *self._paused])
+
+    @property
+    def _paused(self) -> list[np.ndarray]:
+        """A paused recipe without a curve is not among `recipes`."""
+        return [one.recipe[None] for one in self.paused]
 
     @property
     def failed(self) -> np.ndarray:
@@ -59,6 +68,17 @@ class Evidence:
     @property
     def finished(self) -> np.ndarray:
         return ~self.failed & (self.noise == 0)
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The `number` of a paused trial in the study, its `recipe` (parameters,), the share of its training that
+    is `left`, and the `seconds` of a whole training, NaN if unknown."""
+
+    number: int
+    recipe: np.ndarray
+    left: float
+    seconds: float
 
 
 class Surrogate:
@@ -80,22 +100,32 @@ class Surrogate:
         self.best_recipes = recipes[np.argsort(-means, kind="stable")]
         self._scores = process.believing(evidence.running)
         self._failures = failure_processes(evidence, kernels)
-        self._seconds = _seconds(space, evidence)
+        self._costs = _costs(space, evidence)
 
     def predict(self, recipes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's
         noise."""
         return self._scores.at(recipes)
 
-    def log_value(self, recipes: np.ndarray) -> np.ndarray:
-        """The logarithm (m,) of expected improvement x probability of success / predicted seconds."""
+    def log_value(self, recipes: np.ndarray, seconds_left: float = math.inf) -> np.ndarray:
+        """The logarithm (m,) of expected improvement x probability of success / predicted seconds; much
+        less of recipes whose training takes longer than `seconds_left`."""
         value = log_expected_improvement(*self.predict(recipes), self.goal)
         if self._failures:
             success = log_success(self._failures, recipes)
             value += np.where(success < math.log(HOPELESS), success - 20, success)
-        if self._seconds is not None:
-            value -= _columns(self._space, recipes) @ self._seconds
+        if self._costs is not None:
+            logs = self.log_seconds(recipes)
+            value -= COST * logs
+            value -= np.where(logs > math.log(max(seconds_left, 1e-9)), LATE, 0)
         return value
+
+    def log_seconds(self, recipes: np.ndarray) -> np.ndarray:
+        """The logarithms (m,) of the seconds that whole trainings take; NaN if nothing is known."""
+        if self._costs is None:
+            return np.full(len(recipes), math.nan)
+        mean, weights = self._costs
+        return mean + _columns(self._space, recipes) @ weights
 
 
 class Kernels:
@@ -167,16 +197,15 @@ def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
 # Costs
 
 
-def _seconds(space: Space, evidence: Evidence) -> np.ndarray | None:
-    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs
-    multiply."""
+def _costs(space: Space, evidence: Evidence) -> tuple[float, np.ndarray] | None:
+    """The mean, and the weights of `_columns`, that predict the logarithm of the seconds, by ridge
+    regression: costs multiply."""
     known = ~np.isnan(evidence.seconds)
     if known.sum() < 2:
         return None
     inputs, logs = _columns(space, evidence.recipes[known]), np.log(evidence.seconds[known])
-    return np.linalg.solve(
-        inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean())
-    )
+    ridge = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
+    return float(logs.mean()), np.linalg.solve(ridge, inputs.T @ (logs - logs.mean()))
 
 
 def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
