@@ -7,7 +7,7 @@ import difflib
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class GaussianProcessSampler(BaseSampler):
         self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
         self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
         self._final_scores: tuple[tuple[str, int], FinalScores] = ("", -1), FinalScores([], [])
+        self._evidence: tuple[Any, Evidence] | None = None  # the latest, and of which trials
         self._kept: tuple[bytes, dict[Any, Any]] = b"", {}  # what was computed from the latest evidence
         self._earlier: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -74,6 +75,7 @@ class GaussianProcessSampler(BaseSampler):
         """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are
         uncertain observations, moved and stretched to the scores of this study. There is no start-up then."""
         self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
+        self._evidence = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(self.space.distributions)
@@ -114,7 +116,7 @@ class GaussianProcessSampler(BaseSampler):
         if not evidence.paused:
             return [new]
         recipes = np.array([one.recipe for one in evidence.paused])
-        values, logs = surrogate.log_value(recipes), surrogate.log_seconds(recipes)
+        values, logs = surrogate.log_value_of(evidence.paused), surrogate.log_seconds(recipes)
         paused = [
             Option(
                 one.number,
@@ -167,9 +169,15 @@ class GaussianProcessSampler(BaseSampler):
 
     def evidence(self, study: Study, pausing: int | None = None) -> Evidence:
         """What the trials of the study showed so far; the running trial `pausing` counts as paused."""
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         trials = [trial for trial in study.get_trials(deepcopy=False) if REPEATS not in trial.user_attrs]
         trials = [trial for trial in trials if self._row(study, trial) is not None]
+        mark = study.study_name, pausing, [(one.state, len(one.intermediate_values)) for one in trials]
+        if self._evidence is None or self._evidence[0] != mark:
+            self._evidence = mark, self._gathered(study, trials, pausing)
+        return self._evidence[1]
+
+    def _gathered(self, study: Study, trials: list[FrozenTrial], pausing: int | None) -> Evidence:
+        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         finished, finals = [], []
@@ -179,7 +187,11 @@ class GaussianProcessSampler(BaseSampler):
                 finals.append(final)
         predictor = self._predictor(study, finished, finals)
         longest = max(map(len, finished), default=0)
-        newest = {_key(trial.params): trial.number for trial in ended}
+        newest = {
+            _key(trial.params): trial.number
+            for trial in trials
+            if trial.state.is_finished() or trial.intermediate_values
+        }
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
@@ -198,15 +210,16 @@ class GaussianProcessSampler(BaseSampler):
                 continue
             row, curve = self._row(study, trial), self._curve(study, trial, sign)
             assert row is not None
-            left, seconds = 1.0, math.nan
+            at, left, seconds = None, 1.0, math.nan
             if curve:
+                at = len(known)
                 epochs = max(trial.user_attrs.get(EPOCHS, longest), len(curve) + 1)
                 left = 1 - len(curve) / epochs
                 seconds = trial.user_attrs.get(SECONDS, math.nan) * epochs / len(curve)
                 score, variance = predictor.predict(curve)
                 known.append((row, score, DOUBT * variance + 1e-12, seconds))
             if trial.state == TrialState.WAITING or trial.number == pausing:
-                paused.append(Paused(trial.number, row, left, seconds))
+                paused.append(Paused(trial.number, row, at, left, seconds))
         running = [
             self._row(study, trial)
             for trial in trials
@@ -263,7 +276,9 @@ class GaussianProcessSampler(BaseSampler):
             np.r_[np.full(len(scores), math.nan), evidence.seconds],
             evidence.running,
             np.r_[np.ones(len(scores), bool), evidence.earlier],
-            evidence.paused,
+            tuple(
+                one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused
+            ),
         )
 
     def surrogate(self, study: Study) -> Surrogate:

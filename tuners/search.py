@@ -40,7 +40,7 @@ RANDOM_STARTS = {
     "cma_es": 1,
 }  # trials that Optuna's samplers draw at random first
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
-ADVANTAGE = float(os.environ.get("X_ADV", "1"))
+ADVANTAGE = float(os.environ.get("X_ADV", "2"))
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
 
 _logger = logging.getLogger("tuners.search")
@@ -128,8 +128,9 @@ class Search(Tuner):
             self.trials.settle()
             try:
                 trial = self._next()
-            except nni.NoMoreTrialError:
-                self._has_more = False
+            except nni.NoMoreTrialError as reason:
+                self._has_more = False  # what runs goes on to its end: it would not be handed out again
+                _logger.info("no more trials: %s", reason)
                 raise
             self._has_more = True
             self.trials.begin(trial, parameter_id)

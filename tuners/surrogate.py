@@ -1,6 +1,7 @@
 """What the trials of a study say about recipes: their scores, their chance to fail, their costs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ FAILURES = (
     Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
 )
 HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
-LATE = 40.0  # what the logarithm of a value loses if the training would not end in time
+LATE = 1e6  # weighs, in the logarithm of a value, by how much a training would be late
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Paused:
-    """The `number` of a paused trial in the study, its `recipe` (parameters,), the share of its training that
-    is `left`, and the `seconds` of a whole training, NaN if unknown."""
+    """The `number` of a paused trial in the study, its `recipe` (parameters,), where it is among the evidence
+    (`at`; None: it has no curve), the share of its training that is `left`, and the `seconds` of a whole
+    training, NaN if unknown."""
 
     number: int
     recipe: np.ndarray
+    at: int | None
     left: float
     seconds: float
 
@@ -99,6 +102,8 @@ class Surrogate:
         self.goal = self.best + MARGIN * math.sqrt(process.variance)
         self.best_recipes = recipes[np.argsort(-means, kind="stable")]
         self._scores = process.believing(evidence.running)
+        # Where the evidence's trials are in the process.
+        self._at: dict[int | None, int] = {int(at): number for number, at in enumerate(scored)}
         self._failures = failure_processes(evidence, kernels)
         self._costs = _costs(space, evidence)
 
@@ -110,14 +115,42 @@ class Surrogate:
     def log_value(self, recipes: np.ndarray, seconds_left: float = math.inf) -> np.ndarray:
         """The logarithm (m,) of expected improvement x probability of success / predicted seconds; much
         less of recipes whose training takes longer than `seconds_left`."""
-        value = log_expected_improvement(*self.predict(recipes), self.goal)
+        return self._log_value(recipes, *self.predict(recipes), seconds_left)
+
+    def log_value_of(self, paused: Sequence[Paused]) -> np.ndarray:
+        """The same (m,) of paused trials, whose improvement is that of `finals`."""
+        recipes = np.array([one.recipe for one in paused])
+        return self._log_value(recipes, *self.finals(paused), math.inf)
+
+    def finals(self, paused: Sequence[Paused]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (m,) of the scores that paused trainings end with.
+
+        A curve tells more of the score that its own training ends with than of what its recipe is good for:
+        the noise of that training is in the curve, too. So this is the product of two normal distributions of
+        the final score: what the other trials say of it, and what its curve does.
+        """
+        means, deviations = self.predict(np.array([one.recipe for one in paused]))
+        without, variances = self._scores.left_out()
+        for number, one in enumerate(paused):
+            if one.at in self._at:  # else it has no curve, or is none of those conditioned on
+                at = self._at[one.at]
+                noise = self._scores.noise[at]
+                trust = max(variances[at] - noise, 0.0) / variances[at]
+                means[number] = without[at] + trust * (self._scores.scores[at] - without[at])
+                deviations[number] = math.sqrt(trust * noise) + 1e-9
+        return means, deviations
+
+    def _log_value(
+        self, recipes: np.ndarray, means: np.ndarray, deviations: np.ndarray, seconds_left: float
+    ) -> np.ndarray:
+        value = log_expected_improvement(means, deviations, self.goal)
         if self._failures:
             success = log_success(self._failures, recipes)
             value += np.where(success < math.log(HOPELESS), success - 20, success)
         if self._costs is not None:
             logs = self.log_seconds(recipes)
             value -= COST * logs
-            value -= np.where(logs > math.log(max(seconds_left, 1e-9)), LATE, 0)
+            value -= LATE * np.maximum(0, logs - math.log(max(seconds_left, 1e-9)))
         return value
 
     def log_seconds(self, recipes: np.ndarray) -> np.ndarray:
@@ -210,10 +243,11 @@ def _costs(space: Space, evidence: Evidence) -> tuple[float, np.ndarray] | None:
 
 def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
     """Recipes as inputs of a linear model: a column for each option, for each number, and for its absence."""
-    columns = []
-    for parameter, column in zip(space.parameters, recipes.T, strict=True):
+    columns: list[np.ndarray] = []
+    filled, absent = np.nan_to_num(recipes, nan=0.0), np.isnan(recipes)
+    for number, parameter in enumerate(space.parameters):
         if parameter.is_category:
-            columns += [column == index for index in range(len(parameter.options))]
+            columns += [recipes[:, number] == index for index in range(len(parameter.options))]
         else:
-            columns += [np.nan_to_num(column), np.isnan(column)]
+            columns += [filled[:, number], absent[:, number]]
     return np.array(columns, float).T

@@ -137,6 +137,8 @@ class Trials:
 
     def go_on(self, number: int) -> FrozenTrial:
         """A paused trial, running again."""
+        if known := self.known(self[number]):
+            self.hear(self[number], known)  # an epoch may have been reported after it had ended
         trial = self[number]
         attributes = trial.user_attrs
         for key, value in {
