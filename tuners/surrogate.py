@@ -115,12 +115,12 @@ class Surrogate:
     def log_value(self, recipes: np.ndarray, seconds_left: float = math.inf) -> np.ndarray:
         """The logarithm (m,) of expected improvement x probability of success / predicted seconds; much
         less of recipes whose training takes longer than `seconds_left`."""
-        return self._log_value(recipes, *self.predict(recipes), seconds_left)
+        return self._log_value(recipes, *self.predict(recipes), seconds_left, self.goal)
 
     def log_value_of(self, paused: Sequence[Paused]) -> np.ndarray:
         """The same (m,) of paused trials, whose improvement is that of `finals`."""
         recipes = np.array([one.recipe for one in paused])
-        return self._log_value(recipes, *self.finals(paused), math.inf)
+        return self._log_value(recipes, *self.finals(paused), math.inf, self.best)
 
     def finals(self, paused: Sequence[Paused]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of the scores that paused trainings end with.
@@ -141,9 +141,14 @@ class Surrogate:
         return means, deviations
 
     def _log_value(
-        self, recipes: np.ndarray, means: np.ndarray, deviations: np.ndarray, seconds_left: float
+        self,
+        recipes: np.ndarray,
+        means: np.ndarray,
+        deviations: np.ndarray,
+        seconds_left: float,
+        goal: float,
     ) -> np.ndarray:
-        value = log_expected_improvement(means, deviations, self.goal)
+        value = log_expected_improvement(means, deviations, goal)
         if self._failures:
             success = log_success(self._failures, recipes)
             value += np.where(success < math.log(HOPELESS), success - 20, success)
