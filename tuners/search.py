@@ -40,7 +40,9 @@ RANDOM_STARTS = {
     "cma_es": 1,
 }  # trials that Optuna's samplers draw at random first
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
-ADVANTAGE = float(os.environ.get("X_ADV", "2"))
+# How many times as much something else must be worth for a trial to be paused: the best of hundreds of new
+# recipes looks better than it is, and going on costs a start.
+ADVANTAGE = 2.0
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
 
 _logger = logging.getLogger("tuners.search")

@@ -17,7 +17,6 @@ FIT, CONDITION = 80, 200  # the most trials that a kernel is fitted to, and that
 # Optimization, 2008, chapter 4).
 MARGIN = 0.2
 RIDGE = 0.3  # penalty of the regression of costs
-COST = float(__import__("os").environ.get("X_COST", "1"))
 # Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an
 # accident.
 FAILURES = (
@@ -154,7 +153,7 @@ class Surrogate:
             value += np.where(success < math.log(HOPELESS), success - 20, success)
         if self._costs is not None:
             logs = self.log_seconds(recipes)
-            value -= COST * logs
+            value -= logs
             value -= LATE * np.maximum(0, logs - math.log(max(seconds_left, 1e-9)))
         return value
 
