@@ -127,7 +127,10 @@ def _result_of(run: Path) -> float | None:
 
 
 def _epochs_of(run: Path) -> int | None:
-    epochs = _json(run / "config.json").get("epochs")
+    """The number of reports of a whole training: of epochs, or of folds that are trained one by one."""
+    config = _json(run / "config.json")
+    folds = config.get("fold") == "all" and config.get("fold_order") == "one_by_one"
+    epochs = config.get("folds" if folds else "epochs")
     return epochs if isinstance(epochs, int) and epochs > 0 else None
 
 

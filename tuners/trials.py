@@ -141,10 +141,16 @@ class Trials:
             self.hear(self[number], known)  # an epoch may have been reported after it had ended
         trial = self[number]
         attributes = trial.user_attrs
-        for key, value in {
-            PAUSED: False, PAUSES: "", WHY: "", PARAMETER_ID: None, PARENT: attributes[TRIAL],
-            BEFORE: attributes.get(SECONDS, 0.0), WENT_ON: attributes.get(WENT_ON, 0) + 1,
-        }.items():  # fmt: skip
+        changes: dict[str, Any] = {
+            PAUSED: False,
+            PAUSES: "",
+            WHY: "",
+            PARAMETER_ID: None,
+            PARENT: attributes[TRIAL],
+            BEFORE: attributes.get(SECONDS, 0.0),
+            WENT_ON: attributes.get(WENT_ON, 0) + 1,
+        }
+        for key, value in changes.items():
             self.note(trial, key, value)
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         return self[number]
@@ -166,9 +172,10 @@ class Trials:
                 self.study._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
         if known.seconds:
             self.note(trial, SECONDS, trial.user_attrs.get(BEFORE, 0.0) + known.seconds)
-        for key, value in ((TRIAL, known.trial), (EPOCHS, known.epochs)):
-            if value and trial.user_attrs.get(key) != value:
-                self.note(trial, key, value)
+        facts = {TRIAL: known.trial, EPOCHS: known.epochs}
+        for key, fact in facts.items():
+            if fact and trial.user_attrs.get(key) != fact:
+                self.note(trial, key, fact)
 
     def result(self, parameter_id: int, value: float | None) -> None:
         """A final result was received, None: one that is no score."""
@@ -242,9 +249,8 @@ class Trials:
 
     def _end(self, trial: FrozenTrial, known: Reported) -> None:
         by_us = known.event == "EARLY_STOPPED" and trial.user_attrs.get(PAUSES)
-        if known.result is None and known.trial and (
-            by_us or (self.pauses and known.event == "SYS_CANCELED")
-        ):  # fmt: skip
+        by_nni = known.event == "SYS_CANCELED" and self.pauses  # at the end of an experiment
+        if known.result is None and known.trial and (by_us or by_nni):
             self._pause(trial, known, trial.user_attrs.get(PAUSES) or STOPPED[known.event])
         else:
             self._tell(trial, known, known.result)
