@@ -142,14 +142,17 @@ def test_a_trial_that_cannot_win_is_stopped(tmp_path):
 
 
 def test_what_is_paused_goes_on_and_nnis_page_shows_the_whole_curve(tmp_path):
-    tuner = f'{{className: tuners.search.Search, codeDirectory: "{PROJECT}", classArgs: {{seed: 3, trainings: 10}}}}'
+    tuner = f'{{className: tuners.search.Search, codeDirectory: "{PROJECT}", classArgs: {{seed: 3}}}}'
     pause = ASSESSOR.format(name="tuners.search.PauseAndGoOn", project=PROJECT, arguments="{min_finished: 3}")
     tiny = TinyExperiment.write(tmp_path, 60, tuner, pause)
     (tmp_path / "trial.py").write_text(GOING_ON)
+    # Few recipes: when none is new any more, those that are paused are all that is left.
+    space = {"x": {"_type": "choice", "_value": [round(0.02 + 0.07 * number, 2) for number in range(14)]}}
+    (tmp_path / "space.json").write_text(json.dumps(space))
 
     def is_over():
         log = (tiny.root / "log" / "dispatcher.log").read_text()
-        return "no more trials: the trainings are spent" in log and not running()
+        return "no more trials: every recipe of the search space was tried" in log and not running()
 
     def running():
         return [row for row in read_back(tiny.root) if row.state == "running"]
@@ -176,19 +179,13 @@ def test_what_is_paused_goes_on_and_nnis_page_shows_the_whole_curve(tmp_path):
     for trial, point in went_on.items():
         assert point["x"] == began[point["parent"]]["x"]
         assert curves[trial][: len(curves[point["parent"]])] == curves[point["parent"]]
+    assert len(rows) == 14
     for row in rows:
-        assert row.state in ("complete", "paused")
-        late = len(curves[row.trial]) - row.epochs  # a report may come after its trial's end
-        assert late == 0 or (row.state == "paused" and late == 1)
+        assert row.state == "complete"
+        assert len(curves[row.trial]) == row.epochs == 8
     parents = {point["parent"] for point in went_on.values()}
-    paused = {row.trial for row in rows if row.state == "paused"}
-    ends = tiny.ends()
-    assert {trial for trial, end in ends.items() if end == "EARLY_STOPPED"} == parents | paused
-    assert sum(row.epochs for row in rows) <= 10 * 8
-    study = study_of(tiny).trials
-    assert {trial.state.name for trial in study} == {"COMPLETE", "WAITING"}
-    best = max((row for row in rows if row.state == "complete"), key=lambda row: row.score)
-    assert best.score > 0.8
+    assert {trial for trial, end in tiny.ends().items() if end == "EARLY_STOPPED"} == parents
+    assert {trial.state.name for trial in study_of(tiny).trials} == {"COMPLETE"}
     assert not error_of(tiny)
 
 
