@@ -1,4 +1,5 @@
-"""Why a search tried each of its recipes, and why it stopped some: a small CSV in the experiment's folder.
+"""Why a search tried each of its recipes, and why it paused or stopped some: a small CSV in the experiment's
+folder.
 
 It is read by analysis/trials/chosen.py, which can't be in this file: no other room imports this one.
 """
@@ -19,9 +20,9 @@ class Chosen:
 
     `number`: of the study's trial; `trial`: NNI's id of its trial, '' while unknown. `chosen_by`: one of BY.
     `expected_improvement` over the best recipe by then, and the `predicted` score with its standard
-    `deviation`: of those that the model of gaussian_process chose. `state`: running, complete, pruned
-    (stopped) or fail; `score`: the final one; `epochs`: reported ones; `why`: for what reason it was stopped,
-    or failed.
+    `deviation`: of those that the model of gaussian_process chose. `state`: running, paused, complete, pruned
+    (stopped) or fail; `score`: the final one; `epochs`: reported ones; `went_on`: how often it went on after
+    a pause; `why`: for what reason it was paused, stopped, or failed.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Chosen:
     state: str = "running"
     score: float | None = None
     epochs: int = 0
+    went_on: int = 0
     why: str = ""
 
 

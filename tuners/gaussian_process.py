@@ -29,24 +29,19 @@ SPREAD = 1.0  # standard deviation of the logarithms of theta and nugget, in the
 DEGREES = 2.0
 LARGEST = 1.5  # the largest logarithm of theta: w is .99
 JITTER = 1e-8
+ABSENT = 1e9  # stands for the position of a parameter that is not active: far from any, and equal to itself
 STEPS = 25  # of the optimiser
 
 
 def similarity(one: np.ndarray, other: np.ndarray, category: bool, length: float = LENGTH) -> np.ndarray:
     """s (n, m) of one parameter's positions (n,) and (m,)."""
+    one, other = (np.where(np.isnan(positions), ABSENT, positions) for positions in (one, other))
     if category:
-        found = (one[:, None] == other).astype(float)
-    else:
-        found = (one[:, None] - other) / length  # then in place: most of a suggestion's time is spent here
-        found *= found
-        found += 1
-        np.reciprocal(found, out=found)
-    off, other_off = np.isnan(one), np.isnan(other)
-    if off.any() or other_off.any():
-        found[off] = 0
-        found[:, other_off] = 0
-        found[np.ix_(off, other_off)] = 1
-    return found
+        return (one[:, None] == other).astype(float)
+    found = (one[:, None] - other) / length  # then in place: most of a suggestion's time is spent here
+    found *= found
+    found += 1
+    return np.reciprocal(found, out=found)
 
 
 @dataclass(frozen=True)
@@ -181,6 +176,12 @@ class Posterior:
         explained = solve_triangular(self._root, across, lower=True, check_finite=False)
         left = np.maximum(1 - np.einsum("nm,nm->m", explained, explained), 1e-10)
         return self.mean + across.T @ self._solved, np.sqrt(self.variance * left)
+
+    def left_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance (n,) of each score as the others predict it, with all its noise (Rasmussen and
+        Williams, 2006, 5.4.2)."""
+        inverse = cho_solve((self._root, True), np.eye(len(self.scores)), check_finite=False).diagonal()
+        return self.scores - self._solved / inverse, self.variance / inverse
 
     def mean_at(self, recipes: np.ndarray) -> np.ndarray:
         """The posterior mean alone, which is faster."""

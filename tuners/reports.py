@@ -19,13 +19,14 @@ from tuners.space import Params, Space
 _logger = logging.getLogger("tuners.reports")
 DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder
 ALIVE = ("WAITING", "RUNNING", "UNKNOWN")
+PARENT = "parent"  # key beside the parameters: NNI's id of the trial that one goes on from
 
 
 @dataclass(frozen=True)
 class Reported:
     """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch;
     `result`: the final one; `seconds` from its start to its last report; `ended`: when its end was recorded
-    (Unix time)."""
+    (Unix time); `epochs`: of its whole training, None while it has not begun one."""
 
     trial: str = ""
     event: str = ""
@@ -33,14 +34,18 @@ class Reported:
     result: float | None = None
     seconds: float | None = None
     ended: float | None = None
+    epochs: int | None = None
 
     @property
     def alive(self) -> bool:
         return self.event in ALIVE
 
 
-def reported(folder: Path, space: Space, parameter_id: int, params: Params) -> Reported | None:
-    """The trial of the experiment in `folder` that has these params under the id; None if NNI began none.
+def reported(
+    folder: Path, space: Space, parameter_id: int, params: Params, parent: str | None = None
+) -> Reported | None:
+    """The trial of the experiment in `folder` that has these params under the id, and goes on from the trial
+    `parent`; None if NNI began none.
 
     After a resume NNI hands out ids again, so the id alone is not enough.
     """
@@ -52,16 +57,17 @@ def reported(folder: Path, space: Space, parameter_id: int, params: Params) -> R
             "select trialJobId, data from TrialJobEvent where event = 'WAITING' and json_valid(data) "
             f"and json_extract(data, '$.parameter_id') = {int(parameter_id)} order by rowid desc",
         )
-        trial = next((trial for trial, data in rows if _is(space, params, json.loads(data))), None)
+        trial = next((trial for trial, data in rows if _is(space, params, parent, json.loads(data))), None)
         return _report(folder, trial) if trial else None
     except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
         _logger.warning("NNI's database can't be read: %s", error)
         return None
 
 
-def _is(space: Space, params: Params, data: Mapping[str, Any]) -> bool:
+def _is(space: Space, params: Params, parent: str | None, data: Mapping[str, Any]) -> bool:
+    point = dict(data["parameters"])
     try:
-        return space.params(data["parameters"]) == params
+        return point.pop(PARENT, None) == parent and space.params(point) == params
     except ValueError:
         return False
 
@@ -94,10 +100,11 @@ def _report(folder: Path, trial: str) -> Reported:
             if int(sequence) == 0:  # NNI ran it again
                 curve = []
             curve.append(math.nan if value is None else value)
+    run = folder / "trials" / trial
     if result is None and event and event not in ALIVE:
-        result = _of_run_folder(folder / "trials" / trial)
+        result = _result_of(run)
     seconds = last - start if last and start and last > start else None
-    return Reported(trial, event, tuple(curve), result, seconds, end)
+    return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run))
 
 
 def _query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -113,13 +120,27 @@ def _query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
             raise
 
 
-def _of_run_folder(folder: Path) -> float | None:
+def _result_of(run: Path) -> float | None:
     """The score of a run that was done before it was stopped, so that NNI did not hear of it."""
+    status = _json(run / "status.json")
+    return score(status.get("score")) if status.get("state") == "done" else None
+
+
+def _epochs_of(run: Path) -> int | None:
+    """The number of reports of a whole training: of epochs, or of folds that are trained one by one."""
+    config = _json(run / "config.json")
+    folds = config.get("fold") == "all" and config.get("fold_order") == "one_by_one"
+    epochs = config.get("folds" if folds else "epochs")
+    return epochs if isinstance(epochs, int) and epochs > 0 else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """{} of a file that can't be read, or has not been written yet."""
     try:
-        status = json.loads((folder / "status.json").read_text())
-        return score(status.get("score")) if status["state"] == "done" else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def score(value: Any) -> float | None:

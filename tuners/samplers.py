@@ -7,6 +7,7 @@ import difflib
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuners.curves import predict_final
+from tuners.curves import FinalScores
 from tuners.gaussian_process import SCORES, Posterior, Prior, log_expected_improvement, similarity
 from tuners.space import Params, Space
-from tuners.surrogate import Evidence, Kernels, Surrogate, failure_processes, log_success
+from tuners.surrogate import Evidence, Kernels, Paused, Surrogate, failure_processes, log_success
 
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
@@ -34,10 +35,10 @@ EARLIER_DOUBT = 1.0
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
 # PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
-# The caller sets SECONDS and REPEATS: what a trial took so far; that it was not run, since
-# its recipe is that of another trial.
+# The caller sets SECONDS, EPOCHS and REPEATS: what a trial took so far; of how many epochs a whole training
+# of its recipe is; that it was not run, since its recipe is that of another trial.
 CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
-SECONDS, REPEATS = "seconds", "repeats"
+SECONDS, EPOCHS, REPEATS = "seconds", "epochs", "repeats"
 
 
 class GaussianProcessSampler(BaseSampler):
@@ -64,12 +65,17 @@ class GaussianProcessSampler(BaseSampler):
         self.space, self.seed, self.default = space, seed, default
         self._kernels = Kernels(space.categories)
         self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
+        self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
+        self._final_scores: tuple[tuple[str, int], FinalScores] = ("", -1), FinalScores([], [])
+        self._evidence: tuple[Any, Evidence] | None = None  # the latest, and of which trials
+        self._kept: tuple[bytes, dict[Any, Any]] = b"", {}  # what was computed from the latest evidence
         self._earlier: tuple[np.ndarray, np.ndarray] | None = None
 
     def learn_earlier(self, params: Sequence[Params], scores: Sequence[float]) -> None:
         """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are
         uncertain observations, moved and stretched to the scores of this study. There is no start-up then."""
         self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
+        self._evidence = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return dict(self.space.distributions)
@@ -80,24 +86,78 @@ class GaussianProcessSampler(BaseSampler):
         if "fixed_params" in trial.system_attrs:
             _note(study, trial, CHOSEN, "given")
             return {}
-        rng = np.random.default_rng([self.seed, trial.number])
         evidence = self.evidence(study)
         tried = evidence.tried
         if not len(tried) and self.default:
             _note(study, trial, CHOSEN, "default")
             return self.default
-        if not evidence.earlier.any() and (len(tried) < START or (~evidence.failed).sum() < 2):
+        if self._starts(evidence):
+            rng = np.random.default_rng([self.seed, trial.number])
             _note(study, trial, CHOSEN, "farthest")
             return self.space.at(self._farthest(rng, evidence, tried))
-        surrogate = Surrogate(self.space, evidence, self._kernels)
-        chosen = self._best(rng, surrogate, evidence)
-        mean, deviation = (float(value[0]) for value in surrogate.predict(chosen[None]))
+        new = self._new(trial.number, evidence, math.inf)
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
-        _note(study, trial, PREDICTED, [sign * mean, deviation])
+        _note(study, trial, PREDICTED, [sign * new.mean, new.deviation])
+        _note(study, trial, IMPROVEMENT, new.improvement)
+        return self.space.at(new.recipe)
+
+    def options(self, study: Study, pausing: int | None = None, seconds: float = math.inf) -> list["Option"]:
+        """The recipe that would be suggested next, and the paused ones; [] if the model can't choose yet.
+
+        `pausing`: a running trial that counts as paused. Of new recipes those are left aside, if possible,
+        whose training would take longer than `seconds`.
+        """
+        evidence = self.evidence(study, pausing)
+        if self._starts(evidence):
+            return []
+        number = len(study.get_trials(deepcopy=False))
+        surrogate, new = self._surrogate(evidence), self._new(number, evidence, seconds)
+        if not evidence.paused:
+            return [new]
+        recipes = np.array([one.recipe for one in evidence.paused])
+        values, logs = surrogate.log_value_of(evidence.paused), surrogate.log_seconds(recipes)
+        paused = [
+            Option(
+                one.number,
+                one.recipe,
+                float(value) - math.log(one.left),
+                one.left,
+                one.left * (one.seconds if one.seconds == one.seconds else math.exp(log)),
+            )
+            for one, value, log in zip(evidence.paused, values, logs, strict=True)
+        ]
+        return [new, *paused]
+
+    def _starts(self, evidence: Evidence) -> bool:
+        """Whether too little is known for the model to choose."""
+        return not evidence.earlier.any() and (len(evidence.tried) < START or (~evidence.failed).sum() < 2)
+
+    def _surrogate(self, evidence: Evidence) -> Surrogate:
+        return self._latest(evidence, ("surrogate",), lambda: Surrogate(self.space, evidence, self._kernels))
+
+    def _new(self, number: int, evidence: Evidence, seconds: float) -> "Option":
+        """What the model chooses as trial `number` of the study: what it chose before, if nothing has
+        changed since."""
+        return self._latest(evidence, ("new", number), lambda: self._choose(number, evidence, seconds))
+
+    def _latest(self, evidence: Evidence, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        rows = (evidence.recipes, evidence.scores, evidence.noise, evidence.seconds, evidence.running)
+        mark = b"".join(part.tobytes() for part in rows)
+        if self._kept[0] != mark:
+            self._kept = mark, {}
+        if key not in self._kept[1]:
+            self._kept[1][key] = make()
+        return self._kept[1][key]
+
+    def _choose(self, number: int, evidence: Evidence, seconds: float) -> "Option":
+        surrogate = self._surrogate(evidence)
+        rng = np.random.default_rng([self.seed, number])
+        chosen, value = self._best(rng, surrogate, evidence, seconds)
+        mean, deviation = (float(one[0]) for one in surrogate.predict(chosen[None]))
         improvement = log_expected_improvement(np.array(mean), np.array(deviation), surrogate.best)
-        _note(study, trial, IMPROVEMENT, math.exp(improvement))
-        return self.space.at(chosen)
+        log = float(surrogate.log_seconds(chosen[None])[0])
+        return Option(None, chosen, value, 1.0, math.exp(log), mean, deviation, math.exp(improvement))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -107,39 +167,64 @@ class GaussianProcessSampler(BaseSampler):
         parameter = self.space[param_name]
         return parameter.value(parameter.draw(rng, 1)[0])
 
-    def evidence(self, study: Study) -> Evidence:
-        """What the trials of the study showed so far."""
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+    def evidence(self, study: Study, pausing: int | None = None) -> Evidence:
+        """What the trials of the study showed so far; the running trial `pausing` counts as paused."""
         trials = [trial for trial in study.get_trials(deepcopy=False) if REPEATS not in trial.user_attrs]
         trials = [trial for trial in trials if self._row(study, trial) is not None]
+        mark = study.study_name, pausing, [(one.state, len(one.intermediate_values)) for one in trials]
+        if self._evidence is None or self._evidence[0] != mark:
+            self._evidence = mark, self._gathered(study, trials, pausing)
+        return self._evidence[1]
+
+    def _gathered(self, study: Study, trials: list[FrozenTrial], pausing: int | None) -> Evidence:
+        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         finished, finals = [], []
         for trial in ended:
             if math.isfinite(final := _final(trial, sign)):
-                finished.append(_curve(trial, sign))
+                finished.append(self._curve(study, trial, sign))
                 finals.append(final)
+        predictor = self._predictor(study, finished, finals)
         longest = max(map(len, finished), default=0)
-        newest = {_key(trial.params): trial.number for trial in ended}
+        newest = {
+            _key(trial.params): trial.number
+            for trial in trials
+            if trial.state.is_finished() or trial.intermediate_values
+        }
         known: list[tuple[np.ndarray | None, float, float, float]] = []
+        paused: list[Paused] = []
         for trial in ended:
             score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
             if trial.state == TrialState.PRUNED:
-                curve = _curve(trial, sign)
+                curve = self._curve(study, trial, sign)
                 if not curve or newest[_key(trial.params)] != trial.number:
                     continue  # nothing is known, or it was gone on with and the later trial knows more
-                score, variance = predict_final(curve, finished, finals)
+                score, variance = predictor.predict(curve)
                 noise = DOUBT * variance + 1e-12
                 seconds *= max(longest, len(curve)) / len(curve)
-            known.append(
-                (
-                    self._row(study, trial),
-                    score,
-                    noise,
-                    seconds if score == score and seconds > 0 else math.nan,
-                )
-            )
-        running = [self._row(study, trial) for trial in trials if trial.state == TrialState.RUNNING]
+            seconds = seconds if score == score and seconds > 0 else math.nan
+            known.append((self._row(study, trial), score, noise, seconds))
+        for trial in trials:
+            if trial.state.is_finished():
+                continue
+            row, curve = self._row(study, trial), self._curve(study, trial, sign)
+            assert row is not None
+            at, left, seconds = None, 1.0, math.nan
+            if curve:
+                at = len(known)
+                epochs = max(trial.user_attrs.get(EPOCHS, longest), len(curve) + 1)
+                left = 1 - len(curve) / epochs
+                seconds = trial.user_attrs.get(SECONDS, math.nan) * epochs / len(curve)
+                score, variance = predictor.predict(curve)
+                known.append((row, score, DOUBT * variance + 1e-12, seconds))
+            if trial.state == TrialState.WAITING or trial.number == pausing:
+                paused.append(Paused(trial.number, row, at, left, seconds))
+        running = [
+            self._row(study, trial)
+            for trial in trials
+            if trial.state == TrialState.RUNNING and trial.number != pausing
+        ]
         width = len(self.space.parameters)
         rows, *columns = zip(*known, strict=True) if known else ((), (), (), ())
         scores, noise_of, seconds_of = (np.array(column, float) for column in columns)
@@ -150,8 +235,23 @@ class GaussianProcessSampler(BaseSampler):
             seconds_of,
             np.array(running).reshape(-1, width),
             np.zeros(len(rows), bool),
+            tuple(paused),
         )
         return self._with_earlier(evidence) if self._earlier else evidence
+
+    def _predictor(self, study: Study, finished: list[list[float]], finals: list[float]) -> FinalScores:
+        """The predictor of these curves: that of before, as long as no other trial has finished."""
+        key = study.study_name, len(finals)
+        if self._final_scores[0] != key:
+            self._final_scores = key, FinalScores(finished, finals)
+        return self._final_scores[1]
+
+    def _curve(self, study: Study, trial: FrozenTrial, sign: int) -> list[float]:
+        key = study.study_name, trial.number, len(trial.intermediate_values)
+        if key not in self._curves:
+            reports = sorted(trial.intermediate_values.items())
+            self._curves[key] = [sign * value for _, value in reports if math.isfinite(value)]
+        return self._curves[key]
 
     def _with_earlier(self, evidence: Evidence) -> Evidence:
         """The evidence with that of earlier experiments, whose scores are standard normal.
@@ -176,6 +276,9 @@ class GaussianProcessSampler(BaseSampler):
             np.r_[np.full(len(scores), math.nan), evidence.seconds],
             evidence.running,
             np.r_[np.ones(len(scores), bool), evidence.earlier],
+            tuple(
+                one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused
+            ),
         )
 
     def surrogate(self, study: Study) -> Surrogate:
@@ -203,20 +306,42 @@ class GaussianProcessSampler(BaseSampler):
             distances = distances * np.exp(log_success(failures, drawn))
         return drawn[np.argmax(distances)]
 
-    def _best(self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence) -> np.ndarray:
+    def _best(
+        self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence, seconds: float
+    ) -> tuple[np.ndarray, float]:
         """The best of random recipes, earlier experiments' and neighbours of the best ones, then of the
-        neighbours of the best of these."""
+        neighbours of the best of these; and the logarithm of its value."""
         known, earlier = evidence.worked, evidence.recipes[evidence.earlier]
         best = surrogate.best_recipes[:BEST]
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
         candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near, earlier]), known)
-        values = surrogate.log_value(candidates)
+        values = surrogate.log_value(candidates, seconds)
         for scale in CLOSER:
             top = np.argsort(-values, kind="stable")[:10]
             near = _new(self.space.around(rng, np.repeat(candidates[top], 10, 0), scale), known)
             candidates = np.concatenate([candidates[top], near])
-            values = np.r_[values[top], surrogate.log_value(near)]
-        return candidates[np.argmax(values)]
+            values = np.r_[values[top], surrogate.log_value(near, seconds)]
+        return candidates[np.argmax(values)], float(values.max())
+
+
+@dataclass(frozen=True)
+class Option:
+    """A recipe to train, or to train further.
+
+    `number` of its paused trial, None of a new recipe; `recipe`: its positions (parameters,); `value`: the
+    logarithm of expected improvement x probability of success / what its training still costs; the share of
+    its training that is `left`, and the `seconds` that this takes, NaN if unknown. Of a new recipe, too:
+    `mean` and `deviation` of its predicted score, the expected `improvement` over the best.
+    """
+
+    number: int | None
+    recipe: np.ndarray
+    value: float
+    left: float
+    seconds: float
+    mean: float = math.nan
+    deviation: float = math.nan
+    improvement: float = math.nan
 
 
 def _final(trial: FrozenTrial, sign: int) -> float:
@@ -227,11 +352,6 @@ def _final(trial: FrozenTrial, sign: int) -> float:
 
 def _key(params: Params) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(params.items()))
-
-
-def _curve(trial: FrozenTrial, sign: int) -> list[float]:
-    reports = sorted(trial.intermediate_values.items())
-    return [sign * value for _, value in reports if math.isfinite(value)]
 
 
 def _new(recipes: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ NNI's dispatcher runs both in one process, with two threads, and an exception in
 """
 
 import logging
+import math
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,43 +18,31 @@ import nni
 import optuna
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
-from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.bound import Bound, StopRule
-from tuners.chosen import BY, JOURNAL, Chosen, write_chosen
+from tuners.chosen import BY, JOURNAL
 from tuners.default_point import default_point
 from tuners.errors import UsageError, unknown
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
-from tuners.reports import Reported, reported, score
-from tuners.samplers import (
-    CHOSEN,
-    IMPROVEMENT,
-    PREDICTED,
-    REPEATS,
-    SAMPLERS,
-    SECONDS,
-    GaussianProcessSampler,
-    sampler,
-)
+from tuners.reports import PARENT, Reported, reported, score
+from tuners.samplers import CHOSEN, IMPROVEMENT, SAMPLERS, GaussianProcessSampler, Option, sampler
 from tuners.space import Params, Space
-from tuners.study import journal_of, open_study
+from tuners.stints import Left, stint_ends
+from tuners.study import open_study
+from tuners.trials import PARENT as GOES_ON_FROM
+from tuners.trials import PAUSES, QUEUED, Trials, recipe_key
 
-# User attributes of a trial in the study.
-PARAMETER_ID, TRIAL, WHY, QUEUED = "parameter_id", "nni_trial", "why", "queued_as"
-EARLIER = "earlier"  # of the study
+EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
 RANDOM_STARTS = {
     "tpe": 10,
     "optuna_gp": 10,
     "cma_es": 1,
 }  # trials that Optuna's samplers draw at random first
-STOPPED = {
-    "EARLY_STOPPED": "stopped by the assessor, or at maxTrialDuration",
-    "USER_CANCELED": "stopped by a person",
-    "SYS_CANCELED": "stopped by NNI",
-}
-LATE_SECONDS = 30.0  # a final result may follow its trial's end; by then it has
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
+# How many times as much something else must be worth for a trial to be paused: the best of hundreds of new
+# recipes looks better than it is, and going on costs a start.
+ADVANTAGE = 2.0
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
 
 _logger = logging.getLogger("tuners.search")
@@ -66,14 +55,16 @@ class Search(Tuner):
     order. `default`: {key: value}, replaces the first option or the middle of a range in the recipe of trial
     0. `first`: known good recipes, asked right after it: paths of recipes, relative to the project, or
     points. `warm_start`: earlier experiments, ids or folders relative to the project, whose ranks
-    gaussian_process learns from.
+    gaussian_process learns from. `trainings`: how many whole trainings' worth of epochs are spent, `hours`:
+    how long is searched from the first trial on; then there are no more trials, and towards either end only
+    what can still be finished is begun.
 
     Every trial is told to the study once, as what it was: COMPLETE, PRUNED if it was stopped, or FAIL, with
     its curve. Trials of an earlier process, killed or ended, are told from NNI's database and their run
     folders; those that never began are handed out again.
     """
 
-    latest: "Search | None" = None  # whose trials CannotWin assesses
+    latest: "Search | None" = None  # whose trials the assessors assess
 
     def __init__(
         self,
@@ -83,6 +74,8 @@ class Search(Tuner):
         default: dict[str, Any] | None = None,
         first: Sequence[str | dict[str, Any]] = (),
         warm_start: Sequence[str] = (),
+        trainings: float | None = None,
+        hours: float | None = None,
     ):
         Search.latest = self
         self._sampler, self._seed, self._default = sampler, seed, default
@@ -92,18 +85,13 @@ class Search(Tuner):
         self._is_resumed = self._folder is not None and (self._folder / JOURNAL).is_file()
         self._lock = threading.RLock()
         # What is known of the trial of a suggestion; a replay has its own.
-        self.reported: Callable[[int, Params], Reported | None] = self._from_nni
-        self._numbers: dict[int, int] = {}  # in the study, by NNI's parameter id
-        self._ended: dict[int, float] = {}  # when trials ended without a result so far, by number
-        self._results: set[int] = set()  # numbers of trials whose result was received
-        self._again: list[int] = []  # numbers of trials that were chosen but never began
-        self._tried: dict[Any, int] = {}  # numbers by recipe
-        self._stopped: dict[str, str] = {}  # reasons, by NNI's id of a trial
-        self._curves: list[tuple[float, ...]] = []  # of finished trials
-        self._finals: list[float] = []
+        self.reported: Callable[[int, Params, str | None], Reported | None] = self._from_nni
+        self.clock: Callable[[], float] = time.monotonic
+        self._trainings, self._hours = trainings, hours
+        self._searched = (0.0, 0.0)  # seconds of earlier processes; when this one began
         self._size: int | None = None
-        self._rows: dict[int, Chosen] = {}  # of chosen.csv, by number
-        self._written: set[int] = set()  # numbers whose rows change no more
+        self._has_more = True
+        self._pauses = False
         errors = []
         if optimize_mode != "maximize":
             errors.append(f"optimize_mode: {optimize_mode!r}: scores are maximized here")
@@ -111,6 +99,11 @@ class Search(Tuner):
             errors.append(f"sampler: {unknown('name', sampler, SAMPLERS)}")
         elif warm_start and sampler != "gaussian_process":
             errors.append(f"warm_start: is for the sampler gaussian_process, not for {sampler}")
+        for name, value in (("trainings", trainings), ("hours", hours)):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf
+            ):
+                errors.append(f"{name}: {value!r} is not a number above 0")
         if not self._is_resumed:  # the study has them
             try:
                 self._first = read_first(first)
@@ -134,79 +127,117 @@ class Search(Tuner):
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         with self._lock:
-            self._settle()
-            trial = self._next()
-            self._numbers[parameter_id] = trial.number
+            self.trials.settle()
+            try:
+                trial = self._next()
+            except nni.NoMoreTrialError as reason:
+                self._has_more = False  # what runs goes on to its end: it would not be handed out again
+                _logger.info("no more trials: %s", reason)
+                raise
+            self._has_more = True
+            self.trials.begin(trial, parameter_id)
             if trial.user_attrs.get(CHOSEN) not in BY:
-                self._note(trial, CHOSEN, self._word(trial))
-            self._note(trial, PARAMETER_ID, parameter_id)
+                self.trials.note(trial, CHOSEN, self._word(trial))
             self._write()
-            attributes = self._trial(trial.number).user_attrs
+            return self._handed_out(self.trials[trial.number], parameter_id)
+
+    def _handed_out(self, trial: FrozenTrial, parameter_id: int) -> dict[str, Any]:
+        attributes = trial.user_attrs
+        point = self.space.point(trial.params)
+        if parent := attributes.get(GOES_ON_FROM):
+            word = f"goes on after epoch {len(trial.intermediate_values)}, from trial {parent}"
+            point = {**point, PARENT: parent}
+        else:
             expected = attributes.get(IMPROVEMENT)
-            _logger.info(
-                "recipe %d (parameters %d): %s%s", trial.number, parameter_id, attributes.get(CHOSEN),
-                "" if expected is None else f", expected improvement {expected:.4f}",
-            )  # fmt: skip
-            return self.space.point(self._trial(trial.number).params)
+            word = attributes[CHOSEN] + ("" if expected is None else f", expected improvement {expected:.4f}")
+        _logger.info("recipe %d (parameters %d): %s", trial.number, parameter_id, word)
+        return point
 
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:
         with self._lock:
-            number = self._numbers.get(parameter_id)
-            if number is None:
-                _logger.warning("a result of parameters %s, which this search did not suggest", parameter_id)
-            elif number in self._results:
-                _logger.warning("a second result of parameters %s is ignored", parameter_id)
-            else:
-                self._results.add(number)
-                trial, result = self._trial(number), score(value)
-                if result is None:
-                    _logger.warning("the result %r of parameters %s is not a score", value, parameter_id)
-                if not trial.state.is_finished():
-                    self._tell(trial, self.reported(parameter_id, trial.params) or Reported(), result)
-                    self._write()
+            self.trials.result(parameter_id, score(value))
+            self._write()
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         with self._lock:
-            number = self._numbers.get(parameter_id)
-            if number is None or (trial := self._trial(number)).state.is_finished():
-                return
-            known = self.reported(parameter_id, trial.params) or Reported()
-            if success and known.result is None:
-                self._ended[number] = time.monotonic()  # its result may still be on its way
-            else:
-                self._tell(trial, known, known.result)
+            self.trials.end(parameter_id, success)
             self._write()
 
     def import_data(self, data: Any) -> None:
         """Results of trials that NNI took up again after a resume, and those that a person imports."""
         with self._lock:
-            self._settle()
+            self.trials.settle()
             for entry in data:
                 self._import(entry.get("parameter"), score(entry.get("value")))
             self._write()
 
     def _on_exit(self) -> None:
         with self._lock:
-            by = Counter(row.chosen_by for row in self._rows.values())
-            states = Counter(row.state for row in self._rows.values())
+            rows = self.trials.rows.values()
+            by = Counter(row.chosen_by for row in rows)
+            states = Counter(row.state for row in rows)
             _logger.info(
-                "%d recipes, chosen by: %s; %s", len(self._rows),
+                "%d recipes, chosen by: %s; %s", len(rows),
                 ", ".join(f"{word} {count}" for word, count in by.items()),
                 ", ".join(f"{count} {state}" for state, count in states.items()),
             )  # fmt: skip
 
-    # For the assessor
+    # For the assessors
 
     def reason_to_stop(self, trial: str, curve: Sequence[float], rule: StopRule) -> str:
         """Why NNI's trial is to be stopped now; '' if it goes on."""
         with self._lock:
-            if trial in self._stopped:
+            if trial in self.trials.reasons:
                 return ""
-            why = rule.reason(curve, self._curves, self._finals)
+            why = rule.reason(curve, self.trials.curves, self.trials.finals)
             if why:
-                self._stopped[trial] = why
+                self.trials.reasons[trial] = why
                 _logger.info("stop %s: %s", trial, why)
             return why
+
+    def may_pause(self) -> None:
+        if self._sampler != "gaussian_process":
+            raise UsageError(f"PauseAndGoOn: works with the sampler gaussian_process, not {self._sampler}")
+        self._pauses = True
+
+    def reason_to_pause(self, name: str, epoch: int, min_finished: int) -> str:
+        """Why NNI's trial, which has just reported this epoch, is to be paused now; '' if it goes on."""
+        with self._lock:
+            found = self.trials.of_nni(name)
+            if found is None:
+                return ""
+            trial, known = found
+            heard = len(trial.intermediate_values)  # a trial that goes on reports again what its parent had
+            if not known.epochs or epoch <= heard or epoch not in stint_ends(known.epochs):
+                return ""
+            if trial.user_attrs.get(PAUSES):
+                return ""
+            self.trials.hear(trial, known)
+            if not self._has_more or self.trials.queued() or len(self.trials.finals) < min_finished:
+                return ""
+            self.trials.settle()
+            why = self._worth_more(trial.number)
+            if why:
+                why = f"paused after epoch {epoch} of {known.epochs}: {why}"
+                self.trials.note(trial, PAUSES, why)
+            self._write()
+            return why
+
+    def _worth_more(self, number: int) -> str:
+        """What is worth more than that a running trial goes on; '' if nothing is."""
+        left = self._left(number)
+        if left.is_over:
+            return "the hours are over"
+        options = self._options(left, number)
+        best = left.best(options)
+        own = next((option for option in options if option.number == number), None)
+        if best is None or own is None or best.number == number:
+            return ""
+        if best.value < own.value + math.log(ADVANTAGE) and not own.seconds > left.seconds:
+            return ""
+        what = "a new recipe" if best.number is None else f"recipe {best.number}"
+        times = math.exp(min(best.value - own.value, 9))
+        return f"{what} is worth {times:.1f} times as much" if times < 1000 else f"{what} is worth far more"
 
     # Trials of the study
 
@@ -220,7 +251,10 @@ class Search(Tuner):
         earlier, notes = read_earlier(self._earlier, nni_space) if self._earlier else (None, [])
         study = open_study(self._folder, nni_space, optuna.samplers.RandomSampler())
         self.study, self.space, self._nni_space = study, space, nni_space
-        trials = study.get_trials(deepcopy=False)
+        self.trials = Trials(study, space, self._folder, lambda *asked: self.reported(*asked))
+        self.trials.pauses = self._pauses
+        self._searched = study.user_attrs.get(HOURS, 0.0), self.clock()
+        trials = self.trials.all()
         # The seed of Optuna's own would begin its draws again after a resume.
         own = self._sampler == "gaussian_process"
         study.sampler = sampler(self._sampler, space, self._seed if own else self._seed + len(trials))
@@ -229,14 +263,12 @@ class Search(Tuner):
                 study.set_user_attr(EARLIER, earlier.to_json())
             for note in notes:
                 _logger.info("warm_start: %s", note)
-            self._queue(default, "default")
+            self.trials.queue(default, "default")
             self._queue_first(nni_space)
         if isinstance(study.sampler, GaussianProcessSampler) and EARLIER in study.user_attrs:
             kept = Earlier(**study.user_attrs[EARLIER])
             study.sampler.learn_earlier(kept.params, kept.scores)
-        for trial in trials:
-            self._remember(trial)
-        self._take_up()
+        self.trials.take_up()
         self._write()
 
     def _queue_first(self, nni_space: dict[str, Any]) -> None:
@@ -250,44 +282,57 @@ class Search(Tuner):
                 continue
             if missing:
                 _logger.info("first: %s has no %s: the default's", one.name, ", ".join(missing))
-            self._queue(params, "first")
-
-    def _queue(self, params: Params, word: str) -> None:
-        waiting = [
-            trial for trial in self.study.get_trials(deepcopy=False) if trial.state == TrialState.WAITING
-        ]
-        if all(trial.system_attrs["fixed_params"] != params for trial in waiting):
-            self.study.enqueue_trial(params, user_attrs={QUEUED: word})
+            self.trials.queue(params, "first")
 
     def _next(self) -> FrozenTrial:
-        """A trial of the study that is new to it."""
-        if self._again:
-            trial = self._trial(self._again.pop(0))
+        """The trial of the study that is handed out: a new one, or one that was paused."""
+        if self.trials.again:
+            trial = self.trials[self.trials.again.pop(0)]
             _logger.info("recipe %d, chosen before, never began: it is handed out again", trial.number)
             return trial
         for _ in range(REPEATED):
-            if self._is_exhausted():
+            left = self._left()
+            if left.is_over:
+                raise nni.NoMoreTrialError("the hours are over")
+            option = self._option(left)
+            if option and option.number is not None:
+                return self.trials.go_on(option.number)
+            if option is None and not left.allows(1):
+                raise nni.NoMoreTrialError("the trainings are spent")
+            if option is None and self._is_exhausted():
                 raise nni.NoMoreTrialError("every recipe of the search space was tried")
-            if asked := self._ask():
+            if asked := self.trials.ask():
                 return asked
         for params in islice(self._grid(), MOST):
-            if _key(params) not in self._tried:
+            if recipe_key(params) not in self.trials.tried:
                 self.study.enqueue_trial(params, user_attrs={QUEUED: "random"})
-                if asked := self._ask():
+                if asked := self.trials.ask():
                     return asked
         raise nni.NoMoreTrialError("the sampler suggests recipes that were tried, and nothing else")
 
-    def _ask(self) -> FrozenTrial | None:
-        """A new trial of the study; None if its recipe was tried before."""
-        asked = self.study.ask()
-        self.space.ask(asked)
-        trial = self._trial(asked.number)
-        before = self._tried.setdefault(_key(trial.params), trial.number)
-        if before != trial.number:
-            self._note(trial, REPEATS, before)
-            self.study.tell(trial.number, state=TrialState.FAIL)
+    def _option(self, left: Left) -> Option | None:
+        """What is best to train next; None if there is nothing to choose between."""
+        chooses = self.trials.paused() or left.seconds < math.inf
+        if not chooses or (self.trials.queued() and left.allows(1)):
             return None
-        return trial
+        return left.best(self._options(left))
+
+    def _options(self, left: Left, pausing: int | None = None) -> list[Option]:
+        if not isinstance(self.study.sampler, GaussianProcessSampler):
+            return []
+        options = self.study.sampler.options(self.study, pausing, left.seconds)
+        return [option for option in options if option.number is not None or not self._is_exhausted()]
+
+    def _left(self, pausing: int | None = None) -> Left:
+        return Left(
+            math.inf if self._trainings is None else self._trainings - self.trials.trainings(pausing),
+            math.inf if self._hours is None else 3600 * self._hours - self._seconds(),
+        )
+
+    def _seconds(self) -> float:
+        """For how long was searched since the first trial, without the time between two processes."""
+        before, began = self._searched
+        return before + self.clock() - began
 
     def _word(self, trial: FrozenTrial) -> str:
         """Who chose the recipe, one of BY."""
@@ -301,133 +346,33 @@ class Search(Tuner):
         return "start-up" if len(learnt) < RANDOM_STARTS[self._sampler] else "model"
 
     def _is_exhausted(self) -> bool:
-        if any(trial.state == TrialState.WAITING for trial in self.study.get_trials(deepcopy=False)):
+        if self.trials.queued():
             return False
         if self._size is None:
             self._size = sum(1 for _ in islice(self._grid(), MOST))
-        return 0 < self._size < MOST and len(self._tried) >= self._size
+        return 0 < self._size < MOST and len(self.trials.tried) >= self._size
 
     def _grid(self) -> Iterable[Params]:
         return () if any(one.is_continuous for one in self.space.parameters) else self.space.grid()
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
-
-    def _remember(self, trial: FrozenTrial) -> None:
-        if self.space.holds(trial.params) and REPEATS not in trial.user_attrs:
-            self._tried.setdefault(_key(trial.params), trial.number)
-        if trial.state == TrialState.COMPLETE and trial.value is not None:
-            self._finals.append(trial.value)
-            self._curves.append(tuple(value for _, value in sorted(trial.intermediate_values.items())))
-
-    def _take_up(self) -> None:
-        """Reconcile the trials that an earlier process left running with what NNI knows of them."""
-        self._settle()
-        for trial in self._running():
-            parameter_id = trial.user_attrs.get(PARAMETER_ID)
-            if not self.space.holds(trial.params):
-                self._tell(trial, Reported(), None, "its choice was cut short")
-                if QUEUED in trial.user_attrs:
-                    self._queue(trial.system_attrs["fixed_params"], trial.user_attrs[QUEUED])
-            elif parameter_id is None or self.reported(parameter_id, trial.params) is None:
-                self._again.append(trial.number)
-            else:
-                _logger.info("recipe %d is run again by NNI", trial.number)
-
-    def _settle(self) -> None:
-        """Tell the study of trials that ended without a word to the tuner."""
-        for trial in self._running():
-            parameter_id = trial.user_attrs.get(PARAMETER_ID)
-            if parameter_id is None or trial.number in self._again:
-                continue
-            known = self.reported(parameter_id, trial.params)
-            if known and TRIAL not in trial.user_attrs:
-                self._note(trial, TRIAL, known.trial)
-            since = self._ended.get(trial.number)
-            late = since is not None and time.monotonic() - since > LATE_SECONDS
-            if known and known.ended and time.time() - known.ended > LATE_SECONDS:
-                late = True
-            if known and (known.result is not None or (not known.alive and known.event != "SUCCEEDED")):
-                self._tell(trial, known, known.result)
-            elif late:
-                self._tell(trial, known or Reported(), None)
-
-    def _running(self) -> list[FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [trial for trial in trials if REPEATS not in trial.user_attrs]
-
-    def _tell(self, trial: FrozenTrial, known: Reported, result: float | None, why: str = "") -> None:
-        """Tell the study, once, how a trial ended. Of a stopped one the last score stands for its value
-        there."""
-        scores = [(epoch, value) for epoch, value in enumerate(known.curve) if value == value]
-        if result is not None:
-            state = TrialState.COMPLETE
-        elif known.event in STOPPED:
-            state = TrialState.PRUNED
-            why = self._stopped.get(known.trial) or STOPPED[known.event]
-        else:
-            state = TrialState.FAIL
-            why = why or ("no final score" if known.event in ("SUCCEEDED", "") else "failed")
-        for epoch, value in scores:
-            self.study._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
-        attributes = {TRIAL: known.trial, SECONDS: known.seconds, WHY: why}
-        for key, attribute in attributes.items():
-            if attribute:
-                self._note(trial, key, attribute)
-        self.study.tell(trial.number, result, state=None if result is not None else state)
-        self._ended.pop(trial.number, None)
-        self._remember(self._trial(trial.number))
-        _logger.info(
-            "recipe %d: %s%s%s", trial.number, state.name.lower(),
-            "" if result is None else f", {result:.4f}", f", {why}" if why else "",
-        )  # fmt: skip
-
     def _import(self, point: Any, result: float | None) -> None:
-        if result is None or not isinstance(point, Mapping):
+        if result is None or not isinstance(point, dict):
             _logger.warning("imported without a score: %s", point)
             return
         try:
-            params = self.space.params(point)
+            params = self.space.params({key: value for key, value in point.items() if key != PARENT})
         except ValueError as error:
             _logger.warning("an imported recipe does not fit the search space: %s", error)
             return
-        number = self._tried.get(_key(params))
-        if number is not None and not (trial := self._trial(number)).state.is_finished():
-            self._tell(trial, Reported(), result)
-        elif number is None:
-            distributions: dict[str, BaseDistribution] = {n: self.space[n].distribution for n in params}
-            self.study.add_trial(
-                optuna.trial.create_trial(
-                    params=params, distributions=distributions, value=result, user_attrs={CHOSEN: "imported"}
-                )
-            )
-            self._remember(self.study.get_trials(deepcopy=False)[-1])
+        self.trials.add(params, result)
 
-    def _note(self, trial: FrozenTrial, key: str, value: Any) -> None:
-        self.study._storage.set_trial_user_attr(trial._trial_id, key, value)
-
-    def _from_nni(self, parameter_id: int, params: Params) -> Reported | None:
-        return reported(self._folder, self.space, parameter_id, params) if self._folder else None
+    def _from_nni(self, parameter_id: int, params: Params, parent: str | None) -> Reported | None:
+        return reported(self._folder, self.space, parameter_id, params, parent) if self._folder else None
 
     def _write(self) -> None:
-        """Write chosen.csv, and what changed in the study to the disk."""
-        for trial in self.study.get_trials(deepcopy=False):
-            if (
-                trial.number not in self._written
-                and trial.state != TrialState.WAITING
-                and REPEATS not in trial.user_attrs
-            ):
-                self._rows[trial.number] = _chosen(trial)
-                if trial.state.is_finished():
-                    self._written.add(trial.number)
-        if not self._folder:
-            return
-        try:
-            write_chosen(self._folder, self._rows.values())
-            if journal := journal_of(self.study):
-                journal.sync()
-        except OSError as error:
-            _logger.warning("%s can't be written: %s", error.filename or "the study", error)
+        if self._hours is not None:
+            self.study.set_user_attr(HOURS, self._seconds())
+        self.trials.write()
 
 
 class CannotWin(Assessor):
@@ -444,38 +389,43 @@ class CannotWin(Assessor):
         self._bound = Bound(z, margin, min_finished, start_epoch)
 
     def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
-        curve = [score(value) for value in trial_history]
-        if any(value is None for value in curve):
-            return AssessResult.Good
-        stop = self._search.reason_to_stop(
-            trial_job_id, [value for value in curve if value is not None], self._bound
-        )
+        curve = _curve(trial_history)
+        stop = curve and self._search.reason_to_stop(trial_job_id, curve, self._bound)
         return AssessResult.Bad if stop else AssessResult.Good
+
+
+class PauseAndGoOn(Assessor):
+    """Pauses a trial at a quarter, half or three quarters of its epochs if a new recipe, or another that is
+    paused, is worth more: expected improvement over the time that is left to train it. Search hands a paused
+    one out again, with the key `parent`, as soon as it is worth most. None is paused before `min_finished`
+    have finished.
+
+    It works with the tuner Search and its sampler gaussian_process, and with trials that go on from their
+    parent's checkpoint. After Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization, 2014.
+    """
+
+    pauses = True
+
+    def __init__(self, min_finished: int = 4):
+        if Search.latest is None:
+            raise UsageError("PauseAndGoOn works with the tuner tuners.search.Search only")
+        Search.latest.may_pause()
+        self._search, self._min_finished = Search.latest, min_finished
+
+    def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
+        curve = _curve(trial_history)
+        pause = curve and self._search.reason_to_pause(trial_job_id, len(curve), self._min_finished)
+        return AssessResult.Bad if pause else AssessResult.Good
+
+
+def _curve(history: Sequence[Any]) -> list[float]:
+    """The scores of the epochs; [] if one of them has none."""
+    curve = [score(value) for value in history]
+    found = [value for value in curve if value is not None]
+    return found if len(found) == len(curve) else []
 
 
 def experiment_folder() -> Path | None:
     """The folder of the experiment whose dispatcher this process is; None if it is none."""
     log = os.environ.get("NNI_LOG_DIRECTORY")
     return Path(log).parent if log else None
-
-
-def _key(params: Params) -> Any:
-    return tuple(sorted(params.items()))
-
-
-def _chosen(trial: FrozenTrial) -> Chosen:
-    attributes = trial.user_attrs
-    predicted = attributes.get(PREDICTED) or (None, None)
-    return Chosen(
-        number=trial.number,
-        parameter_id=attributes.get(PARAMETER_ID),
-        trial=attributes.get(TRIAL, ""),
-        chosen_by=attributes.get(CHOSEN, ""),
-        expected_improvement=attributes.get(IMPROVEMENT),
-        predicted=predicted[0],
-        deviation=predicted[1],
-        state=trial.state.name.lower(),
-        score=trial.value if trial.state == TrialState.COMPLETE else None,
-        epochs=len(trial.intermediate_values),
-        why=attributes.get(WHY, ""),
-    )

@@ -1,6 +1,7 @@
 """What the trials of a study say about recipes: their scores, their chance to fail, their costs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,16 +24,18 @@ FAILURES = (
     Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
 )
 HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
+LATE = 1e6  # weighs, in the logarithm of a value, by how much a training would be late
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the trials of a study showed, the higher the better; recipes are rows of positions.
 
-    Of the ended trials, in the order of their ends: `recipes` (n, parameters), `scores` (n,), NaN of failed
-    ones, predicted ones of stopped trials, with the variance `noise` (n,) of the prediction, 0 of finished
-    ones; `seconds` (n,) of the whole training, NaN if unknown; `earlier` (n,): whether it is of an earlier
-    experiment. `running` (m, parameters): those under way.
+    Of the ended trials, in the order of their ends, and of those that were paused before: `recipes` (n,
+    parameters), `scores` (n,), NaN of failed ones, predicted ones of stopped and paused trials, with the
+    variance `noise` (n,) of the prediction, 0 of finished ones; `seconds` (n,) of the whole training, NaN if
+    unknown; `earlier` (n,): whether it is of an earlier experiment. `running` (m, parameters): those under
+    way. `paused`: those that may go on.
     """
 
     recipes: np.ndarray
@@ -41,16 +44,22 @@ class Evidence:
     seconds: np.ndarray
     running: np.ndarray
     earlier: np.ndarray
+    paused: tuple["Paused", ...] = ()
 
     @property
     def tried(self) -> np.ndarray:
         """Recipes (k, parameters) that this study tried, or tries, whatever came of it."""
-        return np.concatenate([self.recipes[~self.earlier], self.running])
+        return np.concatenate([self.recipes[~self.earlier], self.running, *self._paused])
 
     @property
     def worked(self) -> np.ndarray:
         """Those of them (k, parameters) that did not fail."""
-        return np.concatenate([self.recipes[~self.earlier & ~self.failed], self.running])
+        return np.concatenate([self.recipes[~self.earlier & ~self.failed], self.running, *self._paused])
+
+    @property
+    def _paused(self) -> list[np.ndarray]:
+        """A paused recipe without a curve is not among `recipes`."""
+        return [one.recipe[None] for one in self.paused]
 
     @property
     def failed(self) -> np.ndarray:
@@ -59,6 +68,19 @@ class Evidence:
     @property
     def finished(self) -> np.ndarray:
         return ~self.failed & (self.noise == 0)
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The `number` of a paused trial in the study, its `recipe` (parameters,), where it is among the evidence
+    (`at`; None: it has no curve), the share of its training that is `left`, and the `seconds` of a whole
+    training, NaN if unknown."""
+
+    number: int
+    recipe: np.ndarray
+    at: int | None
+    left: float
+    seconds: float
 
 
 class Surrogate:
@@ -79,23 +101,68 @@ class Surrogate:
         self.goal = self.best + MARGIN * math.sqrt(process.variance)
         self.best_recipes = recipes[np.argsort(-means, kind="stable")]
         self._scores = process.believing(evidence.running)
+        # Where the evidence's trials are in the process.
+        self._at: dict[int | None, int] = {int(at): number for number, at in enumerate(scored)}
         self._failures = failure_processes(evidence, kernels)
-        self._seconds = _seconds(space, evidence)
+        self._costs = _costs(space, evidence)
 
     def predict(self, recipes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of the scores of recipes (m, parameters), without a training's
         noise."""
         return self._scores.at(recipes)
 
-    def log_value(self, recipes: np.ndarray) -> np.ndarray:
-        """The logarithm (m,) of expected improvement x probability of success / predicted seconds."""
-        value = log_expected_improvement(*self.predict(recipes), self.goal)
+    def log_value(self, recipes: np.ndarray, seconds_left: float = math.inf) -> np.ndarray:
+        """The logarithm (m,) of expected improvement x probability of success / predicted seconds; much
+        less of recipes whose training takes longer than `seconds_left`."""
+        return self._log_value(recipes, *self.predict(recipes), seconds_left, self.goal)
+
+    def log_value_of(self, paused: Sequence[Paused]) -> np.ndarray:
+        """The same (m,) of paused trials, whose improvement is that of `finals`."""
+        recipes = np.array([one.recipe for one in paused])
+        return self._log_value(recipes, *self.finals(paused), math.inf, self.best)
+
+    def finals(self, paused: Sequence[Paused]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (m,) of the scores that paused trainings end with.
+
+        A curve tells more of the score that its own training ends with than of what its recipe is good for:
+        the noise of that training is in the curve, too. So this is the product of two normal distributions of
+        the final score: what the other trials say of it, and what its curve does.
+        """
+        means, deviations = self.predict(np.array([one.recipe for one in paused]))
+        without, variances = self._scores.left_out()
+        for number, one in enumerate(paused):
+            if one.at in self._at:  # else it has no curve, or is none of those conditioned on
+                at = self._at[one.at]
+                noise = self._scores.noise[at]
+                trust = max(variances[at] - noise, 0.0) / variances[at]
+                means[number] = without[at] + trust * (self._scores.scores[at] - without[at])
+                deviations[number] = math.sqrt(trust * noise) + 1e-9
+        return means, deviations
+
+    def _log_value(
+        self,
+        recipes: np.ndarray,
+        means: np.ndarray,
+        deviations: np.ndarray,
+        seconds_left: float,
+        goal: float,
+    ) -> np.ndarray:
+        value = log_expected_improvement(means, deviations, goal)
         if self._failures:
             success = log_success(self._failures, recipes)
             value += np.where(success < math.log(HOPELESS), success - 20, success)
-        if self._seconds is not None:
-            value -= _columns(self._space, recipes) @ self._seconds
+        if self._costs is not None:
+            logs = self.log_seconds(recipes)
+            value -= logs
+            value -= LATE * np.maximum(0, logs - math.log(max(seconds_left, 1e-9)))
         return value
+
+    def log_seconds(self, recipes: np.ndarray) -> np.ndarray:
+        """The logarithms (m,) of the seconds that whole trainings take; NaN if nothing is known."""
+        if self._costs is None:
+            return np.full(len(recipes), math.nan)
+        mean, weights = self._costs
+        return mean + _columns(self._space, recipes) @ weights
 
 
 class Kernels:
@@ -167,24 +234,24 @@ def log_success(failures: list[Posterior], recipes: np.ndarray) -> np.ndarray:
 # Costs
 
 
-def _seconds(space: Space, evidence: Evidence) -> np.ndarray | None:
-    """Weights of `_columns` that predict the logarithm of the seconds, by ridge regression: costs
-    multiply."""
+def _costs(space: Space, evidence: Evidence) -> tuple[float, np.ndarray] | None:
+    """The mean, and the weights of `_columns`, that predict the logarithm of the seconds, by ridge
+    regression: costs multiply."""
     known = ~np.isnan(evidence.seconds)
     if known.sum() < 2:
         return None
     inputs, logs = _columns(space, evidence.recipes[known]), np.log(evidence.seconds[known])
-    return np.linalg.solve(
-        inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1]), inputs.T @ (logs - logs.mean())
-    )
+    ridge = inputs.T @ inputs + RIDGE * np.eye(inputs.shape[1])
+    return float(logs.mean()), np.linalg.solve(ridge, inputs.T @ (logs - logs.mean()))
 
 
 def _columns(space: Space, recipes: np.ndarray) -> np.ndarray:
     """Recipes as inputs of a linear model: a column for each option, for each number, and for its absence."""
-    columns = []
-    for parameter, column in zip(space.parameters, recipes.T, strict=True):
+    columns: list[np.ndarray] = []
+    filled, absent = np.nan_to_num(recipes, nan=0.0), np.isnan(recipes)
+    for number, parameter in enumerate(space.parameters):
         if parameter.is_category:
-            columns += [column == index for index in range(len(parameter.options))]
+            columns += [recipes[:, number] == index for index in range(len(parameter.options))]
         else:
-            columns += [np.nan_to_num(column), np.isnan(column)]
+            columns += [filled[:, number], absent[:, number]]
     return np.array(columns, float).T

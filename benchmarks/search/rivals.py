@@ -26,7 +26,7 @@ from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
 from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
 from tuners.samplers import SAMPLERS, SECONDS, GaussianProcessSampler
-from tuners.search import CannotWin
+from tuners.search import CannotWin, PauseAndGoOn
 from tuners.search import Search as OurSearch
 from tuners.space import Space
 
@@ -196,6 +196,7 @@ class RecordedSearch(OurSearch):
         params = [self.space.params(point) for point in points]
         assert isinstance(self.study.sampler, GaussianProcessSampler)
         self.study.sampler.space = RecordedSpace(self._nni_space, params)
+        self._size = len(params)
 
 
 class Recorded(BaseSampler):
@@ -364,6 +365,10 @@ def _cannot_win(curves: Curves, seed: int, workers: int) -> Search:
     return RecordedSearch(seed=seed, default=curves.points[curves.default]), CannotWin()
 
 
+def _pause_and_go_on(curves: Curves, seed: int, workers: int) -> Search:
+    return RecordedSearch(seed=seed, default=curves.points[curves.default]), PauseAndGoOn()
+
+
 def _syne_tune(name: str) -> Callable[[Curves, int, int], Search]:
     def build(curves: Curves, seed: int, workers: int) -> Search:
         from syne_tune.optimizer import baselines
@@ -396,6 +401,7 @@ OURS: dict[str, Build] = {
     "Gaussian process": _ours(),
     "Gaussian process, nearest": _ours(restricted=False),
     "Gaussian process, cannot win": _cannot_win,
+    "Gaussian process, pauses": _pause_and_go_on,
     "Gaussian process, costs ignored": _ours(timed=False),
 }
 METHODS = RIVALS | OURS

@@ -23,10 +23,9 @@ from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 
 from benchmarks.search.table import Curves, Point
-from tuners.reports import Reported
+from tuners.reports import PARENT, Reported
 from tuners.space import Space
 
-PARENT = "parent"
 Outcome = Literal["finished", "stopped", "failed", "running"]
 EVENTS = {"finished": "SUCCEEDED", "stopped": "EARLY_STOPPED", "failed": "FAILED", "running": "RUNNING"}
 
@@ -226,14 +225,15 @@ class _Game:
         )
         self._next_report(time, running)
 
-    def reported(self, number: int, params: dict[str, Any]) -> Reported | None:
+    def reported(self, number: int, params: dict[str, Any], parent: str | None = None) -> Reported | None:
         """What NNI's database would say about a trial; None of one that has not begun."""
         running = self._runs.get(number)
         if running is None:
             return None
         curve = tuple(report["default"] for report in running.history)
         event = EVENTS[self._outcomes.get(number, "running")]
-        return Reported(str(number), event, curve, seconds=self.now - running.start)
+        epochs = self.curves.scores.shape[1]
+        return Reported(str(number), event, curve, seconds=self.now - running.start, epochs=epochs)
 
     def _next_report(self, time: float, running: _Running) -> None:
         seconds = float(self.curves.seconds[running.recipe, running.epochs])

@@ -26,5 +26,6 @@ def _row(row: dict[str, str]) -> Chosen:
         state=row["state"],
         score=number("score"),
         epochs=int(row["epochs"]),
+        went_on=int(row["went_on"]),
         why=row["why"],
     )

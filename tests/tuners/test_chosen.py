@@ -11,6 +11,7 @@ ROWS = [
     Chosen(0, 0, "AbCdE", "default", state="complete", score=0.1 + 0.2, epochs=3),
     Chosen(1, 3, "", "model", 0.01, 0.5, 0.05),
     Chosen(2, 4, "x", "start-up", state="pruned", epochs=2, why='can\'t win, "at most" .5'),
+    Chosen(4, 7, "y", "model", state="paused", epochs=2, went_on=1, why="paused after epoch 2 of 8: ..."),
     Chosen(3, None, "", "imported", state="complete", score=1.0),
 ]
 
@@ -20,9 +21,9 @@ def test_what_is_written_is_read(tmp_path):
         write_chosen(tmp_path, rows)
         assert read_back(tmp_path) == rows
         read = read_chosen(tmp_path)
-        assert [tuple(row) for row in read] == [
-            (row.trial, row.chosen_by, row.expected_improvement, row.why) for row in rows
-        ]
+        for ours, theirs in zip(rows, read, strict=True):
+            for name in theirs._fields:
+                assert getattr(ours, name) == getattr(theirs, name)
         assert [path.name for path in tmp_path.iterdir()] == [CHOSEN_CSV]
 
 

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from common.machine import PROJECT
 from tuners.default_point import default_point
-from tuners.samplers import CHOSEN, PREDICTED, SAMPLERS, SECONDS, GaussianProcessSampler, sampler
+from tuners.samplers import CHOSEN, EPOCHS, PREDICTED, SAMPLERS, SECONDS, GaussianProcessSampler, sampler
 from tuners.space import Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -221,7 +221,7 @@ def test_a_stopped_trial_that_was_gone_on_with_counts_once():
         trial = study.ask()
         SPACE.ask(trial)
         trial.report(0.4, 1)
-        assert len(study.sampler.evidence(study).recipes) == (5 if trial.number == 5 else 6)
+        assert len(study.sampler.evidence(study).recipes) == 6, "what it reported so far counts"
         study.tell(trial, 0.7 if state == TrialState.COMPLETE else None, state=state)
     evidence = study.sampler.evidence(study)
     assert len(evidence.recipes) == 6
@@ -325,7 +325,9 @@ def test_the_cheap_recipe_comes_first_when_scores_are_alike():
 # Speed
 
 
-def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials():
+@pytest.mark.parametrize("paused", [0, 400])
+def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials(paused):
+    """Paused ones are compared with the new one for each suggestion."""
     nni_space = json.loads((PROJECT / "search_spaces" / "full.json").read_text())
     space, rng = Space(nni_space), np.random.default_rng(0)
     study = optuna.create_study(direction="maximize", sampler=GaussianProcessSampler(space))
@@ -333,19 +335,33 @@ def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials():
         params = space.random(rng)
         distributions = {name: space[name].distribution for name in params}
         state = TrialState.FAIL if number % 10 == 0 else TrialState.COMPLETE
-        value = rng.normal(0.6, 0.05) if number % 10 else None
+        epochs = 10 if state == TrialState.COMPLETE else 2
+        if number % 10 and number > 1000 - paused * 10 / 9:
+            state, epochs = TrialState.WAITING, int(rng.choice([3, 5, 8]))
+        value = rng.normal(0.6, 0.05)
+        curve = {epoch: value * (epoch + 1) / 10 + rng.normal(0, 0.01) for epoch in range(epochs)}
         study.add_trial(
-            optuna.create_trial(params=params, distributions=distributions, value=value, state=state)
+            optuna.create_trial(
+                params=params,
+                distributions=distributions,
+                value=value if state == TrialState.COMPLETE else None,
+                state=state,
+                intermediate_values=curve,
+                user_attrs={SECONDS: 10.0 * epochs, EPOCHS: 10},
+            )
         )
-    space.ask(study.ask())
     seconds = []
-    for _ in range(8):
+    for _ in range(10):
         began = time.process_time()
-        trial = study.ask()
+        options = study.sampler.options(study)
+        number = study._storage.create_new_trial(study._study_id)
+        trial = optuna.Trial(study, number)
         space.ask(trial)
         seconds.append(time.process_time() - began)
+        assert len(options) == 1 + paused
         study.tell(trial, 0.6)
-    assert np.median(seconds) < 0.3  # .1 alone on a machine; generous for a busy one
+    print(np.median(seconds[2:]), max(seconds))
+    assert np.median(seconds[2:]) < 0.3  # .1 alone on a machine; generous for a busy one
 
 
 # The study and its tools

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from tests.nni_server import PROJECT, TinyExperiment
 from tests.tuners.read_back import read_back
-from tuners.chosen import JOURNAL
+from tuners.chosen import CHOSEN_CSV, JOURNAL
 from tuners.study import NAME
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -39,6 +39,26 @@ for epoch in range(3):
 if does == "no score":
     sys.exit(0)
 nni.report_final_result(float("nan") if does == "nan" else values["x"] * 3)
+"""
+
+# A trial that goes on from its parent, as `python -m trial` does: the parent's epochs are reported first.
+GOING_ON = """
+import json, math, os, pathlib, time
+import nni
+point = nni.get_next_parameter()
+parent = point.pop("parent", None)
+run = pathlib.Path(os.environ["NNI_OUTPUT_DIR"])
+(run / "config.json").write_text(json.dumps({"epochs": 8, "x": point["x"]}))
+curve = json.loads((run.parent / parent / "curve.json").read_text()) if parent else []
+for score in curve:
+    nni.report_intermediate_result({"default": score})
+for epoch in range(len(curve), 8):
+    curve.append((0.7 - (point["x"] - 0.3) ** 2 + 0.25 * math.sin(40 * point["x"])) * (epoch + 1) / 8)
+    (run / "curve.part").write_text(json.dumps(curve))
+    os.replace(run / "curve.part", run / "curve.json")
+    nni.report_intermediate_result({"default": curve[-1]})
+    time.sleep(0.3)
+nni.report_final_result(curve[-1])
 """
 
 
@@ -118,6 +138,54 @@ def test_a_trial_that_cannot_win_is_stopped(tmp_path):
     assert last.state == "pruned"
     assert last.why.startswith("can't win after epoch 2: predicted")
     assert list(tiny.ends().values()).count("EARLY_STOPPED") == 1
+    assert not error_of(tiny)
+
+
+def test_what_is_paused_goes_on_and_nnis_page_shows_the_whole_curve(tmp_path):
+    tuner = f'{{className: tuners.search.Search, codeDirectory: "{PROJECT}", classArgs: {{seed: 3}}}}'
+    pause = ASSESSOR.format(name="tuners.search.PauseAndGoOn", project=PROJECT, arguments="{min_finished: 3}")
+    tiny = TinyExperiment.write(tmp_path, 60, tuner, pause)
+    (tmp_path / "trial.py").write_text(GOING_ON)
+    # Few recipes: when none is new any more, those that are paused are all that is left.
+    space = {"x": {"_type": "choice", "_value": [round(0.02 + 0.07 * number, 2) for number in range(14)]}}
+    (tmp_path / "space.json").write_text(json.dumps(space))
+
+    def is_over():
+        log = (tiny.root / "log" / "dispatcher.log").read_text()
+        return "no more trials: every recipe of the search space was tried" in log and not running()
+
+    def running():
+        return [row for row in read_back(tiny.root) if row.state == "running"]
+
+    try:
+        tiny.create()
+        TinyExperiment.wait_for(lambda: (tiny.root / CHOSEN_CSV).is_file(), 60)
+        TinyExperiment.wait_for(is_over, 240)
+    finally:
+        tiny.stop()
+    began = {
+        trial: json.loads(data)["parameters"]
+        for trial, data in tiny.rows("SELECT trialJobId, data FROM TrialJobEvent WHERE event='WAITING'")
+    }
+    curves = {}
+    for trial, data in tiny.rows(
+        "SELECT trialJobId, data FROM MetricData WHERE type='PERIODICAL' ORDER BY sequence"
+    ):
+        curves.setdefault(trial, []).append(json.loads(json.loads(data))["default"])
+    rows = read_back(tiny.root)
+    assert len({point["x"] for point in began.values()}) == len(rows), "no recipe is lost"
+    went_on = {trial: point for trial, point in began.items() if "parent" in point}
+    assert went_on, "a paused one went on"
+    for trial, point in went_on.items():
+        assert point["x"] == began[point["parent"]]["x"]
+        assert curves[trial][: len(curves[point["parent"]])] == curves[point["parent"]]
+    assert len(rows) == 14
+    for row in rows:
+        assert row.state == "complete"
+        assert len(curves[row.trial]) == row.epochs == 8
+    parents = {point["parent"] for point in went_on.values()}
+    assert {trial for trial, end in tiny.ends().items() if end == "EARLY_STOPPED"} == parents
+    assert {trial.state.name for trial in study_of(tiny).trials} == {"COMPLETE"}
     assert not error_of(tiny)
 
 

@@ -1,0 +1,44 @@
+"""What paused trainings end with, against a direct computation."""
+
+import numpy as np
+import pytest
+
+from tuners.gaussian_process import Posterior
+from tuners.space import Space
+from tuners.surrogate import Evidence, Kernels, Paused, Surrogate
+
+SPACE = Space({"x": {"_type": "uniform", "_value": [0, 1]}, "k": {"_type": "choice", "_value": ["a", "b"]}})
+
+
+def evidence(noise):
+    """Six finished trials and one that is paused, whose final score is predicted with this variance."""
+    rng = np.random.default_rng(0)
+    recipes = np.c_[rng.random(7), rng.integers(0, 2, 7)]
+    scores = 0.5 + 0.2 * recipes[:, 0] + rng.normal(0, 0.02, 7)
+    paused = Paused(6, recipes[6], 6, 0.5, float("nan"))
+    nan, none = np.full(7, np.nan), np.empty((0, 2))
+    return Evidence(recipes, scores, np.r_[np.zeros(6), noise], nan, none, np.zeros(7, bool), (paused,))
+
+
+@pytest.mark.parametrize("noise", [1e-6, 0.0004, 0.01, 1.0])
+def test_a_final_score_is_what_the_others_and_the_curve_say(noise):
+    """y = f + nugget is the final score, y + noise is what the curve says of it; conditioned on both."""
+    known = evidence(noise)
+    surrogate = Surrogate(SPACE, known, Kernels(SPACE.categories))
+    process: Posterior = surrogate._scores
+    covariance = process.variance * process.kernel.correlation(known.recipes, known.recipes)
+    covariance += process.variance * (process.kernel.nugget + 1e-8) * np.eye(7)  # of the final scores
+    observed = covariance + np.diag(known.noise)
+    gain = covariance[6] @ np.linalg.inv(observed)
+    mean = process.mean + gain @ (known.scores - process.mean)
+    variance = covariance[6, 6] - gain @ covariance[6]
+    ((found,), (deviation,)) = surrogate.finals(known.paused)
+    assert found == pytest.approx(mean)
+    assert deviation == pytest.approx(np.sqrt(variance), rel=1e-3)
+
+
+def test_what_is_almost_finished_is_almost_certain():
+    means, deviations = zip(*(Surrogate(SPACE, evidence(noise), Kernels(SPACE.categories)).finals(
+        evidence(noise).paused) for noise in (1e-8, 1e-4, 1e-2)), strict=True)  # fmt: skip
+    assert means[0][0] == pytest.approx(evidence(0.1).scores[6], abs=1e-3)
+    assert deviations[0][0] < 1e-3 < deviations[1][0] < deviations[2][0]
