@@ -87,7 +87,9 @@ def test_those_whose_space_is_large_search_by_tuners_search():
             continue
         assert config["tuner"]["className"] == "tuners.search.Search"
         assert config["tuner"]["classArgs"]["optimize_mode"] == "maximize", "NNI's page reads it"
-        assert config["assessor"] == {"className": "tuners.search.CannotWin", "codeDirectory": ".."}
+        of_folds = any(word == "fold_order=one_by_one" for word in read_plan(path)[0].fixed)
+        assessor = "tuners.folds.WorseOnFolds" if of_folds else "tuners.search.CannotWin"
+        assert config["assessor"]["className"] == assessor
 
 
 def test_the_model_chooses_most_recipes_of_the_full_search(tmp_path, monkeypatch):
