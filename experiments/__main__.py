@@ -88,7 +88,7 @@ def run_command(
     import psutil
 
     began = time.monotonic() - (time.time() - psutil.Process().create_time())  # imports take seconds, too
-    from experiments.within import run_within
+    from experiments.hours.within import run_within
 
     _report(lambda: run_within(yaml, hours, with_retrain, data, port, settings or (), trials, began))
 
@@ -130,7 +130,7 @@ def resume_command(
     Trials that were at work when it ended are run again; what was measured is not measured again, and the
     search knows it. With both --trials and --hours it ends at whichever comes first.
     """
-    from experiments.resume import resume_experiment
+    from experiments.saved.resume import resume_experiment
 
     _report(lambda: resume_experiment(experiment, port, trials, hours))
 
@@ -139,7 +139,7 @@ def resume_command(
 @exit_on_usage_error()
 def list_command() -> None:
     """List the experiments, newest first: those in out/experiments, and those that run elsewhere."""
-    from experiments.overview import lines, overview
+    from experiments.saved.overview import lines, overview
 
     print("\n".join(lines(overview())))
 

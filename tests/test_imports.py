@@ -28,6 +28,8 @@ BELOW = {
     "analysis.eda": {"analysis.trials", "analysis.report"},
     "analysis.lr_range": {"analysis.trials", "analysis.report"},
     "experiments.checks": set(),
+    "experiments.hours": {"experiments.checks"},
+    "experiments.saved": {"experiments.checks"},
 }
 MAY_IMPORT_NNI = {"trial/advisor.py"}
 

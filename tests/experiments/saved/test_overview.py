@@ -2,8 +2,8 @@
 
 import time
 
-from experiments.overview import lines, overview
-from tests.experiments.saved_experiment import SavedExperiment
+from experiments.saved.overview import lines, overview
+from tests.experiments.saved.saved_experiment import SavedExperiment
 
 
 def test_states_counts_and_order(tmp_path):

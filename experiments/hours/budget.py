@@ -17,8 +17,8 @@ from dataset.read import read_eval, read_train
 from experiments.check import recipe_errors
 from experiments.checks.algorithms import takes
 from experiments.estimate import Recipe, Trial, mean_seconds, recipe_of, recipes_in
+from experiments.hours.pilot import Pilot, fly
 from experiments.interrupts import Interrupts
-from experiments.pilot import Pilot, fly
 from experiments.plan import Plan
 from experiments.progress import clock
 from trial.arguments import parse_arguments

@@ -14,7 +14,8 @@ from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
 from common.errors import UsageError
 from common.files import write_json
-from experiments.budget import (
+from experiments.check import check
+from experiments.hours.budget import (
     BUDGET,
     STOP,
     Budget,
@@ -25,7 +26,6 @@ from experiments.budget import (
     predicted,
     words,
 )
-from experiments.check import check
 from experiments.progress import State, clock
 from experiments.run import ExperimentResult, run_plan
 from trial.record import RunFolder

@@ -11,10 +11,10 @@ import pytest
 
 from common.errors import UsageError
 from common.machine import PROJECT
-from experiments import within
-from experiments.budget import ENOUGH, Data, fitted, words
 from experiments.checks.algorithms import takes
-from experiments.pilot import Pilot
+from experiments.hours import within
+from experiments.hours.budget import ENOUGH, Data, fitted, words
+from experiments.hours.pilot import Pilot
 from experiments.plan import read_plan
 from experiments.progress import State
 from tests.experiments.conftest import give

@@ -12,10 +12,11 @@ from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS, PROJECT
 from common.nni_database import profile
-from experiments import resume, saved
-from experiments.resume import resume_experiment
-from experiments.saved import change, read_saved, with_paths_of_today
-from tests.experiments.saved_experiment import SPACE, SavedExperiment
+from experiments.saved import experiment as saved
+from experiments.saved import resume
+from experiments.saved.experiment import change, read_saved, with_paths_of_today
+from experiments.saved.resume import resume_experiment
+from tests.experiments.saved.saved_experiment import SPACE, SavedExperiment
 
 PAUSES = {"className": "tuners.search.PauseAndGoOn", "codeDirectory": str(PROJECT)}
 

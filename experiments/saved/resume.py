@@ -23,7 +23,7 @@ from experiments.checks.yaml_keys import seconds
 from experiments.plan import SEARCH, STINTS
 from experiments.progress import clock
 from experiments.run import ExperimentResult, name_of, watched
-from experiments.saved import Saved, change, read_saved, space_at_start, with_paths_of_today
+from experiments.saved.experiment import Saved, change, read_saved, space_at_start, with_paths_of_today
 from experiments.server import Server
 from experiments.trouble import log_sizes
 from trial.config import NO_DATA

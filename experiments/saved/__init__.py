@@ -1,0 +1,1 @@
+"""Experiments that were run before: list them, go on with one."""
