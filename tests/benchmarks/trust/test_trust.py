@@ -1,0 +1,92 @@
+"""The benchmarks of trust: populations, intervals and rules against direct computations."""
+
+import numpy as np
+import pytest
+
+from analysis.trust.answers import count
+from analysis.trust.bootstrap import intervals, observed
+from benchmarks.search import table
+from benchmarks.trust import coverage, promise
+from benchmarks.trust.populations import (
+    CLASSES,
+    EVEN,
+    RANDOM,
+    SHARES,
+    drawn,
+    even,
+    everyone,
+    persons,
+    recorded,
+)
+from trial.metrics import score
+
+
+def test_everyone_is_on_one_side_or_the_other_with_the_answers_of_the_table():
+    known = table.read()
+    answers, labels = everyone(known)
+    assert answers.shape[:2] == labels.shape
+    run = [run for run in known.runs if run.seed == known.seeds[0] and not run.failed][3]
+    people = len(np.unique(known.groups["validation"]))
+    for side, part in (("validation", slice(0, people)), ("others", slice(people, None))):
+        mine = score(labels[part].ravel(), answers[part, :, 3, -1].ravel(), CLASSES).macro_f1
+        assert mine == pytest.approx(run.scores[side][-1])
+
+
+def test_samples_are_of_whole_people_dealt_as_asked():
+    assert even(100).tolist() == np.arange(6).repeat([19, 18, 2, 29, 28, 4]).tolist()
+    population = recorded(table.SHIPPED)
+    answers, labels = everyone(table.read())
+    given, predicted = population.sample(np.random.default_rng(0), 60, EVEN)
+    kinds = np.bincount(given.reshape(-1, 7)[:, 0] % 6, minlength=6)
+    np.testing.assert_array_equal(kinds, np.bincount(even(60), minlength=6))
+    assert {tuple(person) for person in given.reshape(-1, 7)} <= {tuple(person) for person in labels}
+    assert predicted.shape == (420, 3)
+    chance, _ = population.sample(np.random.default_rng(0), 60, RANDOM)
+    assert (np.bincount(chance.reshape(-1, 7)[:, 0] % 6, minlength=6) != kinds).any()
+
+
+def test_the_true_score_of_drawn_people_is_that_of_many_others():
+    population = drawn(1.2)
+    labels, predicted = population.sample(np.random.default_rng(5), 20_000, EVEN)
+    again = observed(count(labels, predicted, persons(labels), CLASSES), "macro_f1")
+    assert population.score("macro_f1") == pytest.approx(again, abs=0.01)
+    assert np.bincount(labels, minlength=18)[:6] / 20_000 / 5 == pytest.approx(SHARES, abs=1e-3)
+
+
+def test_coverage_counts_the_intervals_that_hold_the_truth():
+    population = drawn(0.7)
+    truth = population.score("accuracy")[0]
+    found = coverage.coverage(population, 40, EVEN, 12, "accuracy")
+    hits = []
+    for sample in range(12):
+        labels, predicted = population.sample(np.random.default_rng([40, sample]), 40, EVEN)
+        of = count(labels, predicted, persons(labels), CLASSES)
+        one = intervals(of.recipes([0]), "accuracy", coverage.RESAMPLES, sample)[0]
+        hits.append(one.low <= truth <= one.high)
+    assert found["score", coverage.OURS][0] == np.mean(hits)
+    assert found["score", coverage.BY_PHOTO][2] < found["score", coverage.OURS][2]
+    assert found["score", "percentile"][2] == pytest.approx(found["score", "basic"][2])
+
+
+def test_rules_choose_as_their_names_say():
+    curves = np.array([[0.1, 0.5, 0.2, 0.2, 0.2], [0.2, 0.3, 0.35, 0.4, 0.3], [0.0, 0.1, 0.2, 0.3, 0.41]])
+    chosen = {name: divmod(int(rule(curves).argmax()), 5) for name, rule in promise.RULES.items()}
+    assert chosen["best epoch"] == (0, 1)
+    assert chosen["last epoch"] == (2, 4)
+    assert chosen["mean of last 3"] == (1, 4)
+    assert chosen["median of 3"] == (2, 4)  # .3, .41, .41
+    assert chosen["mean of 3"] == (2, 4)
+    assert promise.RULES["mean of 3"](curves)[1, 3] == pytest.approx(0.35)
+    assert promise.RULES["median of 5"](curves)[0, 2] == 0.2
+    assert promise.RULES["running mean"](curves)[2, 2] == pytest.approx(0.125)
+    assert promise.RULES["mean of last 3"](curves).max() == pytest.approx((0.35 + 0.4 + 0.3) / 3)
+
+
+def test_a_search_holds_what_its_choice_scores_on_the_others():
+    (found,) = promise.recorded_searches(table.SHIPPED, 1, 5)
+    best = found[promise.BEST]
+    assert best.promises[0] == best.promises[1] > best.promises[2]
+    assert set(found) == {promise.NONE, promise.KEPT, *promise.RULES}
+    assert promise.text([found, found]).count("\n") == len(found)
+    (drawn_one,) = promise.drawn_searches(1, 4)
+    assert 0.3 < drawn_one[promise.BEST].true < 0.7
