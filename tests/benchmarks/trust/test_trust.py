@@ -35,7 +35,7 @@ def test_everyone_is_on_one_side_or_the_other_with_the_answers_of_the_table():
 def test_samples_are_of_whole_people_dealt_as_asked():
     assert even(100).tolist() == np.arange(6).repeat([19, 18, 2, 29, 28, 4]).tolist()
     population = recorded(table.SHIPPED)
-    answers, labels = everyone(table.read())
+    _, labels = everyone(table.read())
     given, predicted = population.sample(np.random.default_rng(0), 60, EVEN)
     kinds = np.bincount(given.reshape(-1, 7)[:, 0] % 6, minlength=6)
     np.testing.assert_array_equal(kinds, np.bincount(even(60), minlength=6))
