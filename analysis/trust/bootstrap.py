@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
 from analysis.trust.answers import Answers, Counts, common, counts_of
 from trial.metrics import METRICS
@@ -180,7 +180,7 @@ def _intervals(
     `allowance`: by what the limits are moved down and up for classes without photos."""
     n_groups = counts.n_groups
     errors = statistic(resampled(counts, resamples(n_groups, number, seed), metric)).std(0)
-    wide = errors * student.ppf((1 + level) / 2, _freedom(statistic(without_each(counts, metric))))
+    wide = errors * stdtrit(_freedom(statistic(without_each(counts, metric))), (1 + level) / 2)
     # No resample moves it: no group contradicts the others, which does not mean that none ever will.
     wide = np.where(errors > 1e-7 * np.abs(values), wide, RULE_OF_THREE / n_groups)
     low, high = (values - wide - allowance[0]).clip(*bounds), (values + wide + allowance[1]).clip(*bounds)

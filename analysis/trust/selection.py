@@ -30,6 +30,7 @@ from common.errors import UsageError, all_at_once
 from trial.metrics import column_of
 from trial.record import RunFolder
 
+CHOICES = 1000  # repetitions of the choice
 NEW = 0.2  # in the recorded table .21 (benchmarks/trust/promise.py)
 Rank = Callable[[np.ndarray], np.ndarray]
 
@@ -101,9 +102,11 @@ def of_epochs(deviations: np.ndarray, curves: np.ndarray, seed: int = 0) -> np.n
     of_epoch = np.minimum(new * variance, apart.min(1).clip(0) / 2)
     values, vectors = np.linalg.eigh(together - np.diag(of_epoch))
     rng = np.random.default_rng(seed)
-    lasting = rng.normal(size=deviations.shape) * np.sqrt(values.clip(0)) @ vectors.T
-    noise = rng.normal(size=(*deviations.shape, curves.shape[1]))
-    return lasting[:, :, None] + noise * np.sqrt(of_epoch)[:, None]
+    lasting = rng.standard_normal(deviations.shape) * np.sqrt(values.clip(0)) @ vectors.T
+    noise = rng.standard_normal((*deviations.shape, curves.shape[1]), np.float32)
+    noise *= np.sqrt(of_epoch, dtype=np.float32)[:, None]
+    noise += lasting[:, :, None]
+    return noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +131,7 @@ def select(
     counts: Counts,
     metric: str,
     curves: np.ndarray | None = None,
-    number: int = RESAMPLES,
+    number: int = CHOICES,
     seed: int = 0,
 ) -> Selection:
     """Choose the recipe whose curve's highest `neighbours_mean` is the highest.
@@ -158,7 +161,7 @@ def select(
     return Selection(winner, promise, taken - found.value, tuple(equal), tuple(behind), shares)
 
 
-def select_runs(runs: Sequence[Path], metric: str, number: int = RESAMPLES, seed: int = 0) -> Selection:
+def select_runs(runs: Sequence[Path], metric: str, number: int = CHOICES, seed: int = 0) -> Selection:
     """`select` among run folders that were validated on the same photos. UsageError if they were not, or if
     one is damaged."""
     counts = counts_of(read_all(runs))

@@ -160,8 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     flush=True,
                 )
     print(f"\nlowest, mean and highest coverage, {asked.metric}")
-    for (what, way), covered in mean.items():
-        print(f"  {what:11}{way:20}{min(covered):7.1%}{np.mean(covered):8.1%}{max(covered):8.1%}")
+    for (what, way), covers in mean.items():
+        print(f"  {what:11}{way:20}{min(covers):7.1%}{np.mean(covers):8.1%}{max(covers):8.1%}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""The leaders of a search: what is said of them, and what of runs that do not belong together."""
+
+import pytest
+
+from analysis.trust.answers import counts_of, read_answers
+from analysis.trust.bootstrap import intervals
+from analysis.trust.leaders import leaders_of, promise_words
+from analysis.trust.selection import select_runs
+from tests.analysis.fake_run import untrained
+from tests.analysis.trust.test_answers import predictions
+
+
+def run(folder, seed, people=20, scores=(0.1, 0.2, 0.2)):
+    untrained(folder, seed, predictions(people, seed))
+    rows = [f"{epoch},{score},0" for epoch, score in enumerate(scores, 1)]
+    (folder / "epochs.csv").write_text("\n".join(["epoch,macro_f1,fold", *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return [
+        run(folder / str(seed), seed, scores=(0.1, 0.3 - 0.01 * seed, 0.3 - 0.01 * seed)) for seed in range(4)
+    ]
+
+
+def test_leaders_have_intervals_and_the_first_one_a_promise(runs):
+    found = leaders_of(runs, "macro_f1")
+    assert found.notes == ()
+    assert list(found.intervals) == runs
+    (alone,) = intervals(counts_of([read_answers(runs[2])]), "macro_f1")
+    assert found.intervals[runs[2]].low == pytest.approx(alone.low, abs=1e-5)  # float32, in another order
+    alone = select_runs(runs, "macro_f1")
+    assert found.selection.promise == alone.promise
+    assert found.equal == [runs[one] for one in alone.equal]
+    facts = found.facts()
+    assert facts["promise"]["macro_f1"] == round(alone.promise.value, 4)
+    assert facts["promise"]["chosen_from"] == 4
+    assert facts["equal_within_noise"] == [one.name for one in found.equal]
+    words = promise_words(found, {one: 7 + number for number, one in enumerate(runs)}, "people")
+    assert words.startswith("Promise of the best one on new people: macro-F1 ")
+    assert "the best of 4 trials" in words
+    assert "These 20 people can't tell it from #8, #9, #10." in words
+
+
+def test_runs_of_other_people_and_damaged_ones_are_set_apart(runs, tmp_path):
+    other = run(tmp_path / "other", 9, people=22)
+    damaged = run(tmp_path / "damaged", 9)
+    (damaged / "validation.parquet").write_bytes(b"PAR1")
+    found = leaders_of([runs[0], other, damaged, runs[1]], "macro_f1")
+    assert list(found.intervals) == [runs[0], runs[1], other]
+    assert found.intervals[other].n_groups == 22
+    assert found.compared == (runs[0], runs[1])
+    first, second = found.notes
+    assert first.startswith(f"no interval for damaged: {damaged / 'validation.parquet'}: is damaged")
+    assert second.startswith("1 of the first 4 trials were validated on other photos than the first one")
+
+
+def test_one_run_alone_has_an_interval_and_no_choice(runs):
+    found = leaders_of(runs[:1], "macro_f1")
+    assert list(found.intervals) == runs[:1]
+    assert (found.selection, found.equal, found.facts(), promise_words(found, {})) == (None, [], {}, "")
+    assert leaders_of([], "macro_f1").intervals == {}
