@@ -9,11 +9,12 @@ import numpy as np
 
 from analysis.trust.answers import Answers, counts_of, read_answers
 from analysis.trust.bootstrap import Interval, intervals
-from analysis.trust.selection import Selection, curves_of, select
+from analysis.trust.curves import curves_of
+from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
 from trial.metrics import column_of, title_of
 
-MAX_LEADERS = 100  # read and resampled; those behind them do not win in any resample
+MAX_LEADERS = 50  # read and resampled; those behind them do not win in any resample
 NAMED = 5  # equals in a sentence
 
 

@@ -9,8 +9,6 @@ left out is replaced by its first order: they score as much below the whole as t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -26,26 +24,11 @@ from analysis.trust.bootstrap import (
     resampled,
     resamples,
 )
-from common.errors import UsageError, all_at_once
-from trial.metrics import column_of
-from trial.record import RunFolder
+from analysis.trust.curves import curves_of, neighbours_mean
 
 CHOICES = 1000  # repetitions of the choice
 NEW = 0.2  # in the recorded table .21 (benchmarks/trust/promise.py)
 Rank = Callable[[np.ndarray], np.ndarray]
-
-
-def neighbours_mean(curves: np.ndarray) -> np.ndarray:
-    """Scores (..., epochs) -> for each epoch the mean of its own and its neighbours'; the first and the last
-    epoch count twice instead of the neighbour that they lack. Epochs that a run did not have are nan.
-
-    By this a recipe is ranked: less lucky than the best epoch, and in benchmarks/trust/promise.py it chose
-    better recipes.
-    """
-    before = np.concatenate([curves[..., :1], curves[..., :-1]], -1)
-    after = np.concatenate([curves[..., 1:], curves[..., -1:]], -1)
-    before, after = (np.where(np.isnan(one), curves, one) for one in (before, after))
-    return (before + curves + after) / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,20 +149,3 @@ def select_runs(runs: Sequence[Path], metric: str, number: int = CHOICES, seed: 
     one is damaged."""
     counts = counts_of(read_all(runs))
     return select(counts, metric, curves_of(runs, metric), number, seed)
-
-
-def curves_of(runs: Sequence[Path], metric: str) -> np.ndarray:
-    """(runs, epochs) the scores in the runs' epochs.csv; nan after a run's end. UsageError if one is
-    damaged."""
-    return np.array(list(zip_longest(*all_at_once(*(partial(_curve, run, metric) for run in runs)),
-                                     fillvalue=np.nan))).T  # fmt: skip
-
-
-def _curve(run: Path, metric: str) -> np.ndarray:
-    try:
-        curve = RunFolder(run).curve()[column_of(metric)].to_numpy(float)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{run / 'epochs.csv'}: is damaged or missing ({error})") from None
-    if not np.isfinite(curve).any():
-        raise UsageError(f"{run / 'epochs.csv'}: no epoch has a score")
-    return curve

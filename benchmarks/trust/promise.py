@@ -23,7 +23,8 @@ import pandas as pd
 
 from analysis.trust.answers import Counts, count
 from analysis.trust.bootstrap import intervals, observed, resampled, resamples
-from analysis.trust.selection import correct, neighbours_mean, of_epochs
+from analysis.trust.curves import neighbours_mean
+from analysis.trust.selection import correct, of_epochs
 from benchmarks.search import table
 from benchmarks.trust.populations import (
     CLASSES,

@@ -5,7 +5,8 @@ import pytest
 
 from analysis.trust.answers import count
 from analysis.trust.bootstrap import intervals, observed
-from analysis.trust.selection import correct, curves_of, neighbours_mean, of_epochs, select, select_runs
+from analysis.trust.curves import curve_of, curves_of, neighbours_mean, steady
+from analysis.trust.selection import correct, of_epochs, select, select_runs
 from common.errors import UsageError
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.test_answers import predictions
@@ -35,6 +36,19 @@ def test_the_rule_is_the_mean_of_neighbouring_epochs_and_keeps_the_ends():
     assert neighbours_mean(curve) == pytest.approx([0.6 / 3, 1.4 / 3, 0.6, 2 / 3, 1.7 / 3])
     short = neighbours_mean(np.array([[0.1, 0.4, np.nan], [0.3, np.nan, np.nan]]))
     np.testing.assert_allclose(short, [[0.2, 0.3, np.nan], [0.3, np.nan, np.nan]])
+
+
+def test_the_epoch_is_that_of_the_best_mean():
+    assert steady(np.array([0.1, 0.4, 0.9, 0.5, 0.6])) == (pytest.approx(2 / 3), 4)
+    assert steady(np.array([0.3])) == (pytest.approx(0.3), 1)
+    assert steady(np.array([])) is None
+    assert steady(np.array([np.nan])) is None
+
+
+def test_a_curve_is_the_mean_over_the_folds_of_a_run(tmp_path):
+    (tmp_path / "epochs.csv").write_text("fold,epoch,macro_f1\n0,1,.1\n0,2,.3\n1,1,.3\n1,2,\n")
+    np.testing.assert_allclose(curve_of(tmp_path, "macro_f1"), [0.2, np.nan])
+    assert curve_of(tmp_path / "none", "macro_f1").size == 0
 
 
 def test_deviations_of_all_epochs_keep_those_of_one_and_how_recipes_go_together():
