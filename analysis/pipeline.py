@@ -16,7 +16,7 @@ from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
 from analysis.submission import CSV, refuse_existing, refuse_overwriting
 from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
-from analysis.trials.printing import write_trials
+from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
@@ -40,11 +40,23 @@ def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | No
     """Write the `top` best recipes as OUT/1.json ..., best first. UsageError if one of these files exists."""
     names = [f"{number}.json" for number in range(1, top + 1)]
     refuse_existing(out, *names)
-    rows = rank(trial_table(experiment)).best(top, model)
+    ranking = rank(trial_table(experiment))
+    rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     for recipe, name in zip(recipes, names, strict=True):
         print(recipe.write(out / name))
+    _print_trust(ranking, rows)
     return recipes
+
+
+def _is_first(ranking: Ranking, rows: pd.DataFrame) -> bool:
+    """Whether the first of the chosen trials is the best of all: a network may have been asked for."""
+    return bool(rows.iloc[0]["trial"] == ranking.ranked.iloc[0]["trial"])
+
+
+def _print_trust(ranking: Ranking, rows: pd.DataFrame) -> None:
+    for words in trust_words(ranking) if _is_first(ranking, rows) else ():
+        print(words, flush=True)
 
 
 @only_writer_of_out
@@ -189,6 +201,7 @@ def export_best_and_retrain(
             flush=True,
         )
     write_trials(ranking, out / TRIALS)
+    _print_trust(ranking, rows)
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         print(f"recipe {number} of {top}: {recipe.about}", flush=True)
@@ -200,6 +213,8 @@ def export_best_and_retrain(
         members.append(probabilities)
         abouts.append(about)
     about = abouts[0] | {"selection": ranking.rule, "network": model}
+    if _is_first(ranking, rows):
+        about |= ranking.leaders.facts()
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
     about = submit(out, photos, vote.soft(members), about, folders)

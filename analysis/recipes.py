@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.trials.unfinished import unfinished
+from analysis.trust.curves import curve_of, steady
+from analysis.trust.leaders import interval_facts
 from common.errors import UsageError, unknown
 from common.files import write_json
 from trial.config import PLACES, TrialConfig, parse
@@ -85,14 +87,18 @@ def recipe_of(row: pd.Series, experiment: str) -> Recipe:
 
 
 def _of_run(run: RunFolder, about: str) -> Recipe:
-    """A run's recipe, to stop after its best epoch; if nobody was held out (it was retrained), after its last
-    epoch and without scores."""
+    """A run's recipe, to stop after the epoch with the best mean of its own and its neighbours' scores; if
+    nobody was held out (it was retrained), after its last epoch and without scores. UsageError if its
+    validation answers are damaged."""
     status, scores = run.status(), {}
     stop_after = status.get("best_epoch")
     if stop_after is not None:
         scores = {"macro_f1": status["macro_f1"], "accuracy": scores_of(run.validation()).accuracy}
         scores |= {column_of(status["metric"]): status["score"]}
+        scores |= interval_facts(run.folder, status["metric"])
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
+        best = steady(curve_of(run.folder, status["metric"]))
+        stop_after = stop_after if best is None else best[1]
     elif status["state"] == "done":
         stop_after = status["epochs"]
     recipe, state = run.config().recipe(), unfinished(run.folder)

@@ -18,6 +18,8 @@ from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
 from analysis.submission import read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
+from analysis.trust.answers import VALIDATION
+from analysis.trust.leaders import interval_facts
 from common.errors import UsageError
 from trial.metrics import column_of
 from trial.record import RunFolder
@@ -105,6 +107,8 @@ def scores_kept(folder: RunFolder) -> dict[str, Any]:
     if status.get("macro_f1") is None:
         return {}
     scores = {"macro_f1": status["macro_f1"], column_of(status["metric"]): status["score"]}
+    if (folder.folder / VALIDATION).exists():
+        scores |= interval_facts(folder.folder, status["metric"])
     return {**scores, "best_epoch": status["best_epoch"]}
 
 

@@ -21,6 +21,7 @@ from analysis.report.tables import (
     trials_table,
 )
 from analysis.trials.hours import hours_words
+from analysis.trials.printing import LIMITS, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
 from dataset.task import Task
@@ -66,7 +67,8 @@ def write_report(
     """
     table, metric = ranking.table, ranking.metric
     roles = ranking.roles(best)
-    searched = searched_columns(table)
+    searched, finished = searched_columns(table), with_limits(ranking)
+    limits = "" if best is None else "".join(finished[LIMITS][finished["trial"] == best["trial"]])
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
     shared = constants(table).items()
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
@@ -80,9 +82,10 @@ def write_report(
         counts=count_words(table),
         choice_words=table.attrs.get("chosen", ""),
         alarms=[*_note(ranking), *alarms_of(None, submission)],
-        headline=headline(roles, len(ranking.ranked), metric),
+        headline=headline(roles, len(ranking.ranked), metric, limits),
+        trust_words=_trust_words(ranking, best),
         chosen_words=_chosen_words(ranking, best),
-        finished=trials_table(ranking.ranked, searched, marked, metric=metric),
+        finished=trials_table(finished, searched, marked, metric=metric),
         unranked=trials_table(ranking.unranked, searched, marked, with_reason=True, metric=metric),
         running=bool(table["state"].isin(["running", "waiting"]).any()),
         same=same,
@@ -100,6 +103,13 @@ def _score_words(ranking: Ranking, task: Task | None) -> str:
     if ranking.metric != "macro_f1":
         return ranking.score
     return f"{ranking.score} over all {f'{task.n_classes} ' if task else ''}classes"
+
+
+def _trust_words(ranking: Ranking, best: pd.Series | None) -> list[str]:
+    """What the chosen trial promises on new groups, if it is the first one."""
+    if best is None or ranking.first is None or best["trial"] != ranking.first["trial"]:
+        return []
+    return [words.replace("note: ", "Note: ") for words in trust_words(ranking)]
 
 
 def _note(ranking: Ranking) -> list[str]:

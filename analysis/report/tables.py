@@ -8,12 +8,14 @@ import pandas as pd
 
 from analysis.report.page import score_text
 from analysis.trials.chosen import CHOICE
+from analysis.trials.printing import LIMITS
 from analysis.trials.table import SCORES, recipe_columns
+from analysis.trust.curves import STEADY
 from common.text import value_text
 from trial.metrics import DEFAULT, column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
-          "expected_improvement": "expected gain"}  # fmt: skip
+          "expected_improvement": "expected gain", STEADY: "mean of 3 epochs"}  # fmt: skip
 STATES = {"done": "finished", "paused": "paused", "stopped_early": "stopped early", "mismatch": "mismatched"}
 
 
@@ -44,8 +46,11 @@ def count_words(table: pd.DataFrame) -> str:
     return f"{len(table):,} trial{'s' if len(table) > 1 else ''}: {parts}."
 
 
-def headline(roles: Mapping[str, pd.Series | None], finished: int, metric: str = DEFAULT) -> list[dict]:
-    """The three scores at the top (role, title, score, words), each compared with the best one."""
+def headline(
+    roles: Mapping[str, pd.Series | None], finished: int, metric: str = DEFAULT, limits: str = ""
+) -> list[dict]:
+    """The three scores at the top (role, title, score, words), each compared with the best one. `limits`: the
+    interval of the best one's, if it is known."""
     best, facts, column = roles["best"], [], column_of(metric)
     titles = {
         "best": f"Best of {finished:,} finished",
@@ -61,6 +66,7 @@ def headline(roles: Mapping[str, pd.Series | None], finished: int, metric: str =
         words = f"{title_of(metric)}, trial #{row['sequence']}"
         if role == "best":
             words += f", epoch {value_text(row['best_epoch'])}"
+            words += f"; 95 %: {limits}" if limits else ""
         elif best is not None and best["trial"] == row["trial"]:
             words += ", which is the best one"
         elif best is not None:
@@ -82,6 +88,9 @@ def trials_table(
     """{"columns": name, kind, sorted; "rows": texts, roles} of the trials, in the table's order, with their
     score by `metric`."""
     outcome = ["sequence", "trial", column_of(metric), "best_epoch", "epochs_done", "seconds"]
+    if not with_reason:
+        outcome[3:3] = [name for name in (STEADY, LIMITS) if name in table and table[name].astype(bool).any()]
+    ranked_by = STEADY if STEADY in outcome else column_of(metric)
     outcome += [name for name in CHOICE if name in table]
     names = [*outcome[:2], *(["state", "reason"] if with_reason else []), *outcome[2:]]
     names += [name for name in searched if name not in names]
@@ -92,7 +101,7 @@ def trials_table(
         dict(
             name=TITLES.get(name, name),
             kind="words" if name == "reason" else "number" if _is_number(table[name]) else "",
-            sorted=name == column_of(metric) and not with_reason,
+            sorted=name == ranked_by and not with_reason,
         )
         for name in names
     ]
@@ -154,7 +163,7 @@ def submission_facts(submission: Mapping[str, Any]) -> dict:
 
 
 def _cell(name: str, value: object) -> str:
-    if name in SCORES:
+    if name in (*SCORES, STEADY):
         return score_text(value)
     if name == "seconds" and isinstance(value, int | float) and value == value:
         return f"{value:.0f}"

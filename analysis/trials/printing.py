@@ -9,10 +9,15 @@ import pandas as pd
 
 from analysis.trials.hours import hours_words
 from analysis.trials.ranking import Ranking
+from analysis.trust.curves import STEADY
+from analysis.trust.leaders import promise_words
+from common.errors import UsageError
 from common.files import write_atomic
 from common.text import value_text
+from trial.record import RunFolder
 
-TITLES = {"chosen_by": "chosen by"}
+LOW, HIGH, LIMITS = "score_low", "score_high", "95 %"  # the interval of a score: two numbers, or as text
+TITLES = {"chosen_by": "chosen by", STEADY: "mean of 3 epochs"}
 MAX_ROWS = 100  # of each table in a terminal: more would push the best trials out of sight
 
 Cells = dict[str, list[str]]
@@ -24,7 +29,10 @@ def print_trials(ranking: Ranking) -> None:
     draw = _draw_in_terminal if sys.stdout.isatty() else _print_whole
     score = ranking.score, ranking.column
     extra = ["chosen_by", *attrs["searched"]]
-    draw(f"{len(ranking.ranked)} finished, best first", _cells(ranking.ranked, score, extra))
+    draw(
+        f"{len(ranking.ranked)} finished, best first",
+        _cells(with_limits(ranking), score, [STEADY, LIMITS, *extra]),
+    )
     if attrs.get("note"):
         print(attrs["note"])
     if ranking.note:
@@ -34,7 +42,7 @@ def print_trials(ranking: Ranking) -> None:
             f"{len(ranking.unranked)} not ranked",
             _cells(ranking.unranked, score, [*extra[:1], *attrs["searched"][:1], "reason"]),
         )
-    for words in (attrs.get("chosen"), hours_words(ranking)):
+    for words in (*trust_words(ranking), attrs.get("chosen"), hours_words(ranking)):
         if words:
             print(words)
 
@@ -42,8 +50,40 @@ def print_trials(ranking: Ranking) -> None:
 def write_trials(ranking: Ranking, path: Path) -> Path:
     """Write trials.csv: the finished trials, best first, then the others."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ordered = pd.concat([ranking.ranked, ranking.unranked])
+    ordered = pd.concat([with_limits(ranking).drop(columns=LIMITS), ranking.unranked])
     return write_atomic(path, lambda part: ordered.to_csv(part, index=False))
+
+
+def with_limits(ranking: Ranking) -> pd.DataFrame:
+    """The ranked trials with the 95 % intervals of the leaders' scores: columns LOW and HIGH, LIMITS as
+    text."""
+    ranked, found = ranking.ranked.copy(), ranking.leaders.intervals
+    known = [found.get(Path(folder)) for folder in ranked.get("folder", [""] * len(ranked))]
+    ranked[STEADY] = ranked.get(STEADY, float("nan"))
+    ranked[LOW] = [None if one is None else round(one.low, 4) for one in known]
+    ranked[HIGH] = [None if one is None else round(one.high, 4) for one in known]
+    ranked[LIMITS] = ["" if one is None else f"{one.low:.3f} to {one.high:.3f}" for one in known]
+    return ranked
+
+
+def trust_words(ranking: Ranking) -> list[str]:
+    """Sentences on what the best trial promises, and on what could not be said of it."""
+    leaders = ranking.leaders
+    if leaders.selection is None:
+        return [f"note: {note}" for note in leaders.notes]
+    numbers = {Path(folder): number for folder, number in ranking.ranked[["folder", "sequence"]].to_numpy()}
+    return [
+        promise_words(leaders, numbers, groups_of(leaders.runs[0])),
+        *(f"note: {note}" for note in leaders.notes),
+    ]
+
+
+def groups_of(run: Path) -> str:
+    """The task's word for groups (people); 'groups' if that can't be read."""
+    try:
+        return RunFolder(run).task().groups
+    except UsageError:
+        return "groups"
 
 
 def _cells(rows: pd.DataFrame, score: tuple[str, str], extra: list[str]) -> Cells:

@@ -3,15 +3,19 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
+from analysis.trust.curves import STEADY
+from analysis.trust.leaders import MAX_LEADERS, Leaders, leaders_of
 from common.errors import UsageError
 from trial.metrics import DEFAULT, column_of, title_of
 
 RULE = (
-    "the finished trial with the highest {score} of its best epoch, on the photos held out; of equal ones "
-    "the earlier. Paused, stopped, failed and mismatched trials are not ranked."
+    "the finished trial with the highest mean {score} of three neighbouring epochs, on the photos held out; "
+    "of equal ones the earlier. Paused, stopped, failed and mismatched trials are not ranked."
 )
 # Of the trials that are not ranked, the first ones need a look most.
 URGENCY = {"mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
@@ -60,6 +64,12 @@ class Ranking:
     def rule(self) -> str:
         """How the best trial is chosen, for submission.json."""
         return RULE.format(score=self.score)
+
+    @cached_property
+    def leaders(self) -> Leaders:
+        """What is known of the first ones: intervals, the promise of the best one, its equals."""
+        folders = self.ranked["folder"].head(MAX_LEADERS) if "folder" in self.ranked else ()
+        return leaders_of([Path(folder) for folder in folders], self.metric)
 
     @property
     def first(self) -> pd.Series | None:
@@ -110,7 +120,14 @@ def rank(table: pd.DataFrame) -> Ranking:
     metric = next(iter(found), DEFAULT)
     column = column_of(metric)
     comparable = finished & (metrics == metric)
-    ranked = table[comparable].sort_values([column, "sequence"], ascending=[False, True])
+    # The first column if the run has no curve, as those of early versions.
+    by = table[column].where(table[STEADY].isna(), table[STEADY]) if STEADY in table else table[column]
+    ranked = (
+        table[comparable]
+        .assign(by=by[comparable])
+        .sort_values(["by", "sequence"], ascending=[False, True])
+        .drop(columns="by")
+    )
     others = table[~comparable]
     if (apart := finished & ~comparable).any():
         why = metrics.map(lambda name: f"its score is {title_of(name)}, not {title_of(metric)}")

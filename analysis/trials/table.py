@@ -15,6 +15,7 @@ from analysis.trials.flatten import flat_alike
 from analysis.trials.hours import HOURS, hours_of_search
 from analysis.trials.nni_database import experiment_name
 from analysis.trials.outcomes import Outcome, outcomes
+from analysis.trust.curves import STEADY, curve_of, steady
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
@@ -23,13 +24,14 @@ from trial.config import TrialConfig, parse
 from trial.metrics import METRICS, column_of
 from trial.record import RunFolder
 
-# The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too, those
-# of an experiment HOURS, those of a search by tuners.search.Search CHOICE. All other columns are the recipe.
+# The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too,
+# finished ones STEADY, those of an experiment HOURS, those of a search by tuners.search.Search CHOICE. All
+# other columns are the recipe.
 COLUMNS = [
     "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
 ]  # fmt: skip
 SCORES = tuple(map(column_of, METRICS))
-NUMBERS = ("best_epoch", "epochs_done", "seconds", HOURS, "expected_improvement")
+NUMBERS = ("best_epoch", "epochs_done", "seconds", STEADY, HOURS, "expected_improvement")
 # Tuners that start with the space's default recipe: today's, and that of earlier experiments.
 DEFAULT_FIRST = ("tuners.search.Search", "tuners.default_first.DefaultFirstTPE")
 
@@ -81,8 +83,9 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
 
     Columns: sequence, trial, state (done, paused, stopped_early, failed, running, waiting, mismatch), reason,
     macro_f1 (of the best epoch so far), if the trials' metric is another one its column (balanced_accuracy),
-    best_epoch, epochs_done, seconds, folder, hours (of search until its end); of a search by
-    tuners.search.Search chosen_by and expected_improvement; then the recipe, flattened (`loss`, ...).
+    best_epoch, epochs_done, seconds, folder; of finished trials steady_score (the best mean of three
+    neighbouring epochs); hours (of search until its end); of a search by tuners.search.Search chosen_by and
+    expected_improvement; then the recipe, flattened (`loss`, ...).
     `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
     the first trial is the space's default recipe; `attrs["chosen"]`: a sentence on who chose the recipes, if
     that is known.
@@ -141,12 +144,20 @@ def row_of(
     row["folder"] = str(run.folder)
     try:
         config = run.config()
-        return row | {column_of(config.metric): status.get("score")}, config
     except FileNotFoundError:
         return row, None
     except UsageError as error:
         reason = f"config.json is not one of this version: {error}"
         return row | {"state": "mismatch", "reason": reason}, None
+    row |= {column_of(config.metric): status.get("score")}
+    if row["state"] == "done":
+        try:
+            best = steady(curve_of(run.folder, config.metric))
+        except UsageError as error:
+            return row | {"state": "mismatch", "reason": str(error)}, config
+        if best is not None:
+            row[STEADY] = best[0]
+    return row, config
 
 
 def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:
@@ -155,7 +166,7 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
     lines = [row | (next(recipes) if config else {}) for row, config in rows]
     table = pd.DataFrame(lines, columns=None if lines else COLUMNS)
     scores = [name for name in SCORES if name in table]
-    others = [name for name in (HOURS, *CHOICE) if name in table]
+    others = [name for name in (STEADY, HOURS, *CHOICE) if name in table]
     for number in table.columns.intersection([*SCORES, *NUMBERS]):
         table[number] = pd.to_numeric(table[number])
     before = COLUMNS.index("macro_f1")
@@ -165,7 +176,7 @@ def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.Da
 
 def recipe_columns(table: pd.DataFrame) -> list[str]:
     """The columns of a trials table that hold the recipe."""
-    return [name for name in table.columns if name not in (*COLUMNS, *SCORES, HOURS, *CHOICE)]
+    return [name for name in table.columns if name not in (*COLUMNS, *SCORES, STEADY, HOURS, *CHOICE)]
 
 
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from common.errors import UsageError, all_at_once
 from trial.metrics import column_of
 
 EPOCHS = "epochs.csv"
+STEADY = "steady_score"  # the column of the trials table with the values of `steady`
 
 
 def neighbours_mean(curves: np.ndarray) -> np.ndarray:

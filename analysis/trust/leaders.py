@@ -85,6 +85,13 @@ def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
     return Leaders(metric, runs, found, tuple(first), selection, tuple(notes))
 
 
+def interval_facts(run: Path, metric: str) -> dict[str, float]:
+    """{"low", "high"}: the interval of a run's score, for submission.json. UsageError if its validation
+    answers are missing or damaged."""
+    (found,) = intervals(counts_of([read_answers(run)]), metric)
+    return {"low": round(found.low, 4), "high": round(found.high, 4)}
+
+
 def _photos(answers: Answers) -> bytes:
     """The same for answers to the same photos with the same labels."""
     names = np.char.add(np.char.add(answers.photos, "/"), answers.groups)

@@ -39,7 +39,7 @@ def test_the_best_trial_is_by_the_metric_not_by_macro_f1(experiment):
     ranking = rank(trial_table(experiment))
     assert list(ranking.ranked["trial"]) == ["b", "c", "a"]
     assert (ranking.first["trial"], ranking.median["trial"], ranking.default["trial"]) == ("b", "c", "a")
-    assert "highest negative log loss of its best epoch" in ranking.rule
+    assert "highest mean negative log loss of three neighbouring epochs" in ranking.rule
     assert (ranking.metric, ranking.note) == ("log_loss", "")
 
 
@@ -77,7 +77,7 @@ def test_by_default_the_table_has_no_other_score(tmp_path):
     assert list(table.columns[:9]) == [
         "sequence", "trial", "state", "reason", "macro_f1", "best_epoch", "epochs_done", "seconds", "folder",
     ]  # fmt: skip
-    assert rank(table).rule.startswith("the finished trial with the highest macro-F1 of its best epoch")
+    assert rank(table).rule.startswith("the finished trial with the highest mean macro-F1 of three")
 
 
 def test_trials_by_another_metric_are_set_apart_with_a_sentence(experiment, capsys):
