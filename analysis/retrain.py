@@ -18,8 +18,8 @@ from trial.record import RunWriter
 from trial.resume import Saver, read
 
 _WHY = {
-    False: "the epoch where validation was best",
-    True: "the median of the epochs where each fold's validation was best",
+    False: "the epoch whose validation score, averaged with its neighbours', was best",
+    True: "the epoch whose validation score, averaged over the folds and with its neighbours', was best",
 }
 
 

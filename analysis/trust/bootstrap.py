@@ -37,7 +37,7 @@ class Interval:
     absent: int = 0
 
     def __str__(self) -> str:
-        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
     @property
     def contains_zero(self) -> bool:

@@ -55,13 +55,16 @@ class Leaders:
 def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
     """What is known of these finished runs, ranked by `metric`, best first. Files that can't be read are left
     out and named in the notes."""
-    runs, notes = tuple(runs)[:MAX_LEADERS], []
+    runs, notes, unread = tuple(runs)[:MAX_LEADERS], [], []
     read: dict[Path, Answers] = {}
     for run in runs:
         try:
             read[run] = read_answers(run)
         except UsageError as error:
-            notes.append(f"no interval for {run.name}: {first_line(error)}")
+            unread.append(first_line(error))
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        notes.append(f"no interval without a trial's validation answers: {unread[0]}{more}")
     alike: dict[bytes, list[Path]] = {}
     for run, answers in read.items():
         alike.setdefault(_photos(answers), []).append(run)
@@ -107,7 +110,7 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
     promise, absent = found.promise, found.promise.absent
     words = (
         f"Promise of the best one on new {groups}: {title_of(leaders.metric)} {promise}, after a correction "
-        f"by {found.flattered:.4f} for being the best of {len(leaders.compared)} trials and of their epochs."
+        f"by {found.flattered:.3f} for being the best of {len(leaders.compared)} trials and of their epochs."
     )
     if equal := leaders.equal:
         named = ", ".join(f"#{numbers[run]}" for run in equal[:NAMED])

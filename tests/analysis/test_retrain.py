@@ -77,7 +77,10 @@ def test_a_recipe_of_all_folds_becomes_one_network_of_all_people(people, tmp_pat
     assert [path.name for path in again.weights_files()] == ["weights.safetensors"]
     assert (again.status()["epochs"], len(again.epochs())) == (2, 2)
     about = json.loads((tmp_path / "run" / "submission.json").read_text())
-    assert about["rule"]["why"] == "the median of the epochs where each fold's validation was best"
+    assert (
+        about["rule"]["why"]
+        == "the epoch whose validation score, averaged over the folds and with its neighbours', was best"
+    )
     assert predict(tmp_path / "run", read_eval(people)).shape == (len(read_eval(people)), 18)
 
 

@@ -53,7 +53,7 @@ def test_runs_of_other_people_and_damaged_ones_are_set_apart(runs, tmp_path):
     assert found.intervals[other].n_groups == 22
     assert found.compared == (runs[0], runs[1])
     first, second = found.notes
-    assert first.startswith(f"no interval for damaged: {damaged / 'validation.parquet'}: is damaged")
+    assert f"validation answers: {damaged / 'validation.parquet'}: is damaged" in first
     assert second.startswith("1 of the first 4 trials were validated on other photos than the first one")
 
 
