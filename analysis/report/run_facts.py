@@ -9,6 +9,8 @@ import pandas as pd
 from analysis.report.page import score_text
 from analysis.report.tables import STATES
 from analysis.trials.unfinished import how_far, unfinished
+from analysis.trust.answers import answers_of, counts_of
+from analysis.trust.bootstrap import intervals
 from common.errors import UsageError
 from common.text import value_text
 from dataset.task import Task
@@ -53,7 +55,9 @@ def scores(
         found, labels = scores_of(validation), validation["label"].to_numpy()
         whose = "" if task.group == "photo" else f"{validation['group'].nunique():,} {task.groups}, "
         whose += f"{len(validation):,} photos{note}"
-        facts = [_fact("best", first, score_text(METRICS[metric](found)), whose)]
+        facts = [
+            _fact("best", first, score_text(METRICS[metric](found)), whose + _limits(validation, metric))
+        ]
         facts += [
             _fact("", title, score_text(METRICS[name](found)), "of the same photos") for name, title in others
         ]
@@ -80,6 +84,15 @@ def scores(
             )
         )
     return facts
+
+
+def _limits(validation: pd.DataFrame, metric: str) -> str:
+    """'; 95 %: 0.456 to 0.961', '' if the table can't be right."""
+    try:
+        (found,) = intervals(counts_of([answers_of(validation, "validation")]), metric)
+    except UsageError:
+        return ""
+    return f"; 95 %: {found.low:.3f} to {found.high:.3f}"
 
 
 def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:

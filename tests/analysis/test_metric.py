@@ -97,7 +97,7 @@ def test_a_submission_keeps_the_score_and_what_augmentation_does_to_it(people, t
     folder, trained = RunFolder(tmp_path / "run"), load(tmp_path / "run")
     flipped = predict_validation(folder.folder, trained, people, "flip")
     names = list(dict.fromkeys(["macro_f1", column_of(metric)]))
-    assert list(scores_kept(folder)) == [*names, "best_epoch"]
+    assert list(scores_kept(folder)) == [*names, "low", "high", "best_epoch"]
     _, about = predict_and_submit(folder.folder, people, tmp_path / "out", "flip")
     status = folder.status()
     assert about["validation"][column_of(metric)] == status["score"]

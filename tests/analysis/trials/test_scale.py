@@ -79,7 +79,8 @@ def test_a_pipe_gets_every_trial_whole_and_best_first(table, capsys):
     ranked, others = rank(table).ranked, rank(table).unranked
     assert [line.split()[1] for line in lines[2 : 2 + len(ranked)]] == ranked["trial"].tolist()
     assert lines[2 + len(ranked)] == f"{len(others)} not ranked"
-    assert [line.split()[1] for line in lines[4 + len(ranked) :]] == others["trial"].tolist()
+    first = 4 + len(ranked)
+    assert [line.split()[1] for line in lines[first : first + len(others)]] == others["trial"].tolist()
     assert any("one_minus_frequency" in line for line in lines)
     start = lines[1].index("loss.gamma")
     gammas = ranked["loss.gamma"]
