@@ -112,8 +112,8 @@ def vote_of_validation(
 
 
 def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", "photos", the number of
-    groups by the task's word} of `vote_of_validation`, or {"none": why}."""
+    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", "photos", the number
+    of groups by the task's word} of `vote_of_validation`, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)

@@ -180,6 +180,7 @@ def _intervals(
     `allowance`: by what the limits are moved down and up for classes without photos."""
     n_groups = counts.n_groups
     errors = statistic(resampled(counts, resamples(n_groups, number, seed), metric)).std(0)
+    errors = errors * np.sqrt(n_groups / max(n_groups - 1, 1))  # as of any sample: resamples vary less
     wide = errors * stdtrit(_freedom(statistic(without_each(counts, metric))), (1 + level) / 2)
     # No resample moves it: no group contradicts the others, which does not mean that none ever will.
     wide = np.where(errors > 1e-7 * np.abs(values), wide, RULE_OF_THREE / n_groups)
@@ -199,4 +200,4 @@ def _freedom(without: np.ndarray) -> np.ndarray:
     of_variance = (squares**2).sum(0) - variance**2 / len(without)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = 2 * variance**2 / of_variance
-    return np.where(freedom > 2, freedom, 2.0)  # nan (a variance of 0) too
+    return np.where(freedom > 2, np.minimum(freedom, max(len(without) - 1, 2)), 2.0)  # nan (no variance) too

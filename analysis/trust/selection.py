@@ -75,7 +75,7 @@ def of_epochs(deviations: np.ndarray, curves: np.ndarray, seed: int = 0) -> np.n
     together = np.atleast_2d(np.cov(deviations.T))
     variance = together.diagonal()
     rough = curves[:, :-2] - 2 * curves[:, 1:-1] + curves[:, 2:]
-    rough = rough / np.sqrt(np.maximum(variance, np.finfo(float).tiny))[:, None]
+    rough = (rough / np.sqrt(np.where(variance > 0, variance, np.nan))[:, None]).ravel()
     rough = rough[np.isfinite(rough)]
     # The median of the squares of normal values is .455 of their mean; a steep start moves it little.
     new = min(NEW, float(np.median(rough**2)) / 0.455 / 6) if len(rough) else 0.0

@@ -107,6 +107,17 @@ def test_the_promise_is_right_on_average():
     assert abs(promised) < 0.02
 
 
+def test_recipes_that_are_always_right_promise_that(recwarn):
+    labels = (np.arange(20) % 3).repeat(2)
+    found = select(
+        count(labels, labels[:, None].repeat(2, 1), np.arange(20).repeat(2), 3), "accuracy", np.ones((2, 4))
+    )
+    assert (found.winner, found.promise.value, found.promise.high, found.flattered) == (0, 1, 1, 0)
+    assert found.promise.low == pytest.approx(0.85)  # none of 20 was told wrongly
+    assert found.equal == (1,)
+    assert not recwarn.list
+
+
 def test_run_folders_are_chosen_among_by_their_curves(tmp_path, monkeypatch):
     for seed in range(3):
         untrained(tmp_path / str(seed), seed, predictions(people=20, seed=seed))
