@@ -136,9 +136,9 @@ def _groups(counts: Counts, some: np.ndarray) -> Counts:
     return Counts(counts.truth[some], counts.given[some], counts.hits[some])
 
 
-def drawn_searches(searches: int, recipes: int) -> Iterator[dict[str, Outcome]]:
-    """Searches among drawn recipes, close to each other, on people dealt evenly."""
-    strengths = np.linspace(0.1, DRAWN_STRENGTH + 5 * DRAWN_SPREAD, 24)
+def drawn_searches(searches: int, recipes: int, spread: float = DRAWN_SPREAD) -> Iterator[dict[str, Outcome]]:
+    """Searches among drawn recipes, the closer to each other the smaller `spread`, on people dealt evenly."""
+    strengths = np.linspace(0.1, DRAWN_STRENGTH + 5 * spread, 24)
     parts = []
     for part in range(DRAWN_PARTS):  # the difficulty of the rare people is the same for all strengths
         predicted, labels = drawn_answers(
@@ -152,7 +152,7 @@ def drawn_searches(searches: int, recipes: int) -> Iterator[dict[str, Outcome]]:
     rises = 1 - np.exp(-(np.arange(DRAWN_EPOCHS) + 1) / 2)
     for search in range(searches):
         rng = np.random.default_rng([7, search])
-        strength = (DRAWN_STRENGTH + DRAWN_SPREAD * rng.normal(size=(recipes, 1))) * rises
+        strength = (DRAWN_STRENGTH + spread * rng.normal(size=(recipes, 1))).clip(0.2) * rises
         predicted, labels = drawn_answers(rng, even(DRAWN_PEOPLE), strength.ravel(), DRAWN_EPOCHS)
         flat = labels.ravel()
         counts = count(flat, predicted.reshape(flat.size, -1), persons(flat), CLASSES)
@@ -189,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", type=int, default=20)
     parser.add_argument("--table", type=Path, default=table.SHIPPED)
     parser.add_argument("--only", choices=["recorded", "drawn"])
+    parser.add_argument("--spread", type=float, default=DRAWN_SPREAD, help="of the drawn recipes' strengths")
     asked = parser.parse_args(arguments)
     if asked.only != "drawn":
         found = list(recorded_searches(asked.table, asked.searches, asked.recipes))
@@ -196,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"recorded, {asked.searches:,} searches among {asked.recipes} recipes\n{text(found)}", flush=True
         )
     if asked.only != "recorded":
-        found = list(drawn_searches(asked.searches, asked.recipes))
+        found = list(drawn_searches(asked.searches, asked.recipes, asked.spread))
         print(f"\ndrawn, {asked.searches:,} searches among {asked.recipes} recipes\n{text(found)}")
 
 
