@@ -198,6 +198,21 @@ def score(
     print("\n".join(recall_lines(scores)))
 
 
+@app.command(epilog=EXAMPLE + "compare out/runs/a out/runs/b")
+@exit_on_usage_error()
+def compare(
+    one: Annotated[Path, typer.Argument(help="a run folder")],
+    other: Annotated[Path, typer.Argument(help="another run folder")],
+) -> None:
+    """Say whether one run is better than another.
+
+    The difference of their scores has a 95 % interval, paired over the people (groups) that both were
+    validated on."""
+    from analysis.trust.compare import compare as compared
+
+    print("\n".join(compared(one, other).lines()))
+
+
 @app.command(epilog=EXAMPLE + "report latest --out report.html")
 @exit_on_usage_error()
 def report(

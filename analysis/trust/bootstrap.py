@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
-from analysis.trust.answers import Answers, Counts, common, counts_of
+from analysis.trust.answers import Counts
 from trial.metrics import METRICS
 
 RESAMPLES = 2000
@@ -149,13 +149,6 @@ def differences(
     )  # fmt: skip
     found[reference] = Interval(0.0, 0.0, 0.0, 0.0, counts.n_groups, counts.absent)
     return found
-
-
-def difference(one: Answers, other: Answers, metric: str, number: int = RESAMPLES, seed: int = 0) -> Interval:
-    """The score of `one` minus that of `other`, paired over the groups that both predicted: `n_groups` says
-    how many. UsageError if there are none."""
-    one, other = common(one, other)
-    return differences(counts_of([one, other]), 1, metric, number, seed)[0]
 
 
 def _class_difference(counts: Counts, reference: int) -> np.ndarray:

@@ -7,13 +7,12 @@ groups is left out, and a macro-F1 of so few is biased, as rare classes go missi
 left out is replaced by its first order: they score as much below the whole as the resample scores above it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from analysis.trust.answers import Counts, counts_of, read_all
+from analysis.trust.answers import Counts
 from analysis.trust.bootstrap import (
     BOUNDS,
     RESAMPLES,
@@ -24,7 +23,7 @@ from analysis.trust.bootstrap import (
     resampled,
     resamples,
 )
-from analysis.trust.curves import curves_of, neighbours_mean
+from analysis.trust.curves import neighbours_mean
 
 CHOICES = 1000  # repetitions of the choice
 NEW = 0.2  # in the recorded table .21 (benchmarks/trust/promise.py)
@@ -142,10 +141,3 @@ def select(
     equal = [int(one) for one in order if one != winner and behind[one].contains_zero]
     shares = found.chosen.sum(1)
     return Selection(winner, promise, taken - found.value, tuple(equal), tuple(behind), shares)
-
-
-def select_runs(runs: Sequence[Path], metric: str, number: int = CHOICES, seed: int = 0) -> Selection:
-    """`select` among run folders that were validated on the same photos. UsageError if they were not, or if
-    one is damaged."""
-    counts = counts_of(read_all(runs))
-    return select(counts, metric, curves_of(runs, metric), number, seed)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from analysis.trust.answers import Answers, Counts, count
+from analysis.trust.answers import Counts, count
 from analysis.trust.bootstrap import (
-    difference,
     differences,
     intervals,
     observed,
@@ -108,24 +107,6 @@ def test_a_difference_is_paired_and_smaller_than_two_independent_scores_would_di
     assert found.contains_zero
     backwards = differences(of, 1, "accuracy")[0]
     assert (backwards.low, backwards.high) == pytest.approx((-found.high, -found.low))
-
-
-def answers_of_photos(labels, chances, groups) -> Answers:
-    names = np.char.add("photo", np.char.zfill(np.arange(len(labels)).astype(str), 4))
-    log = np.log(chances[np.arange(len(labels)), labels])
-    return Answers("run", names, groups.astype(str), labels, chances.argmax(1), chances.shape[1], log)
-
-
-def test_the_difference_of_runs_on_other_people_counts_those_that_both_predicted():
-    labels, chances, groups = photos(people=30, recipes=2)
-    one, other = (answers_of_photos(labels, own, groups) for own in chances)
-    some = np.flatnonzero(groups < 20)
-    found = difference(one, other.part(some), "macro_f1")
-    assert found.n_groups == 20
-    assert found == difference(one.part(some), other.part(some), "macro_f1")
-    assert difference(one, other, "log_loss").value == pytest.approx(
-        one.log_probability.mean() - other.log_probability.mean()
-    )
 
 
 def test_without_probabilities_there_is_no_log_loss():

@@ -4,8 +4,9 @@ import pytest
 
 from analysis.trust.answers import counts_of, read_answers
 from analysis.trust.bootstrap import intervals
+from analysis.trust.curves import curves_of
 from analysis.trust.leaders import leaders_of, promise_words
-from analysis.trust.selection import select_runs
+from analysis.trust.selection import select
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.test_answers import predictions
 
@@ -31,7 +32,7 @@ def test_leaders_have_intervals_and_the_first_one_a_promise(runs):
     assert list(found.intervals) == runs
     (alone,) = intervals(counts_of([read_answers(runs[2])]), "macro_f1")
     assert found.intervals[runs[2]].low == pytest.approx(alone.low, abs=1e-5)  # float32, in another order
-    alone = select_runs(runs, "macro_f1")
+    alone = select(counts_of([read_answers(run) for run in runs]), "macro_f1", curves_of(runs, "macro_f1"))
     assert found.selection.promise == alone.promise
     assert found.equal == [runs[one] for one in alone.equal]
     facts = found.facts()

@@ -6,7 +6,8 @@ import pytest
 from analysis.trust.answers import count
 from analysis.trust.bootstrap import intervals, observed
 from analysis.trust.curves import curve_of, curves_of, neighbours_mean, steady
-from analysis.trust.selection import correct, of_epochs, select, select_runs
+from analysis.trust.leaders import leaders_of
+from analysis.trust.selection import correct, of_epochs, select
 from common.errors import UsageError
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.test_answers import predictions
@@ -128,16 +129,15 @@ def test_run_folders_are_chosen_among_by_their_curves(tmp_path, monkeypatch):
     np.testing.assert_allclose(
         curves_of(runs, "macro_f1"), [[0.2, 0.3, 0.3, np.nan], [0.2, 0.4, 0.3, np.nan], [0.2, 0.3, 0.3, 0.9]]
     )
-    found = select_runs(runs, "macro_f1")
-    assert found.winner == 2
-    assert found.promise.n_groups == 20
+    found = leaders_of(runs, "macro_f1")
+    assert found.selection.winner == 2
+    assert found.selection.promise.n_groups == 20
     (tmp_path / "1" / "epochs.csv").write_text("epoch,fold\n1,0\n")
     (tmp_path / "2" / "epochs.csv").unlink()
     with pytest.raises(UsageError) as error:
-        select_runs(runs, "macro_f1")
+        curves_of(runs, "macro_f1")
     assert [
         str(tmp_path / one / "epochs.csv") in line for one, line in zip("12", error.value.errors, strict=True)
     ]
-    untrained(tmp_path / "other", 0, predictions(people=21))
-    with pytest.raises(UsageError, match=r"other/validation.parquet: has 2 photos that"):
-        select_runs([runs[0], tmp_path / "other"], "macro_f1")
+    (note,) = leaders_of(runs, "macro_f1").notes
+    assert f"the promise is not corrected for the choice: {tmp_path / '1' / 'epochs.csv'}: is damaged" in note
