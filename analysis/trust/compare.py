@@ -32,7 +32,7 @@ class Comparison:
             better = "the first is better" if gap.value > 0 else "the second is better"
             verdict = "can't be told apart" if gap.contains_zero else better
             lines.append(
-                f"{title_of(metric):18} {one.value:.3f} and {other.value:.3f}: difference {gap}, {verdict}"
+                f"{title_of(metric):17}  {one.value:.3f} and {other.value:.3f}: difference {gap}, {verdict}"
             )
         if some.absent:
             lines.append(f"note: classes without a photo among these: {some.absent}")
