@@ -12,6 +12,7 @@ from analysis.retrain import mean, retrain
 from analysis.submission import submission_errors
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment
+from analysis.trust.curves import curve_of, steady
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
 from dataset.face_masks.labels import FACE_MASK
@@ -202,19 +203,19 @@ def test_a_recipe_is_read_back_and_refused_in_words(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_runs_config_is_its_recipe_until_its_best_epoch(people, tmp_path):
+def test_a_runs_config_is_its_recipe_until_its_best_epochs(people, tmp_path):
     values = {"data": str(people), "epochs": 4, "learning_rate": 1e-9, "fold": "all", "folds": 3, "seed": 1}
     config = parse({**TINY, **values})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)
     status = RunFolder(tmp_path / "run").status()
     recipe = read_recipe(tmp_path / "run" / "config.json")
-    assert recipe.stop_after == status["best_epoch"] < 4
+    assert recipe.stop_after == steady(curve_of(tmp_path / "run", "macro_f1"))[1] < 4
     assert recipe.scores["macro_f1"] == status["macro_f1"]
     _, about = retrain_and_submit(recipe, people, tmp_path / "out", {})
-    assert about["rule"]["stopped_after_epoch"] == status["best_epoch"]
+    assert about["rule"]["stopped_after_epoch"] == recipe.stop_after
     assert about["validation"] == recipe.scores
     again = read_recipe(tmp_path / "out" / "config.json")
-    assert (again.stop_after, again.scores) == (status["best_epoch"], {})
+    assert (again.stop_after, again.scores) == (recipe.stop_after, {})
     (tmp_path / "out" / "origin.json").unlink()
     with pytest.raises(UsageError, match=r"origin\.json: is missing"):
         read_recipe(tmp_path / "out" / "config.json")
