@@ -47,18 +47,18 @@ def resume_experiment(
     as many as are missing of the number that it was started for. `hours`: how much longer it runs. UsageError
     if it still runs, is finished and gets nothing more to do, or can't go on.
     """
-    folder = _folder(wanted)
-    with only_writer(folder):  # two at a time would both find that it does not run
-        return _resume(read_saved(folder), port, trials, hours)
-
-
-def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | None) -> ExperimentResult:
-    saved, plan_note = with_paths_of_today(saved)
+    saved = read_saved(_folder(wanted))
     if saved.id in server.running():
         raise UsageError(
             f"{saved.id}: still runs; stop it first: Ctrl-C where it was started, or "
             f"{path_text(server.NNICTL)} stop {saved.id}"
         )
+    with only_writer(saved.folder):  # two at a time would both find that it does not run
+        return _resume(read_saved(saved.folder), port, trials, hours)
+
+
+def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | None) -> ExperimentResult:
+    saved, plan_note = with_paths_of_today(saved)
     saved = replace(saved, params=_with_space(saved))
     errors = [*_errors(saved), *port_errors(port)]
     if errors:
