@@ -2,8 +2,8 @@
 
     python -m benchmarks.search.live DATA ANSWERS.csv [--minutes 15] [--seeds 3] [--method ours]
 
-The searches of a seed run side by side, one trial at a time in one thread each. A trial is what the recorded
-table has (benchmarks/search/record.py): few people, small photos, EPOCHS epochs; the folds differ with the
+The searches of a seed run side by side, one trial at a time in one thread each. Their space is the recorded
+table's (space.json), and a trial trains a FRACTION of the people for EPOCHS epochs; the folds differ with the
 seed. The network of the best trial by validation then predicts eval/, and ANSWERS.csv scores it. A finished
 search is not run again, so that the command may be stopped and started again.
 """
@@ -22,12 +22,12 @@ import yaml
 from analysis.submission import CSV
 from analysis.trials.ranking import rank
 from analysis.trials.table import find, trial_table
-from benchmarks.search.record import EPOCHS, SPACE
+from benchmarks.search.record import SPACE
 from common.errors import UsageError, exit_on_usage_error, unknown
 from common.files import write_json
 from common.machine import PROJECT
 
-FRACTION = 0.2  # of the training people, about as many as the recorded table's
+EPOCHS, FRACTION = 5, 0.2  # of the training people
 RESULT = "result.json"
 METHODS: dict[str, dict[str, Any]] = {
     "ours": {
