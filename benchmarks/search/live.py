@@ -34,6 +34,10 @@ METHODS: dict[str, dict[str, Any]] = {
         "tuner": {"className": "tuners.search.Search"},
         "assessor": {"className": "tuners.search.CannotWin"},
     },
+    "pauses": {
+        "tuner": {"className": "tuners.search.Search"},
+        "assessor": {"className": "tuners.search.PauseAndGoOn"},
+    },
     "before": {
         "tuner": {
             "className": "benchmarks.search.earlier.DefaultFirstTPE",
