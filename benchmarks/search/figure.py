@@ -9,7 +9,7 @@ from analysis.report.theme import LIGHT, blank
 from benchmarks.search.compare import GRID, PLAYED, Line
 from benchmarks.search.rivals import OURS
 
-COLOURS = ["default", "median", "oldest", "alarm", "muted", "heat2", "ink", "faint"]
+COLOURS = ["default", "median", "rare", "alarm", "muted", "heat2", "ink", "faint"]
 
 
 def regret_figure(lines: Sequence[Line]) -> go.Figure:

@@ -302,3 +302,7 @@ def test_the_figure_has_a_panel_for_each_table_and_a_name_for_each_method():
         "Optuna TPE",
     ]
     assert len(figure.data) == 4
+
+
+def test_every_method_has_a_colour():
+    assert len(regret_figure(lines([played(name) for name in METHODS])).data) == len(METHODS)
