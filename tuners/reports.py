@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _is(space: Space, params: Params, parent: str | None, data: Mapping[str, Any
 
 
 def _report(folder: Path, trial: str) -> Reported:
-    event, start, end = "", None, None
+    event, start, end, resumed = "", None, None, 0
     events = _query(
         folder, f"select event, timestamp from TrialJobEvent where trialJobId = '{trial}' order by rowid"
     )
@@ -81,25 +82,27 @@ def _report(folder: Path, trial: str) -> Reported:
         if name == "USER_TO_CANCEL":
             continue
         event = "WAITING" if name in ("ADD_RESUMED", "ADD_CUSTOMIZED") else name
+        resumed = time if name == "ADD_RESUMED" else resumed
         if event in ALIVE:
             start, end = time / 1000, None
         else:
             end = time / 1000
-    curve: list[float] = []
     result, last = None, end
     metrics = _query(
         folder,
         f"select type, sequence, data, timestamp from MetricData where trialJobId = '{trial}' order by rowid",
     )
+    # By their numbers, as NNI stores them in any order; of a trial that it ran again those since then.
+    reports: dict[int, float] = {}
+    since = resumed if any(time >= resumed for *_, time in metrics) else 0
     for kind, sequence, data, time in metrics:
         value = score(json.loads(json.loads(data)))
         last = time / 1000
         if kind == "FINAL":
             result = value if result is None else result
-        elif kind == "PERIODICAL":
-            if int(sequence) == 0:  # NNI ran it again
-                curve = []
-            curve.append(math.nan if value is None else value)
+        elif kind == "PERIODICAL" and time >= since:
+            reports[int(sequence)] = math.nan if value is None else value
+    curve = [reports[number] for number in takewhile(reports.__contains__, count())]
     run = folder / "trials" / trial
     if result is None and event and event not in ALIVE:
         result = _result_of(run)

@@ -33,6 +33,7 @@ STOPPED = {
     "USER_CANCELED": "stopped by a person",
     "SYS_CANCELED": "stopped by NNI",
 }
+STORING_SECONDS = 0.5
 LATE_SECONDS = 30.0  # a final result may follow its trial's end; by then it has
 
 _logger = logging.getLogger("tuners.search")
@@ -189,7 +190,16 @@ class Trials:
             if value is None:
                 _logger.warning("the result of parameters %s is not a score", parameter_id)
             if not trial.state.is_finished():
-                self._tell(trial, self.known(trial) or Reported(), value)
+                self._tell(trial, self._heard_out(trial), value)
+
+    def _heard_out(self, trial: FrozenTrial) -> Reported:
+        """What is known of a trial whose result has come. NNI may store its last reports a moment later."""
+        known = self.known(trial) or Reported()
+        end = time.monotonic() + STORING_SECONDS
+        while len(known.curve) < (known.epochs or 0) and time.monotonic() < end:
+            time.sleep(STORING_SECONDS / 10)
+            known = self.known(trial) or known
+        return known
 
     def end(self, parameter_id: int, success: bool) -> None:
         """NNI's trial has ended."""

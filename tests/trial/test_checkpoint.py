@@ -396,9 +396,9 @@ def trial_process(*words):
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_killed_goes_on_by_the_command(kill, people, tmp_path):
-    config = config_of(people, epochs=12)
+    config = config_of(people, epochs=40)
     folder = tmp_path / "run"
-    words = [f"{key}={value}" for key, value in {**TINY, "data": people, "epochs": 12, "out": folder}.items()]
+    words = [f"{key}={value}" for key, value in {**TINY, "data": people, "epochs": 40, "out": folder}.items()]
     process = trial_process(*words)
     try:
         end = time.monotonic() + 100
@@ -414,7 +414,7 @@ def test_a_run_that_is_killed_goes_on_by_the_command(kill, people, tmp_path):
     again = trial_process("--continue", folder, "--keep-checkpoint")
     printed, errors = again.communicate(timeout=100)
     assert again.returncode == 0, errors
-    assert "going on after epoch" in printed and "epoch 1/12" not in printed and "epoch 12/12" in printed
+    assert "going on after epoch" in printed and "epoch 1/40" not in printed and "epoch 40/40" in printed
     whole(tmp_path / "whole", config)
     assert_same(folder, tmp_path / "whole")
     assert (folder / CHECKPOINT).exists() and not list(folder.glob(".*.part"))
