@@ -24,6 +24,7 @@ OTHERS = {
     "imported": "imported",
 }
 CAN_NOT_WIN = "can't win"
+RUNNING = "running"  # a state
 PAUSED = "paused"  # a state: the trial's checkpoint may be gone on from
 
 
@@ -79,7 +80,9 @@ def outcome_of_choice(status: Mapping[str, Any], chosen: Chosen | None) -> dict[
 
 def choice_words(choices: Sequence[Chosen], paused: int = 0, gone_on: int = 0) -> str:
     """'The model chose 40 of 60 recipes; the others: 1 the default, 2 known good ...'; '' of no recipe.
-    `paused`: how many were paused at least once; `gone_on`: how many of these went on."""
+    `paused`: how many were paused at least once; `gone_on`: how many of these went on. A recipe that NNI has
+    asked for ahead, and not begun, does not count."""
+    choices = [chosen for chosen in choices if chosen.trial or chosen.state != RUNNING]
     if not choices:
         return ""
     by = Counter(chosen.chosen_by for chosen in choices)

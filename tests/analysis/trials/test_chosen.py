@@ -24,7 +24,7 @@ CHOICES = [
     Chosen(3, 3, "", "model", 0.01, 0.5, 0.05),
 ]
 WORDS = (
-    "The model chose 2 of 4 recipes; the others: 1 the default, 1 spread over the space at the start; "
+    "The model chose 1 of 3 recipes; the others: 1 the default, 1 spread over the space at the start; "
     "stopped because they could not win any more: 1."
 )
 
@@ -100,6 +100,11 @@ def test_a_damaged_file_is_named(experiment):
 )  # fmt: skip
 def test_the_sentence(by, words):
     assert choice_words([Row("", word) for word in by]) == words
+
+
+def test_a_recipe_that_was_asked_for_ahead_does_not_count():
+    begun, ahead = Row("a", "model", state="running"), Row("", "model", state="running")
+    assert choice_words([begun, ahead]) == "The model chose 1 of 1 recipe."
 
 
 @pytest.mark.parametrize(
