@@ -91,7 +91,7 @@ def _sent() -> bytes:
 
 
 def go_on_after(epochs: int) -> None:
-    """Let the next report be that of the epoch after so many."""
+    """Let the next report be that of the epoch after `epochs`."""
     from nni.trial import overwrite_intermediate_seq
 
     overwrite_intermediate_seq(epochs)

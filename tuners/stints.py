@@ -11,7 +11,7 @@ ROUNDING = 1e-6
 
 
 def stint_ends(epochs: int) -> list[int]:
-    """The epochs after which a training of so many may be paused: at the quarters, before the last."""
+    """The epochs after which a training of `epochs` may be paused: at the quarters, before the last."""
     ends = {math.ceil(epochs * stint / STINTS) for stint in range(1, STINTS)}
     return sorted(end for end in ends if end < epochs)
 

@@ -36,7 +36,7 @@ class Population:
     true: Counts
 
     def sample(self, rng: np.random.Generator, people: int, dealt: str) -> tuple[np.ndarray, np.ndarray]:
-        """(labels (photos,), predicted (photos, recipes)) of so many people, one person after the other."""
+        """(labels (photos,), predicted (photos, recipes)) of `people` people, one after the other."""
         kinds = even(people) if dealt == EVEN else rng.choice(KINDS, people, p=SHARES)
         predicted, labels = self.draw(rng, kinds)
         return labels.ravel(), predicted.reshape(labels.size, -1)

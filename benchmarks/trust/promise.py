@@ -4,7 +4,7 @@
 
 A simulated search picks one of some random recipes, after the best of their epochs, by its scores on
 validation people. Recorded: the people of the table that nobody trained on are dealt by `dataset/split.py`
-anew in each search, a third to validate and the others to score what was chosen. Drawn: close recipes of
+again in each search, a third to validate and the others to score what was chosen. Drawn: close recipes of
 known true scores, on 100 drawn people.
 
 For each rule of ranking, the mean (and standard deviation) of the promise minus the true score: for the score

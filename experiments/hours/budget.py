@@ -69,7 +69,7 @@ def planned(
     plan: Plan, hours: float, began: float, with_retrain: bool, trials: int | None = None
 ) -> tuple[Plan, Budget, Data]:
     """(The plan that fits into `hours` from `began` (time.monotonic()) on, its budget, the size of the data).
-    UsageError if not even one training fits. `trials`: at most so many."""
+    UsageError if not even one training fits. `trials`: the largest number."""
     data = _data(plan, began)
     plan.runs.mkdir(parents=True, exist_ok=True)
     with Interrupts() as interrupts:
@@ -87,7 +87,7 @@ def fitted(
     whole = _training(pilot, recipes)
 
     def left(epochs: int) -> tuple[float, float]:
-        """(Seconds for retraining, for the search), with trainings of so many epochs."""
+        """(Seconds for retraining, for the search), with trainings of `epochs` epochs."""
         kept = 0.0
         if with_retrain:  # the best recipe is not known yet: the mean of the space
             epoch = (whole - BEGIN) / config.epochs

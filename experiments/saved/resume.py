@@ -131,8 +131,8 @@ def _errors(saved: Saved) -> list[str]:
 
 
 def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None) -> dict[str, Any]:
-    """The configuration with the number of trials and the duration that it gets, and a tuner that draws
-    anew. UsageError if there is nothing left to do."""
+    """The configuration with the number of trials and the duration that it gets, and a tuner that draws other
+    recipes than before. UsageError if there is nothing left to do."""
     params, plan = dict(saved.params), saved.plan
     begun, asked = len(saved.trials), plan.config.get("maxTrialNumber")
     limit = seconds(plan.config.get("maxExperimentDuration"))

@@ -62,7 +62,7 @@ def states(mine):
 
 
 def at_work(mine, done, running):
-    """Whether so many trials are done, and so many have ended an epoch."""
+    """Whether `done` trials are done, and `running` others have ended an epoch."""
     runs = mine.folder / "runs"
     if not list(runs.glob("[!_.]*/db/nni.sqlite")):
         return False
