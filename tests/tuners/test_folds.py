@@ -41,7 +41,7 @@ def test_the_score_of_a_fold_follows_from_the_means():
 
 @pytest.mark.parametrize("count", range(1, 12))
 def test_the_smallest_p_is_that_of_scipy(count):
-    """A level just above it can stop a trial after `folds` folds; the smallest p itself can't, one fold on."""
+    """A level just above it can stop a trial after `count` folds; the smallest p itself can't, one fold on."""
     smallest = wilcoxon(-np.arange(1.0, count + 1), alternative="less").pvalue
     assert smallest == pytest.approx(0.5**count)
     if count > 1:
