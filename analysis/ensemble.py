@@ -19,8 +19,8 @@ from analysis.submission import CSV, metric_of
 from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
-from analysis.trust.answers import answers_of, counts_of
-from analysis.trust.bootstrap import intervals
+from analysis.trust.answers import answers_of
+from analysis.trust.bootstrap import interval_of
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import is_taken, only_writer_of_out
 from dataset.read import read_eval
@@ -117,11 +117,10 @@ def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = 
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)
-    (found,) = intervals(counts_of([answers_of(voted, "the vote")]), metric)
+    limits = interval_of(answers_of(voted, "the vote"), metric).limits()
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
-        column_of(metric): METRICS[metric](scores), "low": round(found.low, 4), "high": round(found.high, 4),
-        "photos": len(voted),
+        column_of(metric): METRICS[metric](scores), **limits, "photos": len(voted),
         task.groups: int(voted["group"].nunique()),
     }  # fmt: skip
 

@@ -13,10 +13,8 @@ from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
 from trial.aliases import current_field
 
-SEARCH, PAUSES = (
-    "tuners.search.Search",
-    "tuners.search.PauseAndGoOn",
-)  # this project's tuner, and its assessor
+# This project's tuner, and its assessor that pauses.
+SEARCH, PAUSES = "tuners.search.Search", "tuners.search.PauseAndGoOn"
 STINTS = 4  # of NNI's trials, into which a training that is paused may fall
 
 

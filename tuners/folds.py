@@ -14,10 +14,9 @@ from nni.assessor import Assessor, AssessResult
 from scipy.stats import wilcoxon
 
 from tuners.errors import UsageError
-from tuners.reports import score
-from tuners.search import Search, experiment_folder
+from tuners.reports import REPORTS_FOLDS
+from tuners.search import Search, curve_of, experiment_folder
 
-REPORTS_FOLDS = {"fold": "all", "fold_order": "one_by_one"}  # values of a recipe whose reports are folds
 LARGEST = 0.5
 DIGITS = 9  # to which fold scores are compared: they come from means
 
@@ -108,10 +107,12 @@ class WorseOnFolds(Assessor):
         self._reports_folds: dict[str, bool] = {}
 
     def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
-        curve = [value for report in trial_history if (value := score(report)) is not None]
-        if len(curve) < len(trial_history) or not self._are_folds(trial_job_id):
-            return AssessResult.Good
-        stop = self._search.reason_to_stop(trial_job_id, curve, self._test)
+        curve = curve_of(trial_history)
+        stop = (
+            curve
+            and self._are_folds(trial_job_id)
+            and self._search.reason_to_stop(trial_job_id, curve, self._test)
+        )
         return AssessResult.Bad if stop else AssessResult.Good
 
     def trial_end(self, trial_job_id: str, success: bool) -> None:

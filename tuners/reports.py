@@ -20,6 +20,7 @@ from tuners.space import Params, Space
 _logger = logging.getLogger("tuners.reports")
 DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder
 ALIVE = ("WAITING", "RUNNING", "UNKNOWN")
+REPORTS_FOLDS = {"fold": "all", "fold_order": "one_by_one"}  # values of a recipe whose reports are folds
 PARENT = "parent"  # key beside the parameters: NNI's id of the trial that one goes on from
 
 
@@ -132,7 +133,7 @@ def _result_of(run: Path) -> float | None:
 def _epochs_of(run: Path) -> int | None:
     """The number of reports of a whole training: of epochs, or of folds that are trained one by one."""
     config = _json(run / "config.json")
-    folds = config.get("fold") == "all" and config.get("fold_order") == "one_by_one"
+    folds = all(config.get(name) == value for name, value in REPORTS_FOLDS.items())
     epochs = config.get("folds" if folds else "epochs")
     return epochs if isinstance(epochs, int) and epochs > 0 else None
 

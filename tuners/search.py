@@ -30,8 +30,7 @@ from tuners.samplers import CHOSEN, IMPROVEMENT, SAMPLERS, GaussianProcessSample
 from tuners.space import Params, Space
 from tuners.stints import Left, stint_ends
 from tuners.study import open_study
-from tuners.trials import PARENT as GOES_ON_FROM
-from tuners.trials import PAUSES, QUEUED, Trials, recipe_key
+from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials, recipe_key
 
 EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
 RANDOM_STARTS = {
@@ -389,7 +388,7 @@ class CannotWin(Assessor):
         self._bound = Bound(z, margin, min_finished, start_epoch)
 
     def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
-        curve = _curve(trial_history)
+        curve = curve_of(trial_history)
         stop = curve and self._search.reason_to_stop(trial_job_id, curve, self._bound)
         return AssessResult.Bad if stop else AssessResult.Good
 
@@ -413,13 +412,13 @@ class PauseAndGoOn(Assessor):
         self._search, self._min_finished = Search.latest, min_finished
 
     def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
-        curve = _curve(trial_history)
+        curve = curve_of(trial_history)
         pause = curve and self._search.reason_to_pause(trial_job_id, len(curve), self._min_finished)
         return AssessResult.Bad if pause else AssessResult.Good
 
 
-def _curve(history: Sequence[Any]) -> list[float]:
-    """The scores of the epochs; [] if one of them has none."""
+def curve_of(history: Sequence[Any]) -> list[float]:
+    """The scores in the reports of a trial; [] if one of them has none."""
     curve = [score(value) for value in history]
     found = [value for value in curve if value is not None]
     return found if len(found) == len(curve) else []

@@ -22,10 +22,11 @@ from tuners.space import Params, Space
 from tuners.stints import STINTS
 from tuners.study import journal_of
 
-# User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial; PARENT: of
-# the one that this goes on from; IDS: NNI's parameter ids of all its trials; PAUSES: why it is being paused;
-# PAUSED: whether it is; WENT_ON: how often it went on; BEFORE: seconds of its earlier trials.
-PARAMETER_ID, TRIAL, PARENT, WHY, QUEUED = "parameter_id", "nni_trial", "parent", "why", "queued_as"
+# User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;
+# GOES_ON_FROM: of the one that this goes on from; IDS: NNI's parameter ids of all its trials; PAUSES: why it
+# is being paused; PAUSED: whether it is; WENT_ON: how often it went on; BEFORE: seconds of its earlier
+# trials.
+PARAMETER_ID, TRIAL, GOES_ON_FROM, WHY, QUEUED = "parameter_id", "nni_trial", "parent", "why", "queued_as"
 PAUSES, PAUSED, WENT_ON, BEFORE = "pauses", "paused", "went_on", "seconds_before"
 IDS = "parameter_ids"  # of all its trials
 STOPPED = {
@@ -104,7 +105,7 @@ class Trials:
         parameter_id = trial.user_attrs.get(PARAMETER_ID)
         if parameter_id is None:
             return None
-        return self._ask(parameter_id, trial.params, trial.user_attrs.get(PARENT))
+        return self._ask(parameter_id, trial.params, trial.user_attrs.get(GOES_ON_FROM))
 
     def trainings(self, pausing: int | None = None) -> float:
         """How many whole trainings' worth of epochs were spent, with those running as if they ran to their
@@ -147,7 +148,7 @@ class Trials:
             PAUSES: "",
             WHY: "",
             PARAMETER_ID: None,
-            PARENT: attributes[TRIAL],
+            GOES_ON_FROM: attributes[TRIAL],
             BEFORE: attributes.get(SECONDS, 0.0),
             WENT_ON: attributes.get(WENT_ON, 0) + 1,
         }

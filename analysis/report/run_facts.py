@@ -9,8 +9,8 @@ import pandas as pd
 from analysis.report.page import score_text
 from analysis.report.tables import STATES
 from analysis.trials.unfinished import how_far, unfinished
-from analysis.trust.answers import answers_of, counts_of
-from analysis.trust.bootstrap import intervals
+from analysis.trust.answers import answers_of
+from analysis.trust.bootstrap import interval_of
 from common.errors import UsageError
 from common.text import value_text
 from dataset.task import Task
@@ -89,7 +89,7 @@ def scores(
 def _limits(validation: pd.DataFrame, metric: str) -> str:
     """'; 95 %: 0.456 to 0.961', '' if the table can't be right."""
     try:
-        (found,) = intervals(counts_of([answers_of(validation, "validation")]), metric)
+        found = interval_of(answers_of(validation, "validation"), metric)
     except UsageError:
         return ""
     return f"; 95 %: {found.low:.3f} to {found.high:.3f}"

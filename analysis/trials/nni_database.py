@@ -7,8 +7,7 @@ from typing import Any
 
 from common.errors import UsageError
 from common.nni_database import profile, query
-
-PARENT = "parent"  # beside a recipe's values: the trial that this one goes on from
+from trial.advisor import PARENT
 
 
 @dataclass

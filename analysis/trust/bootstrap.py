@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
-from analysis.trust.answers import Counts
+from analysis.trust.answers import Answers, Counts, counts_of
 from trial.metrics import METRICS
 
 RESAMPLES = 2000
@@ -42,6 +42,10 @@ class Interval:
     @property
     def contains_zero(self) -> bool:
         return self.low <= 0 <= self.high
+
+    def limits(self) -> dict[str, float]:
+        """{"low", "high"}, for submission.json."""
+        return {"low": round(self.low, 4), "high": round(self.high, 4)}
 
 
 Sums = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]
@@ -132,6 +136,12 @@ def intervals(
     up = missing * known * (metric in ("macro_f1", "balanced_accuracy"))
     down = up * (metric == "balanced_accuracy")
     return _intervals(values, counts, metric, lambda of: of, (down, up), BOUNDS[metric], number, seed, level)
+
+
+def interval_of(answers: Answers, metric: str) -> Interval:
+    """The score of one run's answers, with its interval."""
+    (found,) = intervals(counts_of([answers]), metric)
+    return found
 
 
 def differences(

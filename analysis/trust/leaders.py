@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.trust.answers import Answers, counts_of, read_answers
-from analysis.trust.bootstrap import Interval, intervals
+from analysis.trust.bootstrap import Interval, interval_of, intervals
 from analysis.trust.curves import curves_of
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
@@ -43,8 +43,8 @@ class Leaders:
         promise = self.selection.promise
         return {
             "promise": {
-                column_of(self.metric): round(promise.value, 4), "low": round(promise.low, 4),
-                "high": round(promise.high, 4), "chosen_from": len(self.compared),
+                column_of(self.metric): round(promise.value, 4), **promise.limits(),
+                "chosen_from": len(self.compared),
                 "corrected_by": round(self.selection.flattered, 4), "groups": promise.n_groups,
                 "absent_classes": promise.absent,
             },
@@ -91,8 +91,7 @@ def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
 def interval_facts(run: Path, metric: str) -> dict[str, float]:
     """{"low", "high"}: the interval of a run's score, for submission.json. UsageError if its validation
     answers are missing or damaged."""
-    (found,) = intervals(counts_of([read_answers(run)]), metric)
-    return {"low": round(found.low, 4), "high": round(found.high, 4)}
+    return interval_of(read_answers(run), metric).limits()
 
 
 def _photos(answers: Answers) -> bytes:

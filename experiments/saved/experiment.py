@@ -89,12 +89,9 @@ def read_saved(folder: Path) -> Saved:
     folder = folder.resolve()
     if not database(folder).is_file():
         raise UsageError(f"{path_text(folder)}: holds no experiment: there is no {database(Path())}")
-    rows = query(
-        folder,
-        "select params, id, execDuration, endTime from ExperimentProfile order by revision desc limit 1",
-    )
+    rows = latest_revision(folder)
     try:
-        params, id, seconds, end = rows[0]
+        params, id, seconds, _, end = rows[0]
         saved = Saved(folder, json.loads(params), float(seconds or 0), end is not None)
         if not isinstance(saved.params.get("tuner"), dict):
             raise ValueError("no tuner in it")
@@ -105,6 +102,13 @@ def read_saved(folder: Path) -> Saved:
     if id != folder.name:
         raise UsageError(f"{path_text(folder)}: holds the experiment {id}; rename the folder to {id}")
     return saved
+
+
+def latest_revision(folder: Path) -> list[tuple[Any, ...]]:
+    """NNI's latest record of the experiment, if there is one: its configuration as JSON, its id, the seconds
+    that it ran, its start and its end (milliseconds; None if it runs, or was killed)."""
+    columns = "params, id, execDuration, startTime, endTime"
+    return query(folder, f"select {columns} from ExperimentProfile order by revision desc limit 1")
 
 
 def with_paths_of_today(saved: Saved) -> tuple[Saved, str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
-from common.nni_database import database, query
+from common.nni_database import database
 from experiments import server
+from experiments.saved.experiment import latest_revision
 from trial.record import RunFolder
 
 WIDTHS = {"name": 26, "id": 10}
@@ -51,14 +52,10 @@ def _subfolders(root: Path) -> list[Path]:
 
 def _row(folder: Path, is_running: bool) -> Row:
     try:
-        saved = query(
-            folder,
-            "select params, execDuration, startTime, endTime from ExperimentProfile order by revision desc "
-            "limit 1",
-        )
+        saved = latest_revision(folder)
         if not saved:
             return Row(folder.name, state="running" if is_running else "killed")
-        text, seconds, start, end = saved[0]
+        text, _, seconds, start, end = saved[0]
         params = json.loads(text)
         arguments = (params.get("tuner") or {}).get("classArgs") or {}
         scores = list(_scores(folder))

@@ -31,9 +31,8 @@ class EpochBatchSampler(Sampler):
         self.starts = list(range(0, rows, batch_size))
         if len(self.starts) > 1 and rows - self.starts[-1] == 1:
             self.starts.pop()
-        self.epoch = (
-            done  # counted at the first batch of an epoch: torch may make iterators that it never uses
-        )
+        # Counted at the first batch of an epoch: torch may make iterators that it never uses.
+        self.epoch = done
 
     def __len__(self) -> int:
         return len(self.starts)
