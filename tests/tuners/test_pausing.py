@@ -117,7 +117,7 @@ def test_what_is_worth_less_is_paused_and_keeps_its_curve(manager):
     assert row.why.startswith(f"paused after epoch {row.epochs - 1} of 8: a new recipe is worth ")
     assert row.epochs in (3, 5, 7), "the epoch that it trained while it was stopped counts"
     assert list(trial.intermediate_values) == list(range(row.epochs))
-    assert len(manager.rows("complete")) >= 4, "none before four have finished"
+    assert manager.rows("complete"), "none before one has finished"
     assert row.went_on == 0
     assert final(manager.points[row.trial]) < max(one.score for one in manager.rows("complete"))
 
@@ -227,7 +227,7 @@ def test_ids_that_nni_hands_out_again_are_not_mixed_up(manager):
 
 
 def test_what_nni_cancels_at_the_end_of_an_experiment_is_paused(manager):
-    manager.run(5)
+    manager.run(1)
     name = manager.begin()
     manager.train(name, until=3, hears=False)
     manager.end(name, "SYS_CANCELED")
