@@ -41,10 +41,10 @@ class FinalScores:
         self._scores = np.full((len(curves), self._epochs), np.nan)
         for row, curve in zip(self._scores, curves, strict=True):
             row[: len(curve)] = curve[: self._epochs]
-        latest = [
-            final if done else curve[-1] for final, done, curve in zip(finals, finished, curves, strict=True)
-        ]
-        spread = float(np.var(latest)) * len(latest) if latest else 0.0
+        shown = [float(curve[-1]) if len(curve) else math.nan for curve in curves]
+        latest = np.where(finished, self._finals, np.array(shown))
+        latest = latest[~np.isnan(latest)]
+        spread = float(np.var(latest)) * len(latest) if len(latest) else 0.0
         self._variance = (spread + 2 * DEVIATION**2) / (max(len(latest) - 1, 0) + 2)
         self._gains: dict[tuple[int, int, int], _Gain] = {}
 
@@ -63,7 +63,8 @@ class FinalScores:
         """The variance of the prediction for an average training, after `epoch` of it."""
         epoch = min(epoch, self._epochs)
         seen = self._scores[~np.isnan(self._scores[:, epoch - 1]), :epoch]
-        return float(self.predict([seen.mean(0) if len(seen) else np.zeros(epoch)])[1][0])
+        average = seen.mean(0, keepdims=True) if len(seen) else np.zeros((1, epoch))
+        return float(self._of_length(epoch, average)[1][0])
 
     def _of_length(self, epoch: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ends = stint_ends(self._epochs)
