@@ -122,6 +122,15 @@ def test_what_is_worth_less_is_paused_and_keeps_its_curve(manager):
     assert final(manager.points[row.trial]) < max(one.score for one in manager.rows("complete"))
 
 
+def test_the_default_is_what_all_are_compared_with_and_goes_to_its_end(tmp_path, monkeypatch):
+    manager = Manager(FakeNNI(tmp_path / "abcdefgh", monkeypatch), default={"kind": "b"})
+    default, *others = [manager.begin() for _ in range(3)]
+    for name in others:
+        manager.train(name, hears=False)
+        manager.end(name, "SUCCEEDED")
+    assert not manager.train(default)
+
+
 def test_the_best_go_to_their_ends_without_a_pause(manager):
     manager.run(25)
     best = max(manager.rows("complete"), key=lambda row: row.score)
