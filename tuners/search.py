@@ -210,7 +210,7 @@ class Search(Tuner):
             heard = len(trial.intermediate_values)  # a trial that goes on reports again what its parent had
             if not known.epochs or epoch <= heard or epoch not in stint_ends(known.epochs):
                 return ""
-            if trial.user_attrs.get(PAUSES):
+            if trial.user_attrs.get(PAUSES) or trial.user_attrs.get(QUEUED) == "default":
                 return ""
             self.trials.hear(trial, known)
             if not self._has_more or self.trials.queued() or len(self.trials.finals) < min_finished:
@@ -399,8 +399,8 @@ class CannotWin(Assessor):
 class PauseAndGoOn(Assessor):
     """Pauses a trial at a quarter, half or three quarters of its epochs if a new recipe, or another that is
     paused, is worth more: expected improvement over the time that is left to train it. Search hands a paused
-    one out again, with the key `parent`, as soon as it is worth most. None is paused before `min_finished`
-    have finished.
+    one out again, with the key `parent`, as soon as it is worth most. The default, with which all others are
+    compared, is never paused, and no other before `min_finished` have finished.
 
     It works with the tuner Search and its sampler gaussian_process, and with trials that go on from their
     parent's checkpoint. After Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization, 2014.
