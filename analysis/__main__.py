@@ -213,6 +213,25 @@ def compare(
     print("\n".join(compared(one, other).lines()))
 
 
+@app.command(epilog=EXAMPLE + "importance full")
+@exit_on_usage_error()
+def importance(
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
+    ],
+) -> None:
+    """Say which searched parameters decide the score.
+
+    Importance by PED-ANOVA, and what one value gives instead of another with the rest equal, both with 95 %
+    intervals, from the finished trials of EXPERIMENT."""
+    from analysis.trials.printing import print_attribution
+    from analysis.trials.ranking import rank
+    from analysis.trials.runs import any_table
+
+    print_attribution(rank(any_table(experiment)))
+
+
 @app.command(epilog=EXAMPLE + "report latest --out report.html")
 @exit_on_usage_error()
 def report(

@@ -15,6 +15,7 @@ COMMANDS = (
     "ensemble",
     "score",
     "compare",
+    "importance",
     "report",
     "eda",
     "lr-range",
