@@ -172,6 +172,25 @@ def ensemble(
     print(_submission(out))
 
 
+@app.command(epilog=EXAMPLE + "reproduce out/final --data input --out out/again")
+@exit_on_usage_error()
+def reproduce(
+    bundle: Annotated[Path, typer.Argument(help="a bundle.json, or the folder that holds it")],
+    data: Data = Path("input"),
+    *,
+    out: Out,
+) -> None:
+    """Make a submission again from its bundle.
+
+    It is the same, byte for byte, on the same type of machine with the same versions; else it says what
+    differs, with exit code 1."""
+    from analysis import pipeline
+
+    same = pipeline.reproduce(bundle, data, out)
+    print(f"submission: {out / 'submission.csv'}")
+    raise typer.Exit(0 if same else 1)
+
+
 @app.command(epilog=EXAMPLE + "score out/demo/submission.csv out/demo/data/answers.csv --json")
 @exit_on_usage_error()
 def score(

@@ -1,8 +1,8 @@
 """Which parameters decide the score of a search, and what one value gives against another, from its trials.
 
-Importance is Optuna's PED-ANOVA (Watanabe, Bansal and Hutter 2023; nested choices: arXiv 2601.20800): how much
-the values of the best quarter of the trials differ from those of all. Its bootstrap interval is over trials;
-what a parameter without any influence would show is found by shuffling the scores.
+Importance is Optuna's PED-ANOVA (Watanabe, Bansal and Hutter 2023; nested choices: arXiv 2601.20800): how
+much the values of the best quarter of the trials differ from those of all. Its bootstrap interval is over
+trials; what a parameter without any influence would show is found by shuffling the scores.
 
 An effect is 'B instead of A with the rest equal': least squares of the score on all searched parameters at
 once, names as dummies, numbers linear and squared (of their logarithm if they span a factor of LOG_FROM), a
@@ -82,7 +82,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Attribution:
-    """`importance`: the highest first; `effects`: the largest first; `notes`: sentences on what can't be said.
+    """`importance`, the highest first; `effects`, the largest first; `notes` on what can't be said.
     `n_trials`: finished trials with a score."""
 
     n_trials: int
