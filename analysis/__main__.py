@@ -217,6 +217,30 @@ def score(
     print("\n".join(recall_lines(scores)))
 
 
+@app.command(epilog=EXAMPLE + "submissions out/final --score 0.61")
+@exit_on_usage_error()
+def submissions(
+    submission: Annotated[
+        Path | None, typer.Argument(help="a submission.csv that was handed in, or its folder")
+    ] = None,
+    score: Annotated[float | None, typer.Option(help="the leaderboard's score of it")] = None,
+    log: Annotated[Path | None, typer.Option(help="the log [default: out/submissions.json]")] = None,
+) -> None:
+    """List what was handed in, and what to send next.
+
+    Each has what it promised and, once you have entered it, the leaderboard's score, with whether the gap is
+    noise, and the running bias. Other submissions beside the log are candidates for the next one."""
+    from analysis import submissions as logged
+
+    path = log or logged.LOG
+    if submission is not None:
+        logged.add(submission, score, path)
+    elif score is not None:
+        raise UsageError("--score needs the submission that it is of")
+    handed_in = logged.read_log(path)
+    print("\n".join(logged.lines(handed_in, logged.candidates(handed_in, path.parent))))
+
+
 @app.command(epilog=EXAMPLE + "compare out/runs/a out/runs/b")
 @exit_on_usage_error()
 def compare(

@@ -15,6 +15,7 @@ COMMANDS = (
     "ensemble",
     "reproduce",
     "score",
+    "submissions",
     "compare",
     "importance",
     "report",
