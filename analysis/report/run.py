@@ -8,10 +8,12 @@ import pandas as pd
 
 from analysis.report import plots
 from analysis.report.classes import classes_of
+from analysis.report.lineage import commands_of_run, lineage_of
+from analysis.report.mistakes import photos_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
 from analysis.report.tables import side_by_side, submission_facts
-from analysis.submission import metric_of
+from analysis.submission import CSV, metric_of
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
@@ -41,6 +43,10 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
     if before is not None:
         curves.append(_curve(before, "The trial whose recipe this is"))
     recipe = flat(config)
+    submission = (
+        next((place for place in (out.parent, run) if (place / CSV).is_file()), None) if about else None
+    )
+    retrained = bool(about and about.get("rule")) and submission is not None and _same(submission, run)
     return _write(
         out,
         "Submission report" if about else "Run report",
@@ -49,12 +55,13 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
         alarms_of(run, about),
         scores(shown, "" if own else " (of the trial, not of this network)", about, task, config.metric),
         whose,
-        classes_of(shown, task),
+        classes_of(shown, task, photos_of(folder if own or before is None else before)),
         {"titles": [""], **side_by_side([recipe], list(recipe))},
         about,
         curves=[curve for curve in curves if curve],
         origin=origin_facts(folder),
-        folder=str(run),
+        lineage=lineage_of(folder, about=about),
+        commands=commands_of_run(folder, submission, retrained),
     )
 
 
@@ -79,7 +86,7 @@ def write_vote_report(
         alarms_of(None, about),
         scores(voted, "", about, task, metric_of(about)),
         whose,
-        classes_of(voted, task),
+        classes_of(voted, task, photos_of(RunFolder(runs[0]))),
         {"titles": titles, **side_by_side(recipes, names)},
         about,
         members=[member_facts(member) for member in about["members"]],
@@ -100,7 +107,7 @@ def _write(
         "submission": "Submission" if submission else "",
         "origin": "" if submission else "Origin",
     }
-    nothing: dict[str, Any] = {"members": [], "curves": [], "origin": [], "folder": ""}
+    nothing: dict[str, Any] = {"members": [], "curves": [], "origin": [], "lineage": [], "commands": []}
     return write_page(
         out,
         "run.html.j2",
@@ -116,6 +123,10 @@ def _write(
         **nothing | more,
         **facts_of_classes,
     )
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame | None, str, bool]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 MIN_TRIALS = 20  # the best quarter of fewer is under five trials, too few for a density
-MAX_TRIALS = 300  # a random sample of more is enough, and takes seconds
+MAX_TRIALS = 200  # a random sample of more is enough, and takes seconds
 BEST = 0.25  # of the trials
 RESAMPLES = 100
 SHUFFLES = 40  # 'more than chance' means more than in any of these
