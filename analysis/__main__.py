@@ -282,14 +282,26 @@ def report(
         str,
         typer.Argument(metavar="EXPERIMENT", help="an experiment, or a run folder"),
     ],
+    other: Annotated[
+        str | None, typer.Argument(metavar="OTHER", help="another experiment, to compare it with")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="the page [default: report.html in the folder]")] = None,
 ) -> None:
     """Write a page on an experiment or a run.
 
-    EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. The
-    page is one self-contained HTML file."""
-    from analysis.trials.runs import is_run
+    EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. With
+    OTHER, the page compares the two [default: comparison.html here]. A page is one self-contained HTML
+    file."""
+    from analysis.trials.ranking import rank
+    from analysis.trials.runs import any_table, is_run
 
+    if other is not None:
+        from analysis.report.comparison import sides_of, write_comparison
+
+        both = [experiment, other]
+        sides = sides_of(both, [rank(any_table(wanted)) for wanted in both])
+        print(f"report: {write_comparison(out or Path('comparison.html'), *sides)}")
+        return
     if is_run(Path(experiment)):
         from analysis.report.run import write_run_report
         from analysis.submission import read_about
@@ -298,7 +310,6 @@ def report(
         print(f"report: {write_run_report(out or run / 'report.html', run, read_about(run))}")
         return
     from analysis.report.experiment import write_experiment_report
-    from analysis.trials.ranking import rank
     from analysis.trials.table import find, trial_table
 
     found = find(experiment)

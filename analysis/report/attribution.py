@@ -8,7 +8,8 @@ from analysis.report.theme import LIGHT, blank
 from analysis.trust.attribution import Effect, Importance
 
 MAX_EFFECTS = 24  # drawn; a table has all
-ROW = 26  # pixels
+ROW, LINES = 26, 40  # pixels of a row with one line, and with two
+MAX_NAME = 26  # characters of a value
 
 
 def importance_figure(importance: Sequence[Importance]) -> go.Figure:
@@ -42,14 +43,14 @@ def importance_figure(importance: Sequence[Importance]) -> go.Figure:
 def effects_figure(effects: Sequence[Effect], score: str) -> go.Figure:
     """A point with its interval for each effect on the `score`; those whose interval contains 0 are grey."""
     shown = effects[:MAX_EFFECTS]
-    figure = blank(80 + ROW * len(shown))
+    figure, names = blank(80 + LINES * len(shown)), {one: _label(one) for one in shown}
     figure.add_vline(x=0, line=dict(color=LIGHT["muted"], width=1))
     for none, name, tone in ((False, "differs from 0", "best"), (True, "can't be told from 0", "faint")):
         some = [one for one in shown if one.contains_zero == none]
         if not some:
             continue
         figure.add_scatter(
-            x=[one.effect for one in some], y=[one.what for one in some], mode="markers", name=name,
+            x=[one.effect for one in some], y=[names[one] for one in some], mode="markers", name=name,
             marker=dict(color=LIGHT[tone], size=9), showlegend=True,
             error_x=dict(
                 type="data", array=[one.margin for one in some], color=LIGHT[tone], thickness=1.5, width=4
@@ -57,7 +58,15 @@ def effects_figure(effects: Sequence[Effect], score: str) -> go.Figure:
             text=[str(one) for one in some], hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
     figure.update_yaxes(
-        categoryorder="array", categoryarray=[one.what for one in shown][::-1], showgrid=False
+        categoryorder="array", categoryarray=[names[one] for one in shown][::-1], showgrid=False
     )
     figure.update_xaxes(title_text=f"change of the {score}")
     return figure
+
+
+def _label(effect: Effect) -> str:
+    return f"{effect.name} {_short(effect.value)}<br>instead of {_short(effect.other)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1].rstrip()}…"

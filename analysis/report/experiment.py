@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.report import parallel_coordinates, plots
 from analysis.report.attribution import MAX_EFFECTS, effects_figure, importance_figure
-from analysis.report.best_so_far import best_so_far, best_so_far_figure
+from analysis.report.best_so_far import best_so_far, best_so_far_figure, limits_of
 from analysis.report.classes import classes_of
 from analysis.report.lineage import Line, commands_of_experiment, lineage_of
 from analysis.report.mistakes import photos_of
@@ -35,7 +35,7 @@ from dataset.task import Task
 from trial.record import RunFolder
 
 T = TypeVar("T")
-NAMED = 12  # values of a recipe, equals: in a sentence
+NAMED = 12  # values of a recipe in a sentence
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,9 @@ def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
     equal = [f"#{numbers[str(run)]}" for run in ranking.leaders.equal]
     return {
         "score": f"{found.promise.value:.3f}",
-        "words": f"95 %: {found.promise.low:.3f} to {found.promise.high:.3f}; the best score minus "
-        f"{found.flattered:.3f} for having been chosen as the best",
-        "equal": few(equal, NAMED) or "none",
-        "equal_words": f"of the first {len(ranking.leaders.compared)} trials; a choice among these is noise"
-        if equal else f"of the first {len(ranking.leaders.compared)} trials",
+        "words": f"95 %: {found.promise.low:.3f} to {found.promise.high:.3f}",
+        "equal": few(equal) or "none",
+        "equal_words": f"of the first {len(ranking.leaders.compared)} trials",
     }  # fmt: skip
 
 
@@ -197,7 +195,7 @@ def _attribution(ranking: Ranking) -> dict:
         "importance": importance_figure(found.importance) if found.importance else None,
         "effects": effects_figure(found.effects, ranking.score) if found.effects else None,
         "effect_words": words if len(words) > MAX_EFFECTS else [],
-        "attribution_notes": [f"{note[:1].upper()}{note[1:]}." for note in found.notes],
+        "attribution_notes": [f"Note: {note}." for note in found.notes],
     }
 
 
@@ -229,11 +227,14 @@ def _curves(ranking: Ranking, curves: Mapping[str, pd.DataFrame], marked: dict[s
         return {"curves": None, "curves_words": "", "losses": None}
     table, metric = ranking.table, ranking.metric
     words = f"Validation {ranking.score} after each epoch, one line per trial; a dotted line did not finish."
+    limits = {trial: found for trial, found in limits_of(ranking).items() if trial in marked.values()}
+    if limits:
+        words += " The bars are 95 % intervals of the best epochs."
     if len(curves) >= plots.MAX_CURVES < len(table):
         words += f" Only the best {plots.MAX_CURVES} of {len(table):,} trials are drawn."
     best_epochs = curves.get(marked.get("best", ""))
     return {
-        "curves": plots.learning_curves(table, curves, marked, metric),
+        "curves": plots.learning_curves(table, curves, marked, metric, limits),
         "curves_words": words,
         "losses": None if best_epochs is None or best_epochs.empty else plots.losses(best_epochs, metric),
     }
@@ -246,7 +247,7 @@ def _progress(ranking: Ranking, marked: dict[str, str]) -> dict:
     words = (
         f"Validation {ranking.score} of each trial's best epoch against the hours of search at its end, "
         "without the time between an end and a resume. Only finished trials count as the best; an open point "
-        "is a trial that was paused or stopped, failed, or still runs."
+        "is a trial that was paused or stopped, failed, or still runs. The bars are 95 % intervals."
     )
     if ranking.first is not None and ranking.first["trial"] == marked.get("best"):
         words = f"{words} {hours_words(ranking)}".rstrip()
