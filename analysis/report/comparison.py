@@ -10,13 +10,14 @@ import plotly.graph_objects as go
 
 from analysis.report.best_so_far import best_so_far
 from analysis.report.classes import MAX_BARS, class_table
-from analysis.report.experiment import read_or_note
+from analysis.report.damaged import read_or_note
 from analysis.report.page import score_text, write_page
 from analysis.report.tables import count_words, side_by_side
 from analysis.report.theme import LIGHT, blank
 from analysis.trials.hours import HOURS, unit_of
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import recipe_columns
+from analysis.trust.answers import VALIDATION
 from analysis.trust.compare import Comparison, compare
 from common.errors import UsageError, first_line
 from common.text import few
@@ -53,9 +54,9 @@ def write_comparison(out: Path, one: Side, other: Side) -> Path:
     notes: list[str] = []
     runs = [RunFolder(side.folder) for side in sides if side.folder]
     paired = _paired(runs, notes)
-    tables = [read_or_note(run.validation, notes) for run in runs]
-    task = read_or_note(runs[0].task, notes)
-    if (its := read_or_note(runs[1].task, notes)) and task and its.classes != task.classes:
+    tables = [read_or_note(run.validation, run.folder / VALIDATION, notes) for run in runs]
+    task, its = (read_or_note(run.task, run.folder / "task.json", notes) for run in runs)
+    if task and its and its.classes != task.classes:
         notes.append("They have different classes, so their scores do not compare.")
         task = None
     rows = [side.ranking.ranked.iloc[0] for side in sides]

@@ -1,9 +1,9 @@
 """An experiment's report: one page with its trials, curves, search, best recipe and submission."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from analysis.report import parallel_coordinates, plots
 from analysis.report.attribution import MAX_EFFECTS, effects_figure, importance_figure
 from analysis.report.best_so_far import best_so_far, best_so_far_figure, limits_of
 from analysis.report.classes import classes_of
+from analysis.report.damaged import read_or_note
 from analysis.report.lineage import Line, commands_of_experiment, lineage_of
 from analysis.report.mistakes import photos_of
 from analysis.report.page import write_page
@@ -29,12 +30,11 @@ from analysis.trials.hours import hours_words
 from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
-from common.errors import UsageError, first_line
+from analysis.trust.answers import VALIDATION
 from common.text import few, path_text, value_text
 from dataset.task import Task
 from trial.record import RunFolder
 
-T = TypeVar("T")
 NAMED = 12  # values of a recipe in a sentence
 
 
@@ -66,8 +66,11 @@ def write_experiment_report(
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
     drawn = plots.curves_to_draw(ranking.table, having_epochs, keep, metric=ranking.metric)
     damaged: list[str] = []
-    curves = {trial: read_or_note(RunFolder(folders[trial]).curve, damaged) for trial in drawn}
-    curves = {trial: curve for trial, curve in curves.items() if curve is not None}
+    read = {
+        trial: read_or_note(RunFolder(folders[trial]).curve, folders[trial] / "epochs.csv", damaged)
+        for trial in drawn
+    }
+    curves = {trial: curve for trial, curve in read.items() if curve is not None}
     name = experiment.name or experiment.id
     folder = path.parent if submission and (path.parent / CSV).is_file() else None
     run = None if best is None else RunFolder(best["folder"])
@@ -75,21 +78,14 @@ def write_experiment_report(
     found = Best(commands=commands)
     if run is not None:
         found = Best(
-            read_or_note(run.validation, damaged), read_or_note(run.task, damaged), photos_of(run),
-            lineage_of(run, best, submission), commands, path_text(folder / CSV) if folder else "",
-        )  # fmt: skip
+            validation=read_or_note(run.validation, run.folder / VALIDATION, damaged),
+            task=read_or_note(run.task, run.folder / "task.json", damaged),
+            photos=photos_of(run),
+            lineage=lineage_of(run, best, submission),
+            commands=commands,
+            submission=path_text(folder / CSV) if folder else "",
+        )
     return write_report(path, name, ranking, best, curves, found, submission, damaged)
-
-
-def read_or_note(read: Callable[[], T], notes: list[str]) -> T | None:
-    """What `read` returns; None if its file is missing, or damaged, which is noted."""
-    try:
-        return read()
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, UsageError) as error:
-        notes.append(f"A damaged file is left out: {first_line(error)}.")
-        return None
 
 
 def write_report(

@@ -42,8 +42,7 @@ def worst_mistakes(
     )  # fmt: skip
     wrong = table[table["predicted"] != table["label"]].merge(photos, on="photo")
     wrong = wrong.sort_values(["probability", "photo"], ascending=[False, True])
-    if task.group != "photo":
-        wrong = wrong.groupby("group", sort=False).head(OF_A_GROUP)
+    wrong = wrong.groupby("group", sort=False).head(OF_A_GROUP)
     found = []
     for row in wrong.head(2 * limit).itertuples():
         if pictures := displayed([row.path], [row.photo]):
