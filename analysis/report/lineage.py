@@ -14,7 +14,6 @@ from common.text import path_text, value_text
 from trial.config import TrialConfig
 from trial.record import RunFolder
 
-BUNDLE = "bundle.json"  # analysis/bundle.py, which writes it after the page
 Line = tuple[str, str]
 
 
