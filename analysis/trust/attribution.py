@@ -7,7 +7,7 @@ trials; what a parameter without any influence would show is found by shuffling 
 An effect is 'B instead of A with the rest equal': least squares of the score on all searched parameters at
 once, names as dummies, numbers linear and squared (of their logarithm if they span a factor of LOG_FROM), a
 nested parameter only where it is active, about its mean there. The other usual way, pairs of the nearest
-trials, is worse (docs/trust.md), since no two trials of a search over ten parameters are near.
+trials, is worse (docs/report.md), since no two trials of a search over ten parameters are near.
 """
 
 import copy
