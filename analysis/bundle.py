@@ -208,8 +208,10 @@ def differences(bundle: Bundle, configs: Sequence[TrialConfig]) -> list[str]:
     if bundle.threads > cores():
         found.append(f"threads: {bundle.threads} there, {cores()} cores here")
     for member, config in zip(bundle.members, configs, strict=True):
-        if (now := start_weights(config)) != member.start_weights:
-            found.append(f"pretrained weights of {config.model}: {member.start_weights} there, {now} here")
+        if (weights := start_weights(config)) != member.start_weights:
+            found.append(
+                f"pretrained weights of {config.model}: {member.start_weights} there, {weights} here"
+            )
     return found
 
 
