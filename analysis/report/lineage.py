@@ -31,7 +31,7 @@ def lineage_of(
         ("experiment", str(about.get("experiment") or origin.get("experiment") or "")),
         ("trial", str(about.get("trial") or origin.get("trial") or "")),
         ("recipe chosen by", "" if row is None else _chosen_by(row)),
-        ("went on from", ", ".join(parents_of(run))),
+        ("went on from", _parents_words(run, by_name=row is None)),
         ("run folder", path_text(run.folder)),
     ]
     if rule := about.get("rule"):
@@ -49,6 +49,14 @@ def _chosen_by(row: pd.Series) -> str:
     gain = row.get("expected_improvement")
     expected = "" if gain is None or pd.isna(gain) else f" (it expected to gain {value_text(float(gain))})"
     return OTHERS.get(str(by), f"the {by}{expected}")
+
+
+def _parents_words(run: RunFolder, by_name: bool) -> str:
+    """On the page of a search a recipe's trial stands for its earlier ones, which are only counted."""
+    parents = parents_of(run)
+    if by_name or not parents:
+        return ", ".join(parents)
+    return f"{len(parents)} earlier trial{'s' if len(parents) > 1 else ''} of the same recipe"
 
 
 def parents_of(run: RunFolder) -> list[str]:

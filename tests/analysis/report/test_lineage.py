@@ -36,7 +36,8 @@ def test_the_line_of_a_run_goes_back_to_its_parents(tmp_path):
     row = pd.Series({"chosen_by": "model", "expected_improvement": 0.0123})
     about = {"rule": {"stopped_after_epoch": 3}, "members": [1, 2]}
     found = dict(lineage_of(run, row, about))
-    assert found["went on from"] == "second, first"
+    assert found["went on from"] == "2 earlier trials of the same recipe"
+    assert dict(lineage_of(run))["went on from"] == "second, first"
     assert found["recipe chosen by"] == "the model (it expected to gain 0.0123)"
     assert (found["experiment"], found["trial"], found["data"]) == ("tiny", "third", "f" * 12)
     assert (found["retrained"], found["vote of"]) == ("stopped after epoch: 3", "2 networks")
