@@ -2,7 +2,8 @@
 predictions.csv, submission.json."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,18 @@ def refuse_existing(out: Path, *names: str) -> None:
     existing = [out / name for name in names if (out / name).exists()]
     if existing:
         raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
+
+
+@contextmanager
+def taken_back(out: Path, *names: str) -> Iterator[None]:
+    """Remove what the block wrote of a submission's files and `names`, if it fails: the next try is not
+    refused by what a full disk left. None of them may exist before."""
+    try:
+        yield
+    except BaseException:
+        for name in (CSV, JSON, PREDICTIONS, *names):
+            (out / name).unlink(missing_ok=True)
+        raise
 
 
 def write_submission(
@@ -88,7 +101,7 @@ def task_beside(path: Path) -> Task | None:
         return None if about is None else FACE_MASK
     try:
         return Task.from_json(about["task"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path.parent / JSON}: its task is damaged ({error!r})") from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.predict.trained import Trained, other_classes
+from analysis.trust.answers import validation_of
 from common.errors import UsageError, first_line
 from dataset.read import read_train
 from trial.data import batches
@@ -21,7 +22,7 @@ def predict_validation(
     photo by the network that was not trained on its group. FileNotFoundError if the run has no
     validation.parquet; ValueError if `data` has other classes or lacks one of its photos."""
     folder = RunFolder(run)
-    table = folder.validation()
+    table = validation_of(run)
     config = folder.config()
     task, photos = read_train(data, config.corrections or None, config.group)
     if other := other_classes(task, trained.task):

@@ -1,6 +1,7 @@
 """An experiment's report: one page with its trials, curves, search, best recipe and submission."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from analysis.trials.hours import hours_words
 from analysis.trials.printing import LIMITS, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
+from analysis.trust.answers import validation_of
+from common.errors import UsageError
 from dataset.task import Task
 from trial.record import RunFolder
 
@@ -42,11 +45,22 @@ def write_experiment_report(
     having_epochs = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
     drawn = plots.curves_to_draw(ranking.table, having_epochs, keep, metric=ranking.metric)
-    curves = {trial: RunFolder(folders[trial]).curve() for trial in drawn}
-    run = None if best is None else RunFolder(best["folder"])
-    validation, task = (None, None) if run is None else (run.validation(), run.task())
+    curves = {trial: curve for trial in drawn if (curve := _curve(folders[trial])) is not None}
+    validation, task = None, None
+    if best is not None:
+        task = RunFolder(best["folder"]).task()
+        with suppress(FileNotFoundError, UsageError):  # the words on trust name the file
+            validation = validation_of(Path(best["folder"]))
     name = experiment.name or experiment.id
     return write_report(path, name, ranking, best, curves, validation, submission, task)
+
+
+def _curve(run: Path) -> pd.DataFrame | None:
+    """A run's epochs, None if they can't be read: the table of trials names what is damaged."""
+    try:
+        return RunFolder(run).curve()
+    except (FileNotFoundError, UsageError):
+        return None
 
 
 def write_report(

@@ -14,6 +14,7 @@ from analysis.report.tables import side_by_side, submission_facts
 from analysis.submission import metric_of
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
+from analysis.trust.answers import validation_of
 from common.errors import UsageError
 from trial.metrics import DEFAULT
 from trial.record import RunFolder
@@ -147,15 +148,15 @@ def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame 
 
 def _read(run: RunFolder) -> pd.DataFrame | None:
     try:
-        return run.validation()
-    except (OSError, ValueError):
+        return validation_of(run.folder)
+    except (FileNotFoundError, UsageError):
         return None
 
 
 def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
     try:
         epochs = run.curve()
-    except (OSError, ValueError):
+    except (FileNotFoundError, UsageError):
         return None
     if epochs.empty:
         return None

@@ -45,7 +45,11 @@ def curve_of(run: Path, metric: str) -> np.ndarray:
     try:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                scores.setdefault(int(row["epoch"]), []).append(float(row[column] or "nan"))
+                scores.setdefault(int(row["epoch"]), []).append(score := float(row[column] or "nan"))
+                if score > 1 or (score < 0 and metric != "log_loss") or min(scores) < 1:
+                    raise ValueError(f"epoch {row['epoch']} with {column} {score}")
+        if not scores:
+            raise ValueError("no epoch")
     except FileNotFoundError:
         return np.empty(0)
     except (OSError, ValueError, KeyError, TypeError) as error:
