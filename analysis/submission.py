@@ -12,7 +12,7 @@ import pandas as pd
 
 from common.errors import UsageError, unknown
 from common.files import write_atomic, write_json
-from common.text import few, lines_text
+from common.text import cell, few, from_cell, lines_text
 from dataset.face_masks.labels import FACE_MASK
 from dataset.formats.labelled import in_order
 from dataset.tables import read_table
@@ -70,6 +70,7 @@ def write_submission(
     labels = probabilities.argmax(1)
     table = pd.DataFrame({"ImageID": photos, "ans": [task.answers[label] for label in labels]})
     named = table.assign(ans=[task.classes[label] for label in labels])
+    named = named.map(cell)  # a name may look like a formula; submission.csv is for programs
     whole = named.join(pd.DataFrame(probabilities, columns=probability_columns(task.n_classes)))
     # The submission is written last: once it exists, so do the files beside it.
     write_atomic(out / PREDICTIONS, lambda part: whole.to_csv(part, index=False))
@@ -112,6 +113,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     task = task_beside(path)
     table, errors = read_table(path, ["ImageID", "ans"], others=True)
+    table[["ImageID", "ans"]] = table[["ImageID", "ans"]].map(from_cell)
     found = [name for name in table if IS_PROBABILITY.fullmatch(name)]
     columns = probability_columns(task.n_classes if task else len(found))
     if not errors and found != columns:

@@ -202,7 +202,9 @@ def only_writer(folder: Path) -> Iterator[None]:
         try:
             file.truncate(0)
             try:
-                os.write(file.fileno(), f"{os.getpid()}\n".encode())  # at once: nothing is left to write later
+                os.write(
+                    file.fileno(), f"{os.getpid()}\n".encode()
+                )  # at once: nothing is left to write later
             except OSError as error:
                 error.filename = str(path)
                 raise

@@ -42,8 +42,8 @@ def lines_text(lines: Sequence[int]) -> str:
 
 
 def cell(text: Any) -> Any:
-    """A text as a cell of a CSV that people open: a spreadsheet would compute one that begins with =, +, -, @, a
-    tab or a return, so it gets an apostrophe. Other values are returned as they are."""
+    """A text as a cell of a CSV that people open: a spreadsheet would compute one that begins with =, +, -,
+    @, a tab or a return, so it gets an apostrophe. Other values are returned as they are."""
     return f"'{text}" if isinstance(text, str) and FORMULA.match(text) else text
 
 

@@ -39,6 +39,10 @@ STATUS: dict[str, Kinds] = {  # of status.json
     "best_epoch": (int, NONE), "macro_f1": (*NUMBER, NONE), "metric": (str,), "score": (*NUMBER, NONE),
     "parent": (str,), "batch_parts": (int,),
 }  # fmt: skip
+CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
+    "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
+    "seed": (int,),
+}  # fmt: skip
 COUNTS = ("epochs", "seconds", "best_epoch")
 STATES = ("running", "done", "stopped_early", "failed")
 DAMAGED = "damaged"  # a state: what its files say can't be used
@@ -242,7 +246,7 @@ class RunFolder:
 
     def config(self) -> TrialConfig:
         """The config of the run; the files that it names need not exist here."""
-        return parse(read_object(self.folder / "config.json", {}), present=False)
+        return parse(read_object(self.folder / "config.json", CONFIG), present=False)
 
     def preprocessing(self) -> Preprocessing:
         """How the photos of the run were prepared."""

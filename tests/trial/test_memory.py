@@ -171,9 +171,10 @@ def test_a_worker_that_is_killed_ends_the_training_with_a_reason(table):
         {**TINY, "augment": [{"_name": "RandomBrightnessContrast"}], "workers": 1, "batch_size": 2}
     )
     training = training_of(config, table)
+    photos = iter(on_device(training.train, torch.device("cpu")))
+    next(photos)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(RuntimeError) as caught:
-        for number, _ in enumerate(on_device(training.train, torch.device("cpu"))):
-            if number == 0:
-                for worker in multiprocessing.active_children():
-                    os.kill(worker.pid, signal.SIGKILL)
+        list(photos)
     assert memory_words(caught.value).startswith("a process of the loader ended")
