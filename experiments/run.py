@@ -3,7 +3,6 @@
 import logging
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import yaml
 
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
-from common.text import bytes_text, path_text
+from common.text import path_text
 from experiments import server
 from experiments.check import check
 from experiments.checks.ports import DEFAULT, free_port
@@ -23,7 +22,7 @@ from experiments.interrupts import Interrupts
 from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
 from experiments.server import Server, SlowStart
-from experiments.trouble import NEW, last_word, tuner_died
+from experiments.trouble import NEW, disk_full, last_word, tuner_died
 from trial.record import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -31,7 +30,6 @@ LOOK_SECONDS = 1.0
 START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
 SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
 IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner is stuck
-MIN_FREE = 64 * 2**20  # bytes of the disk; with less every trial would fail
 STOP_FEW = ("tuners.search.CannotWin", PAUSES)  # assessors after which most trainings end whole
 Ends = Callable[[State], float]
 
@@ -231,9 +229,8 @@ def _watch(
             return state, ""
         if died := tuner_died(running.folder, logs_before):
             return state, f"the tuner or the assessor raised {died}"
-        if (free := shutil.disk_usage(running.folder).free) < MIN_FREE:
-            disk = f"its disk is nearly full ({bytes_text(free)} free)"
-            return state, f"{disk}, so it was stopped; free some space, then go on with it"
+        if full := disk_full(running.folder):
+            return state, full
         if status in ("ERROR", "GONE"):
             what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
             word = last_word(running.folder, logs_before)

@@ -13,6 +13,7 @@ from experiments.check import disk_need
 from experiments.checks import disk
 from experiments.clean import clean
 from experiments.plan import read_plan
+from experiments.trouble import disk_full
 from tests.analysis.fake_experiment import finished, more_events
 from tests.conftest import call
 from tests.experiments.saved.saved_experiment import SavedExperiment
@@ -109,6 +110,13 @@ def test_the_need_counts_networks_and_checkpoints(
     assert found.bytes == mib * 2**20
     assert found.line() == f"disk: about {mib}.0 MiB of the 1.0 GiB that are free"
     assert found.errors() == []
+
+
+def test_a_search_on_a_full_disk_is_stopped(tmp_path, monkeypatch):
+    for free, words in ((64, ""), (63, "its disk is nearly full (63.0 MiB free), so it was stopped")):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(0, 0, free * 2**20))
+        assert disk_full(tmp_path).startswith(words)
+        assert bool(disk_full(tmp_path)) == bool(words)
 
 
 def test_an_experiment_that_does_not_fit_is_refused(tmp_path, weights, monkeypatch):
