@@ -60,7 +60,7 @@ def sweep(path: Path) -> None:
     """Remove the temporary files and folders of `path` whose processes have ended."""
     import psutil
 
-    with suppress(OSError):
+    with suppress(OSError, OverflowError):
         for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
             process = part.name.split(".")[-2]
             if process.isdecimal() and not psutil.pid_exists(int(process)):
@@ -202,9 +202,8 @@ def only_writer(folder: Path) -> Iterator[None]:
         try:
             file.truncate(0)
             try:
-                os.write(
-                    file.fileno(), f"{os.getpid()}\n".encode()
-                )  # at once: nothing is left to write later
+                # Not through the file's buffer, which would be written a second time when it is closed.
+                os.write(file.fileno(), f"{os.getpid()}\n".encode())
             except OSError as error:
                 error.filename = str(path)
                 raise

@@ -10,7 +10,6 @@ from common.text import bytes_text, path_text
 from experiments.saved.experiment import read_saved
 from trial.checkpoint import CHECKPOINT
 
-KEEP = 10
 # Trials in other states may go on, or need a look before anything of theirs is removed.
 DROPPED = ("done", "stopped_early", "failed")
 
@@ -40,7 +39,7 @@ class Cleaned:
         return f"{place}: {size} {'freed' if removed else 'can be freed'}: {words}"
 
 
-def clean(wanted: str, keep: int = KEEP) -> Cleaned:
+def clean(wanted: str, keep: int) -> Cleaned:
     """What can be removed of the experiment that `find` finds by `wanted`.
 
     The best `keep` finished trials keep their networks. Of all other trials that have ended for good the

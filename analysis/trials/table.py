@@ -151,11 +151,14 @@ def row_of(
         return row, None
     except UsageError as error:
         reason = f"config.json is damaged, or not one of this version: {error}"
-        return row | {"state": DAMAGED, "reason": row["reason"] or reason}, None
+        return row | {"state": DAMAGED, "reason": reason}, None
     row |= {column_of(config.metric): status.get("score")}
     if row["state"] == "done":
         try:
-            best = steady(curve_of(run.folder, config.metric))
+            scored = (
+                row["macro_f1"] is not None
+            )  # else it was retrained on all groups: its curve has no score
+            best = steady(curve_of(run.folder, config.metric)) if scored else None
             run.task()
             run.origin()
         except FileNotFoundError as error:

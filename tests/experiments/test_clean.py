@@ -76,7 +76,7 @@ def test_what_a_finished_trial_went_on_from_is_dropped(tmp_path):
     saved = SavedExperiment(tmp_path)
     add(saved, "first", "EARLY_STOPPED", "stopped_early", 0.2, 0.005)
     add(saved, "second", "SUCCEEDED", "done", 0.3, 0.005, parent="first")
-    clean(str(saved.folder)).remove()
+    clean(str(saved.folder), keep=10).remove()
     assert heavy(saved) == {"second"}
 
 
