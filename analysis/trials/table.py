@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.trials.chosen import CHOICE, PAUSED, choice_of, choice_words, read_chosen
@@ -15,7 +16,7 @@ from analysis.trials.flatten import flat_alike
 from analysis.trials.hours import HOURS, hours_of_search
 from analysis.trials.nni_database import experiment_name
 from analysis.trials.outcomes import Outcome, outcomes
-from analysis.trust.curves import STEADY, curve_of, steady
+from analysis.trust.curves import EPOCHS, STEADY, curve_of, steady
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
@@ -158,7 +159,10 @@ def row_of(
             scored = (
                 row["macro_f1"] is not None
             )  # else it was retrained on all groups: its curve has no score
-            best = steady(curve_of(run.folder, config.metric)) if scored else None
+            curve = curve_of(run.folder, config.metric) if scored else np.empty(0)
+            if 0 < len(curve) < (row["best_epoch"] or 0):
+                raise UsageError(f"{run.folder / EPOCHS}: is damaged (it ends before the best epoch)")
+            best = steady(curve) if len(curve) else None
             run.task()
             run.origin()
         except FileNotFoundError as error:
