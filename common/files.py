@@ -39,7 +39,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
         part.chmod(0o644)  # safetensors writes for the owner alone
         os.replace(part, path)
     except OSError as error:
-        if error.filename is None:  # writing does not name it
+        if error.errno and error.filename is None:  # writing does not name it
             error.filename = str(path)
         raise
     except Exception as error:

@@ -158,7 +158,8 @@ CSV_CASES = [
     *((f"bytes: {what}", change(CSV.encode())) for what, change in bytes_damaged(2, 4)),
 ]
 STAYS = (
-    "quotes", "CR only",
+    "quotes",
+    "CR only",
     "spaces",
     "only commas",
     "no eval",

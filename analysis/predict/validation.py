@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.predict.trained import Trained, other_classes
-from analysis.trust.answers import validation_of
 from common.errors import UsageError, first_line
 from dataset.read import read_train
 from trial.data import batches
@@ -22,7 +21,7 @@ def predict_validation(
     photo by the network that was not trained on its group. FileNotFoundError if the run has no
     validation.parquet; ValueError if `data` has other classes or lacks one of its photos."""
     folder = RunFolder(run)
-    table = validation_of(run)
+    table = folder.validation()
     config = folder.config()
     task, photos = read_train(data, config.corrections or None, config.group)
     if other := other_classes(task, trained.task):
