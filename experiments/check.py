@@ -104,7 +104,8 @@ def _recipes(plan: Plan) -> Iterator[TrialConfig]:
 def disk_need(plan: Plan) -> Need:
     """The disk space that the trials may need."""
     number, recipes = plan.number, list(_recipes(plan))
-    at_once = math.ceil(number or 0) if plan.pauses else plan.config["trialConcurrency"]
+    # A paused training keeps its checkpoint; half of them are assumed to be paused.
+    at_once = math.ceil((number or 0) / 2) if plan.pauses else plan.config["trialConcurrency"]
     with contextlib.chdir(plan.code):  # the weights' relative paths are relative to where trials run
         return need(plan.runs, recipes, None if number is None else math.ceil(number), at_once)
 

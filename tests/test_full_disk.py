@@ -108,7 +108,7 @@ def test_predicting_again_is_not_refused(people, small_disk, tmp_path):
         filler = fill(small_disk, left)
         result = call(analysis.app, "predict", run, "--data", people, "--out", out)
         assert result.exit_code == 1
-        assert re.search(r"out(/\S+)?: the disk is full", result.stderr)
+        assert re.search(r"disk/\S+: the disk is full", result.stderr)
         assert not out.exists() or not list(out.iterdir())
         filler.unlink()
     # The report holds plotly, which is larger than this disk.

@@ -160,7 +160,7 @@ def row_of(
                 row["macro_f1"] is not None
             )  # else it was retrained on all groups: its curve has no score
             curve = curve_of(run.folder, config.metric) if scored else np.empty(0)
-            if 0 < len(curve) < (row["best_epoch"] or 0):
+            if 0 < len(curve) < (status.get("best_epoch") or 0):
                 raise UsageError(f"{run.folder / EPOCHS}: is damaged (it ends before the best epoch)")
             best = steady(curve) if len(curve) else None
             run.task()
