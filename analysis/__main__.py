@@ -51,8 +51,8 @@ def trials(
 ) -> None:
     """List an experiment's trials, best first.
 
-    EXPERIMENT is NNI's id, a folder, a YAML's name, or latest. Paused, stopped, failed and mismatched trials
-    are listed apart. A terminal shows the first 100 of each, a pipe or file all of them."""
+    EXPERIMENT is NNI's id, a folder, a YAML's name, or latest. Paused, stopped, failed, mismatched and
+    damaged trials are listed apart. A terminal shows the first 100 of each, a pipe or file all of them."""
     from analysis.trials.printing import print_trials, write_trials
     from analysis.trials.ranking import rank
     from analysis.trials.runs import any_table

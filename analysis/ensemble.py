@@ -15,11 +15,11 @@ from analysis.predict.tta import refuse
 from analysis.predict.validation import predict_validation
 from analysis.predict.vote import VOTES, Vote
 from analysis.report.run import write_vote_report
-from analysis.submission import CSV, metric_of
+from analysis.submission import CSV, metric_of, taken_back
 from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
-from analysis.trust.answers import answers_of
+from analysis.trust.answers import answers_of, validation_of
 from analysis.trust.bootstrap import interval_of
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import is_taken, only_writer_of_out
@@ -78,8 +78,9 @@ def ensemble(
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
     print(f"validation of the vote: {_words(validated, metric)}", flush=True)
-    about = submit(out, photos, VOTES[vote](predictions), about, runs)
-    write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
+    with taken_back(out, REPORT):
+        about = submit(out, photos, VOTES[vote](predictions), about, runs)
+        write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
     return out / CSV
 
 
@@ -167,7 +168,7 @@ def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperatu
     the TTA and the temperature of the submission."""
     if tta != "none":
         return predict_validation(run, trained, data, tta, temperature)
-    table = RunFolder(run).validation()
+    table = validation_of(run)
     with np.errstate(divide="ignore"):  # a probability of 0 stays 0
         logits = np.log(probabilities_of(table).astype(np.float64))  # up to a constant
     table[probability_columns(logits.shape[1])] = softmax(logits / temperature, axis=1)

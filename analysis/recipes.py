@@ -1,6 +1,7 @@
 """Recipe files: a recipe worth keeping as JSON, with where it comes from."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,14 +10,16 @@ from typing import Any
 import pandas as pd
 
 from analysis.trials.unfinished import unfinished
+from analysis.trust.answers import validation_of
 from analysis.trust.curves import curve_of, steady
 from analysis.trust.leaders import interval_facts
-from common.errors import UsageError, unknown
+from common.errors import UsageError, first_line, unknown
 from common.files import write_json
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import column_of, title_of
 from trial.record import RunFolder, scores_of
 
+logger = logging.getLogger(__name__)
 KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 
 
@@ -88,14 +91,17 @@ def recipe_of(row: pd.Series, experiment: str) -> Recipe:
 
 def _of_run(run: RunFolder, about: str) -> Recipe:
     """A run's recipe, to stop after the epoch with the best mean of its own and its neighbours' scores; if
-    nobody was held out (it was retrained), after its last epoch and without scores. UsageError if its
-    validation answers are damaged."""
+    nobody was held out (it was retrained), after its last epoch and without scores. A warning if its
+    validation answers can't be read."""
     status, scores = run.status(), {}
     stop_after = status.get("best_epoch")
     if stop_after is not None:
-        limits = interval_facts(run.folder, status["metric"])  # UsageError if the answers are damaged
-        scores = {"macro_f1": status["macro_f1"], "accuracy": scores_of(run.validation()).accuracy}
-        scores |= {column_of(status["metric"]): status["score"], **limits}
+        scores = {"macro_f1": status["macro_f1"], column_of(status["metric"]): status["score"]}
+        try:
+            scores["accuracy"] = scores_of(validation_of(run.folder)).accuracy
+            scores |= interval_facts(run.folder, status["metric"])
+        except (FileNotFoundError, UsageError) as error:
+            logger.warning(f"WARNING: the recipe is kept without accuracy and interval: {first_line(error)}")
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
         best = steady(curve_of(run.folder, status["metric"]))
         stop_after = stop_after if best is None else best[1]

@@ -2,7 +2,8 @@
 predictions.csv, submission.json."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from common.errors import UsageError, unknown
 from common.files import write_atomic, write_json
-from common.text import few, lines_text
+from common.text import cell, few, from_cell, lines_text
 from dataset.face_masks.labels import FACE_MASK
 from dataset.formats.labelled import in_order
 from dataset.tables import read_table
@@ -36,6 +37,18 @@ def refuse_existing(out: Path, *names: str) -> None:
         raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
 
 
+@contextmanager
+def taken_back(out: Path, *names: str) -> Iterator[None]:
+    """Remove what the block wrote of a submission's files and `names`, if it fails: the next try is not
+    refused by what a full disk left. None of them may exist before."""
+    try:
+        yield
+    except BaseException:
+        for name in (CSV, JSON, PREDICTIONS, *names):
+            (out / name).unlink(missing_ok=True)
+        raise
+
+
 def write_submission(
     out: Path, photos: list[str], probabilities: np.ndarray, about: dict[str, Any], task: Task
 ) -> Path:
@@ -57,6 +70,7 @@ def write_submission(
     labels = probabilities.argmax(1)
     table = pd.DataFrame({"ImageID": photos, "ans": [task.answers[label] for label in labels]})
     named = table.assign(ans=[task.classes[label] for label in labels])
+    named = named.map(cell)  # a name may look like a formula; submission.csv is for programs
     whole = named.join(pd.DataFrame(probabilities, columns=probability_columns(task.n_classes)))
     # The submission is written last: once it exists, so do the files beside it.
     write_atomic(out / PREDICTIONS, lambda part: whole.to_csv(part, index=False))
@@ -88,7 +102,7 @@ def task_beside(path: Path) -> Task | None:
         return None if about is None else FACE_MASK
     try:
         return Task.from_json(about["task"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path.parent / JSON}: its task is damaged ({error!r})") from None
 
 
@@ -99,6 +113,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     task = task_beside(path)
     table, errors = read_table(path, ["ImageID", "ans"], others=True)
+    table[["ImageID", "ans"]] = table[["ImageID", "ans"]].map(from_cell)
     found = [name for name in table if IS_PROBABILITY.fullmatch(name)]
     columns = probability_columns(task.n_classes if task else len(found))
     if not errors and found != columns:

@@ -1,6 +1,7 @@
 """UsageError, the caller's mistake: every command turns it into messages on stderr and exit code 2."""
 
 import difflib
+import errno
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,18 @@ from typing import Any
 from common.log import show_logs
 
 MAX_LINES = 100
+# What the caller can put right, by the error's number; None: the system's own words.
+OF_CALLER = {
+    errno.EEXIST: None, errno.EISDIR: None, errno.ENOTDIR: None, errno.EACCES: None, errno.EPERM: None,
+    errno.ENAMETOOLONG: "the name is too long", errno.ELOOP: None,
+    errno.EROFS: "its disk is read-only; give a folder that can be written to",
+}  # fmt: skip
+OF_DISK = {
+    errno.ENOSPC: "the disk is full; free some space, then try again",
+    errno.EDQUOT: "your quota on this disk is used up; free some space, then try again",
+    errno.EFBIG: "the file would be larger than this process may write (ulimit -f)",
+    errno.EIO: "the disk reports an error",
+}
 
 
 class UsageError(Exception):
@@ -21,6 +34,14 @@ class UsageError(Exception):
     def __init__(self, errors: str | Iterable[str]):
         self.errors: list[str] = [errors] if isinstance(errors, str) else list(errors)
         super().__init__("\n".join(self.errors))
+
+
+def file_words(error: BaseException) -> str:
+    """A sentence on what is wrong with a file, or with its disk; '' for other errors."""
+    if not isinstance(error, OSError) or error.errno not in {**OF_CALLER, **OF_DISK}:
+        return ""
+    words = (OF_CALLER | OF_DISK)[error.errno] or error.strerror
+    return f"{error.filename}: {words}" if error.filename else str(words)
 
 
 def first_line(error: Exception) -> str:
@@ -85,8 +106,8 @@ def exit_on_usage_error() -> Iterator[None]:
     """Run a command (`with` or `@exit_on_usage_error()`): a UsageError ends it with exit code 2.
 
     The messages go to stderr without a traceback, at most MAX_LINES of them and a count of the rest. A path
-    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too, Ctrl-C with
-    130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
+    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too, a full disk
+    with 1, Ctrl-C with 130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
     """
     show_logs()
     try:
@@ -97,9 +118,11 @@ def exit_on_usage_error() -> Iterator[None]:
             lines = [*lines, f"... and {more} more errors like these"]
         print("\n".join(lines), file=sys.stderr, flush=True)
         raise SystemExit(2) from None
-    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr, flush=True)
-        raise SystemExit(2) from None
+    except OSError as error:
+        if not (words := file_words(error)):
+            raise
+        print(words, file=sys.stderr, flush=True)
+        raise SystemExit(2 if error.errno in OF_CALLER else 1) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         raise SystemExit(130) from None

@@ -3,14 +3,17 @@
 import errno
 import fcntl
 import functools
+import glob
 import hashlib
 import inspect
 import json
+import math
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
@@ -18,6 +21,7 @@ from common.errors import UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+FULL = 2**20  # free bytes of a disk with less are too few for a file of tensors
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
 _held: set[Path] = set()  # folders that this process writes into
 
@@ -25,21 +29,94 @@ _held: set[Path] = set()  # folders that this process writes into
 def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     """Call `write` with a temporary path beside `path`, then move that file to `path`, which is returned.
 
-    Readers see the old file or the whole new one.
+    Readers see the old file or the whole new one. What killed processes left of theirs is removed. OSError,
+    with the path, if the disk is full, whatever the library that writes raises then.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    sweep(path)
+    part = _part_of(path)
     try:
         write(part)
         part.chmod(0o644)  # safetensors writes for the owner alone
         os.replace(part, path)
+    except OSError as error:
+        if error.errno and error.filename is None:  # writing does not name it
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        if number := _number_of(error, path):
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def sweep(path: Path) -> None:
+    """Remove the temporary files and folders of `path` whose processes have ended."""
+    import psutil
+
+    with suppress(OSError, OverflowError):
+        for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            process = part.name.split(".")[-2]
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                if part.is_dir() and not part.is_symlink():
+                    shutil.rmtree(part, ignore_errors=True)
+                else:
+                    part.unlink(missing_ok=True)
+
+
+def _number_of(error: Exception, path: Path) -> int:
+    """The number of the system's error behind one of safetensors, whose text has it, or torch; 0 for none."""
+    if found := re.search(r"os error (\d+)", str(error)):
+        return int(found[1])
+    full = isinstance(error, RuntimeError) and shutil.disk_usage(path.parent).free < FULL
+    return errno.ENOSPC if full else 0
 
 
 def write_json(path: Path, value: Any) -> Path:
     """Write `value` as indented JSON, whole or not at all."""
     return write_atomic(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n"))
+
+
+Kinds = tuple[type, ...]
+NUMBER: Kinds = (int, float)
+NONE = type(None)
+
+
+def read_object(
+    path: Path, required: Mapping[str, Kinds], optional: Mapping[str, Kinds] | None = None
+) -> dict[str, Any]:
+    """The JSON object in a file that `write_json` wrote. UsageError, 'is damaged', if it is none, or lacks a
+    required key, or a value is not of the key's types; numbers must be finite. FileNotFoundError if there is
+    no file."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(read, dict):
+            raise ValueError("it is not a JSON object")
+        for key, kinds in {**(optional or {}), **required}.items():
+            if key in read or key in required:
+                _check_kind(key, read, kinds)
+        return read
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{path}: is damaged ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: is damaged ({error})") from None
+
+
+def _check_kind(key: str, read: Mapping[str, Any], kinds: Kinds) -> None:
+    if key not in read:
+        raise ValueError(f"it has no {key}")
+    value = read[key]
+    is_right = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+    if not is_right or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"its {key} is {str(value)[:40]!r}")
 
 
 @contextmanager
@@ -50,7 +127,8 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
     empty.
     """
     target = folder.resolve()
-    part = target.with_name(f"{target.name}.part{os.getpid()}")
+    sweep(target)
+    part = _part_of(target)
     try:
         yield part
         os.replace(part, target)
@@ -127,11 +205,15 @@ def only_writer(folder: Path) -> Iterator[None]:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with lock(path, refuse) as file:
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        _held.add(resolved)
         try:
+            file.truncate(0)
+            try:
+                # Not through the file's buffer, which would be written a second time when it is closed.
+                os.write(file.fileno(), f"{os.getpid()}\n".encode())
+            except OSError as error:
+                error.filename = str(path)
+                raise
+            _held.add(resolved)
             yield
         finally:
             _held.discard(resolved)

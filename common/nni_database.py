@@ -22,7 +22,13 @@ def profile(folder: Path, first: bool = False) -> dict[str, Any]:
     """
     order = "asc" if first else "desc"
     rows = query(folder, f"select params from ExperimentProfile order by revision {order} limit 1")
-    return json.loads(rows[0][0]) if rows else {}
+    try:
+        params = json.loads(rows[0][0]) if rows else {}
+        if not isinstance(params, dict):
+            raise ValueError("its configuration is not a JSON object")
+        return params
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"{database(folder)}: is damaged ({error})") from None
 
 
 def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:

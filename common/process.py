@@ -16,6 +16,12 @@ def process_mark() -> dict[str, Any]:
     return {"pid": os.getpid(), "started": psutil.Process().create_time(), "host": platform.node()}
 
 
+def is_mark(value: Any) -> bool:
+    """Whether a value is what `process_mark` gives."""
+    kinds = {"pid": int, "started": int | float, "host": str}
+    return isinstance(value, Mapping) and all(isinstance(value.get(key), kind) for key, kind in kinds.items())
+
+
 def process_lives(mark: Mapping[str, Any]) -> bool:
     """Whether the process of `process_mark` still runs; True if it is on another machine."""
     import psutil
@@ -25,7 +31,7 @@ def process_lives(mark: Mapping[str, Any]) -> bool:
     try:
         process = psutil.Process(mark["pid"])
         return abs(process.create_time() - mark["started"]) < 1 and lives(process)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process has such an id
         return False
 
 

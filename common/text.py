@@ -1,8 +1,12 @@
 """How values are written for people. Files keep numbers with all their digits."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+# Of a cell that a spreadsheet takes for a formula; a cell that `cell` has changed begins so, too.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
 MAX_LINES = 3
 MAX_NAMES = 5
 
@@ -35,6 +39,17 @@ def lines_text(lines: Sequence[int]) -> str:
     if len(lines) > MAX_LINES:
         return f"lines {few}, ... ({len(lines):,} in all)"
     return f"{'line' if len(lines) == 1 else 'lines'} {few}"
+
+
+def cell(text: Any) -> Any:
+    """A text as a cell of a CSV that people open: a spreadsheet would compute one that begins with =, +, -,
+    @, a tab or a return, so it gets an apostrophe. Other values are returned as they are."""
+    return f"'{text}" if isinstance(text, str) and FORMULA.match(text) else text
+
+
+def from_cell(text: Any) -> Any:
+    """The inverse of `cell`."""
+    return text[1:] if isinstance(text, str) and text[:1] == "'" and FORMULA.match(text) else text
 
 
 def value_text(value: object, missing: str = "–") -> str:

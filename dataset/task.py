@@ -1,5 +1,6 @@
 """The task as a value: which classes, of which factors, and what a group of photos is."""
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -87,14 +88,23 @@ class Task:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Task":
-        """The task of `to_json`. TypeError or KeyError if the values are not a task's."""
+        """The task of `to_json`. TypeError, ValueError, KeyError or AttributeError if the values are not a
+        task's."""
+        texts = [values[name] for name in ("name", "group", "groups", "rare_name")]
+        texts += [*values["classes"], *values["answers"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a name is not a text")
         lists = {name: tuple(values[name]) for name in ("classes", "answers", "rare")}
         factors = {name: tuple(names) for name, names in values["factors"].items()}
         bands = {
             name: Bands(own["column"], tuple(own["edges"]), own["unit"])
             for name, own in values["bands"].items()
         }
-        return cls(**{**values, **lists, "factors": factors, "bands": bands})
+        task = cls(**{**values, **lists, "factors": factors, "bands": bands})
+        sizes = {len(task.classes), len(task.answers), math.prod(task.sizes) if factors else task.n_classes}
+        if sizes != {task.n_classes} or not task.classes or not set(task.rare) <= set(range(task.n_classes)):
+            raise ValueError("classes, factors, answers and rare classes do not fit together")
+        return task
 
 
 class Scan(NamedTuple):

@@ -1,5 +1,5 @@
-"""python -m experiments {check,run,resume,list,smoke,demo,dashboard}: check an experiment's YAML, run it with
-progress, go on with it, try all of them at a tiny size, or look at a search."""
+"""python -m experiments {check,run,resume,list,clean,smoke,demo,dashboard}: check an experiment's YAML, run
+it with progress, go on with it, free its disk space, try all at a tiny size, or look at a search."""
 
 import shlex
 import sys
@@ -142,6 +142,26 @@ def list_command() -> None:
     from experiments.saved.overview import lines, overview
 
     print("\n".join(lines(overview())))
+
+
+@app.command("clean", epilog=EXAMPLE + "clean latest --keep 10 --yes")
+@exit_on_usage_error()
+def clean_command(
+    experiment: Wanted = "latest",
+    keep: Annotated[int, typer.Option(min=1, help="finished trials that keep their networks")] = 10,
+    yes: Annotated[bool, typer.Option("--yes", help="remove them; without it they are only counted")] = False,
+) -> None:
+    """Free disk space: drop the networks of trials that are not among the best.
+
+    Table, report, export and retraining need none of what is removed; predict and ensemble need a network.
+    Paused trials, and those that resume runs again, keep theirs."""
+    from experiments.clean import clean
+
+    found = clean(experiment, keep)
+    line = found.line(yes)  # before they are gone
+    if yes:
+        found.remove()
+    print(line if yes or not found.files else f"{line}\nnothing was removed; to remove them: add --yes")
 
 
 @app.command("smoke", epilog=EXAMPLE + "smoke experiments/loss.yaml")

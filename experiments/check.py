@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from common.errors import UsageError, errors_of
 from experiments.checks.algorithms import algorithm_errors
+from experiments.checks.disk import Need, need
 from experiments.checks.folds import fold_errors
 from experiments.checks.ports import port_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
@@ -66,8 +68,10 @@ def check(
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
-            errors += rehearsal_errors(plan, rehearsed)
-            plan = replace(plan, notes=rehearsed.warnings, first=next(iter(rehearsed.points), {}))
+            needed = disk_need(plan)
+            errors += rehearsal_errors(plan, rehearsed) + needed.errors()
+            notes = (*rehearsed.warnings, *filter(None, [needed.line()]))
+            plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
     errors += port_errors(port)
     if errors or plan is None:
         raise UsageError(dict.fromkeys(errors))
@@ -95,6 +99,15 @@ def _recipes(plan: Plan) -> Iterator[TrialConfig]:
             recipe = _read(plan, False)(point)
         if recipe:
             yield recipe
+
+
+def disk_need(plan: Plan) -> Need:
+    """The disk space that the trials may need."""
+    number, recipes = plan.number, list(_recipes(plan))
+    # A paused training keeps its checkpoint; half of them are assumed to be paused.
+    at_once = math.ceil((number or 0) / 2) if plan.pauses else plan.config["trialConcurrency"]
+    with contextlib.chdir(plan.code):  # the weights' relative paths are relative to where trials run
+        return need(plan.runs, recipes, None if number is None else math.ceil(number), at_once)
 
 
 def rehearsal_errors(plan: Plan, rehearsed: Rehearsed) -> list[str]:

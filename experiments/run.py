@@ -22,7 +22,7 @@ from experiments.interrupts import Interrupts
 from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
 from experiments.server import Server, SlowStart
-from experiments.trouble import NEW, last_word, tuner_died
+from experiments.trouble import NEW, disk_full, last_word, tuner_died
 from trial.record import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -229,6 +229,8 @@ def _watch(
             return state, ""
         if died := tuner_died(running.folder, logs_before):
             return state, f"the tuner or the assessor raised {died}"
+        if full := disk_full(running.folder):
+            return state, full
         if status in ("ERROR", "GONE"):
             what = "NNI reports an error" if status == "ERROR" else "NNI's manager ended on its own"
             word = last_word(running.folder, logs_before)

@@ -1,8 +1,12 @@
-"""Find in NNI's logs why an experiment can't go on; NNI itself reports it late or not at all."""
+"""Why an experiment can't go on: its disk, and what NNI's logs say; NNI itself reports it late or not at
+all."""
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from common.text import bytes_text
 
 # NNI's dispatcher runs tuner and assessor. After such a line it processes no more commands, but may stay
 # alive.
@@ -12,6 +16,7 @@ USAGE = "tuners.errors.UsageError: "
 CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
 LOGS = ("dispatcher.log", "nnimanager.log", "nnictl_stderr.log")
+MIN_FREE = 64 * 2**20  # bytes of the disk; with less every trial would fail
 NEW: Mapping[str, int] = {}
 
 
@@ -63,3 +68,13 @@ def _read(folder: Path, name: str, since: Mapping[str, int]) -> str:
             return file.read().decode(errors="replace")
     except OSError:  # not written yet
         return ""
+
+
+def disk_full(folder: Path) -> str:
+    """A sentence if the disk of an experiment's folder has too little space left, else ''."""
+    free = shutil.disk_usage(folder).free
+    if free >= MIN_FREE:
+        return ""
+    return (
+        f"its disk is nearly full ({bytes_text(free)} free), so it was stopped; free some space, then go on"
+    )

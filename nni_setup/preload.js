@@ -1,5 +1,6 @@
 // Changes four things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
-//   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine.
+//   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine, for
+//      this user's programs and the page itself only (access.js).
 //   2. Its two loops that start trials and notice their ends sleep for 5 s, longer than a short trial runs.
 //   3. Its page loads its icons from the internet; without a connection all are empty boxes (icons.js).
 //   4. After `nnictl resume` it runs fewer trials than asked for, and numbers them again (resume.js).
@@ -45,5 +46,8 @@ if (isManager(process.argv[1])) {
   const page = path.join(path.dirname(process.argv[1]), 'static', 'static');
   require('./icons.js').serveIcons(require('http'), page);
   require('./resume.js').mendResume();
+  const access = require('./access.js');
+  access.guardRequests(require('http'));  // last, so that it comes before the icons
+  access.refuseRoutes();
   process.env.FACE_MASK_NNI_PRELOAD = '1';  // inherited by the trials, which warn when it is missing
 }

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from common.errors import UsageError, all_at_once, exit_on_usage_error
+from common.errors import UsageError, all_at_once, exit_on_usage_error, file_words
 from common.files import only_writer
 from common.image_size import size_text
 from common.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
+from trial.compute import memory_words
 from trial.config import NO_DATA, TrialConfig, parse
 from trial.metrics import scores_text, title_of
 
@@ -238,9 +239,11 @@ def _run(
             print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
         raise
     except Exception as error:
-        writer.end("failed", f"{type(error).__name__}: {error}")
-        traceback.print_exc()
-        print(f"failed: {error} (run folder: {writer.folder})", file=sys.stderr)
+        words = file_words(error) or memory_words(error)
+        writer.end("failed", words or f"{type(error).__name__}: {error}")
+        if not words:
+            traceback.print_exc()
+        print(f"failed: {words or error} (run folder: {writer.folder})", file=sys.stderr)
         raise SystemExit(1) from None
     writer.end("done")
     if in_experiment:

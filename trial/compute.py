@@ -53,6 +53,20 @@ class Compute:
         return torch.autocast(self.device.type, self.precision, enabled=enabled)
 
 
+def memory_words(error: BaseException) -> str:
+    """A sentence if this error is for want of memory, of the device or of the machine; else ''."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds
+        return "out of memory on the device, even in parts of two photos; use a smaller image_size or network"
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); use a smaller batch_size, fewer workers or a smaller image_size"
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        return (
+            "a process of the loader ended, killed by the system for want of memory perhaps "
+            f"({str(error).splitlines()[0]}); use fewer workers or a smaller batch_size"
+        )
+    return ""
+
+
 def decide(
     network: "nn.Module",
     device: str = "auto",

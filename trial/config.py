@@ -171,6 +171,9 @@ def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
     """`values` by current field names; parameters inside a model become fields (`model_fields`)."""
     spread = {}
     for name, value in values.items():
+        if not isinstance(name, str):
+            errors.append(f"{name!r} is not the name of a key")
+            continue
         current = aliases.current_field(name)
         if current in spread:
             errors.append(f"{current} is given twice, by its earlier name too")
@@ -204,7 +207,7 @@ def _read(name: str, value: Any, errors: list[str]) -> Any:
         return read_size(value, errors)
     if name == "model":
         return read_model(value, errors)
-    if name == "metric" and value not in METRICS:
+    if name == "metric" and value not in list(METRICS):  # which may be unhashable
         errors.append(unknown("metric", value, METRICS))
         return None
     if name == "fold" and value == "all":

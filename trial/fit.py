@@ -1,7 +1,8 @@
 """The training loop: `for epoch in fit(...)`. The caller decides whether to report, to stop and to save."""
 
+import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from trial.compute import Compute
 from trial.data.batches import Batch, on_device
-from trial.forward import Forward
+from trial.forward import MIN_PART, Forward
 from trial.learning.ema import Average
 from trial.learning.freezing import Freeze
 from trial.learning.learner import Learner
@@ -21,7 +22,9 @@ from trial.metrics import METRICS, Scores, column_of, score_probabilities
 from trial.preprocessing import Preprocessing
 from trial.rng import stream
 
+logger = logging.getLogger(__name__)
 Batches = Iterable[Batch]
+CHECK = 50  # batches between two looks at the losses on a GPU, which would wait for each
 COLUMNS = ("epoch", "seconds", "learning_rate", "train_loss", "train_accuracy", "validation_loss")
 CAUSES = (
     "a smaller learning_rate, clip_norm=1 or precision=float32 may help; likely causes are a learning rate "
@@ -91,6 +94,7 @@ class Epoch:
     validation_loss: float = float("nan")
     scores: Scores | None = None
     probabilities: np.ndarray | None = None
+    parts: int = 1  # in which each batch was trained, because memory ran out
 
     def row(self) -> dict[str, float]:
         """A row of epochs.csv."""
@@ -107,7 +111,8 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
     """Train `training.network` in place, epoch by epoch, after those that are done. `training.state` of an
     epoch is valid until the next one is asked for.
 
-    FloatingPointError if the training loss or a prediction for a validation photo is not finite.
+    FloatingPointError if the training loss or a prediction for a validation photo is not finite. If the
+    device's memory runs out, batches are trained in halves from then on, quarters, ..., with a warning.
     """
     network, forward, learner = training.network, training.forward, training.learner
     average = training.average
@@ -115,6 +120,7 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
     if training.compile:
         network.compile()
     device, batches = forward.compute.device, len(training.train)  # type: ignore[arg-type]
+    parts = 1
 
     for epoch in range(training.done + 1, training.epochs + 1):
         started = time.perf_counter()
@@ -124,25 +130,34 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
         training.freeze(network, epoch)
         # Summed on the device: reading each batch's loss would wait for it.
         total_loss, hits = torch.zeros(2, device=device)
-        photos = 0
+        first_wrong = torch.tensor(batches, device=device)  # the first batch whose loss is not finite
+        photos, group = 0, list[tuple[int, Batch]]()
         for index, batch in enumerate(on_device(training.train, device)):
-            loss, logits, targets = forward(network, batch, index)
             first = index - index % training.accumulate
             together = min(training.accumulate, batches - first)  # an epoch's last step may have fewer
-            learner.backward(loss / together)
+            group = [*group, (index, batch)] if index > first else [(index, batch)]
+            added = _add_gradients(training, group[-1:], parts, together)
+            while added is None:
+                parts *= 2
+                logger.warning(
+                    f"WARNING: out of memory in epoch {epoch}: batches of {len(batch.labels)} photos are "
+                    f"trained in {parts} parts from now on, their gradients accumulated"
+                )
+                added = _add_gradients(training, group, parts, together)
+            loss, right = added
+            first_wrong = torch.where(loss.isfinite(), first_wrong, first_wrong.clamp(max=index))
+            if device.type == "cpu" or index % CHECK == CHECK - 1 or index + 1 == batches:
+                _refuse_not_finite(loss, int(first_wrong), batches, training.accumulate, epoch)
             if index + 1 == first + together:
                 done = middle(epoch, first, together, batches)
                 learning_rate = training.learning_rate * training.schedule(done)
                 learner.step(learning_rate)
                 if average:
                     average.update(network)
-            total_loss += loss.detach() * len(batch.labels)
-            labels = targets if targets.dim() == 1 else targets.argmax(1)
-            hits += (logits.argmax(1) == labels).sum()
+            total_loss += loss * len(batch.labels)
+            hits += right
             photos += len(batch.labels)
         train_loss = float(total_loss) / photos
-        if not np.isfinite(train_loss):
-            raise FloatingPointError(f"the training loss is {train_loss} in epoch {epoch}; {CAUSES}")
         measured = {}
         if validation is not None:
             measured = evaluate(validated, forward.preprocessing, forward.compute, validation, forward.loss)
@@ -155,7 +170,38 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
         training.schedule.step(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - started
         accuracy = float(hits) / photos
-        yield Epoch(epoch, seconds, learning_rate, train_loss, accuracy, validated, **measured)
+        yield Epoch(epoch, seconds, learning_rate, train_loss, accuracy, validated, **measured, parts=parts)
+
+
+def _add_gradients(
+    training: Training, group: Sequence[tuple[int, Batch]], parts: int, together: int
+) -> tuple[Tensor, Tensor] | None:
+    """Add the gradients of these batches, each in `parts` parts: (loss, number of right predictions) of the
+    last one. None, and no gradients, if the memory of the device was too small."""
+    forward, learner = training.forward, training.learner
+    try:
+        for index, batch in group:
+            losses, hits = [], []
+            for loss, logits, targets in forward.in_parts(training.network, batch, index, parts):
+                learner.backward(loss / together)
+                labels = targets if targets.dim() == 1 else targets.argmax(1)
+                losses.append(loss.detach())
+                hits.append((logits.argmax(1) == labels).sum())
+        return torch.stack(losses).sum(), torch.stack(hits).sum()
+    except torch.OutOfMemoryError:
+        if 2 * parts > len(group[-1][1].labels) // MIN_PART:
+            raise
+    learner.drop()
+    return None  # which lets go of what the failed batch holds
+
+
+def _refuse_not_finite(loss: Tensor, wrong: int, batches: int, accumulate: int, epoch: int) -> None:
+    if wrong < batches:
+        step, steps = wrong // accumulate + 1, -(-batches // accumulate)
+        found = f" is {float(loss)}" if not loss.isfinite() else " was not finite"
+        raise FloatingPointError(
+            f"the training loss{found} at step {step} of {steps} in epoch {epoch}; {CAUSES}"
+        )
 
 
 def evaluate(

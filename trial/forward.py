@@ -1,5 +1,7 @@
 """A training batch -> its loss: augment, mix, run the network."""
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from trial.augment.mixing import Mix
@@ -10,6 +12,8 @@ from trial.data.batches import Batch
 from trial.learning.losses import Loss
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
+
+MIN_PART = 2  # photos: batch normalisation can't take one
 
 
 class Forward:
@@ -30,9 +34,20 @@ class Forward:
     def __call__(self, network: nn.Module, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """(loss, logits (B, classes) without gradient, targets as trial/learning/losses.py takes them) of the
         batch number `index` (from 0) of its epoch."""
+        ((loss, logits, targets),) = self.in_parts(network, batch, index, 1)
+        return loss, logits, targets
+
+    def in_parts(
+        self, network: nn.Module, batch: Batch, index: int, parts: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """As calling it, for each of `parts` parts of the batch, one after the other: less memory is needed
+        at once. Each loss is multiplied by the part's share of the photos, so that they sum to the batch's
+        (batch normalisation and a weighted loss see a part only)."""
         random = stream("batch", self.seed, batch.epoch, index)
         draw = Draw(random, batch.rows, batch.epoch, self.preprocessing.image_size)
         images, targets = self.mix(self.augment(batch.photos, draw), batch.labels, draw)
-        with self.compute.autocast():
-            logits = network(images).float()
-        return self.loss(logits, targets), logits.detach(), targets
+        parts = max(1, min(parts, len(images) // MIN_PART))
+        for some, own in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            with self.compute.autocast():
+                logits = network(some).float()
+            yield self.loss(logits, own) * (len(some) / len(images)), logits.detach(), own

@@ -37,13 +37,19 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, read: Mapping[str, Any]) -> "Preprocessing":
-        """Read what `to_json` gave. UsageError if its crop is unknown."""
+        """Read what `to_json` gave. UsageError if its crop is unknown, TypeError or ValueError if another
+        value is wrong."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in read.items()}
         errors: list[str] = []
         crop = choose("crop", values.pop("crop", "none"), CROPS, errors)
         if crop is None or errors:
             raise UsageError(errors)
-        return cls(**values, crop=crop)
+        made = cls(**values, crop=crop)
+        sizes = [len(made.image_size), len(made.mean), len(made.std)]
+        numbers = [*made.image_size, *made.mean, *made.std]
+        if sizes != [2, 3, 3] or not all(isinstance(number, int | float) for number in numbers):
+            raise ValueError("size, mean or standard deviation are not numbers")
+        return made
 
     def crop_of(self, paths: Sequence[str]) -> "Crop | None":
         """The box of each photo that is kept; None: the whole photo."""

@@ -1,18 +1,20 @@
 """The run folder: its writer and its reader. Files are written atomically."""
 
 import json
+import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UsageError
-from common.files import write_atomic, write_json
-from common.process import process_lives, process_mark
+from common.errors import UsageError, file_words, first_line
+from common.files import NONE, NUMBER, Kinds, read_object, write_atomic, write_json
+from common.process import is_mark, process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from trial.checkpoint import CHECKPOINT, Checkpoint
@@ -26,11 +28,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+logger = logging.getLogger(__name__)
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
     "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
     WEIGHTS, "status.json", CHECKPOINT,
 )  # fmt: skip
+STATUS: dict[str, Kinds] = {  # of status.json
+    "started": (str,), "ended": (str, NONE), "process": (dict,), "epochs": (int,), "seconds": NUMBER,
+    "best_epoch": (int, NONE), "macro_f1": (*NUMBER, NONE), "metric": (str,), "score": (*NUMBER, NONE),
+    "parent": (str,), "batch_parts": (int,),
+}  # fmt: skip
+CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
+    "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
+    "seed": (int,),
+}  # fmt: skip
+COUNTS = ("epochs", "seconds", "best_epoch")
+STATES = ("running", "done", "stopped_early", "failed")
+DAMAGED = "damaged"  # a state: what its files say can't be used
 IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
 
@@ -120,6 +135,11 @@ class RunWriter:
             self._write_epochs()
             self._write_status()
 
+    def note_parts(self, parts: int) -> None:
+        """Note that batches were trained in so many parts, for want of memory."""
+        if parts > 1:
+            self._status["batch_parts"] = max(parts, self._status.get("batch_parts", 1))
+
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
         """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the groups
         held out (columns photo, group, fold, label, p00, ...).
@@ -175,7 +195,10 @@ class RunWriter:
             if not self._ended:
                 self._ended = True
                 self._status |= {"state": state, "reason": reason, "ended": _now()}
-                self._write_status()
+                try:
+                    self._write_status()
+                except OSError as error:  # a full disk, say: the last status stays, and this process is gone
+                    logger.warning(f"WARNING: the end of this run can't be recorded: {file_words(error)}")
                 if state == "done" and not self.keeps_checkpoint:
                     (self.folder / CHECKPOINT).unlink(missing_ok=True)
         finally:
@@ -223,24 +246,34 @@ class RunFolder:
 
     def config(self) -> TrialConfig:
         """The config of the run; the files that it names need not exist here."""
-        return parse(self._json("config.json"), present=False)
+        return parse(read_object(self.folder / "config.json", CONFIG), present=False)
 
     def preprocessing(self) -> Preprocessing:
         """How the photos of the run were prepared."""
-        return Preprocessing.from_json(self._json("preprocessing.json"))
+        path = self.folder / "preprocessing.json"
+        read = read_object(path, {"image_size": (list,), "mean": (list,), "std": (list,)})
+        try:
+            return Preprocessing.from_json(read)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path}: is damaged ({error})") from None
 
     def origin(self) -> dict[str, Any]:
         """origin.json: code, package versions, data and machine of the run."""
-        return self._json("origin.json")
+        kinds: dict[str, Kinds] = {
+            "code": (dict,), "versions": (dict,), "class_counts": (list,), "experiment": (str, NONE),
+            "trial": (str, NONE),
+        }  # fmt: skip
+        return read_object(self.folder / "origin.json", {"data_fingerprint": (str,)}, kinds)
 
     def task(self) -> Task:
         """The task of the run; that of runs of versions that did not record it is the home task."""
+        path = self.folder / "task.json"
         try:
-            return Task.from_json(self._json("task.json"))
+            return Task.from_json(read_object(path, {}))
         except FileNotFoundError:
             return FACE_MASK
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"{self.folder / 'task.json'}: is damaged ({error!r})") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UsageError(f"{path}: is damaged ({error!r})") from None
 
     def class_counts(self) -> list[int] | None:
         """Photos of each class in its training data; None in runs of versions that did not record
@@ -251,7 +284,14 @@ class RunFolder:
         """epochs.csv: `trial.fit.Epoch.row` of every epoch, and its fold (none in a retrained run)."""
         import pandas as pd
 
-        return pd.read_csv(self.folder / "epochs.csv")
+        path = self.folder / "epochs.csv"
+        with _named_if_damaged(path):
+            table = pd.read_csv(path)
+            if texts := [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]:
+                raise ValueError(f"no number in column {texts[0]}")
+            if not (table["epoch"] >= 1).all():
+                raise ValueError("a row without an epoch")
+        return table
 
     def curve(self) -> "pd.DataFrame":
         """`epochs` with one row per epoch: the mean over the folds of this run."""
@@ -262,7 +302,9 @@ class RunFolder:
         groups' column has the task's word for a group (person)."""
         import pandas as pd
 
-        table = pd.read_parquet(self.folder / "validation.parquet")
+        path = self.folder / "validation.parquet"
+        with _named_if_damaged(path):
+            table = pd.read_parquet(path)
         return table.rename(columns={self.task().column: "group"})
 
     def weights_files(self) -> list[Path]:
@@ -272,21 +314,21 @@ class RunFolder:
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:
-        """status.json; the state is 'failed' if it says 'running' and the process is gone.
+        """status.json; the state is 'failed' if it says 'running' and the process is gone, 'damaged' if it
+        can't be read.
 
         `score` is that of the best epoch by `metric`; runs of versions that did not record these were trained
         for macro_f1.
         """
+        path = self.folder / "status.json"
         try:
-            status = self._json("status.json")
+            status = read_object(path, {"state": (str,), "reason": (str,)}, STATUS)
+            if wrong := _wrong_status(status):
+                raise UsageError(f"{path}: is damaged ({wrong})")
         except FileNotFoundError:
             return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
         except UsageError as error:
-            return {"state": "failed", "reason": str(error)}
-        needed = ("state", "reason", "process")
-        if missing := [name for name in needed if name not in status]:
-            reason = f"{self.folder / 'status.json'}: is damaged (no {', '.join(missing)})"
-            return {"state": "failed", "reason": reason}
+            return {"state": DAMAGED, "reason": str(error)}
         if status.get("metric") not in METRICS:
             status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
         if status["state"] == "running" and not process_lives(status["process"]):
@@ -294,14 +336,32 @@ class RunFolder:
             return status | {"state": "failed", "reason": reason}
         return status
 
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            read = json.loads((self.folder / name).read_text())
-            if not isinstance(read, dict):
-                raise ValueError("it is not a JSON object")
-            return read
-        except ValueError as error:
-            raise UsageError(f"{self.folder / name}: is damaged ({error})") from None
+
+def _wrong_status(status: Mapping[str, Any]) -> str:
+    """What can't be in a status.json whose values are of the right types; '' if nothing."""
+    if status["state"] not in STATES:
+        return f"its state is {status['state'][:40]!r}"
+    if status["state"] == "running" and not is_mark(status.get("process")):
+        return "its process is unknown"
+    scored = status.get("best_epoch") is not None
+    if scored and (status.get("macro_f1") is None or "epochs" not in status):
+        return "it has a best epoch without a score"
+    if scored and not 0 <= status["macro_f1"] <= 1:
+        return f"its macro_f1 is {status['macro_f1']}"
+    if scored and status.get("metric") in METRICS and status.get("score") is None:
+        return "it has no score"
+    return next((f"its {name} is {n}" for name in COUNTS if (n := status.get(name) or 0) < 0), "")
+
+
+@contextmanager
+def _named_if_damaged(path: Path) -> Iterator[None]:
+    """Raise what reading a table raises as a UsageError; FileNotFoundError as it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pandas' and pyarrow's are these
+        raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
 
 
 def _was_refused(folder: Path, existing: list[str]) -> bool:

@@ -111,6 +111,7 @@ def _train(
             on_report(report)
     for epochs in () if patience.over else zip(*running, strict=True):
         for fold, epoch in zip(folds, epochs, strict=True):
+            writer.note_parts(epoch.parts)
             writer.epoch({"fold": fold.number, **epoch.row()})
             if fold.keep_if_best(epoch):
                 weights = epoch.network.state_dict()

@@ -12,6 +12,7 @@ from analysis.report.theme import LIGHT, blank
 from analysis.trials.hours import HOURS, unit_of
 from analysis.trials.ranking import Ranking
 from trial.metrics import DEFAULT, title_of
+from trial.record import DAMAGED
 
 MANY = 100  # trials; the points of more are smaller
 FEW = 30  # intervals of more trials would hide their points
@@ -23,13 +24,13 @@ def best_so_far(ranking: Ranking) -> pd.DataFrame:
     trial, state, hours, score, low and high (its interval, NaN if unknown), finished, best (the highest
     score of a finished trial by then, NaN if none had).
 
-    Mismatched trials are left out, since their scores are of other values than recorded. Empty for a table
-    without hours.
+    Mismatched and damaged trials are left out, since their scores are of other values than recorded, or can't
+    be believed. Empty for a table without hours.
     """
     table, column = ranking.table, ranking.column
     if HOURS not in table:
         table = table.assign(hours=float("nan"))
-    known = table[table["state"] != "mismatch"].dropna(subset=[HOURS, column])
+    known = table[~table["state"].isin(["mismatch", DAMAGED])].dropna(subset=[HOURS, column])
     known = known.sort_values([HOURS, "sequence"], ignore_index=True)
     finished = known["trial"].isin(ranking.ranked["trial"])
     rows = known[["sequence", "trial", "state", HOURS]].assign(score=known[column], finished=finished)

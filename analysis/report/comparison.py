@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from analysis.report.theme import LIGHT, blank
 from analysis.trials.hours import HOURS, unit_of
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import recipe_columns
-from analysis.trust.answers import VALIDATION
+from analysis.trust.answers import VALIDATION, validation_of
 from analysis.trust.compare import Comparison, compare
 from common.errors import UsageError, first_line
 from common.text import few
@@ -54,7 +55,9 @@ def write_comparison(out: Path, one: Side, other: Side) -> Path:
     notes: list[str] = []
     runs = [RunFolder(side.folder) for side in sides if side.folder]
     paired = _paired(runs, notes)
-    tables = [read_or_note(run.validation, run.folder / VALIDATION, notes) for run in runs]
+    tables = [
+        read_or_note(partial(validation_of, run.folder), run.folder / VALIDATION, notes) for run in runs
+    ]
     task, its = (read_or_note(run.task, run.folder / "task.json", notes) for run in runs)
     if task and its and its.classes != task.classes:
         notes.append("They have different classes, so their scores do not compare.")

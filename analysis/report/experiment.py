@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from analysis.trials.hours import hours_words
 from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
-from analysis.trust.answers import VALIDATION
+from analysis.trust.answers import VALIDATION, validation_of
 from common.text import few, path_text, value_text
 from dataset.task import Task
 from trial.record import RunFolder
@@ -78,7 +79,7 @@ def write_experiment_report(
     found = Best(commands=commands)
     if run is not None:
         found = Best(
-            validation=read_or_note(run.validation, run.folder / VALIDATION, damaged),
+            validation=read_or_note(partial(validation_of, run.folder), run.folder / VALIDATION, damaged),
             task=read_or_note(run.task, run.folder / "task.json", damaged),
             photos=photos_of(run),
             lineage=lineage_of(run, best, submission),

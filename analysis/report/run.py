@@ -1,6 +1,7 @@
 """The report of a single run, of a submission by one, and of an ensemble: what their run folders hold."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from analysis.report.tables import side_by_side, submission_facts
 from analysis.submission import CSV, metric_of
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
-from analysis.trust.answers import VALIDATION
+from analysis.trust.answers import VALIDATION, validation_of
 from common.errors import UsageError
 from trial.metrics import DEFAULT
 from trial.record import RunFolder
@@ -162,7 +163,7 @@ def _validation(
 
 
 def _read(run: RunFolder, damaged: list[str]) -> pd.DataFrame | None:
-    return read_or_note(run.validation, run.folder / VALIDATION, damaged)
+    return read_or_note(partial(validation_of, run.folder), run.folder / VALIDATION, damaged)
 
 
 def _curve(run: RunFolder, title: str, damaged: list[str]) -> dict[str, Any] | None:

@@ -42,9 +42,17 @@ def recorded_trials(folder: Path) -> list[Recorded]:
         else:
             known.event = event
         if event == "WAITING" and data:
-            known.parameters = json.loads(data)["parameters"]
-            known.parameters.pop(PARENT, None)
+            known.parameters = _parameters(data)
     return list(found.values())
+
+
+def _parameters(data: str) -> dict[str, Any]:
+    """The tuner's values in what NNI recorded of a trial; {} if that is damaged."""
+    try:
+        given = json.loads(data)["parameters"]
+        return {name: value for name, value in given.items() if name != PARENT}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return {}
 
 
 def experiment_name(folder: Path) -> str:

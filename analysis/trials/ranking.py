@@ -13,13 +13,14 @@ from analysis.trust.curves import STEADY
 from analysis.trust.leaders import MAX_LEADERS, Leaders, leaders_of
 from common.errors import UsageError
 from trial.metrics import DEFAULT, column_of, title_of
+from trial.record import DAMAGED
 
 RULE = (
     "the finished trial with the highest mean {score} of three neighbouring epochs, on the photos held out; "
-    "of equal ones the earlier. Paused, stopped, failed and mismatched trials are not ranked."
+    "of equal ones the earlier. Paused, stopped, failed, mismatched and damaged trials are not ranked."
 )
 # Of the trials that are not ranked, the first ones need a look most.
-URGENCY = {"mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
+URGENCY = {DAMAGED: 0, "mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
 
 
 @dataclass(frozen=True, eq=False)

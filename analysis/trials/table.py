@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.trials.chosen import CHOICE, PAUSED, choice_of, choice_words, read_chosen
@@ -15,14 +16,14 @@ from analysis.trials.flatten import flat_alike
 from analysis.trials.hours import HOURS, hours_of_search
 from analysis.trials.nni_database import experiment_name
 from analysis.trials.outcomes import Outcome, outcomes
-from analysis.trust.curves import STEADY, curve_of, steady
+from analysis.trust.curves import EPOCHS, STEADY, curve_of, steady
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
 from trial.aliases import current_field
 from trial.config import TrialConfig, parse
 from trial.metrics import METRICS, column_of
-from trial.record import RunFolder
+from trial.record import DAMAGED, RunFolder
 
 # The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too,
 # finished ones STEADY, those of an experiment HOURS, those of a search by tuners.search.Search CHOICE. All
@@ -81,11 +82,12 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     """The trials table of an experiment: one row per trial, in NNI's order. A trial that went on from earlier
     ones stands for them, under the first one's number.
 
-    Columns: sequence, trial, state (done, paused, stopped_early, failed, running, waiting, mismatch), reason,
-    macro_f1 (of the best epoch so far), if the trials' metric is another one its column (balanced_accuracy),
-    best_epoch, epochs_done, seconds, folder; of finished trials steady_score (the best mean of three
-    neighbouring epochs); hours (of search until its end); of a search by tuners.search.Search chosen_by and
-    expected_improvement; then the recipe, flattened (`loss`, ...).
+    Columns: sequence, trial, state (done, paused, stopped_early, failed, running, waiting, mismatch,
+    damaged: a file that it needs can't be read), reason, macro_f1 (of the best epoch so far), if the trials'
+    metric is another one its column (balanced_accuracy), best_epoch, epochs_done, seconds, folder; of
+    finished trials steady_score (the best mean of three neighbouring epochs); hours (of search until its
+    end); of a search by tuners.search.Search chosen_by and expected_improvement; then the recipe, flattened
+    (`loss`, ...).
     `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
     the first trial is the space's default recipe; `attrs["chosen"]`: a sentence on who chose the recipes, if
     that is known.
@@ -144,19 +146,29 @@ def row_of(
     row["folder"] = str(run.folder)
     try:
         config = run.config()
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         if row["state"] == "done":
-            row |= {"state": "mismatch", "reason": f"{run.folder / 'config.json'}: is missing"}
+            row |= {"state": DAMAGED, "reason": f"{error.filename}: is missing"}
         return row, None
     except UsageError as error:
-        reason = f"config.json is not one of this version: {error}"
-        return row | {"state": "mismatch", "reason": reason}, None
+        reason = f"config.json is damaged, or not one of this version: {error}"
+        return row | {"state": DAMAGED, "reason": reason}, None
     row |= {column_of(config.metric): status.get("score")}
     if row["state"] == "done":
         try:
-            best = steady(curve_of(run.folder, config.metric))
+            scored = (
+                row["macro_f1"] is not None
+            )  # else it was retrained on all groups: its curve has no score
+            curve = curve_of(run.folder, config.metric) if scored else np.empty(0)
+            if 0 < len(curve) < (status.get("best_epoch") or 0):
+                raise UsageError(f"{run.folder / EPOCHS}: is damaged (it ends before the best epoch)")
+            best = steady(curve) if len(curve) else None
+            run.task()
+            run.origin()
+        except FileNotFoundError as error:
+            return row | {"state": DAMAGED, "reason": f"{error.filename}: is missing"}, config
         except UsageError as error:
-            return row | {"state": "mismatch", "reason": str(error)}, config
+            return row | {"state": DAMAGED, "reason": str(error)}, config
         if best is not None:
             row[STEADY] = best[0]
     return row, config

@@ -43,17 +43,20 @@ class Answers:
 def answers_of(table: pd.DataFrame, source: str) -> Answers:
     """The answers in a table of predictions (photo, group, label, p00, ...), sorted by photo. UsageError,
     which names `source`, if they can't be right."""
-    probabilities = probabilities_of(table).astype(np.float64)
-    n_classes = probabilities.shape[1]
     if missing := [name for name in ("photo", "group", "label") if name not in table]:
         raise UsageError(f"{source}: no column {', '.join(missing)}")
+    try:
+        probabilities = probabilities_of(table).astype(np.float64)
+    except (ValueError, TypeError):
+        raise UsageError(f"{source}: a probability that is not a number") from None
+    n_classes = probabilities.shape[1]
     table = table[["photo", "group", "label"]].astype({"photo": str, "group": str})
     order = table["photo"].argsort(kind="stable").to_numpy()
     table, probabilities = table.iloc[order], probabilities[order]
     errors = []
     if table.empty or not n_classes:
         raise UsageError(f"{source}: holds no answers")
-    if twice := sorted(table["photo"][table["photo"].duplicated()].unique()):
+    if twice := sorted(set(map(str, table["photo"][table["photo"].duplicated()]))):
         errors.append(f"{source}: photos with several answers: {few(twice)}")
     labels = table["label"].to_numpy()
     if not np.isin(labels, np.arange(n_classes)).all():
@@ -84,14 +87,19 @@ def read_answers(run: Path) -> Answers:
     """The validation answers of a run folder. UsageError if it has none, or if they are damaged."""
     path = run / VALIDATION
     try:
-        table = RunFolder(run).validation()
+        return answers_of(RunFolder(run).validation(), str(path))
     except FileNotFoundError:
         raise UsageError(
             f"{path}: does not exist: the run did not end an epoch, or was trained on all groups"
         ) from None
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors or OSErrors
-        raise UsageError(f"{path}: is damaged ({error})") from None
-    return answers_of(table, str(path))
+
+
+def validation_of(run: Path) -> pd.DataFrame:
+    """The content of a run's validation.parquet. UsageError if it is damaged; FileNotFoundError if there is
+    none."""
+    table = RunFolder(run).validation()
+    answers_of(table, str(run / VALIDATION))
+    return table
 
 
 def read_all(runs: Sequence[Path]) -> list[Answers]:

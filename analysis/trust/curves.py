@@ -43,12 +43,20 @@ def curve_of(run: Path, metric: str) -> np.ndarray:
     path, column = run / EPOCHS, column_of(metric)
     scores: dict[int, list[float]] = {}
     try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                scores.setdefault(int(row["epoch"]), []).append(float(row[column] or "nan"))
+        text = path.read_text()
+        if not text.endswith("\n"):
+            raise ValueError("its end is missing")
+        for row in csv.DictReader(text.splitlines()):
+            scores.setdefault(int(row["epoch"]), []).append(score := float(row[column] or "nan"))
+            if None in row.values():
+                raise ValueError("a row with too few fields")
+            if score > 1 or (score < 0 and metric != "log_loss") or min(scores) < 1:
+                raise ValueError(f"epoch {row['epoch']} with {column} {score}")
+        if not scores:
+            raise ValueError("no epoch")
     except FileNotFoundError:
         return np.empty(0)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UsageError(f"{path}: is damaged ({error!r})") from None
     return np.array([np.mean(scores[epoch]) for epoch in sorted(scores)])
 

@@ -86,7 +86,7 @@ def _hint(value: Any, kind: str) -> str:
     if kind == COUNT and isinstance(value, str | float):
         try:
             return f"; write {int(float(value))}"
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     return ""
 

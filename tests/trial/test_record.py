@@ -31,7 +31,7 @@ def write_run(folder) -> tuple[dict, pd.DataFrame]:
     writer = RunWriter(folder, CONFIG)
     weights = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}
     validation = answers(0, [3, 0], [3, 1])
-    writer.origin({"seed": 1})
+    writer.origin({"seed": 1, "data_fingerprint": "f"})
     writer.preprocessing(PREPARED)
     writer.epoch({"epoch": 1, "seconds": 2.0, "macro_f1": 0.25})
     assert writer.best(0, 1, weights, validation) == pytest.approx(1 / 18)
@@ -45,7 +45,7 @@ def test_what_is_written_is_read_back(tmp_path):
     run = RunFolder(tmp_path)
     assert run.config() == CONFIG
     assert run.preprocessing() == PREPARED
-    assert run.origin() == {"seed": 1}
+    assert run.origin() == {"seed": 1, "data_fingerprint": "f"}
     assert list(run.epochs()["macro_f1"]) == [0.25, 0.2]
     pd.testing.assert_frame_equal(run.validation(), validation)
     assert all(torch.equal(tensor, weights[key]) for key, tensor in load_file(run.weights_files()[0]).items())
@@ -106,7 +106,7 @@ def test_a_run_that_was_refused_before_it_started_makes_way_for_the_corrected_on
     writer = RunWriter(tmp_path, CONFIG)
     with pytest.raises(UsageError, match=r"already holds config\.json"):  # it runs
         RunWriter(tmp_path, CONFIG)
-    writer.origin({"seed": 1})
+    writer.origin({"seed": 1, "data_fingerprint": "f"})
     writer.end("failed", "out of memory")
     with pytest.raises(UsageError, match=r"already holds config\.json"):  # it had started
         RunWriter(tmp_path, CONFIG)

@@ -35,6 +35,10 @@ class Learner:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget the gradients since the last step."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:

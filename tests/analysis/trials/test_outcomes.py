@@ -117,7 +117,7 @@ def test_what_is_shown_written_and_exported_names_no_earlier_trial(experiment, t
 def test_a_trial_that_has_copied_nothing_hides_nothing(experiment, state):
     trial(experiment.folder, "dead", 0.02, None, 0, "failed", "idle", "out of memory")
     status = experiment.folder / "trials" / "dead" / "status.json"
-    changed = json.loads(status.read_text()) | {"state": state, "score": None}
+    changed = json.loads(status.read_text()) | {"state": state, "score": None, "best_epoch": None}
     status.write_text(json.dumps(changed))
     table = trial_table(experiment).set_index("trial")
     assert dict(table["sequence"]) == {"third": 0, "idle": 1, "whole": 3, "dead": 5}

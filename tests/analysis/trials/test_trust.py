@@ -86,7 +86,7 @@ def test_a_damaged_curve_is_named_and_not_ranked(experiment):
     ranking = rank(trial_table(experiment))
     assert list(ranking.ranked["trial"]) == ["b", "a", "d"]
     apart = ranking.unranked.iloc[0]
-    assert apart["state"] == "mismatch"
+    assert apart["state"] == "damaged"
     assert apart["reason"].startswith(f"{path}: is damaged")
 
 

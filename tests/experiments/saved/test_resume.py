@@ -17,6 +17,7 @@ from experiments.saved import resume
 from experiments.saved.experiment import change, read_saved, with_paths_of_today
 from experiments.saved.resume import resume_experiment
 from tests.experiments.saved.saved_experiment import SPACE, SavedExperiment
+from trial.config import parse
 
 PAUSES = {"className": "tuners.search.PauseAndGoOn", "codeDirectory": str(PROJECT)}
 
@@ -109,7 +110,7 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     status.write_text(json.dumps(json.loads(status.read_text()) | {"parent": "paused"}))
     recipe = {"model": "test_resnet.r160_in1k", "weights": "none", "epochs": 4}
     for run in (one.folder / "trials").iterdir():
-        (run / "config.json").write_text(json.dumps(recipe))
+        (run / "config.json").write_text(json.dumps(parse(recipe).to_json()))
     assert resume.trainings_spent(read_saved(one.folder)) == 1.5
     params = more(one)
     assert (params["maxTrialNumber"], params["tuner"]["classArgs"]["trainings"]) == (8, 2)

@@ -194,3 +194,63 @@ def test_the_mark_of_the_code_sees_catalogues_and_files_that_go(tmp_path, monkey
         step()
         marks.append(server.code_mark())
     assert all(one != other for one, other in pairwise(marks))
+
+
+ANOTHER_USER = {
+    "user": 65534,
+    "group": 65534,
+    "extra_groups": [],
+    "cwd": "/",
+    "env": {"PATH": "/usr/bin:/bin"},
+}
+CONNECT = """
+import socket, sys
+end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+address = bytes.fromhex(sys.argv[1])
+if sys.argv[2] == "listen":
+    end.bind(address)
+    end.listen()
+    print("listens", flush=True)
+    end.accept()[0].recv(1)
+else:
+    end.connect(address)
+    try:
+        socket.send_fds(end, [sys.argv[2].encode()], [1, 2])
+        print(end.recv(16))
+    except ConnectionError:
+        print(b"")
+"""
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+
+
+def begin(*words: str, **user):
+    command = ["/usr/bin/env", "python3", "-S", "-c", CONNECT, *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **user)
+
+
+@needs_root
+@pytest.mark.parametrize(("user", "taken"), [(ANOTHER_USER, False), ({}, True)])
+def test_another_users_request_is_refused(user, taken):
+    address = client.address(os.getpid())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(address)
+        listener.listen()
+        caller = begin(address.encode().hex(), WHOLE.decode(), **user)
+        request = server._accept(listener, server.code_mark())
+        assert (request is not None) == taken
+        if request:
+            request.close_output()
+            request.client.close()
+        assert caller.communicate(timeout=20)[0] == "b''\n"
+
+
+@needs_root
+def test_a_trial_is_not_handed_to_another_users_server():
+    other = begin(client.address(os.getpid()).encode().hex(), "listen", **ANOTHER_USER)
+    try:
+        assert other.stdout.readline() == "listens\n"
+        with pytest.raises(PermissionError, match="taken by another user"):
+            client._connect(psutil.Process())
+    finally:
+        other.kill()
+        other.communicate()

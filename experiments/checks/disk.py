@@ -1,0 +1,63 @@
+"""The disk space that an experiment will need, estimated before it starts."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import UsageError
+from common.text import bytes_text, path_text
+from trial.config import TrialConfig
+from trial.models.weights import locate
+
+OTHERS = 2 * 2**20  # bytes of a trial's other files: answers, curve, NNI's logs
+# Copies of the network in a checkpoint: itself, two moments of the optimizer, the averaged one.
+IN_CHECKPOINT = 4
+
+
+@dataclass(frozen=True)
+class Need:
+    """`bytes` that `trials` trials may need, of `free` ones at `place`; both None if that is not known."""
+
+    place: Path
+    free: int
+    bytes: int | None = None
+    trials: int | None = None
+
+    def line(self) -> str:
+        """'disk: about 1.2 GiB of the 80.0 GiB that are free'; '' if it is not known."""
+        if self.bytes is None:
+            return ""
+        return f"disk: about {bytes_text(self.bytes)} of the {bytes_text(self.free)} that are free"
+
+    def errors(self) -> list[str]:
+        """[why it does not fit], [] if it does."""
+        if self.bytes is None or self.bytes <= self.free:
+            return []
+        return [
+            f"{path_text(self.place)}: {self.trials} trials may need {bytes_text(self.bytes)}, and "
+            f"{bytes_text(self.free)} are free; free some (python -m experiments clean), or try fewer trials"
+        ]
+
+
+def need(place: Path, recipes: Iterable[TrialConfig], trials: int | None, concurrency: int) -> Need:
+    """What `trials` trials of these recipes may need at `place`: each keeps its networks, and as many as run
+    at once have a checkpoint. Recipes whose networks' size is not known (weights=none) are left out."""
+    place = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    free = shutil.disk_usage(place).free
+    networks = {(one.model, one.weights, one.folds if one.fold == "all" else 1) for one in recipes}
+    sizes = [size * folds for model, weights, folds in networks if (size := _bytes(model, weights))]
+    if not sizes or trials is None:
+        return Need(place, free)
+    mean = sum(sizes) / len(sizes)
+    whole = trials * (mean + OTHERS) + IN_CHECKPOINT * min(concurrency, trials) * max(sizes)
+    return Need(place, free, round(whole), trials)
+
+
+def _bytes(model: str, weights: str) -> int:
+    """The bytes of a model's networks, by their weights files; 0 if they are not known."""
+    try:
+        files = [locate(name, weights) for name in model.split("+")]
+    except UsageError:  # missing: reported elsewhere
+        return 0
+    return sum(file.stat().st_size for file in files if file)

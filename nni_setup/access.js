@@ -1,0 +1,83 @@
+// Who may use NNI's page, its REST interface and its tuner's channel. NNI asks nobody: a web page in the user's
+// browser could end a running search, and another user of this machine could start programs as this one.
+'use strict';
+const fs = require('fs');
+const Module = require('module');
+
+const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;  // any port: an SSH tunnel may end at another one
+const FORBIDDEN = 'refused by nni_setup/access.js: ';
+
+// Why a request is refused; undefined if it is not.
+function refusal(request) {
+  const { host = '', origin } = request.headers;
+  if (!LOCAL.test(host)) return `it asks for ${JSON.stringify(host)}, not for localhost or 127.0.0.1`;
+  if (origin !== undefined && origin !== `http://${host}`) return `it comes from another page, ${JSON.stringify(origin)}`;
+  // /trial-file/ joins what it is given to the experiment's folder. No address of NNI's own needs these.
+  if (/%(2f|5c|00)|\\|(^|\/)(\.|%2e){2}(\/|$)/i.test(request.url.split('?')[0])) return 'its path leaves its folder';
+  return undefined;
+}
+
+function refuse(response, why) {
+  response.writeHead(403, { 'Content-Type': 'application/json', Connection: 'close' });
+  response.end(JSON.stringify({ error: FORBIDDEN + why }));
+}
+
+function guardRequests(http) {
+  const emit = http.Server.prototype.emit;
+  http.Server.prototype.emit = function (event, request, answer, ...rest) {
+    if (event === 'connection' && isOthers(request)) {
+      request.destroy();
+      return true;
+    }
+    const why = (event === 'request' || event === 'upgrade') && refusal(request);
+    if (event === 'request' && why) {
+      refuse(answer, why);
+      return true;
+    }
+    if (event === 'upgrade' && why) {
+      answer.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      return true;
+    }
+    if (event === 'request') answer.setHeader('X-Frame-Options', 'SAMEORIGIN');  // no clicks through another page
+    return emit.call(this, event, request, answer, ...rest);
+  };
+}
+
+// Whether a connection over loopback is another user's, root excepted. Linux tells whose each socket is; elsewhere,
+// and where it does not (the other end is closed already), false.
+function isOthers(socket, table = '/proc/net/tcp') {
+  let lines;
+  try {
+    lines = fs.readFileSync(table, 'latin1').split('\n');
+  } catch {
+    return false;
+  }
+  const hex = port => port.toString(16).toUpperCase().padStart(4, '0');
+  for (const line of lines) {
+    const [, from, to, , , , , user] = line.trim().split(/\s+/);
+    if (from?.endsWith(`:${hex(socket.remotePort)}`) && to?.endsWith(`:${hex(socket.localPort)}`)) {
+      return ![0, process.getuid()].includes(Number(user));
+    }
+  }
+  return false;
+}
+
+// Two routes of NNI's: /netron hands requests on to a site on the internet; /tensorboard starts a server that listens
+// on every address, in folders anywhere.
+function refuseRoutes() {
+  const load = Module._load;
+  Module._load = function (name, ...rest) {
+    const loaded = load.call(this, name, ...rest);
+    if (name === 'http-proxy') {
+      return { createProxyServer: () => ({ web: (_, response) => refuse(response, 'it would be handed on to another site') }) };
+    }
+    if (/nniTensorboardManager(\.js)?$/.test(name)) {
+      loaded.NNITensorboardManager.prototype.startTensorboardTask = async () => {
+        throw new Error(`${FORBIDDEN}TensorBoard would listen on every address; start it yourself`);
+      };
+    }
+    return loaded;
+  };
+}
+
+module.exports = { guardRequests, refuseRoutes };

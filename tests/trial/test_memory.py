@@ -1,0 +1,194 @@
+"""Memory that runs out, losses that are not numbers, workers that die: said, recorded, and nothing good is lost."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from common.machine import PROJECT
+from dataset.read import read_train
+from tests.conftest import TINY, call
+from tests.trial.training import training_of
+from trial import command
+from trial.compute import memory_words
+from trial.config import parse
+from trial.fit import fit
+from trial.forward import Forward
+from trial.record import RunFolder
+
+VIT = parse(
+    {**TINY, "model": "test_vit.r160_in1k", "precision": "float32", "image_size": "160x160", "epochs": 2}
+)
+
+
+@pytest.fixture(scope="module")
+def table(people):
+    return read_train(people).table.head(75)  # two whole batches, and one of 11
+
+
+def small_memory(network: torch.nn.Module, photos: int) -> list[int]:
+    """Let the network run out of memory with more than `photos` at once in training; the sizes that it got."""
+    forward, sizes = network.forward, []
+
+    def limited(images):
+        if network.training and len(images) > photos:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        sizes.append(len(images))
+        return forward(images)
+
+    network.forward = limited
+    return sizes
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_batches_are_halved_until_they_fit_and_learn_the_same(table, caplog, accumulate):
+    config = parse({**VIT.to_json(), "accumulate": accumulate})
+    plain = list(fit(training_of(config, table)))
+    training = training_of(config, table)
+    sizes = small_memory(training.network, 8)
+    halved = list(fit(training))
+    assert [epoch.parts for epoch in plain] == [1, 1]
+    assert [epoch.parts for epoch in halved] == [4, 4]
+    assert set(sizes) <= {8, 2, 3}, "32 photos in four parts, 11 in four"
+    assert sum(sizes) == 2 * len(table)
+    for one, other in zip(plain, halved, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=1e-4)
+        assert other.train_accuracy == one.train_accuracy
+    said = [message for message in caplog.messages if "out of memory" in message]
+    assert len(said) == 2
+    assert "out of memory in epoch 1: batches of 32 photos are trained in 4 parts from now on" in said[-1]
+
+
+def test_memory_that_runs_out_in_the_middle_of_a_step_loses_no_photo_of_it(table):
+    """The second of two accumulated batches does not fit: the first one's gradients are added again."""
+    config = parse({**VIT.to_json(), "accumulate": 2, "epochs": 1, "optimizer": "sgd", "learning_rate": 0.1})
+    (plain,) = fit(training_of(config, table.head(64)))
+    weights = plain.network.state_dict()
+    training = training_of(config, table.head(64))
+    forward, calls = training.network.forward, []
+
+    def limited(images):
+        calls.append(len(images))
+        if len(calls) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(images)
+
+    training.network.forward = limited
+    (halved,) = fit(training)
+    assert calls == [32, 32, 16, 16, 16, 16]
+    for name, tensor in halved.network.state_dict().items():
+        assert torch.allclose(tensor, weights[name], atol=1e-4), name
+
+
+def test_what_does_not_fit_at_all_is_said(table):
+    training = training_of(VIT, table)
+    sizes = small_memory(training.network, 1)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        list(fit(training))
+    assert sizes == []
+    assert memory_words(caught.value).startswith("out of memory on the device, even in parts of two photos")
+
+
+def arguments(people, out, **values):
+    return [f"{key}={value}" for key, value in {**TINY, "data": people, "out": out, **values}.items()]
+
+
+def test_a_run_records_the_parts(people, tmp_path, monkeypatch):
+    whole = Forward.in_parts
+
+    def limited(forward, network, batch, index, parts):
+        if parts < 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(forward, network, batch, index, parts)
+
+    monkeypatch.setattr(Forward, "in_parts", limited)
+    result = call(command.app, *arguments(people, tmp_path / "run", epochs=1))
+    assert result.exit_code == 0
+    assert "trained in 2 parts from now on" in result.stderr
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["state"], status["batch_parts"]) == ("done", 2)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["batch_size"] == 32, "as asked for"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory on the device"),
+        (MemoryError("Unable to allocate 9 GiB"), "out of memory (Unable to allocate 9 GiB)"),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. x"),
+            "a process of the loader ended",
+        ),
+    ],
+)
+def test_a_run_without_memory_fails_with_that_reason(people, tmp_path, monkeypatch, error, words):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Forward, "in_parts", fail)
+    result = call(command.app, *arguments(people, tmp_path / "run"))
+    assert result.exit_code == 1
+    assert "Traceback" not in result.stderr
+    assert f"failed: {words}" in result.stderr
+    status = RunFolder(tmp_path / "run").status()
+    assert (status["state"], status["reason"].startswith(words)) == ("failed", True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_best_network(
+    people, tmp_path, monkeypatch, value, accumulate
+):
+    whole, seen = Forward.in_parts, []
+
+    def diverging(forward, network, batch, index, parts):
+        seen.append((batch.epoch, index))
+        for loss, logits, targets in whole(forward, network, batch, index, parts):
+            yield (loss * value if (batch.epoch, index) == (2, 3) else loss), logits, targets
+
+    monkeypatch.setattr(Forward, "in_parts", diverging)
+    run = tmp_path / "run"
+    result = call(command.app, *arguments(people, run, epochs=3, accumulate=accumulate))
+    steps = -(-(seen.index((2, 0)) if (2, 0) in seen else 0) // accumulate)
+    assert result.exit_code == 1
+    where = f"is {value} at step {3 // accumulate + 1} of {steps} in epoch 2"
+    assert where in result.stderr
+    assert seen[-1] == (2, 3), "it stops at once"
+    status = RunFolder(run).status()
+    assert (status["state"], status["best_epoch"], status["epochs"]) == ("failed", 1, 1)
+    assert where in status["reason"]
+    from safetensors.torch import load_file
+
+    assert all(tensor.isfinite().all() for tensor in load_file(run / "weights.safetensors").values())
+
+
+KILL = """
+import multiprocessing, os, pathlib, signal, sys
+import torch
+from common.machine import PROJECT
+from dataset.read import read_train
+from tests.conftest import TINY
+from tests.trial.training import training_of
+from trial.compute import memory_words
+from trial.config import parse
+
+config = parse({**TINY, "augment": [{"_name": "RandomBrightnessContrast"}], "workers": 1, "batch_size": 2})
+training = training_of(config, read_train(pathlib.Path(sys.argv[1])).table)
+try:
+    for number, _ in enumerate(on_device(training.train, torch.device("cpu"))):
+        if not number:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+except RuntimeError as error:
+    print(memory_words(error), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_ends_the_training_with_a_reason(people):
+    """In a process of its own: torch raises the error in whatever the main thread does."""
+    command = [sys.executable, "-c", KILL, str(people)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith("a process of the loader ended, killed by the system"), done.stderr
