@@ -213,6 +213,28 @@ def compare(
     print("\n".join(compared(one, other).lines()))
 
 
+@app.command(epilog=EXAMPLE + "labels out/runs/a out/runs/b --out out/labels")
+@exit_on_usage_error()
+def labels(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="run folders, best with fold=all; their probabilities are averaged"),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="folder of the data set [default: where the runs read it]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="new folder for the result")] = Path("out/labels"),
+) -> None:
+    """List labels that are probably wrong.
+
+    Networks that were not trained on a photo contradict its label (confident learning, cleanlab). What a
+    person's (group's) photos share is judged over all of them. The result is a page of pictures to look at
+    and a file of suggested corrections, which recipes of the face-mask task can apply."""
+    from analysis.trust.audit.sheet import audit_labels
+
+    print("\n".join(audit_labels(runs, out, data).lines()))
+
+
 @app.command(epilog=EXAMPLE + "report latest --out report.html")
 @exit_on_usage_error()
 def report(

@@ -73,7 +73,7 @@ def of_suspects(found: Mapping[str, Sequence[Suspect]]) -> list[dict[str, Any]]:
         {
             "title": title,
             "rows": [
-                {"where": one.where, "why": one.why, "pictures": _displayed(one.paths, [""] * len(one.paths))}
+                {"where": one.where, "why": one.why, "pictures": displayed(one.paths, [""] * len(one.paths))}
                 for one in some[:MAX_SUSPECTS]
             ],
             "more": max(0, len(some) - MAX_SUSPECTS),
@@ -87,10 +87,11 @@ def _pictures(task: Task, photos: pd.DataFrame) -> list[dict[str, str]]:
     titles = photos["photo"]
     for bands in task.bands.values():
         titles = titles + ", " + photos[bands.column].astype(str) + f" {bands.unit}"
-    return _displayed(photos["path"], titles)
+    return displayed(photos["path"], titles)
 
 
-def _displayed(paths: Collection[str], titles: Collection[str]) -> list[dict[str, str]]:
+def displayed(paths: Collection[str], titles: Collection[str]) -> list[dict[str, str]]:
+    """The photos that can be decoded, each as a small picture (a data URL) with its title."""
     found = []
     for path, title in zip(paths, titles, strict=True):
         try:
