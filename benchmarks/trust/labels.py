@@ -138,7 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
               f"{'ours: precision':>17}{'recall':>9}")  # fmt: skip
         for factor, wrong, *cells in audited(data, asked.out / data.name, rate / 100, asked.recipe):
             widths = (21, 9, 21, 17, 9)
-            print(f"{factor:12}{wrong:7}" + "".join(f"{cell:{width}.2f}" for cell, width in zip(cells, widths, strict=True)), flush=True)
+            print(
+                f"{factor:12}{wrong:7}"
+                + "".join(f"{cell:{width}.2f}" for cell, width in zip(cells, widths, strict=True)),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

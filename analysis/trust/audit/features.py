@@ -53,5 +53,7 @@ def features_of(trained: Trained, photos: pd.DataFrame) -> np.ndarray:
     networks."""
     network = Features(trained.networks[0]).to(trained.compute.device)
     loader = batches.loader(batches.Photos(photos.reset_index(drop=True), trained.preprocessing), BATCH)
-    found, _ = infer(network, trained.preprocessing, trained.compute, track(loader, "looking at photos", "batches"))
+    found, _ = infer(
+        network, trained.preprocessing, trained.compute, track(loader, "looking at photos", "batches")
+    )
     return found.numpy()

@@ -5,24 +5,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from analysis.eda.pictures import displayed
-from analysis.predict.trained import other_classes
 from analysis.report.page import write_page
 from analysis.trials.runs import runs_in
 from analysis.trust.answers import VALIDATION, read_probabilities
 from analysis.trust.audit.labels import suspects
+from analysis.trust.audit.reading import config_of, of_other_data
 from common.errors import UsageError, all_at_once
 from common.files import is_taken, only_writer_of_out, write_atomic
-from common.text import few
 from dataset.face_masks import corrections
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import Labelled, corrected, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.record import RunFolder, probabilities_of
+from trial.record import probabilities_of
 
 MAX_SHOWN = 60  # suspects of one factor on the page
 MAX_PHOTOS = 8  # of one group
@@ -57,7 +55,9 @@ class Audit:
         lines.append(f"page: {self.out / PAGE}")
         lines.append(f"table: {self.out / TABLE}")
         if len(self.flagged):
-            lines.append(f"suggested corrections: {self.out / CORRECTIONS} (look at the page, remove those that are wrong)")
+            lines.append(
+                f"suggested corrections: {self.out / CORRECTIONS} (look at the page, remove those that are wrong)"
+            )
         return lines
 
 
@@ -77,20 +77,31 @@ def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> A
     if is_taken(out):
         raise UsageError(f"--out {out} already exists; choose a new folder")
     runs = [run for folder in runs for run in runs_in(folder) or [folder]]
-    config, *tables = all_at_once(partial(_config, runs[0]), *(partial(read_probabilities, run) for run in runs))
+    config, *tables = all_at_once(
+        partial(config_of, runs[0]), *(partial(read_probabilities, run) for run in runs)
+    )
     data = data or Path(config.data)
     read = scan_train(data, config.group)
     if read.errors:
-        raise UsageError([f"the photos of {runs[0]}, to look at them, are read from {data}; --data names another place", *read.errors])
+        raise UsageError(
+            [
+                f"the photos of {runs[0]}, to look at them, are read from {data}; --data names another place",
+                *read.errors,
+            ]
+        )
     raw = read.table
     task, photos = read.task, corrected(read.task, raw, config.corrections)
-    differ = [_differs(run, table, Labelled(task, photos)) for run, table in zip(runs, tables, strict=True)]
+    differ = [
+        of_other_data(run, Labelled(task, photos), table) for run, table in zip(runs, tables, strict=True)
+    ]
     if errors := [one for one in differ if one]:
         raise UsageError(errors)
     mean = pd.concat(tables).drop(columns=["group", "label"]).groupby("photo").mean()
     audited = photos[photos["photo"].isin(mean.index)]
     if audited["group"].nunique() < 2:
-        raise UsageError(f"{runs[0] / VALIDATION}: holds one {task.group} only; labels are audited by comparison with others")
+        raise UsageError(
+            f"{runs[0] / VALIDATION}: holds one {task.group} only; labels are audited by comparison with others"
+        )
     found = suspects(task, audited, probabilities_of(mean.loc[audited["photo"]]))
     audit = Audit(task, found, audited["group"].nunique(), photos["group"].nunique(), out)
     out.mkdir(parents=True, exist_ok=True)
@@ -100,28 +111,6 @@ def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> A
         write_atomic(out / CORRECTIONS, lambda part: entries.to_csv(part, index=False))
     _write_page(audit, audited, runs, config)
     return audit
-
-
-def _config(run: Path) -> TrialConfig:
-    try:
-        return RunFolder(run).config()
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{run / 'config.json'}: does not exist; give run folders") from None
-
-
-def _differs(run: Path, table: pd.DataFrame, data: Labelled) -> str:
-    """What keeps a run's probabilities from being those of these photos; '' if nothing does."""
-    path, (task, photos) = run / VALIDATION, data
-    if other := other_classes(RunFolder(run).task(), task):
-        return f"{run}: has {other} than the data"
-    known = photos.set_index("photo")
-    where = known.index.get_indexer(table["photo"])
-    if (lost := table["photo"][where < 0]).any():
-        return f"{path}: holds {len(lost):,} photos that the data lacks: {few(lost.tolist(), 3)}"
-    for column in ("label", "group"):
-        if (odd := known[column].to_numpy()[where] != table[column].to_numpy()).any():
-            return f"{path}: has another {column} than the data for {odd.sum():,} photos: {few(table['photo'][odd].tolist(), 3)}"
-    return ""
 
 
 def _entries(task: Task, raw: pd.DataFrame, flagged: pd.DataFrame) -> pd.DataFrame:

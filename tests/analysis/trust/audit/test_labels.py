@@ -17,7 +17,9 @@ def answered(people=60, seed=0):
     rng = np.random.default_rng(seed)
     gender, age = rng.integers(2, size=people), rng.integers(3, size=people)
     mask, row = np.tile(MASKS, people), np.arange(people).repeat(7)
-    table = pd.DataFrame({"photo": [f"{n:03d}/{i}" for n in range(people) for i in range(7)], "group": row.astype(str)})
+    table = pd.DataFrame(
+        {"photo": [f"{n:03d}/{i}" for n in range(people) for i in range(7)], "group": row.astype(str)}
+    )
     table["label"] = encode(mask, gender[row], age[row])
     logits = rng.normal(size=(len(table), 18)) + 6 * np.eye(18)[table["label"]]
     return table, np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -68,7 +70,13 @@ def test_photos_that_contradict_their_group_are_found_whatever_the_network_says(
 def test_without_factors_the_class_is_audited_by_group_if_groups_share_it():
     task = Task("photos", ("ill", "well"), group="patient", groups="patients")
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"photo": [f"{i:03d}" for i in range(80)], "group": np.arange(80) // 4, "label": (np.arange(80) // 4) % 2})
+    table = pd.DataFrame(
+        {
+            "photo": [f"{i:03d}" for i in range(80)],
+            "group": np.arange(80) // 4,
+            "label": (np.arange(80) // 4) % 2,
+        }
+    )
     right = 0.7 + 0.2 * rng.random(80)
     probabilities = np.where(table["label"].to_numpy()[:, None] == [0, 1], right[:, None], 1 - right[:, None])
     wrong = table.assign(label=np.where(table["group"] == 5, 0, table["label"]))
@@ -81,7 +89,9 @@ def test_without_factors_the_class_is_audited_by_group_if_groups_share_it():
 def test_values_are_sums_over_the_classes_that_have_them():
     table, probabilities = answered(3)
     mask, gender, age = values_of(FACE_MASK, table["label"].to_numpy(), probabilities)
-    assert age.probabilities[4, 2] == pytest.approx(sum(probabilities[4, encode(m, g, 2)] for m in range(3) for g in range(2)))
+    assert age.probabilities[4, 2] == pytest.approx(
+        sum(probabilities[4, encode(m, g, 2)] for m in range(3) for g in range(2))
+    )
     assert mask.recorded.tolist() == np.tile(MASKS, 3).tolist()
     assert gender.probabilities.sum(1) == pytest.approx(1)
 

@@ -30,7 +30,9 @@ def answers(task, table, labels, seed=0):
 
 
 def run(folder, data, task, table, labels, **values):
-    untrained(folder, validation=answers(task, table, labels), task=task, values={"data": str(data), **values})
+    untrained(
+        folder, validation=answers(task, table, labels), task=task, values={"data": str(data), **values}
+    )
     return folder
 
 
