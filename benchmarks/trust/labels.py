@@ -1,38 +1,34 @@
 """Does the label audit find labels that were made wrong?
 
-    python -m benchmarks.trust.labels [DATA] [--rates 1 2 5] [--out out/label_audit] [key=value ...]
+    python -m benchmarks.trust.labels [DATA] [--rates 1 2 5] [--out out/label_check]
 
 Of the people in DATA (by default 300 drawn ones), RATE % get another value of each factor that a person's
-photos share, and as many photos another value of each other factor. A network is trained out of fold on these
-labels, and the audit of its probabilities is compared with cleanlab on photos alone, factor by factor:
-precision (photos that were made wrong among those found) and recall of what cleanlab flags among photos, the
-precision of ours at that recall, and precision and recall of what ours flags. The second rival is cleanlab on
-photos and whole classes, in the line `class`. key=value: changes to the recipe.
+photos share, and as many photos another value of each other factor. A linear model on the features of the
+packaged network (kept in OUT) is trained out of fold on these labels, and the audit of its probabilities is
+compared with cleanlab on photos alone, factor by factor: precision (photos that were made wrong among those
+found) and recall of what cleanlab flags, our precision at that recall, and precision and recall of what we
+flag. The line `class` is of cleanlab on photos and whole classes.
 """
 
 import argparse
-import subprocess
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cleanlab.filter import find_label_issues
 
-from analysis.trust.answers import read_probabilities
-from analysis.trust.audit.labels import Values, label_quality, suspects, values_of
+from analysis.trust.audit.features import features_of, packaged
+from analysis.trust.audit.labels import Values, suspects, values_of
+from benchmarks.trust.leakage import linear_model
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.factors import of_groups
 from dataset.read import read_train
+from dataset.split import fold_of
 from dataset.task import Task
-from trial.record import RunFolder, probabilities_of
 
-RECIPE = (
-    "model=tf_efficientnet_lite0 weights=package image_size=64x48 epochs=4 batch_size=32 learning_rate=0.001 "
-    "optimizer=adamw schedule=onecycle fold=all folds=3 threads=1 precision=float32 group=person"
-)
-DRAWN = 300
+DRAWN, FOLDS = 300, 5
 
 
 def planted(task: Task, table: pd.DataFrame, rate: float, seed: int) -> pd.DataFrame:
@@ -49,39 +45,39 @@ def planted(task: Task, table: pd.DataFrame, rate: float, seed: int) -> pd.DataF
     return pd.DataFrame(found, table.index)
 
 
-def write_set(folder: Path, data: Path, task: Task, table: pd.DataFrame, values: pd.DataFrame) -> None:
-    """A set in the format photos.csv: the photos of `data`, with these values."""
-    folder.mkdir(parents=True)
-    (folder / "photos").symlink_to(data.absolute(), target_is_directory=True)
-    rows = pd.DataFrame({"path": [f"photos/{Path(path).relative_to(data.absolute())}" for path in table["path"]],
-                         "person": table["group"].to_numpy()})  # fmt: skip
-    for factor, names in task.factors.items():
-        rows[factor] = np.array(names)[values[factor]]
-    rows.to_csv(folder / "photos.csv", index=False)
+def out_of_fold(features: np.ndarray, table: pd.DataFrame, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Probabilities (photos, classes) of a linear model, each of a photo by one that has not seen its
+    group."""
+    probabilities = np.zeros((len(labels), n_classes))
+    fold = fold_of(table.assign(label=labels), FOLDS, 0).to_numpy()
+    for number in range(FOLDS):
+        held = fold == number
+        model = linear_model().fit(features[~held], labels[~held])
+        probabilities[np.ix_(held, model.classes_)] = model.predict_proba(features[held])
+    return probabilities
 
 
-def measure(task: Task, table: pd.DataFrame, truth: pd.DataFrame) -> list[tuple]:
-    """(Factor, things made wrong, cleanlab's precision and recall on photos, our precision at that recall,
-    precision and recall of what we flag), of a run's `table` of probabilities and the true values of its
-    photos."""
-    probabilities, labels = probabilities_of(table), table["label"].to_numpy()
-    found = suspects(task, table, probabilities)
-    rows = []
-    right = task.label({factor: truth[factor].to_numpy() for factor in task.factors})
-    wrong_class = labels != right
-    _, flagged = label_quality(labels, probabilities)
-    alone = wrong_class[flagged].mean(), flagged[wrong_class].mean()
-    rows.append(("class", int(wrong_class.sum()), *alone, np.nan, np.nan, np.nan))
+def measure(
+    task: Task, table: pd.DataFrame, wrong: pd.DataFrame, probabilities: np.ndarray
+) -> list[tuple[str, int, list[float]]]:
+    """(Factor, photos made wrong, [cleanlab's precision and recall on photos, our precision at that recall,
+    precision and recall of what we flag]), of the values `wrong` and the probabilities of models that were
+    trained on them."""
+    labels = task.label({factor: wrong[factor].to_numpy() for factor in task.factors})
+    odd = labels != table["label"].to_numpy()
+    alone = find_label_issues(labels, probabilities, n_jobs=1)
+    rows = [("class", int(odd.sum()), [odd[alone].mean(), alone[odd].mean(), np.nan, np.nan, np.nan])]
+    found = suspects(task, table.assign(label=labels), probabilities)
     for values in values_of(task, labels, probabilities):
-        wrong = values.recorded != truth[values.factor].to_numpy()
-        _, flagged = label_quality(values.recorded, values.probabilities)
-        precision, recall = wrong[flagged].mean(), flagged[wrong].mean()
+        odd = values.recorded != table[values.factor].to_numpy()
+        alone = find_label_issues(values.recorded, values.probabilities, n_jobs=1)
+        precision, recall = odd[alone].mean(), alone[odd].mean()
         order, ours = _of_photos(values, table, found)
-        hits = np.cumsum(wrong[order]) / wrong.sum()
-        enough = np.flatnonzero(hits >= recall - 1e-9)
-        at = hits[enough[0]] * wrong.sum() / (enough[0] + 1) if len(enough) else np.nan
+        hits = np.cumsum(odd[order])
+        enough = np.flatnonzero(hits >= recall * odd.sum() - 1e-9)
+        at = hits[enough[0]] / (enough[0] + 1) if len(enough) else np.nan
         rows.append(
-            (values.factor, int(wrong.sum()), precision, recall, at, wrong[ours].mean(), ours[wrong].mean())
+            (values.factor, int(odd.sum()), [precision, recall, at, odd[ours].mean(), ours[odd].mean()])
         )
     return rows
 
@@ -96,53 +92,35 @@ def _of_photos(values: Values, table: pd.DataFrame, found: pd.DataFrame) -> tupl
     return np.array(order, int), flagged
 
 
-def audited(data: Path, out: Path, rate: float, recipe: Sequence[str], seed: int = 0) -> list[tuple]:
-    """`measure` of the people in `data` with labels planted."""
-    task, photos = read_train(data)
-    folder = out / f"{100 * rate:g}"
-    if not folder.exists():
-        write_set(folder, data, task, photos, planted(task, photos, rate, seed))
-    run = folder / "run"
-    if not (run / "status.json").exists() or RunFolder(run).status()["state"] != "done":
-        words = [*RECIPE.split(), *recipe, f"data={folder}", f"out={run}"]
-        subprocess.run([sys.executable, "-m", "trial", *words], check=True)
-    table = read_probabilities(run)
-    truth = photos.set_index("photo")[list(task.factors)]
-    return measure(RunFolder(run).task(), table, truth.loc[_names(data, photos, table)])
-
-
-def _names(data: Path, photos: pd.DataFrame, table: pd.DataFrame) -> list[str]:
-    names = {f"photos/{Path(path).relative_to(data.absolute())}": photo
-             for path, photo in zip(photos["path"], photos["photo"], strict=True)}  # fmt: skip
-    return [names[photo] for photo in table["photo"]]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--rates", type=float, nargs="+", default=[1, 2, 5])
-    parser.add_argument("--out", type=Path, default=Path("out/label_audit"))
-    parser.add_argument("recipe", nargs="*")
+    parser.add_argument("--out", type=Path, default=Path("out/label_check"))
     asked = parser.parse_args(arguments)
-    data = asked.data
-    if data is None:
-        data = asked.out / "drawn"
-        if not data.exists():
-            draw(data, people=DRAWN, height=64, width=48)
+    data = asked.data or asked.out / "drawn"
+    if asked.data is None and not data.exists():
+        draw(data, people=DRAWN)
+    task, table = read_train(data)
+    path = asked.out / f"{data.name}.npy"
+    if not path.exists():
+        asked.out.mkdir(parents=True, exist_ok=True)
+        np.save(path, features_of(packaged(task), table))
+    features = np.load(path)
     warnings.simplefilter("ignore", RuntimeWarning)  # a mean of nothing: no photo was flagged
+    print(f"{'made wrong':12}{'photos':>7}{'cleanlab: precision':>21}{'recall':>9}{'ours at that recall':>21}"
+          f"{'ours: precision':>17}{'recall':>9}")  # fmt: skip
     for rate in asked.rates:
-        print(f"\n{rate:g} % made wrong")
-        print(f"{'':12}{'wrong':>7}{'cleanlab: precision':>21}{'recall':>9}{'ours at that recall':>21}"
-              f"{'ours: precision':>17}{'recall':>9}")  # fmt: skip
-        for factor, wrong, *cells in audited(data, asked.out / data.name, rate / 100, asked.recipe):
-            widths = (21, 9, 21, 17, 9)
-            print(
-                f"{factor:12}{wrong:7}"
-                + "".join(f"{cell:{width}.2f}" for cell, width in zip(cells, widths, strict=True)),
-                flush=True,
+        wrong = planted(task, table, rate / 100, seed=0)
+        labels = task.label({factor: wrong[factor].to_numpy() for factor in task.factors})
+        probabilities = out_of_fold(features, table, labels, task.n_classes)
+        for factor, photos, cells in measure(task, table, wrong, probabilities):
+            text = "".join(
+                f"{cell:{width}.2f}" for cell, width in zip(cells, (21, 9, 21, 17, 9), strict=True)
             )
+            print(f"{rate:g} % {factor:9}{photos:7}{text}", flush=True)
 
 
 if __name__ == "__main__":

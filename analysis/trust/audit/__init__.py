@@ -1,1 +1,1 @@
-"""What may be wrong with the data of a score: labels, the same person on both sides of a split, other photos."""
+"""What may be wrong with the data behind a score: labels, people on both sides of a split, other photos."""

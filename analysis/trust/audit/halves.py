@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from analysis.eda.pictures import displayed
 from analysis.report.page import write_page
 from analysis.trust.audit.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
@@ -60,9 +58,7 @@ def shift_between(data: Path, run: Path | None = None, group: str = "") -> Shift
 
 def _write_page(page: Path, found: Leaks, halves: Halves, data: Path) -> None:
     task = halves.task
-    titles = {
-        PHOTO: "Nearly the same photo", PERSON: f"Perhaps the same {task.group}",
-    }  # fmt: skip
+    titles = {PHOTO: "Nearly the same photo", PERSON: f"Perhaps the same {task.group}"}
     kinds = []
     for kind, title in titles.items():
         for across in (True, False):
@@ -72,8 +68,10 @@ def _write_page(page: Path, found: Leaks, halves: Halves, data: Path) -> None:
                 sides = "in train and eval" if across else f"as two {task.groups} of train"
                 kinds.append({"title": f"{title} {sides}", "number": len(pairs), "cards": cards,
                               "more": len(pairs) - len(cards)})  # fmt: skip
-    write_page(page, "leakage.html.j2", name=data.absolute().name, task=task, found=found, kinds=kinds, table=TABLE,
-               lines=found.lines(task))  # fmt: skip
+    write_page(
+        page, "leakage.html.j2", name=data.absolute().name, task=task, kinds=kinds, table=TABLE,
+        lines=found.lines(task),
+    )  # fmt: skip
 
 
 def _card(one) -> dict:

@@ -1,8 +1,9 @@
 """The same person, or nearly the same photo, on both sides of a split: between folds, or train and eval.
 
 People (groups) are compared by the features of a network, which are scaled so that what varies among the
-photos of one person counts little (within-class covariance normalisation; Hatch and others 2006), and averaged over
-the photos of each person of train. Photos to predict, whose groups are unknown, are compared one by one.
+photos of one person counts little (within-class covariance normalisation; Hatch and others 2006), and
+averaged over the photos of each person of train. Photos to predict, whose groups are unknown, are compared
+one by one.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from dataset.split import fold_of
 from dataset.task import Task
 
 FALSE = 0.01  # of people match a different one
-TAIL = 0.005, 0.0005  # of the pairs of different people: from there on the tail is extrapolated
+TAIL = 0.01, 0.001  # of the pairs of different people: from there on the tail is extrapolated
 MIN_TAIL = 20  # pairs above the second
 DIMENSIONS, SHRINKAGE = 300, 0.1
 BLOCK = 1000  # rows compared with all others at once
@@ -53,16 +54,22 @@ class Leaks(NamedTuple):
         lines = [f"compared: {self.groups:,} {task.groups} of train and {self.photos:,} photos to predict"]
         photos = self.pairs[self.pairs["kind"] == PHOTO]
         inside, across = photos[photos["where"] != EVAL], photos[photos["where"] == EVAL]
-        lines.append(f"nearly the same photos: {len(inside):,} pairs of {task.groups} in train "
-                     f"({_split(inside)} of them in two folds), {len(across):,} between train and eval")  # fmt: skip
+        lines.append(
+            f"nearly the same photos: {len(inside):,} pairs of {task.groups} in train ({_split(inside)} of them "
+            f"in two folds), {len(across):,} between train and eval"
+        )
         people = self.pairs[self.pairs["kind"] == PERSON]
         inside = people[people["where"] != EVAL]
-        across = people[people["where"] == EVAL]["one"].nunique()
-        lines.append(f"perhaps the same {task.group}: {len(inside):,} pairs in train ({_split(inside)} of them in "
-                     f"two folds; about {FALSE * self.groups / 2:.0f} would be alike by chance)")  # fmt: skip
+        lines.append(
+            f"perhaps the same {task.group}: {len(inside):,} pairs in train ({_split(inside)} of them in two "
+            f"folds; about {FALSE * self.groups / 2:.0f} would be alike by chance)"
+        )
         if self.photos:
-            lines.append(f"photos to predict that may show a {task.group} of train: {across:,} "
-                         f"(about {FALSE * self.photos:.0f} by chance)")  # fmt: skip
+            across = people["one"][people["where"] == EVAL]
+            lines.append(
+                f"photos to predict that may show a {task.group} of train: {across.nunique():,} "
+                f"(about {FALSE * self.photos:.0f} by chance)"
+            )
         return [*lines, *(f"note: {note}" for note in self.notes)]
 
 

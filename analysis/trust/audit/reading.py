@@ -56,8 +56,8 @@ def read_halves(data: Path, run: Path | None = None, group: str = "") -> Halves:
 
 
 def both_features(halves: Halves, run: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Features (photos, features) of the photos to train on and to predict, by the run's network or a packaged
-    one."""
+    """Features (photos, features) of the photos to train on and to predict, by the run's network or the
+    packaged one."""
     trained = network_of(run, halves.task)
     train = features_of(trained, halves.train)
     if halves.photos.empty:

@@ -56,14 +56,15 @@ class Audit:
         lines.append(f"table: {self.out / TABLE}")
         if len(self.flagged):
             lines.append(
-                f"suggested corrections: {self.out / CORRECTIONS} (look at the page, remove those that are wrong)"
+                f"suggested corrections: {self.out / CORRECTIONS} (look at the page, then remove wrong ones)"
             )
         return lines
 
 
 def _most(some: pd.DataFrame) -> str:
     first = some.iloc[0]
-    return f"{first['photo'] or first['group']}, {first['recorded']}, rather {first['suggested']} ({first['probability']:.0%})"
+    which, sure = first["photo"] or first["group"], f"{first['probability']:.0%}"
+    return f"{which}, {first['recorded']}, rather {first['suggested']} ({sure})"
 
 
 @only_writer_of_out
@@ -100,7 +101,7 @@ def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> A
     audited = photos[photos["photo"].isin(mean.index)]
     if audited["group"].nunique() < 2:
         raise UsageError(
-            f"{runs[0] / VALIDATION}: holds one {task.group} only; labels are audited by comparison with others"
+            f"{runs[0] / VALIDATION}: holds one {task.group} only; labels are compared with those of others"
         )
     found = suspects(task, audited, probabilities_of(mean.loc[audited["photo"]]))
     audit = Audit(task, found, audited["group"].nunique(), photos["group"].nunique(), out)
@@ -129,10 +130,12 @@ def _write_page(audit: Audit, photos: pd.DataFrame, runs: Sequence[Path], config
         of_photos = bool(some["photo"].all())
         kinds.append({
             "title": factor, "of": "photos" if of_photos else audit.task.groups, "number": len(some),
-            "more": len(some) - len(shown), "cards": [_card(one, photos, audit.task) for one in shown.itertuples()],
+            "more": len(some) - len(shown), 
+            "cards": [_card(one, photos, audit.task) for one in shown.itertuples()],
         })  # fmt: skip
     write_page(
-        audit.out / PAGE, "labels.html.j2", audit=audit, task=audit.task, kinds=kinds, flagged=len(audit.flagged),
+        audit.out / PAGE, "labels.html.j2", audit=audit, task=audit.task, kinds=kinds,
+        flagged=len(audit.flagged),
         unsure=len(audit.suspects) - len(audit.flagged), runs=[str(run) for run in runs],
         corrections=CORRECTIONS, home=audit.task.name == FACE_MASK.name, table=TABLE, own=config.corrections,
     )  # fmt: skip

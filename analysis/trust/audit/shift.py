@@ -18,7 +18,7 @@ NOTABLE = 0.56  # AUC of one measure from which it is said to differ; below 0.44
 ADVICE = {
     "brightness": "the light differs: augment brightness and contrast, and look at the photos",
     "contrast": "the contrast differs: augment contrast",
-    "sharpness": "the sharpness differs (focus, compression or scaling): augment with blur and JPEG compression",
+    "sharpness": "the sharpness differs (focus, compression, scaling): augment with blur and compression",
     "width": "the sizes differ: check that both halves were scaled and cropped in the same way",
     "height": "the sizes differ: check that both halves were scaled and cropped in the same way",
     "face height": "faces differ in size: train with crop=face, or augment scale",
@@ -55,8 +55,8 @@ class Shift:
     def lines(self) -> list[str]:
         """For people: the answer, what differs, and what to do."""
         found = [
-            f"train and eval are told apart with an AUC of {self.auc} (0.5: not at all); two random halves of "
-            f"train with up to {self.reference:.3f}"
+            f"train and eval are told apart with an AUC of {self.auc} (0.5: not at all); two random halves "
+            f"of train with up to {self.reference:.3f}"
         ]
         if not self.differs:
             found.append("so no shift is seen: the validation score should hold for the photos to predict")
@@ -68,11 +68,12 @@ class Shift:
             )
         for one in self.measures.itertuples():
             found.append(
-                f"  {one.Index:12} median {one.train:9.4g} in train, {one.eval:9.4g} in eval; AUC {one.auc:.3f} "
-                f"({one.low:.3f} to {one.high:.3f})"
+                f"  {one.Index:12} median {one.train:9.4g} in train, {one.eval:9.4g} in eval; "
+                f"AUC {one.auc:.3f} ({one.low:.3f} to {one.high:.3f})"
             )
-        notable = [name for name, one in self.measures.iterrows()
-                   if abs(one["auc"] - 0.5) >= NOTABLE - 0.5 and not one["low"] <= 0.5 <= one["high"]]  # fmt: skip
+        far = (self.measures["auc"] - 0.5).abs() >= NOTABLE - 0.5
+        sure = (self.measures["low"] > 0.5) | (self.measures["high"] < 0.5)
+        notable = self.measures.index[far & sure].tolist()
         found += dict.fromkeys(f"{name}: {ADVICE[name]}" for name in notable)
         if self.differs and not notable:
             found.append(

@@ -45,9 +45,14 @@ def test_people_under_two_names_and_photos_of_people_of_train_are_found():
     people = people_of(vectors[kept], names[kept], np.concatenate([others, vectors[~kept]]))
     found, limits = same_people(people)
     train, photos = found[found["where"] == "train"], found[found["where"] == EVAL]
-    pairs = {(people.names[one], people.names[other]) for one, other in zip(train["one"], train["other"], strict=True)}
+    pairs = {
+        (people.names[one], people.names[other])
+        for one, other in zip(train["one"], train["other"], strict=True)
+    }
     assert {(f"p{n:03d}", f"x{n}") for n in range(5)} <= pairs and len(pairs) <= 8
-    known = {(one - 50, people.names[other]) for one, other in zip(photos["one"], photos["other"], strict=True)}
+    known = {
+        (one - 50, people.names[other]) for one, other in zip(photos["one"], photos["other"], strict=True)
+    }
     assert len({(n, f"p{10 + n:03d}") for n in range(10)} & known) >= 9
     assert sum(one < 0 for one, _ in known) <= 3
     assert found["similarity"].is_monotonic_decreasing and set(limits) == {"train", EVAL}
@@ -97,7 +102,9 @@ def test_the_command_names_both_sides(leaky, tmp_path):
     table = read_train(leaky).table
     folders = table["photo"].str.partition("/")[0]
     ids = [table["group"][folders == name].iloc[0] for name in sorted(set(folders))]
-    assert (inside["one"], inside["other"]) == tuple(sorted((ids[3], ids[4]))) and inside["where"].startswith("fold")
+    assert (inside["one"], inside["other"]) == tuple(sorted((ids[3], ids[4]))) and inside["where"].startswith(
+        "fold"
+    )
     assert set(ids[10:13]) <= set(photos["other"][photos["where"] == EVAL]) <= set(groups)
     assert (tmp_path / "out" / "leakage.html").read_text().count("<article") == len(found)
     with pytest.raises(UsageError, match="out already exists"):
