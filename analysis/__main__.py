@@ -232,7 +232,7 @@ def labels(
     Networks that were not trained on a photo contradict its label (confident learning, cleanlab). What a
     person's (group's) photos share is judged over all of them. The result is a page of pictures to look at
     and a file of suggested corrections, which recipes of the face-mask task can apply."""
-    from analysis.trust.audit.sheet import audit_labels
+    from analysis.audit.sheet import audit_labels
 
     print("\n".join(audit_labels(runs, out, data).lines()))
 
@@ -256,7 +256,7 @@ def leakage(
 
     People (groups) of train are compared with each other and with the photos to predict: nearly identical
     photos, and people who look alike to a network. Scores are too high if a person is on both sides."""
-    from analysis.trust.audit.halves import write_leakage
+    from analysis.audit.halves import write_leakage
 
     print("\n".join(write_leakage(data, out, run, group)))
 
@@ -271,7 +271,7 @@ def shift(
     """Say whether the photos to predict differ from those to train on.
 
     A classifier tries to tell them apart (adversarial validation); what differs is listed, and what to do."""
-    from analysis.trust.audit.halves import shift_between
+    from analysis.audit.halves import shift_between
 
     print("\n".join(shift_between(data, run, group).lines()))
 

@@ -70,7 +70,7 @@ def checked(table: pd.DataFrame, source: str) -> pd.DataFrame:
     if not np.isin(labels, np.arange(n_classes)).all():
         wrong = few([str(one) for one in np.setdiff1d(labels, np.arange(n_classes))])
         errors.append(f"{source}: labels that are none of its {n_classes} classes: {wrong}")
-    finite = np.isfinite(probabilities).all(1)
+    finite = np.asarray(np.isfinite(probabilities).all(1))
     if not finite.all():
         errors.append(f"{source}: {_photos(~finite)} with a probability that is not a number")
     off = finite & ~(np.abs(probabilities.sum(1) - 1) <= SUM_TOLERANCE)

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from cleanlab.filter import find_label_issues
 
-from analysis.trust.audit.features import features_of, packaged
-from analysis.trust.audit.labels import Values, suspects, values_of
+from analysis.audit.features import features_of, packaged
+from analysis.trust.labels import Values, suspects, values_of
 from benchmarks.trust.leakage import linear_model
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.factors import of_groups

@@ -22,9 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from analysis.audit.features import features_of, packaged
 from analysis.submission import read_answers
-from analysis.trust.audit.features import features_of, packaged
-from analysis.trust.audit.leakage import EVAL, people_of, same_people
+from analysis.trust.leakage import EVAL, people_of, same_people
 from dataset.read import read_eval, read_train
 from dataset.split import fold_of
 from trial.metrics import score

@@ -55,8 +55,8 @@ class Leaks(NamedTuple):
         photos = self.pairs[self.pairs["kind"] == PHOTO]
         inside, across = photos[photos["where"] != EVAL], photos[photos["where"] == EVAL]
         lines.append(
-            f"nearly the same photos: {len(inside):,} pairs of {task.groups} in train ({_split(inside)} of them "
-            f"in two folds), {len(across):,} between train and eval"
+            f"nearly the same photos: {len(inside):,} pairs of {task.groups} in train ({_split(inside)} of "
+            f"them in two folds), {len(across):,} between train and eval"
         )
         people = self.pairs[self.pairs["kind"] == PERSON]
         inside = people[people["where"] != EVAL]

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from analysis.audit.reading import Halves, both_features, read_halves
 from analysis.eda.pictures import displayed
 from analysis.report.page import write_page
-from analysis.trust.audit.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
-from analysis.trust.audit.reading import Halves, both_features, read_halves
-from analysis.trust.audit.shift import Shift, measures_of, shift_of
+from analysis.trust.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
+from analysis.trust.shift import Shift, measures_of, shift_of
 from common.errors import UsageError
 from common.files import is_taken, only_writer_of_out, write_atomic
 from dataset.faces.locate import cached_faces

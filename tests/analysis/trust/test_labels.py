@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.trust.audit.labels import CLASS, label_quality, suspects, values_of
+from analysis.trust.labels import CLASS, label_quality, suspects, values_of
 from dataset.face_masks.labels import FACE_MASK, encode
 from dataset.task import Task
 

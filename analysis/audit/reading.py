@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.audit.features import features_of, network_of
 from analysis.predict.trained import other_classes
 from analysis.trust.answers import VALIDATION, read_probabilities
-from analysis.trust.audit.features import features_of, network_of
 from common.errors import UsageError
 from common.text import few
 from dataset.pixels import decode_errors

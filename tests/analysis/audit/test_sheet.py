@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import app
-from analysis.trust.audit.sheet import audit_labels
+from analysis.audit.sheet import audit_labels
 from common.errors import UsageError
 from dataset.face_masks.corrections import apply_corrections
 from dataset.read import read_train

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import norm
 
 from analysis.__main__ import app
-from analysis.trust.audit.halves import shift_between, write_leakage
-from analysis.trust.audit.leakage import EVAL, PHOTO, People, people_of, same_people, threshold
-from analysis.trust.audit.reading import read_halves
+from analysis.audit.halves import shift_between, write_leakage
+from analysis.audit.reading import read_halves
+from analysis.trust.leakage import EVAL, PHOTO, People, people_of, same_people, threshold
 from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.read import read_train

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.audit.reading import config_of, of_other_data
 from analysis.eda.pictures import displayed
 from analysis.report.page import write_page
 from analysis.trials.runs import runs_in
 from analysis.trust.answers import VALIDATION, read_probabilities
-from analysis.trust.audit.labels import suspects
-from analysis.trust.audit.reading import config_of, of_other_data
+from analysis.trust.labels import suspects
 from common.errors import UsageError, all_at_once
 from common.files import is_taken, only_writer_of_out, write_atomic
 from dataset.face_masks import corrections

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from analysis.__main__ import app
-from analysis.trust.audit.halves import shift_between
-from analysis.trust.audit.shift import _auc, measures_of, shift_of
+from analysis.audit.halves import shift_between
+from analysis.trust.shift import _auc, measures_of, shift_of
 from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw
 from tests.analysis.fake_run import untrained
