@@ -15,7 +15,7 @@ from dataset.pixels import decode_errors
 from dataset.read import Labelled, scan_eval, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.record import RunFolder
+from trial.record import RunFolder, probabilities_of
 
 
 class Halves(NamedTuple):
@@ -43,7 +43,9 @@ def read_halves(data: Path, run: Path | None = None, group: str = "") -> Halves:
     group = group or (config.group if config else "")
     task, train, errors = scan_train(data, group)
     photos, eval_errors = scan_eval(data, group)
-    errors = list(dict.fromkeys([*errors, *eval_errors])) or decode_errors([*train["path"], *photos["path"]])
+    errors = list(dict.fromkeys([*errors, *eval_errors])) or decode_errors(
+        [*train["path"], *photos["path"]], progress=True
+    )
     if errors:
         raise UsageError(errors)
     if (number := train["group"].nunique()) < 2:
@@ -75,6 +77,8 @@ def of_other_data(run: Path, data: Labelled, table: pd.DataFrame | None = None, 
         if not path.exists():  # trained on all groups
             return ""
         table = read_probabilities(run)
+    if (held := probabilities_of(table).shape[1]) != task.n_classes:
+        return f"{path}: holds probabilities of {held} classes, the run has {task.n_classes}"
     known = photos.set_index("photo")
     where = known.index.get_indexer(table["photo"])
     if len(lost := table["photo"][where < 0]):

@@ -51,13 +51,14 @@ def is_shared(values: Values, groups: np.ndarray) -> bool:
 
 
 def suspects(task: Task, table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    """The suspects among the photos of `table` (photo, group, label), most suspicious first within a factor.
+    """The photos of `table` (photo, group, label), or their groups, whose most probable value of a factor is
+    not the recorded one; by factor, most suspicious first.
 
     Columns: `factor`; `group`, and `photo` ('' if it is the whole group); `recorded` and `suggested`: the
     names of values; `probability` of the suggested one; `score`: cleanlab's label quality, from 0 (surely
     wrong) to 1; `agree` of the group's `photos` are most probably what is suggested; `flagged`: confident
-    learning counts it among the errors. All that are not flagged have another most probable value than the
-    recorded one.
+    learning counts it among the errors. A photo that contradicts its own group has the score 0, and `agree`
+    of the photos are recorded as what is suggested.
     """
     groups = table["group"].to_numpy()
     found = [pd.DataFrame(columns=list(COLUMNS))]
@@ -117,7 +118,7 @@ def _of_photos(values: Values, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _suspects(values: Values, recorded: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """The rows with an error or another most probable value than the recorded one, worst first."""
+    """The rows whose most probable value is not the recorded one, flagged ones first, then by score."""
     score, flagged = label_quality(recorded, probabilities)
     suggested = probabilities.argmax(1)
     other = suggested != recorded

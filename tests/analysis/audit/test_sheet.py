@@ -116,6 +116,10 @@ def test_damaged_runs_and_runs_of_other_data_are_refused(photos, people, tmp_pat
     moved = table.assign(label=(table["label"] + 1) % 18)
     wrong = run(tmp_path / "wrong", people, task, moved, right)
     assert "wrong/validation.parquet: has another label than the data for 210 photos" in refused(wrong)
+    fewer = two_classes(tmp_path / "fewer")
+    swapped = run(tmp_path / "swapped", people, task, table, right)
+    answers(*read_train(fewer, group="patient"), 0).to_parquet(swapped / "validation.parquet")
+    assert "validation.parquet: holds probabilities of 2 classes, the run has 18" in refused(swapped)
     alone = table[table["group"] == table["group"].iloc[0]]
     single = run(tmp_path / "single", people, task, alone, right[alone.index])
     assert "single/validation.parquet: holds one person only" in refused(single)
