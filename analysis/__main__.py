@@ -275,6 +275,69 @@ def importance(
     print_attribution(rank(any_table(experiment)))
 
 
+@app.command(epilog=EXAMPLE + "labels out/runs/a out/runs/b --out out/labels")
+@exit_on_usage_error()
+def labels(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="run folders, best with fold=all; their probabilities are averaged"
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="folder of the data set [default: where the runs read it]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="new folder for the result")] = Path("out/labels"),
+) -> None:
+    """List labels that are probably wrong.
+
+    Networks that were not trained on a photo contradict its label (confident learning, cleanlab). What a
+    person's (group's) photos share is judged over all of them. The result is a page of pictures to look at
+    and a file of suggested corrections, which recipes of the face-mask task can apply."""
+    from analysis.audit.sheet import audit_labels
+
+    print("\n".join(audit_labels(runs, out, data).lines()))
+
+
+OfNetwork = Annotated[
+    Path | None,
+    typer.Option(help="look at photos with this run's network [default: a packaged one that knows ImageNet]"),
+]
+Group = Annotated[str, typer.Option(help="whose photo it is, as for eda [default: as in the run]")]
+
+
+@app.command(epilog=EXAMPLE + "leakage input --out out/leakage")
+@exit_on_usage_error()
+def leakage(
+    data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
+    run: OfNetwork = None,
+    out: Annotated[Path, typer.Option(help="new folder for the result")] = Path("out/leakage"),
+    group: Group = "",
+) -> None:
+    """Find the same person or photo on both sides of a split.
+
+    People (groups) of train are compared with each other and with the photos to predict: nearly identical
+    photos, and people who look alike to a network. Scores are too high if a person is on both sides."""
+    from analysis.audit.halves import write_leakage
+
+    print("\n".join(write_leakage(data, out, run, group)))
+
+
+@app.command(epilog=EXAMPLE + "shift input")
+@exit_on_usage_error()
+def shift(
+    data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
+    run: OfNetwork = None,
+    group: Group = "",
+) -> None:
+    """Say whether the photos to predict differ from those to train on.
+
+    A classifier tries to tell them apart (adversarial validation); what differs is listed, and what to do."""
+    from analysis.audit.halves import shift_between
+
+    print("\n".join(shift_between(data, run, group).lines()))
+
+
 @app.command(epilog=EXAMPLE + "report latest --out report.html")
 @exit_on_usage_error()
 def report(

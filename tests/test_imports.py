@@ -28,6 +28,13 @@ BELOW = {
     "analysis.report": {"analysis.trials", "analysis.trust"},
     "analysis.eda": {"analysis.trials", "analysis.report"},
     "analysis.lr_range": {"analysis.trials", "analysis.report"},
+    "analysis.audit": {
+        "analysis.eda",
+        "analysis.predict",
+        "analysis.report",
+        "analysis.trials",
+        "analysis.trust",
+    },
     "experiments.checks": set(),
     "experiments.hours": {"experiments.checks"},
     "experiments.saved": {"experiments.checks"},

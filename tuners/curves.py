@@ -39,10 +39,11 @@ class FinalScores:
         finished = ~np.isnan(self._finals)
         self._epochs = int(lengths[finished].max(initial=0)) or int(lengths.max(initial=0)) + 1
         self._scores = np.full((len(curves), self._epochs), np.nan)
-        for row, curve in zip(self._scores, curves, strict=True):
-            row[: len(curve)] = curve[: self._epochs]
-        shown = [float(curve[-1]) if len(curve) else math.nan for curve in curves]
-        latest = np.where(finished, self._finals, np.array(shown))
+        latest = np.copy(self._finals)
+        for number, curve in enumerate(curves):
+            self._scores[number, : len(curve)] = curve[: self._epochs]
+            if len(curve) and not finished[number]:
+                latest[number] = curve[-1]
         latest = latest[~np.isnan(latest)]
         spread = float(np.var(latest)) * len(latest) if len(latest) else 0.0
         self._variance = (spread + 2 * DEVIATION**2) / (max(len(latest) - 1, 0) + 2)

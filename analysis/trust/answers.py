@@ -11,7 +11,7 @@ import pandas as pd
 from common.errors import UsageError, all_at_once
 from common.text import few
 from trial.metrics import MIN_PROBABILITY
-from trial.record import RunFolder, probabilities_of
+from trial.record import RunFolder, probabilities_of, probability_columns
 
 VALIDATION = "validation.parquet"
 SUM_TOLERANCE = 1e-3  # probabilities are stored as float32; half precision rounds to about this
@@ -43,6 +43,19 @@ class Answers:
 def answers_of(table: pd.DataFrame, source: str) -> Answers:
     """The answers in a table of predictions (photo, group, label, p00, ...), sorted by photo. UsageError,
     which names `source`, if they can't be right."""
+    table = checked(table, source)
+    probabilities = probabilities_of(table)
+    labels = table["label"].to_numpy()
+    given = probabilities[np.arange(len(labels)), labels]
+    return Answers(
+        source, table["photo"].to_numpy(str), table["group"].to_numpy(str), labels, probabilities.argmax(1),
+        probabilities.shape[1], np.log(given.clip(MIN_PROBABILITY, 1)),
+    )  # fmt: skip
+
+
+def checked(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """A table of predictions sorted by photo: photo and group as text, label, and p00, ... as float64.
+    UsageError, which names `source`, if it can't be right."""
     if missing := [name for name in ("photo", "group", "label") if name not in table]:
         raise UsageError(f"{source}: no column {', '.join(missing)}")
     try:
@@ -51,8 +64,6 @@ def answers_of(table: pd.DataFrame, source: str) -> Answers:
         raise UsageError(f"{source}: a probability that is not a number") from None
     n_classes = probabilities.shape[1]
     table = table[["photo", "group", "label"]].astype({"photo": str, "group": str})
-    order = table["photo"].argsort(kind="stable").to_numpy()
-    table, probabilities = table.iloc[order], probabilities[order]
     errors = []
     if table.empty or not n_classes:
         raise UsageError(f"{source}: holds no answers")
@@ -62,7 +73,7 @@ def answers_of(table: pd.DataFrame, source: str) -> Answers:
     if not np.isin(labels, np.arange(n_classes)).all():
         wrong = few([str(one) for one in np.setdiff1d(labels, np.arange(n_classes))])
         errors.append(f"{source}: labels that are none of its {n_classes} classes: {wrong}")
-    finite = np.isfinite(probabilities).all(1)
+    finite = np.asarray(np.isfinite(probabilities).all(1))
     if not finite.all():
         errors.append(f"{source}: {_photos(~finite)} with a probability that is not a number")
     off = finite & ~(np.abs(probabilities.sum(1) - 1) <= SUM_TOLERANCE)
@@ -71,12 +82,9 @@ def answers_of(table: pd.DataFrame, source: str) -> Answers:
         errors.append(f"{source}: {_photos(off)} whose probabilities do not sum to 1")
     if errors:
         raise UsageError(errors)
-    labels = labels.astype(np.int64)
-    given = probabilities[np.arange(len(labels)), labels]
-    return Answers(
-        source, table["photo"].to_numpy(str), table["group"].to_numpy(str), labels, probabilities.argmax(1),
-        n_classes, np.log(given.clip(MIN_PROBABILITY, 1)),
-    )  # fmt: skip
+    columns = pd.DataFrame(probabilities, table.index, probability_columns(n_classes))
+    table = table.astype({"label": np.int64}).join(columns)
+    return table.sort_values("photo", kind="stable", ignore_index=True)
 
 
 def _photos(rows: np.ndarray) -> str:
@@ -85,9 +93,18 @@ def _photos(rows: np.ndarray) -> str:
 
 def read_answers(run: Path) -> Answers:
     """The validation answers of a run folder. UsageError if it has none, or if they are damaged."""
+    return answers_of(_read(run), str(run / VALIDATION))
+
+
+def read_probabilities(run: Path) -> pd.DataFrame:
+    """The validation probabilities of a run folder, `checked`. UsageError as `read_answers`."""
+    return checked(_read(run), str(run / VALIDATION))
+
+
+def _read(run: Path) -> pd.DataFrame:
     path = run / VALIDATION
     try:
-        return answers_of(RunFolder(run).validation(), str(path))
+        return RunFolder(run).validation()
     except FileNotFoundError:
         raise UsageError(
             f"{path}: does not exist: the run did not end an epoch, or was trained on all groups"
@@ -98,7 +115,7 @@ def validation_of(run: Path) -> pd.DataFrame:
     """The content of a run's validation.parquet. UsageError if it is damaged; FileNotFoundError if there is
     none."""
     table = RunFolder(run).validation()
-    answers_of(table, str(run / VALIDATION))
+    checked(table, str(run / VALIDATION))
     return table
 
 

@@ -10,7 +10,17 @@ import pandas as pd
 
 from common.errors import UsageError, unknown
 from common.text import lines_text
-from dataset.face_masks.labels import AGE_BANDS, GENDERS, MAX_AGE, PHOTO_MASKS, age_band, encode, is_age
+from dataset.face_masks.labels import (
+    AGE_BANDS,
+    AGE_EDGES,
+    GENDERS,
+    MASKS,
+    MAX_AGE,
+    PHOTO_MASKS,
+    age_band,
+    encode,
+    is_age,
+)
 from dataset.tables import read_table
 
 # "competition": the corrections that public solutions agree on. Three teams correct the same ages: 001009,
@@ -104,7 +114,7 @@ def apply_corrections(table: pd.DataFrame, corrections: str | Path) -> pd.DataFr
         )
     table, notes = table.copy(), table.attrs.get("notes", [])
     changing = [one for one in found if one.changes and not one.wrong]
-    if not matches_data_set(found):
+    if str(corrections) in SHIPPED and not matches_data_set(found):
         matching = len(found) - len(wrong)
         count = {0: "none", 1: "only 1"}.get(matching, f"only {matching}")
         match = "matches" if matching < 2 else "match"
@@ -131,6 +141,28 @@ def matches_data_set(found: Sequence[Found]) -> bool:
     """
     known = [one for one in found if one.known and one.field != "mask"]
     return len(known) >= MIN_MATCHES and sum(not one.wrong for one in known) >= 0.9 * len(known)
+
+
+def entries_of(table: pd.DataFrame, suspects: pd.DataFrame) -> pd.DataFrame:
+    """The entries (COLUMNS, as text) by which `apply_corrections` gives photos of `table` what is suggested.
+
+    `suspects`: factor, group, photo (for a mask), recorded and suggested (names of values). A band of ages
+    stands for the age in it that is nearest to the recorded one.
+    """
+    ages = table.drop_duplicates("group").set_index("group")["age"]
+    rows = []
+    for one in suspects.itertuples():
+        if one.factor == "mask":
+            value, stem = MASKS.index(one.suggested), Path(one.photo).stem
+            corrected = next(name for name, mask in PHOTO_MASKS.items() if mask == value)
+            rows.append((one.group, "mask", stem, corrected))
+        elif one.factor == "age_band":
+            age, band = int(ages[one.group]), AGE_BANDS.index(one.suggested)
+            first, last = (1, *AGE_EDGES)[band], (*AGE_EDGES, MAX_AGE + 1)[band] - 1
+            rows.append((one.group, "age", str(age), str(min(max(age, first), last))))
+        else:
+            rows.append((one.group, one.factor, one.recorded, one.suggested))
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=str)
 
 
 def look_up(table: pd.DataFrame, entries: pd.DataFrame) -> list[Found]:

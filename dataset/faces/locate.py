@@ -56,7 +56,7 @@ def faces_in(paths: Sequence[str], folder: Path | None = None) -> np.ndarray:
     """
     folder = folder or arrays.CACHE
     where = path_text(folder)
-    wanted = ArrayInfo(*identity(paths, ["faces", DETECTING]), photos=len(paths), size=None, crop="")
+    wanted = _wanted(paths)
     if (faces := _read(folder, wanted)) is not None:
         return faces
     try:
@@ -73,6 +73,15 @@ def faces_in(paths: Sequence[str], folder: Path | None = None) -> np.ndarray:
     except OSError as error:
         logger.warning(f"faces are not kept: {where} can't be written to ({error.strerror})")
     return _detect(paths) if faces is None else faces
+
+
+def cached_faces(paths: Sequence[str], folder: Path | None = None) -> np.ndarray | None:
+    """As `faces_in`, but None if they were not detected before."""
+    return _read(folder or arrays.CACHE, _wanted(paths))
+
+
+def _wanted(paths: Sequence[str]) -> ArrayInfo:
+    return ArrayInfo(*identity(paths, ["faces", DETECTING]), photos=len(paths), size=None, crop="")
 
 
 def _read(folder: Path, wanted: ArrayInfo) -> np.ndarray | None:

@@ -6,7 +6,7 @@ import pytest
 from analysis.trust.answers import count
 from analysis.trust.bootstrap import intervals, observed
 from benchmarks.search import table
-from benchmarks.trust import coverage, promise
+from benchmarks.trust import coverage, labels, leakage, promise
 from benchmarks.trust.populations import (
     CLASSES,
     EVEN,
@@ -18,6 +18,7 @@ from benchmarks.trust.populations import (
     persons,
     recorded,
 )
+from dataset.read import read_train
 from trial.metrics import score
 
 
@@ -90,3 +91,26 @@ def test_a_search_holds_what_its_choice_scores_on_the_others():
     assert promise.text([found, found]).count("\n") == len(found)
     (drawn_one,) = promise.drawn_searches(1, 4)
     assert 0.3 < drawn_one[promise.BEST].true < 0.7
+
+
+def test_wrong_labels_are_planted_by_person_where_photos_share_the_factor(people):
+    task, table = read_train(people)
+    wrong = labels.planted(task, table, 0.1, 0)
+    genders = (wrong["gender"] != table["gender"]).groupby(table["group"]).mean()
+    assert sorted(genders) == [0.0] * 27 + [1.0] * 3
+    assert (wrong["mask"] != table["mask"]).sum() == 21
+    probabilities = np.full((len(table), task.n_classes), 0.01)
+    probabilities[np.arange(len(table)), table["label"]] = 0.83  # as one who knows everything
+    for factor, photos, (*_, precision, recall) in labels.measure(task, table, wrong, probabilities)[1:]:
+        assert photos == 21 and (np.isnan(precision) or precision == 1) and 0 <= recall <= 1, factor
+
+
+def test_people_on_both_sides_are_counted_as_found_or_taken_for_others():
+    rng = np.random.default_rng(0)
+    row = np.arange(100).repeat(7)
+    features = rng.normal(size=(100, 30))[row] + 0.1 * rng.normal(size=(700, 30))
+    cells = leakage.found(features, row.astype(str), rng.normal(size=(200, 30)), 0.1)
+    found, total = cells[0].split(" of ")
+    assert (cells[2], total) == ("10 of 10", "10") and int(found) >= 9
+    assert cells[1].endswith(" of 110") and cells[3].endswith(" of 210")
+    assert int(cells[1].split()[0]) <= 4 and int(cells[3].split()[0]) <= 6

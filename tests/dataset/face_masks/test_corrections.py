@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from common.errors import UsageError
 from dataset.check import check
-from dataset.face_masks.corrections import read_corrections
+from dataset.face_masks.corrections import entries_of, read_corrections
 from dataset.face_masks.labels import encode
 from dataset.read import read_train
 
@@ -49,6 +50,38 @@ def test_corrections_change_labels_and_are_counted_in_the_log(data, tmp_path, ca
         "normal": 1,
         "incorrect_mask": 2,
     }
+
+
+def test_a_file_of_ones_own_may_have_one_entry_only(data, tmp_path):
+    after = read_train(data, write(tmp_path / "known.csv", "000002,mask,normal,incorrect_mask")).table
+    assert after.attrs["corrections"] == 1
+    assert (after["mask"] == 1).sum() == (read_train(data).table["mask"] == 1).sum() + 1
+
+
+def test_suggested_values_become_entries_that_are_applied(data, tmp_path):
+    table = read_train(data).table
+    age = table.drop_duplicates("group").set_index("group")["age"]
+    suspects = pd.DataFrame(
+        [
+            ("gender", "000001", "", "male", "female"),
+            ("age_band", "000005", "", "30-59", "<30"),
+            ("age_band", "000006", "", "60+", "30-59"),
+            ("age_band", "000004", "", "30-59", "60+"),
+            ("mask", "000002", "000002_female_Asian_30/mask3.jpg", "wear", "not worn"),
+        ],
+        columns=["factor", "group", "photo", "recorded", "suggested"],
+    )
+    entries = entries_of(table, suspects)
+    assert entries.values.tolist() == [
+        ["000001", "gender", "male", "female"],
+        ["000005", "age", str(age["000005"]), "29"],
+        ["000006", "age", str(age["000006"]), "59"],
+        ["000004", "age", "45", "60"],
+        ["000002", "mask", "mask3", "normal"],
+    ]
+    path = tmp_path / "suggested.csv"
+    entries.to_csv(path, index=False)
+    assert read_train(data, path).table.attrs["corrections"] == 5
 
 
 def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id(data, tmp_path):

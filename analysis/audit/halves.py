@@ -1,0 +1,81 @@
+"""A data set -> what is in both of its halves, with a page of pictures, and how they differ."""
+
+from pathlib import Path
+
+from analysis.audit.reading import Halves, both_features, read_halves
+from analysis.report.page import write_page
+from analysis.report.pictures import displayed
+from analysis.trust.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
+from analysis.trust.shift import Shift, measures_of, shift_of
+from common.errors import UsageError
+from common.files import is_taken, only_writer_of_out, write_atomic
+from dataset.faces.locate import cached_faces
+from trial.config import TrialConfig
+
+MAX_SHOWN = 60  # pairs of a kind on the page
+PAGE, TABLE = "leakage.html", "leakage.csv"
+MIN_EVAL = 10  # photos
+
+
+@only_writer_of_out
+def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "") -> list[str]:
+    """Write OUT/leakage.html and leakage.csv; return what was found, in lines for people.
+
+    `run`: a run folder whose network looks at the photos, and whose folds they are; without one a packaged
+    network, and a recipe's default folds. UsageError as `read_halves`.
+    """
+    if is_taken(out):
+        raise UsageError(f"--out {out} already exists; choose a new folder")
+    halves = read_halves(data, run, group)
+    config = halves.config or TrialConfig(data=str(data))
+    if (number := halves.train["group"].nunique()) < config.folds:
+        raise UsageError(f"{data}: {number} {halves.task.groups} can't be split into {config.folds} folds")
+    train, photos = both_features(halves, run)
+    people = people_of(train, halves.train["group"].to_numpy(str), photos)
+    found = leaks(halves.train, halves.photos, people, config.folds, config.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / TABLE, lambda part: found.pairs.round(4).to_csv(part, index=False))
+    _write_page(out / PAGE, found, halves, data)
+    return [*found.lines(halves.task), f"page: {out / PAGE}", f"table: {out / TABLE}"]
+
+
+def shift_between(data: Path, run: Path | None = None, group: str = "") -> Shift:
+    """How the photos to predict differ from those to train on. UsageError as `read_halves`, and if there are
+    less than MIN_EVAL photos to predict."""
+    halves = read_halves(data, run, group)
+    if (number := len(halves.photos)) < MIN_EVAL:
+        raise UsageError(
+            f"{data}: has {number} photos to predict; {MIN_EVAL} or more are needed for a comparison"
+        )
+    measures = [measures_of(half["path"]) for half in (halves.train, halves.photos)]
+    faces = [cached_faces(half["path"].tolist()) for half in (halves.train, halves.photos)]
+    if all(one is not None for one in faces):
+        for measured, boxes in zip(measures, faces, strict=True):
+            measured["face height"] = boxes[:, 2] - boxes[:, 0]  # type: ignore[index]
+    features = both_features(halves, run)
+    return shift_of(features, halves.train["group"].to_numpy(str), (measures[0], measures[1]))
+
+
+def _write_page(page: Path, found: Leaks, halves: Halves, data: Path) -> None:
+    task = halves.task
+    titles = {PHOTO: "Nearly the same photo", PERSON: f"Perhaps the same {task.group}"}
+    kinds = []
+    for kind, title in titles.items():
+        for across in (True, False):
+            pairs = found.pairs[(found.pairs["kind"] == kind) & ((found.pairs["where"] == EVAL) == across)]
+            if len(pairs):
+                cards = [_card(one) for one in pairs.head(MAX_SHOWN).itertuples()]
+                sides = "in train and eval" if across else f"as two {task.groups} of train"
+                kinds.append({"title": f"{title} {sides}", "number": len(pairs), "cards": cards,
+                              "more": len(pairs) - len(cards)})  # fmt: skip
+    write_page(
+        page, "leakage.html.j2", name=data.absolute().name, task=task, kinds=kinds, table=TABLE,
+        lines=found.lines(task),
+    )  # fmt: skip
+
+
+def _card(one) -> dict:
+    return {
+        "one": one.one, "other": one.other, "where": one.where, "similarity": one.similarity,
+        "pictures": displayed([one.path, one.other_path], [one.one, one.other]),
+    }  # fmt: skip

@@ -1,0 +1,153 @@
+"""Run folders -> their suspected labels: a page of pictures to look at, a table, and a corrections file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.audit.reading import config_of, of_other_data
+from analysis.report.page import write_page
+from analysis.report.pictures import displayed
+from analysis.trials.runs import runs_in
+from analysis.trust.answers import VALIDATION, read_probabilities
+from analysis.trust.labels import suspects
+from common.errors import UsageError, all_at_once
+from common.files import is_taken, only_writer_of_out, write_atomic
+from dataset.face_masks import corrections
+from dataset.face_masks.labels import FACE_MASK
+from dataset.read import Labelled, corrected, scan_train
+from dataset.task import Task
+from trial.config import TrialConfig
+from trial.record import probabilities_of
+
+MAX_SHOWN = 60  # suspects of one factor on the page
+MAX_PHOTOS = 8  # of one group
+PAGE, TABLE, CORRECTIONS = "labels.html", "suspects.csv", "corrections.csv"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """`suspects` as `labels.suspects`; `audited` of `groups` groups were validated by a run."""
+
+    task: Task
+    suspects: pd.DataFrame
+    audited: int
+    groups: int
+    out: Path
+
+    @property
+    def flagged(self) -> pd.DataFrame:
+        """Those that confident learning counts among the errors."""
+        return self.suspects[self.suspects["flagged"].astype(bool)]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = [f"audited: the labels of {self.audited:,} of {self.groups:,} {self.task.groups}"]
+        if self.audited < self.groups:
+            lines.append(f"note: a run with fold=all audits all {self.task.groups}")
+        for factor, some in self.flagged.groupby("factor", sort=False):
+            of = "photos" if some["photo"].all() else self.task.groups
+            lines.append(f"{factor}: {len(some):,} suspicious {of}; most: {_most(some)}")
+        if self.flagged.empty:
+            lines.append("no label is suspicious")
+        lines.append(f"page: {self.out / PAGE}")
+        lines.append(f"table: {self.out / TABLE}")
+        if len(self.flagged):
+            lines.append(
+                f"suggested corrections: {self.out / CORRECTIONS} (look at the page, then remove wrong ones)"
+            )
+        return lines
+
+
+def _most(some: pd.DataFrame) -> str:
+    first = some.iloc[0]
+    which, sure = first["photo"] or first["group"], f"{first['probability']:.0%}"
+    return f"{which}, {first['recorded']}, rather {first['suggested']} ({sure})"
+
+
+@only_writer_of_out
+def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> Audit:
+    """Write OUT/labels.html, suspects.csv and, if a label is suspicious, corrections.csv.
+
+    The probabilities of all runs for a photo are averaged; a folder with best/ stands for the runs in it.
+    `data`: where the runs' photos are, by default where they were. UsageError with all that is wrong with the
+    runs: damaged, of other photos, labels or groups than those in `data`; and if there is nothing to compare.
+    """
+    if is_taken(out):
+        raise UsageError(f"--out {out} already exists; choose a new folder")
+    runs = [run for folder in runs for run in runs_in(folder) or [folder]]
+    config, *tables = all_at_once(
+        partial(config_of, runs[0]), *(partial(read_probabilities, run) for run in runs)
+    )
+    data = data or Path(config.data)
+    read = scan_train(data, config.group)
+    if read.errors:
+        raise UsageError(
+            [
+                f"the photos of {runs[0]}, to look at them, are read from {data}; --data names another place",
+                *read.errors,
+            ]
+        )
+    raw = read.table
+    task, photos = read.task, corrected(read.task, raw, config.corrections)
+    differ = [
+        of_other_data(run, Labelled(task, photos), table) for run, table in zip(runs, tables, strict=True)
+    ]
+    if errors := [one for one in differ if one]:
+        raise UsageError(errors)
+    mean = pd.concat(tables).drop(columns=["group", "label"]).groupby("photo").mean()
+    audited = photos[photos["photo"].isin(mean.index)]
+    if audited["group"].nunique() < 2:
+        raise UsageError(
+            f"{runs[0] / VALIDATION}: holds one {task.group} only; labels are compared with those of others"
+        )
+    found = suspects(task, audited, probabilities_of(mean.loc[audited["photo"]]))
+    audit = Audit(task, found, audited["group"].nunique(), photos["group"].nunique(), out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / TABLE, lambda part: found.round(4).to_csv(part, index=False))
+    if len(audit.flagged):
+        entries = _entries(task, raw, audit.flagged)
+        write_atomic(out / CORRECTIONS, lambda part: entries.to_csv(part, index=False))
+    _write_page(audit, audited, runs, config)
+    return audit
+
+
+def _entries(task: Task, raw: pd.DataFrame, flagged: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a corrections file; of other tasks than the home one, which has a reader for it, for a
+    person to apply."""
+    if task.name == FACE_MASK.name:
+        return corrections.entries_of(raw, flagged)
+    rows = flagged.assign(id=flagged["photo"].where(flagged["photo"] != "", flagged["group"]))
+    return rows.rename(columns={"factor": "field", "suggested": "corrected"})[corrections.COLUMNS]
+
+
+def _write_page(audit: Audit, photos: pd.DataFrame, runs: Sequence[Path], config: TrialConfig) -> None:
+    kinds = []
+    for factor, some in audit.flagged.groupby("factor", sort=False):
+        shown = some.head(MAX_SHOWN)
+        of_photos = bool(some["photo"].all())
+        kinds.append({
+            "title": factor, "of": "photos" if of_photos else audit.task.groups, "number": len(some),
+            "more": len(some) - len(shown), 
+            "cards": [_card(one, photos, audit.task) for one in shown.itertuples()],
+        })  # fmt: skip
+    write_page(
+        audit.out / PAGE, "labels.html.j2", audit=audit, task=audit.task, kinds=kinds,
+        flagged=len(audit.flagged),
+        unsure=len(audit.suspects) - len(audit.flagged), runs=[str(run) for run in runs],
+        corrections=CORRECTIONS, home=audit.task.name == FACE_MASK.name, table=TABLE, own=config.corrections,
+    )  # fmt: skip
+
+
+def _card(one, photos: pd.DataFrame, task: Task) -> dict:
+    rows = photos[photos["photo"] == one.photo] if one.photo else photos[photos["group"] == one.group]
+    titles = rows["photo"]
+    bands = task.bands.get(one.factor)
+    number = f" ({rows[bands.column].iloc[0]} {bands.unit})" if bands and len(rows) else ""
+    return {
+        "where": one.photo or one.group, "recorded": one.recorded + number, "suggested": one.suggested,
+        "probability": one.probability, "score": one.score, "agree": one.agree, "photos": one.photos,
+        "pictures": displayed(rows["path"][:MAX_PHOTOS], titles[:MAX_PHOTOS]),
+    }  # fmt: skip
