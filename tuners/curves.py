@@ -55,7 +55,7 @@ class FinalScores:
         means, variances = np.empty(len(curves)), np.empty(len(curves))
         lengths = np.array([len(curve) for curve in curves], int)
         for epoch in np.unique(lengths):
-            which = np.flatnonzero(lengths == epoch)
+            which = np.flatnonzero(lengths == epoch).tolist()
             scores = np.array([curves[number] for number in which], float)
             means[which], variances[which] = self._of_length(min(int(epoch), self._epochs), scores)
         return means, variances
