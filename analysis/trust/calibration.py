@@ -1,0 +1,66 @@
+"""How far probabilities can be believed: temperature, expected calibration error, reliability."""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+
+from trial.metrics import MIN_PROBABILITY
+
+BINS = 10
+SHARPEST, FLATTEST = 0.05, 20.0  # temperatures that are tried
+
+
+def log_of(probabilities: np.ndarray) -> np.ndarray:
+    """Logits of probabilities, finite."""
+    return np.log(np.clip(probabilities, MIN_PROBABILITY, 1, dtype=np.float64))
+
+
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """The probabilities (photos, classes) with their logits divided by `temperature`."""
+    if temperature == 1:
+        return probabilities
+    return softmax(log_of(probabilities) / temperature, axis=1)
+
+
+def temperature_of(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature that makes the log loss smallest (Guo and others 2017).
+
+    scikit-learn's CalibratedClassifierCV(method="temperature") finds the same one, but it takes a classifier,
+    not probabilities, and no labels among which a class is missing, as rare ones often are.
+    """
+    logits, rows = log_of(probabilities), np.arange(len(labels))
+
+    def log_loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        top = scaled.max(1)
+        return float((np.log(np.exp(scaled - top[:, None]).sum(1)) + top - scaled[rows, labels]).mean())
+
+    found = minimize_scalar(log_loss, bounds=np.log([SHARPEST, FLATTEST]), method="bounded")
+    return float(np.exp(found.x))
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+    """How often photos predicted with some confidence are predicted correctly.
+
+    A row per bin of the confidence (the highest probability; all bins are equally wide) that has photos: low,
+    high, photos, confidence (its mean) and accuracy.
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    at = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
+    photos = np.bincount(at, minlength=bins)
+    rows = np.flatnonzero(photos)
+    sums = (np.bincount(at, weights=one, minlength=bins)[rows] for one in (confidence, right))
+    means = [one / photos[rows] for one in sums]
+    return pd.DataFrame(
+        {"low": rows / bins, "high": (rows + 1) / bins, "photos": photos[rows],
+         "confidence": means[0], "accuracy": means[1]}
+    )  # fmt: skip
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Expected calibration error of a `reliability` table: the mean difference between confidence and
+    accuracy, by photos (Naeini and others 2015)."""
+    apart = (table["confidence"] - table["accuracy"]).abs()
+    return float((apart * table["photos"]).sum() / max(1, table["photos"].sum()))
