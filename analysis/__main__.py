@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from analysis.predict.tta import VIEWS
-from analysis.predict.vote import VOTES
 from common.errors import UsageError, exit_on_usage_error
 
 app = typer.Typer(
@@ -37,6 +36,21 @@ Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", hel
 Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
 Temperature = Annotated[
     float, typer.Option(help="divides the logits; above 1 makes probabilities less confident")
+]
+Decide = Annotated[
+    str,
+    typer.Option(
+        help="macro_f1: rare classes are predicted as soon as that raises the macro-F1; none: the most "
+        "probable class; auto: macro_f1 if the interval of its gain is above 0"
+    ),
+]
+Combine = Annotated[
+    bool,
+    typer.Option(
+        "--combine-photos",
+        help="predict what the photos of a group (a person) share once for all of them; the photos to predict "
+        "must say whose they are",
+    ),
 ]
 
 
@@ -86,16 +100,20 @@ def retrain(
     out: Annotated[Path | None, typer.Option(help="run folder [default: out/retrained/NAME]")] = None,
     average: Average = 1,
     tta: Tta = "none",
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
     """Retrain a recipe and write its submission.
 
     It is trained on all labelled photos; none is held out."""
     from analysis.pipeline import retrain_and_submit
+    from analysis.predict.finishing import Finish
     from analysis.recipes import read_recipe
     from trial.arguments import parse_arguments
 
     folder = out or Path("out/retrained") / recipe.stem
-    retrain_and_submit(read_recipe(recipe), data, folder, parse_arguments(values or []), average, tta)
+    changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
+    retrain_and_submit(read_recipe(recipe), data, folder, changes, average, tta, finish)
     print(f"network: {folder}\n{_submission(folder)}")
 
 
@@ -110,17 +128,21 @@ def export_best_and_retrain(
     model: Model = None,
     average: Average = 1,
     tta: Tta = "none",
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
     """Retrain the best recipes; write a submission.
 
     The last step after an experiment: the best recipes, trained on all labelled photos, down to
     submission.csv and report.html. Several networks predict by soft vote."""
     from analysis import pipeline
+    from analysis.predict.finishing import Finish
     from analysis.trials.table import find
     from trial.arguments import parse_arguments
 
+    changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
     pipeline.export_best_and_retrain(
-        find(experiment), data, out, top, model, average, parse_arguments(values or []), tta
+        find(experiment), data, out, top, model, average, changes, tta, finish=finish
     )
     print(_submission(out))
 
@@ -139,15 +161,18 @@ def predict(
     out: Out,
     tta: Tta = "none",
     temperature: Temperature = 1.0,
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
     """Write the submission of a trained run.
 
     Its network, or those of its folds, predict as they are; nothing is trained."""
     from analysis.pipeline import predict_and_submit
+    from analysis.predict.finishing import Finish
 
     if data and photos:
         raise UsageError("--data and --photos both say which photos to predict; give one of them")
-    predict_and_submit(run, data, out, tta, temperature, photos)
+    predict_and_submit(run, data, out, tta, temperature, photos, Finish(decide, combine_photos))
     print(_submission(out))
 
 
@@ -158,17 +183,29 @@ def ensemble(
         list[Path],
         typer.Argument(metavar="RUN...", help="run folders; one with best/ stands for the runs in it"),
     ],
-    vote: Annotated[str, typer.Option(help=f"how predictions are combined: {', '.join(VOTES)}")] = "soft",
+    vote: Annotated[
+        str,
+        typer.Option(
+            help=f"how predictions are combined: {', '.join(WAYS)}; or auto: the simplest of these that can't be "
+            "told from the best one"
+        ),
+    ] = AUTO,
     data: Data = Path("input"),
     *,
     out: Out,
     tta: Tta = "none",
     temperature: Temperature = 1.0,
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
-    """Write the submission of several runs, by vote."""
-    from analysis import ensemble as voting
+    """Write the submission of several runs.
 
-    voting.ensemble(runs, data, out, vote, tta, temperature)
+    By a vote, a greedy selection of runs or stacking. What each way gains over the best run is estimated
+    nested on the validation photos that all runs share: fitted to some people (groups), scored on others."""
+    from analysis import ensemble as voting
+    from analysis.predict.finishing import Finish
+
+    voting.ensemble(runs, data, out, vote, tta, temperature, Finish(decide, combine_photos))
     print(_submission(out))
 
 

@@ -1,4 +1,4 @@
-"""Votes by name: the probabilities of several networks become one."""
+"""Votes by name: the probabilities of several networks become one. WAYS also names those that are fitted."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,3 +22,6 @@ def hard(probabilities: Sequence[np.ndarray]) -> np.ndarray:
 
 
 VOTES: dict[str, Vote] = {"soft": soft, "hard": hard}
+FITTED = ("greedy", "stacking")  # to validation answers, by analysis/trust/combining.py
+WAYS = (*VOTES, *FITTED)  # the simplest first
+AUTO = "auto"  # the simplest of them that can't be told from the best

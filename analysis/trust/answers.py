@@ -80,18 +80,23 @@ def _photos(rows: np.ndarray) -> str:
     return f"{rows.sum():,} photo{'s' if rows.sum() > 1 else ''}"
 
 
-def read_answers(run: Path) -> Answers:
-    """The validation answers of a run folder. UsageError if it has none, or if they are damaged."""
+def read_validation(run: Path) -> pd.DataFrame:
+    """The validation answers of a run folder as they are: photo, group, fold, label, p00, ... UsageError if
+    it has none, or if the file is damaged."""
     path = run / VALIDATION
     try:
-        table = RunFolder(run).validation()
+        return RunFolder(run).validation()
     except FileNotFoundError:
         raise UsageError(
             f"{path}: does not exist: the run did not end an epoch, or was trained on all groups"
         ) from None
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors or OSErrors
         raise UsageError(f"{path}: is damaged ({error})") from None
-    return answers_of(table, str(path))
+
+
+def read_answers(run: Path) -> Answers:
+    """The validation answers of a run folder. UsageError if it has none, or if they are damaged."""
+    return answers_of(read_validation(run), str(run / VALIDATION))
 
 
 def read_all(runs: Sequence[Path]) -> list[Answers]:

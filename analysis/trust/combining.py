@@ -1,0 +1,220 @@
+"""How several runs become one prediction: votes, Caruana's greedy selection, stacking; what each is worth.
+
+A selection or a stack is fitted to validation answers, so its score on the same answers is too high. Each way
+is scored nested: fitted to some groups, scored on the others, as the best single run is chosen in the
+comparison, too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.predict.vote import AUTO, WAYS, hard
+from analysis.trust.answers import Counts
+from analysis.trust.bootstrap import Interval, differences, intervals, resampled, resamples
+from analysis.trust.calibration import log_of
+from analysis.trust.nested import counts_of_probabilities, deal, out_of_fold
+from common.errors import UsageError
+
+BAGS, STEPS = 20, 20  # resamples of the groups, and members that each draws with replacement
+STRENGTH = 0.1  # of the stack's regression (scikit-learn's C): classes x members x classes coefficients
+BEST = "best"  # the single run with the best score, which is what the ways are compared with
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """One of WAYS. `weights` (members,) sum to 1: of the mean for soft and greedy, of the votes for hard;
+    those with 0 need not predict. `stack`: a fitted classifier of the members' logits."""
+
+    way: str
+    weights: np.ndarray
+    stack: Any = None
+
+    def apply(self, probabilities: Sequence[np.ndarray]) -> np.ndarray:
+        """(photos, classes) of the members' probabilities, each (photos, classes)."""
+        if self.stack is not None:
+            return _stacked(self.stack, probabilities)
+        if self.way == "hard":
+            return hard([one for one, weight in zip(probabilities, self.weights, strict=True) if weight])
+        return np.tensordot(self.weights, np.asarray(probabilities, np.float64), 1)
+
+    def without(self, member: int) -> "Combination | None":
+        """The same one without a member; None for a stack, which would have to be fitted again."""
+        left = np.where(np.arange(len(self.weights)) == member, 0, self.weights)
+        if self.stack is not None or not left.any():
+            return None
+        return Combination(self.way, left / left.sum())
+
+
+class _Greedy:
+    """Scores of means of members, kept: the resamples and folds ask for the same ones."""
+
+    def __init__(self, members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str):
+        self._members, self._labels, self._groups, self._metric = members, labels, groups, metric
+        self._kept: dict[bytes, Counts] = {}
+
+    def counts(self, times: np.ndarray) -> Counts:
+        """Of the mean of the members, each as often as `times` (members,) says."""
+        key = times.tobytes()
+        if key not in self._kept:
+            mean = np.tensordot(times / times.sum(), self._members, 1)
+            self._kept[key] = counts_of_probabilities(self._labels, self._groups, [mean])
+        return self._kept[key]
+
+    def score(self, times: np.ndarray, weights: np.ndarray) -> float:
+        """If each group counts as often as `weights` (groups,) says."""
+        return float(resampled(self.counts(times), weights[None], self._metric)[0, 0])
+
+    def select(self, weights: np.ndarray) -> np.ndarray:
+        """(members,) how often each member is in the best mean (Caruana and others 2004): the best one first,
+        then whichever adds most, with replacement; ties go to members that are in it already."""
+        each = np.eye(len(self._members), dtype=np.int64)
+        times = np.zeros(len(each), np.int64)
+        best, kept = -np.inf, times
+        for _ in range(STEPS):
+            scores = np.array([self.score(times + one, weights) for one in each])
+            equal = scores >= scores.max() - 1e-9
+            times = times + each[max(np.flatnonzero(equal), key=lambda member: (times[member], -member))]
+            if scores.max() > best + 1e-9:
+                best, kept = float(scores.max()), times
+        return kept
+
+    def bagged(self, some: np.ndarray, seed: int) -> np.ndarray:
+        """(members,) weights: the mean over resamples of the groups `some` (groups,)."""
+        drawn = np.zeros((BAGS, len(some)), np.float32)
+        drawn[:, some] = resamples(int(some.sum()), BAGS, seed)
+        found = [times / times.sum() for times in map(self.select, drawn)]
+        return np.mean(found, axis=0)
+
+
+def _features(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([log_of(one) for one in probabilities], 1)
+
+
+def _stack(members: np.ndarray, labels: np.ndarray) -> Any:
+    from sklearn.linear_model import LogisticRegression  # these take seconds to import
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    regression = LogisticRegression(C=STRENGTH, max_iter=1000)
+    return make_pipeline(StandardScaler(), regression).fit(_features(members), labels)
+
+
+def _stacked(stack: Any, probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    found = np.zeros(np.shape(probabilities[0]))  # a class that it was not fitted to has no probability
+    found[:, stack.classes_] = stack.predict_proba(_features(probabilities))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """What the ways to combine some members are worth on validation answers.
+
+    `chosen`: what predicts, fitted to all groups. By way: `scores`, nested, and `gains` over BEST, paired
+    over the groups. `nested` (photos, classes): the chosen way's answers, fitted to other groups. `adds`: by
+    what the score is higher with each member than without it, None for a stack.
+    """
+
+    chosen: Combination
+    asked: str
+    scores: Mapping[str, Interval]
+    gains: Mapping[str, Interval]
+    nested: np.ndarray
+    adds: tuple[Interval | None, ...]
+
+    @property
+    def gain(self) -> Interval:
+        """Of the chosen way."""
+        return self.gains[self.chosen.way]
+
+    def facts(self) -> dict[str, Any]:
+        """For submission.json."""
+        return {
+            way: {"score": round(self.scores[way].value, 4), **self.scores[way].limits(),
+                  "gain_over_best_run": round(self.gains[way].value, 4),
+                  **{f"gain_{side}": limit for side, limit in self.gains[way].limits().items()}}
+            for way in self.gains if way != BEST
+        }  # fmt: skip
+
+    def lines(self, names: Sequence[str], title: str) -> list[str]:
+        """For people; `title`: of the metric."""
+        lines = [f"{title}, nested (fitted to other groups), and the gain over the best run:"]
+        lines.append(f"  {BEST + ' run':10} {self.scores[BEST]}")
+        lines += [f"  {way:10} {self.scores[way]}  {_signed(self.gains[way])}" for way in WAYS]
+        why = "as asked" if self.asked != AUTO else "the simplest that can't be told from the best"
+        shown = "no gain is shown" if self.gain.low <= 0 else "a gain"
+        lines.append(f"taken: {self.chosen.way} ({why}); {shown} over the best run")
+        for name, weight, adds in zip(names, self.chosen.weights, self.adds, strict=True):
+            more = f"  adds {_signed(adds)}" if adds else ""
+            lines.append(f"  {name}: weight {weight:.2f}{more}" if self.chosen.stack is None else f"  {name}")
+        return lines
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.value:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
+def combine(
+    members: Sequence[np.ndarray], labels: np.ndarray, groups: np.ndarray, metric: str,
+    way: str = AUTO, seed: int = 0,
+) -> Combined:  # fmt: skip
+    """Combine the `members`' probabilities (photos, classes) for photos of groups that none was trained on.
+
+    `way`: one of WAYS; with AUTO the simplest one whose nested score the best one's can't be told from.
+    UsageError if there is only one group, or one class without one of the folds.
+    """
+    every = np.asarray(members, np.float64)
+    fold = deal(groups, labels, seed=seed)
+    if any(len(np.unique(labels[fold != one])) < 2 for one in np.unique(fold)):
+        raise UsageError("a nested estimate needs 2 classes or more in each part of the groups")
+    names, row = np.unique(groups, return_inverse=True)
+    greedy = _Greedy(every, labels, groups, metric)
+    each = np.eye(len(every), dtype=np.int64)
+    even = np.full(len(every), 1 / len(every))
+
+    def groups_of(rows: np.ndarray) -> np.ndarray:
+        return np.isin(np.arange(len(names)), row[rows])
+
+    def best(rows: np.ndarray) -> Combination:
+        some = groups_of(rows).astype(np.float32)
+        return Combination(BEST, each[np.argmax([greedy.score(one, some) for one in each])].astype(float))
+
+    fits: dict[str, Callable[[np.ndarray], Combination]] = {
+        BEST: best,
+        "soft": lambda rows: Combination("soft", even),
+        "hard": lambda rows: Combination("hard", even),
+        "greedy": lambda rows: Combination("greedy", greedy.bagged(groups_of(rows), seed)),
+        "stacking": lambda rows: Combination("stacking", even, _stack(every[:, rows], labels[rows])),
+    }
+
+    def nested(fit: Callable[[np.ndarray], Combination]) -> np.ndarray:
+        return out_of_fold(lambda rows: lambda others: fit(rows).apply(every[:, others]), fold)
+
+    answers = {name: nested(fit) for name, fit in fits.items()}
+    counts = counts_of_probabilities(labels, groups, list(answers.values()))
+    scores = dict(zip(fits, intervals(counts, metric), strict=True))
+    gains = dict(zip(fits, differences(counts, 0, metric), strict=True))
+    taken = _simplest(counts, scores, metric) if way == AUTO else way
+    chosen = fits[taken](np.ones(len(labels), bool))
+    adds = tuple(_adds(chosen, member, every, labels, groups, metric) for member in range(len(every)))
+    return Combined(chosen, way, scores, gains, answers[taken], adds)
+
+
+def _simplest(counts: Counts, scores: Mapping[str, Interval], metric: str) -> str:
+    """The simplest of WAYS that can't be told from the one with the best score."""
+    names = list(scores)
+    top = max(WAYS, key=lambda way: scores[way].value)
+    behind = differences(counts, names.index(top), metric)
+    return next(way for way in WAYS if way == top or behind[names.index(way)].contains_zero)
+
+
+def _adds(
+    chosen: Combination, member: int, members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str
+) -> Interval | None:
+    without = chosen.without(member)
+    if without is None:
+        return None
+    both = [without.apply(members), chosen.apply(members)]
+    return differences(counts_of_probabilities(labels, groups, both), 0, metric)[1]
