@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from analysis.predict.tta import VIEWS
+from analysis.predict.vote import AUTO, WAYS
 from common.errors import UsageError, exit_on_usage_error
 
 app = typer.Typer(
@@ -48,8 +49,8 @@ Combine = Annotated[
     bool,
     typer.Option(
         "--combine-photos",
-        help="predict what the photos of a group (a person) share once for all of them; the photos to predict "
-        "must say whose they are",
+        help="predict what the photos of a group (a person) share once for all; it must be known whose "
+        "each photo is",
     ),
 ]
 
@@ -186,8 +187,8 @@ def ensemble(
     vote: Annotated[
         str,
         typer.Option(
-            help=f"how predictions are combined: {', '.join(WAYS)}; or auto: the simplest of these that can't be "
-            "told from the best one"
+            help=f"how predictions are combined: {', '.join(WAYS)}; auto: the simplest that can't be "
+            "told from the best of these"
         ),
     ] = AUTO,
     data: Data = Path("input"),
@@ -221,18 +222,18 @@ def score(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print macro-F1 and accuracy of a submission.
+    """Print macro-F1 and accuracy of a submission, with a 95 % interval.
 
     Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one,
     the competition's if ANSWERS has its numbers, else the names in both files."""
-    from analysis.score import recall_lines, score_line, score_submission
+    from analysis.score import recall_lines, score_line, score_submission, trust_lines
 
     scores = score_submission(submission, answers)
     if as_json:
         print(json.dumps(scores))
         return
     print(f"{score_line(scores)}  ({scores['photos']} photos)")
-    print("\n".join(recall_lines(scores)))
+    print("\n".join([*trust_lines(scores), *recall_lines(scores)]))
 
 
 @app.command(epilog=EXAMPLE + "compare out/runs/a out/runs/b")

@@ -164,8 +164,8 @@ def _combined(shared: Shared | None, why: str, vote: str, metric: str) -> Combin
             why = first_line(error)
     if vote in FITTED:
         raise UsageError(
-            f"--vote {vote} is fitted to validation answers that all runs share, but {why}; --vote soft needs "
-            "none"
+            f"--vote {vote} is fitted to validation answers that all runs share, but {why}; --vote soft "
+            "needs none"
         )
     return None
 

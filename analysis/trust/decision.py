@@ -20,7 +20,7 @@ from dataset.task import Task
 
 METRIC = "macro_f1"
 GRID = np.exp(np.linspace(-2, 2, 33))  # multipliers that are tried: 1/7 to 7
-BAGS = 20  # resamples of the groups, over which the logarithms of the multipliers are averaged
+BAGS = 10  # resamples of the groups, over which the logarithms of the multipliers are averaged
 SWEEPS = 4  # over the sets of classes; most fits change nothing after two
 MAX_FREE = 40  # classes; a multiplier for each of more takes minutes to fit, and fits noise
 Sets = tuple[tuple[int, ...], ...]  # labels that share a multiplier; those in no set have the multiplier 1
