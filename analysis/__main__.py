@@ -210,6 +210,25 @@ def ensemble(
     print(_submission(out))
 
 
+@app.command(epilog=EXAMPLE + "soup out/runs/a out/runs/b --data input --out out/runs/soup")
+@exit_on_usage_error()
+def soup(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
+    data: Data = Path("input"),
+    *,
+    out: Out,
+) -> None:
+    """Average the weights of several runs.
+
+    A greedy soup: from the best run on, each further one is kept if the validation score rises with it. The
+    runs must have the same network, begun from the same pretrained weights, and the same validation photos.
+    The result is a run folder."""
+    from analysis.soup import soup as greedy
+
+    greedy(runs, data, out)
+    print(f"network: {out}")
+
+
 @app.command(epilog=EXAMPLE + "score out/demo/submission.csv out/demo/data/answers.csv --json")
 @exit_on_usage_error()
 def score(

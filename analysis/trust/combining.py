@@ -142,18 +142,48 @@ class Combined:
         """For people; `title`: of the metric."""
         lines = [f"{title}, nested (fitted to other groups), and the gain over the best run:"]
         lines.append(f"  {BEST + ' run':10} {self.scores[BEST]}")
-        lines += [f"  {way:10} {self.scores[way]}  {_signed(self.gains[way])}" for way in WAYS]
+        lines += [f"  {way:10} {self.scores[way]}  {signed(self.gains[way])}" for way in WAYS]
         why = "as asked" if self.asked != AUTO else "the simplest that can't be told from the best"
         shown = "no gain is shown" if self.gain.low <= 0 else "a gain"
         lines.append(f"taken: {self.chosen.way} ({why}); {shown} over the best run")
         for name, weight, adds in zip(names, self.chosen.weights, self.adds, strict=True):
-            more = f"  adds {_signed(adds)}" if adds else ""
+            more = f"  adds {signed(adds)}" if adds else ""
             lines.append(f"  {name}: weight {weight:.2f}{more}" if self.chosen.stack is None else f"  {name}")
         return lines
 
 
-def _signed(interval: Interval) -> str:
+def signed(interval: Interval) -> str:
+    """A difference with its interval, for people."""
     return f"{interval.value:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+
+
+Fit = Callable[[np.ndarray], Combination]  # of the photos that are to fit, bool (photos,)
+
+
+def fits_of(
+    members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str, seed: int = 0
+) -> dict[str, Fit]:
+    """How BEST and each of WAYS is fitted to some of the photos, with whole groups, that `members` (members,
+    photos, classes) predict."""
+    names, row = np.unique(groups, return_inverse=True)
+    greedy = _Greedy(members, labels, groups, metric)
+    each = np.eye(len(members), dtype=np.int64)
+    even = np.full(len(members), 1 / len(members))
+
+    def groups_of(rows: np.ndarray) -> np.ndarray:
+        return np.isin(np.arange(len(names)), row[rows])
+
+    def best(rows: np.ndarray) -> Combination:
+        some = groups_of(rows).astype(np.float32)
+        return Combination(BEST, each[np.argmax([greedy.score(one, some) for one in each])].astype(float))
+
+    return {
+        BEST: best,
+        "soft": lambda rows: Combination("soft", even),
+        "hard": lambda rows: Combination("hard", even),
+        "greedy": lambda rows: Combination("greedy", greedy.bagged(groups_of(rows), seed)),
+        "stacking": lambda rows: Combination("stacking", even, _stack(members[:, rows], labels[rows])),
+    }
 
 
 def combine(
@@ -169,27 +199,9 @@ def combine(
     fold = deal(groups, labels, seed=seed)
     if any(len(np.unique(labels[fold != one])) < 2 for one in np.unique(fold)):
         raise UsageError("a nested estimate needs 2 classes or more in each part of the groups")
-    names, row = np.unique(groups, return_inverse=True)
-    greedy = _Greedy(every, labels, groups, metric)
-    each = np.eye(len(every), dtype=np.int64)
-    even = np.full(len(every), 1 / len(every))
+    fits = fits_of(every, labels, groups, metric, seed)
 
-    def groups_of(rows: np.ndarray) -> np.ndarray:
-        return np.isin(np.arange(len(names)), row[rows])
-
-    def best(rows: np.ndarray) -> Combination:
-        some = groups_of(rows).astype(np.float32)
-        return Combination(BEST, each[np.argmax([greedy.score(one, some) for one in each])].astype(float))
-
-    fits: dict[str, Callable[[np.ndarray], Combination]] = {
-        BEST: best,
-        "soft": lambda rows: Combination("soft", even),
-        "hard": lambda rows: Combination("hard", even),
-        "greedy": lambda rows: Combination("greedy", greedy.bagged(groups_of(rows), seed)),
-        "stacking": lambda rows: Combination("stacking", even, _stack(every[:, rows], labels[rows])),
-    }
-
-    def nested(fit: Callable[[np.ndarray], Combination]) -> np.ndarray:
+    def nested(fit: Fit) -> np.ndarray:
         return out_of_fold(lambda rows: lambda others: fit(rows).apply(every[:, others]), fold)
 
     answers = {name: nested(fit) for name, fit in fits.items()}

@@ -13,6 +13,7 @@ COMMANDS = (
     "export-best-and-retrain",
     "predict",
     "ensemble",
+    "soup",
     "score",
     "compare",
     "report",
