@@ -45,8 +45,8 @@ def ensemble(
     path.
 
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: one of VOTES; `auto`
-    is the simplest way that can't be told from the one with the best nested score, the soft vote if the runs
-    share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
+    is the simplest way within one standard error of the best nested score, the soft vote if the runs share no
+    validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
     everything that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]
@@ -58,7 +58,7 @@ def ensemble(
         lambda: read_all([run for run in runs if (run / VALIDATION).exists()]),
         *(partial(load, run) for run in runs),
     )
-    if errors := _class_errors(runs, networks):
+    if errors := _class_errors(runs, networks) or _fold_errors(runs):
         raise UsageError(errors)
     names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
     members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
@@ -229,6 +229,21 @@ def _class_errors(runs: Sequence[Path], networks: Sequence[Trained]) -> list[str
         if words := other_classes(other.task, first.task):
             return [f"{run}: predicts {words} than {runs[0]}; only runs of the same classes can vote"]
     return []
+
+
+def _fold_errors(runs: Sequence[Path]) -> list[str]:
+    """A message for each run of all folds whose validation answers lack one."""
+    errors = []
+    for run in runs:
+        config = RunFolder(run).config()
+        if config.fold == "all" and (run / VALIDATION).exists():
+            known = sorted(read_validation(run)["fold"].unique())
+            if len(known) < config.folds:
+                errors.append(
+                    f"{run / VALIDATION}: has answers for only {len(known)} of {config.folds} folds "
+                    f"({', '.join(map(str, known))}); train the run to its end"
+                )
+    return errors
 
 
 def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:

@@ -85,8 +85,8 @@ def _differences(
 ) -> list[str]:
     """What keeps the runs from being averaged."""
     errors = [
-        f"{run}: was trained from random weights (weights=none); the weights of two such runs have nothing in "
-        "common, so their mean is no network: use python -m analysis ensemble"
+        f"{run}: was trained from random weights (weights=none); the weights of two such runs have nothing "
+        "in common, so their mean is no network: use python -m analysis ensemble"
         for run, config in zip(runs, configs, strict=True) if config.weights == "none"
     ]  # fmt: skip
     for run, config, network, own in zip(runs[1:], configs[1:], trained[1:], answers[1:], strict=True):

@@ -24,4 +24,4 @@ def hard(probabilities: Sequence[np.ndarray]) -> np.ndarray:
 VOTES: dict[str, Vote] = {"soft": soft, "hard": hard}
 FITTED = ("greedy", "stacking")  # to validation answers, by analysis/trust/combining.py
 WAYS = (*VOTES, *FITTED)  # the simplest first
-AUTO = "auto"  # the simplest of them that can't be told from the best
+AUTO = "auto"  # the simplest of them within one standard error of the best
