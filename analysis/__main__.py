@@ -187,8 +187,8 @@ def ensemble(
     vote: Annotated[
         str,
         typer.Option(
-            help=f"how predictions are combined: {', '.join(WAYS)}; auto: the simplest within one standard "
-            "error of the best"
+            help=f"how predictions are combined: {', '.join(WAYS)}; auto: the simplest that can't be told "
+            "from the best"
         ),
     ] = AUTO,
     data: Data = Path("input"),

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.predict import finishing
+from analysis.predict.combining import Combination, Combined, combine
 from analysis.predict.finishing import KNOWN, Finish, with_probabilities
 from analysis.predict.trained import Trained, load, other_classes
 from analysis.predict.tta import refuse
@@ -24,7 +25,6 @@ from analysis.trials.unfinished import unfinished, weights_words
 from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, read_validation
 from analysis.trust.bootstrap import interval_of
 from analysis.trust.calibration import tempered
-from analysis.trust.combining import Combination, Combined, combine
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import is_taken, only_writer_of_out
 from dataset.read import read_eval
@@ -45,8 +45,8 @@ def ensemble(
     path.
 
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: one of VOTES; `auto`
-    is the simplest way within one standard error of the best nested score, the soft vote if the runs share no
-    validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
+    is the simplest way that can't be told from the one with the best nested score, the soft vote if the runs
+    share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
     everything that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]

@@ -18,7 +18,7 @@ def shared_axes(task: Task, labels: np.ndarray, groups: np.ndarray) -> tuple[int
     """The factors, by number, that all photos of a group have in common, by these labels (photos,) of photos
     in `groups` (photos,); () if there are none. Without factors, the class counts as one."""
     values = np.unravel_index(labels, _sizes(task))
-    table = pd.DataFrame({"group": groups, **dict(enumerate(values))})
+    table = pd.DataFrame(dict[int | str, np.ndarray](enumerate(values)) | {"group": groups})
     table = table[table.groupby("group")["group"].transform("size") > 1]
     if table.empty:
         return ()

@@ -22,6 +22,6 @@ def hard(probabilities: Sequence[np.ndarray]) -> np.ndarray:
 
 
 VOTES: dict[str, Vote] = {"soft": soft, "hard": hard}
-FITTED = ("greedy", "stacking")  # to validation answers, by analysis/trust/combining.py
+FITTED = ("greedy", "stacking")  # to validation answers, by combining.py
 WAYS = (*VOTES, *FITTED)  # the simplest first
-AUTO = "auto"  # the simplest of them within one standard error of the best
+AUTO = "auto"  # the simplest of them that can't be told from the best

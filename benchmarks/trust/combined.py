@@ -25,13 +25,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.ensemble import shared_validation
+from analysis.predict.combining import BEST, combine, fits_of, signed
 from analysis.predict.trained import load
 from analysis.predict.vote import WAYS, soft
 from analysis.submission import read_answers
 from analysis.trust import decision
 from analysis.trust.answers import read_validation
 from analysis.trust.calibration import calibration_error, reliability, temperature_of, tempered
-from analysis.trust.combining import BEST, combine, fits_of, signed
 from benchmarks.search import table
 from benchmarks.trust.populations import CLASSES, everyone, persons
 from common.errors import UsageError, exit_on_usage_error

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
+from analysis.predict.combining import Combination, _Greedy, combine
 from analysis.predict.vote import WAYS, hard, soft
-from analysis.trust.combining import Combination, _Greedy, combine
 from analysis.trust.nested import deal, out_of_fold
 from common.errors import UsageError
 from tests.analysis.trust.drawn_answers import drawn
