@@ -241,7 +241,7 @@ def score(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print macro-F1 and accuracy of a submission, with a 95 % interval.
+    """Print a submission's scores, with an interval.
 
     Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one,
     the competition's if ANSWERS has its numbers, else the names in both files."""

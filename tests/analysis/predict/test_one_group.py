@@ -25,14 +25,15 @@ def test_a_persons_photos_share_gender_and_age_but_not_the_mask():
 
 
 def test_what_is_shared_becomes_the_mean_and_the_rest_stays():
-    (probabilities,), labels, groups = drawn(30, noise=0.5)
+    (probabilities,), labels, groups = drawn(30, noise=2.0)
     found = combine_photos(probabilities, groups, FACE_MASK, (1, 2))
     before, after = (one.reshape(-1, 3, 6) for one in (probabilities, found))
     assert found.sum(1) == pytest.approx(1)
     first = groups == groups[0]
     assert after[first].sum(1) == pytest.approx(np.tile(before[first].sum(1).mean(0), (7, 1)), abs=1e-5)
+    likely = before.sum(1, keepdims=True).repeat(3, 1) > 1e-3  # smaller ones hang on the smallest probability
     given_before, given_after = (one / one.sum(1, keepdims=True) for one in (before, after))
-    assert given_after == pytest.approx(given_before, abs=1e-3)
+    assert given_after[likely] == pytest.approx(given_before[likely], abs=1e-3)
     plain, together = (score(labels, one.argmax(1), 18).accuracy for one in (probabilities, found))
     assert together > plain
 
