@@ -197,11 +197,11 @@ def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = 
 def other_data(members: Sequence[dict[str, Any]]) -> str:
     """The sentence that names the members trained on other photos than the first; '' if there are none."""
     first, *others = members
-    differing = [member["run"] for member in others
-                 if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
-    if not differing:
+    unlike = [member["run"] for member in others
+              if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
+    if not unlike:
         return ""
-    return f"note: {', '.join(differing)}: trained on other photos than {first['run']} (or they have changed)"
+    return f"note: {', '.join(unlike)}: trained on other photos than {first['run']} (or they have changed)"
 
 
 def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:

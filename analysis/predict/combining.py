@@ -13,10 +13,11 @@ import numpy as np
 
 from analysis.predict.vote import AUTO, WAYS, hard
 from analysis.trust.answers import Counts
-from analysis.trust.bootstrap import Interval, differences, intervals, resampled, resamples
+from analysis.trust.bootstrap import Interval, differences, intervals, resamples, scores
 from analysis.trust.calibration import log_of
 from analysis.trust.nested import counts_of_probabilities, deal, out_of_fold
 from common.errors import UsageError
+from trial.metrics import MIN_PROBABILITY
 
 BAGS, STEPS = 20, 20  # resamples of the groups, and members that each draws with replacement
 STRENGTH = 0.1  # of the stack's regression (scikit-learn's C): classes x members x classes coefficients
@@ -49,23 +50,33 @@ class Combination:
 
 
 class _Greedy:
-    """Scores of means of members, kept: the resamples and folds ask for the same ones."""
+    """Scores of means of members, whose answers are kept: the resamples and folds ask for the same ones."""
 
-    def __init__(self, members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str):
-        self._members, self._labels, self._groups, self._metric = members, labels, groups, metric
-        self._kept: dict[bytes, Counts] = {}
+    def __init__(self, members: np.ndarray, labels: np.ndarray, metric: str):
+        self._members, self._labels, self._metric = members, labels, metric
+        self._kept: dict[bytes, tuple[np.ndarray, np.ndarray | None]] = {}
 
-    def counts(self, times: np.ndarray) -> Counts:
-        """Of the mean of the members, each as often as `times` (members,) says."""
+    def _answers(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(photos,) the predicted classes, and for the log loss the logarithm of what each photo's class got,
+        of the mean of the members, each as often as `times` (members,) says."""
         key = times.tobytes()
         if key not in self._kept:
             mean = np.tensordot(times / times.sum(), self._members, 1)
-            self._kept[key] = counts_of_probabilities(self._labels, self._groups, [mean])
+            given = mean[np.arange(len(mean)), self._labels] if self._metric == "log_loss" else None
+            log = None if given is None else np.log(given.clip(MIN_PROBABILITY, 1))
+            self._kept[key] = mean.argmax(1).astype(np.int32), log
         return self._kept[key]
 
     def score(self, times: np.ndarray, weights: np.ndarray) -> float:
-        """If each group counts as often as `weights` (groups,) says."""
-        return float(resampled(self.counts(times), weights[None], self._metric)[0, 0])
+        """If each photo counts as often as `weights` (photos,) says."""
+        (predicted, log), classes = self._answers(times), self._members.shape[2]
+        right = predicted == self._labels
+        truth, given, hits = (
+            np.bincount(which, often, classes)[None]
+            for which, often in ((self._labels, weights), (predicted, weights), (predicted, weights * right))
+        )
+        total = None if log is None else np.array([[log @ weights]])
+        return float(scores((truth, given[None], hits[None], total), self._metric)[0, 0])
 
     def select(self, weights: np.ndarray) -> np.ndarray:
         """(members,) how often each member is in the best mean (Caruana and others 2004): the best one first,
@@ -74,18 +85,20 @@ class _Greedy:
         times = np.zeros(len(each), np.int64)
         best, kept = -np.inf, times
         for _ in range(STEPS):
-            scores = np.array([self.score(times + one, weights) for one in each])
-            equal = scores >= scores.max() - 1e-9
-            times = times + each[max(np.flatnonzero(equal), key=lambda member: (times[member], -member))]
-            if scores.max() > best + 1e-9:
-                best, kept = float(scores.max()), times
+            found = np.array([self.score(times + one, weights) for one in each])
+            equal = np.flatnonzero(found >= found.max() - 1e-9)
+            times = times + each[max(equal, key=lambda member: (times[member], -member))]
+            if found.max() > best + 1e-9:
+                best, kept = float(found.max()), times
         return kept
 
-    def bagged(self, some: np.ndarray, seed: int) -> np.ndarray:
-        """(members,) weights: the mean over resamples of the groups `some` (groups,)."""
-        drawn = np.zeros((BAGS, len(some)), np.float32)
-        drawn[:, some] = resamples(int(some.sum()), BAGS, seed)
-        found = [times / times.sum() for times in map(self.select, drawn)]
+    def bagged(self, row: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+        """(members,) weights: the mean over resamples of the groups with photos among `rows` (photos,); `row`
+        (photos,): the number of each photo's group."""
+        some = np.unique(row[rows])
+        drawn = np.zeros((BAGS, row.max() + 1))
+        drawn[:, some] = resamples(len(some), BAGS, seed)
+        found = [times / times.sum() for times in (self.select(one[row]) for one in drawn)]
         return np.mean(found, axis=0)
 
 
@@ -165,23 +178,20 @@ def fits_of(
 ) -> dict[str, Fit]:
     """How BEST and each of WAYS is fitted to some of the photos, with whole groups, that `members` (members,
     photos, classes) predict."""
-    names, row = np.unique(groups, return_inverse=True)
-    greedy = _Greedy(members, labels, groups, metric)
+    row = np.unique(groups, return_inverse=True)[1]
+    greedy = _Greedy(members, labels, metric)
     each = np.eye(len(members), dtype=np.int64)
     even = np.full(len(members), 1 / len(members))
 
-    def groups_of(rows: np.ndarray) -> np.ndarray:
-        return np.isin(np.arange(len(names)), row[rows])
-
     def best(rows: np.ndarray) -> Combination:
-        some = groups_of(rows).astype(np.float32)
-        return Combination(BEST, each[np.argmax([greedy.score(one, some) for one in each])].astype(float))
+        found = [greedy.score(one, rows.astype(float)) for one in each]
+        return Combination(BEST, each[np.argmax(found)].astype(float))
 
     return {
         BEST: best,
         "soft": lambda rows: Combination("soft", even),
         "hard": lambda rows: Combination("hard", even),
-        "greedy": lambda rows: Combination("greedy", greedy.bagged(groups_of(rows), seed)),
+        "greedy": lambda rows: Combination("greedy", greedy.bagged(row, rows, seed)),
         "stacking": lambda rows: Combination("stacking", even, _stack(members[:, rows], labels[rows])),
     }
 
@@ -206,18 +216,18 @@ def combine(
 
     answers = {name: nested(fit) for name, fit in fits.items()}
     counts = counts_of_probabilities(labels, groups, list(answers.values()))
-    scores = dict(zip(fits, intervals(counts, metric), strict=True))
+    known = dict(zip(fits, intervals(counts, metric), strict=True))
     gains = dict(zip(fits, differences(counts, 0, metric), strict=True))
-    taken = _simplest(counts, scores, metric) if way == AUTO else way
+    taken = _simplest(counts, known, metric) if way == AUTO else way
     chosen = fits[taken](np.ones(len(labels), bool))
     adds = tuple(_adds(chosen, member, every, labels, groups, metric) for member in range(len(every)))
-    return Combined(chosen, way, scores, gains, answers[taken], adds)
+    return Combined(chosen, way, known, gains, answers[taken], adds)
 
 
-def _simplest(counts: Counts, scores: Mapping[str, Interval], metric: str) -> str:
+def _simplest(counts: Counts, known: Mapping[str, Interval], metric: str) -> str:
     """The simplest of WAYS that can't be told from the one with the best score."""
-    names = list(scores)
-    top = max(WAYS, key=lambda way: scores[way].value)
+    names = list(known)
+    top = max(WAYS, key=lambda way: known[way].value)
     behind = dict(zip(names, differences(counts, names.index(top), metric), strict=True))
     return next(way for way in WAYS if way == top or behind[way].contains_zero)
 
