@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.predict.vote import AUTO, WAYS, hard
+from analysis.predict.vote import AUTO, WAYS, Members, hard
 from analysis.trust.answers import Counts
 from analysis.trust.bootstrap import Interval, differences, intervals, resamples, scores
 from analysis.trust.calibration import log_of
@@ -33,7 +33,7 @@ class Combination:
     weights: np.ndarray
     stack: Any = None
 
-    def apply(self, probabilities: Sequence[np.ndarray]) -> np.ndarray:
+    def apply(self, probabilities: Members) -> np.ndarray:
         """(photos, classes) of the members' probabilities, each (photos, classes)."""
         if self.stack is not None:
             return _stacked(self.stack, probabilities)
@@ -102,7 +102,7 @@ class _Greedy:
         return np.mean(found, axis=0)
 
 
-def _features(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+def _features(probabilities: Members) -> np.ndarray:
     return np.concatenate([log_of(one) for one in probabilities], 1)
 
 
@@ -115,7 +115,7 @@ def _stack(members: np.ndarray, labels: np.ndarray) -> Any:
     return make_pipeline(StandardScaler(), regression).fit(_features(members), labels)
 
 
-def _stacked(stack: Any, probabilities: Sequence[np.ndarray]) -> np.ndarray:
+def _stacked(stack: Any, probabilities: Members) -> np.ndarray:
     found = np.zeros(np.shape(probabilities[0]))  # a class that it was not fitted to has no probability
     found[:, stack.classes_] = stack.predict_proba(_features(probabilities))
     return found
@@ -197,7 +197,7 @@ def fits_of(
 
 
 def combine(
-    members: Sequence[np.ndarray], labels: np.ndarray, groups: np.ndarray, metric: str,
+    members: Members, labels: np.ndarray, groups: np.ndarray, metric: str,
     way: str = AUTO, seed: int = 0,
 ) -> Combined:  # fmt: skip
     """Combine the `members`' probabilities (photos, classes) for photos of groups that none was trained on.

@@ -1,7 +1,7 @@
 """From the probabilities of a network, or of several, to those that decide: the photos of a group combined,
 the decision layer for macro-F1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Plan:
     groups: np.ndarray | None = None
     shared: tuple[int, ...] = ()
     decision: Decision | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """The probabilities (photos, classes) that decide."""
@@ -74,7 +74,9 @@ def plan(
     recipe's. UsageError if what was asked for cannot be done.
     """
     metric = metric or config.metric
-    groups, shared, about = None, (), dict[str, Any]()
+    groups: np.ndarray | None = None
+    shared: tuple[int, ...] = ()
+    about: dict[str, Any] = {}
     if validated is not None:
         about["not_covered"] = not_covered(
             validated["label"].to_numpy(), validated["group"].to_numpy(str), task

@@ -1,7 +1,6 @@
-"""The photos of one group together: what they share (a person's gender and age) is predicted once for all.
+"""The photos of one group together: the factors that they share are predicted once for all of them.
 
-It needs to know whose each photo is. The photos of a person have no such mark in the competition's eval/, so
-this is an option, and off by default.
+It needs to know whose each photo is, which the photos to predict rarely say: it is an option, off by default.
 """
 
 import numpy as np

@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-Vote = Callable[[Sequence[np.ndarray]], np.ndarray]
+Members = Sequence[np.ndarray] | np.ndarray  # probabilities of each, (photos, classes)
+Vote = Callable[[Members], np.ndarray]
 
 
-def soft(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+def soft(probabilities: Members) -> np.ndarray:
     """Soft vote: the mean of the members' probabilities, each (photos, classes)."""
     return np.mean(probabilities, axis=0)
 
 
-def hard(probabilities: Sequence[np.ndarray]) -> np.ndarray:
+def hard(probabilities: Members) -> np.ndarray:
     """Hard vote: one vote per member for its most probable class; (photos, classes), rows sum to 1.
 
     Half of the mean probability is added, which decides only between classes with equally many votes.

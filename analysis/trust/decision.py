@@ -49,8 +49,8 @@ class Decision:
 
 def rare_sets(task: Task) -> Sets:
     """The sets of classes that share a multiplier, by default: one for each rare value of a factor. Of a
-    factor that was a number, each band but the first has one, as a band is mistaken for its neighbours: two
-    for three bands of age. Of a task without such a factor, the rare classes together; () if none is rare."""
+    factor that was a number, each band but the first has one, as a band is mistaken for its neighbours. Of a
+    task without such a factor, the rare classes together; () if none is rare."""
     rare, sets = set(task.rare), list[tuple[int, ...]]()
     labels = np.arange(task.n_classes).reshape(task.sizes) if task.factors else np.empty(0)
     for axis, factor in enumerate(task.factors):

@@ -114,12 +114,12 @@ def decisions(
             fitted = macro_f1(labels[fit], made.apply(own)) - plain[0]
             more = "" if bags > 1 else ", one fit"
             found[name + more] = Outcome(seen, seen - plain[1], np.nan, fitted)
-    made = decision.decide(own, labels[fit], groups[fit], task)
-    seen = macro_f1(labels[~fit], made.decision.apply(others))
+    decided = decision.decide(own, labels[fit], groups[fit], task)
+    seen = macro_f1(labels[~fit], decided.decision.apply(others))
     gain = seen - plain[1]
-    fitted = macro_f1(labels[fit], made.decision.apply(own)) - plain[0]
-    found["as decided"] = Outcome(seen, gain, made.gain.value, fitted)
-    applied = gain if made.is_worth_it else 0.0
+    fitted = macro_f1(labels[fit], decided.decision.apply(own)) - plain[0]
+    found["as decided"] = Outcome(seen, gain, decided.gain.value, fitted)
+    applied = gain if decided.is_worth_it else 0.0
     found["applied by auto"] = Outcome(plain[1] + applied, applied, np.nan, np.nan)
     return found
 
