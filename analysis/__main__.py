@@ -229,6 +229,25 @@ def soup(
     print(f"network: {out}")
 
 
+@app.command(epilog=EXAMPLE + "reproduce out/final --data input --out out/again")
+@exit_on_usage_error()
+def reproduce(
+    bundle: Annotated[Path, typer.Argument(help="a bundle.json, or the folder that holds it")],
+    data: Data = Path("input"),
+    *,
+    out: Out,
+) -> None:
+    """Make a submission again from its bundle.
+
+    It is the same, byte for byte, on the same type of machine with the same versions; else it says what
+    differs, with exit code 1."""
+    from analysis import pipeline
+
+    same = pipeline.reproduce(bundle, data, out)
+    print(f"submission: {out / 'submission.csv'}")
+    raise typer.Exit(0 if same else 1)
+
+
 @app.command(epilog=EXAMPLE + "score out/demo/submission.csv out/demo/data/answers.csv --json")
 @exit_on_usage_error()
 def score(
@@ -255,6 +274,30 @@ def score(
     print("\n".join([*trust_lines(scores), *recall_lines(scores)]))
 
 
+@app.command(epilog=EXAMPLE + "submissions out/final --score 0.61")
+@exit_on_usage_error()
+def submissions(
+    submission: Annotated[
+        Path | None, typer.Argument(help="a submission.csv that was handed in, or its folder")
+    ] = None,
+    score: Annotated[float | None, typer.Option(help="the leaderboard's score of it")] = None,
+    log: Annotated[Path | None, typer.Option(help="the log [default: out/submissions.json]")] = None,
+) -> None:
+    """List what was handed in, and what to send next.
+
+    Each has what it promised and, once you have entered it, the leaderboard's score, with whether the gap is
+    noise, and the running bias. Other submissions beside the log are candidates for the next one."""
+    from analysis import submissions as logged
+
+    path = log or logged.LOG
+    if submission is not None:
+        logged.add(submission, score, path)
+    elif score is not None:
+        raise UsageError("--score needs the submission that it is of")
+    handed_in = logged.read_log(path)
+    print("\n".join(logged.lines(handed_in, logged.candidates(handed_in, path.parent))))
+
+
 @app.command(epilog=EXAMPLE + "compare out/runs/a out/runs/b")
 @exit_on_usage_error()
 def compare(
@@ -270,6 +313,25 @@ def compare(
     print("\n".join(compared(one, other).lines()))
 
 
+@app.command(epilog=EXAMPLE + "importance full")
+@exit_on_usage_error()
+def importance(
+    experiment: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
+    ],
+) -> None:
+    """Say which searched parameters decide the score.
+
+    Importance by PED-ANOVA, and what one value gives instead of another with the rest equal, both with 95 %
+    intervals, from the finished trials of EXPERIMENT."""
+    from analysis.trials.printing import print_attribution
+    from analysis.trials.ranking import rank
+    from analysis.trials.runs import any_table
+
+    print_attribution(rank(any_table(experiment)))
+
+
 @app.command(epilog=EXAMPLE + "report latest --out report.html")
 @exit_on_usage_error()
 def report(
@@ -277,14 +339,26 @@ def report(
         str,
         typer.Argument(metavar="EXPERIMENT", help="an experiment, or a run folder"),
     ],
+    other: Annotated[
+        str | None, typer.Argument(metavar="OTHER", help="another experiment, to compare it with")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="the page [default: report.html in the folder]")] = None,
 ) -> None:
     """Write a page on an experiment or a run.
 
-    EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. The
-    page is one self-contained HTML file."""
-    from analysis.trials.runs import is_run
+    EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. With
+    OTHER, the page compares the two [default: comparison.html here]. A page is one self-contained HTML
+    file."""
+    from analysis.trials.ranking import rank
+    from analysis.trials.runs import any_table, is_run
 
+    if other is not None:
+        from analysis.report.comparison import sides_of, write_comparison
+
+        both = [experiment, other]
+        sides = sides_of(both, [rank(any_table(wanted)) for wanted in both])
+        print(f"report: {write_comparison(out or Path('comparison.html'), *sides)}")
+        return
     if is_run(Path(experiment)):
         from analysis.report.run import write_run_report
         from analysis.submission import read_about
@@ -293,7 +367,6 @@ def report(
         print(f"report: {write_run_report(out or run / 'report.html', run, read_about(run))}")
         return
     from analysis.report.experiment import write_experiment_report
-    from analysis.trials.ranking import rank
     from analysis.trials.table import find, trial_table
 
     found = find(experiment)

@@ -1,4 +1,5 @@
-"""The steps after an experiment: export the best recipes, retrain them on all groups, predict, submit."""
+"""The steps after an experiment: export the best recipes, retrain them on all groups, predict, submit; and
+all of it again, from a bundle."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import bundle
+from analysis.bundle import BUNDLE
 from analysis.predict import finishing, vote
 from analysis.predict.finishing import Finish, Plan, plan, shared_vote, validation_of
 from analysis.predict.trained import load, other_classes, predict
@@ -41,12 +44,13 @@ TRIALS = "trials.csv"
 def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
     """Write the `top` best recipes as OUT/1.json ..., best first. UsageError if one of these files exists."""
     names = [f"{number}.json" for number in range(1, top + 1)]
-    refuse_existing(out, *names)
+    refuse_existing(out, *names, BUNDLE)
     ranking = rank(trial_table(experiment))
     rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     for recipe, name in zip(recipes, names, strict=True):
         print(recipe.write(out / name))
+    print(bundle.write_bundle(out, bundle.of_trials(recipes)))
     _print_trust(ranking, rows)
     return recipes
 
@@ -75,7 +79,7 @@ def retrain_and_submit(
     UsageError, before anything is trained, if the recipe or the data have errors. The recipe of an
     unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
-    refuse_overwriting(out, REPORT)
+    refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish)
     planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
     if recipe.unfinished:
@@ -83,6 +87,7 @@ def retrain_and_submit(
     probabilities, about = _retrain_checked(
         recipe, config, photos, out, recipe.stop_with(values), average, tta, planned
     )
+    bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
     return planned.apply(probabilities), about
 
 
@@ -211,7 +216,7 @@ def export_best_and_retrain(
     UsageError, before the first training, for everything that can be refused.
     """
     names = [f"best/{number}" for number in range(1, top + 1)]
-    refuse_overwriting(out, TRIALS, REPORT, *names)
+    refuse_overwriting(out, TRIALS, REPORT, BUNDLE, *names)
     folders = [out / name for name in names]
     values = values or {}
     ranking = ranking or rank(trial_table(experiment))
@@ -227,22 +232,86 @@ def export_best_and_retrain(
         )
     write_trials(ranking, out / TRIALS)
     _print_trust(ranking, rows)
-    members, abouts = [], []
-    for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
-        print(f"recipe {number} of {top}: {recipe.about}", flush=True)
-        recipe.write(folder / "recipe.json")
-        stop_after = recipe.stop_with(values)
-        own = planned if top == 1 else Plan(task)
-        probabilities, about = _retrain_checked(
-            recipe, config, photos, folder, stop_after, average, tta, own, table=False
-        )
-        members.append(probabilities)
-        abouts.append(about)
+    members, abouts = _members(recipes, configs, photos, folders, values, average, tta, planned)
     about = abouts[0] | {"selection": ranking.rule, "network": model}
     if _is_first(ranking, rows):
         about |= ranking.leaders.facts()
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
     about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
+    bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
     write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV
+
+
+def _members(
+    recipes: Sequence[Recipe], configs: Sequence[TrialConfig], photos: pd.DataFrame, folders: Sequence[Path],
+    values: Mapping[str, Any], average: int, tta: str, planned: Plan,
+) -> tuple[list[np.ndarray], list[dict[str, Any]]]:  # fmt: skip
+    """Train each recipe into its folder; (the probabilities as predicted, the submission.json) of each. What
+    is `planned` for their vote is done for a single one, too."""
+    members, abouts = [], []
+    for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
+        print(f"recipe {number} of {len(recipes)}: {recipe.about}", flush=True)
+        recipe.write(folder / "recipe.json")
+        stop_after = recipe.stop_with(values)
+        own = planned if len(recipes) == 1 else Plan(planned.task)
+        probabilities, about = _retrain_checked(
+            recipe, config, photos, folder, stop_after, average, tta, own, table=False
+        )
+        members.append(probabilities)
+        abouts.append(about)
+    return members, abouts
+
+
+@only_writer_of_out
+def reproduce(path: Path, data: Path, out: Path) -> bool:
+    """Make the submission of a bundle (a bundle.json, or its folder) again, in the folder `out`, with the
+    bundle's number of threads. Print before the training what differs here, and after it whether the files
+    are the same. Return whether they are (True if the bundle has none to compare with).
+
+    UsageError, before anything is trained, if the data are not those of the bundle.
+    """
+    made = bundle.read_bundle(path)
+    folders = [out / f"best/{number}" for number in range(1, len(made.members) + 1)] if made.voted else [out]
+    refuse_overwriting(out, REPORT, BUNDLE, *(f"best/{folder.name}" for folder in folders if made.voted))
+    recipes, values = made.recipes(), {"threads": made.threads}
+    finish = Finish(finishing.NONE, made.combined_photos)
+    configs, photos, task = _ready(recipes, values, data, made.tta, finish)
+    if words := bundle.data_difference(made, data):
+        raise UsageError(f"{data}: {words}; nothing is trained")
+    differing = bundle.differences(made, configs)
+    for words in differing:
+        print(f"note: differs from where the bundle was made: {words}", flush=True)
+    planned = plan(finish, data, photos, None, task, configs[0]).decided(made.decision)
+    if made.voted:
+        members, abouts = _members(recipes, configs, photos, folders, values, made.average, made.tta, planned)
+        about = abouts[0] | {"vote": "soft", "members": [member_of(one) for one in abouts]}
+        submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
+    else:
+        stop_after = recipes[0].stop_after
+        _retrain_checked(recipes[0], configs[0], photos, out, stop_after, made.average, made.tta, planned)
+    again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
+    bundle.write_bundle(out, again)
+    if not made.files:
+        print("the bundle was written before a submission was made: there is none to compare with")
+        return True
+    if not (others := bundle.differing_files(made, out)):
+        print(f"the same submission, byte for byte: {', '.join(made.files)}")
+        return True
+    print(f"not the same, byte for byte: {', '.join(others)}{_answers_that_differ(path, out)}")
+    same_networks = [
+        one.network == other.network for one, other in zip(made.members, again.members, strict=True)
+    ]
+    print(f"networks with the same weights: {sum(same_networks)} of {len(same_networks)}")
+    print("what differs: " + ("; ".join(differing) or "nothing that the bundle records"))
+    return False
+
+
+def _answers_that_differ(path: Path, out: Path) -> str:
+    """' (3 of 100 answers differ)', if the submission still lies beside the bundle."""
+    before = (path if path.is_dir() else path.parent) / CSV
+    if not before.is_file():
+        return ""
+    one, other = (pd.read_csv(file, dtype=str)["ans"].to_numpy() for file in (before, out / CSV))
+    return f" ({(one != other).sum():,} of {len(other):,} answers differ)" if len(one) == len(other) else ""

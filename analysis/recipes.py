@@ -93,9 +93,9 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
     status, scores = run.status(), {}
     stop_after = status.get("best_epoch")
     if stop_after is not None:
+        limits = interval_facts(run.folder, status["metric"])  # UsageError if the answers are damaged
         scores = {"macro_f1": status["macro_f1"], "accuracy": scores_of(run.validation()).accuracy}
-        scores |= {column_of(status["metric"]): status["score"]}
-        scores |= interval_facts(run.folder, status["metric"])
+        scores |= {column_of(status["metric"]): status["score"], **limits}
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
         best = steady(curve_of(run.folder, status["metric"]))
         stop_after = stop_after if best is None else best[1]

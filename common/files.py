@@ -58,6 +58,12 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def is_taken(folder: Path) -> bool:
     """Whether something is there that a new folder would overwrite: a file, or a folder that is not empty."""
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))

@@ -1,6 +1,7 @@
 """Paths of this copy of the project, and the cores of this machine."""
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 
@@ -30,3 +31,11 @@ def _tracked(folder: Path) -> set[str]:
 def cores() -> int:
     """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The model of this machine's processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -283,6 +283,10 @@ class RunFolder:
             return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
         except UsageError as error:
             return {"state": "failed", "reason": str(error)}
+        needed = ("state", "reason", "process")
+        if missing := [name for name in needed if name not in status]:
+            reason = f"{self.folder / 'status.json'}: is damaged (no {', '.join(missing)})"
+            return {"state": "failed", "reason": reason}
         if status.get("metric") not in METRICS:
             status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
         if status["state"] == "running" and not process_lives(status["process"]):

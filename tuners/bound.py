@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tuners.curves import predict_final
+from tuners.curves import FinalScores
 
 
 class StopRule(Protocol):
@@ -24,7 +24,7 @@ class StopRule(Protocol):
 class Bound:
     """When a training is stopped for good.
 
-    Its predicted final score (`curves.predict_final`) plus `z` standard deviations of the prediction must lie
+    Its predicted final score (`curves.FinalScores`) plus `z` standard deviations of the prediction must lie
     more than `margin` below the best finished score. Never before `start_epoch`, nor with fewer than
     `min_finished` finished trainings that are longer than it is by then.
 
@@ -48,7 +48,7 @@ class Bound:
         epoch = len(curve)
         if epoch < self.start_epoch or sum(len(other) > epoch for other in finished) < self.min_finished:
             return ""
-        predicted, variance = predict_final(curve, finished, finals)
+        (predicted,), (variance,) = FinalScores(finished, finals).predict([curve])
         highest = max(predicted + self.z * variance**0.5, *curve)
         best = max(finals)
         if highest >= best - self.margin:

@@ -1,83 +1,130 @@
-"""The final score that a learning curve leads to, predicted from the curves of finished trainings."""
+"""The final score that a learning curve leads to, predicted from the curves of all trainings so far."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-MIN_CURVES = 4  # of finished trainings; with fewer the last score stands for the final one
-PENALTY = 0.1  # of the ridge regression, on standardised inputs, in units of a curve
+STINTS = 4  # in which a recipe is trained, if each time something else is worth more
+
+# Priors of the predictions, for scores that are fractions. Each counts as DEGREES curves: the standard
+# deviation of final scores; the part of their variance that is open after a share x of a training,
+# (1 - x)^OPEN; the standard deviation of a slope, of a gain over the score that it starts from.
+DEGREES, DEVIATION, OPEN, SLOPE = 1.0, 0.1, 2.0, 0.4
+ROUNDS = 3  # of the regression, whose penalty depends on the variance that it finds
 
 
-def predict_final(
-    curve: Sequence[float], finished: Sequence[Sequence[float]], finals: Sequence[float]
-) -> tuple[float, float]:
-    """Mean and variance of the final score of a training with the scores `curve`, one for each epoch so far;
-    see FinalScores."""
-    return FinalScores(finished, finals).predict(curve)
+def stint_ends(epochs: int) -> list[int]:
+    """The epochs after which a training of `epochs` may be paused: at the quarters, before the last."""
+    ends = {math.ceil(epochs * stint / STINTS) for stint in range(1, STINTS)}
+    return sorted(end for end in ends if end < epochs)
 
 
 class FinalScores:
-    """Predicts final scores from the `finished` curves, whose final scores are `finals`.
+    """Predicts final scores from `curves`, whose final scores are `finals`, NaN of those not trained to their
+    ends.
 
-    A ridge regression of (final - y_t) on (1, y_t, y_t - y_(t-1)), where t is the last epoch of a curve, over
-    the finished curves that are longer. The variance is the mean square of the leave-one-out residuals, more
-    for a curve unlike the finished ones (1 + its leverage): chained regressions from epoch to epoch, or the
-    recipe as an input, are overconfident. Gains are predicted, not scores: with few curves the prediction
-    falls back on the mean gain.
+    A training is followed from the end of one stint to that of the next: each gain is a ridge regression on
+    the score before it and on the gain before that, over all curves that have it. So the many curves that
+    were paused early count, too: what is predicted from finished ones alone, which were the promising ones,
+    is far too high for the others. Means and variances are carried on through the steps (a linear Gaussian
+    model); the variance grows where a curve is unlike those that the regression saw.
     """
 
-    def __init__(self, finished: Sequence[Sequence[float]], finals: Sequence[float]):
-        self._lengths = np.array([len(curve) for curve in finished], int)
+    def __init__(self, curves: Sequence[Sequence[float]], finals: Sequence[float]):
         self._finals = np.array(finals, float)
-        self._scores = np.full((len(finished), max(self._lengths, default=0)), np.nan)
-        for row, curve in zip(self._scores, finished, strict=True):
-            row[: len(curve)] = curve
-        self._fitted: dict[int, _Regression] = {}  # by epoch
+        lengths = np.array([len(curve) for curve in curves], int)
+        finished = ~np.isnan(self._finals)
+        self._epochs = int(lengths[finished].max(initial=0)) or int(lengths.max(initial=0)) + 1
+        self._scores = np.full((len(curves), self._epochs), np.nan)
+        for row, curve in zip(self._scores, curves, strict=True):
+            row[: len(curve)] = curve[: self._epochs]
+        shown = [float(curve[-1]) if len(curve) else math.nan for curve in curves]
+        latest = np.where(finished, self._finals, np.array(shown))
+        latest = latest[~np.isnan(latest)]
+        spread = float(np.var(latest)) * len(latest) if len(latest) else 0.0
+        self._variance = (spread + 2 * DEVIATION**2) / (max(len(latest) - 1, 0) + 2)
+        self._gains: dict[tuple[int, int, int], _Gain] = {}
 
-    def predict(self, curve: Sequence[float]) -> tuple[float, float]:
-        """Mean and variance of the final score of a training with the scores `curve` so far."""
-        epoch = len(curve)
-        if (self._lengths > epoch).sum() < MIN_CURVES:
-            return float(curve[-1]), float(np.var(self._finals)) if len(self._finals) > 1 else 1.0
-        if epoch not in self._fitted:
-            longer = self._lengths > epoch
-            self._fitted[epoch] = _fit(self._scores[longer, :epoch], self._finals[longer])
-        return self._fitted[epoch].predict(np.array(curve[-2:], float))
+    def predict(self, curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances (n,) of the final scores of trainings with these scores, one for each epoch so
+        far."""
+        means, variances = np.empty(len(curves)), np.empty(len(curves))
+        lengths = np.array([len(curve) for curve in curves], int)
+        for epoch in np.unique(lengths):
+            which = np.flatnonzero(lengths == epoch)
+            scores = np.array([curves[number] for number in which], float)
+            means[which], variances[which] = self._of_length(min(int(epoch), self._epochs), scores)
+        return means, variances
+
+    def noise(self, epoch: int) -> float:
+        """The variance of the prediction for an average training, after `epoch` of it."""
+        epoch = min(epoch, self._epochs)
+        seen = self._scores[~np.isnan(self._scores[:, epoch - 1]), :epoch]
+        average = seen.mean(0, keepdims=True) if len(seen) else np.zeros((1, epoch))
+        return float(self._of_length(epoch, average)[1][0])
+
+    def _of_length(self, epoch: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = stint_ends(self._epochs)
+        before = max((end for end in ends if end < epoch), default=0)
+        last = scores[:, -1]
+        state = np.stack([last, last - scores[:, before - 1] if before else np.zeros(len(last))], 1)
+        spread = np.zeros((len(state), 2, 2))
+        steps = [epoch, *(end for end in ends if end > epoch), self._epochs + 1]
+        for here, there in pairwise(steps):
+            gain = self._gain(before, here, there)
+            means, variances = gain.at(state)
+            onward = np.array([[1, 0], [0, 0]]) + gain.slopes
+            spread = onward @ spread @ onward.T + variances[:, None, None]
+            state, before = np.stack([state[:, 0] + means, means], 1), here
+        return state[:, 0], spread[:, 0, 0]
+
+    def _gain(self, before: int, here: int, there: int) -> "_Gain":
+        """From the score after epoch `here` to that after epoch `there`, or to the final one."""
+        key = before, here, there
+        if key not in self._gains:
+            start = self._scores[:, here - 1]
+            end = self._scores[:, there - 1] if there <= self._epochs else self._finals
+            earlier = start - self._scores[:, before - 1] if before else np.zeros(len(start))
+            known = ~np.isnan(start) & ~np.isnan(end)
+            is_open, later = (max(0.0, 1 - epoch / self._epochs) ** OPEN for epoch in (here, there))
+            prior = self._variance * max(is_open - later, 1e-6)
+            self._gains[key] = _fit(np.stack([start, earlier], 1)[known], (end - start)[known], prior)
+        return self._gains[key]
 
 
 @dataclass(frozen=True)
-class _Regression:
+class _Gain:
+    """A regression of a gain on (score, the gain before): `slopes` (2,) from `centre` (2,), where the gain is
+    `gain`; `inverse` (2, 2) times `variance` is the covariance of the slopes."""
+
     centre: np.ndarray
-    scale: np.ndarray
-    inverse: np.ndarray
-    weights: np.ndarray
+    slopes: np.ndarray
     gain: float
+    inverse: np.ndarray
     variance: float
     count: int
 
-    def predict(self, curve: np.ndarray) -> tuple[float, float]:
-        here = (_inputs(curve[None])[0] - self.centre) / self.scale
-        unlike = 1 + 1 / self.count + here @ self.inverse @ here
-        return float(curve[-1] + self.gain + here @ self.weights), float(self.variance * unlike)
+    def at(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances (n,) of the gains from states (n, 2)."""
+        off = state - self.centre
+        unlike = 1 + 1 / max(1, self.count) + np.einsum("ni,ij,nj->n", off, self.inverse, off)
+        return self.gain + off @ self.slopes, self.variance * unlike
 
 
-def _fit(scores: np.ndarray, finals: np.ndarray) -> _Regression:
-    """From the scores (n, t) of curves up to an epoch, and their final ones (n,)."""
-    inputs, gains = _inputs(scores), finals - scores[:, -1]
-    centre, scale = inputs.mean(0), inputs.std(0)
-    scale[scale < 1e-12] = np.inf
-    inputs = (inputs - centre) / scale
-    inverse = np.linalg.inv(inputs.T @ inputs + PENALTY * len(finals) * np.eye(2))
-    gain = gains.mean()
-    weights = inverse @ inputs.T @ (gains - gain)
-    leverage = 1 / len(finals) + np.einsum("ni,ij,nj->n", inputs, inverse, inputs)
-    residuals = (gains - gain - inputs @ weights) / np.maximum(1 - leverage, 0.1)
-    variance = float(np.mean(residuals**2))
-    return _Regression(centre, scale, inverse, weights, float(gain), variance, len(finals))
-
-
-def _inputs(scores: np.ndarray) -> np.ndarray:
-    """(n, 2): the last score, and its gain over the one before."""
-    last = scores[:, -1]
-    return np.stack([last, last - scores[:, -2] if scores.shape[1] > 1 else np.zeros(len(last))], 1)
+def _fit(inputs: np.ndarray, gains: np.ndarray, prior: float) -> _Gain:
+    """From inputs (n, 2) and gains (n,); `prior`: the variance of the residuals, as DEGREES curves."""
+    count = len(gains)
+    if not count:
+        return _Gain(np.zeros(2), np.zeros(2), 0.0, np.zeros((2, 2)), prior, 0)
+    centre, gain = inputs.mean(0), float(gains.mean())
+    inputs, rest, variance = inputs - centre, gains - gain, prior
+    for _ in range(ROUNDS):
+        inverse = np.linalg.inv(inputs.T @ inputs + variance / SLOPE**2 * np.eye(2))
+        slopes = inverse @ inputs.T @ rest
+        free = max(count - 1 - np.trace(inputs @ inverse @ inputs.T), 0.0)
+        residuals = rest - inputs @ slopes
+        variance = float((residuals @ residuals + DEGREES * prior) / (free + DEGREES))
+    return _Gain(centre, slopes, gain, inverse, variance, count)

@@ -17,16 +17,24 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tuners.curves import FinalScores
+from tuners.curves import FinalScores, stint_ends
 from tuners.gaussian_process import SCORES, Posterior, Prior, log_expected_improvement, similarity
 from tuners.space import Params, Space
-from tuners.surrogate import Evidence, Kernels, Paused, Surrogate, failure_processes, log_success
+from tuners.surrogate import (
+    DOUBT,
+    Evidence,
+    Kernels,
+    Part,
+    Paused,
+    Surrogate,
+    failure_processes,
+    log_success,
+)
 
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
 WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
-DOUBT = 2.0  # the variance of a predicted final score counts this often
 
 # What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of
 # EARLIER_DOUBT.
@@ -63,10 +71,10 @@ class GaussianProcessSampler(BaseSampler):
         if default is not None and not space.holds(default):
             raise ValueError(f"the default is not a recipe of the search space: {default}")
         self.space, self.seed, self.default = space, seed, default
+        self.pauses = False  # whether trainings may be paused, as `tuners.search.PauseAndGoOn` does
         self._kernels = Kernels(space.categories)
         self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
         self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
-        self._final_scores: tuple[tuple[str, int], FinalScores] = ("", -1), FinalScores([], [])
         self._evidence: tuple[Any, Evidence] | None = None  # the latest, and of which trials
         self._kept: tuple[bytes, dict[Any, Any]] = b"", {}  # what was computed from the latest evidence
         self._earlier: tuple[np.ndarray, np.ndarray] | None = None
@@ -121,7 +129,7 @@ class GaussianProcessSampler(BaseSampler):
             Option(
                 one.number,
                 one.recipe,
-                float(value) - math.log(one.left),
+                float(value),
                 one.left,
                 one.left * (one.seconds if one.seconds == one.seconds else math.exp(log)),
             )
@@ -180,13 +188,23 @@ class GaussianProcessSampler(BaseSampler):
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        finished, finals = [], []
-        for trial in ended:
-            if math.isfinite(final := _final(trial, sign)):
-                finished.append(self._curve(study, trial, sign))
-                finals.append(final)
-        predictor = self._predictor(study, finished, finals)
-        longest = max(map(len, finished), default=0)
+        finished = [trial for trial in ended if math.isfinite(_final(trial, sign))]
+        cut_short = [
+            trial
+            for trial in trials
+            if trial.state in (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+            and self._curve(study, trial, sign)
+        ]
+        curves = [self._curve(study, trial, sign) for trial in (*finished, *cut_short)]
+        longest = max((len(curve) for curve in curves[: len(finished)]), default=0)
+        predictor = FinalScores(
+            curves, [*(_final(trial, sign) for trial in finished), *[math.nan] * len(cut_short)]
+        )
+        means, variances = predictor.predict(curves[len(finished) :])
+        predicted = {
+            trial.number: (float(mean), DOUBT * float(variance) + 1e-12)
+            for trial, mean, variance in zip(cut_short, means, variances, strict=True)
+        }
         newest = {
             _key(trial.params): trial.number
             for trial in trials
@@ -197,29 +215,26 @@ class GaussianProcessSampler(BaseSampler):
         for trial in ended:
             score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
             if trial.state == TrialState.PRUNED:
-                curve = self._curve(study, trial, sign)
-                if not curve or newest[_key(trial.params)] != trial.number:
+                if trial.number not in predicted or newest[_key(trial.params)] != trial.number:
                     continue  # nothing is known, or it was gone on with and the later trial knows more
-                score, variance = predictor.predict(curve)
-                noise = DOUBT * variance + 1e-12
-                seconds *= max(longest, len(curve)) / len(curve)
+                epochs = len(self._curve(study, trial, sign))
+                score, noise = predicted[trial.number]
+                seconds *= max(longest, epochs) / epochs
             seconds = seconds if score == score and seconds > 0 else math.nan
             known.append((self._row(study, trial), score, noise, seconds))
         for trial in trials:
             if trial.state.is_finished():
                 continue
-            row, curve = self._row(study, trial), self._curve(study, trial, sign)
+            row, epoch = self._row(study, trial), len(self._curve(study, trial, sign))
             assert row is not None
-            at, left, seconds = None, 1.0, math.nan
-            if curve:
-                at = len(known)
-                epochs = max(trial.user_attrs.get(EPOCHS, longest), len(curve) + 1)
-                left = 1 - len(curve) / epochs
-                seconds = trial.user_attrs.get(SECONDS, math.nan) * epochs / len(curve)
-                score, variance = predictor.predict(curve)
-                known.append((row, score, DOUBT * variance + 1e-12, seconds))
+            at, seconds = None, math.nan
+            epochs = max(trial.user_attrs.get(EPOCHS, longest), epoch + 1)
+            if epoch:
+                at, seconds = len(known), trial.user_attrs.get(SECONDS, math.nan) * epochs / epoch
+                known.append((row, *predicted[trial.number], seconds))
             if trial.state == TrialState.WAITING or trial.number == pausing:
-                paused.append(Paused(trial.number, row, at, left, seconds))
+                part = _part(predictor, epoch, epochs)
+                paused.append(Paused(trial.number, row, at, 1 - epoch / epochs, seconds, part))
         running = [
             self._row(study, trial)
             for trial in trials
@@ -236,15 +251,9 @@ class GaussianProcessSampler(BaseSampler):
             np.array(running).reshape(-1, width),
             np.zeros(len(rows), bool),
             tuple(paused),
+            _part(predictor, 0, longest) if self.pauses and longest > 1 else None,
         )
         return self._with_earlier(evidence) if self._earlier else evidence
-
-    def _predictor(self, study: Study, finished: list[list[float]], finals: list[float]) -> FinalScores:
-        """The predictor of these curves: that of before, as long as no other trial has finished."""
-        key = study.study_name, len(finals)
-        if self._final_scores[0] != key:
-            self._final_scores = key, FinalScores(finished, finals)
-        return self._final_scores[1]
 
     def _curve(self, study: Study, trial: FrozenTrial, sign: int) -> list[float]:
         key = study.study_name, trial.number, len(trial.intermediate_values)
@@ -279,6 +288,7 @@ class GaussianProcessSampler(BaseSampler):
             tuple(
                 one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused
             ),
+            evidence.first,
         )
 
     def surrogate(self, study: Study) -> Surrogate:
@@ -348,6 +358,17 @@ def _final(trial: FrozenTrial, sign: int) -> float:
     """The final score of a finished trial; NaN of any other, or if it is not finite."""
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return sign * value if value is not None and math.isfinite(value) else math.nan
+
+
+def _part(predictor: FinalScores, epoch: int, epochs: int) -> Part:
+    """The part of a training of `epochs` that follows after `epoch`."""
+    end = next((end for end in stint_ends(epochs) if end > epoch), epochs)
+    if end == epochs:
+        return Part((end - epoch) / epochs, 0.0)
+    precision = 1 / predictor.noise(end)
+    if epoch:
+        precision -= 1 / predictor.noise(epoch)  # what is known already
+    return Part((end - epoch) / epochs, max(precision, 0.0))
 
 
 def _key(params: Params) -> tuple[tuple[str, Any], ...]:

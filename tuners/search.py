@@ -22,13 +22,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuners.bound import Bound, StopRule
 from tuners.chosen import BY, JOURNAL
+from tuners.curves import stint_ends
 from tuners.default_point import default_point
 from tuners.errors import UsageError, unknown
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
 from tuners.reports import PARENT, Reported, reported, score
 from tuners.samplers import CHOSEN, IMPROVEMENT, SAMPLERS, GaussianProcessSampler, Option, sampler
 from tuners.space import Params, Space
-from tuners.stints import Left, stint_ends
+from tuners.stints import Left
 from tuners.study import open_study
 from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials, recipe_key
 
@@ -209,7 +210,7 @@ class Search(Tuner):
             heard = len(trial.intermediate_values)  # a trial that goes on reports again what its parent had
             if not known.epochs or epoch <= heard or epoch not in stint_ends(known.epochs):
                 return ""
-            if trial.user_attrs.get(PAUSES):
+            if trial.user_attrs.get(PAUSES) or trial.user_attrs.get(QUEUED) == "default":
                 return ""
             self.trials.hear(trial, known)
             if not self._has_more or self.trials.queued() or len(self.trials.finals) < min_finished:
@@ -257,6 +258,8 @@ class Search(Tuner):
         # The seed of Optuna's own would begin its draws again after a resume.
         own = self._sampler == "gaussian_process"
         study.sampler = sampler(self._sampler, space, self._seed if own else self._seed + len(trials))
+        if isinstance(study.sampler, GaussianProcessSampler):
+            study.sampler.pauses = self._pauses
         if not trials:
             if earlier:
                 study.set_user_attr(EARLIER, earlier.to_json())
@@ -396,8 +399,8 @@ class CannotWin(Assessor):
 class PauseAndGoOn(Assessor):
     """Pauses a trial at a quarter, half or three quarters of its epochs if a new recipe, or another that is
     paused, is worth more: expected improvement over the time that is left to train it. Search hands a paused
-    one out again, with the key `parent`, as soon as it is worth most. None is paused before `min_finished`
-    have finished.
+    one out again, with the key `parent`, as soon as it is worth most. The default, with which all others are
+    compared, is never paused, and no other before `min_finished` have finished.
 
     It works with the tuner Search and its sampler gaussian_process, and with trials that go on from their
     parent's checkpoint. After Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization, 2014.
@@ -405,7 +408,7 @@ class PauseAndGoOn(Assessor):
 
     pauses = True
 
-    def __init__(self, min_finished: int = 4):
+    def __init__(self, min_finished: int = 1):
         if Search.latest is None:
             raise UsageError("PauseAndGoOn works with the tuner tuners.search.Search only")
         Search.latest.may_pause()

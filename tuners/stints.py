@@ -1,4 +1,4 @@
-"""Trainings in stints: after which epochs a training may be paused, and what is worth training next."""
+"""What is worth training next, and whether enough is left of what a search may spend."""
 
 import math
 from collections.abc import Iterable
@@ -6,14 +6,7 @@ from dataclasses import dataclass
 
 from tuners.samplers import Option
 
-STINTS = 4  # in which a recipe is trained, if each time something else is worth more
 ROUNDING = 1e-6
-
-
-def stint_ends(epochs: int) -> list[int]:
-    """The epochs after which a training of `epochs` may be paused: at the quarters, before the last."""
-    ends = {math.ceil(epochs * stint / STINTS) for stint in range(1, STINTS)}
-    return sorted(end for end in ends if end < epochs)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_ndtr
 
-from tuners.gaussian_process import SCORES, Kernel, Posterior, Prior, fit, log_expected_improvement
+from tuners.gaussian_process import (
+    SCORES,
+    Kernel,
+    Posterior,
+    Prior,
+    fit,
+    log_expected_improvement,
+    log_improvement_rate,
+)
 from tuners.space import Space
 
 REFIT = 4  # ended trials after which a kernel is fitted again
@@ -16,6 +24,7 @@ FIT, CONDITION = 80, 200  # the most trials that a kernel is fitted to, and that
 # ever about the best recipe for gains smaller than a training's noise (Lizotte, Practical Bayesian
 # Optimization, 2008, chapter 4).
 MARGIN = 0.2
+DOUBT = 2.0  # to the process, the variance of a predicted final score counts this often
 RIDGE = 0.3  # penalty of the regression of costs
 # Of two processes of failures the coarse one knows regions, the fine one their borders; a failure may be an
 # accident.
@@ -33,9 +42,10 @@ class Evidence:
 
     Of the ended trials, in the order of their ends, and of those that were paused before: `recipes` (n,
     parameters), `scores` (n,), NaN of failed ones, predicted ones of stopped and paused trials, with the
-    variance `noise` (n,) of the prediction, 0 of finished ones; `seconds` (n,) of the whole training, NaN if
-    unknown; `earlier` (n,): whether it is of an earlier experiment. `running` (m, parameters): those under
-    way. `paused`: those that may go on.
+    variance `noise` (n,) of the prediction, DOUBT included, 0 of finished ones; `seconds` (n,) of the whole
+    training, NaN if unknown; `earlier` (n,): whether it is of an earlier experiment. `running` (m,
+    parameters): those under way. `paused`: those that may go on. `first`: the part of its training after
+    which a new recipe may be paused; None: trainings run to their ends.
     """
 
     recipes: np.ndarray
@@ -45,6 +55,7 @@ class Evidence:
     running: np.ndarray
     earlier: np.ndarray
     paused: tuple["Paused", ...] = ()
+    first: "Part | None" = None
 
     @property
     def tried(self) -> np.ndarray:
@@ -71,16 +82,26 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The next part of a training: its `share` of the whole, and the `precision` (1 / variance) with which it
+    shows the final score; 0 of the last part, after which it is known."""
+
+    share: float
+    precision: float
+
+
+@dataclass(frozen=True)
 class Paused:
     """The `number` of a paused trial in the study, its `recipe` (parameters,), where it is among the evidence
-    (`at`; None: it has no curve), the share of its training that is `left`, and the `seconds` of a whole
-    training, NaN if unknown."""
+    (`at`; None: it has no curve), the share of its training that is `left`, the `seconds` of a whole
+    training, NaN if unknown, and the `next` part."""
 
     number: int
     recipe: np.ndarray
     at: int | None
     left: float
     seconds: float
+    next: Part
 
 
 class Surrogate:
@@ -103,6 +124,7 @@ class Surrogate:
         self._scores = process.believing(evidence.running)
         # Where the evidence's trials are in the process.
         self._at: dict[int | None, int] = {int(at): number for number, at in enumerate(scored)}
+        self._first = evidence.first
         self._failures = failure_processes(evidence, kernels)
         self._costs = _costs(space, evidence)
 
@@ -112,14 +134,22 @@ class Surrogate:
         return self._scores.at(recipes)
 
     def log_value(self, recipes: np.ndarray, seconds_left: float = math.inf) -> np.ndarray:
-        """The logarithm (m,) of expected improvement x probability of success / predicted seconds; much
-        less of recipes whose training takes longer than `seconds_left`."""
-        return self._log_value(recipes, *self.predict(recipes), seconds_left, self.goal)
+        """The logarithm (m,) of expected improvement x probability of success / expected seconds, which are
+        those of the first part where that shows enough; much less of recipes whose training takes longer
+        than `seconds_left`."""
+        means, deviations = self.predict(recipes)
+        if self._first is None:
+            value = log_expected_improvement(means, deviations, self.goal)
+        else:
+            part = (np.full(len(recipes), one) for one in (self._first.precision, self._first.share, 1.0))
+            value = log_improvement_rate(means, deviations, self.goal, *part)
+        return self._per_second(value, recipes, seconds_left)
 
     def log_value_of(self, paused: Sequence[Paused]) -> np.ndarray:
-        """The same (m,) of paused trials, whose improvement is that of `finals`."""
+        """The same (m,) of paused trials: their improvement is that of `finals`, their seconds those left."""
         recipes = np.array([one.recipe for one in paused])
-        return self._log_value(recipes, *self.finals(paused), math.inf, self.best)
+        parts = np.array([(one.next.precision, one.next.share, one.left) for one in paused]).T
+        return self._per_second(log_improvement_rate(*self.finals(paused), self.best, *parts), recipes)
 
     def finals(self, paused: Sequence[Paused]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of the scores that paused trainings end with.
@@ -133,21 +163,16 @@ class Surrogate:
         for number, one in enumerate(paused):
             if one.at in self._at:  # else it has no curve, or is none of those conditioned on
                 at = self._at[one.at]
-                noise = self._scores.noise[at]
-                trust = max(variances[at] - noise, 0.0) / variances[at]
+                ours = max(variances[at] - self._scores.noise[at], 0.0)
+                noise = self._scores.noise[at] / DOUBT
+                trust = ours / (ours + noise)
                 means[number] = without[at] + trust * (self._scores.scores[at] - without[at])
                 deviations[number] = math.sqrt(trust * noise) + 1e-9
         return means, deviations
 
-    def _log_value(
-        self,
-        recipes: np.ndarray,
-        means: np.ndarray,
-        deviations: np.ndarray,
-        seconds_left: float,
-        goal: float,
+    def _per_second(
+        self, value: np.ndarray, recipes: np.ndarray, seconds_left: float = math.inf
     ) -> np.ndarray:
-        value = log_expected_improvement(means, deviations, goal)
         if self._failures:
             success = log_success(self._failures, recipes)
             value += np.where(success < math.log(HOPELESS), success - 20, success)

@@ -16,10 +16,10 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.chosen import Chosen, write_chosen
+from tuners.curves import STINTS
 from tuners.reports import Reported
 from tuners.samplers import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS
 from tuners.space import Params, Space
-from tuners.stints import STINTS
 from tuners.study import journal_of
 
 # User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;

@@ -1,8 +1,8 @@
 """From the probabilities of a network, or of several, to those that decide: the photos of a group combined,
 the decision layer for macro-F1."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from analysis.submission import read_about
 from analysis.trust.answers import VALIDATION, answers_of, read_validation
 from analysis.trust.calibration import tempered
 from analysis.trust.covered import coverage_lines, not_covered
-from analysis.trust.decision import METRIC, Decision, decide
+from analysis.trust.decision import METRIC, Decision, decide, decision_from
 from common.errors import UsageError, first_line, unknown
 from dataset.read import read_train
 from dataset.task import Task
@@ -54,6 +54,13 @@ class Plan:
         if self.groups is not None:
             probabilities = combine_photos(probabilities, self.groups, self.task, self.shared)
         return self.decision.apply(probabilities) if self.decision else probabilities
+
+    def decided(self, facts: Mapping[str, Any] | None) -> "Plan":
+        """The same plan with the decision that a bundle recorded, if it did."""
+        if facts is None:
+            return self
+        decision = decision_from(facts, self.task)
+        return replace(self, decision=decision, about=self.about | {"decision": {"applied": True, **facts}})
 
 
 def refuse(finish: Finish) -> None:

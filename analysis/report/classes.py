@@ -4,10 +4,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.report.mistakes import worst_mistakes
+from analysis.report.reliability import reliability_diagram
 from analysis.report.theme import HEAT, LIGHT, blank
+from analysis.trust.answers import count
+from analysis.trust.calibration import calibration_error, reliability
+from analysis.trust.recalls import recall_intervals
 from common.text import few
 from dataset.task import Task
-from trial.record import scores_of
+from trial.record import probabilities_of, scores_of
 
 MAX_BARS = 60  # classes; of more, the WORST with the lowest recall are drawn
 WORST = 40
@@ -19,11 +24,16 @@ MAX_NAME = 36  # characters of a class's name on an axis
 NAMES = 12  # of classes in a sentence
 
 
-def classes_of(validation: pd.DataFrame | None, task: Task | None) -> dict:
-    """The values that templates/classes.html.j2 shows; all None without a validation table (group, label,
-    p00, p01, ...) or task."""
+def classes_of(
+    validation: pd.DataFrame | None, task: Task | None, photos: pd.DataFrame | None = None
+) -> dict:
+    """The values that templates/classes.html.j2 shows; all None without a validation table (photo, group,
+    label, p00, p01, ...) or task. `photos` (photo, path): where they are, None if they are not here."""
     if validation is None or validation.empty or task is None:
-        nothing = ("classes", "absent", "recalls", "confusion", "pairs", "task", "groups")
+        nothing = (
+            "classes", "absent", "recalls", "confusion", "pairs", "task", "groups", "mistakes", "reliability",
+            "calibration",
+        )  # fmt: skip
         return {**dict.fromkeys(nothing), "classes_words": "", "recall_words": ""}
     classes = class_table(validation, task)
     scores = scores_of(validation)
@@ -48,7 +58,21 @@ def classes_of(validation: pd.DataFrame | None, task: Task | None) -> dict:
         "classes_words": f"{words}{_rare_words(classes, task)}",
         "task": task,
         "groups": "" if task.group == "photo" else task.groups,
+        "mistakes": [] if photos is None else worst_mistakes(validation, task, photos),
+        **_calibration(validation),
     }
+
+
+def _calibration(validation: pd.DataFrame) -> dict:
+    """The reliability diagram, and a sentence on it."""
+    table = reliability(probabilities_of(validation), validation["label"].to_numpy())
+    apart = ((table["confidence"] - table["accuracy"]) * table["photos"]).sum()
+    word = "over" if apart > 0 else "under"
+    words = (
+        f"How often a photo is predicted correctly, by the probability of its predicted class. The expected "
+        f"calibration error is {calibration_error(table):.3f}; in the mean the network is {word}confident."
+    )
+    return {"reliability": reliability_diagram({"this network": table}), "calibration": words}
 
 
 def _rare_words(classes: pd.DataFrame, task: Task) -> str:
@@ -67,7 +91,8 @@ def _rare_words(classes: pd.DataFrame, task: Task) -> str:
 
 
 def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """One row per class: name, rare, photos, groups, hits, recall, precision, f1.
+    """One row per class: name, rare, photos, groups, hits, recall, low and high (its 95 % interval over
+    groups), precision, f1.
 
     `validation` has the columns group, label and p00, p01, ...; recall is NaN for a class without photos,
     precision for a class that was never predicted; f1 is 0 for both, so that its mean is the macro-F1.
@@ -75,6 +100,9 @@ def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
     scores = scores_of(validation)
     labels = range(task.n_classes)
     groups = validation.groupby("label")["group"].nunique().reindex(labels, fill_value=0)
+    predicted = probabilities_of(validation).argmax(1)[:, None]
+    counts = count(validation["label"].to_numpy(), predicted, validation["group"].to_numpy(), task.n_classes)
+    low, high = recall_intervals(counts.truth, counts.hits[:, 0])
     return pd.DataFrame(
         {
             "name": task.classes,
@@ -83,6 +111,8 @@ def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
             "groups": groups.to_numpy(),
             "hits": scores.confusion.diagonal(),
             "recall": scores.recall,
+            "low": low,
+            "high": high,
             "precision": scores.precision,
             "f1": scores.f1,
         }
@@ -90,7 +120,8 @@ def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
-    """Recall of each class as a bar, with its number of photos; `classes`: rows of `class_table`."""
+    """Recall of each class as a bar with its interval and its number of photos; `classes`: rows of
+    `class_table`."""
     figure = blank(max(150, 88 + 24 * len(classes)), bargap=0.35)
     of_groups = "" if task.group == "photo" else f", %{{customdata[2]}} {task.groups}"
     for rare, name, colour in ((False, _other_name(task), "best"), (True, task.rare_name, "rare")):
@@ -110,15 +141,21 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
             name=name,
             marker_color=LIGHT[colour],
             text=text,
-            textposition="outside",
-            cliponaxis=False,
+            textposition="none",  # beside the intervals: below
+            error_x=dict(
+                type="data", symmetric=False, color=LIGHT["muted"], thickness=1.2, width=3,
+                array=(some["high"] - some["recall"]).fillna(0),
+                arrayminus=(some["recall"] - some["low"]).fillna(0),
+            ),
             customdata=some[["hits", "photos", "groups"]],
             hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos" + of_groups + "<extra></extra>",
-        )
+        )  # fmt: skip
+        for name, words in zip(some["name"], text, strict=True):
+            figure.add_annotation(x=1.03, y=name, text=words, xanchor="left", showarrow=False)
     figure.update_layout(showlegend=len(figure.data) > 1)
     names = classes["name"].tolist()
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, **_ticks(names))
-    figure.update_xaxes(range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
+    figure.update_xaxes(range=[0, 1.45], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
     return figure
 
 

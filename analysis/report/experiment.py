@@ -1,14 +1,19 @@
 """An experiment's report: one page with its trials, curves, search, best recipe and submission."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.report import parallel_coordinates, plots
-from analysis.report.best_so_far import best_so_far, best_so_far_figure
+from analysis.report.attribution import MAX_EFFECTS, effects_figure, importance_figure
+from analysis.report.best_so_far import best_so_far, best_so_far_figure, limits_of
 from analysis.report.classes import classes_of
+from analysis.report.damaged import read_or_note
+from analysis.report.lineage import Line, commands_of_experiment, lineage_of
+from analysis.report.mistakes import photos_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import alarms_of
 from analysis.report.tables import (
@@ -20,12 +25,30 @@ from analysis.report.tables import (
     submission_facts,
     trials_table,
 )
+from analysis.submission import CSV
 from analysis.trials.hours import hours_words
-from analysis.trials.printing import LIMITS, trust_words, with_limits
+from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
+from analysis.trust.answers import VALIDATION
+from common.text import few, path_text, value_text
 from dataset.task import Task
 from trial.record import RunFolder
+
+NAMED = 12  # values of a recipe in a sentence
+
+
+@dataclass(frozen=True)
+class Best:
+    """What a page shows of the chosen run: its validation table and task, (photo, path) of its photos, where
+    it comes from, and the commands that make it again. Each is empty where the run does not have it."""
+
+    validation: pd.DataFrame | None = None
+    task: Task | None = None
+    photos: pd.DataFrame | None = None
+    lineage: Sequence[Line] = ()
+    commands: Sequence[Line] = ()
+    submission: str = ""
 
 
 def write_experiment_report(
@@ -42,11 +65,27 @@ def write_experiment_report(
     having_epochs = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
     drawn = plots.curves_to_draw(ranking.table, having_epochs, keep, metric=ranking.metric)
-    curves = {trial: RunFolder(folders[trial]).curve() for trial in drawn}
-    run = None if best is None else RunFolder(best["folder"])
-    validation, task = (None, None) if run is None else (run.validation(), run.task())
+    damaged: list[str] = []
+    read = {
+        trial: read_or_note(RunFolder(folders[trial]).curve, folders[trial] / "epochs.csv", damaged)
+        for trial in drawn
+    }
+    curves = {trial: curve for trial, curve in read.items() if curve is not None}
     name = experiment.name or experiment.id
-    return write_report(path, name, ranking, best, curves, validation, submission, task)
+    folder = path.parent if submission and (path.parent / CSV).is_file() else None
+    run = None if best is None else RunFolder(best["folder"])
+    commands = commands_of_experiment(experiment.id, run, folder)
+    found = Best(commands=commands)
+    if run is not None:
+        found = Best(
+            validation=read_or_note(run.validation, run.folder / VALIDATION, damaged),
+            task=read_or_note(run.task, run.folder / "task.json", damaged),
+            photos=photos_of(run),
+            lineage=lineage_of(run, best, submission),
+            commands=commands,
+            submission=path_text(folder / CSV) if folder else "",
+        )
+    return write_report(path, name, ranking, best, curves, found, submission, damaged)
 
 
 def write_report(
@@ -55,15 +94,15 @@ def write_report(
     ranking: Ranking,
     best: pd.Series | None,
     curves: Mapping[str, pd.DataFrame],
-    validation: pd.DataFrame | None,
+    found: Best,
     submission: Mapping[str, Any] | None,
-    task: Task | None = None,
+    damaged: Sequence[str] = (),
 ) -> Path:
     """Write the self-contained page `out` (an .html file) in one step and return its path.
 
     `best`: the row of the chosen trial, None if none has finished; `curves`: the epochs of the trials to
-    draw, by trial id (`plots.curves_to_draw`); `validation`: the chosen trial's validation table (photo,
-    group, fold, label, p00, ...); `submission`: the content of submission.json; `task`: that of the trials.
+    draw, by trial id (`plots.curves_to_draw`); `found`: of the chosen trial; `submission`: the content of
+    submission.json; `damaged`: sentences on what could not be read.
     """
     table, metric = ranking.table, ranking.metric
     roles = ranking.roles(best)
@@ -76,12 +115,14 @@ def write_report(
         out,
         "report.html.j2",
         name=experiment_name,
-        score_words=_score_words(ranking, task),
-        held_out=task.groups if task else "groups",
+        score_words=_score_words(ranking, found.task),
+        held_out=found.task.groups if found.task else "groups",
         best=best,
         counts=count_words(table),
         choice_words=table.attrs.get("chosen", ""),
-        alarms=[*_note(ranking), *alarms_of(None, submission)],
+        alarms=[*_note(ranking), *alarms_of(None, submission), *damaged],
+        answer=_answer(ranking, best, searched),
+        promise=_promise(ranking, best),
         headline=headline(roles, len(ranking.ranked), metric, limits),
         trust_words=_trust_words(ranking, best),
         chosen_words=_chosen_words(ranking, best),
@@ -94,7 +135,11 @@ def write_report(
         **_curves(ranking, curves, marked),
         **_progress(ranking, marked),
         **_search(ranking, searched, marked.get("best")),
-        **classes_of(validation, task),
+        **_attribution(ranking),
+        **classes_of(found.validation, found.task, found.photos),
+        lineage=found.lineage,
+        commands=found.commands,
+        submission_path=found.submission,
     )
 
 
@@ -105,9 +150,54 @@ def _score_words(ranking: Ranking, task: Task | None) -> str:
     return f"{ranking.score} over all {f'{task.n_classes} ' if task else ''}classes"
 
 
+def _answer(ranking: Ranking, best: pd.Series | None, searched: Sequence[str]) -> str:
+    """The chosen recipe in a sentence: the searched values."""
+    if best is None:
+        return ""
+    known = [(name, value_text(best[name])) for name in searched if name in best]
+    values = [f"{name} {text}" for name, text in known if text != "–"]
+    more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
+    of_it = ": " + ", ".join(values[:NAMED]) + more if values else ""
+    return f"The best recipe is that of trial #{best['sequence']}{of_it}."
+
+
+def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
+    """What the chosen trial promises on new groups, and which trials can't be told from it."""
+    found = ranking.leaders.selection
+    if found is None or not _is_first(ranking, best):
+        return None
+    numbers = dict(ranking.ranked[["folder", "sequence"]].to_numpy())
+    equal = [f"#{numbers[str(run)]}" for run in ranking.leaders.equal]
+    return {
+        "score": f"{found.promise.value:.3f}",
+        "words": f"95 %: {found.promise.low:.3f} to {found.promise.high:.3f}",
+        "equal": few(equal) or "none",
+        "equal_words": f"of the first {len(ranking.leaders.compared)} trials",
+    }  # fmt: skip
+
+
+def _is_first(ranking: Ranking, best: pd.Series | None) -> bool:
+    """Whether the chosen trial is the first one of the ranking."""
+    return best is not None and ranking.first is not None and bool(best["trial"] == ranking.first["trial"])
+
+
+def _attribution(ranking: Ranking) -> dict:
+    """What decides the score."""
+    if not ranking.table.attrs.get("searched") or len(ranking.ranked) < 2:
+        return {"importance": None, "effects": None, "effect_words": [], "attribution_notes": []}
+    found = ranking.attribution
+    words = [f"{one}{ZERO if one.contains_zero else ''}" for one in found.effects]
+    return {
+        "importance": importance_figure(found.importance) if found.importance else None,
+        "effects": effects_figure(found.effects, ranking.score) if found.effects else None,
+        "effect_words": words if len(words) > MAX_EFFECTS else [],
+        "attribution_notes": [f"Note: {note}." for note in found.notes],
+    }
+
+
 def _trust_words(ranking: Ranking, best: pd.Series | None) -> list[str]:
     """What the chosen trial promises on new groups, if it is the first one."""
-    if best is None or ranking.first is None or best["trial"] != ranking.first["trial"]:
+    if not _is_first(ranking, best):
         return []
     return [words.replace("note: ", "Note: ") for words in trust_words(ranking)]
 
@@ -133,11 +223,14 @@ def _curves(ranking: Ranking, curves: Mapping[str, pd.DataFrame], marked: dict[s
         return {"curves": None, "curves_words": "", "losses": None}
     table, metric = ranking.table, ranking.metric
     words = f"Validation {ranking.score} after each epoch, one line per trial; a dotted line did not finish."
+    limits = {trial: found for trial, found in limits_of(ranking).items() if trial in marked.values()}
+    if limits:
+        words += " The bars are 95 % intervals of the best epochs."
     if len(curves) >= plots.MAX_CURVES < len(table):
         words += f" Only the best {plots.MAX_CURVES} of {len(table):,} trials are drawn."
     best_epochs = curves.get(marked.get("best", ""))
     return {
-        "curves": plots.learning_curves(table, curves, marked, metric),
+        "curves": plots.learning_curves(table, curves, marked, metric, limits),
         "curves_words": words,
         "losses": None if best_epochs is None or best_epochs.empty else plots.losses(best_epochs, metric),
     }
@@ -150,10 +243,9 @@ def _progress(ranking: Ranking, marked: dict[str, str]) -> dict:
     words = (
         f"Validation {ranking.score} of each trial's best epoch against the hours of search at its end, "
         "without the time between an end and a resume. Only finished trials count as the best; an open point "
-        "is a trial that was paused or stopped, failed, or still runs."
+        "is a trial that was paused or stopped, failed, or still runs. The bars are 95 % intervals."
     )
-    is_top = ranking.first is not None and ranking.first["trial"] == marked.get("best")
-    if is_top:
+    if ranking.first is not None and ranking.first["trial"] == marked.get("best"):
         words = f"{words} {hours_words(ranking)}".rstrip()
     return {"progress": best_so_far_figure(rows, marked, ranking.metric), "progress_words": words}
 

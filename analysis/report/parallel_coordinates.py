@@ -13,16 +13,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import LIGHT, blank
+from analysis.trust.attribution import as_numbers, is_log, is_scale
 from common.text import value_text
 from trial.metrics import DEFAULT, column_of
 
 MAX_LINES = 150  # more would be a solid patch
 THICK = 0.002 * np.arange(-2, 3)  # of an axis: offsets that together draw a line of some pixels
-MAX_CATEGORIES = (
-    6  # up to that many numbers, each of two trials on average, are shown in steps, not as a scale
-)
 BAND = 0.6  # fraction of its step over which the lines of one category are fanned out
-LOG_FROM = 20  # a scale whose ends differ by this factor is logarithmic
 GAP = 0.15  # of an axis, between its lowest value and the place of trials without a value
 
 
@@ -82,13 +79,11 @@ def parallel_coordinates(
 def axis_of(name: str, values: pd.Series, scores: pd.Series, steps: bool = True) -> Axis:
     """The axis of one column. Names are ordered by their median score (best on top), sizes by their area."""
     known = values.notna() & (values.astype(str) != "")
-    numbers = pd.to_numeric(values.where(known), errors="coerce").astype(float)
-    is_number = bool(numbers[known].notna().all()) and not values[known].map(type).eq(bool).any()
-    few = steps and numbers.nunique() <= min(MAX_CATEGORIES, known.sum() / 2)
-    if is_number and not few:
+    numbers = as_numbers(values)
+    if numbers is not None and (is_scale(numbers) or not steps):
         positions, ticks = _scale(numbers.to_numpy())
     else:
-        positions, ticks = _steps(values.where(known), numbers if is_number else None, scores)
+        positions, ticks = _steps(values.where(known), numbers, scores)
     positions = np.where(known, positions, -GAP)
     return Axis(name, positions, ticks if known.all() else ((-GAP, value_text(None)), *ticks))
 
@@ -128,7 +123,7 @@ def _scale(numbers: np.ndarray):
     low, high = np.nanmin(numbers), np.nanmax(numbers)
     if low == high:
         return np.full(len(numbers), 0.5), ((0.5, value_text(float(low))),)
-    if low > 0 and high / low >= LOG_FROM:
+    if is_log(low, high):
         positions, values = np.log(numbers / low) / np.log(high / low), np.geomspace(low, high, 5)
     else:
         positions, values = (numbers - low) / (high - low), np.linspace(low, high, 5)

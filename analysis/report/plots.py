@@ -1,6 +1,7 @@
 """The report's figures of epochs: learning curves, losses, scores."""
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -31,9 +32,10 @@ def learning_curves(
     curves: Mapping[str, pd.DataFrame],
     marked: Mapping[str, str],
     metric: str = DEFAULT,
+    limits: Mapping[str, tuple[float, float]] = MappingProxyType({}),
 ) -> go.Figure:
     """The score by `metric` per epoch, one line per trial of `curves` (id -> epochs), in their order; trials
-    in `marked` (role best, default or median -> id) stand out."""
+    in `marked` (role best, default or median -> id) stand out. `limits`: of the best epoch's score, by id."""
     roles: dict[str, list[str]] = {}
     for name, trial in marked.items():
         roles.setdefault(trial, []).append(name)
@@ -57,6 +59,18 @@ def learning_curves(
             "<br>epoch %{x}: %{y:.3f}<extra></extra>",
         )
         unnamed = unnamed and bool(role)
+        if trial in limits:
+            low, high = limits[trial]
+            score = row[column_of(metric)]
+            figure.add_scatter(
+                x=[row["best_epoch"]], y=[score], mode="markers", marker=dict(color=colour, size=9),
+                error_y=dict(
+                    type="data", symmetric=False, array=[high - score], arrayminus=[score - low],
+                    color=colour, thickness=2, width=5,
+                ),
+                legendgroup=trial, showlegend=False, hovertemplate=f"#{row['sequence']}: {score:.3f} "
+                f"({low:.3f} to {high:.3f})<extra></extra>",
+            )  # fmt: skip
     _epoch_axis(figure, list(curves.values()))
     figure.update_yaxes(title_text=f"validation {title_of(metric)}", rangemode="tozero")
     figure.update_layout(legend_traceorder="reversed")

@@ -8,12 +8,16 @@ import pandas as pd
 
 from analysis.report import plots
 from analysis.report.classes import classes_of
+from analysis.report.damaged import read_or_note
+from analysis.report.lineage import commands_of_run, lineage_of
+from analysis.report.mistakes import photos_of
 from analysis.report.page import write_page
 from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
 from analysis.report.tables import side_by_side, submission_facts
-from analysis.submission import metric_of
+from analysis.submission import CSV, metric_of
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
+from analysis.trust.answers import VALIDATION
 from common.errors import UsageError
 from trial.metrics import DEFAULT
 from trial.record import RunFolder
@@ -36,25 +40,31 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
         why = f"; its state: {how_far(state)}" if state else ""
         raise UsageError(f"{run}: has no config.json, so there is nothing to report{why}") from None
     task = folder.task()
-    shown, whose, own = _validation(folder, before)
-    curves = [_curve(folder, "This run")]
+    damaged: list[str] = []
+    shown, whose, own = _validation(folder, before, damaged)
+    curves = [_curve(folder, "This run", damaged)]
     if before is not None:
-        curves.append(_curve(before, "The trial whose recipe this is"))
+        curves.append(_curve(before, "The trial whose recipe this is", damaged))
     recipe = flat(config)
+    submission = (
+        next((place for place in (out.parent, run) if (place / CSV).is_file()), None) if about else None
+    )
+    retrained = bool(about and about.get("rule")) and submission is not None and _same(submission, run)
     return _write(
         out,
         "Submission report" if about else "Run report",
         config.model,
         f"{how_trained(folder, config)} Run folder: {run}.",
-        alarms_of(run, about),
+        [*alarms_of(run, about), *damaged],
         scores(shown, "" if own else " (of the trial, not of this network)", about, task, config.metric),
         whose,
-        classes_of(shown, task),
+        classes_of(shown, task, photos_of(folder if own or before is None else before)),
         {"titles": [""], **side_by_side([recipe], list(recipe))},
         about,
         curves=[curve for curve in curves if curve],
         origin=origin_facts(folder),
-        folder=str(run),
+        lineage=lineage_of(folder, about=about),
+        commands=commands_of_run(folder, submission, retrained),
     )
 
 
@@ -79,7 +89,7 @@ def write_vote_report(
         alarms_of(None, about),
         scores(voted, "", about, task, metric_of(about)),
         whose,
-        classes_of(voted, task),
+        classes_of(voted, task, photos_of(RunFolder(runs[0]))),
         {"titles": titles, **side_by_side(recipes, names)},
         about,
         members=[member_facts(member) for member in about["members"]],
@@ -100,7 +110,7 @@ def _write(
         "submission": "Submission" if submission else "",
         "origin": "" if submission else "Origin",
     }
-    nothing: dict[str, Any] = {"members": [], "curves": [], "origin": [], "folder": ""}
+    nothing: dict[str, Any] = {"members": [], "curves": [], "origin": [], "lineage": [], "commands": []}
     return write_page(
         out,
         "run.html.j2",
@@ -118,10 +128,16 @@ def _write(
     )
 
 
-def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame | None, str, bool]:
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _validation(
+    run: RunFolder, before: RunFolder | None, damaged: list[str]
+) -> tuple[pd.DataFrame | None, str, bool]:
     """(validation table, a sentence on whose photos these are, whether this run was validated on them)."""
     groups = run.task().groups
-    if (own := _read(run)) is not None:
+    if (own := _read(run, damaged)) is not None:
         config = run.config()
         if config.fold == "all":
             done = own["fold"].nunique()
@@ -136,7 +152,7 @@ def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame 
             f"{groups.capitalize()} held out of this run's training: fold {config.fold} of {config.folds}.",
             True,
         )
-    if before is not None and (theirs := _read(before)) is not None:
+    if before is not None and (theirs := _read(before, damaged)) is not None:
         words = (
             f"Validation {groups} of the trial whose recipe this is, predicted by that trial's network. The "
             f"network of this run was trained on these {groups} too, so it has no such score."
@@ -145,17 +161,13 @@ def _validation(run: RunFolder, before: RunFolder | None) -> tuple[pd.DataFrame 
     return None, "", False
 
 
-def _read(run: RunFolder) -> pd.DataFrame | None:
-    try:
-        return run.validation()
-    except (OSError, ValueError):
-        return None
+def _read(run: RunFolder, damaged: list[str]) -> pd.DataFrame | None:
+    return read_or_note(run.validation, run.folder / VALIDATION, damaged)
 
 
-def _curve(run: RunFolder, title: str) -> dict[str, Any] | None:
-    try:
-        epochs = run.curve()
-    except (OSError, ValueError):
+def _curve(run: RunFolder, title: str, damaged: list[str]) -> dict[str, Any] | None:
+    epochs = read_or_note(run.curve, run.folder / "epochs.csv", damaged)
+    if epochs is None:
         return None
     if epochs.empty:
         return None

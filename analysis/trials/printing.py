@@ -20,6 +20,8 @@ LOW, HIGH, LIMITS = "score_low", "score_high", "95 %"  # the interval of a score
 TITLES = {"chosen_by": "chosen by", STEADY: "mean of 3 epochs"}
 MAX_ROWS = 100  # of each table in a terminal: more would push the best trials out of sight
 
+ZERO = ", can't be told from none"  # of an effect
+
 Cells = dict[str, list[str]]
 
 
@@ -76,6 +78,19 @@ def trust_words(ranking: Ranking) -> list[str]:
         promise_words(leaders, numbers, groups_of(leaders.runs[0])),
         *(f"note: {note}" for note in leaders.notes),
     ]
+
+
+def print_attribution(ranking: Ranking) -> None:
+    """Print how much each searched parameter decides the score, and the effects of their values."""
+    found = ranking.attribution
+    if found.importance:
+        print(f"importance for the {ranking.score} of {found.n_trials:,} finished trials")
+        print("\n".join(f"  {one}" for one in found.importance))
+    if found.effects:
+        print(f"effects on the {ranking.score} with the rest equal, ± for 95 %")
+        print("\n".join(f"  {one}{ZERO if one.contains_zero else ''}" for one in found.effects))
+    for note in found.notes:
+        print(f"note: {note}")
 
 
 def groups_of(run: Path) -> str:

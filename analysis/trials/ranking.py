@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.trust.attribution import Attribution, attribute
 from analysis.trust.curves import STEADY
 from analysis.trust.leaders import MAX_LEADERS, Leaders, leaders_of
 from common.errors import UsageError
@@ -71,6 +72,12 @@ class Ranking:
         folders = self.ranked["folder"].head(MAX_LEADERS) if "folder" in self.ranked else ()
         return leaders_of([Path(folder) for folder in folders], self.metric)
 
+    @cached_property
+    def attribution(self) -> Attribution:
+        """Which searched parameters decide the score of the finished trials, and what their values give."""
+        names = [name for name in self.table.attrs.get("searched", ()) if name in self.ranked]
+        return attribute(self.ranked[names], _ranked_by(self.ranked, self.column))
+
     @property
     def first(self) -> pd.Series | None:
         """The best finished trial, None if none has finished."""
@@ -120,11 +127,9 @@ def rank(table: pd.DataFrame) -> Ranking:
     metric = next(iter(found), DEFAULT)
     column = column_of(metric)
     comparable = finished & (metrics == metric)
-    # The first column if the run has no curve, as those of early versions.
-    by = table[column].where(table[STEADY].isna(), table[STEADY]) if STEADY in table else table[column]
     ranked = (
         table[comparable]
-        .assign(by=by[comparable])
+        .assign(by=_ranked_by(table, column)[comparable])
         .sort_values(["by", "sequence"], ascending=[False, True])
         .drop(columns="by")
     )
@@ -141,6 +146,11 @@ def rank(table: pd.DataFrame) -> Ranking:
     median = None if ranked.empty else ranked.iloc[len(ranked) // 2]
     others_by = {name: number for name, number in found.items() if name != metric and apart.any()}
     return Ranking(table, ranked, unranked, _default(table, column), median, metric, others_by)
+
+
+def _ranked_by(table: pd.DataFrame, column: str) -> pd.Series:
+    """STEADY; the score in `column` of a run without a curve, as those of early versions."""
+    return table[column].where(table[STEADY].isna(), table[STEADY]) if STEADY in table else table[column]
 
 
 def _default(table: pd.DataFrame, column: str) -> pd.Series | None:

@@ -145,6 +145,8 @@ def row_of(
     try:
         config = run.config()
     except FileNotFoundError:
+        if row["state"] == "done":
+            row |= {"state": "mismatch", "reason": f"{run.folder / 'config.json'}: is missing"}
         return row, None
     except UsageError as error:
         reason = f"config.json is not one of this version: {error}"

@@ -6,7 +6,7 @@ answers for groups that the network was not trained on; few multipliers are fitt
 fits the noise of the rare ones (benchmarks/trust/decision.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,19 @@ class Decision:
         return weighted / weighted.sum(1, keepdims=True)
 
     def to_json(self, task: Task) -> dict[str, Any]:
-        """For submission.json."""
-        named = zip(task.classes, self.multipliers, strict=True)
-        return {
-            "metric": METRIC, "temperature": round(self.temperature, 6),
-            "multipliers": {name: round(float(value), 6) for name, value in named},
-        }  # fmt: skip
+        """For submission.json and bundles; `decision_from` reads it back."""
+        named = zip(task.classes, self.multipliers.tolist(), strict=True)
+        return {"metric": METRIC, "temperature": self.temperature, "multipliers": dict(named)}
+
+
+def decision_from(facts: Mapping[str, Any], task: Task) -> Decision:
+    """The decision of `to_json`. UsageError if it is damaged or of other classes."""
+    try:
+        return Decision(
+            facts["temperature"], np.array([facts["multipliers"][name] for name in task.classes], float)
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"the decision is damaged, or of other classes ({error!r})") from None
 
 
 def rare_sets(task: Task) -> Sets:

@@ -78,7 +78,7 @@ def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
             "the first one, so the promise is not corrected for having chosen among them"
         )
     selection = None
-    if len(first) > 1:
+    if len(first) > 1 and first[0] == runs[0]:
         try:
             selection = select(
                 counts_of([read[run] for run in first]), metric, curves_of(first, metric), seed=seed

@@ -32,11 +32,11 @@ RESULT = "result.json"
 METHODS: dict[str, dict[str, Any]] = {
     "ours": {
         "tuner": {"className": "tuners.search.Search"},
-        "assessor": {"className": "tuners.search.CannotWin"},
-    },
-    "pauses": {
-        "tuner": {"className": "tuners.search.Search"},
         "assessor": {"className": "tuners.search.PauseAndGoOn"},
+    },
+    "cannot_win": {
+        "tuner": {"className": "tuners.search.Search"},
+        "assessor": {"className": "tuners.search.CannotWin"},
     },
     "before": {
         "tuner": {

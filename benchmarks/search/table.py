@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from common.errors import UsageError, exit_on_usage_error
 from common.files import write_atomic
+from common.machine import processor
 from trial.metrics import score
 from trial.origin import versions
 
@@ -222,16 +223,9 @@ def _origin(recipes: int) -> dict[str, Any]:
         "data": "train/ of the stand-in set (real faces with drawn masks); its eval/ was not touched",
         "groups": "people are numbered from 0 on each side; nobody is on both, or among those trained on",
         "seconds": "processor time of an epoch and the predictions of both sides, in one thread",
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "machine": {"system": platform.platform(), "processor": processor(), "cores": os.cpu_count()},
         "versions": versions(),
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def write(table: Table, path: Path) -> Path:

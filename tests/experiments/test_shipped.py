@@ -88,8 +88,12 @@ def test_those_whose_space_is_large_search_by_tuners_search():
         assert config["tuner"]["className"] == "tuners.search.Search"
         assert config["tuner"]["classArgs"]["optimize_mode"] == "maximize", "NNI's page reads it"
         of_folds = any(word == "fold_order=one_by_one" for word in read_plan(path)[0].fixed)
-        assessor = "tuners.folds.WorseOnFolds" if of_folds else "tuners.search.CannotWin"
-        assert config["assessor"]["className"] == assessor
+        if of_folds:
+            assert config["assessor"]["className"] == "tuners.folds.WorseOnFolds"
+            continue
+        assert config["assessor"]["className"] == "tuners.search.PauseAndGoOn"
+        trainings = config["tuner"]["classArgs"]["trainings"]
+        assert config["maxTrialNumber"] == 4 * trainings, "each part of a training may be a trial of NNI's"
 
 
 def test_the_model_chooses_most_recipes_of_the_full_search(tmp_path, monkeypatch):
@@ -102,7 +106,7 @@ def test_the_model_chooses_most_recipes_of_the_full_search(tmp_path, monkeypatch
     plan, _ = read_plan(PROJECT / "experiments" / "full.yaml")
     tuner = Search(**plan.config["tuner"]["classArgs"])
     tuner.update_search_space(plan.space)
-    for number in range(plan.config["maxTrialNumber"]):
+    for number in range(plan.config["tuner"]["classArgs"]["trainings"]):
         point = tuner.generate_parameters(number)
         tuner.receive_trial_result(number, point, {"default": 0.5 + 0.01 * (number % 7)})
     by = [chosen.chosen_by for chosen in read_back(tmp_path)]

@@ -117,9 +117,18 @@ def test_what_is_worth_less_is_paused_and_keeps_its_curve(manager):
     assert row.why.startswith(f"paused after epoch {row.epochs - 1} of 8: a new recipe is worth ")
     assert row.epochs in (3, 5, 7), "the epoch that it trained while it was stopped counts"
     assert list(trial.intermediate_values) == list(range(row.epochs))
-    assert len(manager.rows("complete")) >= 4, "none before four have finished"
+    assert manager.rows("complete"), "none before one has finished"
     assert row.went_on == 0
     assert final(manager.points[row.trial]) < max(one.score for one in manager.rows("complete"))
+
+
+def test_the_default_is_what_all_are_compared_with_and_goes_to_its_end(tmp_path, monkeypatch):
+    manager = Manager(FakeNNI(tmp_path / "abcdefgh", monkeypatch), default={"kind": "b"})
+    default, *others = [manager.begin() for _ in range(3)]
+    for name in others:
+        manager.train(name, hears=False)
+        manager.end(name, "SUCCEEDED")
+    assert not manager.train(default)
 
 
 def test_the_best_go_to_their_ends_without_a_pause(manager):
@@ -227,7 +236,7 @@ def test_ids_that_nni_hands_out_again_are_not_mixed_up(manager):
 
 
 def test_what_nni_cancels_at_the_end_of_an_experiment_is_paused(manager):
-    manager.run(5)
+    manager.run(1)
     name = manager.begin()
     manager.train(name, until=3, hears=False)
     manager.end(name, "SYS_CANCELED")

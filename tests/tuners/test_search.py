@@ -607,21 +607,21 @@ def study_report(curve, trial="", event=""):
     return Reported(trial, event, tuple(curve))
 
 
-RISING = [[0.1 + 0.01 * i, 0.3 + 0.01 * i, 0.5 + 0.01 * i, 0.6 + 0.01 * i] for i in range(10)]
+RISING = [[share * (0.1 + 0.05 * i) for share in (0.2, 0.5, 0.8, 1)] for i in range(10)]
 
 
 def test_it_stops_only_what_cannot_win():
     from nni.assessor import AssessResult
 
     made = search(sampler="random")
-    assessor = CannotWin(min_finished=8)
+    assessor = CannotWin(min_finished=8, z=3)
     finished(made, RISING[:7])
     assert assessor.assess_trial("a", [{"default": 0.0}, {"default": 0.01}]) is AssessResult.Good, (
         "too few have finished"
     )
     finished(made, RISING[7:])
     assert assessor.assess_trial("a", [{"default": 0.0}]) is AssessResult.Good, "too early"
-    assert assessor.assess_trial("b", [0.19, 0.39]) is AssessResult.Good, "as good as the best so far"
+    assert assessor.assess_trial("b", [0.11, 0.27]) is AssessResult.Good, "as good as the best so far"
     assert assessor.assess_trial("c", [0.0, 0.01, 0.02, 0.03]) is AssessResult.Good, "nothing left to save"
     assert assessor.assess_trial("d", [0.0, math.nan]) is AssessResult.Good
     assert assessor.assess_trial("a", [0.0, 0.01]) is AssessResult.Bad
@@ -630,7 +630,7 @@ def test_it_stops_only_what_cannot_win():
 
 def test_why_a_trial_was_stopped_is_kept(fake):
     made = search(sampler="random")
-    assessor = CannotWin(min_finished=8)
+    assessor = CannotWin(min_finished=8, z=3)
     finished(made, RISING)
     made.reported = made._from_nni
     point = made.generate_parameters(50)

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from tuners.curves import stint_ends
 from tuners.samplers import Option
-from tuners.stints import Left, stint_ends
+from tuners.stints import Left
 
 
 @pytest.mark.parametrize(

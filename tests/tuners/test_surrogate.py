@@ -5,7 +5,7 @@ import pytest
 
 from tuners.gaussian_process import Posterior
 from tuners.space import Space
-from tuners.surrogate import Evidence, Kernels, Paused, Surrogate
+from tuners.surrogate import DOUBT, Evidence, Kernels, Part, Paused, Surrogate
 
 SPACE = Space({"x": {"_type": "uniform", "_value": [0, 1]}, "k": {"_type": "choice", "_value": ["a", "b"]}})
 
@@ -15,20 +15,21 @@ def evidence(noise):
     rng = np.random.default_rng(0)
     recipes = np.c_[rng.random(7), rng.integers(0, 2, 7)]
     scores = 0.5 + 0.2 * recipes[:, 0] + rng.normal(0, 0.02, 7)
-    paused = Paused(6, recipes[6], 6, 0.5, float("nan"))
+    paused = Paused(6, recipes[6], 6, 0.5, float("nan"), Part(0.25, 0.0))
     nan, none = np.full(7, np.nan), np.empty((0, 2))
     return Evidence(recipes, scores, np.r_[np.zeros(6), noise], nan, none, np.zeros(7, bool), (paused,))
 
 
 @pytest.mark.parametrize("noise", [1e-6, 0.0004, 0.01, 1.0])
 def test_a_final_score_is_what_the_others_and_the_curve_say(noise):
-    """y = f + nugget is the final score, y + noise is what the curve says of it; conditioned on both."""
+    """y = f + nugget is the final score, y + noise is what the curve says of it; conditioned on both. The
+    process doubts the curve more than a training of its own does."""
     known = evidence(noise)
     surrogate = Surrogate(SPACE, known, Kernels(SPACE.categories))
     process: Posterior = surrogate._scores
     covariance = process.variance * process.kernel.correlation(known.recipes, known.recipes)
     covariance += process.variance * (process.kernel.nugget + 1e-8) * np.eye(7)  # of the final scores
-    observed = covariance + np.diag(known.noise)
+    observed = covariance + np.diag(known.noise / DOUBT)
     gain = covariance[6] @ np.linalg.inv(observed)
     mean = process.mean + gain @ (known.scores - process.mean)
     variance = covariance[6, 6] - gain @ covariance[6]

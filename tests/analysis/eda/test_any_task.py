@@ -13,6 +13,7 @@ import pytest
 from analysis.__main__ import app
 from analysis.eda import facts, pictures, plots, suspects
 from analysis.eda.page import MAX_SAMPLED, write_eda
+from analysis.report.pictures import at_size
 from dataset import factors
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Bands, Task
@@ -250,8 +251,8 @@ def test_sizes_that_vary_much_are_not_all_unusual():
 def test_samples_fit_beside_each_other_and_tiny_ones_are_enlarged(tmp_path):
     assert pictures.row_width(pd.DataFrame({"width": [192], "height": [256]})) == 340
     assert pictures.row_width(pd.DataFrame({"width": [32], "height": [32]})) > 4 * 106
-    assert pictures._at_size(np.zeros((8, 8, 3), np.uint8)).shape == (160, 160, 3)
-    assert pictures._at_size(np.zeros((100, 4000, 3), np.uint8)).shape == (8, 320, 3)
+    assert at_size(np.zeros((8, 8, 3), np.uint8)).shape == (160, 160, 3)
+    assert at_size(np.zeros((100, 4000, 3), np.uint8)).shape == (8, 320, 3)
 
 
 def test_titles_of_samples_have_the_numbers_of_bands_only(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.pipeline import predict_and_submit, retrain_and_submit
+from analysis.pipeline import predict_and_submit, reproduce, retrain_and_submit
 from analysis.predict.finishing import Finish, shared_vote
 from analysis.predict.trained import predict
 from analysis.recipes import read_recipe
@@ -84,6 +84,7 @@ def test_a_retrained_network_decides_by_its_trials_answers(people, tmp_path):
     _, first = retrain_and_submit(recipe, people, tmp_path / "again", {}, finish=finish)
     _, later = predict_and_submit(tmp_path / "again", people, tmp_path / "later", finish=finish)
     assert first["decision"]["applied"] and first["decision"] == later["decision"]
+    assert reproduce(tmp_path / "again", people, tmp_path / "third"), "its bundle has the decision"
     with pytest.raises(UsageError, match="there are no validation answers"):
         retrain_and_submit(recipe, people, tmp_path / "other", {"seed": 5}, finish=finish)
 

@@ -7,7 +7,8 @@ import pytest
 
 from analysis.predict.predicted_classes import predicted_classes
 from analysis.report import plots, tables
-from analysis.report.experiment import write_report
+from analysis.report.experiment import Best, write_report
+from analysis.report.lineage import commands_of_experiment
 from analysis.trials.ranking import Ranking, rank
 from dataset.face_masks.labels import FACE_MASK
 from tests.analysis import example_search
@@ -22,10 +23,9 @@ def searched(trials: int) -> tuple[Ranking, dict[str, pd.DataFrame]]:
 def page_of(folder: Path, trials: int, with_submission: bool = True) -> str:
     ranking, curves = searched(trials)
     validation = None if ranking.first is None else example_search.validation()
+    best = Best(validation, FACE_MASK, commands=commands_of_experiment("demo", None, None))
     submission = example_search.submission() if with_submission else None
-    page = write_report(
-        folder / "report.html", "demo", ranking, ranking.first, curves, validation, submission, FACE_MASK
-    )
+    page = write_report(folder / "report.html", "demo", ranking, ranking.first, curves, best, submission)
     assert [file.name for file in folder.iterdir()] == ["report.html"]
     return page.read_text()
 
@@ -60,7 +60,7 @@ def test_page_where_nothing_finished_still_lists_the_trials(tmp_path):
     table, curves = example_search.search(5)
     table["state"] = "stopped_early"
     text = without_scripts(
-        write_report(tmp_path / "r.html", "demo", rank(table), None, curves, None, None).read_text()
+        write_report(tmp_path / "r.html", "demo", rank(table), None, curves, Best(), None).read_text()
     )
     assert "T0003" in text
     assert "none is best yet" in text
@@ -69,7 +69,7 @@ def test_page_where_nothing_finished_still_lists_the_trials(tmp_path):
 def test_page_says_that_the_chosen_trial_is_not_the_top_one(tmp_path):
     ranking, curves = searched(12)
     chosen = ranking.ranked.iloc[1]
-    page = write_report(tmp_path / "r.html", "demo", ranking, chosen, curves, None, None).read_text()
+    page = write_report(tmp_path / "r.html", "demo", ranking, chosen, curves, Best(), None).read_text()
     assert f"The chosen trial #{chosen['sequence']} isn&#39;t the top one" in page
 
 
@@ -77,7 +77,7 @@ def test_text_from_trials_cannot_become_markup(tmp_path):
     table, curves = example_search.search(3)
     table.loc[1, ["state", "reason"]] = ["failed", "<script>alert(1)</script>"]
     page = write_report(
-        tmp_path / "r.html", "</script><b>x", rank(table), None, curves, None, None
+        tmp_path / "r.html", "</script><b>x", rank(table), None, curves, Best(), None
     ).read_text()
     assert "<script>alert" not in page
     assert "<b>x" not in page
@@ -117,7 +117,9 @@ def test_an_experiments_page_shows_what_its_submission_answers(tmp_path):
     ranking, curves = searched(3)
     answers = predicted_classes(np.eye(18)[[4] * 50 + [5] * 3], np.full(18, 1 / 18), FACE_MASK)
     about = {**example_search.submission(), "answers": answers, "warnings": ["one class is everything"]}
-    page = write_report(tmp_path / "r.html", "demo", ranking, ranking.first, curves, None, about).read_text()
+    page = write_report(
+        tmp_path / "r.html", "demo", ranking, ranking.first, curves, Best(), about
+    ).read_text()
     assert page.count("One class is everything.") == 1
     assert "<td>wear female 30-59</td>" in page
     assert page.count('<td class="bar"><i ') == 2

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import parallel_coordinates, plots, tables
-from analysis.report.experiment import write_report
+from analysis.report.experiment import Best, write_report
 from analysis.report.run import write_run_report
 from analysis.trials.ranking import rank
 from dataset.face_masks.labels import FACE_MASK
@@ -34,8 +34,8 @@ def search(metric, trials=40):
 def test_an_experiments_page_says_what_the_scores_are(tmp_path, metric):
     ranking, curves = search(metric)
     page = write_report(
-        tmp_path / "r.html", "mine", ranking, ranking.first, curves, example_search.validation(200), None,
-        FACE_MASK,
+        tmp_path / "r.html", "mine", ranking, ranking.first, curves,
+        Best(example_search.validation(200), FACE_MASK), None,
     )  # fmt: skip
     text, title, best = page.read_text(), title_of(metric), ranking.first
     for words in (
@@ -51,8 +51,8 @@ def test_an_experiments_page_says_what_the_scores_are(tmp_path, metric):
 def test_by_default_it_is_macro_f1_over_all_classes(tmp_path):
     table, curves = example_search.search(40)
     ranking = rank(table)
-    made = (tmp_path / "r.html", "mine", ranking, ranking.first, curves, example_search.validation(200), None)
-    text = write_report(*made, FACE_MASK).read_text()
+    best = Best(example_search.validation(200), FACE_MASK)
+    text = write_report(tmp_path / "r.html", "mine", ranking, ranking.first, curves, best, None).read_text()
     assert (
         "Scores are macro-F1 over all 18 classes on validation people that the trial did not train on" in text
     )
@@ -65,7 +65,7 @@ def test_trials_that_differ_in_metric_are_an_alarm(tmp_path):
     table["metric"] = np.where(table["sequence"] == 0, "accuracy", "macro_f1")
     table.insert(5, "accuracy", table["macro_f1"].where(table["metric"] == "accuracy"))
     ranking = rank(table)
-    text = write_report(tmp_path / "r.html", "mine", ranking, ranking.first, curves, None, None).read_text()
+    text = write_report(tmp_path / "r.html", "mine", ranking, ranking.first, curves, Best(), None).read_text()
     assert "The finished trials differ in metric (" in text
     assert "its score is accuracy, not macro-F1" in text
 

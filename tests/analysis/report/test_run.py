@@ -59,7 +59,7 @@ def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
         "data fingerprint", f"python -m analysis predict {trial}",
     ):  # fmt: skip
         assert words in text
-    assert text.count('class="figure"') == 4, "scores, losses, recalls, confusion"
+    assert text.count('class="figure"') == 5, "scores, losses, recalls, confusion, calibration"
 
 
 def test_a_predicted_submissions_page_adds_what_was_answered(trial, people, tmp_path):
@@ -78,7 +78,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     for words in ("Trained on all people, with none held out", "of the trial, not of this network",
                   "The trial whose recipe this is", "trained on these people too", "as in the trial, by fraction of epochs"):  # fmt: skip
         assert words in text
-    assert text.count('class="figure"') == 6
+    assert text.count('class="figure"') == 7
     # Predicted from again, it still knows the trial behind it, and its own answers are new ones.
     _, later = predict_and_submit(tmp_path / "again", people, tmp_path / "later")
     assert later["validation"] == about["validation"]

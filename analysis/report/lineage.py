@@ -1,0 +1,140 @@
+"""Where a run, its recipe and its submission come from, and the commands that make them again."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.trials.chosen import OTHERS
+from common.errors import UsageError
+from common.text import path_text, value_text
+from trial.config import TrialConfig
+from trial.record import RunFolder
+
+Line = tuple[str, str]
+
+
+def lineage_of(
+    run: RunFolder, row: pd.Series | None = None, about: Mapping[str, Any] | None = None
+) -> list[Line]:
+    """(What, which) from the data down to the submission. `row`: of the trials table, if it is a trial of a
+    search; `about`: the submission.json of what was made of it."""
+    about, origin = about or {}, _origin(run)
+    code = origin.get("code") or {}
+    changed = ", with changes" if code.get("changed") else ""
+    found = [
+        ("data", str(origin.get("data_fingerprint", ""))[:12]),
+        ("code", f"commit {str(code['commit'])[:12]}{changed}" if code.get("commit") else ""),
+        ("experiment", str(about.get("experiment") or origin.get("experiment") or "")),
+        ("trial", str(about.get("trial") or origin.get("trial") or "")),
+        ("recipe chosen by", "" if row is None else _chosen_by(row)),
+        ("went on from", _parents_words(run, by_name=row is None)),
+        ("run folder", path_text(run.folder)),
+    ]
+    if rule := about.get("rule"):
+        words = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in rule.items())
+        found.append(("retrained", words))
+    if members := about.get("members"):
+        found.append(("vote of", f"{len(members)} networks"))
+    return [(what, which) for what, which in found if which]
+
+
+def _chosen_by(row: pd.Series) -> str:
+    by = row.get("chosen_by")
+    if by is None or pd.isna(by):
+        return ""
+    gain = row.get("expected_improvement")
+    expected = "" if gain is None or pd.isna(gain) else f" (it expected to gain {value_text(float(gain))})"
+    return OTHERS.get(str(by), f"the {by}{expected}")
+
+
+def _parents_words(run: RunFolder, by_name: bool) -> str:
+    """On the page of a search a recipe's trial stands for its earlier ones, which are only counted."""
+    parents = parents_of(run)
+    if by_name or not parents:
+        return ", ".join(parents)
+    return f"{len(parents)} earlier trial{'s' if len(parents) > 1 else ''} of the same recipe"
+
+
+def parents_of(run: RunFolder) -> list[str]:
+    """The trials that a run goes on from, the latest first."""
+    found: list[str] = []
+    while (parent := run.status().get("parent")) and parent not in found:
+        found.append(str(parent))
+        run = RunFolder(run.folder.parent / str(parent))
+    return found
+
+
+def _origin(run: RunFolder) -> dict[str, Any]:
+    try:
+        return run.origin()
+    except (OSError, UsageError):
+        return {}
+
+
+def commands_of_experiment(name: str, best: RunFolder | None, submission: Path | None) -> list[Line]:
+    """(What it does, the command) of an experiment whose best run is `best`; `submission`: the folder of the
+    submission that was made of it."""
+    data = _data(best)
+    if submission is None:
+        return [
+            ("retrain the best recipe on all the data, and write a submission",
+             f"python -m analysis export-best-and-retrain {name} --data {data} --out out/final"),
+            *_again(best),
+        ]  # fmt: skip
+    return [*_of_submission(submission, data, True), *_again(best)]
+
+
+def commands_of_run(run: RunFolder, submission: Path | None, has_bundle: bool) -> list[Line]:
+    """(What it does, the command) of a run. `submission`: the folder of its submission, if it has one;
+    `has_bundle`: whether that was retrained."""
+    data = _data(run)
+    if submission is not None:
+        return [*_of_submission(submission, data, has_bundle), *_again(run)]
+    predict = f"python -m analysis predict {run.folder} --data {data} --out DIR"
+    return [("write a submission of its network", predict), *_again(run)]
+
+
+def _of_submission(submission: Path, data: str, has_bundle: bool) -> list[Line]:
+    folder = shlex.quote(path_text(submission))
+    again = f"python -m analysis reproduce {folder} --data {data} --out DIR"
+    log = f"python -m analysis submissions {folder} --score SCORE"
+    return [
+        *([("make the same submission again, byte for byte", again)] if has_bundle else []),
+        ("note the leaderboard's score, and whether it is what was promised", log),
+    ]
+
+
+def _again(run: RunFolder | None) -> list[Line]:
+    """The commands that train a trial's recipe again: on all the data, and as a trial."""
+    if run is None:
+        return []
+    try:
+        config = run.config()
+    except (OSError, UsageError):
+        return []
+    recipe = shlex.quote(path_text(run.folder / "config.json"))
+    lines = []
+    if run.status().get("macro_f1") is not None:
+        lines.append(
+            ("retrain this recipe", f"python -m analysis retrain {recipe} --data {_data(run)} --out DIR")
+        )
+    return [*lines, ("train it once more as it was", f"python -m trial {arguments_of(config)} out=DIR")]
+
+
+def arguments_of(config: TrialConfig) -> str:
+    """The key=value arguments of `python -m trial` that make this config, without `out`."""
+    usual, own = TrialConfig().to_json(), config.to_json()
+    changed = {name: value for name, value in own.items() if name != "out" and value != usual[name]}
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in changed.items()}
+    return " ".join(shlex.quote(f"{name}={text}") for name, text in texts.items())
+
+
+def _data(run: RunFolder | None) -> str:
+    try:
+        return "DIR" if run is None else shlex.quote(path_text(run.config().data))
+    except (OSError, UsageError):
+        return "DIR"

@@ -1,0 +1,219 @@
+"""The log of what was handed in, with what it promised and what the leaderboard said: its writer, its reader,
+and what follows from it for the next one.
+
+A gap is the leaderboard's score minus the promise. It is noise if it is within 95 % of what the promise's own
+error and the draw of the people to predict explain.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from analysis.submission import CSV, JSON, metric_of, read_about
+from common.errors import UsageError
+from common.files import sha256_of, write_json
+from common.machine import PROJECT
+from common.text import path_text
+from trial.metrics import column_of, title_of
+from trial.record import RunFolder
+
+LOG = PROJECT / "out" / "submissions.json"
+NORMAL = 1.96  # 95 % of a normal distribution
+DEPTH = 3  # folders below out/ in which candidates are looked for
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission.
+
+    `sha256`: of its submission.csv, by which it is known. `promise` by `metric` with its 95 % interval, None
+    if nothing was promised; `corrected`: for having been chosen as the best of many. `noise`: the standard
+    error of a score on as many photos as it predicts. `score`: what the leaderboard said.
+    """
+
+    submission: str
+    sha256: str
+    metric: str
+    promise: float | None = None
+    low: float | None = None
+    high: float | None = None
+    corrected: bool = False
+    noise: float | None = None
+    handed_in: str = ""
+    score: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        return None if self.score is None or self.promise is None else self.score - self.promise
+
+    @property
+    def margin(self) -> float | None:
+        """What 95 % of gaps are within, if the promise is right."""
+        if self.low is None or self.high is None or self.noise is None:
+            return None
+        return NORMAL * math.hypot((self.high - self.low) / 2 / NORMAL, self.noise)
+
+    def verdict(self) -> str:
+        """Whether the gap is noise."""
+        if self.score is None:
+            return "no score yet"
+        if self.gap is None or self.margin is None:
+            return "nothing was promised"
+        if abs(self.gap) <= self.margin:
+            return f"within noise (±{self.margin:.3f})"
+        which = "higher" if self.gap > 0 else "lower"
+        return f"more than noise (±{self.margin:.3f}): the leaderboard is {which}"
+
+
+def entry_of(submission: Path) -> Entry:
+    """The entry of a submission: its folder, or the submission.csv in it. UsageError if it isn't one."""
+    file = submission / CSV if submission.is_dir() else submission
+    if not file.is_file():
+        raise UsageError(f"{file}: does not exist; give a submission.csv, or the folder that holds it")
+    about = read_about(file.parent)
+    if about is None:
+        raise UsageError(f"{file}: has no {JSON} beside it, which says what it promises")
+    metric = metric_of(about)
+    known = about.get("promise") or about.get("validation") or {}
+    entry = Entry(str(file.resolve()), sha256_of(file), metric)
+    value = known.get(column_of(metric))
+    if value is None or known.get("low") is None or known.get("high") is None:
+        return entry
+    low, high = float(known["low"]), float(known["high"])
+    return replace(
+        entry, promise=float(value), low=low, high=high, corrected="promise" in about,
+        noise=(high - low) / 2 / NORMAL * math.sqrt(_photos_ratio(about)),
+    )  # fmt: skip
+
+
+def _photos_ratio(about: dict[str, Any]) -> float:
+    """Validation photos per photo to predict: by how much the variance of a score on these is larger. 1 if
+    the trial's folder is gone."""
+    try:
+        validated = len(RunFolder(Path(about["trial_folder"])).validation())
+        return validated / max(int(about["photos"]), 1)
+    except (KeyError, OSError, ValueError, TypeError, UsageError):
+        return 1.0
+
+
+def read_log(path: Path = LOG) -> list[Entry]:
+    """What was handed in, in order; [] if nothing was. UsageError if the file is damaged."""
+    try:
+        return [Entry(**one) for one in json.loads(path.read_text())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: is damaged ({error}); mend it, or move it away") from None
+
+
+def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry:
+    """Note that a submission was handed in, or what its score was: the same answers are the same submission.
+    Return its entry. UsageError if the score can't be one."""
+    found = entry_of(submission)
+    is_loss = found.metric == "log_loss"
+    if score is not None and not 0 <= score <= (math.inf if is_loss else 1):
+        raise UsageError(f"--score {score}: not a {title_of(found.metric)}, which is from 0 to 1")
+    if score is not None and is_loss:
+        score = -score  # as all scores here, higher is better
+    log = read_log(path)
+    at = next((place for place, entry in enumerate(log) if entry.sha256 == found.sha256), None)
+    if at is None:
+        log.append(replace(found, handed_in=time.strftime("%Y-%m-%dT%H:%M:%S%z"), score=score))
+        at = -1
+    elif score is not None:
+        log[at] = replace(log[at], score=score)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, [asdict(entry) for entry in log])
+    return log[at]
+
+
+def bias(log: Sequence[Entry]) -> tuple[float, float | None, int] | None:
+    """(The mean gap of the scored submissions, ± for 95 %, how many), None without one. All are scored on the
+    same photos, so it holds for the next one too. ± needs two."""
+    gaps = [entry.gap for entry in log if entry.gap is not None]
+    if not gaps:
+        return None
+    margin = None
+    if len(gaps) > 1:
+        margin = float(stdtrit(len(gaps) - 1, 0.975) * np.std(gaps, ddof=1) / math.sqrt(len(gaps)))
+    return float(np.mean(gaps)), margin, len(gaps)
+
+
+def candidates(log: Sequence[Entry], root: Path) -> list[Entry]:
+    """Submissions below `root` that were not handed in, the highest promise first; without damaged ones, and
+    without members of a vote."""
+    sent = {entry.sha256 for entry in log}
+    found: dict[str, Entry] = {}
+    for file in _submissions(root, DEPTH):
+        try:
+            entry = entry_of(file)
+        except UsageError:
+            continue
+        if entry.sha256 not in sent:
+            found.setdefault(entry.sha256, entry)
+    return sorted(found.values(), key=lambda one: (one.promise is None, -(one.promise or 0), one.submission))
+
+
+def _submissions(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / CSV).is_file():
+        yield folder / CSV
+    elif depth and folder.is_dir():
+        for below in sorted(folder.iterdir()):
+            if below.is_dir() and not below.is_symlink():
+                yield from _submissions(below, depth - 1)
+
+
+def lines(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
+    """The log for people: each submission, the running bias, and what to send next."""
+    found = [f"{len(log)} handed in" if log else "nothing was handed in yet"]
+    for entry in log:
+        score = "" if entry.score is None else f", leaderboard {entry.score:.3f}"
+        gap = "" if entry.gap is None else f", gap {entry.gap:+.3f}"
+        when = entry.handed_in[:16].replace("T", " ")
+        found.append(f"  {when}  {_name(entry)}: {_promise(entry)}{score}{gap}: {entry.verdict()}")
+    known = bias(log)
+    if known:
+        mean, margin, number = known
+        error = "" if margin is None else f" ± {margin:.3f}"
+        found.append(f"running bias (leaderboard minus promise): {mean:+.3f}{error} over {number} scored")
+    return [*found, *_next(log, waiting, known)]
+
+
+def _next(
+    log: Sequence[Entry], waiting: Sequence[Entry], known: tuple[float, float | None, int] | None
+) -> list[str]:
+    metrics = {entry.metric for entry in log if entry.score is not None}
+    able = [one for one in waiting if one.promise is not None and (not metrics or one.metric in metrics)]
+    if not able:
+        return ["send next: no other submission with a promise was found"]
+    first, *others = able
+    assert first.promise is not None and first.low is not None
+    words = f"send next: {_name(first)}: {_promise(first)}"
+    if known:
+        words += f", {first.promise + known[0]:.3f} expected with the running bias"
+    equal = [one for one in others if one.promise is not None and one.promise >= first.low]
+    if equal:
+        words += f"; {', '.join(map(_name, equal[:3]))} may be as good"
+    sent = max((entry.promise for entry in log if entry.promise is not None), default=-math.inf)
+    if first.promise < sent:
+        words += f"; what was sent promised more ({sent:.3f})"
+    return [words]
+
+
+def _promise(entry: Entry) -> str:
+    if entry.promise is None:
+        return "no promise"
+    uncorrected = "" if entry.corrected else ", not corrected for the choice"
+    limits = f"{entry.low:.3f} to {entry.high:.3f}"
+    return f"{title_of(entry.metric)} {entry.promise:.3f} promised ({limits}{uncorrected})"
+
+
+def _name(entry: Entry) -> str:
+    return path_text(Path(entry.submission).parent)

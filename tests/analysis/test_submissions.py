@@ -1,0 +1,148 @@
+"""The log of submissions: what was promised, what the leaderboard said, what to send next."""
+
+import json
+
+import numpy as np
+import pytest
+
+from analysis import submissions
+from analysis.__main__ import app
+from analysis.submission import write_submission
+from analysis.submissions import Entry, add, bias, candidates, entry_of, read_log
+from dataset.face_masks.labels import FACE_MASK
+from tests.analysis import example_search
+from tests.analysis.fake_run import untrained
+from tests.conftest import call
+
+
+def made(folder, seed=0, promise=None, **about):
+    """A submission of other answers for each seed."""
+    random = np.random.default_rng(seed)
+    if promise is not None:
+        about["promise"] = {
+            "macro_f1": promise,
+            "low": round(promise - 0.05, 4),
+            "high": round(promise + 0.05, 4),
+            "chosen_from": 9,
+        }
+    write_submission(folder, ["a.jpg", "b.jpg", "c.jpg"], random.dirichlet(np.ones(18), 3), about, FACE_MASK)
+    return folder
+
+
+def test_what_was_handed_in_is_read_back(tmp_path):
+    log = tmp_path / "log.json"
+    entry = add(made(tmp_path / "a", promise=0.6), path=log)
+    assert (entry.promise, entry.low, entry.high, entry.corrected) == (0.6, 0.55, 0.65, True)
+    add(made(tmp_path / "b", 1) / "submission.csv", 0.4, log)
+    first, second = read_log(log)
+    assert first == entry and first.score is None
+    assert (second.promise, second.score, second.verdict()) == (None, 0.4, "nothing was promised")
+    add(tmp_path / "a", 0.61, log)
+    first, _ = read_log(log)
+    assert (first.score, first.handed_in) == (0.61, entry.handed_in), "the score of the same submission"
+
+
+def test_whether_a_gap_is_noise_follows_from_both_errors(tmp_path):
+    entry = Entry("x", "s", "macro_f1", 0.6, 0.55, 0.65, True, noise=0.0)
+    assert entry.margin == pytest.approx(0.05)
+    even = Entry("x", "s", "macro_f1", 0.6, 0.55, 0.65, True, noise=0.05 / 1.96)
+    assert even.margin == pytest.approx(0.05 * 2**0.5)
+    for score, words in (
+        (0.66, "within noise"),
+        (0.53, "within noise"),
+        (0.5, "the leaderboard is lower"),
+        (0.7, "is higher"),
+    ):
+        scored = Entry(**{**even.__dict__, "score": score})
+        assert words in scored.verdict()
+    # As many validation photos as photos to predict, or four times as many.
+    untrained(tmp_path / "trial", 0, example_search.validation(12))
+    more = entry_of(made(tmp_path / "a", promise=0.6, trial_folder=str(tmp_path / "trial")))
+    assert more.noise == pytest.approx(0.05 / 1.96 * 2)
+    assert entry_of(made(tmp_path / "b", promise=0.6)).noise == pytest.approx(0.05 / 1.96)
+
+
+def test_the_interval_covers_the_leaderboard_as_often_as_it_says():
+    """Promises and scores drawn with the errors that they state."""
+    random = np.random.default_rng(0)
+    error, noise, true = 0.03, 0.02, 0.6
+    inside = 0
+    for _ in range(2000):
+        promise, score = true + random.normal(0, error), true + random.normal(0, noise)
+        low, high = promise - 1.96 * error, promise + 1.96 * error
+        inside += (
+            "within" in Entry("x", "s", "macro_f1", promise, low, high, True, noise, score=score).verdict()
+        )
+    assert 0.93 < inside / 2000 < 0.97
+
+
+def test_the_running_bias():
+    entries = [
+        Entry("x", str(n), "macro_f1", 0.6, 0.5, 0.7, True, 0.1, score=score)
+        for n, score in enumerate((0.55, 0.57, 0.53))
+    ]
+    mean, margin, number = bias(entries)
+    assert (mean, number) == (pytest.approx(-0.05), 3)
+    assert margin == pytest.approx(4.3027 * 0.02 / 3**0.5, rel=1e-3)
+    assert bias(entries[:1]) == (pytest.approx(-0.05), None, 1)
+    assert bias([]) is None
+
+
+def test_the_command_says_what_to_send_next(tmp_path):
+    root = tmp_path / "out"
+    made(root / "sent", 0, 0.60)
+    made(root / "good", 1, 0.64)
+    made(root / "as_good", 2, 0.62)
+    made(root / "worse", 3, 0.3)
+    made(root / "nothing", 4)
+    made(root / "good" / "best" / "1", 5, 0.9)  # a member of a vote is no candidate
+    (root / "damaged").mkdir()
+    (root / "damaged" / "submission.csv").write_text("ImageID,ans\n")
+    (root / "damaged" / "submission.json").write_text("{")
+    log = root / "submissions.json"
+    said = call(app, "submissions", root / "sent", "--score", "0.55", "--log", log)
+    assert said.exit_code == 0
+    for words in ("1 handed in", "macro-F1 0.600 promised (0.550 to 0.650), leaderboard 0.550, gap -0.050: within noise",
+                  "running bias (leaderboard minus promise): -0.050 over 1 scored",
+                  f"send next: {root / 'good'}: macro-F1 0.640 promised (0.590 to 0.690), 0.590 expected with the running bias",
+                  f"{root / 'as_good'} may be as good"):  # fmt: skip
+        assert words in said.stdout
+    assert "worse may" not in said.stdout
+    for name in ("good", "as_good"):
+        call(app, "submissions", root / name, "--log", log)
+    said = call(app, "submissions", "--log", log)
+    assert "3 handed in" in said.stdout and "no score yet" in said.stdout
+    assert (
+        f"send next: {root / 'worse'}" in said.stdout and "what was sent promised more (0.640)" in said.stdout
+    )
+    assert [one.promise for one in candidates(read_log(log), root)] == [0.3, None]
+
+
+def test_a_validation_score_is_a_promise_that_is_not_corrected(tmp_path):
+    entry = entry_of(made(tmp_path / "a", validation={"macro_f1": 0.5, "low": 0.4, "high": 0.6}))
+    assert (entry.promise, entry.corrected) == (0.5, False)
+    assert "not corrected for the choice" in submissions.lines([entry], [])[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "nowhere: does not exist; give a submission.csv"),
+        (["bare"], "has no submission.json beside it"),
+        (["a", "--score", "61"], "not a macro-F1, which is from 0 to 1"),
+        (["a", "--score", "nan"], "not a macro-F1"),
+        (["--score", "0.6"], "needs the submission"),
+        (["a", "--log", "bad.json"], "bad.json: is damaged"),
+    ],
+)
+def test_mistakes_are_refused_in_words(tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path / "a", promise=0.6)
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "submission.csv").write_text("ImageID,ans\na.jpg,0\n")
+    (tmp_path / "bad.json").write_text(json.dumps([{"name": 1}]))
+    log = [] if "--log" in words else ["--log", "log.json"]
+    done = call(app, "submissions", *words, *log)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not (tmp_path / "log.json").exists()
