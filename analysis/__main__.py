@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from analysis.predict.tta import VIEWS
-from analysis.predict.vote import VOTES
+from analysis.predict.vote import AUTO, WAYS
 from common.errors import UsageError, exit_on_usage_error
 
 app = typer.Typer(
@@ -37,6 +37,21 @@ Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", hel
 Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
 Temperature = Annotated[
     float, typer.Option(help="divides the logits; above 1 makes probabilities less confident")
+]
+Decide = Annotated[
+    str,
+    typer.Option(
+        help="macro_f1: rare classes are predicted as soon as that raises the macro-F1; none: the most "
+        "probable class; auto: macro_f1 if the interval of its gain is above 0"
+    ),
+]
+Combine = Annotated[
+    bool,
+    typer.Option(
+        "--combine-photos",
+        help="predict what the photos of a group (a person) share once for all; it must be known whose "
+        "each photo is",
+    ),
 ]
 
 
@@ -86,16 +101,20 @@ def retrain(
     out: Annotated[Path | None, typer.Option(help="run folder [default: out/retrained/NAME]")] = None,
     average: Average = 1,
     tta: Tta = "none",
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
     """Retrain a recipe and write its submission.
 
     It is trained on all labelled photos; none is held out."""
     from analysis.pipeline import retrain_and_submit
+    from analysis.predict.finishing import Finish
     from analysis.recipes import read_recipe
     from trial.arguments import parse_arguments
 
     folder = out or Path("out/retrained") / recipe.stem
-    retrain_and_submit(read_recipe(recipe), data, folder, parse_arguments(values or []), average, tta)
+    changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
+    retrain_and_submit(read_recipe(recipe), data, folder, changes, average, tta, finish)
     print(f"network: {folder}\n{_submission(folder)}")
 
 
@@ -110,17 +129,21 @@ def export_best_and_retrain(
     model: Model = None,
     average: Average = 1,
     tta: Tta = "none",
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
     """Retrain the best recipes; write a submission.
 
     The last step after an experiment: the best recipes, trained on all labelled photos, down to
     submission.csv and report.html. Several networks predict by soft vote."""
     from analysis import pipeline
+    from analysis.predict.finishing import Finish
     from analysis.trials.table import find
     from trial.arguments import parse_arguments
 
+    changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
     pipeline.export_best_and_retrain(
-        find(experiment), data, out, top, model, average, parse_arguments(values or []), tta
+        find(experiment), data, out, top, model, average, changes, tta, finish=finish
     )
     print(_submission(out))
 
@@ -139,15 +162,18 @@ def predict(
     out: Out,
     tta: Tta = "none",
     temperature: Temperature = 1.0,
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
     """Write the submission of a trained run.
 
     Its network, or those of its folds, predict as they are; nothing is trained."""
     from analysis.pipeline import predict_and_submit
+    from analysis.predict.finishing import Finish
 
     if data and photos:
         raise UsageError("--data and --photos both say which photos to predict; give one of them")
-    predict_and_submit(run, data, out, tta, temperature, photos)
+    predict_and_submit(run, data, out, tta, temperature, photos, Finish(decide, combine_photos))
     print(_submission(out))
 
 
@@ -158,18 +184,49 @@ def ensemble(
         list[Path],
         typer.Argument(metavar="RUN...", help="run folders; one with best/ stands for the runs in it"),
     ],
-    vote: Annotated[str, typer.Option(help=f"how predictions are combined: {', '.join(VOTES)}")] = "soft",
+    vote: Annotated[
+        str,
+        typer.Option(
+            help=f"how predictions are combined: {', '.join(WAYS)}; auto: the simplest that can't be told "
+            "from the best"
+        ),
+    ] = AUTO,
     data: Data = Path("input"),
     *,
     out: Out,
     tta: Tta = "none",
     temperature: Temperature = 1.0,
+    decide: Decide = "auto",
+    combine_photos: Combine = False,
 ) -> None:
-    """Write the submission of several runs, by vote."""
-    from analysis import ensemble as voting
+    """Write the submission of several runs.
 
-    voting.ensemble(runs, data, out, vote, tta, temperature)
+    By a vote, a greedy selection of runs or stacking. What each way gains over the best run is estimated
+    nested on the validation photos that all runs share: fitted to some people (groups), scored on others."""
+    from analysis import ensemble as voting
+    from analysis.predict.finishing import Finish
+
+    voting.ensemble(runs, data, out, vote, tta, temperature, Finish(decide, combine_photos))
     print(_submission(out))
+
+
+@app.command(epilog=EXAMPLE + "soup out/runs/a out/runs/b --data input --out out/runs/soup")
+@exit_on_usage_error()
+def soup(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
+    data: Data = Path("input"),
+    *,
+    out: Out,
+) -> None:
+    """Average the weights of several runs.
+
+    A greedy soup: from the best run on, each further one is kept if the validation score rises with it. The
+    runs must have the same network, begun from the same pretrained weights, and the same validation photos.
+    The result is a run folder."""
+    from analysis.soup import soup as greedy
+
+    greedy(runs, data, out)
+    print(f"network: {out}")
 
 
 @app.command(epilog=EXAMPLE + "reproduce out/final --data input --out out/again")
@@ -203,18 +260,18 @@ def score(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print macro-F1 and accuracy of a submission.
+    """Print a submission's scores, with an interval.
 
     Macro-F1 is the mean over all classes: those in the submission.json beside the submission; without one,
     the competition's if ANSWERS has its numbers, else the names in both files."""
-    from analysis.score import recall_lines, score_line, score_submission
+    from analysis.score import recall_lines, score_line, score_submission, trust_lines
 
     scores = score_submission(submission, answers)
     if as_json:
         print(json.dumps(scores))
         return
     print(f"{score_line(scores)}  ({scores['photos']} photos)")
-    print("\n".join(recall_lines(scores)))
+    print("\n".join([*trust_lines(scores), *recall_lines(scores)]))
 
 
 @app.command(epilog=EXAMPLE + "submissions out/final --score 0.61")

@@ -8,10 +8,11 @@ again.
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from analysis.predict.finishing import Plan
 from analysis.recipes import Recipe
 from analysis.submission import CSV, PREDICTIONS
 from common.errors import UsageError
@@ -50,7 +51,8 @@ class Member:
 class Bundle:
     """`voted`: the submission is the members' soft vote. `data`: files, bytes and hash of the data, None if
     they were not at hand. `lock`: {package: version} of all that are installed. `files`: the hash of each
-    file of the submission, {} before there is one."""
+    file of the submission, {} before there is one. `decision`: of the decision layer, None if none was
+    applied; `combined_photos`: whether the photos of a group were combined."""
 
     members: tuple[Member, ...]
     voted: bool
@@ -61,6 +63,8 @@ class Bundle:
     code: dict[str, Any]
     lock: dict[str, str]
     files: dict[str, str]
+    decision: dict[str, Any] | None = None
+    combined_photos: bool = False
 
     @property
     def threads(self) -> int:
@@ -76,10 +80,11 @@ class Bundle:
 
 
 def of_runs(
-    folders: Sequence[Path], data: Path, tta: str, average: int = 1, out: Path | None = None
-) -> Bundle:
+    folders: Sequence[Path], data: Path, tta: str, average: int = 1, out: Path | None = None,
+    planned: Plan | None = None,
+) -> Bundle:  # fmt: skip
     """The bundle of the submission in `out` by the retrained networks in `folders`: their vote, unless `out`
-    is one of them."""
+    is one of them. `planned`: what was done with their predictions."""
     runs = [RunFolder(folder) for folder in folders]
     origin, groups = runs[0].origin(), runs[0].task().groups
     members = [
@@ -88,7 +93,11 @@ def of_runs(
     ]
     names = [name for name in (CSV, PREDICTIONS) if out and (out / name).is_file()]
     files = {name: sha256_of(out / name) for name in names} if out else {}
-    return _bundle(members, out not in folders, tta, content(data), origin, files)
+    made = _bundle(members, out not in folders, tta, content(data), origin, files)
+    if planned is None:
+        return made
+    decision = planned.decision.to_json(planned.task) if planned.decision else None
+    return replace(made, decision=decision, combined_photos=planned.groups is not None)
 
 
 def of_trials(recipes: Sequence[Recipe]) -> Bundle:

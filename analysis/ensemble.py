@@ -1,59 +1,64 @@
-"""Several runs -> one submission, by vote."""
+"""Several runs -> one submission, by a vote, a greedy selection or stacking."""
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
+from analysis.predict import finishing
+from analysis.predict.combining import Combination, Combined, combine
+from analysis.predict.finishing import KNOWN, Finish, with_probabilities
 from analysis.predict.trained import Trained, load, other_classes
 from analysis.predict.tta import refuse
 from analysis.predict.validation import predict_validation
-from analysis.predict.vote import VOTES, Vote
+from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV, metric_of, taken_back
 from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
-from analysis.trust.answers import answers_of, validation_of
+from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, validation_of
 from analysis.trust.bootstrap import interval_of
+from analysis.trust.calibration import tempered
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import is_taken, only_writer_of_out
 from dataset.read import read_eval
 from dataset.task import Task
-from trial.metrics import DEFAULT, METRICS, column_of, scores_text
+from trial.metrics import DEFAULT, METRICS, column_of, scores_text, title_of
 from trial.origin import code, versions
-from trial.record import RunFolder, probabilities_of, probability_columns, scores_of
+from trial.record import RunFolder, probabilities_of, scores_of
+
+VOTES = (AUTO, *WAYS)
 
 
 @only_writer_of_out
 def ensemble(
-    runs: Sequence[Path],
-    data: Path,
-    out: Path,
-    vote: str = "soft",
-    tta: str = "none",
-    temperature: float = 1.0,
-) -> Path:
+    runs: Sequence[Path], data: Path, out: Path, vote: str = AUTO, tta: str = "none",
+    temperature: float = 1.0, finish: Finish = Finish(),
+) -> Path:  # fmt: skip
     """Write OUT/submission.csv of the run folders' vote, with submission.json and report.html. Return its
     path.
 
-    A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: a name in
-    predict/vote.py; `tta`: a name in predict/tta.py. UsageError, before the first prediction, for everything
-    that can be refused.
+    A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: one of VOTES; `auto`
+    is the simplest way that can't be told from the one with the best nested score, the soft vote if the runs
+    share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
+    everything that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]
-    _, _, photos, *networks = all_at_once(
+    _, _, _, photos, _, *networks = all_at_once(
         lambda: _refuse(runs, out, vote),
         lambda: refuse(tta, temperature),
+        lambda: finishing.refuse(finish),
         lambda: read_eval(data, group_of(runs[0])),
+        lambda: read_all([run for run in runs if (run / VALIDATION).exists()]),
         *(partial(load, run) for run in runs),
     )
-    if errors := _class_errors(runs, networks):
+    if errors := _class_errors(runs, networks) or _fold_errors(runs):
         raise UsageError(errors)
     names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
     members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
@@ -63,25 +68,111 @@ def ensemble(
     for member in members:
         if state := member["unfinished"]:
             print(weights_words(state), flush=True)
-    voted, why = vote_of_validation(
-        runs, VOTES[vote], lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
+    task, metric = networks[0].task, metric_of({"members": members})
+    shared, why = shared_validation(
+        runs, lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
     )
-    metric = metric_of({"members": members})
-    validated = vote_scores(voted, why, networks[0].task, metric)
-    predictions = []
-    for number, (run, trained) in enumerate(zip(runs, networks, strict=True), start=1):
-        print(f"run {number} of {len(runs)}: {run}", flush=True)
-        predictions.append(trained.predict(photos, tta, temperature))
-    about = {
-        "vote": vote, "tta": tta, "temperature": temperature, "members": members,
-        "validation": validated, "code": code(), "versions": versions(),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }  # fmt: skip
+    combined = _combined(shared, why, vote, metric)
+    chosen = combined.chosen if combined else _unfitted(vote, len(runs))
+    voted = None
+    if shared is not None:
+        voted = with_probabilities(
+            shared.table, combined.nested if combined else chosen.apply(shared.members)
+        )
+    validated = vote_scores(voted, why, task, metric)
+    if combined:
+        print("\n".join(combined.lines(names, title_of(metric))), flush=True)
     print(f"validation of the vote: {_words(validated, metric)}", flush=True)
+    planned = finishing.plan(finish, data, photos, voted, task, RunFolder(runs[0]).config(), metric)
+    answers, seconds = _predict(runs, networks, chosen, photos, tta, temperature)
+    for member, weight, cost in zip(members, chosen.weights, seconds, strict=True):
+        member |= {"weight": round(float(weight), 4), "prediction_seconds": round(cost, 2)}
+    about = {
+        "vote": chosen.way, "vote_asked": vote, "tta": tta, "temperature": temperature, "members": members,
+        "validation": validated, **({"ways": combined.facts()} if combined else {}), **planned.about,
+        "code": code(), "versions": versions(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }  # fmt: skip
     with taken_back(out, REPORT):
-        about = submit(out, photos, VOTES[vote](predictions), about, runs)
-        write_vote_report(out / REPORT, runs, about, voted, f"{vote} vote of {len(runs)}")
+        about = submit(out, photos, planned.apply(chosen.apply(answers)), about, runs)
+        write_vote_report(out / REPORT, runs, about, voted, f"{chosen.way} vote of {len(runs)}")
     return out / CSV
+
+
+def _predict(
+    runs: Sequence[Path], networks: Sequence[Trained], chosen: Combination, photos: pd.DataFrame, tta: str,
+    temperature: float,
+) -> tuple[list[np.ndarray], list[float]]:  # fmt: skip
+    """(Each member's probabilities, the seconds that these took); a member without weight is not asked."""
+    answers, seconds = [], []
+    for number, (run, trained, weight) in enumerate(
+        zip(runs, networks, chosen.weights, strict=True), start=1
+    ):
+        if not weight:
+            print(f"run {number} of {len(runs)}: {run}: without weight, not asked", flush=True)
+            answers.append(np.zeros((len(photos), trained.task.n_classes)))
+            seconds.append(0.0)
+            continue
+        print(f"run {number} of {len(runs)}: {run}", flush=True)
+        started = time.perf_counter()
+        answers.append(trained.predict(photos, tta, temperature))
+        seconds.append(time.perf_counter() - started)
+    each = ", ".join(f"{cost / sum(seconds):.0%}" for cost in seconds)
+    print(f"prediction of {len(photos):,} photos took {sum(seconds):.1f} s: by run {each}", flush=True)
+    return answers, seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """The validation answers of several runs to the same photos: `table` (photo, group, label, and p00 ... of
+    the first one), and each run's probabilities (photos, classes)."""
+
+    table: pd.DataFrame
+    members: list[np.ndarray]
+
+
+def shared_validation(
+    runs: Sequence[Path], answers: Callable[[Path], pd.DataFrame]
+) -> tuple[Shared | None, str]:
+    """(The runs' answers to their validation photos, "") or (None, why not). `answers` gives a run's own
+    table. No network was trained on these groups."""
+    task = RunFolder(runs[0]).task()
+    for run in runs:
+        if not (run / VALIDATION).exists():
+            return None, f"{run.name} has no {VALIDATION} (trained on all {task.groups}?)"
+    try:
+        tables = [answers(run).sort_values("photo", ignore_index=True) for run in runs]
+    except (ValueError, UsageError) as error:
+        return None, first_line(error)
+    first = tables[0]
+    for run, table in zip(runs[1:], tables[1:], strict=True):
+        if not table[KNOWN].equals(first[KNOWN]):
+            other = "labels" if table["photo"].equals(first["photo"]) else task.groups
+            words = differing(*(
+                answers_of(one, str(own / VALIDATION)) for own, one in ((runs[0], first), (run, table))
+            ))  # fmt: skip
+            return None, f"{run.name} was validated on other {other} than {runs[0].name}: it {words}"
+    return Shared(first, [probabilities_of(table) for table in tables]), ""
+
+
+def _combined(shared: Shared | None, why: str, vote: str, metric: str) -> Combined | None:
+    """The combination with its nested estimates; None if there are none. UsageError if one is wanted that
+    must be fitted."""
+    if shared is not None:
+        labels, groups = shared.table["label"].to_numpy(), shared.table["group"].to_numpy(str)
+        try:
+            return combine(shared.members, labels, groups, metric, vote)
+        except UsageError as error:
+            why = first_line(error)
+    if vote in FITTED:
+        raise UsageError(
+            f"--vote {vote} is fitted to validation answers that all runs share, but {why}; --vote soft "
+            "needs none"
+        )
+    return None
+
+
+def _unfitted(vote: str, members: int) -> Combination:
+    return Combination("soft" if vote == AUTO else vote, np.full(members, 1 / members))
 
 
 def _members_in(folder: Path) -> list[Path]:
@@ -90,31 +181,9 @@ def _members_in(folder: Path) -> list[Path]:
     return ([] if is_run(folder) else sorted_in(folder / "best")) or [folder]
 
 
-def vote_of_validation(
-    runs: Sequence[Path], vote: Vote, answers_of: Callable[[Path], pd.DataFrame]
-) -> tuple[pd.DataFrame | None, str]:
-    """(The runs' vote on their validation photos (photo, group, label, p00, ...), "") or (None, why not).
-    `answers_of` gives a run's own table of these columns. No network was trained on these groups."""
-    task = RunFolder(runs[0]).task()
-    for run in runs:
-        if not (run / "validation.parquet").exists():
-            return None, f"{run.name} has no validation.parquet (trained on all {task.groups}?)"
-    try:
-        tables = [answers_of(run).sort_values("photo", ignore_index=True) for run in runs]
-    except (ValueError, UsageError) as error:
-        return None, first_line(error)
-    first, known = tables[0], ["photo", "group", "label"]
-    for run, table in zip(runs[1:], tables[1:], strict=True):
-        if not table[known].equals(first[known]):
-            other = "labels" if table["photo"].equals(first["photo"]) else task.groups
-            return None, f"{run.name} was validated on other {other} than {runs[0].name}"
-    voted = vote([probabilities_of(table) for table in tables])
-    return first[known].join(pd.DataFrame(voted, columns=probability_columns(task.n_classes))), ""
-
-
 def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
     """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", "photos", the number
-    of groups by the task's word} of `vote_of_validation`, or {"none": why}."""
+    of groups by the task's word} of the vote's validation answers, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)
@@ -129,11 +198,11 @@ def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = 
 def other_data(members: Sequence[dict[str, Any]]) -> str:
     """The sentence that names the members trained on other photos than the first; '' if there are none."""
     first, *others = members
-    differing = [member["run"] for member in others
-                 if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
-    if not differing:
+    unlike = [member["run"] for member in others
+              if member["data_fingerprint"] != first["data_fingerprint"]]  # fmt: skip
+    if not unlike:
         return ""
-    return f"note: {', '.join(differing)}: trained on other photos than {first['run']} (or they have changed)"
+    return f"note: {', '.join(unlike)}: trained on other photos than {first['run']} (or they have changed)"
 
 
 def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
@@ -163,16 +232,28 @@ def _class_errors(runs: Sequence[Path], networks: Sequence[Trained]) -> list[str
     return []
 
 
+def _fold_errors(runs: Sequence[Path]) -> list[str]:
+    """A message for each run of all folds whose validation answers lack one."""
+    errors = []
+    for run in runs:
+        config = RunFolder(run).config()
+        if config.fold == "all" and (run / VALIDATION).exists():
+            known = sorted(validation_of(run)["fold"].unique())
+            if len(known) < config.folds:
+                errors.append(
+                    f"{run / VALIDATION}: has answers for only {len(known)} of {config.folds} folds "
+                    f"({', '.join(map(str, known))}); train the run to its end"
+                )
+    return errors
+
+
 def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
     """The run's probabilities for its validation photos (photo, group, fold, label, p00, ...), computed with
     the TTA and the temperature of the submission."""
     if tta != "none":
         return predict_validation(run, trained, data, tta, temperature)
     table = validation_of(run)
-    with np.errstate(divide="ignore"):  # a probability of 0 stays 0
-        logits = np.log(probabilities_of(table).astype(np.float64))  # up to a constant
-    table[probability_columns(logits.shape[1])] = softmax(logits / temperature, axis=1)
-    return table
+    return with_probabilities(table, tempered(probabilities_of(table), temperature))
 
 
 def _words(validation: dict[str, Any], metric: str) -> str:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis import bundle
 from analysis.bundle import BUNDLE
-from analysis.predict import vote
+from analysis.predict import finishing, vote
+from analysis.predict.finishing import Finish, Plan, known_answers, plan, shared_vote
 from analysis.predict.trained import load, other_classes, predict
 from analysis.predict.tta import refuse
 from analysis.predict.validation import worth
@@ -30,6 +31,7 @@ from dataset.fingerprint import fingerprint
 from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
+from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
@@ -65,36 +67,52 @@ def _print_trust(ranking: Ranking, rows: pd.DataFrame) -> None:
 
 @only_writer_of_out
 def retrain_and_submit(
-    recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none"
-) -> tuple[np.ndarray, dict[str, Any]]:
+    recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none",
+    finish: Finish = Finish(),
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Train `recipe` (with the changes `values`) on all groups of `data` into the run folder `out`, and write
     its submission there. `tta`: a name in predict/tta.py. Return (probabilities (photos, classes), the
     content of submission.json).
+
+    `finish`: the decision is fitted to the validation answers of the run that the recipe is of.
 
     UsageError, before anything is trained, if the recipe or the data have errors. The recipe of an
     unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
     refuse_overwriting(out, REPORT, BUNDLE)
-    (config,), photos = _ready([recipe], values, data, tta)
+    (config,), photos, task = _ready([recipe], values, data, tta, finish)
+    planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
-    result = _retrain_checked(recipe, config, photos, out, recipe.stop_with(values), average, tta)
-    bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out))
-    return result
+    probabilities, about = _retrain_checked(
+        recipe, config, photos, out, recipe.stop_with(values), average, tta, planned
+    )
+    bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
+    return planned.apply(probabilities), about
+
+
+def _validated(recipe: Recipe, values: Mapping[str, Any], task: Task) -> pd.DataFrame | None:
+    """The validation answers of the run that a recipe is of; None if there are none, or they are of another
+    recipe (`values` change it) or of other classes."""
+    if recipe.folder is None or values or RunFolder(recipe.folder).task().classes != task.classes:
+        return None
+    return known_answers(recipe.folder)
 
 
 def _ready(
-    recipes: Sequence[Recipe], values: Mapping[str, Any], data: Path, tta: str
-) -> tuple[list[TrialConfig], pd.DataFrame]:
-    """(The config of each recipe with the changes `values`, the photos of `data` to predict). UsageError with
-    every error of recipes, photos and labels, and for what a recipe wants that the set's task lacks."""
+    recipes: Sequence[Recipe], values: Mapping[str, Any], data: Path, tta: str, finish: Finish
+) -> tuple[list[TrialConfig], pd.DataFrame, Task]:
+    """(The config of each recipe with the changes `values`, the photos of `data` to predict, the task).
+    UsageError with every error of recipes, photos and labels, and for what a recipe wants that the set's task
+    lacks."""
     wanted = [
         tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group"))
         for recipe in recipes
     ]
     (corrections, group), *_ = wanted
-    _, configs, photos, checked = all_at_once(
+    _, _, configs, photos, checked = all_at_once(
         lambda: refuse(tta),
+        lambda: finishing.refuse(finish),
         lambda: [recipe.config({**values, "data": str(data)}) for recipe in recipes],
         lambda: read_eval(data, group),
         lambda: check(data, corrections, progress=True, group=group),
@@ -115,7 +133,7 @@ def _ready(
     ]
     if found:
         raise UsageError(dict.fromkeys(found))
-    return configs, photos
+    return configs, photos, checked.task
 
 
 def _text(recipe: Mapping[str, Any], name: str) -> str:
@@ -126,18 +144,19 @@ def _text(recipe: Mapping[str, Any], name: str) -> str:
 
 def _retrain_checked(
     recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
-    average: int, tta: str, table: bool = True,
+    average: int, tta: str, planned: Plan, table: bool = True,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """(The probabilities as predicted, the content of the submission.json of what is decided by these)."""
     followed = retrain(config, out, stop_after, average)
     probabilities = predict(out, photos, tta)
-    about = about_run(out, recipe) | {"rule": followed, "tta": tta}
-    return probabilities, submit_run(out, photos, probabilities, about, out, table)
+    about = about_run(out, recipe) | {"rule": followed, "tta": tta, **planned.about}
+    return probabilities, submit_run(out, photos, planned.apply(probabilities), about, out, table)
 
 
 @only_writer_of_out
 def predict_and_submit(
     run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
-    images: Path | None = None,
+    images: Path | None = None, finish: Finish = Finish(),
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Write the submission of the run folder `run`, without training, to the folder `out`: for the photos to
     predict of `data` (default: input), or for all images in the folder `images`. Return (probabilities
@@ -147,23 +166,25 @@ def predict_and_submit(
     deadline; this is printed and recorded.
     """
     data = data or Path("input")
-    _, _, photos, trained = all_at_once(
+    _, _, _, photos, trained = all_at_once(
         lambda: refuse_overwriting(out, REPORT),
         lambda: refuse(tta, temperature),
+        lambda: finishing.refuse(finish),
         lambda: _photos_to_answer(run, data, images),
         lambda: load(run),
     )
     about = about_kept(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
     if state := about.get("unfinished"):
         print(weights_words(state), flush=True)
-    measured_on = Path(RunFolder(run).config().data) if images else data
+    config = RunFolder(run).config()
+    planned = plan(finish, images or data, photos, known_answers(run, temperature), trained.task, config)
+    measured_on = Path(config.data) if images else data
     if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
-        metric = RunFolder(run).config().metric
-        about["validation"] |= {f"{column_of(metric)}_by_tta": known}
-        plain, seen = f"{title_of(metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
+        about["validation"] |= {f"{column_of(config.metric)}_by_tta": known}
+        plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
         print(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
-    probabilities = trained.predict(photos, tta, temperature)
-    return probabilities, submit_run(out, photos, probabilities, about, run)
+    probabilities = planned.apply(trained.predict(photos, tta, temperature))
+    return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
 
 
 def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFrame:
@@ -186,6 +207,7 @@ def export_best_and_retrain(
     values: Mapping[str, Any] | None = None,
     tta: str = "none",
     ranking: Ranking | None = None,
+    finish: Finish = Finish(),
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all groups of `data`, and write
     OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
@@ -200,7 +222,9 @@ def export_best_and_retrain(
     ranking = ranking or rank(trial_table(experiment))
     rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    configs, photos = _ready(recipes, values, data, tta)
+    configs, photos, task = _ready(recipes, values, data, tta, finish)
+    validated = [_validated(recipe, values, task) for recipe in recipes]
+    planned = plan(finish, data, photos, shared_vote(validated), task, configs[0])
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
         print(
             f"note: the search ran on other photos than those in {data} (or these have changed since)",
@@ -208,30 +232,32 @@ def export_best_and_retrain(
         )
     write_trials(ranking, out / TRIALS)
     _print_trust(ranking, rows)
-    members, abouts = _members(recipes, configs, photos, folders, values, average, tta)
+    members, abouts = _members(recipes, configs, photos, folders, values, average, tta, planned)
     about = abouts[0] | {"selection": ranking.rule, "network": model}
     if _is_first(ranking, rows):
         about |= ranking.leaders.facts()
     if top > 1:
         about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
-    about = submit(out, photos, vote.soft(members), about, folders)
-    bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out))
+    about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
+    bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
     write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV
 
 
 def _members(
     recipes: Sequence[Recipe], configs: Sequence[TrialConfig], photos: pd.DataFrame, folders: Sequence[Path],
-    values: Mapping[str, Any], average: int, tta: str,
+    values: Mapping[str, Any], average: int, tta: str, planned: Plan,
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:  # fmt: skip
-    """Train each recipe into its folder; (the probabilities, the submission.json) of each."""
+    """Train each recipe into its folder; (the probabilities as predicted, the submission.json) of each. What
+    is `planned` for their vote is done for a single one, too."""
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         print(f"recipe {number} of {len(recipes)}: {recipe.about}", flush=True)
         recipe.write(folder / "recipe.json")
         stop_after = recipe.stop_with(values)
+        own = planned if len(recipes) == 1 else Plan(planned.task)
         probabilities, about = _retrain_checked(
-            recipe, config, photos, folder, stop_after, average, tta, table=False
+            recipe, config, photos, folder, stop_after, average, tta, own, table=False
         )
         members.append(probabilities)
         abouts.append(about)
@@ -250,19 +276,22 @@ def reproduce(path: Path, data: Path, out: Path) -> bool:
     folders = [out / f"best/{number}" for number in range(1, len(made.members) + 1)] if made.voted else [out]
     refuse_overwriting(out, REPORT, BUNDLE, *(f"best/{folder.name}" for folder in folders if made.voted))
     recipes, values = made.recipes(), {"threads": made.threads}
-    configs, photos = _ready(recipes, values, data, made.tta)
+    finish = Finish(finishing.NONE, made.combined_photos)
+    configs, photos, task = _ready(recipes, values, data, made.tta, finish)
     if words := bundle.data_difference(made, data):
         raise UsageError(f"{data}: {words}; nothing is trained")
     differing = bundle.differences(made, configs)
     for words in differing:
         print(f"note: differs from where the bundle was made: {words}", flush=True)
+    planned = plan(finish, data, photos, None, task, configs[0]).decided(made.decision)
     if made.voted:
-        members, abouts = _members(recipes, configs, photos, folders, values, made.average, made.tta)
+        members, abouts = _members(recipes, configs, photos, folders, values, made.average, made.tta, planned)
         about = abouts[0] | {"vote": "soft", "members": [member_of(one) for one in abouts]}
-        submit(out, photos, vote.soft(members), about, folders)
+        submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
     else:
-        _retrain_checked(recipes[0], configs[0], photos, out, recipes[0].stop_after, made.average, made.tta)
-    again = bundle.of_runs(folders, data, made.tta, made.average, out)
+        stop_after = recipes[0].stop_after
+        _retrain_checked(recipes[0], configs[0], photos, out, stop_after, made.average, made.tta, planned)
+    again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
     bundle.write_bundle(out, again)
     if not made.files:
         print("the bundle was written before a submission was made: there is none to compare with")

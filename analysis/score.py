@@ -20,13 +20,16 @@ from analysis.submission import (
     task_beside,
     whole_number,
 )
+from analysis.trust.answers import count
+from analysis.trust.bootstrap import intervals
+from analysis.trust.covered import coverage_lines, not_covered
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from dataset.formats.labelled import in_order
 from dataset.read import read_eval
 from dataset.tables import read_table
 from dataset.task import Task
-from trial.metrics import METRICS, recall_of, score, score_probabilities, title_of
+from trial.metrics import DEFAULT, METRICS, MIN_PROBABILITY, recall_of, score, score_probabilities, title_of
 from trial.record import probabilities_of
 
 MAX_LINES = 60  # of classes in a terminal
@@ -37,13 +40,18 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     """The scores of a submission against a file of answers, or against a data set whose photos to predict are
     labelled.
 
-    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "photos", "rare_name", "recall_rare",
-    "recall": {class: recall}}. `score` is by the `metric` of the recipe in the submission.json, else by
-    macro_f1; None for the log loss without a predictions.csv of the same answers. A recall is None for a
-    class without photos. `recall_rare`: the fraction of the photos of rare classes that are predicted
-    correctly, None without such photos. The classes are those of the submission.json beside the submission;
-    without one, the home task's if all answers are its numbers, else the names in both files; a line on
-    stderr says which. UsageError if the files are invalid or list different photos.
+    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "interval", "photos", "rare_name",
+    "recall_rare", "recall": {class: recall}, "not_covered"}. `score` is by the `metric` of the recipe in the
+    submission.json, else by macro_f1; None for the log loss without a predictions.csv of the same answers.
+    `interval`: {"metric", "low", "high", "of": how many, "by": "people"}, the 95 % interval of the score (of
+    the macro-F1 if that is None), by bootstrap over the groups that the answers have in a column group, or in
+    one with the task's word; over photos if they have none. A recall is None for a class without photos.
+    `recall_rare`: the fraction of the photos of rare classes that are predicted correctly, None without such
+    photos. `not_covered`: `analysis.trust.covered.not_covered` of the answers.
+
+    The classes are those of the submission.json beside the submission; without one, the home task's if all
+    answers are its numbers, else the names in both files; a line on stderr says which. UsageError if the
+    files are invalid or list different photos.
     """
     about = read_about(submission.parent) or {}
     labelled = _labelled(answers, about) if answers.is_dir() else None
@@ -64,12 +72,16 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     both = truth.merge(given, on="ImageID", suffixes=("_true", "_given"))
     labels, predicted = both["ans_true"].to_numpy(), both["ans_given"].to_numpy()
     scores, metric = score(labels, predicted, task.n_classes), metric_of(about)
+    given_log = None
     if metric != "log_loss":
         by_metric = METRICS[metric](scores)
     elif (chances := _probabilities(submission, both["ImageID"], predicted)) is not None:
         by_metric = METRICS[metric](score_probabilities(labels, chances))
+        given_log = np.log(chances[np.arange(len(labels)), labels].clip(MIN_PROBABILITY, 1))
     else:
         by_metric = None
+    groups = _groups(answers, labelled, both["ImageID"], task)
+    of = DEFAULT if by_metric is None else metric
     recall = {
         name: None if np.isnan(r) else round(float(r), 4)
         for name, r in zip(task.classes, scores.recall, strict=True)
@@ -77,11 +89,34 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
         "balanced_accuracy": METRICS["balanced_accuracy"](scores), "metric": metric,
-        "score": by_metric,
+        "score": by_metric, "interval": _interval(labels, predicted, groups, given_log, of, task),
         "photos": len(both),
         "rare_name": task.rare_name if task.rare else None,
         "recall_rare": recall_of(task.rare, labels, predicted), "recall": recall,
+        "not_covered": not_covered(labels, groups, task),
     }  # fmt: skip
+
+
+def _groups(answers: Path, labelled: pd.DataFrame | None, photos: pd.Series, task: Task) -> np.ndarray | None:
+    """(photos,) the group of each photo by the answers, None if they do not say; a photo without one counts
+    as its own."""
+    table = read_table(answers, ["ImageID", "ans"], others=True)[0] if labelled is None else labelled
+    column = next((name for name in ("group", task.column) if name in table), None)
+    if column is None or not table[column][table[column] != ""].duplicated().any():
+        return None
+    own = table.set_index("ImageID")[column].loc[photos].to_numpy(str)
+    return np.where(own == "", np.char.add("photo ", photos.to_numpy(str)), own)
+
+
+def _interval(
+    labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None, given_log: np.ndarray | None,
+    metric: str, task: Task,
+) -> dict[str, Any]:  # fmt: skip
+    each = np.arange(len(labels)) if groups is None else groups
+    log = None if given_log is None else given_log[:, None]
+    (found,) = intervals(count(labels, predicted[:, None], each, task.n_classes, log), metric)
+    by = "photos" if groups is None else task.groups
+    return {"metric": metric, **found.limits(), "of": found.n_groups, "by": by}
 
 
 def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -> np.ndarray | None:
@@ -98,8 +133,8 @@ def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -
 
 
 def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
-    """(ImageID, ans: the name of the class) of the photos to predict of a data set. UsageError if they have
-    no labels. `about`: the submission.json, whose recipe says what a group is."""
+    """(ImageID, ans: the name of the class, group if it is known) of the photos to predict of a data set.
+    UsageError if they have no labels. `about`: the submission.json, whose recipe says what a group is."""
     table = read_eval(data, (about.get("recipe") or {}).get("group") or "")
     unlabelled = table["photo"] if "class" not in table else table["photo"][table["class"] == ""]
     if len(unlabelled):
@@ -107,7 +142,8 @@ def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
             f"{data}: {len(unlabelled):,} of its {len(table):,} photos to predict have no label, first "
             f"{unlabelled.iloc[0]}; give a CSV with ImageID,ans"
         )
-    table = table.rename(columns={"photo": "ImageID", "class": "ans"})[["ImageID", "ans"]]
+    table = table.rename(columns={"photo": "ImageID", "class": "ans"})
+    table = table[["ImageID", "ans", *(["group"] if "group" in table else [])]]
     return table.set_axis(pd.RangeIndex(1, len(table) + 1), axis=0)
 
 
@@ -147,6 +183,21 @@ def score_line(scores: Mapping[str, Any]) -> str:
         return line
     rare = scores["recall_rare"]
     return f"{line}  recall of {scores['rare_name']} " + ("(no photos)" if rare is None else f"{rare:.4f}")
+
+
+def trust_lines(scores: Mapping[str, Any]) -> list[str]:
+    """How far the scores of `score_submission` can be believed, in sentences for people."""
+    found = scores["interval"]
+    lines = [
+        f"{title_of(found['metric'])}: 95 % interval {found['low']:.4f} to {found['high']:.4f}, by bootstrap "
+        f"over {found['of']:,} {found['by']}"
+    ]
+    if found["by"] == "photos":
+        lines.append(
+            "note: the answers do not say which photos are of the same person or thing; if several are, this "
+            "interval is too narrow (a column group in the answers says it)"
+        )
+    return lines + coverage_lines(scores["not_covered"], "the answers")
 
 
 def recall_lines(scores: Mapping[str, Any]) -> list[str]:

@@ -67,7 +67,10 @@ def about_kept(run: Path) -> dict[str, Any]:
     own = read_about(run) or {}
     if "recipe" not in own:
         return about_run(run)
-    of_its_predictions = ("answers", "task", "warnings", "photos", "unfinished", "temperature", "networks")
+    of_its_predictions = (
+        "answers", "task", "warnings", "photos", "unfinished", "temperature", "networks", "decision",
+        "not_covered", "combined_photos",
+    )  # fmt: skip
     kept = {key: value for key, value in own.items() if key not in of_its_predictions}
     return kept | {"created": _now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
 

@@ -24,7 +24,7 @@ BELOW = {
     "trial.warm": set(),
     "analysis.trust": set(),
     "analysis.trials": {"analysis.trust"},
-    "analysis.predict": {"analysis.trials"},
+    "analysis.predict": {"analysis.trials", "analysis.trust"},
     "analysis.report": {"analysis.trials", "analysis.trust"},
     "analysis.eda": {"analysis.trials", "analysis.report"},
     "analysis.lr_range": {"analysis.trials", "analysis.report"},

@@ -5,6 +5,7 @@ import pytest
 from analysis.ensemble import ensemble
 from analysis.lr_range.measure import write_lr_range
 from analysis.pipeline import export_best, export_best_and_retrain, predict_and_submit, retrain_and_submit
+from analysis.soup import soup
 from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw
 from experiments.demo import demo
@@ -19,6 +20,7 @@ WRITERS = {
     "export_best_and_retrain": lambda out: export_best_and_retrain(None, out, out),
     "predict": lambda out: predict_and_submit(out, out, out),
     "ensemble": lambda out: ensemble([], out, out),
+    "soup": lambda out: soup([], out, out),
 }
 
 

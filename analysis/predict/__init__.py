@@ -1,1 +1,1 @@
-"""Run folders to probabilities: test-time augmentation, votes, validation."""
+"""Run folders to probabilities and answers: test-time augmentation, votes, validation, decisions."""

@@ -13,6 +13,7 @@ COMMANDS = (
     "export-best-and-retrain",
     "predict",
     "ensemble",
+    "soup",
     "reproduce",
     "score",
     "submissions",

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble import ensemble, own_predictions, vote_of_validation, vote_scores
+from analysis.ensemble import ensemble, own_predictions, shared_validation, vote_scores
 from analysis.predict import vote
+from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load, predict
 from analysis.predict.validation import predict_validation
 from analysis.submission import submission_errors
@@ -26,8 +27,10 @@ from trial.record import RunWriter, probabilities_of, probability_columns, score
 PROBABILITIES = probability_columns(18)
 
 
-def validate(*arguments):
-    return vote_scores(*vote_of_validation(*arguments), FACE_MASK)
+def validate(runs, combine, answers):
+    shared, why = shared_validation(runs, answers)
+    voted = shared and with_probabilities(shared.table, combine(shared.members))
+    return vote_scores(voted, why, FACE_MASK)
 
 
 def test_soft_and_hard_votes_by_hand():
@@ -134,8 +137,8 @@ def test_it_has_no_score_where_the_people_or_labels_differ(tmp_path):
     found = {name: validate([tmp_path / "a", tmp_path / name], vote.soft, kept)
              for name in ("order", "people", "labels")}  # fmt: skip
     assert found["order"]["macro_f1"] == pytest.approx(scores_of(validation).macro_f1)
-    assert found["people"]["none"] == "people was validated on other people than a"
-    assert found["labels"]["none"] == "labels was validated on other labels than a"
+    assert found["people"]["none"].startswith("people was validated on other people than a: it has 0 photos")
+    assert found["labels"]["none"].startswith("labels was validated on other labels than a: it has other")
 
 
 def test_a_temperature_changes_the_validated_vote_as_it_does_the_answers(tmp_path):

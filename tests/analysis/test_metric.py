@@ -79,7 +79,7 @@ def test_a_vote_is_scored_by_the_metric_of_its_members(people, tmp_path, capsys)
     validation = example_search.validation(200)
     runs = [untrained(tmp_path / name, seed, validation, values={"metric": "log_loss"}).folder
             for seed, name in enumerate("ab")]  # fmt: skip
-    ensemble(runs, people, tmp_path / "out")
+    ensemble(runs, people, tmp_path / "out", "soft")
     wanted = METRICS["log_loss"](scores_of(validation))
     about = json.loads((tmp_path / "out" / "submission.json").read_text())
     assert about["validation"]["negative_log_loss"] == pytest.approx(wanted)

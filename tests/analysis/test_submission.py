@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.score import recall_lines, score_line, score_submission
+from analysis.score import recall_lines, score_line, score_submission, trust_lines
 from analysis.submission import (
     read_predictions,
     submission_errors,
@@ -112,6 +112,30 @@ def test_a_score_is_over_all_classes_whatever_the_order(tmp_path):
     assert score_line(scores) == "macro-F1 0.1111  accuracy 0.6667  recall of 60+ 1.0000"
     answers.write_text("ImageID,ans\n" + "".join(f"{name},0\n" for name in PHOTOS))
     assert "recall of 60+ (no photos)" in score_line(score_submission(given, answers))
+
+
+def test_the_interval_is_over_the_groups_that_the_answers_name(tmp_path):
+    answers, given = tmp_path / "answers.csv", tmp_path / "given.csv"
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 1]).repeat(70)
+    right = (rng.random(20) < 0.6).repeat(7)  # all photos of a person alike
+    photos = [f"{number}.jpg" for number in range(140)]
+    table = pd.DataFrame({"ImageID": photos, "ans": labels})
+    table.assign(ans=np.where(right, labels, 1 - labels)).to_csv(given, index=False)
+    widths = {}
+    for by, column in (("photos", {}), ("people", {"person": np.arange(140) // 7}),
+                       ("people", {"group": np.arange(140) // 7})):  # fmt: skip
+        table.assign(**column).to_csv(answers, index=False)
+        found = score_submission(given, answers)
+        interval, lines = found["interval"], "\n".join(trust_lines(found))
+        assert (interval["by"], interval["of"]) == (by, 140 if by == "photos" else 20)
+        assert interval["low"] < found["macro_f1"] < interval["high"]
+        assert ("too narrow" in lines) == (by == "photos")
+        assert f"by bootstrap over {interval['of']} {by}" in lines
+        widths[by] = interval["high"] - interval["low"]
+    assert found["not_covered"]["absent"][0] == "wear male 60+" and "16 classes without a photo" in lines
+    pd.DataFrame({"ImageID": photos, "ans": labels}).assign(group=photos).to_csv(answers, index=False)
+    assert score_submission(given, answers)["interval"]["by"] == "photos", "each photo its own group"
 
 
 def test_answers_of_other_photos_are_refused(tmp_path):

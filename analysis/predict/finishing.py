@@ -1,0 +1,175 @@
+"""From the probabilities of a network, or of several, to those that decide: the photos of a group combined,
+the decision layer for macro-F1."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.predict.one_group import combine_photos, groups_to_answer, shared_axes
+from analysis.predict.vote import soft
+from analysis.submission import read_about
+from analysis.trust.answers import VALIDATION, validation_of
+from analysis.trust.calibration import tempered
+from analysis.trust.covered import coverage_lines, not_covered
+from analysis.trust.decision import METRIC, Decision, decide, decision_from
+from common.errors import UsageError, first_line, unknown
+from dataset.read import read_train
+from dataset.task import Task
+from trial.config import TrialConfig
+from trial.metrics import METRICS, title_of
+from trial.record import probabilities_of, probability_columns, scores_of
+
+AUTO, NONE = "auto", "none"
+DECIDE = (AUTO, NONE, METRIC)
+KNOWN = ["photo", "group", "label"]
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What was asked for. `decide`: one of DECIDE; AUTO applies the decision layer if the metric is macro-F1
+    and the interval of its nested gain is above 0. `combine_photos`: those of one group."""
+
+    decide: str = AUTO
+    combine_photos: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is done. `groups` (photos,): of the photos to predict, None if they are not combined; `shared`:
+    the factors, by number, that the photos of a group have in common. `decision`: None if the most probable
+    class is the answer. `about`: for submission.json."""
+
+    task: Task
+    groups: np.ndarray | None = None
+    shared: tuple[int, ...] = ()
+    decision: Decision | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, probabilities: np.ndarray) -> np.ndarray:
+        """The probabilities (photos, classes) that decide."""
+        if self.groups is not None:
+            probabilities = combine_photos(probabilities, self.groups, self.task, self.shared)
+        return self.decision.apply(probabilities) if self.decision else probabilities
+
+    def decided(self, facts: Mapping[str, Any] | None) -> "Plan":
+        """The same plan with the decision that a bundle recorded, if it did."""
+        if facts is None:
+            return self
+        decision = decision_from(facts, self.task)
+        return replace(self, decision=decision, about=self.about | {"decision": {"applied": True, **facts}})
+
+
+def refuse(finish: Finish) -> None:
+    """UsageError for an unknown decision."""
+    if finish.decide not in DECIDE:
+        raise UsageError(unknown("--decide", finish.decide, DECIDE))
+
+
+def plan(
+    finish: Finish, data: Path, photos: pd.DataFrame, validated: pd.DataFrame | None, task: Task,
+    config: TrialConfig, metric: str = "",
+) -> Plan:  # fmt: skip
+    """What is done with the predictions for `photos` of `data`; printed, with what it is worth and which
+    classes validation does not cover.
+
+    `validated`: answers (photo, group, label, p00, ...) for groups that the networks were not trained on,
+    None if there are none. `config`: of the networks' recipe, or of one of them; `metric`: if not the
+    recipe's. UsageError if what was asked for cannot be done.
+    """
+    metric = metric or config.metric
+    groups: np.ndarray | None = None
+    shared: tuple[int, ...] = ()
+    about: dict[str, Any] = {}
+    if validated is not None:
+        about["not_covered"] = not_covered(
+            validated["label"].to_numpy(), validated["group"].to_numpy(str), task
+        )
+        for words in coverage_lines(about["not_covered"], "validation"):
+            print(words, flush=True)
+    if finish.combine_photos:
+        groups = groups_to_answer(photos, task, str(data))
+        shared = _shared_in(data, config, task)
+        names = [list(task.factors)[axis] for axis in shared] if task.factors else ["class"]
+        about["combined_photos"] = {"of": task.group, "shared": names}
+        if validated is not None:
+            combined = with_probabilities(validated, combine_photos(
+                probabilities_of(validated), validated["group"].to_numpy(str), task, shared
+            ))  # fmt: skip
+            known = [METRICS[metric](scores_of(table)) for table in (validated, combined)]
+            about["combined_photos"] |= {"validation_alone": known[0], "validation": known[1]}
+            print(f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
+                  f"{known[1]:.4f} with the photos of a {task.group} combined", flush=True)  # fmt: skip
+            validated = combined
+    decision, about["decision"] = _decision(finish, validated, task, metric)
+    return Plan(task, groups, shared, decision, about)
+
+
+def _shared_in(data: Path, config: TrialConfig, task: Task) -> tuple[int, ...]:
+    _, table = read_train(data, config.corrections or None, config.group)
+    shared = shared_axes(task, table["label"].to_numpy(), table["group"].to_numpy(str))
+    if not shared:
+        raise UsageError(
+            f"--combine-photos: the photos to train on of one {task.group} in {data} have no class or factor "
+            "in common"
+        )
+    return shared
+
+
+def _decision(
+    finish: Finish, validated: pd.DataFrame | None, task: Task, metric: str
+) -> tuple[Decision | None, dict[str, Any]]:
+    """(The decision to apply, the facts on it)."""
+    why = ""
+    if finish.decide == NONE:
+        why = "--decide none"
+    elif finish.decide == AUTO and metric != METRIC:
+        why = f"the metric is {metric}"
+    elif validated is None:
+        why = f"there are no validation answers of these networks, or of their trial, for {task.groups}"
+    else:
+        try:
+            arrays = (validated["label"].to_numpy(), validated["group"].to_numpy(str))
+            found = decide(probabilities_of(validated), *arrays, task)
+        except UsageError as error:
+            why = first_line(error)
+    if why:
+        if finish.decide == METRIC:
+            raise UsageError(f"--decide {METRIC}: {why}")
+        return None, {"applied": False, "why": why}
+    applied = finish.decide == METRIC or found.is_worth_it
+    print(f"validation {task.groups}: {found.words()}; it is {'' if applied else 'not '}applied", flush=True)
+    facts = {"applied": applied, **found.facts()}
+    if not applied:
+        return None, facts
+    return found.decision, facts | found.decision.to_json(task)
+
+
+def known_answers(run: Path, temperature: float = 1.0) -> pd.DataFrame | None:
+    """The validation answers by which to decide for the network of the run folder `run`: its own, or for a
+    retrained network those of the trial whose recipe it is; None if there are none. `temperature` divides the
+    logits. UsageError if they are damaged."""
+    trial = (read_about(run) or {}).get("trial_folder")
+    for folder in (run, *([Path(trial)] if trial else [])):
+        if (folder / VALIDATION).exists():
+            table = validation_of(folder)
+            return with_probabilities(table, tempered(probabilities_of(table), temperature))
+    return None
+
+
+def shared_vote(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """The soft vote of several tables of validation answers to the same photos; None if one is missing or has
+    other photos, labels or groups."""
+    known = [table.sort_values("photo", ignore_index=True) for table in tables if table is not None]
+    if len(known) < len(tables) or any(not table[KNOWN].equals(known[0][KNOWN]) for table in known):
+        return None
+    return with_probabilities(known[0], soft([probabilities_of(table) for table in known]))
+
+
+def with_probabilities(table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
+    """The table of predictions with these probabilities."""
+    columns = probability_columns(probabilities.shape[1])
+    return table.assign(**dict(zip(columns, probabilities.T, strict=True)))

@@ -1,0 +1,133 @@
+"""A greedy soup: the mean of several runs' weights (Wortsman and others 2022), one network as fast as each.
+
+Means of weights make sense only along a valley of the loss: between runs that were fine-tuned from the same
+pretrained weights.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from analysis.predict.trained import Trained, load
+from analysis.predict.validation import predict_validation
+from analysis.retrain import mean
+from analysis.trust.answers import Answers, answers_of, counts_of, differing, read_all
+from analysis.trust.selection import Selection, select
+from common.errors import UsageError, all_at_once
+from common.files import is_taken, only_writer_of_out
+from trial.config import TrialConfig
+from trial.metrics import METRICS, title_of
+from trial.record import RunFolder, RunWriter, scores_of
+
+SAME = ("model", "weights", "head", "fold", "folds", "group")  # fields of the recipe
+
+
+@only_writer_of_out
+def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
+    """Write the run folder `out` with the mean of the weights of some of the run folders `runs`: of the one
+    with the best validation score, and of each further one, in the order of their scores, by which the score
+    of the mean rises on the validation photos, which are in `data`. Return those that are in it.
+
+    Runs with a network per fold are averaged fold by fold. UsageError, before anything is predicted, if the
+    runs have no common start, differ in their networks or preprocessing, or have other validation photos.
+    """
+    _refuse(runs, out)
+    answers, *trained = all_at_once(lambda: read_all(runs), *(partial(load, run) for run in runs))
+    folders = [RunFolder(run) for run in runs]
+    configs = [folder.config() for folder in folders]
+    if errors := _differences(runs, configs, trained, answers):
+        raise UsageError(errors)
+    metric = configs[0].metric
+    score = METRICS[metric]
+    own = [score(scores_of(folder.validation())) for folder in folders]
+    order = sorted(range(len(runs)), key=lambda number: -own[number])
+    states = [[load_file(path) for path in folder.weights_files()] for folder in folders]
+    first = order[0]
+    taken, best, table = [first], own[first], folders[first].validation()
+    weights, tried = states[first], [answers[first]]
+    print(f"{runs[first]}: {title_of(metric)} {best:.4f}", flush=True)
+    for number in order[1:]:
+        both = [mean([states[one][fold] for one in (*taken, number)]) for fold in range(len(weights))]
+        answered = predict_validation(runs[first], _with(trained[first], both), data, "none")
+        found = score(scores_of(answered))
+        tried.append(answers_of(answered, str(runs[number])))
+        rises = found > best
+        print(f"with {runs[number]}: {found:.4f}, {'kept' if rises else 'left out'}", flush=True)
+        if rises:
+            taken, best, table, weights = [*taken, number], found, answered, both
+    members = [runs[number] for number in taken]
+    _write(out, configs[first], folders[first], members, weights, table)
+    print(f"soup of {len(taken)} of {len(runs)} runs: {_promise(select(counts_of(tried), metric), metric)}")
+    return members
+
+
+def _refuse(runs: Sequence[Path], out: Path) -> None:
+    errors = []
+    if len({run.resolve() for run in runs}) < max(2, len(runs)):
+        errors.append(f"a soup needs 2 different runs or more, not {', '.join(map(str, runs))}")
+    if is_taken(out):
+        errors.append(f"{out} already exists; give a new or empty folder as --out")
+    if errors:
+        raise UsageError(errors)
+
+
+def _differences(
+    runs: Sequence[Path],
+    configs: Sequence[TrialConfig],
+    trained: Sequence[Trained],
+    answers: Sequence[Answers],
+) -> list[str]:
+    """What keeps the runs from being averaged."""
+    errors = [
+        f"{run}: was trained from random weights (weights=none); the weights of two such runs have nothing "
+        "in common, so their mean is no network: use python -m analysis ensemble"
+        for run, config in zip(runs, configs, strict=True) if config.weights == "none"
+    ]  # fmt: skip
+    for run, config, network, own in zip(runs[1:], configs[1:], trained[1:], answers[1:], strict=True):
+        for name in SAME:
+            mine, its = getattr(configs[0], name), getattr(config, name)
+            if mine != its:
+                errors.append(f"{run}: has {name}={its}, {runs[0]} {name}={mine}; a soup needs the same")
+        if network.preprocessing != trained[0].preprocessing:
+            errors.append(
+                f"{run}: prepares photos otherwise than {runs[0]} (image_size, crop); a soup needs the same"
+            )
+        if words := differing(answers[0], own):
+            errors.append(f"{own.source}: {words}; a soup is chosen on validation photos that all runs share")
+    return errors
+
+
+def _with(trained: Trained, weights: Sequence[dict[str, Tensor]]) -> Trained:
+    """The same networks with these weights, one state dict for each."""
+    networks: list[nn.Module] = [copy.deepcopy(network) for network in trained.networks]
+    for network, state in zip(networks, weights, strict=True):
+        network.load_state_dict(state)
+    return replace(trained, networks=networks)
+
+
+def _write(
+    out: Path, config: TrialConfig, first: RunFolder, members: Sequence[Path],
+    weights: Sequence[dict[str, Tensor]], table: pd.DataFrame,
+) -> None:  # fmt: skip
+    writer = RunWriter(out, replace(config, out=str(out)))
+    writer.task(first.task())
+    writer.preprocessing(first.preprocessing())
+    writer.origin(first.origin() | {"soup": [str(run) for run in members]})
+    epoch = first.status()["best_epoch"]
+    for (fold, answered), state in zip(table.groupby("fold"), weights, strict=True):
+        writer.best(int(fold), epoch, state, answered)
+    writer.end("done")
+
+
+def _promise(found: Selection, metric: str) -> str:
+    """For people."""
+    return (
+        f"{title_of(metric)} {found.promise} on new groups, after a correction by {found.flattered:.3f} for "
+        f"having chosen the best of {len(found.chosen)} means"
+    )

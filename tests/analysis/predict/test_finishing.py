@@ -1,0 +1,115 @@
+"""What is done with predictions before they become answers, from the run folder to submission.json."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.pipeline import predict_and_submit, reproduce, retrain_and_submit
+from analysis.predict.finishing import Finish, shared_vote
+from analysis.predict.trained import predict
+from analysis.recipes import read_recipe
+from common.errors import UsageError
+from dataset.read import read_eval
+from tests.analysis import other_tasks
+from tests.analysis.fake_run import untrained
+from tests.analysis.trust.drawn_answers import drawn
+from tests.conftest import TINY
+from trial.config import parse
+from trial.record import RunWriter, probability_columns
+from trial.run import run as train
+
+
+def validation(bias: float, people: int = 120) -> pd.DataFrame:
+    (probabilities,), labels, groups = drawn(people, bias=bias, noise=0.5)
+    photos = [f"{group}/{number % 7}.jpg" for number, group in enumerate(groups)]
+    known = pd.DataFrame({"photo": photos, "group": groups, "fold": 0, "label": labels})
+    return known.join(pd.DataFrame(probabilities, columns=probability_columns(18)))
+
+
+@pytest.fixture(scope="module")
+def biased(tmp_path_factory):
+    """A run whose validation answers avoid the oldest."""
+    return untrained(tmp_path_factory.mktemp("biased") / "run", 0, validation(4.0)).folder
+
+
+def about(out):
+    return json.loads((out / "submission.json").read_text())
+
+
+def test_the_decision_moves_answers_to_rare_classes_and_is_recorded(biased, people, tmp_path, capsys):
+    plain = predict(biased, read_eval(people))
+    decided, _ = predict_and_submit(biased, people, tmp_path / "out", finish=Finish("macro_f1"))
+    kept = about(tmp_path / "out")["decision"]
+    weighted = plain ** (1 / kept["temperature"]) * list(kept["multipliers"].values())
+    assert decided == pytest.approx(weighted / weighted.sum(1, keepdims=True), abs=1e-4)
+    assert kept["applied"] and kept["multipliers"]["wear male 60+"] > 2
+    assert kept["gain_low"] <= kept["gain"] <= kept["gain_high"]
+    assert list(pd.read_csv(tmp_path / "out" / "submission.csv")["ans"]) == list(decided.argmax(1))
+    said = capsys.readouterr().out
+    assert "the decision layer for macro-F1 (2 multipliers) gains +" in said and "; it is applied" in said
+    alone, _ = predict_and_submit(biased, people, tmp_path / "none", finish=Finish("none"))
+    assert alone == pytest.approx(plain)
+    assert about(tmp_path / "none")["decision"] == {"applied": False, "why": "--decide none"}
+
+
+def test_by_default_it_is_applied_only_if_the_gains_interval_is_above_zero(biased, people, tmp_path):
+    for name, folder in (
+        ("biased", biased), ("plain", untrained(tmp_path / "plain", 0, validation(0.0)).folder),
+    ):  # fmt: skip
+        predict_and_submit(folder, people, tmp_path / "out" / name)
+        kept = about(tmp_path / "out" / name)["decision"]
+        assert kept["applied"] == (kept["gain_low"] > 0) == ("multipliers" in kept)
+    assert not kept["applied"]
+
+
+def test_another_metric_has_no_decision(people, tmp_path):
+    table = validation(4.0, 20)
+    folder = untrained(tmp_path / "run", 0, table, values={"metric": "accuracy"}).folder
+    predict_and_submit(folder, people, tmp_path / "out")
+    assert about(tmp_path / "out")["decision"] == {"applied": False, "why": "the metric is accuracy"}
+    assert about(tmp_path / "out")["not_covered"]["counted"] == "people"
+
+
+@pytest.mark.slow
+def test_a_retrained_network_decides_by_its_trials_answers(people, tmp_path):
+    config = parse({**TINY, "data": str(people), "epochs": 1})
+    train(config, writer := RunWriter(tmp_path / "trial", config), print)
+    writer.end("done")
+    columns = {"group": "person"}
+    validation(4.0).rename(columns=columns).to_parquet(tmp_path / "trial" / "validation.parquet", index=False)
+    recipe = read_recipe(tmp_path / "trial" / "config.json")
+    finish = Finish("macro_f1")
+    _, first = retrain_and_submit(recipe, people, tmp_path / "again", {}, finish=finish)
+    _, later = predict_and_submit(tmp_path / "again", people, tmp_path / "later", finish=finish)
+    assert first["decision"]["applied"] and first["decision"] == later["decision"]
+    assert reproduce(tmp_path / "again", people, tmp_path / "third"), "its bundle has the decision"
+    with pytest.raises(UsageError, match="there are no validation answers"):
+        retrain_and_submit(recipe, people, tmp_path / "other", {"seed": 5}, finish=finish)
+
+
+def test_the_photos_of_a_patient_are_combined_where_they_are_known(tmp_path, capsys):
+    patients = other_tasks.two_classes(tmp_path / "set")
+    config = parse({**TINY, "data": str(patients), "group": "patient", "image_size": "32x24", "folds": 3,
+                    "epochs": 1})  # fmt: skip
+    train(config, writer := RunWriter(tmp_path / "run", config), print)
+    writer.end("done")
+    probabilities, kept = predict_and_submit(
+        tmp_path / "run", patients, tmp_path / "out", finish=Finish("none", combine_photos=True)
+    )
+    photos = read_eval(patients, "patient")
+    plain = pd.DataFrame(predict(tmp_path / "run", photos)).groupby(photos["group"].to_numpy()).mean()
+    assert probabilities == pytest.approx(plain.loc[photos["group"]].to_numpy(), abs=1e-5)
+    assert kept["combined_photos"]["of"] == "patient" and kept["combined_photos"]["shared"] == ["class"]
+    assert "with the photos of a patient combined" in capsys.readouterr().out
+
+
+def test_a_vote_of_other_photos_is_none():
+    one, other = validation(0.0, 10), validation(1.0, 10)
+    both = shared_vote([one, other.sample(frac=1, random_state=0)])
+    columns = probability_columns(18)
+    wanted = (one[columns] + other[columns]) / 2
+    np.testing.assert_allclose(both[columns], wanted)
+    assert shared_vote([one, other.iloc[7:]]) is None
+    assert shared_vote([one, None]) is None

@@ -1,0 +1,92 @@
+"""A greedy soup of runs with a common start."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from analysis.pipeline import predict_and_submit
+from analysis.soup import soup
+from common.errors import UsageError
+from tests.analysis import example_search
+from tests.analysis.fake_run import untrained
+from tests.conftest import TINY
+from trial import run as trial_run
+from trial.config import parse
+from trial.record import RunFolder, RunWriter, scores_of
+
+
+@pytest.fixture(scope="module")
+def runs(people, tmp_path_factory):
+    """Two runs fine-tuned from one network's weights, with other learning rates; all folds in one."""
+    folder = tmp_path_factory.mktemp("soup")
+    start = parse({**TINY, "data": str(people), "epochs": 1})
+    trial_run.run(start, RunWriter(folder / "start", start), print)
+    found = []
+    for name, rate in (("a", 0.002), ("b", 0.001)):
+        values = {"weights": str(folder / "start" / "weights.safetensors"), "learning_rate": rate}
+        config = parse({**TINY, "data": str(people), "fold": "all", "folds": 2, "epochs": 1, **values})
+        writer = RunWriter(folder / name, config)
+        trial_run.run(config, writer, print)
+        writer.end("done")
+        found.append(folder / name)
+    return found
+
+
+def test_the_soup_is_the_mean_of_the_runs_that_raise_its_score(runs, people, tmp_path, capsys):
+    members = soup(runs, people, tmp_path / "soup")
+    said = capsys.readouterr().out
+    own = {run: scores_of(RunFolder(run).validation()).macro_f1 for run in runs}
+    assert members[0] == max(runs, key=own.get)
+    written = RunFolder(tmp_path / "soup")
+    kept = scores_of(written.validation()).macro_f1
+    assert kept >= max(own.values())
+    assert (len(members) == 2) == ("kept" in said) == (kept > max(own.values()))
+    for path in written.weights_files():
+        states = [load_file(run / path.name) for run in members]
+        for key, value in load_file(path).items():
+            if value.is_floating_point():
+                torch.testing.assert_close(value, sum(state[key] for state in states) / len(states))
+    assert written.origin()["soup"] == [str(run) for run in members]
+    assert written.status()["state"] == "done"
+    assert f"soup of {len(members)} of 2 runs: macro-F1 " in said
+    predict_and_submit(tmp_path / "soup", people, tmp_path / "out")
+    assert (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_a_run_that_lowers_the_score_is_left_out(runs, people, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in runs[1].iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    for path in RunFolder(broken).weights_files():
+        state = {key: torch.zeros_like(value) for key, value in load_file(path).items()}
+        save_file(state | {"fc.bias": torch.arange(18.0) * 99}, path)
+    table = RunFolder(runs[1]).validation()
+    columns = [name for name in table if name.startswith("p") and name[1:].isdigit()]
+    worst = table.assign(**{name: float(name == "p17") for name in columns})
+    worst.rename(columns={"group": "person"}).to_parquet(broken / "validation.parquet", index=False)
+    assert soup([broken, runs[0]], people, tmp_path / "soup") == [runs[0]]
+    assert "left out" in capsys.readouterr().out
+
+
+def test_runs_without_a_common_start_are_refused_with_every_difference(runs, people, tmp_path):
+    config = RunFolder(runs[0]).config()
+    validation = example_search.validation(200)
+    fresh, other = tmp_path / "fresh", tmp_path / "other"
+    untrained(fresh, 0, validation)
+    untrained(other, 0, validation, values={"image_size": "48x48", "model": "test_vit.r160_in1k"})
+    with pytest.raises(UsageError) as error:
+        soup([fresh, other, runs[0]], people, tmp_path / "out")
+    said = str(error.value)
+    for words in (
+        "fresh: was trained from random weights", "other: has model=test_vit.r160_in1k",
+        "other: prepares photos otherwise", f"a: has weights={config.weights}",
+        "photos that all runs share",
+    ):  # fmt: skip
+        assert words in said
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match="2 different runs"):
+        soup([runs[0], runs[0]], people, tmp_path / "out")
+    untrained(tmp_path / "retrained", 0)
+    with pytest.raises(UsageError, match=r"validation\.parquet: does not exist"):
+        soup([runs[0], tmp_path / "retrained"], people, tmp_path / "out")
