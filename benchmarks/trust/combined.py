@@ -30,7 +30,7 @@ from analysis.predict.trained import load
 from analysis.predict.vote import WAYS, soft
 from analysis.submission import read_answers
 from analysis.trust import decision
-from analysis.trust.answers import read_validation
+from analysis.trust.answers import read_probabilities
 from analysis.trust.calibration import calibration_error, reliability, temperature_of, tempered
 from benchmarks.search import table
 from benchmarks.trust.populations import CLASSES, everyone, persons
@@ -152,7 +152,7 @@ def text(found: Sequence[dict[str, Outcome]]) -> str:
 
 def of_runs(runs: Sequence[Path], number: int) -> None:
     """Print what the runs' combinations and decisions hold, on their own validation people."""
-    shared, why = shared_validation(runs, read_validation)
+    shared, why = shared_validation(runs, read_probabilities)
     if shared is None:
         raise UsageError(why)
     labels, groups = shared.table["label"].to_numpy(), shared.table["group"].to_numpy(str)
@@ -170,7 +170,7 @@ def of_runs(runs: Sequence[Path], number: int) -> None:
 
 def on_answers(runs: Sequence[Path], data: Path, answers: Path) -> None:
     """Print what is promised and seen on the photos to predict of `data`."""
-    shared, _ = shared_validation(runs, read_validation)
+    shared, _ = shared_validation(runs, read_probabilities)
     assert shared is not None  # as `of_runs` went before
     labels, groups = shared.table["label"].to_numpy(), shared.table["group"].to_numpy(str)
     task, photos = RunFolder(runs[0]).task(), read_eval(data)
