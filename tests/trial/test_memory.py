@@ -23,6 +23,12 @@ VIT = parse(
 )
 
 
+@pytest.fixture(autouse=True)
+def _sigterm_is_left_alone(monkeypatch):
+    """The command blocks SIGTERM for good, which other tests of this process wait for."""
+    monkeypatch.setattr("trial.signals.on_stop", lambda write: None)
+
+
 @pytest.fixture(scope="module")
 def table(people):
     return read_train(people).table.head(75)  # two whole batches, and one of 11
@@ -173,6 +179,7 @@ from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial.compute import memory_words
 from trial.config import parse
+from trial.data.batches import on_device
 
 config = parse({**TINY, "augment": [{"_name": "RandomBrightnessContrast"}], "workers": 1, "batch_size": 2})
 training = training_of(config, read_train(pathlib.Path(sys.argv[1])).table)
