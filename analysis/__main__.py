@@ -371,7 +371,7 @@ def leakage(
     out: Annotated[Path, typer.Option(help="new folder for the result")] = Path("out/leakage"),
     group: Group = "",
 ) -> None:
-    """Find the same person or photo on both sides of a split.
+    """Find the same people on both sides of a split.
 
     People (groups) of train are compared with each other and with the photos to predict: nearly identical
     photos, and people who look alike to a network. Scores are too high if a person is on both sides."""
@@ -387,7 +387,7 @@ def shift(
     run: OfNetwork = None,
     group: Group = "",
 ) -> None:
-    """Say whether the photos to predict differ from those to train on.
+    """Say how the photos to predict differ from train.
 
     A classifier tries to tell them apart (adversarial validation); what differs is listed, and what to do."""
     from analysis.audit.halves import shift_between

@@ -96,12 +96,13 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
     status, scores = run.status(), {}
     stop_after = status.get("best_epoch")
     if stop_after is not None:
-        scores = {"macro_f1": status["macro_f1"], column_of(status["metric"]): status["score"]}
+        scores, limits = {"macro_f1": status["macro_f1"]}, {}
         try:
             scores["accuracy"] = scores_of(validation_of(run.folder)).accuracy
-            scores |= interval_facts(run.folder, status["metric"])
+            limits = interval_facts(run.folder, status["metric"])
         except (FileNotFoundError, UsageError) as error:
             logger.warning(f"WARNING: the recipe is kept without accuracy and interval: {first_line(error)}")
+        scores |= {column_of(status["metric"]): status["score"], **limits}
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
         best = steady(curve_of(run.folder, status["metric"]))
         stop_after = stop_after if best is None else best[1]

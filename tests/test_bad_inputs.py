@@ -143,7 +143,7 @@ TEXTS = {
     "home": CSV.replace(FIRST, "~/x.jpg,cat,cat0,train"), "a URL": CSV.replace(FIRST, "http://x/y.jpg,cat,cat0,train"),
     "UNC": CSV.replace(FIRST, "\\\\server\\x.jpg,cat,cat0,train"), "missing photo": CSV.replace("cat0_0.jpg", "none.jpg"),
     "photo twice": CSV.replace("cat0_1.jpg", "cat0_0.jpg"), "label missing": CSV.replace(FIRST, "cat0_0.jpg,,cat0,train"),
-    "group missing": CSV.replace(FIRST, "cat0_0.jpg,cat,,train"), "split wrong": CSV.replace(FIRST, "cat0_0.jpg,cat,cat0,valid"),
+    "group missing": CSV.replace(FIRST, "cat0_0.jpg,cat,,train"), "split wrong": CSV.replace(FIRST, "cat0_0.jpg,cat,cat0,middle"),
     "one class": CSV.replace(",dog,", ",cat,"), "one group": CSV.replace("cat1", "cat0").replace("cat2", "cat0").replace("cat3", "cat0"),
     "spaces": CSV.replace(",", " , "), "long name": CSV.replace(FIRST, "x" * 5000 + ".jpg,cat,cat0,train"),
     "more fields": CSV.replace(FIRST, FIRST + ",x,y"), "fewer fields": CSV.replace(FIRST, "cat0_0.jpg"),

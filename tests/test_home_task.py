@@ -19,6 +19,7 @@ FACES = "dataset/faces/"  # finds any face; the age of the person is nobody's bu
 
 # The files outside that import from dataset/face_masks/, and what for.
 REGISTERED = {
+    "analysis/audit/sheet.py": "suspected labels become corrections that its reader applies",
     "analysis/eda/suspects.py": "what looks wrong in sets of its layout",
     "analysis/score.py": "answers without a submission.json may be the competition's numbers",
     "analysis/submission.py": "submissions of earlier versions have no task",

@@ -32,6 +32,7 @@ WANTS = (
 )
 TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 OWN = ("path", "label", "split")
+MAX_PATH = 4096  # characters, as on Linux
 RESERVED = (
     "photo",
     "class",
@@ -253,6 +254,8 @@ def _path_errors(data: Path, csv: Path, table: pd.DataFrame, absolute: list[str]
         where = f"{csv} line {line}"
         if not path:
             errors[line] = f"{where}: no path"
+        elif len(path) > MAX_PATH:
+            errors[line] = f"{where}: a path of {len(path):,} characters"
         elif not whole.startswith(root + os.sep):
             errors[line] = f"{where}: path {path!r} is outside the data folder; give paths below {data}"
         elif os.path.splitext(path)[1].lower() not in EXTENSIONS:

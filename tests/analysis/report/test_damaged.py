@@ -34,9 +34,9 @@ def experiment(tmp_path):
 def test_tables_and_pages_name_what_is_damaged_and_show_the_rest(experiment, tmp_path):
     said = call(app, "trials", experiment)
     assert said.exit_code == 0
-    assert "3 finished" in said.stdout and "4 not ranked" in said.stdout
-    for words in ("t1/config.json: is damaged", "t2/epochs.csv: is damaged", "t5/status.json: is damaged (no state",
-                  "t6/config.json: is missing", "validation.parquet: is damaged", "(and 1 more)"):  # fmt: skip
+    assert "2 finished" in said.stdout and "5 not ranked" in said.stdout
+    for words in ("t1/config.json: is damaged", "t2/epochs.csv: is damaged", "t5/status.json: is damaged (it has no state)",
+                  "t4/task.json: is damaged", "t6/config.json: is missing", "t3/validation.parquet: is damaged"):  # fmt: skip
         assert words in said.stdout
     assert call(app, "report", experiment, "--out", tmp_path / "r.html").exit_code == 0
     page = re.sub(r"<script.*?</script>", "", (tmp_path / "r.html").read_text(), flags=re.DOTALL)
@@ -57,12 +57,15 @@ def test_a_damaged_run_has_a_page_that_says_so_or_is_refused_in_words(experiment
     assert "t2/epochs.csv: is damaged" in (tmp_path / "t2.html").read_text()
 
 
-def test_a_damaged_best_trial_is_refused_before_it_is_exported(experiment, tmp_path):
+def test_a_best_trial_with_damaged_answers_is_exported_without_an_interval(experiment, tmp_path):
     (experiment / "trials" / "t0" / "validation.parquet").write_bytes(b"PAR1")
     said = call(app, "export-best", experiment, "--out", tmp_path / "best")
-    assert said.exit_code == 2
-    assert "t0/validation.parquet: is damaged" in said.stderr
-    assert not (tmp_path / "best").exists()
+    assert said.exit_code == 0
+    assert (
+        "kept without accuracy and interval" in said.stderr
+        and "t0/validation.parquet: is damaged" in said.stderr
+    )
+    assert "score_low" not in (tmp_path / "best" / "1.json").read_text()
 
 
 def test_the_promise_is_of_the_first_trial_or_of_none(experiment, tmp_path):
@@ -73,4 +76,4 @@ def test_the_promise_is_of_the_first_trial_or_of_none(experiment, tmp_path):
 
 def test_a_status_without_a_state_is_damaged(tmp_path):
     (tmp_path / "status.json").write_text('{"state": "done"}')
-    assert RunFolder(tmp_path).status()["reason"].endswith("is damaged (no reason, process)")
+    assert RunFolder(tmp_path).status()["reason"].endswith("is damaged (it has no reason)")
