@@ -28,9 +28,9 @@ class Bound:
     more than `margin` below the best finished score. Never before `start_epoch`, nor with fewer than
     `min_finished` finished trainings that are longer than it is by then.
 
-    In replays (benchmarks/search, 150 generated recipes, half the table's compute) these defaults stopped no
-    recipe within .01 of the best for good: 0 of 168 searches (110 of them with late and noisy curves).
-    With z=4 it was 1 of 30 with such curves: residuals of few trainings are not normal.
+    In replays (benchmarks/search) these defaults stopped no recipe within .01 of the best for good: 0 of 100
+    searches of recorded recipes, 0 of 120 of generated ones (20 of them with late and noisy curves). With z=3
+    it was 5 of 40: residuals of few trainings are not normal.
     """
 
     z: float = 5.0
