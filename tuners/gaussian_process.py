@@ -203,7 +203,7 @@ def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: floa
     return np.log(deviation) + np.where(z > -1, log_near, log_far)
 
 
-NODES, MASSES = (part[::-1] for part in np.polynomial.hermite_e.hermegauss(9))  # the highest first
+NODES, MASSES = (part[::-1] for part in np.polynomial.hermite_e.hermegauss(17))  # the highest first
 MASSES = MASSES / MASSES.sum()
 
 

@@ -7,7 +7,15 @@ from scipy.integrate import quad
 from scipy.optimize import check_grad
 
 from tuners import gaussian_process
-from tuners.gaussian_process import SCORES, Kernel, Posterior, fit, log_expected_improvement, similarity
+from tuners.gaussian_process import (
+    SCORES,
+    Kernel,
+    Posterior,
+    fit,
+    log_expected_improvement,
+    log_improvement_rate,
+    similarity,
+)
 
 OFF = np.nan
 CATEGORIES = np.array([True, False, False])  # a category; a number; a number that only some recipes have
@@ -145,3 +153,31 @@ def test_the_fit_of_noise_is_noise():
     kernel = fit(rows, scores, CATEGORIES)
     means = Posterior(kernel, rows, scores).mean_at(rows)
     assert means.std() < 0.5 * scores.std()
+
+
+def rate(mean, deviation, best, precision, share, left):
+    given = (np.array([value]) for value in (mean, deviation))
+    parts = (np.array([value]) for value in (precision, share, left))
+    return float(np.exp(log_improvement_rate(*given, best, *parts)[0]))
+
+
+@pytest.mark.parametrize("mean", [0.25, 0.3, 0.4])
+def test_the_rate_of_improvement_is_that_of_the_best_limit_in_a_simulation(mean):
+    """A training is given up after a quarter if it looks worse than a limit."""
+    deviation, noise, best, share = 0.1, 0.05, 0.35, 0.25
+    rng = np.random.default_rng(0)
+    final = rng.normal(mean, deviation, 400_000)
+    looks = final + rng.normal(0, noise, len(final))
+    improvement = np.maximum(final - best, 0)
+    order = np.argsort(-looks)
+    going_on = np.arange(1, len(final) + 1) / len(final)  # the share that a limit lets go on
+    rates = np.cumsum(improvement[order]) / len(final) / (share + (1 - share) * going_on)
+    found = rate(mean, deviation, best, 1 / noise**2, share, 1.0)
+    assert found == pytest.approx(rates.max(), rel=0.06)
+    assert found > 1.2 * improvement.mean(), "more than if all were trained to their ends"
+
+
+def test_what_shows_nothing_or_is_the_last_part_is_paid_in_full():
+    improvement = float(np.exp(log_expected_improvement(np.array(0.3), np.array(0.1), 0.35)))
+    assert rate(0.3, 0.1, 0.35, 0.0, 0.25, 1.0) == pytest.approx(improvement)
+    assert rate(0.3, 0.1, 0.35, 0.0, 0.5, 0.5) == pytest.approx(2 * improvement)

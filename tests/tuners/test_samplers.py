@@ -330,7 +330,9 @@ def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials(paused)
     """Paused ones are compared with the new one for each suggestion."""
     nni_space = json.loads((PROJECT / "search_spaces" / "full.json").read_text())
     space, rng = Space(nni_space), np.random.default_rng(0)
-    study = optuna.create_study(direction="maximize", sampler=GaussianProcessSampler(space))
+    sampler = GaussianProcessSampler(space)
+    sampler.pauses = bool(paused)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
     for number in range(1000):
         params = space.random(rng)
         distributions = {name: space[name].distribution for name in params}
