@@ -45,7 +45,7 @@ def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_
     training = training_of(config, table.head(2 * batch))
     before = [layer.weight.detach().clone() for layer in last_layers(training.network)]
     writer = RunWriter(tmp_path / "run", config)
-    writer.origin({})
+    writer.origin({"data_fingerprint": "f" * 64})
     writer.preprocessing(training.forward.preprocessing)
     (epoch,) = fit(training, held_out(training, table.tail(batch), batch))
     writer.epoch(epoch.row())
