@@ -136,6 +136,7 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
         "submission.json",
         "predictions.csv",
         "trials.csv",
+        "bundle.json",
         "report.html",
         "best",
     }

@@ -34,7 +34,14 @@ KEYS = {
     "weights.safetensors": [],
 }  # fmt: skip
 # Of these the table still holds the right answers.
-UNSEEN = ("twice", "zeros at the end", "a byte flipped", "no fold", "texts in fold")
+UNSEEN = (
+    "twice",
+    "zeros at the end",
+    "a byte flipped",
+    "no fold",
+    "texts in fold",
+    "texts in person",
+)  # one person, say
 
 
 @pytest.fixture(scope="module")
