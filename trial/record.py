@@ -136,7 +136,7 @@ class RunWriter:
             self._write_status()
 
     def note_parts(self, parts: int) -> None:
-        """Note that batches were trained in so many parts, for want of memory."""
+        """Note the number of parts that batches were trained in, as memory was short."""
         if parts > 1:
             self._status["batch_parts"] = max(parts, self._status.get("batch_parts", 1))
 
