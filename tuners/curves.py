@@ -48,6 +48,7 @@ class FinalScores:
         spread = float(np.var(latest)) * len(latest) if len(latest) else 0.0
         self._variance = (spread + 2 * DEVIATION**2) / (max(len(latest) - 1, 0) + 2)
         self._gains: dict[tuple[int, int, int], _Gain] = {}
+        self._noises: dict[int, float] = {}  # by epoch: every paused training asks for the same few
 
     def predict(self, curves: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances (n,) of the final scores of trainings with these scores, one for each epoch so
@@ -63,9 +64,11 @@ class FinalScores:
     def noise(self, epoch: int) -> float:
         """The variance of the prediction for an average training, after `epoch` of it."""
         epoch = min(epoch, self._epochs)
-        seen = self._scores[~np.isnan(self._scores[:, epoch - 1]), :epoch]
-        average = seen.mean(0, keepdims=True) if len(seen) else np.zeros((1, epoch))
-        return float(self._of_length(epoch, average)[1][0])
+        if epoch not in self._noises:
+            seen = self._scores[~np.isnan(self._scores[:, epoch - 1]), :epoch]
+            average = seen.mean(0, keepdims=True) if len(seen) else np.zeros((1, epoch))
+            self._noises[epoch] = float(self._of_length(epoch, average)[1][0])
+        return self._noises[epoch]
 
     def _of_length(self, epoch: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ends = stint_ends(self._epochs)
