@@ -23,6 +23,9 @@ EXAMPLE = "Example: python -m analysis "
 Wanted = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")
 ]
+AnyExperiment = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs")
+]
 Data = Annotated[Path, typer.Option(help="folder of the data set: photos to train on, and photos to predict")]
 Out = Annotated[Path, typer.Option(help="folder for the result; nothing in it is overwritten")]
 Top = Annotated[int, typer.Option(min=1, help="number of best recipes")]
@@ -58,10 +61,7 @@ Combine = Annotated[
 @app.command(epilog=EXAMPLE + "trials latest --csv trials.csv")
 @exit_on_usage_error()
 def trials(
-    experiment: Annotated[
-        str,
-        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
-    ],
+    experiment: AnyExperiment,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this file")] = None,
 ) -> None:
     """List an experiment's trials, best first.
@@ -316,10 +316,7 @@ def compare(
 @app.command(epilog=EXAMPLE + "importance full")
 @exit_on_usage_error()
 def importance(
-    experiment: Annotated[
-        str,
-        typer.Argument(metavar="EXPERIMENT", help="an experiment, or a folder of runs such as out/runs"),
-    ],
+    experiment: AnyExperiment,
 ) -> None:
     """Say which searched parameters decide the score.
 

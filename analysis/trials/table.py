@@ -156,9 +156,8 @@ def row_of(
     row |= {column_of(config.metric): status.get("score")}
     if row["state"] == "done":
         try:
-            scored = (
-                row["macro_f1"] is not None
-            )  # else it was retrained on all groups: its curve has no score
+            # Without a score it was retrained on all groups, and its curve has none either.
+            scored = row["macro_f1"] is not None
             curve = curve_of(run.folder, config.metric) if scored else np.empty(0)
             if 0 < len(curve) < (status.get("best_epoch") or 0):
                 raise UsageError(f"{run.folder / EPOCHS}: is damaged (it ends before the best epoch)")

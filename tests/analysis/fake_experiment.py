@@ -4,9 +4,12 @@ import json
 import sqlite3
 from pathlib import Path
 
+from analysis.trials.table import Experiment
+from tests.conftest import TINY
 from trial.config import parse
 from trial.metrics import column_of
 from trial.record import RunWriter
+from trial.run import run
 
 TABLES = (
     "create table TrialJobEvent (timestamp integer, trialJobId text, event text, data text, logPath text, "
@@ -48,6 +51,17 @@ def record(folder: Path, trial: str, parameters: dict, event: str = "SUCCEEDED")
         if event != "WAITING":
             database.execute(add, (trial, event, None, sequence))
     return folder / "trials" / trial
+
+
+def trained(folder: Path, data: Path) -> Experiment:
+    """An experiment of two real trials, recorded as NNI would."""
+    make_experiment(folder, {"seed": {"_type": "choice", "_value": [0, 1]}})
+    for seed in (0, 1):
+        config = parse({**TINY, "seed": seed, "data": str(data)})
+        writer = RunWriter(record(folder, f"t{seed}", {"seed": seed}), config)
+        run(config, writer, lambda epoch: None)
+        writer.end("done")
+    return Experiment(folder.name, "tiny", folder)
 
 
 def timeline(

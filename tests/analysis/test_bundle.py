@@ -11,13 +11,10 @@ from analysis.__main__ import app
 from analysis.bundle import BUNDLE, read_bundle, write_bundle
 from analysis.pipeline import export_best, export_best_and_retrain, retrain_and_submit
 from analysis.recipes import Recipe
-from analysis.trials.table import Experiment
 from common.errors import UsageError
-from tests.analysis.fake_experiment import make_experiment, record
+from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
 from trial.config import parse
-from trial.record import RunWriter
-from trial.run import run
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +28,7 @@ def final(people, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def experiment(people, tmp_path_factory):
-    """Two real trials, recorded as NNI would."""
-    space = {"seed": {"_type": "choice", "_value": [0, 1]}}
-    folder = make_experiment(tmp_path_factory.mktemp("runs") / "xyz", space)
-    for seed in (0, 1):
-        config = parse({**TINY, "seed": seed, "data": str(people)})
-        writer = RunWriter(record(folder, f"t{seed}", {"seed": seed}), config)
-        run(config, writer, lambda epoch: None)
-        writer.end("done")
-    return Experiment("xyz", "tiny", folder)
+    return trained(tmp_path_factory.mktemp("runs") / "xyz", people)
 
 
 def test_a_bundle_holds_all_that_a_submission_depends_on_and_is_read_back(final, tmp_path):

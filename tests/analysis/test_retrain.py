@@ -11,13 +11,12 @@ from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import mean, retrain
 from analysis.submission import submission_errors
 from analysis.trials.ranking import Ranking
-from analysis.trials.table import Experiment
 from analysis.trust.curves import curve_of, steady
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
-from tests.analysis.fake_experiment import make_experiment, record
+from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY
 from trial.checkpoint import CHECKPOINT
 from trial.config import parse
@@ -107,16 +106,7 @@ def test_the_mean_of_counters_is_the_last_one():
 
 @pytest.fixture(scope="module")
 def experiment(people, tmp_path_factory):
-    """Two real trials, recorded as NNI would."""
-    folder = make_experiment(
-        tmp_path_factory.mktemp("runs") / "xyz", {"seed": {"_type": "choice", "_value": [0, 1]}}
-    )
-    for seed in (0, 1):
-        config = parse({**TINY, "seed": seed, "data": str(people)})
-        writer = RunWriter(record(folder, f"t{seed}", {"seed": seed}), config)
-        run(config, writer, lambda epoch: None)
-        writer.end("done")
-    return Experiment("xyz", "tiny", folder)
+    return trained(tmp_path_factory.mktemp("runs") / "xyz", people)
 
 
 @pytest.fixture
