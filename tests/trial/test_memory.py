@@ -14,6 +14,7 @@ from tests.trial.training import training_of
 from trial import command
 from trial.compute import memory_words
 from trial.config import parse
+from trial.data.batches import on_device
 from trial.fit import fit
 from trial.forward import Forward
 from trial.record import RunFolder
@@ -180,6 +181,7 @@ from tests.trial.training import training_of
 from trial.compute import memory_words
 from trial.config import parse
 from trial.data.batches import on_device
+from trial.data.batches import on_device
 
 config = parse({**TINY, "augment": [{"_name": "RandomBrightnessContrast"}], "workers": 1, "batch_size": 2})
 training = training_of(config, read_train(pathlib.Path(sys.argv[1])).table)
@@ -199,3 +201,19 @@ def test_a_worker_that_is_killed_ends_the_training_with_a_reason(people):
     command = [sys.executable, "-c", KILL, str(people)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
     assert done.stdout.startswith("a process of the loader ended, killed by the system"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "Connection reset by peer"), EOFError("no more")]
+)
+def test_a_worker_that_is_killed_while_it_hands_over_a_batch_is_told_as_one(error):
+    def broken():
+        yield "a batch"
+        raise error
+
+    received = on_device(broken(), torch.device("cpu"))
+    assert next(received) == "a batch"
+    with pytest.raises(RuntimeError) as raised:
+        next(received)
+    words = memory_words(raised.value)
+    assert words.startswith("a process of the loader ended, killed by the system") and str(error) in words

@@ -146,7 +146,7 @@ def loader(
 def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> Iterator[Batch]:
     """The batches on `device`. With a GPU the next two are read and copied while it computes this one; on the
     CPU that would only compete with it. A UsageError among them is raised."""
-    coming = map(_raise_error, batches)
+    coming = _received(batches)
     if device.type == "cpu":
         yield from coming
         return
@@ -162,10 +162,16 @@ def on_device(batches: Iterable[Batch | UsageError], device: torch.device) -> It
             yield batch
 
 
-def _raise_error(batch: Batch | UsageError) -> Batch:
-    if isinstance(batch, UsageError):
-        raise batch
-    return batch
+def _received(batches: Iterable[Batch | UsageError]) -> Iterator[Batch]:
+    """The batches; a UsageError among them is raised. If a process of the loader is killed while it hands a
+    batch over, torch says so only where the process is gone already; else the connection has an error."""
+    try:
+        for batch in batches:
+            if isinstance(batch, UsageError):
+                raise batch
+            yield batch
+    except (ConnectionError, EOFError) as error:
+        raise RuntimeError(f"DataLoader worker ended while it handed over a batch: {error}") from error
 
 
 def shared_pixels(
