@@ -115,13 +115,13 @@ def start(config: Path, port: int, runs: Path) -> Server:
         if server.processes():
             return server
         # Another manager took the port in the meantime, and nnictl mistook it for ours.
+        _remove_unless_begun(server.folder)
         raise UsageError(f"port {port} was taken by another experiment; try again")
     if created := re.search(r"Experiment ID: \W*(\w{8})", output):
         server = Server(created[1], port, runs / created[1])
         server.stop()
         output += f"\n{last_word(server.folder)}"
-        if not (server.folder / "trials").exists():  # else it would be the newest experiment
-            shutil.rmtree(server.folder, ignore_errors=True)
+        _remove_unless_begun(server.folder)
     raise _not_started(output, port)
 
 
@@ -135,6 +135,12 @@ def resume(folder: Path, port: int) -> Server:
     if processes:
         server.stop()
     raise _not_started(output, port)
+
+
+def _remove_unless_begun(folder: Path) -> None:
+    """Remove what a failed start left: it would be the newest experiment."""
+    if not (folder / "trials").exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _not_started(output: str, port: int) -> Exception:

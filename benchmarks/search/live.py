@@ -87,8 +87,7 @@ def write_experiment(method: str, seed: int, minutes: float, data: Path, folder:
 
 def searched(folder: Path, data: Path, answers: Path) -> dict[str, Any]:
     """What the ended search in `folder` found; kept there as RESULT."""
-    database = sorted(folder.glob("*/db/nni.sqlite"))[0]
-    experiment = find(str(database.parent.parent))
+    experiment = find(str((folder / "_latest").resolve()))
     ranking = rank(trial_table(experiment))
     best = ranking.best().iloc[0]
     submission = folder / "submission"
