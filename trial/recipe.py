@@ -26,9 +26,9 @@ from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
 from trial.config import TrialConfig, task_errors
 from trial.data import batches
-from trial.data.features import AsTheyAre, Features, features_of
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
+from trial.features import AsTheyAre, Features, features_of
 from trial.fit import Training
 from trial.forward import Forward
 from trial.learning.ema import Average

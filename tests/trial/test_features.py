@@ -11,13 +11,12 @@ from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
-from trial import recipe
+from trial import features, recipe
 from trial.compute import decide
 from trial.config import parse
-from trial.data import features
-from trial.data.features import AsTheyAre, Features, features_of
+from trial.features import AsTheyAre, Features, features_of
 from trial.learning.inits import lda
-from trial.models.features import Backbone, Probe, whole
+from trial.models.features import Backbone, Probe
 from trial.record import RunFolder, RunWriter
 from trial.run import run
 
@@ -118,7 +117,7 @@ def test_features_are_of_their_weights_views_and_size(table, tmp_path):
 
 def test_features_over_the_limit_are_refused_with_their_size(table, tmp_path):
     network, preprocessing, compute = built()
-    with pytest.raises(UsageError, match=r"features of 30 photos in 12 views need 1.8 MB"):
+    with pytest.raises(UsageError, match=r"features of 30 photos in 12 views need 1.8 MiB"):
         features_of(network, table.head(30), preprocessing, compute, "flip_crops", 0.001, tmp_path)
 
 
@@ -193,7 +192,7 @@ def test_with_a_rate_of_0_the_discriminant_is_what_is_validated(people, table, t
 
 def test_training_goes_on_from_the_discriminant(people, tmp_path):
     """All layers are trained, from a network that knows the classes already."""
-    values = {"features": "none", "learning_rate": 1e-9, "epochs": 1, "init": {"_name": "lda"}, "seed": 1}
+    values = {"features": "none", "learning_rate": 1e-9, "epochs": 1, "init": "lda", "freeze": "batch_norm"}
     _, (plain,) = trained(people, tmp_path / "plain", **{**values, "init": "random"})
     _, (fitted,) = trained(people, tmp_path / "fitted", **values)
     assert fitted > plain + 0.1
