@@ -2,8 +2,9 @@
 
 import hashlib
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from common.errors import UsageError
+from common.image_size import Size
 from common.progress import track
 from common.text import bytes_text
 from dataset.cache import arrays
@@ -59,14 +61,18 @@ class Features(Dataset):
         return Batch(torch.from_numpy(self.features[self.rows[rows], view]), self.labels[rows], rows, epoch)
 
 
-class AsTheyAre:
-    """The place of a Preprocessing for features, which are ready for the network."""
+@dataclass(frozen=True)
+class AsTheyAre(Preprocessing):
+    """The preprocessing of features: they are ready for the network."""
 
-    image_size = (1, 1)
+    image_size: Size = (1, 1)
+    mean: tuple[float, float, float] = (0, 0, 0)
+    std: tuple[float, float, float] = (1, 1, 1)
+    interpolation: str = "nearest"
 
-    def normalise(self, features: Tensor) -> Tensor:
+    def normalise(self, photos: Tensor, out: Tensor | None = None) -> Tensor:
         """The features."""
-        return features
+        return photos
 
 
 class _OfViews(nn.Module):
@@ -96,7 +102,8 @@ def features_of(
     in the cache of at most `limit` GiB (0: not kept). UsageError if they can't be kept, with their size.
     """
     plain = batches.uncached(table, preprocessing)
-    width = last_layers(network)[0].weight[0].numel()
+    layer: Any = last_layers(network)[0]
+    width = layer.weight[0].numel()
     number = len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))
     need = len(table) * number * width * 4
 

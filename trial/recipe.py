@@ -4,7 +4,7 @@ Trials (trial/run.py), retraining and the learning-rate range test (analysis/) a
 parts themselves take values and don't know the config.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from common.errors import UsageError
@@ -77,7 +77,8 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     writer.preprocessing(preprocessing)
     writer.task(task)
     views, initial = config.features.build(FEATURES), config.init.build(INITS)
-    features, pixels = None, batches.uncached(table, preprocessing)
+    features: np.ndarray | None = None
+    pixels: np.ndarray | Uncached = batches.uncached(table, preprocessing)
     if views or initial:
         compute.place(network)
         features = features_of(network, table, preprocessing, compute, views or "flip", config.cache_limit)
@@ -114,8 +115,9 @@ def training(
     if initial and not state:
         assert start.features is not None
         _initialise(network, initial, start.features[photos.index, 0], photos, head, start.task)
-    shown: batches.Photos | Features
-    trained, processing, whole_state = network, start.preprocessing, nn.Module.state_dict
+    shown: batches.Shown
+    trained, processing = network, start.preprocessing
+    whole_state: Callable[[Any], Mapping[str, Tensor]] = nn.Module.state_dict
     if _trains_on_features(config):
         assert start.features is not None
         shown = Features(photos, start.features, start.features.shape[1], config.seed)
@@ -164,7 +166,7 @@ def training(
 
 def validation(config: TrialConfig, start: Start, photos: pd.DataFrame) -> DataLoader:
     """The batches of `photos`, rows of `start.table`, that the training of `config` is validated on."""
-    shown: batches.Photos | Features
+    shown: batches.Shown
     if _trains_on_features(config):
         assert start.features is not None
         shown = Features(photos, start.features)
@@ -184,7 +186,7 @@ def _initialise(
     by_factor = head.to_logits is not None
     values = photos[list(task.factors) if by_factor else ["label"]].to_numpy()
     weight, bias = initial(features, values, task.sizes if by_factor else [task.n_classes])
-    (layer,) = last_layers(network)
+    layer: Any = last_layers(network)[0]
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
         layer.bias.copy_(torch.from_numpy(bias))

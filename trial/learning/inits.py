@@ -1,8 +1,8 @@
 """What the last layer of a network starts from.
 
 An INITS builder returns None, or `initial(features (N, D), values (N, factors), sizes)`, which returns
-weight (sum of sizes, D) and bias of a layer over features: `values` are the indices of each factor's value, of
-`sizes` each. A head of classes is one factor.
+weight (sum of sizes, D) and bias of a layer over features: `values` are the index of each factor's value,
+`sizes` the number of each factor's values. A head of classes is one factor.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,7 @@
 """A network in two: the backbone, which makes features of photos, and its last layer, which decides."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ class Probe(nn.Module):
         layers = last_layers(network)
         if len(layers) > 1:
             raise UsageError(f"its features can't be used: it ends in {len(layers)} layers, not in one")
-        self.layer, self.to_logits = layers[0], to_logits
+        self.layer: Any = layers[0]
+        self.to_logits = to_logits
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) -> (B, classes)."""
@@ -50,7 +52,7 @@ class Probe(nn.Module):
         return self.to_logits(outputs) if self.to_logits else outputs
 
 
-def whole(network: nn.Module, probe: nn.Module) -> Mapping[str, Tensor]:
+def whole(network: nn.Module, probe: Any) -> Mapping[str, Tensor]:
     """The state dict of `network` with the last layer of `probe`."""
     (layer,) = last_layers(network)
     name = next(name for name, module in network.named_modules() if module is layer)
