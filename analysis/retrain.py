@@ -68,7 +68,10 @@ def retrain(
                   f"loss {epoch.train_loss:.4f}  {epoch.seconds:.1f} s", flush=True)  # fmt: skip
             if epoch.epoch > stop_after - average:
                 kept.append(
-                    {key: tensor.detach().cpu().clone() for key, tensor in epoch.network.state_dict().items()}
+                    {
+                        key: tensor.detach().cpu().clone()
+                        for key, tensor in training.whole(epoch.network).items()
+                    }
                 )
             if saver.is_due and epoch.epoch < stop_after:
                 saver.save({0: training.state(epoch.epoch) | {"kept": kept}}, {})

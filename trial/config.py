@@ -17,7 +17,9 @@ from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
 from trial.constraints import COMBINATIONS, FOR_TASK, ON_THIS_MACHINE, violations
 from trial.data.sampling import COPIES, SAMPLERS
+from trial.data.views import FEATURES
 from trial.learning.freezing import FREEZES
+from trial.learning.inits import INITS
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.schedules import SCHEDULES
@@ -25,8 +27,9 @@ from trial.metrics import DEFAULT, METRICS
 from trial.models.heads import HEADS
 
 CHOICES: dict[str, Registry] = {
-    "head": HEADS, "freeze": FREEZES, "crop": CROPS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES,
-    "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS, "borders": borders.BORDERS, "copies": COPIES,
+    "head": HEADS, "init": INITS, "features": FEATURES, "freeze": FREEZES, "crop": CROPS,
+    "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS,
+    "borders": borders.BORDERS, "copies": COPIES,
 }  # fmt: skip
 NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
@@ -53,6 +56,10 @@ class TrialConfig:
         "hub", "pretrained weights: hub (fetched before), package, none, a file or a folder"
     )
     head: Choice = _field(default_choice(HEADS, "classes"), "output layer of the network")
+    init: Choice = _field(default_choice(INITS, "random"), "what the output layer starts from")
+    features: Choice = _field(
+        default_choice(FEATURES, "none"), "train only the output layer, on cached features of the rest"
+    )
     freeze: Choice = _field(default_choice(FREEZES, "none"), "layers that are frozen in the first epochs")
     layer_decay: Annotated[float, (0.01, 1)] = _field(
         1.0, "learning rate relative to the layer above; below 1 norms and biases have no weight decay"
@@ -62,7 +69,7 @@ class TrialConfig:
     optimizer: Choice = _field(
         default_choice(OPTIMIZERS, "adam"), "optimizer: torch's own, or one of timm's by its name there"
     )
-    learning_rate: Annotated[float, (1e-9, inf)] = _field(1e-4, "learning rate, times the schedule's factor")
+    learning_rate: Annotated[float, (0, inf)] = _field(1e-4, "learning rate, times the schedule's factor")
     weight_decay: Annotated[float, (0, inf)] = _field(0.0, "weight decay of the optimizer")
     schedule: Choice = _field(
         default_choice(SCHEDULES, "constant"), "how the learning rate changes over the epochs"

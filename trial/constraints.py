@@ -58,14 +58,49 @@ def schedule_errors(schedule: Choice, epochs: int) -> list[str]:
     return [f"schedule.warmup={warmup:g}: must be below epochs={epochs}"] if warmup >= epochs else []
 
 
-def freeze_errors(freeze: Choice, epochs: int) -> list[str]:
-    """Frozen layers are unfrozen before the training ends."""
+def freeze_errors(freeze: Choice, epochs: int, features: Choice) -> list[str]:
+    """Frozen layers are unfrozen before the training ends, unless only their features are trained on."""
+    if features.name != "none" and freeze.name == "backbone":
+        return []
     params = dict(freeze.params)
     return [
         f"freeze.{name}={params[name]}: must be below epochs={epochs}"
         for name in ("epochs", "every")
         if params.get(name, 0) >= epochs
     ]
+
+
+def features_errors(
+    features: Choice, model: str, freeze: Choice, augment: Policy, mixing: Choice, copies: Choice,
+    layer_decay: float, compile: bool,
+) -> list[str]:  # fmt: skip
+    """Features of photos can't be changed as photos can, and nothing below them is trained."""
+    if features.name == "none":
+        return []
+    unused = {
+        f"freeze={freeze}": freeze.name not in ("none", "backbone"),
+        f"augment={augment}": bool(augment.steps),
+        f"mixing={mixing}": mixing.name not in ("none", "mixup", "mixup_rare"),
+        f"copies={copies}": copies.name != "none",
+        f"layer_decay={layer_decay:g}": layer_decay != 1,
+        f"compile={str(compile).lower()}": compile,
+    }
+    errors = [
+        f"{text}: can't be used with features={features}; leave it out" for text, is_ in unused.items() if is_
+    ]
+    return errors + _joint_errors(f"features={features}", model)
+
+
+def init_errors(init: Choice, model: str) -> list[str]:
+    """Only one network's features are fitted."""
+    return _joint_errors(f"init={init}", model) if init.name != "random" else []
+
+
+def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
+    """A rate of 0 keeps what training starts from."""
+    if learning_rate >= 1e-9 or (learning_rate == 0 and init.name != "random"):
+        return []
+    return [f"learning_rate={learning_rate:g}: must be 1e-09 or more (0 keeps what init=lda fits)"]
 
 
 def mixing_errors(mixing: Choice) -> list[str]:
@@ -176,13 +211,18 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 
 
 COMBINATIONS: tuple[Check, ...] = (
-    fold_errors, fold_order_errors, schedule_errors, freeze_errors, mixing_errors, size_errors,
+    fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, init_errors, features_errors,
+    freeze_errors, mixing_errors, size_errors,
     precision_errors, device_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (
     weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
 )  # fmt: skip
+
+
+def _joint_errors(what: str, model: str) -> list[str]:
+    return [f"{what}: needs one network, not {model}"] if "+" in model else []
 
 
 def _members(model: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,8 @@ class Training:
     """The parts of one training; trial/recipe.py makes them from a TrialConfig.
 
     `train` has a length, in batches; `accumulate` batches make a step. `done`: epochs that an earlier part of
-    this training took; `train` begins with the next one.
+    this training took; `train` begins with the next one. `whole`: the state dict to be saved of the network
+    or its average: with cached features, that of the backbone, too.
     """
 
     network: nn.Module  # on its device
@@ -53,6 +54,7 @@ class Training:
     average: Average | None = None  # of the network's weights: it is validated and kept
     compile: bool = False
     done: int = 0
+    whole: Callable[[nn.Module], Mapping[str, Tensor]] = nn.Module.state_dict
 
     def state(self, epoch: int) -> dict[str, Any]:
         """All that changes from epoch to epoch, after `epoch`, for `load`: tensors (in use, not copied) and

@@ -4,14 +4,16 @@ Trials (trial/run.py), retraining and the learning-rate range test (analysis/) a
 parts themselves take values and don't know the config.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from common.errors import UsageError
 from dataset.cache.arrays import Uncached
@@ -25,17 +27,21 @@ from trial.compute import Compute, decide
 from trial.config import TrialConfig, task_errors
 from trial.data import batches
 from trial.data.sampling import COPIES, SAMPLERS
+from trial.data.views import FEATURES
+from trial.features import AsTheyAre, Features, features_of
 from trial.fit import Training
 from trial.forward import Forward
 from trial.learning.ema import Average
-from trial.learning.freezing import FREEZES
+from trial.learning.freezing import FREEZES, none
+from trial.learning.inits import INITS, Initial
 from trial.learning.learner import Learner
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
 from trial.learning.schedules import SCHEDULES
 from trial.models import factory
-from trial.models.heads import HEADS
+from trial.models.features import Probe, whole
+from trial.models.heads import HEADS, Head, last_layers
 from trial.origin import origin
 from trial.preprocessing import Preprocessing
 from trial.record import RunWriter
@@ -43,7 +49,7 @@ from trial.record import RunWriter
 
 class Start(NamedTuple):
     """What training starts from. `table`: all photos to train on; `pixels`: these, decoded; `fingerprint`: of
-    the data."""
+    the data; `features` (photos, views, D): of the photos, if the recipe needs them."""
 
     task: Task
     table: pd.DataFrame
@@ -52,6 +58,7 @@ class Start(NamedTuple):
     compute: Compute
     pixels: np.ndarray | Uncached
     fingerprint: str = ""
+    features: np.ndarray | None = None
 
 
 def start(config: TrialConfig, writer: RunWriter) -> Start:
@@ -69,8 +76,15 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     writer.origin(origin(data_fingerprint, config.seed, compute) | {"class_counts": counts})
     writer.preprocessing(preprocessing)
     writer.task(task)
-    pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
-    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint)
+    views, initial = config.features.build(FEATURES), config.init.build(INITS)
+    features: np.ndarray | None = None
+    pixels: np.ndarray | Uncached = batches.uncached(table, preprocessing)
+    if views or initial:
+        compute.place(network)
+        features = features_of(network, table, preprocessing, compute, views or "flip", config.cache_limit)
+    if not views:
+        pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
+    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features)
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
@@ -95,8 +109,24 @@ def training(
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
     done = state["epoch"] if state else 0
+    start.compute.place(network)
+    head = config.head.build(HEADS, start.task)
+    initial = config.init.build(INITS)
+    if initial and not state:
+        assert start.features is not None
+        _initialise(network, initial, start.features[photos.index, 0], photos, head, start.task)
+    shown: batches.Shown
+    trained, processing = network, start.preprocessing
+    whole_state: Callable[[Any], Mapping[str, Tensor]] = nn.Module.state_dict
+    if _trains_on_features(config):
+        assert start.features is not None
+        shown = Features(photos, start.features, start.features.shape[1], config.seed)
+        trained, processing = Probe(network, head.to_logits), AsTheyAre()
+        whole_state = partial(whole, network)
+    else:
+        shown = batches.Photos(photos, start.preprocessing, start.pixels, config.augment, config.seed)
     train, class_counts = batches.training(
-        batches.Photos(photos, start.preprocessing, start.pixels, config.augment, config.seed),
+        shown,
         config.batch_size,
         start.compute.workers,
         config.sampler.build(SAMPLERS),
@@ -107,28 +137,56 @@ def training(
         config.loss.build(LOSSES, torch.as_tensor(class_counts)),
         config.augment,
         config.mixing.build(MIXINGS, start.task),
-        start.preprocessing,
+        processing,
         start.compute,
         config.seed,
     )
-    start.compute.place(network)
-    groups = param_groups(network, config.layer_decay, config.weight_decay)
+    groups = param_groups(trained, config.layer_decay, config.weight_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
     training = Training(
-        network=network,
+        network=trained,
         train=train,
         forward=forward,
-        learner=Learner(network, optimizer, start.compute, config.clip_norm),
+        learner=Learner(trained, optimizer, start.compute, config.clip_norm),
         learning_rate=config.learning_rate,
         schedule=config.schedule.build(SCHEDULES, config.epochs),
-        freeze=config.freeze.build(FREEZES),
+        freeze=none() if _trains_on_features(config) else config.freeze.build(FREEZES),
         epochs=config.epochs,
         seed=config.seed,
         accumulate=config.accumulate,
-        average=Average(network, config.ema) if config.ema else None,
+        average=Average(trained, config.ema) if config.ema else None,
         compile=config.compile,
         done=done,
+        whole=whole_state,
     )
     if state:
         training.load(state)
     return training
+
+
+def validation(config: TrialConfig, start: Start, photos: pd.DataFrame) -> DataLoader:
+    """The batches of `photos`, rows of `start.table`, that the training of `config` is validated on."""
+    shown: batches.Shown
+    if _trains_on_features(config):
+        assert start.features is not None
+        shown = Features(photos, start.features)
+    else:
+        shown = batches.Photos(photos, start.preprocessing, start.pixels)
+    return batches.loader(shown, batches.EVALUATION_FACTOR * config.batch_size)
+
+
+def _trains_on_features(config: TrialConfig) -> bool:
+    return config.features.name != "none"
+
+
+def _initialise(
+    network: nn.Module, initial: Initial, features: np.ndarray, photos: pd.DataFrame, head: Head, task: Task
+) -> None:
+    """Set the last layer of `network`, with its `head`, to what `initial` makes of the photos' features."""
+    by_factor = head.to_logits is not None
+    values = photos[list(task.factors) if by_factor else ["label"]].to_numpy()
+    weight, bias = initial(features, values, task.sizes if by_factor else [task.n_classes])
+    layer: Any = last_layers(network)[0]
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
+        layer.bias.copy_(torch.from_numpy(bias))

@@ -11,7 +11,6 @@ import torch
 from trial import recipe
 from trial.checkpoint import Checkpoint
 from trial.config import TrialConfig
-from trial.data import batches
 from trial.fit import fit
 from trial.folds import Fold, Patience
 from trial.metrics import column_of
@@ -97,11 +96,9 @@ def _train(
         if fold.number not in (0, config.fold):  # each starts from the same weights
             torch.manual_seed(config.seed)
             network, _ = recipe.build(config, start.task)
-        photos = batches.Photos(fold.validation, start.preprocessing, start.pixels)
-        validation = batches.loader(photos, batches.EVALUATION_FACTOR * config.batch_size)
         training = recipe.training(config, start, network, fold.train, states.get(fold.number))
         trainings.append(training)
-        running.append(fit(training, validation))
+        running.append(fit(training, recipe.validation(config, start, fold.validation)))
     patience = Patience(config.patience, config.patience_on)
     if checkpoint and states:
         patience.load(checkpoint.patience)
@@ -110,11 +107,11 @@ def _train(
         for report in _earlier([row for row in checkpoint.rows if row["fold"] in numbers], config):
             on_report(report)
     for epochs in () if patience.over else zip(*running, strict=True):
-        for fold, epoch in zip(folds, epochs, strict=True):
+        for fold, training, epoch in zip(folds, trainings, epochs, strict=True):
             writer.note_parts(epoch.parts)
             writer.epoch({"fold": fold.number, **epoch.row()})
             if fold.keep_if_best(epoch):
-                weights = epoch.network.state_dict()
+                weights = training.whole(epoch.network)
                 writer.best(fold.number, epoch.epoch, weights, fold.predictions(epoch))
         number, rows = epochs[0].epoch, [epoch.row() for epoch in epochs]
         report = _mean(f"epoch {number}/{config.epochs}", rows, config.metric)

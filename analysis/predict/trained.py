@@ -10,7 +10,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from analysis.predict.tta import VIEWS, Views
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError
 from common.progress import track
@@ -20,6 +19,7 @@ from dataset.task import Task
 from trial import recipe
 from trial.compute import Compute, decide
 from trial.data import batches
+from trial.data.views import VIEWS, Views
 from trial.fit import infer
 from trial.preprocessing import Preprocessing
 from trial.record import WEIGHTS, RunFolder

@@ -57,15 +57,16 @@ class ArrayInfo:
     names: str
     key: str
     photos: int
-    size: Size | None  # None for face boxes
+    size: Size | None  # None for what is not decoded photos
     interpolation: str = "any"  # "any" if no photo was enlarged, so that it was not used
     crop: str = "none"
+    kind: str = "faces"  # if size is None: faces (their boxes) or features
 
     @property
     def name(self) -> str:
         """The file name of the array."""
         if self.size is None:
-            return f"faces-{self.key}.npy"
+            return f"{self.kind}-{self.key}.npy"
         return f"photos-{size_text(self.size)}-{self.key}-{self.interpolation}.npy"
 
 
@@ -80,8 +81,8 @@ class Entry:
 
     @property
     def size(self) -> str:
-        """HEIGHTxWIDTH or 'faces', from the file name."""
-        found = re.match(r"(?:photos-)?(\d+x\d+|faces)-", self.path.name)
+        """HEIGHTxWIDTH, 'faces' or 'features', from the file name."""
+        found = re.match(r"(?:photos-)?(\d+x\d+|faces|features)-", self.path.name)
         return found[1] if found else "?"
 
     def remove(self) -> None:

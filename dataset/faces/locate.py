@@ -1,10 +1,8 @@
 """The face box of each photo of a data set: detected once and kept in the cache folder."""
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -13,18 +11,9 @@ import numpy as np
 from common.errors import UsageError
 from common.image_size import Size
 from common.progress import track
-from common.text import path_text
 from dataset import boxes
-from dataset.cache import arrays
-from dataset.cache.store import (
-    ArrayInfo,
-    identity,
-    only_builder,
-    remove_outdated,
-    sweep,
-    touch,
-    write_info,
-)
+from dataset.cache import arrays, kept
+from dataset.cache.store import ArrayInfo, identity
 from dataset.faces.detector import find_faces
 from dataset.pixels import read_photo, resize
 
@@ -54,54 +43,17 @@ def faces_in(paths: Sequence[str], folder: Path | None = None) -> np.ndarray:
     wait for it. If the folder can't be written to, a warning is logged and the faces are detected each time.
     UsageError lists every file that is not an image.
     """
-    folder = folder or arrays.CACHE
-    where = path_text(folder)
-    wanted = _wanted(paths)
-    if (faces := _read(folder, wanted)) is not None:
-        return faces
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        waiting = f"waiting for another process that builds in {where}"
-        with only_builder(folder, lambda: logger.info(waiting)):
-            if (faces := _read(folder, wanted)) is not None:  # found while this process waited
-                return faces
-            sweep(folder)
-            remove_outdated(folder, wanted)
-            logger.info(f"finding faces in {len(paths):,} photos once, kept in {where}")
-            faces = _detect(paths)
-            _write(folder, wanted, faces)
-    except OSError as error:
-        logger.warning(f"faces are not kept: {where} can't be written to ({error.strerror})")
-    return _detect(paths) if faces is None else faces
+    what = f"finding faces in {len(paths):,} photos"
+    return kept.kept(folder or arrays.CACHE, _wanted(paths), lambda: _detect(paths), what)
 
 
 def cached_faces(paths: Sequence[str], folder: Path | None = None) -> np.ndarray | None:
     """As `faces_in`, but None if they were not detected before."""
-    return _read(folder or arrays.CACHE, _wanted(paths))
+    return kept.read(folder or arrays.CACHE, _wanted(paths))
 
 
 def _wanted(paths: Sequence[str]) -> ArrayInfo:
     return ArrayInfo(*identity(paths, ["faces", DETECTING]), photos=len(paths), size=None, crop="")
-
-
-def _read(folder: Path, wanted: ArrayInfo) -> np.ndarray | None:
-    path = folder / wanted.name
-    with suppress(OSError, ValueError, EOFError):  # missing or damaged: detected again
-        faces = np.load(path)
-        touch(path)
-        return faces
-    return None
-
-
-def _write(folder: Path, wanted: ArrayInfo, faces: np.ndarray) -> None:
-    part = folder / f"{wanted.key}.part"
-    try:
-        with part.open("wb") as file:
-            np.save(file, faces)
-        write_info(folder / wanted.name, wanted)
-        os.replace(part, folder / wanted.name)
-    finally:
-        sweep(folder)
 
 
 def _detect(paths: Sequence[str]) -> np.ndarray:

@@ -101,7 +101,8 @@ def mixup_rare(task: Task, *, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
         other = (priority * of_other_class).argmax(1)
         rare = torch.isin(labels, torch.tensor(task.rare, device=labels.device))
         blended = rare & of_other_class.any(1)
-        kept = torch.where(blended.view(-1, 1, 1, 1), per_photo(_kept(draw, alpha, p), images), 1)
+        kept = per_photo(_kept(draw, alpha, p), images)
+        kept = torch.where(blended.view(kept.shape), kept, 1)
         return images[other].lerp(images, kept), _targets(labels, other, kept, task.n_classes)
 
     return mix

@@ -119,10 +119,11 @@ def box(photos: "Tensor", top: np.ndarray, left: np.ndarray, tall: np.ndarray, w
 
 
 def per_photo(values: np.ndarray, photos: "Tensor") -> "Tensor":
-    """`values` (B,) as a float tensor (B, 1, 1, 1) on the photos' device."""
+    """`values` (B,) as a float tensor (B, 1, 1, 1) on the photos' device; (B, 1) for features (B, D)."""
     import torch
 
-    return torch.as_tensor(values, dtype=torch.float32).to(photos.device, non_blocking=True).view(-1, 1, 1, 1)
+    one_each = torch.as_tensor(values, dtype=torch.float32).to(photos.device, non_blocking=True)
+    return one_each.view(-1, *[1] * (photos.dim() - 1))
 
 
 def _grey(photos: "Tensor") -> "Tensor":

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -41,6 +41,18 @@ class Batch(NamedTuple):
         """A copy with photos and labels on `device`."""
         photos, labels = (tensor.to(device, non_blocking=True) for tensor in self[:2])
         return self._replace(photos=photos, labels=labels)
+
+
+class Shown(Protocol):
+    """What batches are made of: Photos, or their features (trial/features.py)."""
+
+    labels: Tensor
+    seed: int
+    augment: Any  # the policy's steps on photos, for which the loader has processes; None without any
+
+    def __len__(self) -> int: ...
+
+    def __getitems__(self, items: list[Item]) -> "Batch | UsageError": ...
 
 
 class Photos(Dataset):
@@ -107,7 +119,7 @@ class Photos(Dataset):
 
 
 def training(
-    photos: Photos, batch_size: int, workers: int, weigh: Weigh, n_classes: int, done: int = 0
+    photos: Shown, batch_size: int, workers: int, weigh: Weigh, n_classes: int, done: int = 0
 ) -> tuple[DataLoader, np.ndarray]:
     """(shuffled batches of `photos` from the epoch after `done` on, class counts (n_classes,)): expected
     counts per epoch under the sampler `weigh`, so that a weighted loss does not correct the imbalance
@@ -120,7 +132,7 @@ def training(
 
 
 def loader(
-    photos: Photos,
+    photos: Shown,
     batch_size: int,
     workers: int = 0,
     shuffle: bool = False,
@@ -130,8 +142,9 @@ def loader(
     """Batches of `photos`, the same for any number of workers. Workers are used only if a policy has steps on
     photos: the rest comes from the cache, or is decoded in threads."""
     workers = workers if photos.augment is not None else 0
+    data: Any = photos
     return DataLoader(
-        photos,
+        data,
         batch_sampler=EpochBatchSampler(
             len(photos), batch_size, photos.seed if shuffle else None, probabilities, done
         ),

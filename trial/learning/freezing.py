@@ -33,7 +33,21 @@ def gradual(*, every: Epochs = 1) -> Freeze:
     return lambda network, epoch: set_trainable(network, (epoch - 1) // every)
 
 
-FREEZES: Registry = {"none": none, "backbone": backbone, "gradual": gradual}
+def batch_norm() -> Freeze:
+    """All layers learn, but batch normalisations keep the statistics that they came with, as in prediction.
+
+    So a head that was fitted to the network's features (init=lda) still fits them while it trains.
+    """
+
+    def freeze(network: "nn.Module", epoch: int) -> None:
+        for module in network.modules():
+            if hasattr(module, "running_var"):
+                module.eval()
+
+    return freeze
+
+
+FREEZES: Registry = {"none": none, "backbone": backbone, "gradual": gradual, "batch_norm": batch_norm}
 
 
 def set_trainable(network: "nn.Module", stages: int | None) -> None:

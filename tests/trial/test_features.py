@@ -1,0 +1,222 @@
+"""Training the last layer alone, on cached features, and what the last layer starts from."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from analysis.predict.trained import predict
+from common.errors import UsageError
+from dataset.face_masks.labels import FACE_MASK
+from dataset.read import read_train
+from tests.conftest import TINY
+from trial import features, recipe
+from trial.compute import decide
+from trial.config import parse
+from trial.features import AsTheyAre, Features, features_of
+from trial.learning.inits import lda
+from trial.models.features import Backbone, Probe
+from trial.record import RunFolder, RunWriter
+from trial.run import run
+
+PROBE = {
+    **TINY, "model": "tf_efficientnet_lite0", "weights": "package", "epochs": 3, "features": "cached",
+    "learning_rate": 0.01, "precision": "float32",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(people):
+    return read_train(people).table
+
+
+def built(**values):
+    config = parse({**PROBE, **values})
+    torch.manual_seed(0)
+    network, preprocessing = recipe.build(config, FACE_MASK)
+    return network.eval(), preprocessing, decide(network, threads=1, precision="float32")
+
+
+def trained(people, folder, **values):
+    config = parse({**PROBE, "data": str(people), **values})
+    reports = []
+    run(config, RunWriter(folder, config), reports.append)
+    return RunFolder(folder), [report.macro_f1 for report in reports]
+
+
+@pytest.mark.parametrize("head", ["classes", "factors"])
+@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "test_resnet.r160_in1k", "mobilenetv3_small_050"])
+def test_backbone_and_last_layer_are_the_network(head, model):
+    weights = "package" if "lite0" in model else "none"
+    network, _, _ = built(model=model, weights=weights, head=head)
+    to_logits = parse({**PROBE, "head": head}).head.build(recipe.HEADS, FACE_MASK).to_logits
+    images = torch.rand(3, 3, 32, 32)
+    with torch.inference_mode():
+        features = Backbone(network)(images)
+        assert features.dim() == 2
+        assert torch.allclose(Probe(network, to_logits)(features), network(images), atol=1e-5)
+
+
+def test_a_network_with_two_last_layers_is_refused():
+    network, _, _ = built(model="levit_128s", weights="none", image_size="224x224")
+    with pytest.raises(UsageError, match="2 layers, not in one"):
+        Probe(network, None)
+
+
+def test_a_whole_run_predicts_as_it_was_validated(people, table, tmp_path):
+    """The run folder is as any other: its network sees photos, and gives what the probe gave for features."""
+    folder, scores = trained(people, tmp_path / "run")
+    validation = folder.validation()
+    photos = table[table["photo"].isin(validation["photo"])].reset_index(drop=True)
+    expected = validation.set_index("photo").loc[photos["photo"], [f"p{n:02d}" for n in range(18)]]
+    assert np.allclose(predict(tmp_path / "run", photos), expected.to_numpy(), atol=1e-4)
+    assert len(scores) == 3
+    assert max(scores) > 0.05
+
+
+def test_it_learns_and_the_backbone_stays(people, tmp_path):
+    from safetensors.torch import load_file
+
+    network, _, _ = built()
+    trained(people, tmp_path / "run", ema=0.9)
+    saved, before = load_file(tmp_path / "run" / "weights.safetensors"), network.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], saved[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_the_same_curve_twice_and_from_the_cache(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(features.arrays, "CACHE", tmp_path / "cache")
+    first, _ = trained(people, tmp_path / "one", cache_limit=1)
+    assert [path.name.partition("-")[0] for path in (tmp_path / "cache").glob("*.npy")] == ["features"]
+    monkeypatch.setattr(features, "infer", None)  # nothing is computed again
+    second, _ = trained(people, tmp_path / "two", cache_limit=1)
+    same = [folder.epochs().drop(columns="seconds") for folder in (first, second)]
+    pd.testing.assert_frame_equal(*same)
+
+
+def test_features_are_of_their_weights_views_and_size(table, tmp_path):
+    def of(views="none", photos=table.head(6), **values):
+        network, preprocessing, compute = built(**values)
+        found = features_of(network, photos, preprocessing, compute, views, 1, tmp_path)
+        return found, len(list(tmp_path.glob("*.npy")))
+
+    plain, count = of()
+    assert plain.shape == (6, 1, 1280)
+    assert count == 1
+    flipped, count = of("flip")
+    assert flipped.shape == (6, 2, 1280)
+    assert np.array_equal(flipped[:, :1], plain)
+    assert not np.allclose(flipped[:, 1], plain[:, 0])
+    assert count == 2
+    assert of(weights="none")[1] == 3
+    assert of(image_size="40x32")[1] == 4
+    assert of()[1] == 4
+    assert of(head="factors")[1] == 4, "the last layer is not a part of the backbone"
+
+
+def test_features_over_the_limit_are_refused_with_their_size(table, tmp_path):
+    network, preprocessing, compute = built()
+    with pytest.raises(UsageError, match=r"features of 30 photos in 12 views need 1.8 MiB"):
+        features_of(network, table.head(30), preprocessing, compute, "flip_crops", 0.001, tmp_path)
+
+
+def test_an_epoch_takes_each_photo_in_one_of_its_views():
+    table = pd.DataFrame({"label": [0, 1, 2, 3]}, index=[7, 3, 5, 1])
+    stored = np.arange(8, dtype=np.float32)[:, None, None] + np.array([0, 100], np.float32)[:, None]
+    shown = Features(table, stored, views=2, seed=1)
+    batches = [shown.__getitems__([(epoch, row, 0) for row in range(4)]) for epoch in range(1, 30)]
+    seen = torch.stack([batch.photos[:, 0] for batch in batches])
+    assert (seen % 100).unique(dim=0).tolist() == [[7, 3, 5, 1]]
+    assert 0.3 < (seen >= 100).float().mean() < 0.7
+    again = shown.__getitems__([(5, row, 0) for row in range(4)])
+    assert torch.equal(again.photos, batches[4].photos)
+    assert AsTheyAre().normalise(again.photos) is again.photos
+
+
+def test_lda_is_scikit_learns():
+    random = np.random.default_rng(0)
+    means = random.normal(size=(3, 5))
+    values = random.integers(3, size=300)
+    points = means[values] + random.normal(size=(300, 5))
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(points, values)
+    weight, bias = lda()(points, values[:, None], [3])
+    logits = points @ weight.T + bias
+    logits -= logits.max(1, keepdims=True)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.allclose(probabilities, theirs.predict_proba(points), atol=1e-8)
+
+
+def test_lda_of_two_factors_one_value_of_which_has_no_photo():
+    random = np.random.default_rng(0)
+    values = np.stack([random.integers(2, size=200), random.integers(2, size=200)], 1)
+    points = values @ np.array([[4.0, 0, 0], [0, 4, 0]]) + random.normal(size=(200, 3))
+    weight, bias = lda(temperature=2)(points, values, [2, 3])
+    assert weight.shape == (5, 3)
+    logits = points @ weight.T + bias
+    assert (logits[:, :2].argmax(1) == values[:, 0]).mean() > 0.95
+    assert (logits[:, 2:].argmax(1) == values[:, 1]).mean() > 0.95, "the third value is not predicted"
+
+
+def test_balance_favours_what_is_rare():
+    random = np.random.default_rng(0)
+    values = (random.random(500) < 0.1).astype(int)
+    points = values[:, None] + random.normal(size=(500, 2))
+    rare = []
+    for balance in (0.0, 1.0):
+        weight, bias = lda(balance=balance)(points, values[:, None], [2])
+        rare.append(((points @ weight.T + bias).argmax(1) == 1).mean())
+    assert rare[0] < rare[1]
+
+
+@pytest.mark.parametrize("head", ["classes", "factors"])
+def test_with_a_rate_of_0_the_discriminant_is_what_is_validated(people, table, tmp_path, head):
+    values = {"init": "lda", "learning_rate": 0, "epochs": 1, "head": head}
+    folder, scores = trained(people, tmp_path / "run", **values)
+    validation = folder.validation()
+    network, preprocessing, compute = built(head=head)
+    found = features_of(network, table, preprocessing, compute, "none", 0)[:, 0]
+    held_out = table["photo"].isin(validation["photo"]).to_numpy()
+    columns = list(FACE_MASK.factors) if head == "factors" else ["label"]
+    label = 0
+    for column in columns:
+        fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        fitted.fit(found[~held_out].astype(float), table.loc[~held_out, column])
+        size = len(FACE_MASK.factors[column]) if head == "factors" else 18
+        label = label * size + fitted.predict(found[held_out].astype(float))
+    order = table.loc[held_out, "photo"].to_numpy()
+    ours = validation.set_index("photo").loc[order, [f"p{n:02d}" for n in range(18)]].to_numpy().argmax(1)
+    assert (ours == label).mean() > 0.97
+    assert scores[0] > 0.1
+
+
+def test_training_goes_on_from_the_discriminant(people, tmp_path):
+    """All layers are trained, from a network that knows the classes already."""
+    values = {"features": "none", "learning_rate": 1e-9, "epochs": 1, "init": "lda", "freeze": "batch_norm"}
+    _, (plain,) = trained(people, tmp_path / "plain", **{**values, "init": "random"})
+    _, (fitted,) = trained(people, tmp_path / "fitted", **values)
+    assert fitted > plain + 0.1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"augment": "light"}, "augment=light: can't be used with features=cached"),
+        ({"mixing": "cutmix"}, "mixing=cutmix: can't be used with features=cached"),
+        ({"copies": "baseline"}, "copies=baseline: can't be used with features=cached"),
+        ({"freeze": "gradual"}, "freeze=gradual: can't be used with features=cached"),
+        ({"layer_decay": 0.7}, "layer_decay=0.7: can't be used with features=cached"),
+        ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "features=cached: needs one network"),
+        ({"features": {"_name": "cached", "views": "ten"}}, "features.views"),
+        ({"learning_rate": 0}, "learning_rate=0: must be 1e-09 or more"),
+        ({"features": "none", "init": "lda", "model": "resnet18+resnet34", "weights": "none"}, "init=lda: needs one"),
+    ],
+)  # fmt: skip
+def test_what_features_can_not_do_is_refused(wrong, message):
+    with pytest.raises(UsageError) as raised:
+        parse({**PROBE, **wrong})
+    assert message in str(raised.value)
+
+
+def test_freeze_backbone_goes_with_it():
+    assert parse({**PROBE, "freeze": "backbone", "epochs": 1}).features.name == "cached"

@@ -1,0 +1,60 @@
+"""A network in two: the backbone, which makes features of photos, and its last layer, which decides."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import UsageError
+from trial.models.heads import last_layers
+from trial.models.joint import Joint
+
+ToLogits = Callable[[Tensor], Tensor]
+
+
+class Backbone(nn.Module):
+    """A network that gives the inputs of its last layers, (B, D), instead of logits."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network, self._seen = network, list[Tensor]()
+        for layer in [network.last] if isinstance(network, Joint) else last_layers(network):
+            layer.register_forward_pre_hook(lambda layer, inputs: self._seen.append(inputs[0].flatten(1)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, height, width) -> (B, D)."""
+        self._seen.clear()
+        self.network(images)
+        found = torch.cat(self._seen, 1)
+        self._seen.clear()
+        return found
+
+
+class Probe(nn.Module):
+    """The last layer of `network` alone, with its dropout: features (B, D) -> logits (B, classes).
+
+    `to_logits`: as in `trial.models.heads.Head`. UsageError if the network has not exactly one last layer.
+    """
+
+    def __init__(self, network: nn.Module, to_logits: ToLogits | None):
+        super().__init__()
+        layers = last_layers(network)
+        if len(layers) > 1:
+            raise UsageError(f"its features can't be used: it ends in {len(layers)} layers, not in one")
+        self.layer: Any = layers[0]
+        self.to_logits = to_logits
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) -> (B, classes)."""
+        weight = self.layer.weight
+        outputs = self.layer(features.view(len(features), *weight.shape[1:])).flatten(1)
+        return self.to_logits(outputs) if self.to_logits else outputs
+
+
+def whole(network: nn.Module, probe: Any) -> Mapping[str, Tensor]:
+    """The state dict of `network` with the last layer of `probe`."""
+    (layer,) = last_layers(network)
+    name = next(name for name, module in network.named_modules() if module is layer)
+    own = {f"{name}.{key}": tensor for key, tensor in probe.layer.state_dict().items()}
+    return {**network.state_dict(), **own}
