@@ -4,7 +4,7 @@
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
-# Many containers set it; each of the some hundred processes of the tests would then compile the project again.
+# Containers often set it; each worker of the tests would then compile all test files again, for 6 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help env demo test test-all smoke lint bench dashboard
 .DEFAULT_GOAL := help
