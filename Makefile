@@ -4,6 +4,8 @@
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS
+# Containers often set it; each worker of the tests would then compile all test files again, for 6 seconds.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help env demo test test-all smoke lint bench dashboard
 .DEFAULT_GOAL := help
 

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,13 @@ def start_weights(config: TrialConfig) -> dict[str, str]:
     return found
 
 
+@cache
 def lock() -> dict[str, str]:
     """{package: version} of everything that is installed."""
-    found = {str(one.metadata["Name"]).lower(): one.version for one in importlib.metadata.distributions()}
-    return dict(sorted(found.items()))
+    about = (
+        one.metadata for one in importlib.metadata.distributions()
+    )  # parsed at each .metadata and .version
+    return dict(sorted({str(one["Name"]).lower(): one["Version"] for one in about}.items()))
 
 
 def write_bundle(out: Path, bundle: Bundle) -> Path:

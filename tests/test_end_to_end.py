@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from analysis.__main__ import app
 from analysis.submission import submission_errors
 from analysis.trials.nni_database import recorded_trials
 from analysis.trials.table import find, trial_table
 from common.machine import PROJECT
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval
-from tests.conftest import TINY
+from tests.conftest import TINY, call
 from tests.nni_server import free_port
 from trial.record import RunFolder
 
@@ -140,32 +141,15 @@ def test_the_commands_after_it_work_without_a_server(experiment, people, tmp_pat
         "report.html",
         "best",
     }
-    scored = command("analysis", "score", str(out / "submission.csv"), str(people / "answers.csv"), "--json")
+    # The rest in this process, which has imported what they need.
+    scored = call(app, "score", out / "submission.csv", people / "answers.csv", "--json")
     assert 0 <= json.loads(scored.stdout)["macro_f1"] <= 1
-    assert (
-        command("analysis", "trials", str(experiment.folder), "--csv", str(tmp_path / "t.csv")).returncode
-        == 0
-    )
+    folder = experiment.folder
+    assert call(app, "trials", folder, "--csv", tmp_path / "t.csv").exit_code == 0
     assert len(pd.read_csv(tmp_path / "t.csv")) == 4
-    assert (
-        command("analysis", "export-best", str(experiment.folder), "--out", str(tmp_path / "r")).returncode
-        == 0
-    )
-    assert (
-        command("analysis", "report", str(experiment.folder), "--out", str(tmp_path / "r.html")).returncode
-        == 0
-    )
-    again = command(
-        "analysis",
-        "export-best-and-retrain",
-        str(experiment.folder),
-        "--data",
-        str(people),
-        "--out",
-        str(out),
-    )
-    assert (again.returncode, "already exists" in again.stderr) == (2, True)
-    other = command(
-        "analysis", "export-best", str(experiment.folder), "--model", "resnet34", "--out", str(tmp_path / "x")
-    )
-    assert (other.returncode, "no finished trial of model=resnet34" in other.stderr) == (2, True)
+    assert call(app, "export-best", folder, "--out", tmp_path / "r").exit_code == 0
+    assert call(app, "report", folder, "--out", tmp_path / "r.html").exit_code == 0
+    again = call(app, "export-best-and-retrain", folder, "--data", people, "--out", out)
+    assert (again.exit_code, "already exists" in again.stderr) == (2, True)
+    other = call(app, "export-best", folder, "--model", "resnet34", "--out", tmp_path / "x")
+    assert (other.exit_code, "no finished trial of model=resnet34" in other.stderr) == (2, True)

@@ -2,14 +2,14 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from common.machine import PROJECT
-from tools.structure import ALONE, ROOMS, structure
+from tools.structure import ALONE, ROOMS, Structure, structure
 
-STRUCTURE = structure()
 # What a sub-room may import of the sub-rooms beside it.
 BELOW = {
     "dataset.cache": set(),
@@ -48,21 +48,26 @@ SLOW = {"torch", "torchvision", "timm", "albumentations"}
 OURS = (*ROOMS, *ALONE, "benchmarks", "tools")
 
 
-def test_rooms_import_only_those_below_them():
-    assert STRUCTURE.imports
-    assert STRUCTURE.upward() == []
+@pytest.fixture(scope="module")
+def read() -> Structure:
+    return structure()
 
 
-def test_no_imports_form_a_cycle():
-    assert STRUCTURE.cycle() == []
+def test_rooms_import_only_those_below_them(read):
+    assert read.imports
+    assert read.upward() == []
 
 
-def test_sub_rooms_import_only_those_below_them():
-    folders = {folder for pair in STRUCTURE.between_folders() for folder in pair if "." in folder}
+def test_no_imports_form_a_cycle(read):
+    assert read.cycle() == []
+
+
+def test_sub_rooms_import_only_those_below_them(read):
+    folders = {folder for pair in read.between_folders() for folder in pair if "." in folder}
     assert folders == BELOW.keys()
     wrong = [
         (one, other)
-        for one, other in sorted(STRUCTURE.between_folders())
+        for one, other in sorted(read.between_folders())
         if {one, other} <= folders and one.partition(".")[0] == other.partition(".")[0]
         if other not in BELOW[one]
     ]
@@ -79,6 +84,7 @@ def test_only_those_who_talk_to_nni_import_it():
             assert allowed or "nni" not in {name.partition(".")[0] for name in names}, f"{path} imports nni"
 
 
+@cache
 def at_top(module: str) -> set[str]:
     """The modules that are imported as `module` is, packages above them included; what is inside functions or
     for type checkers only is not."""
@@ -127,16 +133,13 @@ def of_room(room: str) -> list[str]:
     return [".".join(path.parts).removesuffix(".__init__") for path in paths]
 
 
-QUICK_MODULES = sorted(
-    {name for module in QUICK for name in reached(module)}
-    | {name for room in ("common", "dataset") for name in of_room(room) if name != "dataset.faces.detector"}
-)
-
-
-@pytest.mark.parametrize("module", QUICK_MODULES)
-def test_slow_packages_are_imported_inside_functions_only(module):
-    slow = {name for name in at_top(module) if name in SLOW}
-    assert not slow, f"{module} imports {slow} at its top; it is reached from one of {QUICK}"
+def test_slow_packages_are_imported_inside_functions_only():
+    modules = {name for module in QUICK for name in reached(module)}
+    modules |= {
+        name for room in ("common", "dataset") for name in of_room(room) if name != "dataset.faces.detector"
+    }
+    slow = {module: at_top(module) & SLOW for module in modules}
+    assert not {module: names for module, names in slow.items() if names}, f"reached from one of {QUICK}"
 
 
 def test_the_recipe_level_alone_knows_the_config():

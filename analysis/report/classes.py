@@ -122,7 +122,7 @@ def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
 def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
     """Recall of each class as a bar with its interval and its number of photos; `classes`: rows of
     `class_table`."""
-    figure = blank(max(150, 88 + 24 * len(classes)), bargap=0.35)
+    figure, beside = blank(max(150, 88 + 24 * len(classes)), bargap=0.35), []
     of_groups = "" if task.group == "photo" else f", %{{customdata[2]}} {task.groups}"
     for rare, name, colour in ((False, _other_name(task), "best"), (True, task.rare_name, "rare")):
         some = classes[classes["rare"] == rare]
@@ -151,8 +151,8 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
             hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos" + of_groups + "<extra></extra>",
         )  # fmt: skip
         for name, words in zip(some["name"], text, strict=True):
-            figure.add_annotation(x=1.03, y=name, text=words, xanchor="left", showarrow=False)
-    figure.update_layout(showlegend=len(figure.data) > 1)
+            beside.append(dict(x=1.03, y=name, text=words, xanchor="left", showarrow=False))
+    figure.update_layout(showlegend=len(figure.data) > 1, annotations=beside)
     names = classes["name"].tolist()
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, **_ticks(names))
     figure.update_xaxes(range=[0, 1.45], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")

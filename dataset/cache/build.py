@@ -73,6 +73,9 @@ def _reserve(file: int, size: int) -> None:
 def _in_threads(decode: Callable[[int], None], count: int) -> None:
     """Call `decode` for every row. The first error (a full disk, Ctrl-C) cancels the rows not yet begun."""
     rows = range(count)
-    with ThreadPoolExecutor(cores()) as threads:
+    threads = ThreadPoolExecutor(cores())
+    try:
         for _ in zip(track(rows, "decoding photos"), threads.map(decode, rows), strict=True):
             pass
+    finally:
+        threads.shutdown(cancel_futures=True)  # map cancels them too, but not if it is interrupted itself

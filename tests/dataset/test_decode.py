@@ -53,6 +53,7 @@ def test_exif_turns_as_opencv_does(drawn, tmp_path, turned, big_endian):
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_no_real_photo_is_refused(standin):
     table = read_train(standin).table
     assert decode_errors([*table["path"], *read_eval(standin)["path"]]) == []

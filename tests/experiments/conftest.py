@@ -1,10 +1,19 @@
+import contextlib
+import os
+import runpy
+import sys
+import tempfile
+import traceback
 from pathlib import Path
+from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from common.errors import UsageError
 from experiments import check as checking
+from experiments.checks import rehearsal
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOOD = f"""
@@ -45,8 +54,40 @@ def mine(tmp_path):
 
 @pytest.fixture
 def fast(monkeypatch):
-    """Skip the check of the photos."""
+    """Skip the check of the photos, and try the tuner in a fork of this process, which has imported what takes a
+    second. tests/experiments/test_check.py has it tried as it is."""
     monkeypatch.setattr(checking, "data_errors", lambda plan: [])
+    instead = SimpleNamespace(run=_in_a_fork, TimeoutExpired=rehearsal.subprocess.TimeoutExpired)
+    monkeypatch.setattr(rehearsal, "subprocess", instead)
+
+
+def _in_a_fork(command, cwd, env, **_) -> CompletedProcess:
+    """Run `command`, python -P SCRIPT ARGUMENTS, as subprocess.run does."""
+    with contextlib.suppress(ImportError):
+        import tuners.search  # noqa: F401  and nni with it, for this and the next forks
+    _, _, script, *arguments = command
+    with tempfile.TemporaryFile("w+") as said:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.dup2(said.fileno(), 2)
+                sys.stdout = sys.stderr = os.fdopen(2, "w", closefd=False)
+                os.chdir(cwd)
+                os.environ.update(env)
+                sys.argv = [script, *arguments]
+                for name in [name for name in sys.modules if name.partition(".")[0] == "tuners"]:
+                    del sys.modules[name]  # it may find others of that name
+                runpy.run_path(script, run_name="__main__")
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        return CompletedProcess(command, code, "", said.read())
 
 
 def errors(*arguments, **named):

@@ -137,7 +137,12 @@ def told(reports):
     return [replace(report, seconds=0, earlier=False) for report in reports]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+SLOW = ("workers", "lockstep", "one_by_one")  # quick: those of one network in one process
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RECIPES]
+)
 def test_going_on_gives_the_run_that_was_never_stopped(name, people, tmp_path, monkeypatch):
     config = config_of(people, **RECIPES[name])
     reports = whole(tmp_path / "whole", config)
@@ -153,10 +158,13 @@ def test_going_on_gives_the_run_that_was_never_stopped(name, people, tmp_path, m
         assert not (folder / CHECKPOINT).exists()
 
 
+PLAIN = {"schedule": "constant", "epochs": 3}
+
+
 @pytest.fixture(scope="module")
 def plain(people, tmp_path_factory):
     """(A config, the folder of its whole run)."""
-    config = config_of(people, schedule="constant", epochs=3)
+    config = config_of(people, **PLAIN)
     folder = tmp_path_factory.mktemp("plain") / "whole"
     whole(folder, config)
     return config, folder
@@ -386,8 +394,18 @@ def test_folds_one_by_one_are_not_made_longer_once_one_is_finished(people, tmp_p
         continued(tmp_path / "run", {"epochs": 2})
 
 
-def trial_process(*words):
-    command = [sys.executable, "-m", "trial", *map(str, words)]
+STAYS_IN_EPOCH_3 = """
+import sys, time
+from trial.command import run_command
+from trial.record import RunWriter
+epoch = RunWriter.epoch
+RunWriter.epoch = lambda self, row: time.sleep(300) if row["epoch"] == 3 else epoch(self, row)
+run_command(sys.argv[1:])
+"""
+
+
+def trial_process(*words, start=("-m", "trial")):
+    command = [sys.executable, *start, *map(str, words)]
     return subprocess.Popen(
         command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )  # fmt: skip
@@ -395,28 +413,29 @@ def trial_process(*words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_killed_goes_on_by_the_command(kill, people, tmp_path):
-    config = config_of(people, epochs=40)
+def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
+    config, same = plain
     folder = tmp_path / "run"
-    words = [f"{key}={value}" for key, value in {**TINY, "data": people, "epochs": 40, "out": folder}.items()]
-    process = trial_process(*words)
+    given = {**TINY, **PLAIN, "data": config.data, "out": folder}
+    words = [f"{key}={value}" for key, value in given.items()]
+    process = trial_process(*words, start=("-c", STAYS_IN_EPOCH_3))
     try:
-        end = time.monotonic() + 100
-        while RunFolder(folder).status().get("epochs", 0) < 2 and time.monotonic() < end:
+        end = time.monotonic() + 200
+        while RunFolder(folder).status().get("epochs", 0) < 2:
+            assert time.monotonic() < end and process.poll() is None
             time.sleep(0.05)
         process.send_signal(kill)
-        printed = process.communicate(timeout=30)[1]
+        printed = process.communicate(timeout=100)[1]
     finally:
         process.kill()
     if kill == signal.SIGINT:
         assert f"to go on: python -m trial --continue {folder}" in printed
     assert RunFolder(folder).status()["state"] == ("failed" if kill == signal.SIGKILL else "stopped_early")
     again = trial_process("--continue", folder, "--keep-checkpoint")
-    printed, errors = again.communicate(timeout=100)
+    printed, errors = again.communicate(timeout=200)
     assert again.returncode == 0, errors
-    assert "going on after epoch" in printed and "epoch 1/40" not in printed and "epoch 40/40" in printed
-    whole(tmp_path / "whole", config)
-    assert_same(folder, tmp_path / "whole")
+    assert "going on after epoch" in printed and "epoch 1/3" not in printed and "epoch 3/3" in printed
+    assert_same(folder, same)
     assert (folder / CHECKPOINT).exists() and not list(folder.glob(".*.part"))
 
 

@@ -88,6 +88,7 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     assert "already holds config.json; choose another folder" in again.stderr
 
 
+@pytest.mark.slow
 def test_every_line_of_a_run_names_the_metric(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run", metric="log_loss", fold="all", folds=2))
     assert done.returncode == 0, done.stderr
@@ -129,6 +130,7 @@ def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(pe
     assert RunFolder(tmp_path / "run").config().augment.name == "flip+GaussianBlur"
 
 
+@pytest.mark.slow
 def test_numbers_that_albumentations_refuses_are_refused_in_words(people, tmp_path):
     steps = json.dumps([{"_name": "GaussianBlur", "blur_limit": "wide"}])
     done = command(*tiny(people, tmp_path / "run", augment=steps))

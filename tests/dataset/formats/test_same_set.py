@@ -57,6 +57,7 @@ def test_a_set_is_the_same_in_each_format(form, people, home, tmp_path):
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["factor columns", "folders by name"])
 def test_the_stand_in_is_the_same_too(form, standin, tmp_path):
     assert_same(form, standin, rearranged(standin, tmp_path / "set", form))

@@ -109,11 +109,14 @@ WHEN = {
 }
 
 
-@pytest.mark.parametrize(("when", "said"), WHEN.items(), ids=WHEN)
-def test_a_tuner_of_ones_own_that_raises(mine, fast, when, said):
+@pytest.mark.parametrize(
+    "when",
+    [pytest.param(when, marks=[] if when in ("result", "exit") else [pytest.mark.slow]) for when in WHEN],
+)
+def test_a_tuner_of_ones_own_that_raises(mine, fast, when):
     (mine.folder / "own.py").write_text(OWN)
     tuner = {"className": "own.Mine", "codeDirectory": ".", "classArgs": {"when": when}}
-    assert [error.strip() for error in errors(give(mine, tuner=tuner, maxTrialNumber=4))] == [said]
+    assert [error.strip() for error in errors(give(mine, tuner=tuner, maxTrialNumber=4))] == [WHEN[when]]
 
 
 def test_a_default_of_what_is_not_searched(mine, fast):

@@ -77,9 +77,14 @@ def recipe(model: str, size: str = "32x32", **more):
 @pytest.mark.parametrize(
     "model",
     [
-        "resnet18", "efficientnet_b0", "vgg11", "densenet121", "vit_tiny_patch16_224", "alexnet", "googlenet",
-        "deepvit", "mobilenetv3_large_100", "convnext_atto", "deit_tiny_distilled_patch16_224",
-        "mixer_s32_224", "test_resnet+test_vit",
+        "resnet18", "vit_tiny_patch16_224", "alexnet", "mobilenetv3_large_100", "convnext_atto",
+        "deit_tiny_distilled_patch16_224", "test_resnet+test_vit",
+        *(
+            pytest.param(model, marks=pytest.mark.slow)
+            for model in (
+                "efficientnet_b0", "vgg11", "densenet121", "googlenet", "deepvit", "mixer_s32_224",
+            )
+        ),
     ],
 )  # fmt: skip
 def test_what_goes_into_the_last_layer_is_dropped_in_training_and_only_then(model):
@@ -140,13 +145,17 @@ def first_loss(config, faces):
 @pytest.mark.parametrize(
     "model",
     [
-        "tf_efficientnet_lite0 package", "tf_efficientnet_lite0 none",
-        "mobilenetv3_large_100 none", "lcnet_050 none", "mobilenetv4_conv_small none",
-        "resnet18 none", "convnext_atto none", "vit_tiny_patch16_224 none",
-        "deit_tiny_distilled_patch16_224 none", "test_resnet+mobilenetv3_large_100 none",
-        pytest.param("tf_efficientnet_lite2 package", marks=pytest.mark.slow),
-        pytest.param("tf_efficientnet_lite0+tf_efficientnet_lite1 package", marks=pytest.mark.slow),
-        pytest.param("dla34 none", marks=pytest.mark.slow),
+        "tf_efficientnet_lite0 package", "lcnet_050 none", "convnext_atto none",
+        "deit_tiny_distilled_patch16_224 none",
+        *(
+            pytest.param(model, marks=pytest.mark.slow)
+            for model in (
+                "tf_efficientnet_lite0 none", "mobilenetv3_large_100 none", "mobilenetv4_conv_small none",
+                "resnet18 none", "vit_tiny_patch16_224 none", "test_resnet+mobilenetv3_large_100 none",
+                "tf_efficientnet_lite2 package", "tf_efficientnet_lite0+tf_efficientnet_lite1 package",
+                "dla34 none",
+            )
+        ),
     ],
 )  # fmt: skip
 def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, faces):
