@@ -81,7 +81,7 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     pixels: np.ndarray | Uncached = batches.uncached(table, preprocessing)
     if views or initial:
         compute.place(network)
-        features = features_of(network, table, preprocessing, compute, views or "flip", config.cache_limit)
+        features = features_of(network, table, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
         pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
     return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features)

@@ -50,6 +50,14 @@ def factors(task: Task, *, dropout: Dropout = 0.0) -> Head:
     return Head(sum(task.sizes), dropout, partial(joint_logits, sizes=task.sizes))
 
 
+def auto(task: Task, *, dropout: Dropout = 0.0) -> Head:
+    """`factors` if the task has factors, else `classes`.
+
+    `dropout`: as there.
+    """
+    return factors(task, dropout=dropout) if task.factors else classes(task, dropout=dropout)
+
+
 def joint_logits(parts: "Tensor", sizes: Sequence[int]) -> "Tensor":
     """(B, sum of sizes) -> (B, product of sizes): sums of log-probabilities, the last factor changing
     fastest, as in `Task.classes`."""
@@ -105,4 +113,4 @@ def _dropout(p: float) -> Callable[..., Any]:
     return lambda layer, inputs: (F.dropout(inputs[0], p, layer.training), *inputs[1:])
 
 
-HEADS: Registry = {"classes": classes, "factors": factors}
+HEADS: Registry = {"classes": classes, "factors": factors, "auto": auto}

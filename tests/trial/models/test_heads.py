@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from dataset.face_masks.labels import AGE_BANDS, FACE_MASK, GENDERS, MASKS
 from dataset.read import read_train
+from dataset.task import Task
 from trial.augment.mixing import _targets
 from trial.config import parse
 from trial.data import batches
@@ -191,3 +192,12 @@ def test_the_seed_decides_what_a_head_starts_with():
 
     assert torch.equal(head(1), head(1))
     assert not torch.equal(head(1), head(2))
+
+
+def test_auto_is_one_of_factors_where_there_are_factors():
+    without = Task("letters", ("a", "b", "c"))
+    assert HEADS["auto"](without).outputs == 3
+    assert HEADS["auto"](without).to_logits is None
+    assert (
+        HEADS["auto"](FACE_MASK, dropout=0.1)[:2] == HEADS["factors"](FACE_MASK, dropout=0.1)[:2] == (8, 0.1)
+    )
