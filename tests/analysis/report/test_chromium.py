@@ -20,6 +20,7 @@ from analysis.report.run import write_run_report
 from analysis.report.theme import TONES
 from analysis.trials.ranking import rank
 from analysis.trust.audited import LEAKAGE, Example, keep
+from dataset.fingerprint import fingerprint
 from dataset.read import read_train
 from tests.analysis import example_search
 from tests.analysis.audit.test_sheet import answers, other
@@ -89,7 +90,8 @@ def pages(people, tmp_path_factory) -> dict[str, Path]:
     for seed, name in enumerate(("a", "b")):
         found = answers(task, photos, other(task, photos), seed)
         untrained(folder / name, seed, found, task=task, values={"data": str(people)})
-    run = untrained(folder / "c", 0, answers(task, photos, other(task, photos)), values={"data": str(people)})
+    found, mark = answers(task, photos, other(task, photos)), fingerprint(people)
+    run = untrained(folder / "c", 0, found, mark, values={"data": str(people)})
     paths = tuple(zip(photos["path"][:2], photos["photo"][:2], strict=True))
     pairs = [Example("000001 and 000002", "nearly the same photo, folds 0 and 3", paths)] * 3
     keep(
