@@ -98,7 +98,7 @@ def dealt(table: pd.DataFrame, way: str, folds: int, seed: int) -> pd.Series:
 
 
 def trained(data: Path, way: str, seed: int, photos: pd.DataFrame, truth: np.ndarray | None) -> list[float]:
-    """The scores of NETWORK on its own validation photos and, with the `truth`, on the `photos` to predict."""
+    """The scores of NETWORK on its validation photos and, with the `truth`, on the `photos` to predict."""
 
     def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> Sides:
         some = fraction_of(table, PEOPLE, seed)

@@ -10,8 +10,7 @@ are kept in OUT.
 
 import argparse
 import tempfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -51,8 +50,8 @@ def closer(photo: np.ndarray) -> np.ndarray:
 NOTHING = "nothing"
 CHANGES: Mapping[str, Change | None] = MappingProxyType(
     {
-        NOTHING: None, "5 % darker": darker(0.05), "10 % darker": darker(0.1), "20 % darker": darker(0.2),
-        "blurred": blurred, "JPEG quality 40": compressed, "closer by 10 %": closer,
+        NOTHING: None, "10 % darker": darker(0.1), "20 % darker": darker(0.2), "blurred": blurred,
+        "JPEG quality 40": compressed, "closer by 10 %": closer,
     }
 )  # fmt: skip
 
@@ -73,27 +72,27 @@ class Looked:
         out.mkdir(parents=True, exist_ok=True)
 
     def at(self, photos: pd.DataFrame, name: str, change: Change | None) -> tuple[np.ndarray, pd.DataFrame]:
-        path = self._out / f"{zlib.crc32(name.encode()):08x}"
-        features, measures = path.with_suffix(".npy"), path.with_suffix(".csv")
-        if not measures.exists():
+        features, measures = (self._out / f"{name}.{end}" for end in ("npy", "csv"))
+        if not features.exists() or not measures.exists():
             with tempfile.TemporaryDirectory() as folder:
                 changed = planted(photos, change, Path(folder)) if change else photos
-                np.save(features, features_of(self._trained, changed))
                 measures_of(changed["path"]).to_csv(measures, index=False)
+                if not features.exists():
+                    np.save(features, features_of(self._trained, changed))
         return np.load(features), pd.read_csv(measures)
 
 
-def found(data: Path, out: Path, changes: Mapping[str, Change | None] = CHANGES) -> dict[str, Shift]:
-    """{change: what is seen}."""
+def found(
+    data: Path, out: Path, changes: Mapping[str, Change | None] = CHANGES
+) -> Iterator[tuple[str, Shift]]:
+    """(Change, what is seen)."""
     (task, table), photos = read_train(data), read_eval(data)
     looked = Looked(packaged(task), out)
     train, measured = looked.at(table, "train", None)
     groups = table["group"].to_numpy(str)
-    shifts = {}
     for name, change in changes.items():
         its, its_measured = looked.at(photos, name, change)
-        shifts[name] = shift_of((train, its), groups, (measured, its_measured))
-    return shifts
+        yield name, shift_of((train, its), groups, (measured, its_measured))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,10 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("out/shift_check"))
     asked = parser.parse_args(arguments)
-    for name, shift in found(asked.data, asked.out).items():
+    for name, shift in found(asked.data, asked.out):
         verdict = "differs" if shift.differs else "no shift"
         named = ", ".join(shift.notable) or "none"
-        print(f"{name:16} AUC {shift.auc}, random halves {shift.reference:.3f}: {verdict}; named: {named}")
+        print(
+            f"{name:16} AUC {shift.auc}, random halves {shift.reference:.3f}: {verdict}; named: {named}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

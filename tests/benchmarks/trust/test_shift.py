@@ -28,9 +28,9 @@ def test_a_change_is_lossless_but_for_itself(people, tmp_path):
 def test_darker_photos_are_seen_and_the_second_time_not_looked_at_again(tmp_path, monkeypatch):
     data = draw(tmp_path / "set", people=40, eval_people=20, height=64, width=48)
     changes = {name: CHANGES[name] for name in (NOTHING, "20 % darker")}
-    shifts = found(data, tmp_path / "out", changes)
+    shifts = dict(found(data, tmp_path / "out", changes))
     assert not shifts[NOTHING].differs and shifts["20 % darker"].differs
     assert "brightness" in shifts["20 % darker"].notable
     monkeypatch.setattr("benchmarks.trust.shift.features_of", None)
-    again = found(data, tmp_path / "out", changes)
+    again = dict(found(data, tmp_path / "out", changes))
     assert again["20 % darker"].auc == pytest.approx(shifts["20 % darker"].auc, abs=1e-3)
