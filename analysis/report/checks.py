@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.lineage import Line, data_of
-from analysis.report.page import score_text
 from analysis.report.pictures import displayed
 from analysis.submission import JSON, metric_of, read_about
 from analysis.trust.audited import LABELS, LEAKAGE, NAME, SHIFT, Audited, Example, read_audited
@@ -54,6 +53,10 @@ def _read(folder: Path) -> Check:
     except (FileNotFoundError, NotADirectoryError):
         about = read_about(folder)
     if about and "vote_asked" in about:
+        try:
+            ways_of(about)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(f"{folder / JSON}: is damaged ({error!r})") from None
         return Check(folder, about=about)
     commands = ", ".join([*list(TITLES)[:-1], f"or {ENSEMBLE}"])
     raise UsageError(f"{folder}: holds no {NAME} and no {JSON} of an ensemble; give an --out of {commands}")
@@ -108,10 +111,11 @@ def _part(check: Check, fingerprint: str) -> dict[str, Any]:
     about = check.about or {}
     members = about.get("members", [])
     other = fingerprint and any(one.get("data_fingerprint") != fingerprint for one in members)
+    why = (about.get("validation") or {}).get("none", "")
     return part | {
-        "ways": ways_of(about),
+        "ways": ways_of(about), "lines": [f"Its gain could not be estimated: {why}."] if why else [],
         "alarm": _other_data("Not all members saw these data") if other else "",
-    }
+    }  # fmt: skip
 
 
 def _other_data(words: str) -> str:
@@ -150,10 +154,7 @@ def ways_of(about: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _limits(facts: Mapping[str, float], value: str, limits: str, sign: str = "") -> str:
     """'0.512 (0.401 to 0.623)'."""
-    if sign:
-        one, low, high = (f"{facts[name]:+.3f}" for name in (value, f"{limits}low", f"{limits}high"))
-    else:
-        one, low, high = (score_text(facts[name]) for name in (value, f"{limits}low", f"{limits}high"))
+    one, low, high = (f"{facts[name]:{sign}.3f}" for name in (value, f"{limits}low", f"{limits}high"))
     return f"{one} ({low} to {high})"
 
 

@@ -122,10 +122,14 @@ def test_folders_that_hold_no_check_are_refused_all_at_once(run, kept, tmp_path)
     (tmp_path / "odd").mkdir()
     text = (kept / "shift" / "audit.json").read_text()
     (tmp_path / "odd" / "audit.json").write_text(text.replace('"shift"', '"drift"'))
+    (tmp_path / "vote").mkdir()
+    (tmp_path / "vote" / "submission.json").write_text(
+        '{"vote_asked": "auto", "vote": "soft", "ways": {"hard": {}}}'
+    )
     with pytest.raises(UsageError) as error:
-        read_checks([tmp_path / "none", run, tmp_path / "broken", tmp_path / "odd"])
+        read_checks([tmp_path / "none", run, *(tmp_path / name for name in ("broken", "odd", "vote"))])
     assert [words.partition(": ")[2][:12] for words in error.value.errors] == [
-        "holds no aud", "holds no aud", "is damaged (", "is damaged ("
+        "holds no aud", "holds no aud", "is damaged (", "is damaged (", "is damaged ("
     ]  # fmt: skip
     done = call(app, "report", run, "--with", tmp_path / "none", "--out", tmp_path / "r.html")
     assert done.exit_code == 2 and "give an --out of labels, leakage, shift, or ensemble" in done.stderr
