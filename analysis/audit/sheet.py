@@ -58,7 +58,8 @@ class Audit:
         if self.audited < self.groups:
             lines.append(f"note: a run with fold=all audits all {self.task.groups}")
         for factor, some in self.flagged.groupby("factor", sort=False):
-            of = "photos" if some["photo"].all() else self.task.groups
+            one = "photo" if some["photo"].all() else self.task.group
+            of = one if len(some) == 1 else "photos" if one == "photo" else self.task.groups
             lines.append(f"{factor}: {len(some):,} suspicious {of}; most: {_most(some)}")
         if self.flagged.empty:
             lines.append("no label is suspicious")

@@ -1,6 +1,6 @@
 """Are people on both sides of a split found, and how much would a split by photo flatter?
 
-    python -m benchmarks.trust.leakage DATA [ANSWERS.csv] [--seeds 3] [--out out/leakage_check]
+    python -m benchmarks.trust.leakage DATA [ANSWERS.csv] [--out out/leakage_check]
 
 Of the people in DATA's train half, 2 % (10 %) get a second id for three of their photos, and a fourth photo
 is put among those to predict. `found`: how many of these the comparison finds, by features of the
@@ -8,16 +8,12 @@ packaged network (kept in OUT); `false`: people, or photos to predict, that it t
 
 Then a linear model on these features (macro-F1): its out-of-fold score by folds of photos and by folds of
 people, and with ANSWERS the score that is seen on the photos to predict, by the models of the folds together.
-With --seeds the same of a small network (NETWORK) trained on one fold of a third of the people, once for each
-seed: its best epoch on validation photos, and the score of that network on the photos to predict.
 """
 
 import argparse
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -27,27 +23,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from analysis.audit.features import features_of, packaged
-from analysis.predict.trained import predict
 from analysis.submission import read_answers
 from analysis.trust.leakage import EVAL, people_of, same_people
 from dataset.read import read_eval, read_train
-from dataset.split import fold_of, fraction_of
-from trial.config import parse
+from dataset.split import fold_of
 from trial.metrics import score
-from trial.record import RunWriter
-from trial.run import run
 
 RATES = (0.0, 0.02, 0.1)
 MOVED = 3  # photos of a person that get a second id
 FOLDS, DIMENSIONS = 5, 200
-NETWORK = {
-    "model": "tf_efficientnet_lite0", "weights": "package", "image_size": "64x48", "optimizer": "adamw",
-    "learning_rate": 0.001, "schedule": "onecycle", "batch_size": 32, "epochs": 4, "augment": "light",
-    "threads": 1,
-}  # fmt: skip
-PEOPLE = 1 / 3
-Sides = tuple[pd.DataFrame, pd.DataFrame]
-BY_PHOTO, BY_GROUP = SPLITS = ("by photo", "by group")
 
 
 def found(train: np.ndarray, groups: np.ndarray, photos: np.ndarray, rate: float, seed: int = 0) -> list[str]:
@@ -92,37 +76,14 @@ def linear_model() -> Pipeline:
     return make_pipeline(PCA(DIMENSIONS, random_state=0), StandardScaler(), regression)
 
 
-def dealt(table: pd.DataFrame, way: str, folds: int, seed: int) -> pd.Series:
-    """The fold of each photo, by one of SPLITS."""
-    return fold_of(table.assign(group=table["photo"]) if way == BY_PHOTO else table, folds, seed)
-
-
-def trained(data: Path, way: str, seed: int, photos: pd.DataFrame, truth: np.ndarray | None) -> list[float]:
-    """The scores of NETWORK on its validation photos and, with the `truth`, on the `photos` to predict."""
-
-    def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> Sides:
-        some = fraction_of(table, PEOPLE, seed)
-        held = dealt(some, way, folds, seed) == fold
-        return some[~held], some[held]
-
-    config = parse({**NETWORK, "data": str(data), "seed": seed})
-    with tempfile.TemporaryDirectory() as folder, mock.patch("trial.folds.split", split):
-        writer = RunWriter(Path(folder, "run"), config)
-        scores = [run(config, writer, lambda report: None)]
-        if truth is not None:
-            given = predict(Path(folder, "run"), photos)
-            scores.append(score(truth, given.argmax(1), given.shape[1]).macro_f1)
-    return scores
-
-
 def flattered(
     train: np.ndarray, table: pd.DataFrame, photos: np.ndarray, truth: np.ndarray | None, n_classes: int
 ) -> list[tuple[str, float, float | None]]:
     """(Split, macro-F1 out of fold, seen on the photos to predict) of a linear model on features."""
     labels = table["label"].to_numpy()
     rows: list[tuple[str, float, float | None]] = []
-    for name in SPLITS:
-        fold = dealt(table, name, FOLDS, 0).to_numpy()
+    for name, groups in (("by photo", table["photo"]), ("by group", table["group"])):
+        fold = fold_of(table.assign(group=groups), FOLDS, 0).to_numpy()
         answers, seen = np.empty(len(labels), int), np.zeros((len(photos), n_classes))
         for number in range(FOLDS):
             held = fold == number
@@ -142,7 +103,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("answers", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("out/leakage_check"))
-    parser.add_argument("--seeds", type=int, default=0, help="number of times that the network is trained")
     asked = parser.parse_args(arguments)
     (task, table), photos = read_train(asked.data), read_eval(asked.data)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -164,11 +124,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, inside, seen in flattered(halves[0], table, halves[1], truth, task.n_classes):
         words = "" if seen is None else f", seen {seen:.3f}"
         print(f"split {name}: macro-F1 {inside:.3f} out of fold{words}", flush=True)
-    for name in SPLITS if asked.seeds else ():
-        found_by = [trained(asked.data, name, seed, photos, truth) for seed in range(asked.seeds)]
-        each = "; ".join(" ".join(f"{one:.3f}" for one in scores) for scores in found_by)
-        mean = ", seen ".join(f"{one:.3f}" for one in np.mean(found_by, 0))
-        print(f"network, split {name}: macro-F1 {mean} (each seed: {each})", flush=True)
 
 
 if __name__ == "__main__":

@@ -116,10 +116,9 @@ def drawn_losses(strength: float, recipes: int = 2) -> Population:
 
     def draw(rng: np.random.Generator, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         of_age = strength * np.where(kinds % 3 == 2, RARE, 1)[:, None, None]
-        log = sum(
-            -np.logaddexp(0, -SURE * (_margin(rng, len(kinds), recipes) + own))
-            for own in (strength, of_age, 1.3 * strength)  # gender, age, mask
-        )
+        log = np.zeros((len(kinds), PHOTOS, recipes))
+        for own in (strength, of_age, 1.3 * strength):  # gender, age, mask
+            log -= np.logaddexp(0, -SURE * (_margin(rng, len(kinds), recipes) + own))
         return log.clip(np.log(MIN_PROBABILITY)), MASKS[None] * KINDS + kinds[:, None]
 
     log, labels = draw(np.random.default_rng(1), even(MANY))

@@ -37,7 +37,9 @@ def blurred(photo: np.ndarray) -> np.ndarray:
 
 def compressed(photo: np.ndarray) -> np.ndarray:
     _, jpeg = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 40])
-    return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    pixels = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return pixels
 
 
 def closer(photo: np.ndarray) -> np.ndarray:
