@@ -382,17 +382,19 @@ def leakage(
 def shift(
     data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
     run: OfNetwork = None,
+    out: Annotated[Path | None, typer.Option(help="new folder that keeps the result for a report")] = None,
     group: Group = "",
 ) -> None:
     """Say how the photos to predict differ from train.
 
     A classifier tries to tell them apart (adversarial validation); what differs is listed, and what to do."""
-    from analysis.audit.halves import shift_between
+    from analysis.audit.halves import shift_between, write_shift
 
-    print("\n".join(shift_between(data, run, group).lines()))
+    lines = write_shift(data, out, run, group) if out else shift_between(data, run, group).lines()
+    print("\n".join(lines))
 
 
-@app.command(epilog=EXAMPLE + "report latest --out report.html")
+@app.command(epilog=EXAMPLE + "report latest --with out/labels --with out/leakage")
 @exit_on_usage_error()
 def report(
     experiment: Annotated[
@@ -402,6 +404,14 @@ def report(
     other: Annotated[
         str | None, typer.Argument(metavar="OTHER", help="another experiment, to compare it with")
     ] = None,
+    checked: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="DIR",
+            help="also show what labels, leakage, shift or ensemble wrote there; may be repeated",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="the page [default: report.html in the folder]")] = None,
 ) -> None:
     """Write a page on an experiment or a run.
@@ -409,22 +419,26 @@ def report(
     EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. With
     OTHER, the page compares the two [default: comparison.html here]. A page is one self-contained HTML
     file."""
+    from analysis.report.checks import read_checks
     from analysis.trials.ranking import rank
     from analysis.trials.runs import any_table, is_run
 
     if other is not None:
+        if checked:
+            raise UsageError("--with is for the page of one experiment or run, not for comparing two")
         from analysis.report.comparison import sides_of, write_comparison
 
         both = [experiment, other]
         sides = sides_of(both, [rank(any_table(wanted)) for wanted in both])
         print(f"report: {write_comparison(out or Path('comparison.html'), *sides)}")
         return
+    checks = read_checks(checked or [])
     if is_run(Path(experiment)):
         from analysis.report.run import write_run_report
         from analysis.submission import read_about
 
         run = Path(experiment)
-        print(f"report: {write_run_report(out or run / 'report.html', run, read_about(run))}")
+        print(f"report: {write_run_report(out or run / 'report.html', run, read_about(run), checks)}")
         return
     from analysis.report.experiment import write_experiment_report
     from analysis.trials.table import find, trial_table
@@ -434,7 +448,7 @@ def report(
     if ranking.table.empty:
         raise UsageError(f"experiment {found.id} has no trial yet; wait until its first one has started")
     page = out or found.folder / "report.html"
-    print(f"report: {write_experiment_report(found, page, ranking, ranking.first)}")
+    print(f"report: {write_experiment_report(found, page, ranking, ranking.first, checks=checks)}")
 
 
 @app.command(epilog=EXAMPLE + "eda input --out out/eda --augment light --augment baseline")

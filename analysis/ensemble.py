@@ -85,8 +85,9 @@ def ensemble(
     print(f"validation of the vote: {_words(validated, metric)}", flush=True)
     planned = finishing.plan(finish, data, photos, voted, task, RunFolder(runs[0]).config(), metric)
     answers, seconds = _predict(runs, networks, chosen, photos, tta, temperature)
-    for member, weight, cost in zip(members, chosen.weights, seconds, strict=True):
+    for number, (member, weight, cost) in enumerate(zip(members, chosen.weights, seconds, strict=True)):
         member |= {"weight": round(float(weight), 4), "prediction_seconds": round(cost, 2)}
+        member |= combined.adds_facts(number) if combined else {}
     about = {
         "vote": chosen.way, "vote_asked": vote, "tta": tta, "temperature": temperature, "members": members,
         "validation": validated, **({"ways": combined.facts()} if combined else {}), **planned.about,

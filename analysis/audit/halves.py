@@ -5,6 +5,7 @@ from pathlib import Path
 from analysis.audit.reading import Halves, both_features, read_halves
 from analysis.report.page import write_page
 from analysis.report.pictures import displayed
+from analysis.trust.audited import LEAKAGE, MAX_EXAMPLES, SHIFT, Example, keep
 from analysis.trust.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
 from analysis.trust.shift import Shift, measures_of, shift_of
 from common.errors import UsageError
@@ -36,7 +37,20 @@ def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "
     out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / TABLE, lambda part: found.pairs.round(4).to_csv(part, index=False))
     _write_page(out / PAGE, found, halves, data)
-    return [*found.lines(halves.task), f"page: {out / PAGE}", f"table: {out / TABLE}"]
+    lines = found.lines(halves.task)
+    keep(out, LEAKAGE, lines, data, [run] if run else [], PAGE, _examples(found))
+    return [*lines, f"page: {out / PAGE}", f"table: {out / TABLE}"]
+
+
+@only_writer_of_out
+def write_shift(data: Path, out: Path, run: Path | None = None, group: str = "") -> list[str]:
+    """Keep `shift_between` in the new folder OUT, for a report; return its lines. UsageError as there, and if
+    OUT exists."""
+    if is_taken(out):
+        raise UsageError(f"--out {out} already exists; choose a new folder")
+    lines = shift_between(data, run, group).lines()
+    keep(out, SHIFT, lines, data, [run] if run else [])
+    return lines
 
 
 def shift_between(data: Path, run: Path | None = None, group: str = "") -> Shift:
@@ -72,6 +86,18 @@ def _write_page(page: Path, found: Leaks, halves: Halves, data: Path) -> None:
         page, "leakage.html.j2", name=data.absolute().name, task=task, kinds=kinds, table=TABLE,
         lines=found.lines(task),
     )  # fmt: skip
+
+
+def _examples(found: Leaks) -> list[Example]:
+    """The first pairs: photos before people, since less of them are by chance."""
+    order = found.pairs["kind"].map({PHOTO: 0, PERSON: 1}).sort_values(kind="stable").index
+    return [
+        Example(
+            f"{one.one} and {one.other}", f"{one.kind}, {one.where}",
+            ((one.path, one.one), (one.other_path, one.other)),
+        )
+        for one in found.pairs.loc[order].head(MAX_EXAMPLES).itertuples()
+    ]  # fmt: skip
 
 
 def _card(one) -> dict:

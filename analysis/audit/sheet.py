@@ -11,6 +11,7 @@ from analysis.audit.reading import config_of, of_other_data
 from analysis.report.page import write_page
 from analysis.report.pictures import displayed
 from analysis.trials.runs import runs_in
+from analysis.trust import audited as kept
 from analysis.trust.answers import VALIDATION, read_probabilities
 from analysis.trust.labels import suspects
 from common.errors import UsageError, all_at_once
@@ -23,7 +24,7 @@ from trial.config import TrialConfig
 from trial.record import probabilities_of
 
 MAX_SHOWN = 60  # suspects of one factor on the page
-MAX_PHOTOS = 8  # of one group
+MAX_PHOTOS, EXAMPLE_PHOTOS = 8, 3  # of one group: on the page, and in a report
 PAGE, TABLE, CORRECTIONS = "labels.html", "suspects.csv", "corrections.csv"
 
 
@@ -43,21 +44,25 @@ class Audit:
         return self.suspects[self.suspects["flagged"].astype(bool)]
 
     def lines(self) -> list[str]:
-        """For people."""
-        lines = [f"audited: the labels of {self.audited:,} of {self.groups:,} {self.task.groups}"]
-        if self.audited < self.groups:
-            lines.append(f"note: a run with fold=all audits all {self.task.groups}")
-        for factor, some in self.flagged.groupby("factor", sort=False):
-            of = "photos" if some["photo"].all() else self.task.groups
-            lines.append(f"{factor}: {len(some):,} suspicious {of}; most: {_most(some)}")
-        if self.flagged.empty:
-            lines.append("no label is suspicious")
-        lines.append(f"page: {self.out / PAGE}")
-        lines.append(f"table: {self.out / TABLE}")
+        """For people: `findings`, and where they lie."""
+        lines = [*self.findings(), f"page: {self.out / PAGE}", f"table: {self.out / TABLE}"]
         if len(self.flagged):
             lines.append(
                 f"suggested corrections: {self.out / CORRECTIONS} (look at the page, then remove wrong ones)"
             )
+        return lines
+
+    def findings(self) -> list[str]:
+        """What was found, as sentences."""
+        lines = [f"audited: the labels of {self.audited:,} of {self.groups:,} {self.task.groups}"]
+        if self.audited < self.groups:
+            lines.append(f"note: a run with fold=all audits all {self.task.groups}")
+        for factor, some in self.flagged.groupby("factor", sort=False):
+            one = "photo" if some["photo"].all() else self.task.group
+            of = one if len(some) == 1 else "photos" if one == "photo" else self.task.groups
+            lines.append(f"{factor}: {len(some):,} suspicious {of}; most: {_most(some)}")
+        if self.flagged.empty:
+            lines.append("no label is suspicious")
         return lines
 
 
@@ -111,6 +116,7 @@ def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> A
         entries = _entries(task, raw, audit.flagged)
         write_atomic(out / CORRECTIONS, lambda part: entries.to_csv(part, index=False))
     _write_page(audit, audited, runs, config)
+    kept.keep(out, kept.LABELS, audit.findings(), data, runs, PAGE, _examples(audit, audited))
     return audit
 
 
@@ -141,8 +147,27 @@ def _write_page(audit: Audit, photos: pd.DataFrame, runs: Sequence[Path], config
     )  # fmt: skip
 
 
+def _examples(audit: Audit, photos: pd.DataFrame) -> list[kept.Example]:
+    """The most suspicious of each factor in turn."""
+    place = audit.flagged.groupby("factor", sort=False).cumcount().sort_values(kind="stable").index
+    found = []
+    for one in audit.flagged.loc[place].head(kept.MAX_EXAMPLES).itertuples():
+        rows = _photos_of(one, photos).head(EXAMPLE_PHOTOS)
+        of = f", {one.agree} of {one.photos} photos" if one.photos > 1 else ""
+        words = f"{one.factor} {one.recorded}, rather {one.suggested} ({one.probability:.0%}{of})"
+        found.append(
+            kept.Example(one.photo or one.group, words, tuple(zip(rows["path"], rows["photo"], strict=True)))
+        )
+    return found
+
+
+def _photos_of(one, photos: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a suspect: its photo, or its group's."""
+    return photos[photos["photo"] == one.photo] if one.photo else photos[photos["group"] == one.group]
+
+
 def _card(one, photos: pd.DataFrame, task: Task) -> dict:
-    rows = photos[photos["photo"] == one.photo] if one.photo else photos[photos["group"] == one.group]
+    rows = _photos_of(one, photos)
     titles = rows["photo"]
     bands = task.bands.get(one.factor)
     number = f" ({rows[bands.column].iloc[0]} {bands.unit})" if bands and len(rows) else ""

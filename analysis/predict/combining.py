@@ -151,6 +151,16 @@ class Combined:
             for way in self.gains if way != BEST
         }  # fmt: skip
 
+    def adds_facts(self, member: int) -> dict[str, float]:
+        """What a member adds, for submission.json; {} if that is not known."""
+        adds = self.adds[member]
+        if adds is None:
+            return {}
+        return {
+            "adds": round(adds.value, 4),
+            **{f"adds_{side}": limit for side, limit in adds.limits().items()},
+        }
+
     def lines(self, names: Sequence[str], title: str) -> list[str]:
         """For people; `title`: of the metric."""
         lines = [f"{title}, nested (fitted to other groups), and the gain over the best run:"]

@@ -17,6 +17,7 @@ from trial.record import probabilities_of, scores_of
 MAX_BARS = 60  # classes; of more, the WORST with the lowest recall are drawn
 WORST = 40
 FEW = 6  # classes whose confusion does not need the page's width
+TEXT = 84  # pixels of a recall and its photos
 MAX_TEXTS = 30  # classes with numbers in the cells of the confusion
 MAX_CELLS = 100  # classes of which the confusion is drawn
 PAIRS = 20  # of classes confused most often
@@ -120,8 +121,8 @@ def class_table(validation: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
-    """Recall of each class as a bar with its interval and its number of photos; `classes`: rows of
-    `class_table`."""
+    """Recall of each class as a bar with its interval, and in brackets its number of photos; `classes`: rows
+    of `class_table`."""
     figure, beside = blank(max(150, 88 + 24 * len(classes)), bargap=0.35), []
     of_groups = "" if task.group == "photo" else f", %{{customdata[2]}} {task.groups}"
     for rare, name, colour in ((False, _other_name(task), "best"), (True, task.rare_name, "rare")):
@@ -129,21 +130,18 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
         if some.empty and len(classes):
             continue
         text = [
-            f"{row.recall:.2f}  ({row.photos} photo{'s' if row.photos > 1 else ''})"
-            if row.photos
-            else "no validation photos"
-            for row in some.itertuples()
+            f"{row.recall:.2f} ({row.photos:,})" if row.photos else "no photos" for row in some.itertuples()
         ]
         figure.add_bar(
             x=some["recall"].fillna(0),
             y=some["name"],
             orientation="h",
             name=name,
-            marker_color=LIGHT[colour],
+            marker=dict(color=LIGHT[colour], opacity=0.65),  # or the lower half of the interval is not seen
             text=text,
             textposition="none",  # beside the intervals: below
             error_x=dict(
-                type="data", symmetric=False, color=LIGHT["muted"], thickness=1.2, width=3,
+                type="data", symmetric=False, color=LIGHT["ink"], thickness=1.2, width=3,
                 array=(some["high"] - some["recall"]).fillna(0),
                 arrayminus=(some["recall"] - some["low"]).fillna(0),
             ),
@@ -151,11 +149,12 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
             hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos" + of_groups + "<extra></extra>",
         )  # fmt: skip
         for name, words in zip(some["name"], text, strict=True):
-            beside.append(dict(x=1.03, y=name, text=words, xanchor="left", showarrow=False))
-    figure.update_layout(showlegend=len(figure.data) > 1, annotations=beside)
+            place = dict(xref="paper", x=1, y=name, xanchor="left", xshift=4)
+            beside.append(dict(text=words, showarrow=False, **place))
+    figure.update_layout(showlegend=len(figure.data) > 1, annotations=beside, margin_r=TEXT)
     names = classes["name"].tolist()
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], showgrid=False, **_ticks(names))
-    figure.update_xaxes(range=[0, 1.45], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
+    figure.update_xaxes(range=[0, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], title_text="recall")
     return figure
 
 

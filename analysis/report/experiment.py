@@ -1,7 +1,7 @@
 """An experiment's report: one page with its trials, curves, search, best recipe and submission."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.report import parallel_coordinates, plots
 from analysis.report.attribution import MAX_EFFECTS, effects_figure, importance_figure
 from analysis.report.best_so_far import best_so_far, best_so_far_figure, limits_of
+from analysis.report.checks import Check, checks_of
 from analysis.report.classes import classes_of
 from analysis.report.damaged import read_or_note
 from analysis.report.lineage import Line, commands_of_experiment, lineage_of
@@ -42,7 +43,8 @@ NAMED = 12  # values of a recipe in a sentence
 @dataclass(frozen=True)
 class Best:
     """What a page shows of the chosen run: its validation table and task, (photo, path) of its photos, where
-    it comes from, and the commands that make it again. Each is empty where the run does not have it."""
+    it comes from, the commands that make it again, and what audits and an ensemble found. Each is empty where
+    the run does not have it."""
 
     validation: pd.DataFrame | None = None
     task: Task | None = None
@@ -50,6 +52,7 @@ class Best:
     lineage: Sequence[Line] = ()
     commands: Sequence[Line] = ()
     submission: str = ""
+    checks: Mapping[str, Any] = field(default_factory=lambda: checks_of((), None, ""))
 
 
 def write_experiment_report(
@@ -58,10 +61,11 @@ def write_experiment_report(
     ranking: Ranking,
     best: pd.Series | None,
     submission: Mapping[str, Any] | None = None,
+    checks: Sequence[Check] = (),
 ) -> Path:
     """Write the report of an experiment to the .html file `path`, from its ranked trials and what their run
     folders hold. `best`: the row of the chosen trial, None if none has finished. `submission`: the content
-    of submission.json, if one was made."""
+    of submission.json, if one was made. `checks`: what audits and an ensemble found."""
     folders = {trial: Path(folder) for trial, folder in ranking.table[["trial", "folder"]].to_numpy()}
     having_epochs = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
@@ -76,7 +80,8 @@ def write_experiment_report(
     folder = path.parent if submission and (path.parent / CSV).is_file() else None
     run = None if best is None else RunFolder(best["folder"])
     commands = commands_of_experiment(experiment.id, run, folder)
-    found = Best(commands=commands)
+    checked = checks_of(checks, run, experiment.id, ranking.leaders.compared)
+    found = Best(commands=commands, checks=checked)
     if run is not None:
         found = Best(
             validation=read_or_note(partial(validation_of, run.folder), run.folder / VALIDATION, damaged),
@@ -85,6 +90,7 @@ def write_experiment_report(
             lineage=lineage_of(run, best, submission),
             commands=commands,
             submission=path_text(folder / CSV) if folder else "",
+            checks=checked,
         )
     return write_report(path, name, ranking, best, curves, found, submission, damaged)
 
@@ -141,6 +147,7 @@ def write_report(
         lineage=found.lineage,
         commands=found.commands,
         submission_path=found.submission,
+        **found.checks,
     )
 
 

@@ -78,7 +78,7 @@ def _origin(run: RunFolder) -> dict[str, Any]:
 def commands_of_experiment(name: str, best: RunFolder | None, submission: Path | None) -> list[Line]:
     """(What it does, the command) of an experiment whose best run is `best`; `submission`: the folder of the
     submission that was made of it."""
-    data = _data(best)
+    data = data_of(best)
     if submission is None:
         return [
             ("retrain the best recipe on all the data, and write a submission",
@@ -91,7 +91,7 @@ def commands_of_experiment(name: str, best: RunFolder | None, submission: Path |
 def commands_of_run(run: RunFolder, submission: Path | None, has_bundle: bool) -> list[Line]:
     """(What it does, the command) of a run. `submission`: the folder of its submission, if it has one;
     `has_bundle`: whether that was retrained."""
-    data = _data(run)
+    data = data_of(run)
     if submission is not None:
         return [*_of_submission(submission, data, has_bundle), *_again(run)]
     predict = f"python -m analysis predict {run.folder} --data {data} --out DIR"
@@ -120,7 +120,7 @@ def _again(run: RunFolder | None) -> list[Line]:
     lines = []
     if run.status().get("macro_f1") is not None:
         lines.append(
-            ("retrain this recipe", f"python -m analysis retrain {recipe} --data {_data(run)} --out DIR")
+            ("retrain this recipe", f"python -m analysis retrain {recipe} --data {data_of(run)} --out DIR")
         )
     return [*lines, ("train it once more as it was", f"python -m trial {arguments_of(config)} out=DIR")]
 
@@ -133,7 +133,8 @@ def arguments_of(config: TrialConfig) -> str:
     return " ".join(shlex.quote(f"{name}={text}") for name, text in texts.items())
 
 
-def _data(run: RunFolder | None) -> str:
+def data_of(run: RunFolder | None) -> str:
+    """The data of a run for a command; DIR if that is not known."""
     try:
         return "DIR" if run is None else shlex.quote(path_text(run.config().data))
     except (OSError, UsageError):

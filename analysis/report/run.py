@@ -1,5 +1,6 @@
 """The report of a single run, of a submission by one, and of an ensemble: what their run folders hold."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.report import plots
+from analysis.report.checks import Check, checks_of, ways_of
 from analysis.report.classes import classes_of
 from analysis.report.damaged import read_or_note
 from analysis.report.lineage import commands_of_run, lineage_of
@@ -20,13 +22,16 @@ from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
 from analysis.trust.answers import VALIDATION, validation_of
 from common.errors import UsageError
+from common.text import path_text
 from trial.metrics import DEFAULT
 from trial.record import RunFolder
 
 
-def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = None) -> Path:
+def write_run_report(
+    out: Path, run: Path, about: Mapping[str, Any] | None = None, checks: Sequence[Check] = ()
+) -> Path:
     """Write the page `out` on the run folder `run`; with `about` (the content of its submission.json), on its
-    submission.
+    submission. `checks`: what audits and an ensemble found.
 
     If `about` names the trial whose recipe was retrained into `run`, and that run folder still exists, its
     curve and validation are shown as another network's. UsageError if `run` has no config.json.
@@ -47,6 +52,7 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
     if before is not None:
         curves.append(_curve(before, "The trial whose recipe this is", damaged))
     recipe = flat(config)
+    judged = folder if own else before if shown is not None else None
     submission = (
         next((place for place in (out.parent, run) if (place / CSV).is_file()), None) if about else None
     )
@@ -66,6 +72,7 @@ def write_run_report(out: Path, run: Path, about: Mapping[str, Any] | None = Non
         origin=origin_facts(folder),
         lineage=lineage_of(folder, about=about),
         commands=commands_of_run(folder, submission, retrained),
+        **checks_of(checks, judged, shlex.quote(path_text(run))),
     )
 
 
@@ -94,6 +101,7 @@ def write_vote_report(
         {"titles": titles, **side_by_side(recipes, names)},
         about,
         members=[member_facts(member) for member in about["members"]],
+        ways=ways_of(about),
     )
 
 
@@ -107,11 +115,15 @@ def _write(
         "members": "Members" if more.get("members") else "",
         "curves": "Learning curves" if more.get("curves") else "",
         "classes": "Validation" if facts_of_classes["classes"] is not None else "",
+        "checks": "Checks" if more.get("checks") or more.get("unchecked") else "",
         "recipe": "Recipes" if len(recipe["titles"]) > 1 else "Recipe",
         "submission": "Submission" if submission else "",
         "origin": "" if submission else "Origin",
     }
-    nothing: dict[str, Any] = {"members": [], "curves": [], "origin": [], "lineage": [], "commands": []}
+    nothing: dict[str, Any] = {
+        "members": [], "ways": None, "curves": [], "origin": [], "lineage": [], "commands": [],
+        **checks_of((), None, ""),
+    }  # fmt: skip
     return write_page(
         out,
         "run.html.j2",

@@ -147,7 +147,7 @@ def submission_facts(submission: Mapping[str, Any]) -> dict:
     as JSON, one or one per member of a vote; `answers`, with the `width` of each bar in percent."""
     facts = []
     for key, value in submission.items():
-        if key in ("recipe", "members", "answers", "warnings", "task"):
+        if key in ("recipe", "members", "answers", "warnings", "task", "ways"):
             continue
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
         facts += [(f"{key} · {part}" if part else key, value_text(text)) for part, text in parts]

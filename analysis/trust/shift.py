@@ -52,6 +52,13 @@ class Shift:
         """Whether the halves are told apart better than random halves are."""
         return self.auc.low > max(self.reference, 0.5)
 
+    @property
+    def notable(self) -> list[str]:
+        """The measures that surely differ, and not by little."""
+        far = (self.measures["auc"] - 0.5).abs() >= NOTABLE - 0.5
+        sure = (self.measures["low"] > 0.5) | (self.measures["high"] < 0.5)
+        return self.measures.index[far & sure].tolist()
+
     def lines(self) -> list[str]:
         """For people: the answer, what differs, and what to do."""
         found = [
@@ -71,11 +78,8 @@ class Shift:
                 f"  {one.Index:12} median {one.train:9.4g} in train, {one.eval:9.4g} in eval; "
                 f"AUC {one.auc:.3f} ({one.low:.3f} to {one.high:.3f})"
             )
-        far = (self.measures["auc"] - 0.5).abs() >= NOTABLE - 0.5
-        sure = (self.measures["low"] > 0.5) | (self.measures["high"] < 0.5)
-        notable = self.measures.index[far & sure].tolist()
-        found += dict.fromkeys(f"{name}: {ADVICE[name]}" for name in notable)
-        if self.differs and not notable:
+        found += dict.fromkeys(f"{name}: {ADVICE[name]}" for name in self.notable)
+        if self.differs and not self.notable:
             found.append(
                 "none of these measures explains it: compare the two halves by eye (python -m analysis eda)"
             )

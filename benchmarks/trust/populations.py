@@ -13,12 +13,14 @@ import numpy as np
 from analysis.trust.answers import Counts, count
 from analysis.trust.bootstrap import observed
 from benchmarks.search import table
+from trial.metrics import MIN_PROBABILITY
 
 CLASSES, PHOTOS, KINDS = 18, 7, 6
 MASKS = np.array([0] * 5 + [1, 2])
 SHARES = (
     np.array([57, 54, 6, 87, 84, 12]) / 300
 )  # of the kinds of people (gender x age) in the recorded table
+SURE, RARE = 2.5, 0.3  # of drawn losses: how confident, and how much is known of the rare age band
 MANY = 50_000  # people stand for all
 EVEN, RANDOM = (
     "even",
@@ -28,15 +30,16 @@ EVEN, RANDOM = (
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """`draw(rng, kinds)`: predicted classes (people, photos, recipes) and labels (people, photos) of a person
-    of each of these kinds; `true`: the counts of all people."""
+    """`draw(rng, kinds)`: predicted classes (people, photos, recipes), or in `drawn_losses` the logarithm of
+    what the true class is given, and labels (people, photos) of a person of each of these kinds; `true`: the
+    counts of all people."""
 
     name: str
     draw: Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, np.ndarray]]
     true: Counts
 
     def sample(self, rng: np.random.Generator, people: int, dealt: str) -> tuple[np.ndarray, np.ndarray]:
-        """(labels (photos,), predicted (photos, recipes)) of `people` people, one after the other."""
+        """(labels (photos,), what is drawn (photos, recipes)) of `people` people, one after the other."""
         kinds = even(people) if dealt == EVEN else rng.choice(KINDS, people, p=SHARES)
         predicted, labels = self.draw(rng, kinds)
         return labels.ravel(), predicted.reshape(labels.size, -1)
@@ -79,17 +82,9 @@ def drawn_answers(
     """(Predicted classes (people, photos, recipes * epochs), labels (people, photos)); `strength` (recipes *
     epochs,). The epochs of a recipe share most of its taste, the rest is new in each."""
     people, answers = len(kinds), len(strength)
-    shape = (people, 1, answers // epochs, 1), (people, PHOTOS, answers // epochs, 1)
-    each = (people, PHOTOS, answers // epochs, epochs)
 
     def margin() -> np.ndarray:
-        person = 0.6 * rng.normal(size=(people, 1, 1, 1)) + 0.5 * rng.normal(size=shape[0])
-        if epochs == 1:
-            return (person + 0.6 * rng.normal(size=shape[1])).reshape(people, PHOTOS, answers)
-        # As much in all as with one epoch.
-        of_epoch = 0.3 * rng.normal(size=(people, 1, answers // epochs, epochs)) - 0.1 * person
-        photo = 0.5 * rng.normal(size=shape[1]) + 0.33 * rng.normal(size=each)
-        return (person + of_epoch + photo).reshape(people, PHOTOS, answers)
+        return _margin(rng, people, answers, epochs)
 
     gender, age = (part[:, None, None] for part in np.divmod(kinds, 3))
     mask = np.broadcast_to(MASKS[None, :, None], (people, PHOTOS, answers))
@@ -100,6 +95,40 @@ def drawn_answers(
     given_mask = np.where(margin() + 1.3 * strength > 0, mask, other)
     labels = MASKS[None] * KINDS + kinds[:, None]
     return given_mask * KINDS + given_gender * 3 + given_age, labels
+
+
+def _margin(rng: np.random.Generator, people: int, answers: int, epochs: int = 1) -> np.ndarray:
+    """(people, photos, answers) by how much a factor is told rightly, without what all have in common."""
+    shape = (people, 1, answers // epochs, 1), (people, PHOTOS, answers // epochs, 1)
+    person = 0.6 * rng.normal(size=(people, 1, 1, 1)) + 0.5 * rng.normal(size=shape[0])
+    if epochs == 1:
+        return (person + 0.6 * rng.normal(size=shape[1])).reshape(people, PHOTOS, answers)
+    # As much in all as with one epoch.
+    of_epoch = 0.3 * rng.normal(size=(people, 1, answers // epochs, epochs)) - 0.1 * person
+    each = (people, PHOTOS, answers // epochs, epochs)
+    photo = 0.5 * rng.normal(size=shape[1]) + 0.33 * rng.normal(size=each)
+    return (person + of_epoch + photo).reshape(people, PHOTOS, answers)
+
+
+def drawn_losses(strength: float, recipes: int = 2) -> Population:
+    """As `drawn`, for the log loss: recipes that are overconfident by SURE, and the more wrong about the rare
+    age band."""
+
+    def draw(rng: np.random.Generator, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        of_age = strength * np.where(kinds % 3 == 2, RARE, 1)[:, None, None]
+        log = np.zeros((len(kinds), PHOTOS, recipes))
+        for own in (strength, of_age, 1.3 * strength):  # gender, age, mask
+            log -= np.logaddexp(0, -SURE * (_margin(rng, len(kinds), recipes) + own))
+        return log.clip(np.log(MIN_PROBABILITY)), MASKS[None] * KINDS + kinds[:, None]
+
+    log, labels = draw(np.random.default_rng(1), even(MANY))
+    true = counts_of_losses(labels.ravel(), log.reshape(labels.size, -1), persons(labels.ravel()))
+    return Population(f"drawn, log loss {-observed(true, 'log_loss')[0]:.2f}", draw, true)
+
+
+def counts_of_losses(labels: np.ndarray, log: np.ndarray, groups: np.ndarray) -> Counts:
+    """The counts of log probabilities (photos, recipes), without predicted classes."""
+    return count(labels, np.zeros(log.shape, int), groups, CLASSES, log)
 
 
 def recorded(path: Path, recipes: tuple[int, ...] | None = None, epoch: int = -1) -> Population:

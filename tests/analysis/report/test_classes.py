@@ -41,9 +41,9 @@ def test_mean_f1_is_the_macro_f1():
 def test_recalls_say_what_is_absent():
     figure = classes.recalls(classes.class_table(small_validation(), FACE_MASK), FACE_MASK)
     texts = {y: text for trace in figure.data for y, text in zip(trace.y, trace.text, strict=True)}
-    assert texts[FACE_MASK.classes[0]] == "0.50  (2 photos)"
-    assert texts[FACE_MASK.classes[2]] == "0.00  (1 photo)"
-    assert texts[FACE_MASK.classes[17]] == "no validation photos"
+    assert texts[FACE_MASK.classes[0]] == "0.50 (2)"
+    assert texts[FACE_MASK.classes[2]] == "0.00 (1)"
+    assert texts[FACE_MASK.classes[17]] == "no photos"
 
 
 def test_confusion_rows_sum_to_one_and_keep_their_counts():

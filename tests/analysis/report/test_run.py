@@ -50,7 +50,7 @@ def trial(people, tmp_path_factory):
 
 def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
     text = text_of(write_run_report(tmp_path / "r.html", trial))
-    assert sections(text) == ["result", "curves", "classes", "recipe", "origin"]
+    assert sections(text) == ["result", "curves", "classes", "checks", "recipe", "origin"]
     macro_f1 = RunFolder(trial).status()["macro_f1"]
     people = RunFolder(trial).validation()["group"].nunique()
     for words in (
@@ -65,7 +65,7 @@ def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
 def test_a_predicted_submissions_page_adds_what_was_answered(trial, people, tmp_path):
     predict_and_submit(trial, people, tmp_path / "out")
     text = text_of(tmp_path / "out" / "report.html")
-    assert sections(text) == ["result", "curves", "classes", "recipe", "submission"]
+    assert sections(text) == ["result", "curves", "classes", "checks", "recipe", "submission"]
     assert "Submission report" in text
     assert "105" in text and "in training" in text
 
@@ -74,7 +74,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     recipe = read_recipe(trial / "config.json")
     _, about = retrain_and_submit(recipe, people, tmp_path / "again", {})
     text = text_of(tmp_path / "again" / "report.html")
-    assert sections(text) == ["result", "curves", "classes", "recipe", "submission"]
+    assert sections(text) == ["result", "curves", "classes", "checks", "recipe", "submission"]
     for words in ("Trained on all people, with none held out", "of the trial, not of this network",
                   "The trial whose recipe this is", "trained on these people too", "as in the trial, by fraction of epochs"):  # fmt: skip
         assert words in text

@@ -13,6 +13,7 @@ from benchmarks.trust.populations import (
     RANDOM,
     SHARES,
     drawn,
+    drawn_losses,
     even,
     everyone,
     persons,
@@ -52,6 +53,19 @@ def test_the_true_score_of_drawn_people_is_that_of_many_others():
     again = observed(count(labels, predicted, persons(labels), CLASSES), "macro_f1")
     assert population.score("macro_f1") == pytest.approx(again, abs=0.01)
     assert np.bincount(labels, minlength=18)[:6] / 20_000 / 5 == pytest.approx(SHARES, abs=1e-3)
+
+
+def test_the_log_loss_of_drawn_people_is_that_of_many_others_and_its_interval_is_over_people():
+    population = drawn_losses(1.2)
+    labels, log = population.sample(np.random.default_rng(5), 20_000, EVEN)
+    truth = population.score("log_loss")[0]
+    assert log[:, 0].mean() == pytest.approx(truth, abs=0.01) and -3 < truth < -0.2
+    rare = labels % 3 == 2
+    assert log[rare, 0].mean() < log[~rare, 0].mean() - 0.5
+    found = coverage.coverage(population, 60, EVEN, 12, "log_loss")
+    assert found["score", coverage.OURS][0] > found["score", coverage.BY_PHOTO][0]
+    assert found["score", coverage.BY_PHOTO][2] < 0.7 * found["score", coverage.OURS][2]
+    assert {one.name for one, _ in coverage.populations(table.SHIPPED, "log_loss")} >= {population.name}
 
 
 def test_coverage_counts_the_intervals_that_hold_the_truth():
