@@ -36,6 +36,10 @@ Average = Annotated[
         min=1, help="number of last epochs whose weights are averaged (1: the last epoch's weights)"
     ),
 ]
+ConfirmHours = Annotated[
+    float | None,
+    typer.Option(min=0, help="hours of training to find the best of leaders that look equal, in all calls"),
+]
 Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
 Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
 Temperature = Annotated[
@@ -78,16 +82,53 @@ def trials(
         print(write_trials(ranking, csv))
 
 
+@app.command(epilog=EXAMPLE + "confirm latest --hours 2")
+@exit_on_usage_error()
+def confirm(
+    experiment: AnyExperiment,
+    places: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value ...", help="where it runs, such as device=cuda:1")
+    ] = None,
+    hours: ConfirmHours = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="number of networks to train, in all calls")] = None,
+    leaders: Annotated[
+        int | None, typer.Option(min=2, help="number of leaders to compare at most [default: 5]")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="folder of the data set [default: where the trials read it]")
+    ] = None,
+) -> None:
+    """Find the best of leaders that look equal.
+
+    Those that the search's validation photos can't tell apart are trained on other folds, and with other
+    seeds, one after the other; who falls behind is out. It ends when one is left or the budget (--hours,
+    --runs) has no room for all that are left. The same command again goes on. The exports and the report take
+    the result from the folder confirm/ of EXPERIMENT."""
+    from analysis.confirm import Budget
+    from analysis.confirm import confirm as confirmed
+    from analysis.trials.printing import trust_words
+    from analysis.trials.ranking import rank
+    from analysis.trials.runs import any_table
+    from trial.arguments import parse_arguments
+
+    if hours is None and runs is None:
+        raise UsageError("give a budget: --hours 2 of training, or --runs 10 networks")
+    confirmed(rank(any_table(experiment)), Budget(runs, hours), leaders, data, parse_arguments(places or []))
+    print("\n".join(trust_words(rank(any_table(experiment)))))
+
+
 @app.command(epilog=EXAMPLE + "export-best demo --top 3 --out recipes/mine")
 @exit_on_usage_error()
-def export_best(experiment: Wanted, out: Out, top: Top = 1, model: Model = None) -> None:
+def export_best(
+    experiment: Wanted, out: Out, top: Top = 1, model: Model = None, confirm_hours: ConfirmHours = None
+) -> None:
     """Write the best recipes as JSON files.
 
     Each holds the recipe, its scores on validation photos and its origin."""
     from analysis import pipeline
     from analysis.trials.table import find
 
-    pipeline.export_best(find(experiment), out, top, model)
+    pipeline.export_best(find(experiment), out, top, model, confirm_hours)
 
 
 @app.command(
@@ -131,6 +172,7 @@ def export_best_and_retrain(
     tta: Tta = "none",
     decide: Decide = "auto",
     combine_photos: Combine = False,
+    confirm_hours: ConfirmHours = None,
 ) -> None:
     """Retrain the best recipes; write a submission.
 
@@ -143,7 +185,7 @@ def export_best_and_retrain(
 
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
     pipeline.export_best_and_retrain(
-        find(experiment), data, out, top, model, average, changes, tta, finish=finish
+        find(experiment), data, out, top, model, average, changes, tta, finish=finish, hours=confirm_hours
     )
     print(_submission(out))
 

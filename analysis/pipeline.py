@@ -3,6 +3,7 @@ all of it again, from a bundle."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from analysis import bundle
 from analysis.bundle import BUNDLE
+from analysis.confirm import Budget, confirm
 from analysis.predict import finishing, vote
 from analysis.predict.finishing import Finish, Plan, known_answers, plan, shared_vote
 from analysis.predict.trained import load, other_classes, predict
@@ -32,7 +34,7 @@ from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from dataset.task import Task
-from trial.config import TrialConfig
+from trial.config import PLACES, TrialConfig
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
 from trial.record import RunFolder
@@ -41,18 +43,35 @@ TRIALS = "trials.csv"
 
 
 @only_writer_of_out
-def export_best(experiment: Experiment, out: Path, top: int = 1, model: str | None = None) -> list[Recipe]:
-    """Write the `top` best recipes as OUT/1.json ..., best first. UsageError if one of these files exists."""
+def export_best(
+    experiment: Experiment, out: Path, top: int = 1, model: str | None = None, hours: float | None = None
+) -> list[Recipe]:
+    """Write the `top` best recipes as OUT/1.json ..., best first. `hours`: of training before, to confirm the
+    leaders (analysis/confirm.py). UsageError if one of these files exists."""
     names = [f"{number}.json" for number in range(1, top + 1)]
     refuse_existing(out, *names, BUNDLE)
     ranking = rank(trial_table(experiment))
     rows = ranking.best(top, model)
+    if hours is not None:
+        _confirm(ranking, hours, model)
+        return export_best(experiment, out, top)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     for recipe, name in zip(recipes, names, strict=True):
         print(recipe.write(out / name))
     print(bundle.write_bundle(out, bundle.of_trials(recipes)))
     _print_trust(ranking, rows)
     return recipes
+
+
+def _confirm(
+    ranking: Ranking, hours: float, model: str | None, data: Path | None = None,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Confirm the leaders, where the changes `values` say."""
+    if model is not None:
+        raise UsageError("--confirm-hours compares the leaders of all networks; leave out --model")
+    places = {name: value for name, value in values.items() if name in PLACES}
+    confirm(ranking, Budget(hours=hours), data=data, places=places)
 
 
 def _is_first(ranking: Ranking, rows: pd.DataFrame) -> bool:
@@ -208,10 +227,12 @@ def export_best_and_retrain(
     tta: str = "none",
     ranking: Ranking | None = None,
     finish: Finish = Finish(),
+    hours: float | None = None,
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all groups of `data`, and write
     OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
-    experiment's trials, if the caller has it already. Return the submission's path.
+    experiment's trials, if the caller has it already. `hours`: of training before, to confirm the leaders.
+    Return the submission's path.
 
     UsageError, before the first training, for everything that can be refused.
     """
@@ -223,6 +244,11 @@ def export_best_and_retrain(
     rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     configs, photos, task = _ready(recipes, values, data, tta, finish)
+    if hours is not None:
+        _confirm(ranking, hours, model, data, values)
+        return export_best_and_retrain(
+            experiment, data, out, top, average=average, values=values, tta=tta, finish=finish
+        )
     validated = [_validated(recipe, values, task) for recipe in recipes]
     planned = plan(finish, data, photos, shared_vote(validated), task, configs[0])
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:

@@ -1,5 +1,7 @@
 """A recipe -> a network trained on all groups, with none held out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -52,7 +54,7 @@ def retrain(
     checkpoint = read(out, what, config.data) if (out / CHECKPOINT).is_file() else None
     state = checkpoint.running[0] if checkpoint else None
     writer = RunWriter(out, config, checkpoint=checkpoint)
-    try:
+    with ending(writer):
         start = recipe.start(config, writer)
         training = recipe.training(config, start, start.network, start.table, state)
         saver = Saver(writer, what, start.fingerprint)
@@ -76,6 +78,14 @@ def retrain(
             if saver.is_due and epoch.epoch < stop_after:
                 saver.save({0: training.state(epoch.epoch) | {"kept": kept}}, {})
         writer.weights(mean(kept))
+    return rule(config, stop_after, average, start.task)
+
+
+@contextmanager
+def ending(writer: RunWriter) -> Iterator[None]:
+    """Record in the run folder how the training in the `with` block ended."""
+    try:
+        yield
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         writer.end(
@@ -84,7 +94,6 @@ def retrain(
         )
         raise
     writer.end("done")
-    return rule(config, stop_after, average, start.task)
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -116,13 +116,13 @@ def _verdict(paired: Comparison | None, one: Side, other: Side) -> str:
 
 def _facts(side: Side, tone: str) -> list[dict[str, str]]:
     ranking = side.ranking
-    best, found = ranking.ranked.iloc[0], ranking.leaders.selection
+    best, promise = ranking.ranked.iloc[0], ranking.leaders.promise
     words = f"{ranking.score}, best of {len(ranking.ranked)} finished, trial #{best['sequence']}"
     facts = [dict(role=tone, title=side.name, text=score_text(best[ranking.column]), words=words)]
-    if found is not None:
-        limits = f"95 %: {found.promise.low:.3f} to {found.promise.high:.3f}"
+    if promise is not None:
+        limits = f"95 %: {promise.low:.3f} to {promise.high:.3f}"
         title = f"Promised by {side.name}"
-        facts.append(dict(role=tone, title=title, text=score_text(found.promise.value), words=limits))
+        facts.append(dict(role=tone, title=title, text=score_text(promise.value), words=limits))
     return facts
 
 

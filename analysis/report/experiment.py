@@ -171,16 +171,17 @@ def _answer(ranking: Ranking, best: pd.Series | None, searched: Sequence[str]) -
 
 def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
     """What the chosen trial promises on new groups, and which trials can't be told from it."""
-    found = ranking.leaders.selection
-    if found is None or not _is_first(ranking, best):
+    leaders, promise = ranking.leaders, ranking.leaders.promise
+    if promise is None or not _is_first(ranking, best):
         return None
     numbers = dict(ranking.ranked[["folder", "sequence"]].to_numpy())
-    equal = [f"#{numbers[str(run)]}" for run in ranking.leaders.equal]
+    equal = [f"#{numbers[str(run)]}" for run in leaders.equal]
+    more = f", on {leaders.confirmed.where}" if leaders.confirmed else ""
     return {
-        "score": f"{found.promise.value:.3f}",
-        "words": f"95 %: {found.promise.low:.3f} to {found.promise.high:.3f}",
+        "score": f"{promise.value:.3f}",
+        "words": f"95 %: {promise.low:.3f} to {promise.high:.3f}",
         "equal": few(equal) or "none",
-        "equal_words": f"of the first {len(ranking.leaders.compared)} trials",
+        "equal_words": f"of the first {leaders.chosen_from} trials{more}",
     }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def with_limits(ranking: Ranking) -> pd.DataFrame:
 def trust_words(ranking: Ranking) -> list[str]:
     """Sentences on what the best trial promises, and on what could not be said of it."""
     leaders = ranking.leaders
-    if leaders.selection is None:
+    if leaders.promise is None:
         return [f"note: {note}" for note in leaders.notes]
     numbers = {Path(folder): number for folder, number in ranking.ranked[["folder", "sequence"]].to_numpy()}
     return [

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.trust.attribution import Attribution, attribute
+from analysis.trust.confirmed import Confirmed, known_of
 from analysis.trust.curves import STEADY
 from analysis.trust.leaders import MAX_LEADERS, Leaders, leaders_of
 from common.errors import UsageError
@@ -19,6 +20,7 @@ RULE = (
     "the finished trial with the highest mean {score} of three neighbouring epochs, on the photos held out; "
     "of equal ones the earlier. Paused, stopped, failed, mismatched and damaged trials are not ranked."
 )
+CONFIRMED = " Of {leaders} that the photos held out can't tell apart, the one that is best on {where}."
 # Of the trials that are not ranked, the first ones need a look most.
 URGENCY = {DAMAGED: 0, "mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
 
@@ -32,7 +34,8 @@ class Ranking:
     finished or not (None if the tuner did not start with it, or it has no score). `median`: the finished
     trial in the middle of the ranking, the lower of two (None if none has finished). `metric`: what the
     ranked trials were trained and are ranked by; `others`: the number of finished trials by each other
-    metric, which are unranked.
+    metric, which are unranked. `leading`: the folders of the first ones by RULE. `confirmed`: what further
+    folds say of them, which then decides who comes first; `outdated`: a sentence if that does not hold.
     """
 
     table: pd.DataFrame
@@ -42,6 +45,9 @@ class Ranking:
     median: pd.Series | None
     metric: str = DEFAULT
     others: Mapping[str, int] = field(default_factory=dict)
+    leading: tuple[Path, ...] = ()
+    confirmed: Confirmed | None = None
+    outdated: str = ""
 
     @property
     def column(self) -> str:
@@ -65,13 +71,17 @@ class Ranking:
     @property
     def rule(self) -> str:
         """How the best trial is chosen, for submission.json."""
-        return RULE.format(score=self.score)
+        rule = RULE.format(score=self.score)
+        if self.confirmed:
+            rule += CONFIRMED.format(leaders=len(self.confirmed.leaders), where=self.confirmed.where)
+        return rule
 
     @cached_property
     def leaders(self) -> Leaders:
         """What is known of the first ones: intervals, the promise of the best one, its equals."""
-        folders = self.ranked["folder"].head(MAX_LEADERS) if "folder" in self.ranked else ()
-        return leaders_of([Path(folder) for folder in folders], self.metric)
+        found = leaders_of(self.leading, self.metric)
+        notes = (*found.notes, self.outdated) if self.outdated else found.notes
+        return replace(found, confirmed=self.confirmed, notes=notes)
 
     @cached_property
     def attribution(self) -> Attribution:
@@ -146,7 +156,16 @@ def rank(table: pd.DataFrame) -> Ranking:
     )
     median = None if ranked.empty else ranked.iloc[len(ranked) // 2]
     others_by = {name: number for name, number in found.items() if name != metric and apart.any()}
-    return Ranking(table, ranked, unranked, _default(table, column), median, metric, others_by)
+    leading = tuple(map(Path, ranked["folder"].head(MAX_LEADERS))) if "folder" in ranked else ()
+    confirmed, outdated = known_of(leading, metric)
+    if confirmed:
+        order = {trial: place for place, trial in enumerate(confirmed.trials)}
+        last = ranked["trial"].map(order).fillna(len(order))
+        ranked = ranked.loc[last.sort_values(kind="stable").index]
+    return Ranking(
+        table, ranked, unranked, _default(table, column), median, metric, others_by,
+        leading, confirmed, outdated,
+    )  # fmt: skip
 
 
 def _ranked_by(table: pd.DataFrame, column: str) -> pd.Series:

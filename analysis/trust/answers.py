@@ -152,6 +152,19 @@ def common(one: Answers, other: Answers) -> tuple[Answers, Answers]:
     return one, other
 
 
+def joined(parts: Sequence[Answers]) -> Answers:
+    """One recipe's answers of several runs, one after the other; a photo may be in several."""
+    first, logs = parts[0], [one.log_probability for one in parts]
+    photos, groups, labels, predicted = (
+        np.concatenate([getattr(one, name) for one in parts])
+        for name in ("photos", "groups", "labels", "predicted")
+    )
+    log: np.ndarray | None = None
+    if not any(one is None for one in logs):
+        log = np.concatenate(logs)  # type: ignore[arg-type]
+    return Answers(first.source, photos, groups, labels, predicted, first.n_classes, log)
+
+
 @dataclass(frozen=True, eq=False)
 class Counts:
     """What the metrics of R recipes are computed from, group by group, as float32.

@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.trust.answers import Answers, counts_of, read_answers
 from analysis.trust.bootstrap import Interval, interval_of, intervals
+from analysis.trust.confirmed import Confirmed
 from analysis.trust.curves import curves_of
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
@@ -22,7 +23,8 @@ NAMED = 5  # equals in a sentence
 class Leaders:
     """`runs`: the leaders' folders, best first. `intervals`: of the scores of those whose answers can be
     read. `selection`: the choice among `compared`, the runs validated on the same photos as the first; None
-    if there is nothing to choose from. `notes`: sentences on what could not be done."""
+    if there is nothing to choose from. `notes`: sentences on what could not be done. `confirmed`: what
+    further folds say of the first ones, which then holds instead of the selection."""
 
     metric: str
     runs: tuple[Path, ...]
@@ -30,25 +32,55 @@ class Leaders:
     compared: tuple[Path, ...] = ()
     selection: Selection | None = None
     notes: tuple[str, ...] = ()
+    confirmed: Confirmed | None = None
+
+    @property
+    def promise(self) -> Interval | None:
+        """The best one's score on new groups, corrected for having chosen it; None if unknown."""
+        known = self.confirmed or self.selection
+        return None if known is None else known.promise
+
+    @property
+    def chosen_from(self) -> int:
+        """The number of runs that the promise is corrected for."""
+        return len(self.confirmed.leaders if self.confirmed else self.compared)
+
+    @property
+    def corrected_by(self) -> float:
+        """How much higher the score was that the best one was chosen by."""
+        if self.confirmed:
+            return self.confirmed.corrected_by
+        return 0.0 if self.selection is None else self.selection.flattered
 
     @property
     def equal(self) -> list[Path]:
-        """The runs that can't be told from the winner, best first."""
+        """The runs that can't be told from the best one, best first."""
+        if self.confirmed:
+            return self._runs(self.confirmed.equal)
         return [] if self.selection is None else [self.compared[one] for one in self.selection.equal]
+
+    @property
+    def behind(self) -> list[Path]:
+        """The confirmed runs that are worse than the best one."""
+        return self._runs(self.confirmed.behind) if self.confirmed else []
+
+    def _runs(self, trials: Sequence[str]) -> list[Path]:
+        by_name = {run.name: run for run in self.runs}
+        return [by_name[trial] for trial in trials if trial in by_name]
 
     def facts(self) -> dict[str, Any]:
         """For submission.json: the promise with its interval, and the names of the equals; {} if unknown."""
-        if self.selection is None:
+        promise = self.promise
+        if promise is None:
             return {}
-        promise = self.selection.promise
         return {
             "promise": {
                 column_of(self.metric): round(promise.value, 4), **promise.limits(),
-                "chosen_from": len(self.compared),
-                "corrected_by": round(self.selection.flattered, 4), "groups": promise.n_groups,
-                "absent_classes": promise.absent,
+                "chosen_from": self.chosen_from, "corrected_by": round(self.corrected_by, 4),
+                "groups": promise.n_groups, "absent_classes": promise.absent,
             },
             "equal_within_noise": [run.name for run in self.equal],
+            **({"confirmed_on": [list(one) for one in self.confirmed.rounds]} if self.confirmed else {}),
         }  # fmt: skip
 
 
@@ -103,18 +135,26 @@ def _photos(answers: Answers) -> bytes:
 def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "groups") -> str:
     """What the first one promises and who are its equals, for people; '' if that is not known. `numbers`: by
     what a trial is called ('#3'); `groups`: the task's word (people)."""
-    found = leaders.selection
-    if found is None:
+    promise, confirmed = leaders.promise, leaders.confirmed
+    if promise is None:
         return ""
-    promise, absent = found.promise, found.promise.absent
+    seen, of = f"These {promise.n_groups:,} {groups}", f"{leaders.chosen_from} trials and of their epochs"
+    if confirmed:
+        seen = f"The {promise.n_groups:,} {groups} of {confirmed.where}"
+        of = f"{leaders.chosen_from} leaders there"
     words = (
         f"Promise of the best one on new {groups}: {title_of(leaders.metric)} {promise}, after a correction "
-        f"by {found.flattered:.3f} for being the best of {len(leaders.compared)} trials and of their epochs."
+        f"by {leaders.corrected_by:.3f} for being the best of {of}."
     )
     if equal := leaders.equal:
-        named = ", ".join(f"#{numbers[run]}" for run in equal[:NAMED])
-        more = f" and {len(equal) - NAMED} more" if len(equal) > NAMED else ""
-        words += f" These {promise.n_groups:,} {groups} can't tell it from {named}{more}."
-    if absent:
+        words += f" {seen} can't tell it from {_named(equal, numbers)}."
+    if behind := leaders.behind:
+        words += f" {'They' if equal else seen} show it better than {_named(behind, numbers)}."
+    if absent := promise.absent:
         words += f" {absent} class{'es have' if absent > 1 else ' has'} no validation photo."
     return words
+
+
+def _named(runs: Sequence[Path], numbers: Mapping[Path, Any]) -> str:
+    more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
+    return ", ".join(f"#{numbers[run]}" for run in runs[:NAMED]) + more

@@ -16,6 +16,7 @@ interval around the last one holds the true score; that of the recorded people m
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -126,18 +127,20 @@ def recorded_searches(path: Path, searches: int, recipes: int) -> Iterator[dict[
         some = rng.choice(known, min(recipes, known), replace=False)
         columns = (some[:, None] * epochs + np.arange(epochs)).ravel()
         own, others = (
-            _groups(everybody.recipes(columns), side)
+            groups_of(everybody.recipes(columns), side)
             for side in (fold == search % FOLDS, fold != search % FOLDS)
         )
         yield outcomes(own, observed(others, METRIC).reshape(-1, epochs), search)
 
 
-def _groups(counts: Counts, some: np.ndarray) -> Counts:
+def groups_of(counts: Counts, some: np.ndarray) -> Counts:
+    """Only these groups."""
     return Counts(counts.truth[some], counts.given[some], counts.hits[some])
 
 
-def drawn_searches(searches: int, recipes: int, spread: float = DRAWN_SPREAD) -> Iterator[dict[str, Outcome]]:
-    """Searches among drawn recipes, the closer to each other the smaller `spread`, on people dealt evenly."""
+@cache
+def drawn_truth(spread: float) -> np.polynomial.Polynomial:
+    """The true score of a recipe by its strength, if these lie `spread` apart."""
     strengths = np.linspace(0.1, DRAWN_STRENGTH + 5 * spread, 24)
     parts = []
     for part in range(DRAWN_PARTS):  # the difficulty of the rare people is the same for all strengths
@@ -147,8 +150,12 @@ def drawn_searches(searches: int, recipes: int, spread: float = DRAWN_SPREAD) ->
         flat = labels.ravel()
         counts = count(flat, predicted.reshape(flat.size, -1), persons(flat), CLASSES)
         parts.append(observed(counts, METRIC))
-    known = np.mean(parts, 0)
-    smooth = np.polynomial.Polynomial.fit(strengths, known, 6)
+    return np.polynomial.Polynomial.fit(strengths, np.mean(parts, 0), 6)
+
+
+def drawn_searches(searches: int, recipes: int, spread: float = DRAWN_SPREAD) -> Iterator[dict[str, Outcome]]:
+    """Searches among drawn recipes, the closer to each other the smaller `spread`, on people dealt evenly."""
+    smooth = drawn_truth(spread)
     rises = 1 - np.exp(-(np.arange(DRAWN_EPOCHS) + 1) / 2)
     for search in range(searches):
         rng = np.random.default_rng([7, search])

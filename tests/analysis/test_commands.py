@@ -8,6 +8,7 @@ from tests.conftest import call
 
 COMMANDS = (
     "trials",
+    "confirm",
     "export-best",
     "retrain",
     "export-best-and-retrain",

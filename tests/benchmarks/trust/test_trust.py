@@ -6,7 +6,7 @@ import pytest
 from analysis.trust.answers import count
 from analysis.trust.bootstrap import intervals, observed
 from benchmarks.search import table
-from benchmarks.trust import coverage, labels, leakage, promise
+from benchmarks.trust import confirming, coverage, labels, leakage, promise, retraining
 from benchmarks.trust.populations import (
     CLASSES,
     EVEN,
@@ -105,6 +105,44 @@ def test_a_search_holds_what_its_choice_scores_on_the_others():
     assert promise.text([found, found]).count("\n") == len(found)
     (drawn_one,) = promise.drawn_searches(1, 4)
     assert 0.3 < drawn_one[promise.BEST].true < 0.7
+
+
+def test_confirming_finds_the_best_of_leaders_that_one_look_cannot_tell():
+    (found,) = confirming.recorded_searches(table.SHIPPED, 1)
+    search, *rounds = confirming.confirmed(found, 4)
+    assert len(rounds) == 2
+    assert (search.gain, search.runs, search.lost) == (0, 0, 0)
+    assert rounds[0].runs <= rounds[1].runs <= 8
+    (drawn_one,) = confirming.drawn_searches(1)
+    found = [confirming.confirmed(drawn_one, 3), confirming.confirmed(drawn_one, 3)]
+    assert confirming.text(found).count("\n") == 1 + confirming.ROUNDS
+    counts, curves = drawn_one.rounds[0](np.array([4, 0]))
+    assert (counts.n_recipes, curves.shape) == (2, (2, promise.DRAWN_EPOCHS))
+
+
+def test_a_retraining_is_compared_with_the_promise_on_the_same_people():
+    rng = np.random.default_rng(0)
+    label = np.tile(np.arange(18), 20)
+    known = {"label": label, "group": np.arange(360).astype(str), "eval_label": label, "eval_trial": label}
+    right = np.where(rng.random(360) < 0.8, label, (label + 1) % 18)
+    known |= {"best": right, "ema": label, "soup": right, "all": right, "soup_of": 2, "stop_after": 2}
+    known |= {
+        "eval_all": np.array([right, label, right]),
+        "fold_label": label[:72],
+        "fold": [right[:72], label[:72]],
+    }
+    known = {name: np.asarray(value) for name, value in known.items()} | {
+        "fold_group": np.arange(72).astype(str)
+    }
+    of = retraining.of_seed(known)
+    assert of["all - trial, others"] == of["soup - best epoch, others"] == 0
+    assert of["ema - best epoch, others"] == pytest.approx(1 - of["seen, others"])
+    assert (of["seen, eval"], of["best epoch - chosen, eval"]) == (1, 0)
+    assert of["last epoch - chosen, eval"] == pytest.approx(-of["ema - best epoch, others"], abs=1e-6)
+    deals = retraining.dealt(known, 0)
+    assert len(deals) == retraining.DEALS
+    assert abs(np.mean([error for error, _ in deals])) < 0.03
+    assert "10 deals: promise - seen" in retraining.text({0: known})
 
 
 def test_wrong_labels_are_planted_by_person_where_photos_share_the_factor(people):

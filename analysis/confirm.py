@@ -1,0 +1,227 @@
+"""The leaders that a search can't tell apart, trained on further folds until one is left or the budget is
+used."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from analysis.retrain import ending
+from analysis.trials.printing import groups_of
+from analysis.trials.ranking import Ranking
+from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, judge, staying
+from common.errors import UsageError, all_at_once, first_line
+from common.files import only_writer
+from dataset.fingerprint import fingerprint
+from trial.config import PLACES, TrialConfig, parse
+from trial.metrics import title_of
+from trial.record import RunFolder, RunWriter
+from trial.resume import again, is_finished
+from trial.run import Report, run
+
+LEADERS = 5
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The number of networks to train, and the hours of training, in all calls together; None: any."""
+
+    runs: int | None = None
+    hours: float | None = None
+
+    def allows(self, runs: int, seconds: float) -> bool:
+        """Whether it is enough for that much in all."""
+        return (self.runs is None or runs <= self.runs) and (
+            self.hours is None or seconds <= 3600 * self.hours
+        )
+
+    def __str__(self) -> str:
+        runs = [] if self.runs is None else [f"{self.runs:,} networks"]
+        hours = [] if self.hours is None else [f"{self.hours:g} h of training"]
+        return " and ".join(runs + hours)
+
+
+def confirm(
+    ranking: Ranking,
+    budget: Budget,
+    most: int | None = None,
+    data: Path | None = None,
+    places: Mapping[str, Any] | None = None,
+) -> Confirmed | None:
+    """Train the best of the leaders that the search can't tell apart, at most `most` (default: LEADERS), on
+    further folds, each round all of them on the same; those that fall behind are out. Write what is known
+    after each round beside the trials, where the ranking reads it. None if the search's own groups tell the
+    best one from all others.
+
+    Rounds take the other folds of the search's split, so that nobody is scored twice, then those of fresh
+    seeds. A round is begun if the `budget` has room for all of it. Finished runs are not trained again, and
+    killed ones go on. `places`: where the runs run (device=...); `data`: default, where the search read it.
+
+    UsageError, before anything is trained, if there is nothing to compare, the budget is too small for a
+    round, or the data are not those of the search.
+    """
+    leaders, numbers, most = ranking.leaders, _numbers(ranking), most or LEADERS
+    found = leaders.selection
+    if found is None:
+        why = leaders.notes[0] if leaders.notes else "fewer than two trials have finished"
+        raise UsageError(f"nothing to confirm: {why}")
+    best = leaders.compared[found.winner]
+    equal = [best, *(leaders.compared[one] for one in found.equal)]
+    tied = equal[:most]
+    groups = groups_of(best)
+    if len(tied) < 2:
+        print(f"nothing to confirm: the search's {found.promise.n_groups:,} {groups} tell #{numbers[best]} "
+              "from all other trials")  # fmt: skip
+        return None
+    configs = dict(zip(tied, _configs(tied, data, places or {}), strict=True))
+    rounds = _Rounds(configs, numbers, ranking.metric, groups)
+    some = further(list(configs.values()))
+    first = next(some)
+    if not budget.allows(*rounds.with_next(*first)):
+        hours = rounds.with_next(*first)[1] / 3600
+        raise UsageError(
+            f"{budget} is too little: one network of each of {len(tied)} leaders takes about {hours:.2g} h; "
+            "give more, or compare fewer leaders (--leaders)"
+        )
+    of = f"the first {most} of {len(equal)}" if len(equal) > most else len(tied)
+    print(f"{of} leaders are trained on further folds, within {budget}: "
+          f"{', '.join(f'#{numbers[one]}' for one in tied)}", flush=True)  # fmt: skip
+    with only_writer(rounds.folder):
+        rounds.play(*first)
+        for seed, fold in some:
+            if len(rounds.alive) < 2 or not budget.allows(*rounds.with_next(seed, fold)):
+                break
+            rounds.play(seed, fold)
+    return rounds.confirmed
+
+
+def further(configs: Sequence[TrialConfig]) -> Iterator[Round]:
+    """(seed, fold) of the first config's split that none of the trials with these configs was validated on,
+    then of the seeds after it."""
+    first = configs[0]
+    used = {(one.seed, fold) for one in configs for fold in _folds(one)}
+    every = ((seed, fold) for seed in count(first.seed) for fold in range(first.folds))
+    return (one for one in every if one not in used)
+
+
+def _folds(config: TrialConfig) -> list[int]:
+    return list(range(config.folds)) if config.fold == "all" else [config.fold]
+
+
+def _numbers(ranking: Ranking) -> dict[Path, Any]:
+    """{run folder: the trial's number}"""
+    return {Path(folder): number for folder, number in ranking.ranked[["folder", "sequence"]].to_numpy()}
+
+
+def _configs(runs: Sequence[Path], data: Path | None, places: Mapping[str, Any]) -> list[TrialConfig]:
+    """The configs of the runs' recipes, to be trained here. UsageError with all mistakes."""
+    if other := sorted(set(places) - set(PLACES) | {"data", "out"} & set(places)):
+        raise UsageError(
+            f"{', '.join(other)}: leaders are compared as they are; only where they run can be given "
+            f"({', '.join(name for name in PLACES if name not in ('data', 'out'))})"
+        )
+    own = [RunFolder(one) for one in runs]
+    here = {**places, **({"data": str(data)} if data else {})}
+    configs = all_at_once(*(partial(parse, {**one.config().to_json(), **here}) for one in own))
+    marks = {config.data: fingerprint(Path(config.data)) for config in configs}
+    if other := [
+        f"{config.data}: not the data that {one.folder} was trained on"
+        for one, config in zip(own, configs, strict=True)
+        if one.origin()["data_fingerprint"] != marks[config.data]
+    ]:
+        raise UsageError(other)
+    return configs
+
+
+class _Rounds:
+    """The leaders that are still compared (`alive`), and what their runs have said so far."""
+
+    def __init__(
+        self, configs: Mapping[Path, TrialConfig], numbers: Mapping[Path, Any], metric: str, groups: str
+    ):
+        self.configs, self.numbers, self.metric, self.groups = configs, numbers, metric, groups
+        self.alive = list(configs)
+        self.folder = folder_of(self.alive[0])
+        self.trained: dict[Path, list[Path]] = {leader: [] for leader in configs}
+        self.rounds: list[Round] = []
+        self.known: dict[Path, Leader] = {}
+        self.runs, self.seconds = 0, 0.0
+        self.confirmed: Confirmed | None = None
+
+    def with_next(self, seed: int, fold: int) -> tuple[int, float]:
+        """Runs, and seconds of training, with those of a round; a leader's last run tells how long the next
+        one takes, unless it is trained already."""
+        more = 0.0
+        for leader in self.alive:
+            own = self._run(leader, seed, fold)
+            is_done = RunFolder(own).status()["state"] == "done"
+            more += _seconds(own if is_done else [leader, *self.trained[leader]][-1])
+        return self.runs + len(self.alive), self.seconds + more
+
+    def _run(self, leader: Path, seed: int, fold: int) -> Path:
+        return self.folder / leader.name / f"seed{seed}_fold{fold}"
+
+    def play(self, seed: int, fold: int) -> None:
+        """Train the leaders on a fold, and let those go that are behind then."""
+        folds = next(iter(self.configs.values())).folds
+        for leader in list(self.alive):
+            folder = self._run(leader, seed, fold)
+            config = replace(self.configs[leader], seed=seed, fold=fold, folds=folds, out=str(folder))
+            name = f"#{self.numbers[leader]}, fold {fold} of seed {seed}"
+            try:
+                _train(config, folder, name)
+                self.trained[leader].append(folder)
+            except (UsageError, ArithmeticError, RuntimeError) as error:  # RuntimeError: out of memory, too
+                print(
+                    f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}", flush=True
+                )
+                self.alive.remove(leader)
+                self.known.pop(leader, None)
+            self.runs, self.seconds = self.runs + 1, self.seconds + _seconds(folder)
+        if not self.alive:
+            raise UsageError("none of the leaders could be trained on a further fold")
+        self.rounds.append((seed, fold))
+        self._judge()
+
+    def _judge(self) -> None:
+        found, scores = judge([self.trained[leader] for leader in self.alive], self.metric)
+        for place, (leader, score) in enumerate(zip(self.alive, scores, strict=True)):
+            gap = None if place == found.winner else found.behind_by[place]
+            self.known[leader] = Leader(leader.name, score, len(self.rounds), gap)
+        kept = [self.alive[one] for one in staying(found)]
+        gone = [leader for leader in self.alive if leader not in kept]
+        self.alive = sorted(kept, key=lambda leader: (leader != kept[0], -self.known[leader].score.value))
+        ended = [leader for leader in self.known if leader not in kept]
+        ended.sort(key=lambda leader: (-self.known[leader].rounds, -self.known[leader].score.value))
+        self.confirmed = Confirmed(
+            self.metric, tuple(self.known[leader] for leader in (*self.alive, *ended)), found.promise,
+            found.flattered, tuple(self.rounds), self.runs, round(self.seconds, 1),
+        )  # fmt: skip
+        self.confirmed.write(self.folder)
+        first = self.known[kept[0]].score
+        print(f"round {len(self.rounds)}, {first.n_groups:,} {self.groups}: first #{self.numbers[kept[0]]}, "
+              f"{title_of(self.metric)} {first}", flush=True)  # fmt: skip
+        for leader in gone:
+            print(f"  #{self.numbers[leader]} is behind: {self.known[leader].difference}", flush=True)
+
+
+def _seconds(folder: Path) -> float:
+    return float(RunFolder(folder).status().get("seconds") or 0)
+
+
+def _train(config: TrialConfig, folder: Path, name: str) -> None:
+    """Train a run, if it is not finished; one that was killed goes on."""
+    if is_finished(folder, config):
+        return
+
+    def on_report(report: Report) -> None:
+        if not report.earlier:
+            score = f"{title_of(config.metric)} {report.score:.4f}"
+            print(f"{name}, {report.done}  {score}  {report.seconds:.1f} s", flush=True)
+
+    checkpoint = again(folder, config, None)
+    writer = RunWriter(folder, config, again=True, checkpoint=checkpoint)
+    with ending(writer):
+        run(config, writer, on_report, checkpoint)

@@ -1,0 +1,139 @@
+"""What more folds and seeds say of a search's leaders that its validation groups can't tell apart: judged,
+written and read here; trained by analysis/confirm.py."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.trust.answers import counts_of, joined, read_all
+from analysis.trust.bootstrap import Interval, intervals
+from analysis.trust.curves import curves_of
+from analysis.trust.selection import Selection, select
+from common.errors import UsageError
+from common.files import NUMBER, read_object, write_json
+
+FOLDER, FILE = "confirm", "confirmed.json"
+Round = tuple[int, int]  # seed, fold
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A trial that was confirmed: its id, its score on the groups of all its `rounds`, and by how much this
+    differs from the best leader's on the same groups (None for the best one)."""
+
+    trial: str
+    score: Interval
+    rounds: int
+    difference: Interval | None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the difference says that it is worse."""
+        return self.difference is not None and self.difference.high < 0
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """`leaders`: the best one, those that can't be told from it, best first, and those that fell behind.
+    `promise`: the score of the best one on new groups, corrected by `corrected_by` for having chosen it.
+    `rounds`: the folds on which they were trained again, `runs` networks, `seconds` of training in all."""
+
+    metric: str
+    leaders: tuple[Leader, ...]
+    promise: Interval
+    corrected_by: float
+    rounds: tuple[Round, ...]
+    runs: int
+    seconds: float
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """The leaders' trials."""
+        return tuple(one.trial for one in self.leaders)
+
+    @property
+    def equal(self) -> tuple[str, ...]:
+        """The trials that can't be told from the best one."""
+        return tuple(one.trial for one in self.leaders[1:] if not one.is_behind)
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """The trials that are worse than the best one."""
+        return tuple(one.trial for one in self.leaders if one.is_behind)
+
+    @property
+    def where(self) -> str:
+        """'4 further folds'"""
+        return f"{len(self.rounds)} further fold{'s' if len(self.rounds) > 1 else ''}"
+
+    def write(self, folder: Path) -> Path:
+        """Write it into `folder`, with the best one and its equals named for other programs."""
+        named = {"winner": self.trials[0], "equal_within_noise": self.equal}
+        return write_json(folder / FILE, named | asdict(self))
+
+
+def read_confirmed(folder: Path) -> Confirmed | None:
+    """What `Confirmed.write` wrote into `folder`; None if there is nothing. UsageError if it is damaged."""
+    kinds: dict[str, Any] = {
+        "metric": (str,), "leaders": (list,), "promise": (dict,), "corrected_by": NUMBER, "rounds": (list,),
+        "runs": (int,), "seconds": NUMBER,
+    }  # fmt: skip
+    try:
+        read = read_object(folder / FILE, kinds)
+        leaders = [
+            Leader(one["trial"], Interval(**one["score"]), one["rounds"],
+                   None if one["difference"] is None else Interval(**one["difference"]))
+            for one in read["leaders"]
+        ]  # fmt: skip
+        rounds = [(seed, fold) for seed, fold in read["rounds"]]
+        own = {name: read[name] for name in ("metric", "corrected_by", "runs", "seconds")}
+        return Confirmed(
+            **own, leaders=tuple(leaders), promise=Interval(**read["promise"]), rounds=tuple(rounds)
+        )
+    except FileNotFoundError:
+        return None
+    except (TypeError, KeyError, ValueError) as error:
+        raise UsageError(f"{folder / FILE}: is damaged ({error!r})") from None
+
+
+def folder_of(run: Path) -> Path:
+    """Where the leaders of the search that the run folder belongs to are confirmed: beside an experiment's
+    trials, or in the folder of runs. No run in it counts as one of the search."""
+    parent = run.resolve().parent
+    return (parent.parent if parent.name == "trials" else parent) / FOLDER
+
+
+def known_of(leading: Sequence[Path], metric: str) -> tuple[Confirmed | None, str]:
+    """(What is known of the leaders, a sentence on why it does not hold). `leading`: the first run folders of
+    the ranking by the search's own scores, best first."""
+    if not leading:
+        return None, ""
+    try:
+        found = read_confirmed(folder_of(leading[0]))
+    except UsageError as error:
+        return None, f"the leaders were confirmed, but {error}"
+    if found is None:
+        return None, ""
+    names = {run.name for run in leading}
+    if found.metric != metric or leading[0].name not in found.trials or found.trials[0] not in names:
+        return None, "the search has other leaders than when they were confirmed; give that command again"
+    return found, ""
+
+
+def judge(runs: Sequence[Sequence[Path]], metric: str) -> tuple[Selection, list[Interval]]:
+    """The choice among leaders by the run folders of each, one a round, and the leaders' scores. They are
+    ranked as trials are whose folds are trained together: by the mean curve of their runs."""
+    counts = counts_of([joined(read_all(own)) for own in runs])
+    means = [np.nanmean(curves_of(own, metric), 0) for own in runs]
+    curves = np.array(list(zip_longest(*means, fillvalue=np.nan))).T
+    return select(counts, metric, curves), intervals(counts, metric)
+
+
+def staying(found: Selection) -> list[int]:
+    """The best one, and those that are not behind it."""
+    others = (one for one, gap in enumerate(found.behind_by) if gap.high >= 0)
+    return [found.winner, *(one for one in others if one != found.winner)]
