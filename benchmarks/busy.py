@@ -2,11 +2,11 @@
 
     python -m benchmarks busy [--quick]        (about 8 minutes)
 
-The fair share is measured, not computed: two trainings of one thread each, which never wait for each other, in
-the place of the training (their speeds summed). Plain torch is the same network, batch and precision in two
-threads with torch's own settings. Each is timed alone, then beside the loops, round by round. Loops are started
-in the session of the trainings, and in others: with autogroups (the default of many a Linux) the cores are
-shared between sessions first.
+The fair share is measured, not computed: two trainings of one thread each, which never wait for each other,
+in the place of the training (their speeds summed). Plain torch is the same network, batch and precision in
+two threads with torch's own settings. Each is timed alone, then beside the loops, round by round. Loops are
+started in the session of the trainings, and in others: with autogroups (the default of many a Linux) the
+cores are shared between sessions first.
 """
 
 import os
