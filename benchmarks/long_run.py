@@ -73,10 +73,8 @@ def processes_of(experiment: Experiment, command: int) -> dict[str, int]:
     server = ["-m", "trial.warm.server", str(managers[0])]
     for pid, line in lines.items():
         parent = known[pid].info["ppid"]
-        if line[1:3] == ["-m", "nni"] and managers[0] in (
-            parent,
-            known[parent].info["ppid"],
-        ):  # by way of a shell
+        above = known[parent].info["ppid"] if parent in known else 0  # NNI starts it by way of a shell
+        if line[1:3] == ["-m", "nni"] and managers[0] in (parent, above):
             found["dispatcher"] = pid
         # Trials are forked from the server, and have its name.
         if line[1:4] == server and lines.get(parent, [])[1:4] != server:
