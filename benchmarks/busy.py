@@ -127,7 +127,7 @@ def busy_loops(number: int, own_session: bool) -> Iterator[None]:
 def rows(quick: bool = False) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         words = (MODEL, *SIZE, BATCH, precision())
-        programs = {
+        programs: dict[str, list[tuple[str, Sequence[object]]]] = {
             "ours": [(OURS, [folder])],
             "plain torch": [(PLAIN, [2, *words])],
             "fair share": [(PLAIN, [1, *words])] * 2,

@@ -58,7 +58,7 @@ class Package:
 
 def locked(markers: Mapping[str, str] = MARKERS) -> dict[str, str]:
     """{name: version} of the locks' packages that an environment with these `markers` gets."""
-    found = {}
+    found: dict[str, str] = {}
     for lock in LOCKS:
         for line in (PROJECT / lock).read_text().splitlines():
             if not line[:1].isalnum():
@@ -74,7 +74,7 @@ def declared(metadata: PackageMetadata) -> str:
     name = canonicalize_name(metadata["Name"])
     if name in READ:
         return READ[name]
-    words = (metadata.get("License-Expression") or metadata.get("License") or "").strip()
+    words = str(metadata.json.get("license_expression") or metadata.json.get("license") or "").strip()
     if words and words != "UNKNOWN" and "\n" not in words:
         return words
     classifiers = metadata.get_all("Classifier") or []
