@@ -1,9 +1,9 @@
 """Two threads of a training, each with cores of its own.
 
 Beside other programs the kernel often puts both threads of torch on the same core. Where they wait for each
-other asleep that is only slower. But for the gradients of convolutions in bfloat16 oneDNN's threads spin while
-they wait: one uses up its time on the core while the other, for which it waits, waits for that core. Results
-do not depend on where threads run.
+other asleep that is only slower. But for the gradients of convolutions in bfloat16 oneDNN's threads spin
+while they wait: one uses up its time on the core while the other, for which it waits, waits for that core.
+Results do not depend on where threads run.
 """
 
 import contextlib
