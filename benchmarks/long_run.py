@@ -210,14 +210,14 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.out.resolve()
     experiment = [sys.executable, "-m", "experiments"]
-    begun = experiments(out / "runs")
+    begun = [one for one in experiments(out / "runs") if recorded_trials(one.folder)]
     if not begun:
         out.mkdir(parents=True, exist_ok=True)
         yaml_path = write_experiment(out, arguments.trials)
         watch([*experiment, "run", yaml_path, "--port", str(any_port())], out)
     elif (ran := len(recorded_trials(begun[-1].folder))) < arguments.trials:
         watch([*experiment, "resume", begun[-1].folder, "--trials", str(arguments.trials - ran)], out)
-    (done,) = experiments(out / "runs")
+    done = experiments(out / "runs")[-1]
     memory = pd.read_csv(out / "memory.csv")
     (out / "memory.svg").write_text(figure(memory))
     print(summary(memory, gaps(done.folder), faults(done, arguments.trials)))
