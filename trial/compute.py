@@ -56,10 +56,9 @@ class Compute:
         enabled = self.precision is not torch.float32
         return torch.autocast(self.device.type, self.precision, enabled=enabled)
 
-    def backward(self, loss: "torch.Tensor") -> None:
-        """Add the gradients of `loss`, with this process's threads on different cores."""
-        with self.apart() if self.apart else contextlib.nullcontext():
-            loss.backward()
+    def on_own_cores(self) -> "contextlib.AbstractContextManager[None]":
+        """Keeps this thread on other cores than its partner's, for work of torch."""
+        return self.apart() if self.apart else contextlib.nullcontext()
 
 
 def memory_words(error: BaseException) -> str:

@@ -25,7 +25,8 @@ class Learner:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` to those since the last step."""
-        self.compute.backward(self.scaler.scale(loss))
+        with self.compute.on_own_cores():
+            self.scaler.scale(loss).backward()
 
     def step(self, learning_rate: float) -> None:
         """Optimizer step, then zero the gradients. A group's rate is `learning_rate` times its `lr_scale`."""
