@@ -1,12 +1,12 @@
 # Every target sets up its own environment first (.venv, from requirements*.txt and pyproject.toml; a no-op once made).
-# PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip: an --extra-index-url with CPU-only builds
-# of torch, say, for a smaller environment.
+# PYTHON=/path/to/python3.12 picks the Python. PIP_ARGS is handed to pip. Installed is what the locks say, with
+# hashes; LOCK=0 installs the readable pins, for CPU-only builds of torch, say, which have other hashes.
 PY = .venv/bin/python
 export NO_ALBUMENTATIONS_UPDATE = 1
-export PYTHON PIP_ARGS
+export PYTHON PIP_ARGS LOCK
 # Containers often set it; each worker of the tests would then compile all test files again, for 6 seconds.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help env demo test test-all smoke lint bench dashboard
+.PHONY: help env demo test test-all smoke lint bench dashboard lock audit licences
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,9 @@ help:
 	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
 	@echo "make lint            style and types"
 	@echo "make env             only the environment"
+	@echo "make lock            resolve the pins to *.lock, with hashes; UPGRADE=1 for newer versions of what they need"
+	@echo "make audit           known vulnerabilities of the locked versions; asks PyPI"
+	@echo "make licences        the licences of what is installed, in docs/licences.md"
 
 env:
 	@nni_setup/env.sh
@@ -49,3 +52,26 @@ lint: env
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+# The environment of the tools; nothing of it is imported by the project.
+TOOLS = out/tools
+$(TOOLS)/.made: requirements-tools.txt | env
+	@$(PY) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) -r requirements-tools.txt
+	@touch $@
+
+# universal: for all systems and Pythons at once, with markers. The versions that stand in a lock are kept.
+COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock: $(TOOLS)/.made
+	@$(COMPILE) requirements.txt --output-file requirements.lock
+	@$(COMPILE) --no-deps requirements-no-deps.txt --output-file requirements-no-deps.lock
+
+# strict: a package that could not be looked up is a failure, too.
+audit: $(TOOLS)/.made
+	@for lock in requirements.lock requirements-no-deps.lock; do \
+		$(TOOLS)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || exit 1; done
+
+licences: env
+	@$(PY) -m tools.licences

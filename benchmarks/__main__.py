@@ -1,15 +1,16 @@
 """Print every benchmark's table (`make bench`); each row is a ratio against a named rival in the same run.
 
-python -m benchmarks [--quick] [NAME ...]        NAME: caching, memory, scale, starting, training
+python -m benchmarks [--quick] [NAME ...]        NAME: busy, caching, memory, scale, starting, training
 """
 
 import sys
 
-from benchmarks import caching, memory, scale, starting, training
+from benchmarks import busy, caching, memory, scale, starting, training
 from benchmarks.measure import HEADER
 
 ALL = {
     "training": training, "caching": caching, "memory": memory, "starting": starting, "scale": scale,
+    "busy": busy,
 }  # fmt: skip
 
 

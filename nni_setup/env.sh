@@ -1,14 +1,17 @@
 #!/bin/sh
-# Makes .venv from both requirements files and installs the project into it, editable; a no-op while these files and
-# pyproject.toml are the same, it works, and the project was not moved.
-# PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip. Interrupted halfway, it goes on next time;
-# a second one at the same time waits for the first.
+# Makes .venv from both locks and installs the project into it, editable; a no-op while these files, the pins they
+# were made from and pyproject.toml are the same, it works, and the project was not moved.
+# PYTHON=/path/to/python picks the Python, PIP_ARGS=... is handed to pip, LOCK=0 installs the pins instead of the locks.
+# Interrupted halfway, it goes on next time; a second one at the same time waits for the first.
 set -u
 project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$project" || exit 1
 venv=$project/.venv
 stamp=$venv/.made
-pins=$(cat requirements.txt requirements-no-deps.txt pyproject.toml nni_setup/startup.pth | cksum)
+kind=lock hashes=--require-hashes
+[ "${LOCK:-1}" != 0 ] || kind=txt hashes=
+pins=$(cat requirements.txt requirements-no-deps.txt requirements.lock requirements-no-deps.lock pyproject.toml \
+  nni_setup/startup.pth | cksum)
 FITS='import sys, sysconfig
 sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'
 VERSION='import sys; print("%d.%d" % sys.version_info[:2])'
@@ -90,7 +93,8 @@ fi
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
 install() { "$venv/bin/python" -m pip install --disable-pip-version-check ${PIP_ARGS:-} "$@" >&2; }
 if [ "$made_for" != "$pins" ]; then
-  install -r requirements.txt && install --no-deps -r requirements-no-deps.txt || {
+  # shellcheck disable=SC2086  # no word for the pins
+  install $hashes -r requirements.$kind && install $hashes --no-deps -r requirements-no-deps.$kind || {
     say "pip could not install the pins, its reason is above; make env goes on from here"
     exit 1
   }

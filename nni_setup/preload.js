@@ -1,15 +1,17 @@
-// Changes four things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
+// Changes five things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
 //   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine, for
 //      this user's programs and the page itself only (access.js).
 //   2. Its two loops that start trials and notice their ends sleep for 5 s, longer than a short trial runs.
 //   3. Its page loads its icons from the internet; without a connection all are empty boxes (icons.js).
 //   4. After `nnictl resume` it runs fewer trials than asked for, and numbers them again (resume.js).
+//   5. It gives its tuner 10 s to start and 5 s to answer, and ends the experiment otherwise: too little on a busy machine.
 // Other Node programs that load this file by NODE_OPTIONS are not changed.
 'use strict';
 const path = require('path');
 
 const LOOPBACK = '127.0.0.1';
 const SLEEP = 5000, SHORT_SLEEP = 250;  // milliseconds
+const TUNER_STARTS = 10000, TUNER_ANSWERS = 5000, PATIENCE = 120000;
 const LOOPS = /\.(manageTrials|runJobLoop) /;  // not those that call nvidia-smi or another machine each time
 
 function isManager(script) {
@@ -40,9 +42,21 @@ function shortenSleep(timers) {
   };
 }
 
+function waitForTuner(timers) {
+  for (const [name, limit] of [['setTimeout', TUNER_STARTS], ['setInterval', TUNER_ANSWERS]]) {
+    const set = timers[name];
+    const patient = (run, milliseconds, ...rest) => {
+      const ofTuner = milliseconds === limit && new Error().stack.includes('WebSocketChannelImpl');
+      return set(run, ofTuner ? PATIENCE : milliseconds, ...rest);
+    };
+    timers[name] = Object.defineProperties(patient, Object.getOwnPropertyDescriptors(set));
+  }
+}
+
 if (isManager(process.argv[1])) {
   keepOnLoopback(require('net'));
   shortenSleep(require('timers/promises'));
+  waitForTuner(global);
   const page = path.join(path.dirname(process.argv[1]), 'static', 'static');
   require('./icons.js').serveIcons(require('http'), page);
   require('./resume.js').mendResume();

@@ -1,5 +1,6 @@
 """Device, precision, workers and threads of a run, decided once."""
 
+import contextlib
 import ctypes
 import sys
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import UsageError
 from common.machine import cores
 from trial.constraints import NO_FLOAT16
+from trial.threads import Apart, keep_apart
 
 if TYPE_CHECKING:
     import torch
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compute:
-    """`precision`: the dtype of autocast, float32 for none. `workers`: processes of the loader."""
+    """`precision`: the dtype of autocast, float32 for none. `workers`: processes of the loader. `apart`: for
+    two threads on a CPU."""
 
     device: "torch.device"
     precision: "torch.dtype"
     workers: int
+    apart: Apart | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What was decided, for origin.json."""
@@ -52,6 +56,10 @@ class Compute:
         enabled = self.precision is not torch.float32
         return torch.autocast(self.device.type, self.precision, enabled=enabled)
 
+    def on_own_cores(self) -> "contextlib.AbstractContextManager[None]":
+        """Keeps this thread on other cores than its partner's, for work of torch."""
+        return self.apart() if self.apart else contextlib.nullcontext()
+
 
 def memory_words(error: BaseException) -> str:
     """A sentence if this error is for want of memory, of the device or of the machine; else ''."""
@@ -75,7 +83,7 @@ def decide(
     workers: int = -1,
 ) -> Compute:
     """Choose device, precision and loader workers for `network`, and set up this process for them: torch's
-    threads (0: all cores), cuDNN's search for the fastest kernel, how the C library frees memory.
+    threads (0: all cores) and their cores, cuDNN's search for the fastest kernel, how freed memory is kept.
 
     device=auto is the GPU if there is one, else the CPU; precision=auto: see `_fastest`; workers=-1 is 4 with
     a GPU, else 0. UsageError if this machine lacks what is asked for.
@@ -96,7 +104,8 @@ def decide(
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     _keep_freed_memory()
-    return Compute(chosen, dtype, workers if workers >= 0 else (4 if chosen.type == "cuda" else 0))
+    apart = keep_apart(torch.get_num_threads()) if chosen.type == "cpu" else None
+    return Compute(chosen, dtype, workers if workers >= 0 else (4 if chosen.type == "cuda" else 0), apart)
 
 
 def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":

@@ -228,7 +228,7 @@ def infer(
     network.eval()
     logits, labels = [], []
     for batch in on_device(batches, compute.device):
-        with compute.autocast():
+        with compute.autocast(), compute.on_own_cores():
             logits.append(_forward(network, preprocessing, batch.photos).float())
         labels.append(batch.labels)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()

@@ -48,6 +48,6 @@ class Forward:
         images, targets = self.mix(self.augment(batch.photos, draw), batch.labels, draw)
         parts = max(1, min(parts, len(images) // MIN_PART))
         for some, own in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-            with self.compute.autocast():
+            with self.compute.autocast(), self.compute.on_own_cores():
                 logits = network(some).float()
             yield self.loss(logits, own) * (len(some) / len(images)), logits.detach(), own

@@ -1,5 +1,6 @@
 """`make env` in a small project of its own, whose pins ask for nothing."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -52,9 +53,10 @@ class Small:
         (self.project / "here.py").write_text("def main():\n    print(__file__)\n")
         self.pins("# nothing")
 
-    def pins(self, text: str, no_deps: str = "# nothing") -> None:
-        (self.project / "requirements.txt").write_text(text + "\n")
-        (self.project / "requirements-no-deps.txt").write_text(no_deps + "\n")
+    def pins(self, text: str, no_deps: str = "# nothing", kinds: tuple[str, ...] = ("txt", "lock")) -> None:
+        for kind in kinds:
+            (self.project / f"requirements.{kind}").write_text(text + "\n")
+            (self.project / f"requirements-no-deps.{kind}").write_text(no_deps + "\n")
 
     @property
     def python(self) -> Path:
@@ -77,8 +79,9 @@ class Small:
         return subprocess.CompletedProcess(run.args, run.returncode, out, err)
 
     def wheel(self) -> str:
-        """A package without dependencies that can be had, as a line of requirements-no-deps.txt."""
-        with ZipFile(self.project / "old-1.0-py3-none-any.whl", "w") as file:
+        """A package whose dependency can't be had, as a line of requirements-no-deps.txt and its lock."""
+        path = self.project / "old-1.0-py3-none-any.whl"
+        with ZipFile(path, "w") as file:
             file.writestr("old.py", "WEIGHTS = 3")
             about = (
                 "Metadata-Version: 2.1\nName: old\nVersion: 1.0\nRequires-Dist: no-such-package-at-all<1\n"
@@ -88,7 +91,7 @@ class Small:
                 "old-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
             )
             file.writestr("old-1.0.dist-info/RECORD", "")
-        return "./old-1.0-py3-none-any.whl"
+        return f"./{path.name} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
     def has_wheel(self) -> bool:
         return subprocess.run([self.python, "-c", "import old; assert old.WEIGHTS == 3"]).returncode == 0
@@ -154,6 +157,37 @@ def test_pins_that_cannot_be_installed_fail_every_time(small):
         done = small.env()
         assert done.returncode == 1
         assert "pip could not install the pins" in done.stderr
+
+
+def test_a_package_with_another_hash_than_the_locks_is_refused(small):
+    small.pins("# nothing", no_deps=small.wheel())
+    with ZipFile(small.project / "old-1.0-py3-none-any.whl", "a") as file:
+        file.writestr("other.py", "")
+    done = small.env()
+    assert done.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not small.has_wheel()
+
+
+def test_a_lock_without_hashes_is_refused_and_lock_0_installs_the_pins(small):
+    line, _, _ = small.wheel().partition(" ")
+    small.pins("# nothing", no_deps=line)
+    assert small.env().returncode == 1
+    small.pins("# nothing", no_deps="/no/such/folder", kinds=("lock",))
+    done = small.env(LOCK="0")
+    assert done.returncode == 0, done.stderr
+    assert small.has_wheel()
+    assert (small.env().stdout, small.env().stderr) == ("", ""), "what was chosen once stays"
+
+
+def test_it_is_made_from_a_folder_of_wheels_without_a_network(small):
+    line = small.wheel()
+    (small.project / "wheels").mkdir()
+    shutil.move(small.project / "old-1.0-py3-none-any.whl", small.project / "wheels")
+    small.pins("# nothing", no_deps=line.replace("./old-1.0-py3-none-any.whl", "old==1.0"))
+    done = small.env(PIP_ARGS="--no-index --find-links wheels")
+    assert done.returncode == 0, done.stderr
+    assert small.has_wheel()
 
 
 def test_the_project_is_installed_and_found_from_any_folder(made):

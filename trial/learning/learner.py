@@ -20,11 +20,13 @@ class Learner:
         self, network: nn.Module, optimizer: torch.optim.Optimizer, compute: Compute, clip_norm: float = 0.0
     ):
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
+        self.compute = compute
         self.scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.precision is torch.float16)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` to those since the last step."""
-        self.scaler.scale(loss).backward()
+        with self.compute.on_own_cores():
+            self.scaler.scale(loss).backward()
 
     def step(self, learning_rate: float) -> None:
         """Optimizer step, then zero the gradients. A group's rate is `learning_rate` times its `lr_scale`."""
