@@ -14,7 +14,7 @@ from trial import recipe
 from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig
 from trial.fit import fit
-from trial.record import RunWriter
+from trial.record import INTERRUPTED, RunWriter
 from trial.resume import Saver, read
 
 _WHY = {
@@ -79,8 +79,8 @@ def retrain(
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         writer.end(
-            "stopped_early" if interrupted else "failed",
-            "interrupted" if interrupted else str(error) or type(error).__name__,
+            INTERRUPTED if interrupted else "failed",
+            "by Ctrl-C" if interrupted else str(error) or type(error).__name__,
         )
         raise
     writer.end("done")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.trials.chosen import read_chosen
 from analysis.trials.outcomes import outcomes
 from analysis.trials.ranking import rank
 from analysis.trials.table import find, trial_table
@@ -47,6 +48,7 @@ def clean(wanted: str, keep: int) -> Cleaned:
     and retraining are as before. Paused trials, those that `resume` runs again, and damaged ones keep all.
     """
     experiment = find(wanted)
+    read_chosen(experiment.folder)  # refused if damaged: it says which trials are paused
     ranking = rank(trial_table(experiment))
     best = set(ranking.ranked["trial"].head(keep))
     states = dict(zip(ranking.table["trial"], ranking.table["state"], strict=True))

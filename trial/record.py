@@ -44,13 +44,14 @@ CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have de
     "seed": (int,),
 }  # fmt: skip
 COUNTS = ("epochs", "seconds", "best_epoch")
-STATES = ("running", "done", "stopped_early", "failed")
+INTERRUPTED = "interrupted"  # a state: ended by a signal or by a person, and may go on
+STATES = ("running", "done", "stopped_early", INTERRUPTED, "failed")  # stopped_early: of earlier versions
 DAMAGED = "damaged"  # a state: what its files say can't be used
 IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
 
 class RunWriter:
-    """Writes one run; its state is running, then done, stopped_early or failed.
+    """Writes one run; its state is running, then done, interrupted or failed.
 
     UsageError if the folder already holds a run, unless that was refused before it started (an unknown
     column, say): the corrected command takes its place. With `again` any run is an earlier attempt, and is
