@@ -22,7 +22,7 @@ from trial.metrics import title_of
 from trial.record import INTERRUPTED, RunFolder
 
 QUIET = 30  # seconds between two lines while no trial ends
-ENDED = ("done", "stopped_early", "failed")
+ENDED = ("done", "stopped_early", INTERRUPTED, "failed")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def look(folder: Path, total: int | None) -> State:
 def _trial(one: Outcome) -> Trial | None:
     """The trial; None before it has written its config and status."""
     status, path = one.status, one.run.folder / "config.json"
-    paused = status["state"] in (PAUSED, INTERRUPTED)
+    paused = status["state"] == PAUSED
     ended = paused or status["state"] in ENDED
     try:
         recipe = _recipe(one.run.folder, path.stat().st_mtime_ns)

@@ -15,6 +15,7 @@ from common.machine import EXPERIMENTS
 from common.text import path_text
 from experiments import server
 from experiments.check import check
+from experiments.clean import Keeper, write_keep
 from experiments.checks.ports import DEFAULT, free_port
 from experiments.checks.yaml_keys import seconds
 from experiments.estimate import Forecast, recipes_in
@@ -58,15 +59,17 @@ def run_experiment(
     port: int | None = None,
     settings: Iterable[str] = (),
     trials: int | None = None,
+    keep: int | None = None,
 ) -> ExperimentResult:
     """Run the experiment in the YAML at `path` to its end; its server is stopped in any case.
 
     `data`: folder of the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free
-    one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number.
+    one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number;
+    `keep`: how many of the best keep their networks, None: all.
     UsageError lists every mistake before anything starts. RuntimeError if NNI fails or no trial finishes.
     Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
-    return run_plan(check(path, data, port, settings, trials), port)
+    return run_plan(check(path, data, port, settings, trials, keep), port)
 
 
 def run_plan(
@@ -82,6 +85,8 @@ def run_plan(
     def start(chosen: int) -> Server:
         running = server.start(config, chosen, plan.runs)
         config.replace(running.folder / "experiment.yaml")
+        if plan.keep is not None:
+            write_keep(running.folder, plan.keep)
         if write:
             write(running.folder)
         return running
@@ -107,14 +112,18 @@ def watched(
     """
     with Interrupts() as interrupts:
         running = _start(start, port)
+        keeper = Keeper(running.folder, plan.keep)
         try:
             logger.info("experiment %s, %s: %s", plan.name, running.id, running.page)
             with Display(plan.number, forecast(plan, seconds_before)) as display:
-                state, trouble = _watch(running, plan, interrupts, display, ends, logs_before)
+                state, trouble = _watch(running, plan, interrupts, display, keeper, ends, logs_before)
         finally:
             logger.info("stopping NNI's server")
             running.stop()
         state = look(running.folder, plan.config.get("maxTrialNumber"))
+        keeper.look(state.states["done"])
+        if freed := keeper.line():
+            logger.info(freed)
         if interrupts.received or trouble:
             logger.info(next_steps(running, state, photos(plan)))
     if trouble:
@@ -207,6 +216,7 @@ def _watch(
     plan: Plan,
     interrupts: Interrupts,
     display: Display,
+    keeper: Keeper,
     ends: Ends | None,
     logs_before: Mapping[str, int],
 ) -> tuple[State, str]:
@@ -218,6 +228,7 @@ def _watch(
         status = running.status()
         state = look(running.folder, total)
         display.show(state)
+        keeper.look(state.states["done"])
         if state.at_work:
             busy, begun = time.monotonic(), True
         begun = begun or state.states.total() > before.states.total()
