@@ -103,8 +103,8 @@ class Keeper:
         if not self.trials:
             return ""
         return (
-            f"{bytes_text(self.bytes)} freed: networks and checkpoints of {self.trials} trials; the {self.keep} "
-            "best keep theirs"
+            f"{bytes_text(self.bytes)} freed: networks and checkpoints of {self.trials} trials; the "
+            f"{self.keep} best keep theirs"
         )
 
 

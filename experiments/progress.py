@@ -29,13 +29,13 @@ ENDED = ("done", "stopped_early", INTERRUPTED, "failed")
 class State:
     """The state of an experiment. `total`: the number of trials in all (None: not limited); of a search that
     pauses trials (`in_trainings`), the number of whole trainings whose epochs it may spend. `states`: counts
-    of trials that are done, paused, stopped_early, interrupted, failed, running or waiting; one that went on from earlier
-    ones is counted once, for all of them. `best`: score of the best finished trial by its `metric`; while
-    none has finished, of the best running one.
-    `work`: number of ended trials, plus the finished fractions of running ones; in trainings, the fractions
-    of all. `trials`: those that have begun, for the time left. `best_run`: folder of the best finished trial.
-    `at_work`: number of trials that have not ended in NNI's eyes; one that is run again still has the run
-    folder of its first time, until it begins."""
+    of trials that are done, paused, stopped_early, interrupted, failed, running or waiting; one that went on
+    from earlier ones is counted once, for all of them. `best`: score of the best finished trial by its
+    `metric`; while none has finished, of the best running one. `work`: number of ended trials, plus the
+    finished fractions of running ones; in trainings, the fractions of all. `trials`: those that have begun,
+    for the time left. `best_run`: folder of the best finished trial. `at_work`: number of trials that have
+    not ended in NNI's eyes; one that is run again still has the run folder of its first time, until it
+    begins."""
 
     total: int | None
     states: Counter[str] = field(default_factory=Counter)

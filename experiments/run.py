@@ -15,9 +15,9 @@ from common.machine import EXPERIMENTS
 from common.text import path_text
 from experiments import server
 from experiments.check import check
-from experiments.clean import Keeper, write_keep
 from experiments.checks.ports import DEFAULT, free_port
 from experiments.checks.yaml_keys import seconds
+from experiments.clean import Keeper, write_keep
 from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
 from experiments.plan import PAUSES, Plan

@@ -10,7 +10,6 @@ from analysis.trials.nni_database import Recorded, recorded_trials
 from trial.record import INTERRUPTED, RunFolder
 from trial.signals import OUTSIDE
 
-
 BY_NNI = ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED")
 
 

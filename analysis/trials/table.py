@@ -85,9 +85,9 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     Columns: sequence, trial, state (done, paused, stopped_early, interrupted, failed, running, waiting,
     mismatch, damaged: a file that it needs can't be read), reason, macro_f1 (of the best epoch so far), if
     the trials' metric is another one its column (balanced_accuracy), best_epoch, epochs_done, seconds,
-    folder; of finished trials steady_score (the best mean of three neighbouring epochs); hours (of search until its
-    end); of a search by tuners.search.Search chosen_by and expected_improvement; then the recipe, flattened
-    (`loss`, ...).
+    folder; of finished trials steady_score (the best mean of three neighbouring epochs); hours (of search
+    until its end); of a search by tuners.search.Search chosen_by and expected_improvement; then the recipe,
+    flattened (`loss`, ...).
     `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
     the first trial is the space's default recipe; `attrs["chosen"]`: a sentence on who chose the recipes, if
     that is known, or that their file is damaged.

@@ -80,8 +80,8 @@ class Counts:
     def line(self) -> str:
         return (
             f"{len(self.kills)} kills, {self.finished} trials finished: {len(self.lost)} lost, "
-            f"{len(self.doubled)} doubled, {self.orphaned} processes orphaned, {len(self.leftovers)} half files "
-            f"left; {self.again} epochs were trained a second time"
+            f"{len(self.doubled)} doubled, {self.orphaned} processes orphaned, {len(self.leftovers)} half "
+            f"files left; {self.again} epochs were trained a second time"
         )
 
 
@@ -116,11 +116,21 @@ def count(
         doubled += [f"epoch {epoch} of {trial}" for epoch in epochs[epochs.duplicated()]]
         again += len(seen.epochs.get(trial, set()) - set(_seconds(folder)))
     told = [row.trial for row in read_chosen(experiment) if row.state == "complete"]
-    doubled += [f"the search knows {trial} {told.count(trial)} times" for trial in set(told) if told.count(trial) > 1]
+    doubled += [
+        f"the search knows {trial} {told.count(trial)} times" for trial in set(told) if told.count(trial) > 1
+    ]
     lost += [f"the search does not know {trial}" for trial in set(done["trial"]) - set(told)]
-    doubled += [f"the search knows {trial}, which is not finished" for trial in set(told) - set(done["trial"])]
+    doubled += [
+        f"the search knows {trial}, which is not finished" for trial in set(told) - set(done["trial"])
+    ]
     return Counts(
-        list(kills), len(done), lost, doubled, orphaned, again, [str(path) for path in _half(experiment.parent)]
+        list(kills),
+        len(done),
+        lost,
+        doubled,
+        orphaned,
+        again,
+        [str(path) for path in _half(experiment.parent)],
     )
 
 

@@ -1,4 +1,4 @@
-"""The processes of a search: found by their HOME, which each search here has of its own, and killed by kind."""
+"""The processes of a search, found by their HOME (each search has its own here), and killed by kind."""
 
 import os
 import random
@@ -32,14 +32,14 @@ def victims(kind: str, processes: Sequence[psutil.Process], experiment: Path | N
     if kind == "all":
         return list(processes)
     words = {process: _command(process) for process in processes}
-    trains = _trains(experiment)
+    training = trains(experiment) if experiment else set()
     if kind == "trial":
         return [
             process for process, command in words.items()
-            if process.pid in trains or "/run.sh" in command or " -m trial " in command
+            if process.pid in training or "/run.sh" in command or " -m trial " in command
         ]  # fmt: skip
     mark = {"manager": "nni_node/main.js", "dispatcher": "--exp_params", "server": "trial.warm.server"}[kind]
-    return [p for p, command in words.items() if mark in command and p.pid not in trains]
+    return [p for p, command in words.items() if mark in command and p.pid not in training]
 
 
 def _command(process: psutil.Process) -> str:
@@ -49,9 +49,9 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def _trains(experiment: Path | None) -> set[int]:
+def trains(experiment: Path) -> set[int]:
     """The ids of the processes that train."""
-    statuses = [RunFolder(run).status() for run in experiment.glob("trials/*")] if experiment else []
+    statuses = [RunFolder(run).status() for run in experiment.glob("trials/*")]
     return {status["process"]["pid"] for status in statuses if status["state"] == "running"}
 
 

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.kills.count import Counts, Seen, count
-from benchmarks.kills.processes import KINDS, kill, of_search, victims, wait_until_gone
+from benchmarks.kills.processes import KINDS, kill, of_search, trains, victims, wait_until_gone
 from common.errors import UsageError
 from common.machine import PROJECT
 from experiments.checks.ports import any_port
@@ -20,8 +21,10 @@ from experiments.saved.experiment import read_saved
 from experiments.server import NNICTL
 
 EPOCHS, ASKED = 12, 4
-LONGEST = 12.0  # seconds from a start, or from a kill, to the next kill
+LONGEST = 8.0  # seconds until a kill: from when a trial is at work on, or from the start of the session
+EARLY = 0.25  # of the kills may come before a trial is at work
 GONE = 40.0  # seconds in which the processes of a killed search must be gone
+LATEST = 60.0  # seconds that are waited for a trial to be at work
 STUCK = 400.0  # seconds that a session may take
 SESSIONS = 20
 PLAIN = 0.3  # of the sessions are taken up by plain `nnictl resume`
@@ -121,9 +124,7 @@ class Search:
         with log.open("w") as file:
             watcher = subprocess.Popen(command, cwd=PROJECT, env=self.environ, stdout=file, stderr=file)
         while watcher.poll() is None and time.monotonic() < end:
-            moment = time.monotonic() + self.rng.uniform(0.3, LONGEST)
-            while watcher.poll() is None and time.monotonic() < moment:
-                time.sleep(0.05)
+            self._wait(lambda: watcher.poll() is not None)
             if watcher.poll() is None and len(self.done) < self.kills:
                 self._kill()
         text = log.read_text()
@@ -134,11 +135,25 @@ class Search:
     def _plain(self, experiment: Path) -> None:
         """Plain `nnictl resume`, one kill, and `nnictl stop` if it is still there."""
         self._nnictl("resume", experiment.name, "--port", str(any_port()), "-e", str(experiment.parent))
-        time.sleep(self.rng.uniform(0.3, LONGEST))
+        self._wait(lambda: not victims("manager", of_search(self.home), experiment))
         self._kill()
         time.sleep(3)
         if victims("manager", of_search(self.home), experiment):
             self._nnictl("stop", experiment.name)
+
+    def _wait(self, over: Callable[[], bool]) -> None:
+        """Wait until a random moment, at most until the session is over."""
+        early, seconds = self.rng.random() < EARLY, self.rng.uniform(0.1, LONGEST)
+        end = time.monotonic() + LATEST
+        while not early and not over() and time.monotonic() < end and not self._trains():
+            time.sleep(0.3)
+        end = time.monotonic() + seconds
+        while not over() and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def _trains(self) -> bool:
+        experiment = self._experiment()
+        return experiment is not None and bool(trains(experiment))
 
     def _nnictl(self, *words: str) -> None:
         command = [sys.executable, str(NNICTL), *words]

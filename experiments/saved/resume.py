@@ -19,8 +19,8 @@ from common.text import path_text
 from experiments import server
 from experiments.check import plan_errors, recipe_errors
 from experiments.checks.ports import port_errors
-from experiments.clean import read_keep
 from experiments.checks.yaml_keys import seconds
+from experiments.clean import read_keep
 from experiments.plan import SEARCH, STINTS
 from experiments.progress import clock
 from experiments.run import ExperimentResult, name_of, watched

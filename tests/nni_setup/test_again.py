@@ -16,7 +16,12 @@ EPOCHS = 60
 def test_killed_and_preempted_trials_go_on_in_the_same_search(people, tmp_path):
     """Each of a trial's processes: the one that trains, the one that NNI started, and NNI's shell."""
     tiny = TinyExperiment.of_trials(tmp_path, 2, {**TINY, "data": people, "epochs": EPOCHS})
-    kills = [("trains", signal.SIGKILL), ("trains", signal.SIGTERM), ("client", signal.SIGKILL), ("shell", signal.SIGKILL)]
+    kills = [
+        ("trains", signal.SIGKILL),
+        ("trains", signal.SIGTERM),
+        ("client", signal.SIGKILL),
+        ("shell", signal.SIGKILL),
+    ]
     tiny.create()
     try:
         trials = tiny.root / "trials"
@@ -62,7 +67,9 @@ def find(process, folder, status):
 
 def test_one_that_crashes_each_time_fails(tmp_path):
     tiny = TinyExperiment.write(tmp_path, trials=1)
-    (tmp_path / "trial.py").write_text("import os, nni\nnni.get_next_parameter()\nprint('begins', flush=True)\nos.abort()\n")
+    (tmp_path / "trial.py").write_text(
+        "import os, nni\nnni.get_next_parameter()\nprint('begins', flush=True)\nos.abort()\n"
+    )
     tiny.create()
     try:
         tiny.wait_for_trials(1, 60)

@@ -38,7 +38,9 @@ class SavedExperiment:
                 (json.dumps(self.params), id, seconds, start * 1000, end),
             )
 
-    def trial(self, name, *events, state=None, score=0.5, rate=0.005, parameter_id=None, epochs=2, parent=None):
+    def trial(
+        self, name, *events, state=None, score=0.5, rate=0.005, parameter_id=None, epochs=2, parent=None
+    ):
         """A trial with NNI's events and, with a `state`, a run folder."""
         number = self.rows("select count(distinct trialJobId) from TrialJobEvent")[0][0]
         data = {
