@@ -41,7 +41,7 @@ def kills(number: int, seed: int, out: Path) -> Counts:
         print(f"{folder.name}: {', '.join(counts[-1].kills)}\n  {counts[-1].line()}", flush=True)
         for fault in (*counts[-1].lost, *counts[-1].doubled, *counts[-1].leftovers):
             print(f"  {fault}", flush=True)
-    total = Counts.total(counts)
+    total = sum(counts, Counts([]))
     write_json(out / RESULT, asdict(total))
     return total
 

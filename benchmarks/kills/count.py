@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,9 @@ class Counts:
     again: int = 0
     leftovers: list[str] = field(default_factory=list)
 
-    @classmethod
-    def total(cls, counts: Iterable["Counts"]) -> "Counts":
-        found = list(counts)
-        return cls(
-            *(
-                sum((getattr(one, name) for one in found), [] if isinstance(default, list) else 0)
-                for name, default in vars(cls([])).items()
-            )
-        )
+    def __add__(self, other: "Counts") -> "Counts":
+        names = [field.name for field in fields(Counts)]
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     @property
     def faults(self) -> int:
