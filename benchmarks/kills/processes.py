@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -32,7 +33,7 @@ def victims(kind: str, processes: Sequence[psutil.Process], experiment: Path | N
     if kind == "all":
         return list(processes)
     words = {process: _command(process) for process in processes}
-    training = trains(experiment) if experiment else set()
+    training = {status["process"]["pid"] for status in at_work(experiment).values()} if experiment else set()
     if kind == "trial":
         return [
             process for process, command in words.items()
@@ -49,10 +50,10 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def trains(experiment: Path) -> set[int]:
-    """The ids of the processes that train."""
-    statuses = [RunFolder(run).status() for run in experiment.glob("trials/*")]
-    return {status["process"]["pid"] for status in statuses if status["state"] == "running"}
+def at_work(experiment: Path) -> dict[str, dict[str, Any]]:
+    """{trial: its status.json} of those that run."""
+    statuses = {run.name: RunFolder(run).status() for run in experiment.glob("trials/*")}
+    return {trial: status for trial, status in statuses.items() if status["state"] == "running"}
 
 
 def kill(kind: str, found: Sequence[psutil.Process], rng: random.Random) -> str:

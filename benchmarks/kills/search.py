@@ -13,18 +13,18 @@ from typing import Any
 import yaml
 
 from benchmarks.kills.count import Counts, Seen, count
-from benchmarks.kills.processes import KINDS, kill, of_search, trains, victims, wait_until_gone
+from benchmarks.kills.processes import KINDS, at_work, kill, of_search, victims, wait_until_gone
 from common.errors import UsageError
 from common.machine import PROJECT
 from experiments.checks.ports import any_port
 from experiments.saved.experiment import read_saved
 from experiments.server import NNICTL
 
-EPOCHS, ASKED = 12, 4
-LONGEST = 8.0  # seconds until a kill: from when a trial is at work on, or from the start of the session
-EARLY = 0.25  # of the kills may come before a trial is at work
+EPOCHS, ASKED = 16, 4
+LONGEST = 8.0  # seconds until a kill: from when a trial has trained an epoch, or from the session's start on
+EARLY = 0.25  # of the kills may come before a trial has trained
 GONE = 40.0  # seconds in which the processes of a killed search must be gone
-LATEST = 60.0  # seconds that are waited for a trial to be at work
+LATEST = 60.0  # seconds that are waited for an epoch of a trial
 STUCK = 400.0  # seconds that a session may take
 SESSIONS = 20
 PLAIN = 0.3  # of the sessions are taken up by plain `nnictl resume`
@@ -153,7 +153,7 @@ class Search:
 
     def _trains(self) -> bool:
         experiment = self._experiment()
-        return experiment is not None and bool(trains(experiment))
+        return experiment is not None and any(status["epochs"] for status in at_work(experiment).values())
 
     def _nnictl(self, *words: str) -> None:
         command = [sys.executable, str(NNICTL), *words]
