@@ -21,7 +21,7 @@ from common.files import write_json
 from common.machine import PROJECT
 from dataset.face_masks.drawing.synthetic import draw
 
-EACH = 4  # kills in a search
+EACH = 6  # kills in a search
 RESULT = "result.json"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.trials.chosen import read_chosen
 from analysis.trials.outcomes import outcomes
 from analysis.trials.table import Experiment, trial_table
+from benchmarks.kills.processes import at_work
 from common.errors import UsageError
 from common.files import sha256_of
 from trial.record import RunFolder
@@ -21,16 +22,19 @@ RECIPE = ["learning_rate", "weight_decay"]  # the columns of what is searched
 @dataclass
 class Seen:
     """What was there before the kills: `finished`: {trial: its mark}, `epochs`: {trial: {seconds of each of
-    its epochs}}, which tell an epoch from the same one trained another time."""
+    its epochs}}, which tell an epoch from the same one trained another time; `half`: how many trials had
+    trained some of their epochs at a kill."""
 
     finished: dict[str, Any] = field(default_factory=dict)
     epochs: dict[str, set[float]] = field(default_factory=dict)
+    half: int = 0
 
     def look(self, experiment: Path) -> None:
         for run in experiment.glob("trials/*"):
             if mark := _mark(run):
                 self.finished.setdefault(run.name, mark)
             self.epochs.setdefault(run.name, set()).update(_seconds(run))
+        self.half += sum(status["epochs"] > 0 for status in at_work(experiment).values())
 
 
 def _mark(run: Path) -> Any:
@@ -52,10 +56,12 @@ def _seconds(run: Path) -> list[float]:
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one search or of all. `finished`: trials; `lost`, `doubled`: a sentence for each fault; `orphaned`:
-    processes left; `again`: epochs that were trained a second time; `leftovers`: half-written files."""
+    """Of one search or of all. `half`: trials that were half-done at a kill; `finished`: trials; `lost`,
+    `doubled`: a sentence for each fault; `orphaned`: processes left; `again`: epochs that were trained a
+    second time; `leftovers`: half-written files."""
 
     kills: list[str]
+    half: int = 0
     finished: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -73,8 +79,8 @@ class Counts:
 
     def line(self) -> str:
         return (
-            f"{len(self.kills)} kills, {self.finished} trials finished: {len(self.lost)} lost, "
-            f"{len(self.doubled)} doubled, {self.orphaned} processes orphaned, {len(self.leftovers)} half "
+            f"{len(self.kills)} kills, {self.half} trials half-done at them, {self.finished} finished: "
+            f"{len(self.lost)} lost, {len(self.doubled)} doubled, {self.orphaned} processes orphaned, {len(self.leftovers)} half "
             f"files left; {self.again} epochs were trained a second time"
         )
 
@@ -119,6 +125,7 @@ def count(
     ]
     return Counts(
         list(kills),
+        seen.half,
         len(done),
         lost,
         doubled,
