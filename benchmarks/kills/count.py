@@ -80,8 +80,8 @@ class Counts:
     def line(self) -> str:
         return (
             f"{len(self.kills)} kills, {self.half} trials half-done at them, {self.finished} finished: "
-            f"{len(self.lost)} lost, {len(self.doubled)} doubled, {self.orphaned} processes orphaned, {len(self.leftovers)} half "
-            f"files left; {self.again} epochs were trained a second time"
+            f"{len(self.lost)} lost, {len(self.doubled)} doubled, {self.orphaned} processes orphaned, "
+            f"{len(self.leftovers)} half files left; {self.again} epochs were trained a second time"
         )
 
 
