@@ -49,7 +49,7 @@ moves = int(Path("moves").read_text())
 for number in range(1, moves + 1, max(1, moves // int(sys.argv[1]))):
     out = Path(f"killed{number}")
     assert forked(out, number, after=number % 2) == 9
-    print(out, forked(out), flush=True)
+    print("tried", out, forked(out), flush=True)
 """
 
 
@@ -89,7 +89,7 @@ def test_killed_at_any_write_it_does_the_same_when_run_again(people, experiment,
         env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    tries = dict(line.split() for line in done.stdout.splitlines() if line.startswith("killed"))
+    tries = dict(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("tried "))
     assert len(tries) >= 4 and set(tries.values()) == {"0"}, (tries, done.stderr)
     whole = tmp_path / "whole"
     for out in map(tmp_path.joinpath, tries):
