@@ -48,8 +48,10 @@ assert forked(Path("whole")) == 0
 moves = int(Path("moves").read_text())
 for number in range(1, moves + 1, max(1, moves // int(sys.argv[1]))):
     out = Path(f"killed{number}")
-    assert forked(out, number, after=number % 2) == 9
-    print("tried", out, forked(out), flush=True)
+    code = forked(out, number, after=number % 2)
+    assert code in (0, 9), code
+    if code:  # else it wrote fewer checkpoints this time, and came to its end
+        print("tried", out, forked(out), flush=True)
 """
 
 
@@ -64,16 +66,9 @@ COMMANDS = {
     "export-best": ["export-best", "EXPERIMENT", "--top", "2", "--out", "OUT"],
     "retrain": ["retrain", "RUN0/config.json", "--data", "DATA", "--out", "OUT"],
     "export-best-and-retrain": [
-        "export-best-and-retrain",
-        "EXPERIMENT",
-        "--data",
-        "DATA",
-        "--top",
-        "2",
-        "--out",
-        "OUT",
+        "export-best-and-retrain", "EXPERIMENT", "--data", "DATA", "--top", "2", "--out", "OUT"
     ],
-}
+}  # fmt: skip
 RESULTS = ("submission.csv", "predictions.csv", "1.json", "2.json", "trials.csv")
 
 
@@ -85,12 +80,12 @@ def test_killed_at_any_write_it_does_the_same_when_run_again(people, experiment,
     for place, path in places.items():
         words = [word.replace(place, str(path)) for word in words]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "8", *words], cwd=tmp_path, capture_output=True, text=True, timeout=600,
+        [sys.executable, "-c", SCRIPT, "4" if "retrain" in name else "8", *words], cwd=tmp_path, capture_output=True, text=True, timeout=600,
         env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     tries = dict(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("tried "))
-    assert len(tries) >= 4 and set(tries.values()) == {"0"}, (tries, done.stderr)
+    assert len(tries) >= 3 and set(tries.values()) == {"0"}, (tries, done.stderr)
     whole = tmp_path / "whole"
     for out in map(tmp_path.joinpath, tries):
         assert names(out) == names(whole), out
