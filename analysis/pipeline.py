@@ -18,7 +18,7 @@ from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
-from analysis.submission import CSV, SUBMISSION, refuse_existing, refuse_overwriting, writing
+from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
 from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
 from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
@@ -32,10 +32,11 @@ from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from dataset.task import Task
+from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
-from trial.record import RunFolder
+from trial.record import RunFolder, refuse_run
 
 TRIALS = "trials.csv"
 
@@ -86,7 +87,9 @@ def retrain_and_submit(
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
     stop_after = recipe.stop_with(values)
-    with writing(out, _files(), _what([config], [stop_after], average, data)) as again:
+    what = _what([config], [stop_after], average, data)
+    _refuse_run(out, what)
+    with writing(out, _files(), what) as again:
         probabilities, about = _retrain_checked(
             recipe, config, photos, out, stop_after, average, tta, planned, again
         )
@@ -106,6 +109,12 @@ def _what(
     """What a command trains: if it is killed, the same command uses the networks that it has trained."""
     recipes = [config.recipe() | {"stop_after": stop} for config, stop in zip(configs, stops, strict=True)]
     return {"recipes": recipes, "average": average, "data": fingerprint(data)}
+
+
+def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:
+    """UsageError if `out` holds a run that can't be gone on with."""
+    if not is_left_of(out, what) and not (out / CHECKPOINT).is_file():
+        refuse_run(out)
 
 
 def _validated(recipe: Recipe, values: Mapping[str, Any], task: Task) -> pd.DataFrame | None:
@@ -306,7 +315,10 @@ def reproduce(path: Path, data: Path, out: Path) -> bool:
         print(f"note: differs from where the bundle was made: {words}", flush=True)
     planned = plan(finish, data, photos, None, task, configs[0]).decided(made.decision)
     stops = [recipe.stop_after for recipe in recipes]
-    with writing(out, _files(names), _what(configs, stops, made.average, data), names) as killed:
+    what = _what(configs, stops, made.average, data)
+    if not made.voted:
+        _refuse_run(out, what)
+    with writing(out, _files(names), what, names) as killed:
         if made.voted:
             members, abouts = _members(
                 recipes, configs, photos, folders, values, made.average, made.tta, planned, killed

@@ -66,9 +66,8 @@ def writing(
     may use what else lies in `out` and in its `folders`: networks that were trained. Another one is refused
     if these folders exist.
     """
-    left = _left_in(out)
-    made = json.loads(json.dumps(what or {}))
-    same = bool(made) and left.get("what") == made
+    left, made = _left_in(out), _plain(what)
+    same = is_left_of(out, what)
     folders = [*folders]
     if not same and (existing := [out / name for name in folders if (out / name).exists()]):
         raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
@@ -78,10 +77,20 @@ def writing(
     write_json(out / UNFINISHED, note)
     try:
         yield same
-    except BaseException:
-        _remove(out, [*note["files"], *([] if made else [UNFINISHED])])
+    except BaseException as error:
+        goes_on = made and (same or not isinstance(error, UsageError))
+        _remove(out, [*note["files"], *([] if goes_on else [UNFINISHED])])
         raise
     _remove(out, [UNFINISHED])
+
+
+def is_left_of(out: Path, what: Mapping[str, Any] | None) -> bool:
+    """Whether `out` is as a command left it that was killed while it made the same."""
+    return bool(what) and _left_in(out).get("what") == _plain(what)
+
+
+def _plain(what: Mapping[str, Any] | None) -> Any:
+    return json.loads(json.dumps(what or {}))
 
 
 def _remove(out: Path, files: Iterable[str]) -> None:
@@ -92,9 +101,12 @@ def _remove(out: Path, files: Iterable[str]) -> None:
 def _left_in(out: Path) -> dict[str, Any]:
     """The note of a command that was killed while it wrote into `out`; {} if there was none."""
     try:
-        return read_object(out / UNFINISHED, {"files": (list,), "folders": (list,), "what": (dict,)})
+        note = read_object(out / UNFINISHED, {"files": (list,), "folders": (list,), "what": (dict,)})
     except FileNotFoundError:
         return {}
+    if any(Path(str(name)).is_absolute() or ".." in Path(str(name)).parts for name in note["files"]):
+        raise UsageError(f"{out / UNFINISHED}: is damaged (it names files of other folders)")
+    return note
 
 
 def write_submission(

@@ -72,10 +72,9 @@ class RunWriter:
         parent: str | None = None,
         keep_checkpoint: bool = False,
     ):
-        existing = [name for name in FILES if (folder / name).exists()]
-        existing += sorted(path.name for path in folder.glob(OF_FOLDS))
-        if existing and not (again or checkpoint or _was_refused(folder, existing)):
-            raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
+        if not (again or checkpoint):
+            refuse_run(folder)
+        existing = _run_files(folder)
         self.folder = folder
         self.lock = threading.RLock()
         self._ended, self.keeps_checkpoint = False, keep_checkpoint
@@ -363,6 +362,18 @@ def _named_if_damaged(path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:  # pandas' and pyarrow's are these
         raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
+
+
+def refuse_run(folder: Path) -> None:
+    """UsageError if the folder already holds a run, unless that was refused before it started."""
+    existing = _run_files(folder)
+    if existing and not _was_refused(folder, existing):
+        raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
+
+
+def _run_files(folder: Path) -> list[str]:
+    names = [name for name in FILES if (folder / name).exists()]
+    return names + sorted(path.name for path in folder.glob(OF_FOLDS))
 
 
 def _was_refused(folder: Path, existing: list[str]) -> bool:
