@@ -1,7 +1,6 @@
 """Run an experiment: check its YAML, start it, watch it, stop it."""
 
 import logging
-import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from common.errors import UsageError
+from common.files import part_of, sweep
 from common.machine import EXPERIMENTS
 from common.text import path_text
 from experiments import server
@@ -199,7 +199,9 @@ def _start(start: Callable[[int], Server], port: int | None) -> Server:
 
 def _write_effective(plan: Plan) -> Path:
     plan.runs.mkdir(parents=True, exist_ok=True)
-    path = plan.runs / f".starting.{os.getpid()}.yaml"
+    starting = plan.runs / "starting.yaml"
+    sweep(starting)
+    path = part_of(starting)
     path.write_text(yaml.safe_dump(plan.effective(), sort_keys=False, allow_unicode=True))
     return path
 

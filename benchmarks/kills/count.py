@@ -147,4 +147,4 @@ def _epochs(experiment: Path) -> float:
 
 
 def _half(folder: Path) -> list[Path]:
-    return [*folder.rglob(".*.part"), *folder.glob(".starting*"), *folder.rglob("*.tmp")]
+    return [*folder.rglob(".*.part"), *folder.rglob("*.tmp")]

@@ -80,7 +80,7 @@ def test_killed_at_any_write_it_does_the_same_when_run_again(people, experiment,
     for place, path in places.items():
         words = [word.replace(place, str(path)) for word in words]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "4" if "retrain" in name else "8", *words], cwd=tmp_path,
+        [sys.executable, "-c", SCRIPT, "3" if "retrain" in name else "8", *words], cwd=tmp_path,
         capture_output=True, text=True, timeout=600,
         env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
