@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import psutil
 
 STOPPED = 143  # exit code: 128 + SIGTERM, as in shells
-OUTSIDE = "stopped from outside (assessor, person or system)"  # NNI's database says by which
+OUTSIDE = "stopped from outside (assessor, person or system)"  # NNI's database says which
 
 
 def on_stop(write: Callable[[str], None]) -> None:
