@@ -31,6 +31,7 @@ LOOK_SECONDS = 1.0
 START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
 SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
 IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner is stuck
+STARTING = "starting.yaml"  # what NNI is started with; its part is left by a kill
 STOP_FEW = ("tuners.search.CannotWin", PAUSES)  # assessors after which most trainings end whole
 Ends = Callable[[State], float]
 
@@ -110,6 +111,7 @@ def watched(
     `ends`: the time (time.monotonic()) at which what is still at work is stopped; `seconds_before`,
     `logs_before`: how long it ran, and the sizes of its logs, before this start.
     """
+    sweep(plan.runs / STARTING)
     with Interrupts() as interrupts:
         running = _start(start, port)
         keeper = Keeper(running.folder, plan.keep)
@@ -199,9 +201,7 @@ def _start(start: Callable[[int], Server], port: int | None) -> Server:
 
 def _write_effective(plan: Plan) -> Path:
     plan.runs.mkdir(parents=True, exist_ok=True)
-    starting = plan.runs / "starting.yaml"
-    sweep(starting)
-    path = part_of(starting)
+    path = part_of(plan.runs / STARTING)
     path.write_text(yaml.safe_dump(plan.effective(), sort_keys=False, allow_unicode=True))
     return path
 
