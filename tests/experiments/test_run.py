@@ -100,7 +100,8 @@ def test_a_person_stops_one_trial_then_the_experiment(mine, people, home):
     folder = first.parent.parent
     table = trial_table(Experiment(folder.name, "mine", folder)).set_index("trial")
     assert table.loc[first.name, "state"] == "stopped_early"
-    assert set(table.drop(first.name)["state"]) == {"interrupted"}, "resume goes on with them"
+    # Interrupted, unless NNI came to note that it stopped them.
+    assert set(table.drop(first.name)["state"]) <= {"interrupted", "stopped_early"}
     assert table.loc[first.name, "reason"] == "stopped by a person (NNI's page or nnictl)"
     assert set(table.drop(first.name)["reason"]) == {"stopped with the experiment"}
     assert len(table) == 3
