@@ -6,7 +6,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 export PYTHON PIP_ARGS LOCK
 # Containers often set it; each worker of the tests would then compile all test files again, for 6 seconds.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help env demo test test-all smoke lint bench dashboard lock audit licences
+.PHONY: help env demo test test-all smoke lint bench kills dashboard lock audit licences
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make dashboard       the study of the newest search in Optuna's dashboard; EXPERIMENT=NAME chooses another"
 	@echo "make smoke           tiny trials of every shipped experiment"
 	@echo "make bench           speed, memory and start cost against their rivals; QUICK=1 for a short look"
+	@echo "make kills           kills small searches 60 times and counts what was lost; KILLS=1000 for a night"
 	@echo "make lint            style and types"
 	@echo "make env             only the environment"
 	@echo "make lock            resolve the pins to *.lock, with hashes; UPGRADE=1 for newer versions of what they need"
@@ -47,6 +48,9 @@ smoke: env
 
 bench: env
 	@$(PY) -m benchmarks $(if $(QUICK),--quick)
+
+kills: env
+	@$(PY) -m benchmarks.kills $(if $(KILLS),--kills $(KILLS))
 
 lint: env
 	@$(PY) -m ruff check .

@@ -18,7 +18,7 @@ from analysis.predict.tta import refuse
 from analysis.predict.validation import predict_validation
 from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
-from analysis.submission import CSV, metric_of, taken_back
+from analysis.submission import CSV, SUBMISSION, is_taken_by_others, metric_of, writing
 from analysis.submit import REPORT, about_kept, group_of, member_of, submit
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
@@ -26,7 +26,7 @@ from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, 
 from analysis.trust.bootstrap import interval_of
 from analysis.trust.calibration import tempered
 from common.errors import UsageError, all_at_once, first_line, unknown
-from common.files import is_taken, only_writer_of_out
+from common.files import only_writer_of_out
 from dataset.read import read_eval
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS, column_of, scores_text, title_of
@@ -93,7 +93,7 @@ def ensemble(
         "validation": validated, **({"ways": combined.facts()} if combined else {}), **planned.about,
         "code": code(), "versions": versions(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
-    with taken_back(out, REPORT):
+    with writing(out, [*SUBMISSION, REPORT]):
         about = submit(out, photos, planned.apply(chosen.apply(answers)), about, runs)
         write_vote_report(out / REPORT, runs, about, voted, f"{chosen.way} vote of {len(runs)}")
     return out / CSV
@@ -218,7 +218,7 @@ def _refuse(runs: Sequence[Path], out: Path, vote: str) -> None:
         errors.append(f"the same run is given twice: {', '.join(repeated)}")
     if vote not in VOTES:
         errors.append(unknown("--vote", vote, VOTES))
-    if is_taken(out):
+    if is_taken_by_others(out):
         errors.append(f"{out} already exists; give a new or empty folder as --out")
     if errors:
         raise UsageError(errors)

@@ -20,7 +20,7 @@ from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain
-from analysis.submission import CSV, refuse_existing, refuse_overwriting
+from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
 from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
 from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
@@ -34,10 +34,11 @@ from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from dataset.task import Task
+from trial.checkpoint import CHECKPOINT
 from trial.config import PLACES, TrialConfig
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
-from trial.record import RunFolder
+from trial.record import RunFolder, refuse_run
 
 TRIALS = "trials.csv"
 
@@ -56,9 +57,10 @@ def export_best(
         _confirm(ranking, hours, model)
         return export_best(experiment, out, top)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    for recipe, name in zip(recipes, names, strict=True):
-        print(recipe.write(out / name))
-    print(bundle.write_bundle(out, bundle.of_trials(recipes)))
+    with writing(out, [*names, BUNDLE]):
+        for recipe, name in zip(recipes, names, strict=True):
+            print(recipe.write(out / name))
+        print(bundle.write_bundle(out, bundle.of_trials(recipes)))
     _print_trust(ranking, rows)
     return recipes
 
@@ -103,11 +105,35 @@ def retrain_and_submit(
     planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
-    probabilities, about = _retrain_checked(
-        recipe, config, photos, out, recipe.stop_with(values), average, tta, planned
-    )
-    bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
+    stop_after = recipe.stop_with(values)
+    what = _what([config], [stop_after], average, data)
+    _refuse_run(out, what)
+    with writing(out, _files(), what) as again:
+        probabilities, about = _retrain_checked(
+            recipe, config, photos, out, stop_after, average, tta, planned, again
+        )
+        bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
     return planned.apply(probabilities), about
+
+
+def _files(folders: Sequence[str] = ()) -> list[str]:
+    """The names of a submission's files in its folder, and in the `folders` of its retrained networks."""
+    names = [*SUBMISSION, REPORT]
+    return [*names, BUNDLE, *(f"{folder}/{name}" for folder in folders for name in names)]
+
+
+def _what(
+    configs: Sequence[TrialConfig], stops: Sequence[int | None], average: int, data: Path
+) -> dict[str, Any]:
+    """What a command trains: if it is killed, the same command uses the networks that it has trained."""
+    recipes = [config.recipe() | {"stop_after": stop} for config, stop in zip(configs, stops, strict=True)]
+    return {"recipes": recipes, "average": average, "data": fingerprint(data)}
+
+
+def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:
+    """UsageError if `out` holds a run that can't be gone on with."""
+    if not is_left_of(out, what) and not (out / CHECKPOINT).is_file():
+        refuse_run(out)
 
 
 def _validated(recipe: Recipe, values: Mapping[str, Any], task: Task) -> pd.DataFrame | None:
@@ -163,10 +189,10 @@ def _text(recipe: Mapping[str, Any], name: str) -> str:
 
 def _retrain_checked(
     recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
-    average: int, tta: str, planned: Plan, table: bool = True,
+    average: int, tta: str, planned: Plan, again: bool, table: bool = True,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """(The probabilities as predicted, the content of the submission.json of what is decided by these)."""
-    followed = retrain(config, out, stop_after, average)
+    followed = retrain(config, out, stop_after, average, again)
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta, **planned.about}
     return probabilities, submit_run(out, photos, planned.apply(probabilities), about, out, table)
@@ -203,7 +229,8 @@ def predict_and_submit(
         plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
         print(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
     probabilities = planned.apply(trained.predict(photos, tta, temperature))
-    return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
+    with writing(out, [*SUBMISSION, REPORT]):
+        return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
 
 
 def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFrame:
@@ -256,26 +283,28 @@ def export_best_and_retrain(
             f"note: the search ran on other photos than those in {data} (or these have changed since)",
             flush=True,
         )
-    write_trials(ranking, out / TRIALS)
-    _print_trust(ranking, rows)
-    members, abouts = _members(recipes, configs, photos, folders, values, average, tta, planned)
-    about = abouts[0] | {"selection": ranking.rule, "network": model}
-    if _is_first(ranking, rows):
-        about |= ranking.leaders.facts()
-    if top > 1:
-        about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
-    about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
-    bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
-    write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
+    what = _what(configs, [recipe.stop_with(values) for recipe in recipes], average, data)
+    with writing(out, [TRIALS, *_files(names)], what, names) as again:
+        write_trials(ranking, out / TRIALS)
+        _print_trust(ranking, rows)
+        members, abouts = _members(recipes, configs, photos, folders, values, average, tta, planned, again)
+        about = abouts[0] | {"selection": ranking.rule, "network": model}
+        if _is_first(ranking, rows):
+            about |= ranking.leaders.facts()
+        if top > 1:
+            about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
+        about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
+        bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
+        write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV
 
 
 def _members(
     recipes: Sequence[Recipe], configs: Sequence[TrialConfig], photos: pd.DataFrame, folders: Sequence[Path],
-    values: Mapping[str, Any], average: int, tta: str, planned: Plan,
+    values: Mapping[str, Any], average: int, tta: str, planned: Plan, again: bool,
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:  # fmt: skip
     """Train each recipe into its folder; (the probabilities as predicted, the submission.json) of each. What
-    is `planned` for their vote is done for a single one, too."""
+    is `planned` for their vote is done for a single one, too. `again`: an earlier try was killed."""
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         print(f"recipe {number} of {len(recipes)}: {recipe.about}", flush=True)
@@ -283,7 +312,7 @@ def _members(
         stop_after = recipe.stop_with(values)
         own = planned if len(recipes) == 1 else Plan(planned.task)
         probabilities, about = _retrain_checked(
-            recipe, config, photos, folder, stop_after, average, tta, own, table=False
+            recipe, config, photos, folder, stop_after, average, tta, own, again, table=False
         )
         members.append(probabilities)
         abouts.append(about)
@@ -299,8 +328,9 @@ def reproduce(path: Path, data: Path, out: Path) -> bool:
     UsageError, before anything is trained, if the data are not those of the bundle.
     """
     made = bundle.read_bundle(path)
-    folders = [out / f"best/{number}" for number in range(1, len(made.members) + 1)] if made.voted else [out]
-    refuse_overwriting(out, REPORT, BUNDLE, *(f"best/{folder.name}" for folder in folders if made.voted))
+    names = [f"best/{number}" for number in range(1, len(made.members) + 1)] if made.voted else []
+    folders = [out / name for name in names] or [out]
+    refuse_overwriting(out, REPORT, BUNDLE, *names)
     recipes, values = made.recipes(), {"threads": made.threads}
     finish = Finish(finishing.NONE, made.combined_photos)
     configs, photos, task = _ready(recipes, values, data, made.tta, finish)
@@ -310,15 +340,23 @@ def reproduce(path: Path, data: Path, out: Path) -> bool:
     for words in differing:
         print(f"note: differs from where the bundle was made: {words}", flush=True)
     planned = plan(finish, data, photos, None, task, configs[0]).decided(made.decision)
-    if made.voted:
-        members, abouts = _members(recipes, configs, photos, folders, values, made.average, made.tta, planned)
-        about = abouts[0] | {"vote": "soft", "members": [member_of(one) for one in abouts]}
-        submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
-    else:
-        stop_after = recipes[0].stop_after
-        _retrain_checked(recipes[0], configs[0], photos, out, stop_after, made.average, made.tta, planned)
-    again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
-    bundle.write_bundle(out, again)
+    stops = [recipe.stop_after for recipe in recipes]
+    what = _what(configs, stops, made.average, data)
+    if not made.voted:
+        _refuse_run(out, what)
+    with writing(out, _files(names), what, names) as killed:
+        if made.voted:
+            members, abouts = _members(
+                recipes, configs, photos, folders, values, made.average, made.tta, planned, killed
+            )
+            about = abouts[0] | {"vote": "soft", "members": [member_of(one) for one in abouts]}
+            submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
+        else:
+            _retrain_checked(
+                recipes[0], configs[0], photos, out, stops[0], made.average, made.tta, planned, killed
+            )
+        again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
+        bundle.write_bundle(out, again)
     if not made.files:
         print("the bundle was written before a submission was made: there is none to compare with")
         return True

@@ -16,7 +16,7 @@ from trial import recipe
 from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig
 from trial.fit import fit
-from trial.record import RunWriter
+from trial.record import INTERRUPTED, RunFolder, RunWriter
 from trial.resume import Saver, read
 
 _WHY = {
@@ -39,21 +39,24 @@ def rule(config: TrialConfig, stop_after: int, average: int, task: Task) -> dict
 
 
 def retrain(
-    config: TrialConfig, out: Path, stop_after: int | None = None, average: int = 1
+    config: TrialConfig, out: Path, stop_after: int | None = None, average: int = 1, again: bool = False
 ) -> dict[str, Any]:
     """Train `config` on all groups into the run folder `out`. Return the `rule` that was followed.
 
     The schedule is the trial's, by fraction of its epochs; training stops after epoch `stop_after` of it.
     `average`: save the mean of the weights of that many last epochs (1: those of the last epoch). A
-    retraining that was stopped or killed in `out` goes on after its last checkpoint.
+    retraining that was stopped or killed in `out` goes on after its last checkpoint. `again`: `out` may hold
+    an earlier try of the same; if that is done nothing is trained.
     """
     stop_after = min(stop_after or config.epochs, config.epochs)
     average = min(average, stop_after)
     config = replace(config, out=str(out), train_fraction=1.0)
     what = config.recipe() | {"stop_after": stop_after, "average": average}
+    if again and RunFolder(out).status()["state"] == "done":
+        return rule(config, stop_after, average, RunFolder(out).task())
     checkpoint = read(out, what, config.data) if (out / CHECKPOINT).is_file() else None
     state = checkpoint.running[0] if checkpoint else None
-    writer = RunWriter(out, config, checkpoint=checkpoint)
+    writer = RunWriter(out, config, again=again, checkpoint=checkpoint)
     with ending(writer):
         start = recipe.start(config, writer)
         training = recipe.training(config, start, start.network, start.table, state)
@@ -89,8 +92,8 @@ def ending(writer: RunWriter) -> Iterator[None]:
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         writer.end(
-            "stopped_early" if interrupted else "failed",
-            "interrupted" if interrupted else str(error) or type(error).__name__,
+            INTERRUPTED if interrupted else "failed",
+            "by Ctrl-C" if interrupted else str(error) or type(error).__name__,
         )
         raise
     writer.end("done")

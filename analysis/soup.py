@@ -20,7 +20,7 @@ from analysis.retrain import mean
 from analysis.trust.answers import Answers, answers_of, counts_of, differing, read_all
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, all_at_once
-from common.files import is_taken, only_writer_of_out
+from common.files import folder_atomic, is_taken, only_writer_of_out
 from trial.config import TrialConfig
 from trial.metrics import METRICS, title_of
 from trial.record import RunFolder, RunWriter, scores_of
@@ -115,14 +115,15 @@ def _write(
     out: Path, config: TrialConfig, first: RunFolder, members: Sequence[Path],
     weights: Sequence[dict[str, Tensor]], table: pd.DataFrame,
 ) -> None:  # fmt: skip
-    writer = RunWriter(out, replace(config, out=str(out)))
-    writer.task(first.task())
-    writer.preprocessing(first.preprocessing())
-    writer.origin(first.origin() | {"soup": [str(run) for run in members]})
-    epoch = first.status()["best_epoch"]
-    for (fold, answered), state in zip(table.groupby("fold"), weights, strict=True):
-        writer.best(int(fold), epoch, state, answered)
-    writer.end("done")
+    with folder_atomic(out) as part:
+        writer = RunWriter(part, replace(config, out=str(out)))
+        writer.task(first.task())
+        writer.preprocessing(first.preprocessing())
+        writer.origin(first.origin() | {"soup": [str(run) for run in members]})
+        epoch = first.status()["best_epoch"]
+        for (fold, answered), state in zip(table.groupby("fold"), weights, strict=True):
+            writer.best(int(fold), epoch, state, answered)
+        writer.end("done")
 
 
 def _promise(found: Selection, metric: str) -> str:

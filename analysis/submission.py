@@ -2,7 +2,8 @@
 predictions.csv, submission.json."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError, unknown
-from common.files import write_atomic, write_json
+from common.files import read_object, write_atomic, write_json
 from common.text import cell, few, from_cell, lines_text
 from dataset.face_masks.labels import FACE_MASK
 from dataset.formats.labelled import in_order
@@ -21,32 +22,91 @@ from trial.metrics import DEFAULT, METRICS
 from trial.record import IS_PROBABILITY, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
+SUBMISSION = (CSV, JSON, PREDICTIONS)
+UNFINISHED = ".unfinished.json"  # a note in a folder into which a command is writing
+IS_PART = re.compile(
+    r"\..*\.part"
+)  # a half-written file (common/files.py), removed by the next that writes it
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:
     """`refuse_existing` of a submission's files and of `more`."""
-    refuse_existing(out, CSV, JSON, PREDICTIONS, *more)
+    refuse_existing(out, *SUBMISSION, *more)
 
 
 def refuse_existing(out: Path, *names: str) -> None:
-    """UsageError if `out` is a file or holds one of the files `names`: nothing is ever overwritten."""
+    """UsageError if `out` is a file or holds one of the files `names`, but for those that a killed command
+    left: nothing else is ever overwritten."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; give a folder as --out")
-    existing = [out / name for name in names if (out / name).exists()]
+    note = _left_in(out)
+    left = [*note.get("files", ()), *note.get("folders", ())]
+    existing = [out / name for name in names if name not in left and (out / name).exists()]
     if existing:
         raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
 
 
+def is_taken_by_others(out: Path) -> bool:
+    """Whether `out` is a file or holds anything but what a killed command left of its own."""
+    if not out.is_dir():
+        return out.exists()
+    mine = {UNFINISHED, *_left_in(out).get("files", ())}
+    return any(path.name not in mine and not IS_PART.fullmatch(path.name) for path in out.iterdir())
+
+
 @contextmanager
-def taken_back(out: Path, *names: str) -> Iterator[None]:
-    """Remove what the block wrote of a submission's files and `names`, if it fails: the next try is not
-    refused by what a full disk left. None of them may exist before."""
+def writing(
+    out: Path, files: Iterable[str], what: Mapping[str, Any] | None = None, folders: Iterable[str] = ()
+) -> Iterator[bool]:
+    """Within the block a command writes `files` into `out`, and a note there says so. If it is killed the
+    note stays, and the next command removes what it left of them. If the block fails they are removed at
+    once: the next try is not refused by what a full disk left.
+
+    `what` is made, as JSON. After a kill, or a failure, the next command that makes the same gets True, and
+    may use what else lies in `out` and in its `folders`: networks that were trained. Another one is refused
+    if these folders exist.
+    """
+    left, made = _left_in(out), _plain(what)
+    same = is_left_of(out, what)
+    folders = [*folders]
+    if not same and (existing := [out / name for name in folders if (out / name).exists()]):
+        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
+    note = {"files": [*files], "folders": folders, "what": made}
+    _remove(out, left.get("files", ()))
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / UNFINISHED, note)
     try:
-        yield
-    except BaseException:
-        for name in (CSV, JSON, PREDICTIONS, *names):
-            (out / name).unlink(missing_ok=True)
+        yield same
+    except BaseException as error:
+        goes_on = made and (same or not isinstance(error, UsageError))
+        _remove(out, [*note["files"], *([] if goes_on else [UNFINISHED])])
         raise
+    _remove(out, [UNFINISHED])
+
+
+def is_left_of(out: Path, what: Mapping[str, Any] | None) -> bool:
+    """Whether `out` is as a command left it that was killed while it made the same."""
+    return bool(what) and _left_in(out).get("what") == _plain(what)
+
+
+def _plain(what: Mapping[str, Any] | None) -> Any:
+    return json.loads(json.dumps(what or {}))
+
+
+def _remove(out: Path, files: Iterable[str]) -> None:
+    for name in files:
+        (out / name).unlink(missing_ok=True)
+
+
+def _left_in(out: Path) -> dict[str, Any]:
+    """The note of a command that was killed while it wrote into `out`; {} if there was none."""
+    try:
+        note = read_object(out / UNFINISHED, {"files": (list,), "folders": (list,), "what": (dict,)})
+    except FileNotFoundError:
+        return {}
+    if any(Path(str(name)).is_absolute() or ".." in Path(str(name)).parts for name in note["files"]):
+        raise UsageError(f"{out / UNFINISHED}: is damaged (it names files of other folders)")
+    return note
 
 
 def write_submission(

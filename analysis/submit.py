@@ -16,7 +16,7 @@ from analysis.predict.predicted_classes import (
 )
 from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
-from analysis.submission import read_about, taken_back, write_submission
+from analysis.submission import read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
 from analysis.trust.answers import VALIDATION
 from analysis.trust.leaders import interval_facts
@@ -32,9 +32,8 @@ def submit_run(
     table: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """`submit` for the network of the run folder `run`, and report.html beside it."""
-    with taken_back(out, REPORT):
-        about = submit(out, photos, probabilities, about, [run], table)
-        write_run_report(out / REPORT, run, about)
+    about = submit(out, photos, probabilities, about, [run], table)
+    write_run_report(out / REPORT, run, about)
     return about
 
 

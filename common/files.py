@@ -33,7 +33,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     with the path, if the disk is full, whatever the library that writes raises then.
     """
     sweep(path)
-    part = _part_of(path)
+    part = part_of(path)
     try:
         write(part)
         part.chmod(0o644)  # safetensors writes for the owner alone
@@ -52,7 +52,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def _part_of(path: Path) -> Path:
+def part_of(path: Path) -> Path:
+    """Where this process writes what will be moved to `path`; `sweep` removes it if it is killed."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
@@ -128,7 +129,7 @@ def folder_atomic(folder: Path) -> Iterator[Path]:
     """
     target = folder.resolve()
     sweep(target)
-    part = _part_of(target)
+    part = part_of(target)
     try:
         yield part
         os.replace(part, target)

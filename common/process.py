@@ -1,7 +1,10 @@
 """Identify a process across restarts: its id may be given to another process later."""
 
+import ctypes
 import os
 import platform
+import signal
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +36,13 @@ def process_lives(mark: Mapping[str, Any]) -> bool:
         return abs(process.create_time() - mark["started"]) < 1 and lives(process)
     except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process has such an id
         return False
+
+
+def end_with_parent() -> None:
+    """Send this process SIGTERM when its parent ends, however that ends. On Linux; elsewhere nothing."""
+    if sys.platform == "linux":
+        set_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
 
 
 def lives(process: "psutil.Process") -> bool:

@@ -74,6 +74,10 @@ def run_command(
             help="then train the best recipe on all photos, within the hours; result: final/ in its folder",
         ),
     ] = False,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, help="only the K best finished trials keep their networks; default: all"),
+    ] = None,
 ) -> None:
     """Check an experiment, run it and show its progress.
 
@@ -83,14 +87,14 @@ def run_command(
     from experiments.run import run_experiment
 
     if hours is None and not with_retrain:
-        _report(lambda: run_experiment(yaml, data, port, settings or (), trials))
+        _report(lambda: run_experiment(yaml, data, port, settings or (), trials, keep))
         return
     import psutil
 
     began = time.monotonic() - (time.time() - psutil.Process().create_time())  # imports take seconds, too
     from experiments.hours.within import run_within
 
-    _report(lambda: run_within(yaml, hours, with_retrain, data, port, settings or (), trials, began))
+    _report(lambda: run_within(yaml, hours, with_retrain, data, port, settings or (), trials, began, keep))
 
 
 def _report(run: "Callable[[], ExperimentResult]") -> None:

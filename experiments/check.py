@@ -31,8 +31,10 @@ def check(
     port: int | None = None,
     settings: Iterable[str] = (),
     trials: int | None = None,
+    keep: int | None = None,
 ) -> Plan:
-    """The plan in the YAML at `path`, with `data`, `settings` (`key=value`) and the number of `trials` set.
+    """The plan in the YAML at `path`, with `data`, `settings` (`key=value`), the number of `trials` and of
+    those that `keep` their networks set.
 
     UsageError lists every error. A port that is in use is an error only if `port` asks for it; without `port`
     a free one is chosen later.
@@ -57,7 +59,7 @@ def check(
             if current_field(key) not in FIELDS
             for error in errors_of(parse, {key: None}, False)
         ]
-        whole, plan = plan, replace(plan, space=sound(plan.space))
+        whole, plan = plan, replace(plan, space=sound(plan.space), keep=keep)
         plan = plan.with_settings(word for word in settings if "=" in word)
         errors += plan_errors(plan)
         if whole.space and not wrong_space and not plan.space:
@@ -107,7 +109,8 @@ def disk_need(plan: Plan) -> Need:
     # A paused training keeps its checkpoint; half of them are assumed to be paused.
     at_once = math.ceil((number or 0) / 2) if plan.pauses else plan.config["trialConcurrency"]
     with contextlib.chdir(plan.code):  # the weights' relative paths are relative to where trials run
-        return need(plan.runs, recipes, None if number is None else math.ceil(number), at_once)
+        trials = None if number is None else math.ceil(number)
+        return need(plan.runs, recipes, trials, at_once, plan.keep)
 
 
 def rehearsal_errors(plan: Plan, rehearsed: Rehearsed) -> list[str]:

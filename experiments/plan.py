@@ -25,7 +25,7 @@ class Plan:
     `config`: its keys in NNI's spelling, paths relative to the YAML's folder; `space`: the search space;
     `start` (`python -m trial`) and `fixed` (`key=value` words): the trialCommand; `taken`: fields that
     settings took out of the space; `notes`: what the tuner warned of when it was tried, `first`: the recipe
-    that it began with.
+    that it began with; `keep`: how many finished trials keep their networks, None: all.
     """
 
     path: Path
@@ -36,6 +36,7 @@ class Plan:
     taken: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     first: dict[str, Any] = field(default_factory=dict)
+    keep: int | None = None
 
     def folder(self, key: str, default: Path) -> Path:
         """The absolute path of the folder in `config[key]`, or `default`."""

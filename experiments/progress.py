@@ -13,29 +13,29 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from analysis.trials.chosen import PAUSED, read_chosen
+from analysis.trials.chosen import PAUSED, read_or_damage
 from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
 from common.nni_database import profile
 from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
 from trial.metrics import title_of
-from trial.record import RunFolder
+from trial.record import INTERRUPTED, RunFolder
 
 QUIET = 30  # seconds between two lines while no trial ends
-ENDED = ("done", "stopped_early", "failed")
+ENDED = ("done", "stopped_early", INTERRUPTED, "failed")
 
 
 @dataclass(frozen=True)
 class State:
     """The state of an experiment. `total`: the number of trials in all (None: not limited); of a search that
     pauses trials (`in_trainings`), the number of whole trainings whose epochs it may spend. `states`: counts
-    of trials that are done, paused, stopped_early, failed, running or waiting; one that went on from earlier
-    ones is counted once, for all of them. `best`: score of the best finished trial by its `metric`; while
-    none has finished, of the best running one.
-    `work`: number of ended trials, plus the finished fractions of running ones; in trainings, the fractions
-    of all. `trials`: those that have begun, for the time left. `best_run`: folder of the best finished trial.
-    `at_work`: number of trials that have not ended in NNI's eyes; one that is run again still has the run
-    folder of its first time, until it begins."""
+    of trials that are done, paused, stopped_early, interrupted, failed, running or waiting; one that went on
+    from earlier ones is counted once, for all of them. `best`: score of the best finished trial by its
+    `metric`; while none has finished, of the best running one. `work`: number of ended trials, plus the
+    finished fractions of running ones; in trainings, the fractions of all. `trials`: those that have begun,
+    for the time left. `best_run`: folder of the best finished trial. `at_work`: number of trials that have
+    not ended in NNI's eyes; one that is run again still has the run folder of its first time, until it
+    begins."""
 
     total: int | None
     states: Counter[str] = field(default_factory=Counter)
@@ -72,7 +72,7 @@ class State:
         parts.append(f"{states['running']} running")
         if states["waiting"] and not states["running"]:  # for a busy GPU, for instance
             parts.append(f"{states['waiting']} waiting to begin")
-        others = (PAUSED, "stopped_early", "failed")
+        others = (PAUSED, "stopped_early", INTERRUPTED, "failed")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in others if states[s]]
         score = title_of(self.metric) if self.metric else "score"
         parts.append(f"no {score} yet" if self.best is None else f"best {score} {self.best:.3f}")
@@ -96,7 +96,7 @@ def look(folder: Path, total: int | None) -> State:
     begun, at_work = [], 0
     tuner = profile(folder).get("tuner") or {}
     trainings = (tuner.get("classArgs") or {}).get("trainings")
-    for one in outcomes(folder, read_chosen(folder)):
+    for one in outcomes(folder, read_or_damage(folder)[0]):
         status = one.status
         states[status["state"]] += 1
         at_work += any(part.recorded.event in ("WAITING", "RUNNING") for part in (one, *one.earlier))

@@ -1,7 +1,6 @@
 """Run an experiment: check its YAML, start it, watch it, stop it."""
 
 import logging
-import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,12 +10,14 @@ from pathlib import Path
 import yaml
 
 from common.errors import UsageError
+from common.files import part_of, sweep
 from common.machine import EXPERIMENTS
 from common.text import path_text
 from experiments import server
 from experiments.check import check
 from experiments.checks.ports import DEFAULT, free_port
 from experiments.checks.yaml_keys import seconds
+from experiments.clean import Keeper, write_keep
 from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
 from experiments.plan import PAUSES, Plan
@@ -30,6 +31,7 @@ LOOK_SECONDS = 1.0
 START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
 SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
 IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner is stuck
+STARTING = "starting.yaml"  # what NNI is started with; its part is left by a kill
 STOP_FEW = ("tuners.search.CannotWin", PAUSES)  # assessors after which most trainings end whole
 Ends = Callable[[State], float]
 
@@ -58,15 +60,17 @@ def run_experiment(
     port: int | None = None,
     settings: Iterable[str] = (),
     trials: int | None = None,
+    keep: int | None = None,
 ) -> ExperimentResult:
     """Run the experiment in the YAML at `path` to its end; its server is stopped in any case.
 
     `data`: folder of the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free
-    one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number.
+    one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number;
+    `keep`: how many of the best keep their networks, None: all.
     UsageError lists every mistake before anything starts. RuntimeError if NNI fails or no trial finishes.
     Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
-    return run_plan(check(path, data, port, settings, trials), port)
+    return run_plan(check(path, data, port, settings, trials, keep), port)
 
 
 def run_plan(
@@ -82,6 +86,8 @@ def run_plan(
     def start(chosen: int) -> Server:
         running = server.start(config, chosen, plan.runs)
         config.replace(running.folder / "experiment.yaml")
+        if plan.keep is not None:
+            write_keep(running.folder, plan.keep)
         if write:
             write(running.folder)
         return running
@@ -105,16 +111,21 @@ def watched(
     `ends`: the time (time.monotonic()) at which what is still at work is stopped; `seconds_before`,
     `logs_before`: how long it ran, and the sizes of its logs, before this start.
     """
+    sweep(plan.runs / STARTING)
     with Interrupts() as interrupts:
         running = _start(start, port)
+        keeper = Keeper(running.folder, plan.keep)
         try:
             logger.info("experiment %s, %s: %s", plan.name, running.id, running.page)
             with Display(plan.number, forecast(plan, seconds_before)) as display:
-                state, trouble = _watch(running, plan, interrupts, display, ends, logs_before)
+                state, trouble = _watch(running, plan, interrupts, display, keeper, ends, logs_before)
         finally:
             logger.info("stopping NNI's server")
             running.stop()
         state = look(running.folder, plan.config.get("maxTrialNumber"))
+        keeper.look(state.states["done"])
+        if freed := keeper.line():
+            logger.info(freed)
         if interrupts.received or trouble:
             logger.info(next_steps(running, state, photos(plan)))
     if trouble:
@@ -190,7 +201,7 @@ def _start(start: Callable[[int], Server], port: int | None) -> Server:
 
 def _write_effective(plan: Plan) -> Path:
     plan.runs.mkdir(parents=True, exist_ok=True)
-    path = plan.runs / f".starting.{os.getpid()}.yaml"
+    path = part_of(plan.runs / STARTING)
     path.write_text(yaml.safe_dump(plan.effective(), sort_keys=False, allow_unicode=True))
     return path
 
@@ -207,6 +218,7 @@ def _watch(
     plan: Plan,
     interrupts: Interrupts,
     display: Display,
+    keeper: Keeper,
     ends: Ends | None,
     logs_before: Mapping[str, int],
 ) -> tuple[State, str]:
@@ -218,6 +230,7 @@ def _watch(
         status = running.status()
         state = look(running.folder, total)
         display.show(state)
+        keeper.look(state.states["done"])
         if state.at_work:
             busy, begun = time.monotonic(), True
         begun = begun or state.states.total() > before.states.total()

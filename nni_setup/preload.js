@@ -1,12 +1,14 @@
-// Changes five things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
+// Changes six things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
 //   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine, for
 //      this user's programs and the page itself only (access.js).
 //   2. Its two loops that start trials and notice their ends sleep for 5 s, longer than a short trial runs.
 //   3. Its page loads its icons from the internet; without a connection all are empty boxes (icons.js).
 //   4. After `nnictl resume` it runs fewer trials than asked for, and numbers them again (resume.js).
 //   5. It gives its tuner 10 s to start and 5 s to answer, and ends the experiment otherwise: too little on a busy machine.
+//   6. A trial that a signal ended counts as failed: it is run again and goes on (again.js).
 // Other Node programs that load this file by NODE_OPTIONS are not changed.
 'use strict';
+const Module = require('module');
 const path = require('path');
 
 const LOOPBACK = '127.0.0.1';
@@ -53,13 +55,27 @@ function waitForTuner(timers) {
   }
 }
 
+// `files`: the file that changes each class of NNI. An importer gets a class before it uses it.
+function patchClasses(files) {
+  const load = Module._load;
+  Module._load = function (...args) {
+    const loaded = load.apply(this, args);
+    const name = Object.keys(files).find(name => new RegExp(`(^|/)${name}(\\.js)?$`, 'i').test(args[0]));
+    if (name && loaded[name] && !loaded[name].patched) {
+      loaded[name].patched = true;
+      require(files[name]).patch(loaded[name]);
+    }
+    return loaded;
+  };
+}
+
 if (isManager(process.argv[1])) {
   keepOnLoopback(require('net'));
   shortenSleep(require('timers/promises'));
   waitForTuner(global);
   const page = path.join(path.dirname(process.argv[1]), 'static', 'static');
   require('./icons.js').serveIcons(require('http'), page);
-  require('./resume.js').mendResume();
+  patchClasses({ NNIManager: './resume.js', LocalTrainingService: './again.js' });
   const access = require('./access.js');
   access.guardRequests(require('http'));  // last, so that it comes before the icons
   access.refuseRoutes();

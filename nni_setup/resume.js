@@ -2,7 +2,6 @@
 // that it runs again twice against maxTrialNumber, so that 8 asked end as 6; gives new trials the numbers of earlier
 // ones; and forgets a trial that was to be run again when it was killed a second time.
 'use strict';
-const Module = require('module');
 
 function patch(NNIManager) {
   const recover = NNIManager.prototype.addRecoveredTrialJob;
@@ -13,17 +12,4 @@ function patch(NNIManager) {
   };
 }
 
-function mendResume() {
-  const load = Module._load;
-  Module._load = function (...args) {
-    const loaded = load.apply(this, args);
-    // An importer gets the class before it is used: main.js makes the manager last.
-    if (/nnimanager(\.js)?$/.test(args[0]) && loaded.NNIManager && !loaded.NNIManager.mended) {
-      loaded.NNIManager.mended = true;
-      patch(loaded.NNIManager);
-    }
-    return loaded;
-  };
-}
-
-module.exports = { mendResume };
+module.exports = { patch };

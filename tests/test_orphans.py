@@ -25,5 +25,5 @@ def test_a_trial_whose_manager_is_killed_ends_and_says_so(people, tmp_path):
     finally:
         tiny.stop()
     status = RunFolder(folder).status()
-    assert status["state"] == "stopped_early"
+    assert status["state"] == "interrupted"
     assert "manager" in status["reason"]

@@ -2,11 +2,15 @@
 
 import sys
 
+from common.process import end_with_parent
+from trial import advisor
 from trial.warm.client import hand_over
 
 
 def main() -> None:
     """Run the command with this process's arguments; ends in SystemExit."""
+    if advisor.in_experiment():
+        end_with_parent()  # NNI's shell: if that alone is killed, NNI takes the trial for gone
     code = hand_over(sys.argv[1:])
     if code is None:  # by hand, or there is no server to hand it to
         from trial.command import run_command  # here: a trial that is handed over does without its imports

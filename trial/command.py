@@ -20,7 +20,7 @@ from common.image_size import size_text
 from common.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
-from trial.compute import memory_words
+from trial.compute import device_words, memory_words
 from trial.config import NO_DATA, TrialConfig, parse
 from trial.metrics import scores_text, title_of
 
@@ -116,13 +116,14 @@ OnStop = Callable[[str], None]  # records why the run is stopped
 
 
 def _train(begin: Callable[[OnStop], _Begun | None], in_experiment: bool = False) -> None:
+    from trial.record import INTERRUPTED
     from trial.signals import on_stop
 
     writers: list[RunWriter] = []
 
     def stopped(reason: str) -> None:
         for writer in writers:
-            writer.end("stopped_early", reason, wait=1)
+            writer.end(INTERRUPTED, reason, wait=1)
 
     on_stop(stopped)  # before anything starts a thread, as nni and numpy do
     begun = begin(stopped)
@@ -224,6 +225,9 @@ def _run(
         print(f"{config.folds} folds: {reported}; at the end: out-of-fold", flush=True)
     if checkpoint:
         print(f"going on after {checkpoint.where}", flush=True)
+    from trial.record import INTERRUPTED
+    from trial.signals import STOPPED
+
     try:
         from trial.run import run
 
@@ -234,11 +238,15 @@ def _run(
         writer.end("failed", str(error))
         raise
     except KeyboardInterrupt:
-        writer.end("stopped_early", "interrupted")
+        writer.end(INTERRUPTED, "by Ctrl-C")
         if writer.has_checkpoint and not in_experiment:
             print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
         raise
     except Exception as error:
+        if gone := device_words(error):
+            writer.end(INTERRUPTED, gone)
+            print(f"interrupted: {gone} (run folder: {writer.folder})", file=sys.stderr)
+            raise SystemExit(STOPPED) from None
         words = file_words(error) or memory_words(error)
         writer.end("failed", words or f"{type(error).__name__}: {error}")
         if not words:

@@ -75,6 +75,20 @@ def memory_words(error: BaseException) -> str:
     return ""
 
 
+DEVICE_GONE = (  # parts of CUDA's messages, once the GPU was taken away or has failed
+    "no CUDA-capable device is detected", "devices are busy or unavailable", "device(s) is/are busy",
+    "uncorrectable ECC error", "CUDA error: unknown error",
+)  # fmt: skip
+
+
+def device_words(error: BaseException) -> str:
+    """A sentence if this error is one of a GPU that is gone, so that the trial may go on elsewhere; else
+    ''."""
+    if not isinstance(error, RuntimeError) or not any(part in str(error) for part in DEVICE_GONE):
+        return ""
+    return f"its GPU is gone ({str(error).splitlines()[0]})"
+
+
 def decide(
     network: "nn.Module",
     device: str = "auto",

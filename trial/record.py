@@ -44,13 +44,14 @@ CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have de
     "seed": (int,),
 }  # fmt: skip
 COUNTS = ("epochs", "seconds", "best_epoch")
-STATES = ("running", "done", "stopped_early", "failed")
+INTERRUPTED = "interrupted"  # a state: ended by a signal or by a person, and may go on
+STATES = ("running", "done", "stopped_early", INTERRUPTED, "failed")  # stopped_early: of earlier versions
 DAMAGED = "damaged"  # a state: what its files say can't be used
 IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
 
 class RunWriter:
-    """Writes one run; its state is running, then done, stopped_early or failed.
+    """Writes one run; its state is running, then done, interrupted or failed.
 
     UsageError if the folder already holds a run, unless that was refused before it started (an unknown
     column, say): the corrected command takes its place. With `again` any run is an earlier attempt, and is
@@ -71,10 +72,9 @@ class RunWriter:
         parent: str | None = None,
         keep_checkpoint: bool = False,
     ):
-        existing = [name for name in FILES if (folder / name).exists()]
-        existing += sorted(path.name for path in folder.glob(OF_FOLDS))
-        if existing and not (again or checkpoint or _was_refused(folder, existing)):
-            raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
+        if not (again or checkpoint):
+            refuse_run(folder)
+        existing = _run_files(folder)
         self.folder = folder
         self.lock = threading.RLock()
         self._ended, self.keeps_checkpoint = False, keep_checkpoint
@@ -362,6 +362,18 @@ def _named_if_damaged(path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:  # pandas' and pyarrow's are these
         raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
+
+
+def refuse_run(folder: Path) -> None:
+    """UsageError if the folder already holds a run, unless that was refused before it started."""
+    existing = _run_files(folder)
+    if existing and not _was_refused(folder, existing):
+        raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
+
+
+def _run_files(folder: Path) -> list[str]:
+    names = [name for name in FILES if (folder / name).exists()]
+    return names + sorted(path.name for path in folder.glob(OF_FOLDS))
 
 
 def _was_refused(folder: Path, existing: list[str]) -> bool:

@@ -28,7 +28,8 @@ PARENT = "parent"  # key beside the parameters: NNI's id of the trial that one g
 class Reported:
     """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch;
     `result`: the final one; `seconds` from its start to its last report; `ended`: when its end was recorded
-    (Unix time); `epochs`: of its whole training, None while it has not begun one."""
+    (Unix time); `epochs`: of its whole training, None while it has not begun one; `interrupted`: whether it
+    failed because it was ended from outside, not by NNI, so that it may go on."""
 
     trial: str = ""
     event: str = ""
@@ -37,6 +38,7 @@ class Reported:
     seconds: float | None = None
     ended: float | None = None
     epochs: int | None = None
+    interrupted: bool = False
 
     @property
     def alive(self) -> bool:
@@ -108,7 +110,8 @@ def _report(folder: Path, trial: str) -> Reported:
     if result is None and event and event not in ALIVE:
         result = _result_of(run)
     seconds = last - start if last and start and last > start else None
-    return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run))
+    interrupted = event == "FAILED" and _json(run / "status.json").get("state") == "interrupted"
+    return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted)
 
 
 def _query(folder: Path, sql: str) -> list[tuple[Any, ...]]:

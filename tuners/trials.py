@@ -34,6 +34,7 @@ STOPPED = {
     "USER_CANCELED": "stopped by a person",
     "SYS_CANCELED": "stopped by NNI",
 }
+INTERRUPTED = "interrupted"
 STORING_SECONDS = 0.5
 LATE_SECONDS = 30.0  # a final result may follow its trial's end; by then it has
 
@@ -233,6 +234,10 @@ class Trials:
     def take_up(self) -> None:
         """Reconcile the trials that an earlier process left running with what NNI knows of them."""
         self.settle()
+        for trial in self.paused():
+            if (known := self.known(trial)) and known.alive:  # it was interrupted, and is run again
+                self.note(trial, PAUSED, False)
+                self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         for trial in self.running():
             if not self.space.holds(trial.params):
                 self._tell(trial, Reported(), None, "its choice was cut short")
@@ -261,8 +266,11 @@ class Trials:
     def _end(self, trial: FrozenTrial, known: Reported) -> None:
         by_us = known.event == "EARLY_STOPPED" and trial.user_attrs.get(PAUSES)
         by_nni = known.event == "SYS_CANCELED" and self.pauses  # at the end of an experiment
-        if known.result is None and known.trial and (by_us or by_nni):
-            self._pause(trial, known, trial.user_attrs.get(PAUSES) or STOPPED[known.event])
+        if known.result is None and known.interrupted and not known.curve:  # it has nothing to go on from
+            if trial.number not in self.again:
+                self.again.append(trial.number)
+        elif known.result is None and known.trial and (by_us or by_nni or known.interrupted):
+            self._pause(trial, known, trial.user_attrs.get(PAUSES) or STOPPED.get(known.event, INTERRUPTED))
         else:
             self._tell(trial, known, known.result)
 

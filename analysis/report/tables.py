@@ -16,7 +16,10 @@ from trial.metrics import DEFAULT, column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
           "expected_improvement": "expected gain", STEADY: "mean of 3 epochs"}  # fmt: skip
-STATES = {"done": "finished", "paused": "paused", "stopped_early": "stopped early", "mismatch": "mismatched"}
+STATES = {
+    "done": "finished", "paused": "paused", "stopped_early": "stopped early", "interrupted": "interrupted",
+    "mismatch": "mismatched",
+}  # fmt: skip
 
 
 def constants(table: pd.DataFrame) -> dict[str, str]:

@@ -4,12 +4,14 @@ The search writes it to chosen.csv in the experiment's folder (tuners/chosen.py)
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.errors import UsageError
+from common.errors import UsageError, first_line
 
 CHOSEN_CSV = "chosen.csv"
 
@@ -44,20 +46,32 @@ def read_chosen(folder: Path) -> list[Chosen]:
     """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search
     by another tuner. UsageError if the file is damaged."""
     path = folder / CHOSEN_CSV
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     try:
-        with path.open(newline="") as file:
-            return [
-                Chosen(
-                    row["trial"], row["chosen_by"],
-                    float(row["expected_improvement"]) if row["expected_improvement"] else None, row["why"],
-                    row["state"],
-                )
-                for row in csv.DictReader(file)
-            ]  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path}: is damaged ({error!r})") from None
+        text = path.read_bytes().decode()
+        if not text.endswith("\n"):
+            raise ValueError("it is cut short")
+        return [_chosen(row) for row in csv.DictReader(StringIO(text, newline=""))]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
+
+
+def read_or_damage(folder: Path) -> tuple[list[Chosen], str]:
+    """(As `read_chosen`, ''); ([], what is wrong) if the file is damaged."""
+    try:
+        return read_chosen(folder), ""
+    except UsageError as error:
+        return [], str(error)
+
+
+def _chosen(row: Mapping[str, str | None]) -> Chosen:
+    trial, by, improvement, why, state = (
+        row[name] for name in ("trial", "chosen_by", "expected_improvement", "why", "state")
+    )
+    if trial is None or by is None or improvement is None or why is None or state is None:
+        raise ValueError("a row is cut short")
+    return Chosen(trial, by, float(improvement) if improvement else None, why, state)
 
 
 def choice_of(chosen: Chosen | None) -> dict[str, Any]:

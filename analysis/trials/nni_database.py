@@ -17,7 +17,7 @@ class Recorded:
     `sequence`: its place in NNI's order (NNI's own numbers are not unique: after a resume it hands out those
     of earlier trials again); `parameters`: the tuner's values; `event`: the latest state (WAITING, RUNNING,
     SUCCEEDED, FAILED, EARLY_STOPPED, USER_CANCELED, SYS_CANCELED); `by_person`: whether a person stopped it,
-    in NNI's page or by nnictl.
+    in NNI's page or by nnictl; `parent`: the trial that it goes on from, '' if it began by itself.
     """
 
     trial: str
@@ -25,6 +25,7 @@ class Recorded:
     parameters: dict[str, Any] = field(default_factory=dict)
     event: str = "WAITING"
     by_person: bool = False
+    parent: str = ""
 
 
 def recorded_trials(folder: Path) -> list[Recorded]:
@@ -43,14 +44,14 @@ def recorded_trials(folder: Path) -> list[Recorded]:
             known.event = event
         if event == "WAITING" and data:
             known.parameters = _parameters(data)
+            known.parent = str(known.parameters.pop(PARENT, ""))
     return list(found.values())
 
 
 def _parameters(data: str) -> dict[str, Any]:
     """The tuner's values in what NNI recorded of a trial; {} if that is damaged."""
     try:
-        given = json.loads(data)["parameters"]
-        return {name: value for name, value in given.items() if name != PARENT}
+        return dict(json.loads(data)["parameters"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from analysis.trials.chosen import Chosen, outcome_of_choice
 from analysis.trials.nni_database import Recorded, recorded_trials
-from trial.record import RunFolder
+from trial.record import INTERRUPTED, RunFolder
 from trial.signals import OUTSIDE
+
+BY_NNI = ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -
     it is waiting, and who stopped it. `stopper`: what NNI's EARLY_STOPPED stands for.
 
     A run whose status is done is done: NNI labels finished trials EARLY_STOPPED too, if the assessor decides
-    late.
+    late. A run that SIGTERM ended is stopped early if NNI sent it, else interrupted.
     """
     started = (run.folder / "status.json").exists()
     if not started and recorded.event == "WAITING":
@@ -82,9 +84,10 @@ def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -
     if not started and recorded.event == "RUNNING":
         return {"state": "running", "reason": ""}
     status = run.status()
-    if status["state"] == "stopped_early" and status["reason"] == OUTSIDE:
-        return status | {"reason": _who_stopped(recorded, stopper)}
-    if not started and recorded.event in ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED"):
+    if status["state"] in ("stopped_early", INTERRUPTED) and status["reason"] == OUTSIDE:
+        state = "stopped_early" if recorded.event in BY_NNI or recorded.by_person else INTERRUPTED
+        return status | {"state": state, "reason": _who_stopped(recorded, stopper)}
+    if not started and recorded.event in BY_NNI:
         reason = f"{_who_stopped(recorded, stopper)}, before it started"
         return {"state": "stopped_early", "reason": reason}
     return status
@@ -96,5 +99,5 @@ def _who_stopped(recorded: Recorded, stopper: str) -> str:
     if recorded.event == "EARLY_STOPPED":
         return f"stopped by {stopper}"
     if recorded.event == "FAILED":
-        return "stopped by a signal (SIGTERM) that was not NNI's"
+        return "interrupted by a signal (SIGTERM) that was not NNI's"
     return "stopped with the experiment"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.trials.chosen import CHOICE, PAUSED, choice_of, choice_words, read_chosen
+from analysis.trials.chosen import CHOICE, PAUSED, choice_of, choice_words, read_or_damage
 from analysis.trials.flatten import flat_alike
 from analysis.trials.hours import HOURS, hours_of_search
 from analysis.trials.nni_database import experiment_name
@@ -82,20 +82,20 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     """The trials table of an experiment: one row per trial, in NNI's order. A trial that went on from earlier
     ones stands for them, under the first one's number.
 
-    Columns: sequence, trial, state (done, paused, stopped_early, failed, running, waiting, mismatch,
-    damaged: a file that it needs can't be read), reason, macro_f1 (of the best epoch so far), if the trials'
-    metric is another one its column (balanced_accuracy), best_epoch, epochs_done, seconds, folder; of
-    finished trials steady_score (the best mean of three neighbouring epochs); hours (of search until its
-    end); of a search by tuners.search.Search chosen_by and expected_improvement; then the recipe, flattened
-    (`loss`, ...).
+    Columns: sequence, trial, state (done, paused, stopped_early, interrupted, failed, running, waiting,
+    mismatch, damaged: a file that it needs can't be read), reason, macro_f1 (of the best epoch so far), if
+    the trials' metric is another one its column (balanced_accuracy), best_epoch, epochs_done, seconds,
+    folder; of finished trials steady_score (the best mean of three neighbouring epochs); hours (of search
+    until its end); of a search by tuners.search.Search chosen_by and expected_improvement; then the recipe,
+    flattened (`loss`, ...).
     `attrs["searched"]`: the recipe's columns that the search space varies; `attrs["default_first"]`: whether
     the first trial is the space's default recipe; `attrs["chosen"]`: a sentence on who chose the recipes, if
-    that is known.
+    that is known, or that their file is damaged.
     """
     config = profile(experiment.folder)
     varied = set(config.get("searchSpace") or {})
     stopper = _early_stopper(config)
-    choices = read_chosen(experiment.folder)
+    choices, damage = read_or_damage(experiment.folder)
     trials = outcomes(experiment.folder, choices, stopper)
     hours = hours_of_search(experiment.folder)
     rows = [_row(one, bool(varied), hours.get(one.recorded.trial)) for one in trials]
@@ -103,7 +103,8 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
         rows = [(row | choice_of(one.chosen), ran) for one, (row, ran) in zip(trials, rows, strict=True)]
     table = table_of(rows)
     paused = sum(one.status["state"] == PAUSED or bool(one.earlier) for one in trials)
-    table.attrs["chosen"] = choice_words(choices, paused, sum(bool(one.earlier) for one in trials))
+    went_on = sum(bool(one.earlier) for one in trials)
+    table.attrs["chosen"] = damage or choice_words(choices, paused, went_on)
     if "model" in varied:
         varied.add("weights")
     table.attrs["searched"] = [

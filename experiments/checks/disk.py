@@ -40,9 +40,16 @@ class Need:
         ]
 
 
-def need(place: Path, recipes: Iterable[TrialConfig], trials: int | None, concurrency: int) -> Need:
-    """What `trials` trials of these recipes may need at `place`: each keeps its networks, and as many as run
-    at once have a checkpoint. Recipes whose networks' size is not known (weights=none) are left out."""
+def need(
+    place: Path,
+    recipes: Iterable[TrialConfig],
+    trials: int | None,
+    concurrency: int,
+    keep: int | None = None,
+) -> Need:
+    """What `trials` trials of these recipes may need at `place`: each keeps its networks, or only `keep` do,
+    and as many as run at once have a checkpoint. Recipes whose networks' size is not known (weights=none) are
+    left out."""
     place = next(folder for folder in (place, *place.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     networks = {(one.model, one.weights, one.folds if one.fold == "all" else 1) for one in recipes}
@@ -50,7 +57,8 @@ def need(place: Path, recipes: Iterable[TrialConfig], trials: int | None, concur
     if not sizes or trials is None:
         return Need(place, free)
     mean = sum(sizes) / len(sizes)
-    whole = trials * (mean + OTHERS) + IN_CHECKPOINT * min(concurrency, trials) * max(sizes)
+    kept = trials if keep is None else min(trials, keep + concurrency)
+    whole = kept * mean + trials * OTHERS + IN_CHECKPOINT * min(concurrency, trials) * max(sizes)
     return Need(place, free, round(whole), trials)
 
 

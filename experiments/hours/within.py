@@ -44,13 +44,14 @@ def run_within(
     settings: Iterable[str] = (),
     trials: int | None = None,
     began: float | None = None,
+    keep: int | None = None,
 ) -> ExperimentResult:
     """As `run_experiment`, with a number and length of trials that fit into `hours`, everything included
     (None: those of the YAML). With `with_retrain` the best recipe is then trained on all photos, and the
     submission written, into the experiment's folder FINAL. The hours count from `began` (time.monotonic();
     default: now)."""
     began = time.monotonic() if began is None else began
-    plan = check(path, data, port, settings, trials)
+    plan = check(path, data, port, settings, trials, keep)
     ends, write, size = None, None, None
     if hours is not None:
         plan, budget, size = planned(plan, hours, began, with_retrain, trials)

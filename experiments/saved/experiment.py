@@ -19,7 +19,7 @@ from common.nni_database import database, profile, query
 from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
 from common.text import path_text
 from experiments.plan import Plan
-from trial.record import RunFolder
+from trial.record import INTERRUPTED, RunFolder
 
 OPEN = ("WAITING", "RUNNING", "UNKNOWN")  # NNI's states of trials that have not ended
 STOPPED = ("USER_CANCELED", "SYS_CANCELED")  # by a person, or with the experiment
@@ -60,8 +60,11 @@ class Saved:
 
     def unfinished(self) -> list[Recorded]:
         """The trials that are still to end: those that were at work when the manager was killed, or when the
-        experiment was stopped, unless another trial began since."""
+        experiment was stopped, unless another trial began since; and those that were interrupted, unless
+        another one has gone on from them."""
         kept = [t for t in self.trials if t.event in OPEN]
+        parents = {trial.parent for trial in self.trials}
+        kept += [t for t in self.trials if self._was_interrupted(t) and t.trial not in parents]
         ids = [_parameter_id(self.folder, trial.trial) for trial in kept]
         for trial in self._stopped_last():
             # After a plain `nnictl resume` NNI hands out ids again, and takes equal ones for the same trial.
@@ -77,7 +80,13 @@ class Saved:
         return [t for t in self.trials if t.event in STOPPED and not t.by_person and t.trial in late]
 
     def _is_done(self, trial: Recorded) -> bool:
-        return RunFolder(self.folder / "trials" / trial.trial).status()["state"] == "done"
+        return self._state(trial) == "done"
+
+    def _was_interrupted(self, trial: Recorded) -> bool:
+        return trial.event == "FAILED" and self._state(trial) == INTERRUPTED
+
+    def _state(self, trial: Recorded) -> str:
+        return str(RunFolder(self.folder / "trials" / trial.trial).status()["state"])
 
     def done_unnoticed(self) -> list[Recorded]:
         """Trials that were done in the second of the kill, so that NNI does not know of it."""

@@ -20,6 +20,7 @@ from experiments import server
 from experiments.check import plan_errors, recipe_errors
 from experiments.checks.ports import port_errors
 from experiments.checks.yaml_keys import seconds
+from experiments.clean import read_keep
 from experiments.plan import SEARCH, STINTS
 from experiments.progress import clock
 from experiments.run import ExperimentResult, name_of, watched
@@ -77,7 +78,8 @@ def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | N
 
     end = None if hours is None else time.monotonic() + hours * 3600
     ends = None if end is None else lambda state: end
-    return watched(start, saved.plan, port, ends, saved.seconds, logs)
+    plan = replace(saved.plan, keep=read_keep(saved.folder))
+    return watched(start, plan, port, ends, saved.seconds, logs)
 
 
 def _folder(wanted: str) -> Path:

@@ -54,7 +54,7 @@ def test_a_retraining_that_was_stopped_goes_on_with_the_same_command(people, tmp
         patch.setattr("analysis.retrain.RunWriter", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             retrain(config, tmp_path / "run", average=3)
-    assert RunFolder(tmp_path / "run").status()["state"] == "stopped_early"
+    assert RunFolder(tmp_path / "run").status()["state"] == "interrupted"
     with pytest.raises(UsageError, match="another recipe, which differs in average"):
         retrain(config, tmp_path / "run", average=1)
     with pytest.raises(UsageError, match="is a retraining"):

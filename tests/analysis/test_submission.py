@@ -6,9 +6,12 @@ import pytest
 
 from analysis.score import recall_lines, score_line, score_submission, trust_lines
 from analysis.submission import (
+    UNFINISHED,
     read_predictions,
+    refuse_existing,
     submission_errors,
     write_submission,
+    writing,
 )
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
@@ -280,3 +283,46 @@ def test_recalls_of_hundreds_of_classes_fit_a_terminal():
         f"  recall {'b':24} 0.500",
     ]
     assert recall_lines({"recall": {"a": 0.5, "b" * 200: 0.5}})[0] == f"  recall {'a':40} 0.500"
+
+
+def test_what_a_killed_command_left_is_its_own(tmp_path):
+    def begin(files, what, folders=()):
+        with writing(tmp_path, files, what, folders) as again:
+            assert not any((tmp_path / name).exists() for name in files)
+            return again
+
+    killed = writing(tmp_path, ["a", "b"], {"recipe": 1}, ["best"])
+    killed.__enter__()  # and never left
+    (tmp_path / "a").write_text("half")
+    (tmp_path / "best").mkdir()
+    refuse_existing(tmp_path, "a", "best")
+    (tmp_path / "c").write_text("of somebody")
+    with pytest.raises(UsageError, match="c already exists"):
+        refuse_existing(tmp_path, "a", "c")
+    with pytest.raises(UsageError, match="best already exists"):
+        begin(["a"], {"recipe": 2}, ["best"])
+    assert begin(["a", "b"], {"recipe": 1}, ["best"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "c"]
+    with pytest.raises(UsageError, match="best already exists"):
+        refuse_existing(tmp_path, "best")
+
+
+def test_a_note_that_names_files_elsewhere_is_damaged(tmp_path):
+    (tmp_path / UNFINISHED).write_text('{"files": ["../x"], "folders": [], "what": {}}')
+    with pytest.raises(UsageError, match="names files of other folders"):
+        refuse_existing(tmp_path, "a")
+
+
+@pytest.mark.parametrize("what", [None, {"recipe": 1}])
+def test_a_block_that_fails_removes_its_files(tmp_path, what):
+    def fail(out, error):
+        with writing(out, ["a"], what):
+            (out / "a").write_text("half")
+            raise error
+
+    with pytest.raises(RuntimeError):
+        fail(tmp_path, RuntimeError())
+    assert [path.name for path in tmp_path.iterdir()] == ([UNFINISHED] if what else [])
+    with pytest.raises(UsageError):
+        fail(tmp_path / "new", UsageError("refused"))
+    assert not list((tmp_path / "new").iterdir())

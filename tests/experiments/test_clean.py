@@ -11,7 +11,7 @@ from analysis.trials.table import find, trial_table
 from experiments import __main__ as commands
 from experiments.check import disk_need
 from experiments.checks import disk
-from experiments.clean import clean
+from experiments.clean import Keeper, clean, read_keep, write_keep
 from experiments.plan import read_plan
 from experiments.trouble import disk_full
 from tests.analysis.fake_experiment import finished, more_events
@@ -86,6 +86,34 @@ def test_damaged_and_running_trials_keep_all(saved):
     assert not [file for file in found.files if file.parent.name in ("done0", "atwork")]
 
 
+CHOSEN = "trial,chosen_by,expected_improvement,state,why\n"
+
+
+def test_one_whose_end_the_search_has_not_heard_of_may_be_paused(saved):
+    add(saved, "ending", "EARLY_STOPPED", "stopped_early", 0.2, 0.009)
+    for state, drops in (("running", False), ("paused", False), ("pruned", True)):
+        (saved.folder / "chosen.csv").write_text(f"{CHOSEN}ending,model,0.1,{state},\n")
+        dropped = {file.parent.name for file in clean(str(saved.folder), keep=9).files}
+        assert ("ending" in dropped) == drops, state
+
+
+def test_a_search_that_keeps_the_best_frees_the_rest_while_it_runs(saved):
+    assert read_keep(saved.folder) is None
+    write_keep(saved.folder, 2)
+    keeper = Keeper(saved.folder, read_keep(saved.folder))
+    assert keeper.line() == ""
+    keeper.look(done=4)
+    assert heavy(saved) == {"done1", "done2", "atwork"}
+    add(saved, "done5", "SUCCEEDED", "done", 0.6, 0.01)
+    keeper.look(done=4)
+    assert len(heavy(saved)) == 4, "nothing has ended"
+    keeper.look(done=5)
+    assert heavy(saved) == {"done1", "done5", "atwork"}
+    assert keeper.line() == "1.5 MiB freed: networks and checkpoints of 5 trials; the 2 best keep theirs"
+    Keeper(saved.folder, None).look(done=6)
+    assert len(heavy(saved)) == 3
+
+
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -110,6 +138,9 @@ def test_the_need_counts_networks_and_checkpoints(
     assert found.bytes == mib * 2**20
     assert found.line() == f"disk: about {mib}.0 MiB of the 1.0 GiB that are free"
     assert found.errors() == []
+    if trials == 10 and folds == 1:
+        found = disk.need(tmp_path, [parse(values)], trials, concurrency, keep=3)
+        assert found.bytes == (10 * 2 + 5 + 4 * 2) * 2**20
 
 
 def test_a_search_on_a_full_disk_is_stopped(tmp_path, monkeypatch):

@@ -178,7 +178,7 @@ def stopped(plain, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         killed(folder, config, patch)
     status = RunFolder(folder).status()
-    write_status(folder, status | {"state": "stopped_early"})  # its process, this one, lives
+    write_status(folder, status | {"state": "interrupted"})  # its process, this one, lives
     return config, folder
 
 
@@ -364,7 +364,7 @@ def test_a_run_that_runs_is_left_alone(stopped, tmp_path):
 
 
 def test_a_schedule_over_all_epochs_is_not_made_longer(people, tmp_path):
-    RunWriter(tmp_path / "run", config_of(people)).end("stopped_early")
+    RunWriter(tmp_path / "run", config_of(people)).end("interrupted")
     with pytest.raises(UsageError, match="schedule=onecycle runs over all epochs"):
         continued(tmp_path / "run", {"epochs": 9})
 
@@ -430,7 +430,7 @@ def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
         process.kill()
     if kill == signal.SIGINT:
         assert f"to go on: python -m trial --continue {folder}" in printed
-    assert RunFolder(folder).status()["state"] == ("failed" if kill == signal.SIGKILL else "stopped_early")
+    assert RunFolder(folder).status()["state"] == ("failed" if kill == signal.SIGKILL else "interrupted")
     again = trial_process("--continue", folder, "--keep-checkpoint")
     printed, errors = again.communicate(timeout=200)
     assert again.returncode == 0, errors

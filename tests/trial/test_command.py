@@ -210,5 +210,5 @@ def test_sigterm_is_heard_within_two_seconds_and_leaves_no_worker(people, tmp_pa
     finally:
         process.kill()
     status = RunFolder(tmp_path / "run").status()
-    assert status["state"] == "stopped_early"
+    assert status["state"] == "interrupted"
     assert status["macro_f1"] is not None

@@ -143,6 +143,29 @@ def test_a_run_without_memory_fails_with_that_reason(people, tmp_path, monkeypat
     assert (status["state"], status["reason"].startswith(words)) == ("failed", True)
 
 
+def test_a_run_whose_gpu_is_gone_is_interrupted_and_goes_on(people, tmp_path, monkeypatch):
+    whole, steps = Forward.in_parts, []
+
+    def fail(forward, network, batch, index, parts):
+        steps.append(index)
+        if len(steps) > 1 and index == 0:  # in its second epoch
+            raise RuntimeError(
+                "CUDA error: uncorrectable ECC error encountered\nSearch for it in CUDA's documents"
+            )
+        return whole(forward, network, batch, index, parts)
+
+    monkeypatch.setattr(Forward, "in_parts", fail)
+    result = call(command.app, *arguments(people, tmp_path / "run"))
+    assert result.exit_code == 143, "of a signal: NNI runs it again"
+    words = "its GPU is gone (CUDA error: uncorrectable ECC error encountered)"
+    status = RunFolder(tmp_path / "run").status()
+    assert (status["state"], status["reason"], status["epochs"]) == ("interrupted", words, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr("trial.signals.on_stop", lambda write: None)
+    assert call(command.app, "--continue", tmp_path / "run").exit_code == 0
+    assert RunFolder(tmp_path / "run").status()["state"] == "done"
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_best_network(

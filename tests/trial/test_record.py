@@ -86,9 +86,9 @@ def test_the_score_is_by_the_metric_of_the_config(tmp_path, metric, score):
 
 def test_the_first_end_is_the_last_word(tmp_path):
     writer = RunWriter(tmp_path, CONFIG)
-    writer.end("stopped_early", "SIGTERM")
+    writer.end("interrupted", "SIGTERM")
     writer.end("failed", "later")
-    assert RunFolder(tmp_path).status()["state"] == "stopped_early"
+    assert RunFolder(tmp_path).status()["state"] == "interrupted"
 
 
 @pytest.mark.filterwarnings("error")

@@ -71,7 +71,7 @@ def parts(people, tmp_path_factory):
     whole(folder / "whole", config)
     with pytest.MonkeyPatch.context() as patch:
         killed(folder / "p", config, patch)
-    write_status(folder / "p", RunFolder(folder / "p").status() | {"state": "stopped_early"})
+    write_status(folder / "p", RunFolder(folder / "p").status() | {"state": "interrupted"})
     return config, folder / "whole", folder / "p"
 
 

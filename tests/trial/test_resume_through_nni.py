@@ -27,7 +27,7 @@ def test_a_trial_taken_up_again_goes_on_after_its_last_epoch(people, tmp_path):
         tiny.manager().kill()
         trial.wait(10)
         stopped = RunFolder(folder).status()
-        assert stopped["state"] == "stopped_early" and (folder / CHECKPOINT).exists()
+        assert stopped["state"] == "interrupted" and (folder / CHECKPOINT).exists()
         before = list(RunFolder(folder).epochs()["seconds"])
         tiny.nnictl("resume", tiny.id, "-e", str(tmp_path / "runs"), "--port", str(tiny.port))
         tiny.wait_for(lambda: RunFolder(folder).status()["state"] == "done", 90)

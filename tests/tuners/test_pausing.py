@@ -349,3 +349,36 @@ def test_it_needs_the_process_to_compare_recipes(monkeypatch):
     monkeypatch.setattr(Search, "latest", None)
     with pytest.raises(UsageError, match="works with the tuner"):
         PauseAndGoOn()
+
+
+def interrupt(manager, name, epochs):
+    """The system ends the trial after these epochs, and NNI calls it failed."""
+    manager.train(name, until=epochs, hears=False)
+    (manager.fake.folder / "trials" / name / "status.json").write_text('{"state": "interrupted"}')
+    manager.end(name, "FAILED")
+
+
+def test_an_interrupted_one_is_no_failure_and_is_run_again(manager):
+    manager.run(2)
+    name = manager.begin()
+    interrupt(manager, name, 3)
+    (row,) = (row for row in manager.rows("paused") if row.trial == name)
+    assert (row.epochs, row.why) == (3, "interrupted")
+    manager.fake.event(name, "WAITING")  # what `experiments resume` writes
+    manager.resume()
+    assert [row.trial for row in manager.rows("running")] == [name]
+    manager.fake.report(name, *[manager.score(manager.points[name], epoch) for epoch in range(EPOCHS)])
+    manager.fake.event(name, "SUCCEEDED")
+    manager.fake.result(name, final(manager.points[name]))
+    manager.run()
+    row = manager.rows()[row.number]
+    assert (row.state, row.trial, row.epochs) == ("complete", name, EPOCHS)
+    assert len({row.trial for row in manager.rows()}) == len(manager.rows())
+
+
+def test_one_that_was_interrupted_before_its_first_epoch_is_handed_out_again(manager):
+    manager.run(2)
+    name = manager.begin()
+    interrupt(manager, name, 0)
+    assert manager.points[manager.begin()] == manager.points[name]
+    assert not manager.rows("fail")

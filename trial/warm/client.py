@@ -132,11 +132,11 @@ def _exit_code(connection: socket.socket) -> int:
     if packet:
         return int(packet)
     # The server was killed and its trial ended without it: the run folder says how.
-    from trial.record import RunFolder
+    from trial.record import INTERRUPTED, RunFolder
     from trial.signals import STOPPED
 
     status = RunFolder(advisor.trial_folder()).status()
-    code = {"done": 0, "stopped_early": STOPPED}.get(status["state"], 1)
+    code = {"done": 0, INTERRUPTED: STOPPED}.get(status["state"], 1)
     if code == 1:
         logger.error(f"failed: {status['reason']} (its warm server is gone)")
     return code

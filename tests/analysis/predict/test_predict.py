@@ -10,15 +10,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from analysis.pipeline import predict_and_submit
-from analysis.predict import tta
 from analysis.predict.trained import Averaged, load, predict
-from analysis.predict.tta import VIEWS
 from analysis.predict.validation import predict_validation, worth
 from common.errors import UsageError
 from dataset.read import read_eval, read_train
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse
+from trial.data import views
+from trial.data.views import VIEWS
 from trial.record import RunFolder, RunWriter, probabilities_of, scores_of
 from trial.run import run
 
@@ -43,14 +43,14 @@ def test_views_by_hand():
     image = ramp(40, 20)
     assert [len(list(see(image))) for see in VIEWS.values()] == [1, 2, 6, 12]
     assert all(torch.equal(next(see(image)), image) for see in VIEWS.values())
-    torch.testing.assert_close(list(tta.flip(image))[1][:, 0], -image[:, 0])
+    torch.testing.assert_close(list(views.flip(image))[1][:, 0], -image[:, 0])
     # Of a ramp, a crop of 90 % resized back is a ramp of 90 %, moved to where the crop lies.
     inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
     moves = [(-0.05, -0.05), (0.05, -0.05), (-0.05, 0.05), (0.05, 0.05), (0, 0)]
-    for view, move in zip(list(tta.crops(image))[1:], moves, strict=True):
+    for view, move in zip(list(views.crops(image))[1:], moves, strict=True):
         wanted = 0.9 * image + torch.tensor(move).view(1, 2, 1, 1)
         torch.testing.assert_close(view[inner], wanted[inner], atol=1e-5, rtol=0)
-    both, alone = list(tta.flip_crops(image)), list(tta.crops(image))
+    both, alone = list(views.flip_crops(image)), list(views.crops(image))
     assert torch.equal(both[2], alone[1])
     assert torch.equal(both[3], alone[1].flip(3))
 
@@ -63,7 +63,7 @@ def network(seed: int) -> nn.Module:
 def test_the_mean_is_of_probabilities_over_networks_and_views():
     images = torch.randn(3, 2, 8, 6, generator=torch.Generator().manual_seed(0))
     one, other = network(1), network(2)
-    got = Averaged([one, other], tta.flip, temperature=2.0)(images).softmax(1)
+    got = Averaged([one, other], views.flip, temperature=2.0)(images).softmax(1)
     logits = [net(view) / 2 for net in (one, other) for view in (images, images.flip(3))]
     torch.testing.assert_close(got, sum(each.softmax(1) for each in logits) / 4)
 

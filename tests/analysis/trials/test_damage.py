@@ -14,6 +14,8 @@ from analysis.trials.printing import print_trials
 from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trust.curves import STEADY
+from common.errors import UsageError
+from experiments.clean import clean
 from tests.analysis.example_search import validation
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
@@ -144,3 +146,26 @@ def test_the_sentence_on_a_damaged_trial(experiment, capsys):
     print_trials(rank(trial_table(experiment)))
     assert "damaged" in (text := capsys.readouterr().out)
     assert str(path) in text
+
+
+CHOSEN = "number,parameter_id,trial,chosen_by,expected_improvement,state,why\n" + "".join(
+    f"{number},{number},{trial},model,0.1,complete,\n" for number, trial in enumerate(RATES)
+)
+
+
+@pytest.mark.parametrize("what", ANY_FILE)
+def test_who_chose_the_recipes_may_be_damaged(whole, what):
+    experiment, values = whole
+    path = experiment.folder / "chosen.csv"
+    path.write_text(CHOSEN)
+    try:
+        ANY_FILE[what](path)
+        ranking = rank(trial_table(experiment))
+        said = ranking.table.attrs["chosen"]
+        assert ranking.ranked.set_index("trial")[STEADY].to_dict() == values.to_dict()
+        if what not in ("removed", "twice"):
+            assert said.startswith(f"{path}: is damaged (")
+            with pytest.raises(UsageError, match="is damaged"):
+                clean(str(experiment.folder), 1)
+    finally:
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)

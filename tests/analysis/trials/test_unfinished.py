@@ -43,7 +43,7 @@ STATES = {
         "failed (its process was killed or crashed; its files may be incomplete)",
     ),
     "failed": ({"state": "failed", "reason": "the loss is nan"}, "failed (the loss is nan)"),
-    "stopped": ({"state": "stopped_early", "reason": "interrupted"}, "stopped early (interrupted)"),
+    "stopped": ({"state": "interrupted", "reason": "by Ctrl-C"}, "interrupted (by Ctrl-C)"),
     "running": ({"state": "running"}, "running"),
 }
 
@@ -138,7 +138,7 @@ def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
 def test_a_recipe_without_any_score_is_trained_to_its_end_and_said(people, tmp_path, capsys):
     writer = RunWriter(tmp_path / "run", parse(TINY))
     writer.origin({"data_fingerprint": "f" * 64})
-    writer.end("stopped_early", "interrupted")
+    writer.end("interrupted", "by Ctrl-C")
     recipe = read_recipe(tmp_path / "run" / "config.json")
     retrain_and_submit(recipe, people, tmp_path / "again", {})
     assert "so its recipe is trained for all 2 epochs" in capsys.readouterr().out

@@ -27,23 +27,25 @@ def test_who_stopped_a_trial_is_told_by_nnis_database(experiment):
     for trial, events in by.items():
         folder = record(experiment.folder, trial, given, events[0])
         more_events(experiment.folder, trial, events[1:])
-        finished(folder, {**TINY, **given}, 0.8, "stopped_early", reason=OUTSIDE)
+        finished(folder, {**TINY, **given}, 0.8, "interrupted", reason=OUTSIDE)
     record(experiment.folder, "early", given, "USER_CANCELED")
     more_events(experiment.folder, "early", ["USER_TO_CANCEL"])
     more_events(experiment.folder, "", ["IMPORT_DATA"])
     finished(record(experiment.folder, "done", given, "EARLY_STOPPED"), {**TINY, **given}, 0.4)
     finished(
-        record(experiment.folder, "gone", given, "RUNNING"), {**TINY, **given}, 0.4, "stopped_early",
+        record(experiment.folder, "gone", given, "RUNNING"), {**TINY, **given}, 0.4, "interrupted",
         reason="NNI's manager is gone",
     )  # fmt: skip
     table = trial_table(experiment).set_index("trial")
     person, end = "stopped by a person (NNI's page or nnictl)", "stopped with the experiment"
     assert dict(table["reason"]) == {
         "assessor": "stopped by the assessor", "person": person, "late": person, "end": end, "system": end,
-        "killed": end, "signal": "stopped by a signal (SIGTERM) that was not NNI's",
+        "killed": end, "signal": "interrupted by a signal (SIGTERM) that was not NNI's",
         "early": f"{person}, before it started", "done": "", "gone": "NNI's manager is gone",
     }  # fmt: skip
-    assert set(table["state"].drop("done")) == {"stopped_early"}
+    go_on = ["killed", "signal", "gone"]
+    assert set(table.loc[go_on, "state"]) == {"interrupted"}
+    assert set(table["state"].drop(["done", *go_on])) == {"stopped_early"}
     assert table.loc["done", "state"] == "done"
 
 

@@ -34,7 +34,7 @@ def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypat
     budget = json.loads((folder / "budget.json").read_text())
     assert f"planned: about {budget['trials']} trials of {budget['epochs']} epochs" in run.stderr
     table = trial_table(Experiment(folder.name, "mine", folder))
-    assert set(table["state"]) <= {"done", "stopped_early"}
+    assert set(table["state"]) <= {"done", "interrupted", "stopped_early"}
     assert len(table) > 2, "the YAML's number does not end it"
     assert not list((mine.folder / "runs").glob(".pilot*"))
     assert at_work_in(mine.folder / "runs") == []

@@ -38,12 +38,14 @@ class SavedExperiment:
                 (json.dumps(self.params), id, seconds, start * 1000, end),
             )
 
-    def trial(self, name, *events, state=None, score=0.5, rate=0.005, parameter_id=None, epochs=2):
+    def trial(
+        self, name, *events, state=None, score=0.5, rate=0.005, parameter_id=None, epochs=2, parent=None
+    ):
         """A trial with NNI's events and, with a `state`, a run folder."""
         number = self.rows("select count(distinct trialJobId) from TrialJobEvent")[0][0]
         data = {
             "parameter_id": number if parameter_id is None else parameter_id,
-            "parameters": {"learning_rate": rate},
+            "parameters": {"learning_rate": rate} | ({"parent": parent} if parent else {}),
         }
         with sqlite3.connect(self.folder / "db" / "nni.sqlite") as db:
             for event in ("WAITING", *events):

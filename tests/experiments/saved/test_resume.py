@@ -39,11 +39,14 @@ def test_trials_that_are_run_again(tmp_path):
     one.trial("done", "RUNNING", "SUCCEEDED", state="done")
     one.trial("failed", "RUNNING", "FAILED", state="failed")
     one.trial("early", "RUNNING", "EARLY_STOPPED", state="stopped_early")
+    one.trial("preempted", "RUNNING", "FAILED", state="interrupted")
+    one.trial("went_on", "RUNNING", "FAILED", state="interrupted")
+    one.trial("child", "RUNNING", "SUCCEEDED", state="done", parent="went_on")
     one.trial("killed", "RUNNING", state="stopped_early")
     one.trial("finished", "RUNNING", state="done")  # in the second of the kill
     one.trial("person", "RUNNING", "USER_CANCELED", "USER_TO_CANCEL", state="stopped_early")
-    one.trial("same", "RUNNING", parameter_id=4)
-    with_experiment = [("stopped", None), ("double", 4)]
+    one.trial("same", "RUNNING", parameter_id=7)
+    with_experiment = [("stopped", None), ("double", 7)]
     for name, id in with_experiment:
         one.trial(name, state="stopped_early", parameter_id=id)
     one.trial("never")
@@ -53,12 +56,12 @@ def test_trials_that_are_run_again(tmp_path):
                 "insert into TrialJobEvent values (0, ?, 'USER_CANCELED', null, '', null, '')", (name,)
             )
     read = read_saved(one.folder)
-    assert {trial.trial for trial in read.unfinished()} == {"killed", "same", "stopped", "never"}
+    assert {trial.trial for trial in read.unfinished()} == {"preempted", "killed", "same", "stopped", "never"}
     assert [trial.trial for trial in read.done_unnoticed()] == ["finished"]
 
     change(read, read.params, read.unfinished(), [{"learning_rate": 0.005}])
     events = {trial.trial: trial.event for trial in recorded_trials(one.folder)}
-    assert events["stopped"] == "WAITING"
+    assert events["stopped"] == events["preempted"] == "WAITING"
     assert events["finished"] == "SUCCEEDED"
     assert (events["before"], events["double"], events["person"]) == ("USER_CANCELED",) * 3
     ((data,),) = one.rows("select data from MetricData where trialJobId = 'finished' and type = 'FINAL'")

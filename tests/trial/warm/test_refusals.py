@@ -92,7 +92,7 @@ def test_a_trial_that_is_gone_before_go_leaves_sigterm_as_it_was(ends, monkeypat
 @pytest.mark.parametrize(
     ("state", "code", "word"),
     [
-        ("done", 0, ""), ("stopped_early", 143, ""), ("failed", 1, "loss is nan"), ("running", 1, "killed or crashed"),
+        ("done", 0, ""), ("interrupted", 143, ""), ("failed", 1, "loss is nan"), ("running", 1, "killed or crashed"),
         (None, 1, "ended before it could write one"),
     ],
 )  # fmt: skip

@@ -39,5 +39,5 @@ def test_warm_trials_end_and_are_stopped_as_cold_ones_and_leave_nothing(people, 
     started = [trial for (trial,) in tiny.rows("SELECT trialJobId FROM TrialJobEvent WHERE event='WAITING'")]
     assert [tiny.ends()[trial] for trial in started] == ["SUCCEEDED", "EARLY_STOPPED", "SUCCEEDED"]
     states = [RunFolder(trials / trial).status()["state"] for trial in started]
-    assert states == ["done", "stopped_early", "done"]
+    assert states == ["done", "interrupted", "done"], "by SIGTERM: whose it was NNI knows"
     assert not psutil.wait_procs(servers, timeout=5)[1]

@@ -109,7 +109,7 @@ def test_sigterm_to_the_one_that_nni_knows_stops_the_trial_and_its_workers(share
     assert workers
     trial.send_signal(signal.SIGTERM)
     assert trial.wait(3) == 143
-    assert shared.run_of("stopped").status()["state"] == "stopped_early"
+    assert shared.run_of("stopped").status()["state"] == "interrupted"
     assert not psutil.wait_procs([process, *workers], timeout=2)[1]
 
 
@@ -118,7 +118,7 @@ def test_a_trial_ends_when_the_one_that_nni_knows_is_killed(shared):
     process = shared.started("orphan")
     trial.kill()
     process.wait(3)
-    assert shared.run_of("orphan").status()["state"] == "stopped_early"
+    assert shared.run_of("orphan").status()["state"] == "interrupted"
 
 
 def test_a_crash_is_reported_and_hurts_no_other_trial(shared):
