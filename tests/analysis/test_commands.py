@@ -9,6 +9,8 @@ from tests.conftest import call
 COMMANDS = (
     "trials",
     "confirm",
+    "compare",
+    "importance",
     "export-best",
     "retrain",
     "export-best-and-retrain",
@@ -18,12 +20,10 @@ COMMANDS = (
     "reproduce",
     "score",
     "submissions",
-    "compare",
-    "importance",
+    "report",
     "labels",
     "leakage",
     "shift",
-    "report",
     "eda",
     "lr-range",
 )
