@@ -4,7 +4,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,8 +24,7 @@ from trial.data.batch_sampler import Item
 from trial.data.batches import Batch
 from trial.data.views import VIEWS, Views
 from trial.fit import infer
-from trial.models.features import Backbone
-from trial.models.heads import last_layers
+from trial.models.features import Backbone, last_layer
 from trial.preprocessing import Preprocessing
 from trial.rng import stream
 
@@ -102,8 +101,7 @@ def features_of(
     in the cache of at most `limit` GiB (0: not kept). UsageError if they can't be kept, with their size.
     """
     plain = batches.uncached(table, preprocessing)
-    layer: Any = last_layers(network)[0]
-    width = layer.weight[0].numel()
+    width = last_layer(network).weight[0].numel()
     number = len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))
     need = len(table) * number * width * 4
 
@@ -133,9 +131,7 @@ def features_of(
 
 def _fingerprint(network: nn.Module) -> str:
     """Of the tensors of the backbone."""
-    own = {
-        id(tensor) for layer in last_layers(network) for tensor in layer.state_dict(keep_vars=True).values()
-    }
+    own = {id(tensor) for tensor in last_layer(network).state_dict(keep_vars=True).values()}
     digest = hashlib.sha256()
     for name, tensor in network.state_dict(keep_vars=True).items():
         if id(tensor) not in own:

@@ -40,8 +40,8 @@ from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
 from trial.learning.schedules import SCHEDULES
 from trial.models import factory
-from trial.models.features import Probe, whole
-from trial.models.heads import HEADS, Head, last_layers
+from trial.models.features import Probe, last_layer, whole
+from trial.models.heads import HEADS, Head
 from trial.origin import origin
 from trial.preprocessing import Preprocessing
 from trial.record import RunWriter
@@ -186,7 +186,7 @@ def _initialise(
     by_factor = head.to_logits is not None
     values = photos[list(task.factors) if by_factor else ["label"]].to_numpy()
     weight, bias = initial(features, values, task.sizes if by_factor else [task.n_classes])
-    layer: Any = last_layers(network)[0]
+    layer = last_layer(network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
         layer.bias.copy_(torch.from_numpy(bias))

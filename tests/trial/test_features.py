@@ -60,7 +60,7 @@ def test_backbone_and_last_layer_are_the_network(head, model):
 
 def test_a_network_with_two_last_layers_is_refused():
     network, _, _ = built(model="levit_128s", weights="none", image_size="224x224")
-    with pytest.raises(UsageError, match="2 layers, not in one"):
+    with pytest.raises(UsageError, match="ends in 2 layers"):
         Probe(network, None)
 
 

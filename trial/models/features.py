@@ -31,18 +31,26 @@ class Backbone(nn.Module):
         return found
 
 
+def last_layer(network: nn.Module) -> Any:
+    """The linear or convolutional layer that turns features into outputs. UsageError if there are several."""
+    layers = last_layers(network)
+    if len(layers) > 1:
+        raise UsageError(
+            f"this network ends in {len(layers)} layers, not in one: neither features=cached nor init=lda "
+            "works with it; choose another model"
+        )
+    return layers[0]
+
+
 class Probe(nn.Module):
     """The last layer of `network` alone, with its dropout: features (B, D) -> logits (B, classes).
 
-    `to_logits`: as in `trial.models.heads.Head`. UsageError if the network has not exactly one last layer.
+    `to_logits`: as in `trial.models.heads.Head`.
     """
 
     def __init__(self, network: nn.Module, to_logits: ToLogits | None):
         super().__init__()
-        layers = last_layers(network)
-        if len(layers) > 1:
-            raise UsageError(f"its features can't be used: it ends in {len(layers)} layers, not in one")
-        self.layer: Any = layers[0]
+        self.layer = last_layer(network)
         self.to_logits = to_logits
 
     def forward(self, features: Tensor) -> Tensor:
@@ -54,7 +62,7 @@ class Probe(nn.Module):
 
 def whole(network: nn.Module, probe: Any) -> Mapping[str, Tensor]:
     """The state dict of `network` with the last layer of `probe`."""
-    (layer,) = last_layers(network)
+    layer = last_layer(network)
     name = next(name for name, module in network.named_modules() if module is layer)
     own = {f"{name}.{key}": tensor for key, tensor in probe.layer.state_dict().items()}
     return {**network.state_dict(), **own}
