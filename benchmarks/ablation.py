@@ -68,6 +68,11 @@ CHOICES = {
     "loss_class_balanced": Claimed(("loss=class_balanced",), "part of the baseline"),
     "loss_focal": Claimed(("loss=focal",), "part of the baseline"),
     "loss_label_smoothing": Claimed(("loss=label_smoothing",), "part of the baseline"),
+    "freeze_batch_norm": Claimed(("freeze=batch_norm",), "none, ours"),
+    "fitted_head": Claimed(
+        ("init=lda", "init.shrinkage=0.3", "init.temperature=3", "freeze=batch_norm"),
+        "helps: Kumar and others 2022 (LP-FT), elsewhere",
+    ),
     "tta_flip": Claimed((), "recurs in write-ups, no figure", tta="flip"),
     "tta_flip_crops": Claimed((), "none, ours", tta="flip_crops"),
 }
