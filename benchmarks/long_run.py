@@ -103,7 +103,8 @@ def watch(command: Sequence[str | Path], out: Path) -> None:
         try:
             while running.poll() is None:
                 time.sleep(SAMPLE_SECONDS)
-                if begun := experiments(out / "runs"):
+                begun = experiments(out / "runs")
+                if begun and running.poll() is None:  # one that has ended holds no memory
                     row = pd.DataFrame(
                         [sample(begun[-1], running.pid)], columns=["time", "trials", *PROCESSES]
                     )
