@@ -53,6 +53,7 @@ def retrain(
     config = replace(config, out=str(out), train_fraction=1.0)
     what = config.recipe() | {"stop_after": stop_after, "average": average}
     if again and RunFolder(out).status()["state"] == "done":
+        (out / CHECKPOINT).unlink(missing_ok=True)  # killed right after it was done
         return rule(config, stop_after, average, RunFolder(out).task())
     checkpoint = read(out, what, config.data) if (out / CHECKPOINT).is_file() else None
     state = checkpoint.running[0] if checkpoint else None

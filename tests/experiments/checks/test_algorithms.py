@@ -105,7 +105,7 @@ WHEN = {
     "result": "tuner: ValueError: broken (at result 1)",
     "exit": "tuner: ended the process that tried it (exit 3)",
     "nothing": "tuner: suggests nothing in this search space",
-    "wrong": "tuner: suggests what a trial refuses: learning_rate: -1.0 is not 1e-09 or more",
+    "wrong": "tuner: suggests what a trial refuses: learning_rate: -1.0 is not 0 or more",
 }
 
 
