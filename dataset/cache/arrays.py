@@ -94,9 +94,7 @@ def cached(
                 logger.info(f"photos in {changed} changed since they were decoded; they are decoded again")
             for entry, place in remove_orphans(folder):
                 logger.info(f"removed {path_text(entry.path)}: its photos in {path_text(place)} are gone")
-            for entry in make_room(folder, need, limit):
-                removed = f"{path_text(entry.path)} ({bytes_text(entry.bytes)})"
-                logger.info(f"removed {removed}, least recently used, to make room")
+            make_room(folder, need, limit)
             what = f"{len(paths)} photos to {size_text(size)}" + (f" ({crop.text})" if crop else "")
             logger.info(f"decoding {what} once, into {where} ({bytes_text(need)})")
             build(folder, wanted, paths, crop)

@@ -52,9 +52,8 @@ def kept(
                 return array
             sweep(folder)
             remove_outdated(folder, wanted)
-            for entry in make_room(folder, need, limit) if need else ():
-                removed = f"{path_text(entry.path)} ({bytes_text(entry.bytes)})"
-                logger.info(f"removed {removed}, least recently used, to make room")
+            if need:
+                make_room(folder, need, limit)
             logger.info(f"{doing} once, kept in {where}")
             array = compute()
             _write(folder, wanted, array)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from common.files import file_mark, lock
 from common.image_size import Size, size_text
 from common.text import bytes_text, path_text
 
+logger = logging.getLogger(__name__)
 LOCK = "builder.lock"
 SPARE = 1.1  # free disk space needed, times the size of the array: run folders grow on the same disk
 
@@ -169,8 +171,8 @@ def remove_orphans(folder: Path) -> Iterator[tuple[Entry, str]]:
             yield entry, entry.info.place
 
 
-def make_room(folder: Path, need: int, limit: int) -> Iterator[Entry]:
-    """Remove the least recently used arrays until `need` bytes fit below the limit and on the disk; yield
+def make_room(folder: Path, need: int, limit: int) -> None:
+    """Remove the least recently used arrays until `need` bytes fit below the limit and on the disk; log
     each. NoRoom, with nothing removed, if that is not enough. Face boxes are kept: small, and slow to find.
     """
     removable = [entry for entry in entries(folder) if entry.size != "faces"]
@@ -183,4 +185,5 @@ def make_room(folder: Path, need: int, limit: int) -> Iterator[Entry]:
             return
         entry.remove()
         used, free = used - entry.bytes, free + entry.bytes
-        yield entry
+        removed = f"{path_text(entry.path)} ({bytes_text(entry.bytes)})"
+        logger.info(f"removed {removed}, least recently used, to make room")
