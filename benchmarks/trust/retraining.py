@@ -215,7 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_atomic(path, write)
         with np.load(path) as read:
             seeds[seed] = dict(read)
-        print(f"seed {seed}: {of_seed(seeds[seed])}", flush=True)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in of_seed(seeds[seed]).items())
+        print(f"seed {seed}: {shown}", flush=True)
     print(text(seeds))
 
 
