@@ -157,9 +157,8 @@ def start_weights(config: TrialConfig) -> dict[str, str]:
 @cache
 def lock() -> dict[str, str]:
     """{package: version} of everything that is installed."""
-    about = (
-        one.metadata for one in importlib.metadata.distributions()
-    )  # parsed at each .metadata and .version
+    # Each .metadata and .version parses the file again.
+    about = (one.metadata for one in importlib.metadata.distributions())
     return dict(sorted({str(one["Name"]).lower(): one["Version"] for one in about}.items()))
 
 

@@ -24,9 +24,8 @@ from trial.record import IS_PROBABILITY, probability_columns
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 SUBMISSION = (CSV, JSON, PREDICTIONS)
 UNFINISHED = ".unfinished.json"  # a note in a folder into which a command is writing
-IS_PART = re.compile(
-    r"\..*\.part"
-)  # a half-written file (common/files.py), removed by the next that writes it
+# A half-written file (common/files.py), removed by the next that writes it.
+IS_PART = re.compile(r"\..*\.part")
 
 
 def refuse_overwriting(out: Path, *more: str) -> None:

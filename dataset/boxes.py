@@ -1,5 +1,6 @@
 """Crops: the part of each photo that is kept, as a box."""
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,11 @@ class Crop(NamedTuple):
 
     text: str
     boxes: np.ndarray
+
+    @property
+    def mark(self) -> str:
+        """A hash of the boxes, the other part of the cache key: faces may be found elsewhere another time."""
+        return hashlib.sha256(self.boxes.tobytes()).hexdigest()
 
 
 def center(photos: int, height: float, width: float) -> Crop:

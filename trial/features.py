@@ -116,8 +116,7 @@ def features_of(
         "features", COMPUTING, _fingerprint(network), preprocessing.to_json(), views, str(compute.precision),
         compute.device.type,
     ]  # fmt: skip
-    boxes = [hashlib.sha256(plain.crop.boxes.tobytes()).hexdigest()] if plain.crop else []
-    photos = identity(plain.paths, processing, boxes)
+    photos = identity(plain.paths, processing, [plain.crop.mark] if plain.crop else [])
     wanted = ArrayInfo(*photos, len(table), None, crop=str(preprocessing.crop), kind="features")
     what = f"computing the features of {len(table):,} photos in {number} views"
     try:

@@ -14,9 +14,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SLICE = (
-    100_000  # nanoseconds that a thread asks for at a time: the shorter, the sooner it runs once it is woken
-)
+# Nanoseconds that a thread asks for at a time: the shorter, the sooner it runs once it is woken.
+SLICE = 100_000
 SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # its number as a system call; the C library has no function
 
 

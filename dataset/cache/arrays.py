@@ -1,7 +1,6 @@
 """Photos decoded once into a memory-mapped array, which all trials and folds at that size share."""
 
 import errno
-import hashlib
 import logging
 import math
 from collections.abc import Sequence
@@ -115,7 +114,7 @@ def _wanted(paths: Sequence[str], size: Size, interpolation: str, crop: Crop | N
     more = []
     if crop is not None:
         processing.append(crop.text)
-        more.append(hashlib.sha256(crop.boxes.tobytes()).hexdigest())
+        more.append(crop.mark)
     photos = identity(paths, processing, more)
     return ArrayInfo(*photos, len(paths), (size[0], size[1]), interpolation, crop.text if crop else "none")
 
