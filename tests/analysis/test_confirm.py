@@ -184,7 +184,7 @@ def test_the_commands_say_what_is_confirmed(experiment, tmp_path):
     assert "of the first 3 trials, on 1 further fold<" in page
     assert ranking.leaders.facts()["confirmed_on"] == [[0, 1]]
     found = read_confirmed(experiment.folder / "confirm")
-    hours = found.seconds * 1.01 / 3600  # for what is trained already
+    hours = (found.seconds + 0.1) / 3600  # for what is trained already; `seconds` is rounded to .1
     done = call(app, "export-best", experiment.folder, "--out", tmp_path / "best", "--confirm-hours", hours)
     assert done.exit_code == 0, done.stderr
     assert "epoch 1/2" not in done.stdout
