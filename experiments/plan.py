@@ -11,6 +11,7 @@ from typing import Any
 from common.machine import EXPERIMENTS, shipped
 from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
+from experiments.checks.yaml_keys import seconds
 from trial.aliases import current_field
 
 # This project's tuner, and its assessor that pauses.
@@ -128,8 +129,13 @@ class Plan:
 
     def effective(self) -> dict[str, Any]:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
-        command."""
-        config = {key: value for key, value in self.config.items() if key != "searchSpaceFile"}
+        command. Our tuner is told of a maxExperimentDuration, so that it begins nothing that can't end in time.
+        """
+        plan, limit = self, seconds(self.config.get("maxExperimentDuration"))
+        if limit and self.config["tuner"].get("className") == SEARCH:
+            given = self.config["tuner"].get("classArgs") or {}
+            plan = self.with_tuner(**{"hours": round(limit / 3600, 5), **given})
+        config = {key: value for key, value in plan.config.items() if key != "searchSpaceFile"}
         for key in ("tuner", "assessor"):
             if isinstance(config.get(key), dict) and "className" in config[key]:
                 folder = self.path.parent / os.path.expanduser(config[key].get("codeDirectory", "."))

@@ -57,3 +57,19 @@ def test_a_space_in_the_yaml_itself(mine):
     plan, errors = read_plan(mine.yaml)
     assert (plan.space, errors) == (SPACE, [])
     assert named_by(mine.yaml) == [("resnet18", ["none"]), ("resnet34", ["none"])]
+
+
+def test_our_tuner_is_told_of_the_time_limit(mine):
+    def arguments():
+        plan, errors = read_plan(mine.yaml)
+        assert errors == []
+        return plan.effective()["tuner"]["classArgs"]
+
+    assert arguments() == {"seed": 1}
+    mine.change("maxTrialNumber: 2", "maxExperimentDuration: 90m")
+    assert arguments() == {"seed": 1, "hours": 1.5}
+    mine.change("{seed: 1}", "{seed: 1, hours: 1}")
+    assert arguments() == {"seed": 1, "hours": 1}
+    mine.change("className: tuners.search.Search", "className: mine.Search")
+    mine.change(", hours: 1", "")
+    assert arguments() == {"seed": 1}
