@@ -1,6 +1,9 @@
 """Go on with an experiment that was stopped, killed or finished, and watch it to its end."""
 
+import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -65,6 +68,8 @@ def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | N
     if errors:
         raise UsageError(dict.fromkeys(errors))
     again = saved.unfinished()
+    if not again and saved.done_unnoticed():
+        _notice(saved)
     saved = replace(saved, params=_with_more(saved, len(again), trials, hours))
     for note in (plan_note, _knows(saved), _tells(saved, len(again), hours)):
         if note:
@@ -80,6 +85,21 @@ def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | N
     ends = None if end is None else lambda state: end
     plan = replace(saved.plan, keep=read_keep(saved.folder))
     return watched(start, plan, port, ends, saved.seconds, logs)
+
+
+def _notice(saved: Saved) -> None:
+    """Tell NNI's database and the study of trials that were done in the second of a kill. If nothing more is
+    to be trained, no manager and no tuner start that would."""
+    change(saved, saved.params, ())
+    if not _is_ours(saved):
+        return
+    order = {"space": saved.params["searchSpace"], "arguments": _tuner(saved).get("classArgs") or {}}
+    done = subprocess.run(
+        [sys.executable, "-m", "tuners.settle", str(saved.folder)],
+        cwd=PROJECT, input=json.dumps(order), capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        logger.warning(f"the study was not brought up to date: {done.stderr.strip().rpartition(chr(10))[2]}")
 
 
 def _folder(wanted: str) -> Path:

@@ -1,6 +1,7 @@
 """What `experiments resume` reads, changes and refuses, without NNI."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from analysis.trials.chosen import read_chosen
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS, PROJECT
@@ -97,6 +99,30 @@ def test_a_finished_one_gets_something_to_do_or_is_refused(tmp_path):
         more(one, trials=2)
     assert "maxTrialNumber" not in more(one, hours=2), "as many as there is time for"
     assert more(one, hours=2)["maxExperimentDuration"] == "7300s"
+
+
+FIRST_RECIPE = """
+import json, sys
+from tuners.search import Search
+
+search = Search(seed=1)
+search.update_search_space(json.loads(sys.argv[1]))
+print(search.generate_parameters(0)["learning_rate"])
+"""
+
+
+def test_what_was_done_in_the_second_of_the_kill_is_told_though_nothing_is_left_to_do(tmp_path):
+    one = SavedExperiment(tmp_path, maxTrialNumber=1)
+    (one.folder / "log").mkdir()
+    environ = os.environ | {"NNI_LOG_DIRECTORY": str(one.folder / "log")}
+    command = [sys.executable, "-c", FIRST_RECIPE, json.dumps(SPACE)]
+    rate = float(subprocess.check_output(command, cwd=PROJECT, env=environ, stderr=subprocess.DEVNULL))
+    one.trial("last", "RUNNING", state="done", rate=rate)
+    assert [row.state for row in read_chosen(one.folder)] == ["running"]
+    assert "all its 1 trials have begun and ended" in refused(str(one.folder))
+    ((told,),) = one.rows("select event from TrialJobEvent order by rowid desc limit 1")
+    assert told == "SUCCEEDED"
+    assert [(row.trial, row.state) for row in read_chosen(one.folder)] == [("last", "complete")]
 
 
 def test_a_search_that_pauses_counts_trainings(tmp_path):
