@@ -129,8 +129,7 @@ class Plan:
 
     def effective(self) -> dict[str, Any]:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
-        command. Our tuner is told of a maxExperimentDuration, so that it begins nothing that can't end in time.
-        """
+        command. Our tuner is told of a maxExperimentDuration: it begins nothing that can't end in time."""
         plan, limit = self, seconds(self.config.get("maxExperimentDuration"))
         if limit and self.config["tuner"].get("className") == SEARCH:
             given = self.config["tuner"].get("classArgs") or {}
