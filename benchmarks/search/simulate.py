@@ -124,14 +124,16 @@ def play(
     reach: float | None = None,
     offer_candidates: bool = True,
     imported: Sequence[tuple[Point, float]] = (),
+    lookup: "Lookup | None" = None,
 ) -> Replay:
     """Play a search with `workers` trials at a time.
 
     It ends, first come, when the tuner has no more or every recipe has had its trial; after `trials` trials
     (NNI's maxTrialNumber); when all workers together have spent `compute` seconds, and, if `reach` is given,
-    a trial has finished with a result of at least that. Trials of NNI's id N are named str(N).
+    a trial has finished with a result of at least that. `lookup` says which recipe of `curves` a point gets;
+    None: the nearest. Trials of NNI's id N are named str(N).
     """
-    game = _Game(curves, tuner, assessor, workers, trials, offer_candidates)
+    game = _Game(curves, tuner, assessor, workers, trials, offer_candidates, lookup)
     if imported:
         tuner.import_data([{"parameter": point, "value": result} for point, result in imported])
     game.ask(0.0, workers)
@@ -159,10 +161,11 @@ class _Game:
         workers: int,
         trials: int | None,
         offer_candidates: bool,
+        lookup: Lookup | None,
     ):
         self.curves, self.tuner, self.assessor, self.workers = curves, tuner, assessor, workers
         space = Space(curves.space)
-        self.lookup = Lookup(space, [space.params(point) for point in curves.points])
+        self.lookup = lookup or Lookup(space, [space.params(point) for point in curves.points])
         self.events: list[tuple[float, int, _Running]] = []
         self.ended: list[Trial] = []
         self._left = np.inf if trials is None else trials

@@ -1,0 +1,155 @@
+"""Searches that may suggest any point of a space, not only recorded recipes.
+
+    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...]
+
+`python -m benchmarks.search` moves each suggestion to the nearest recorded recipe, which hides how a search
+does in the space between and around them. Here a model of the recorded curves (scikit-learn's extremely
+randomised trees, over all epochs and the seconds) answers for any point, with the noise of an epoch. Its
+answers lie nearer to the mean than real ones, so good recipes are rarer than in truth.
+
+Prints the best finished score, by what the model says without noise, after as many trainings' worth of
+compute as in TRAININGS: means over the repetitions, with the half width of the 95 % interval.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from zlib import crc32
+
+import numpy as np
+from nni.assessor import Assessor
+from nni.tuner import Tuner
+
+from benchmarks.search import table
+from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
+from benchmarks.search.simulate import Lookup, play
+from benchmarks.search.table import Curves, Point
+from common.errors import UsageError, exit_on_usage_error, unknown
+from common.machine import cores
+from common.progress import track
+from tuners.search import CannotWin, PauseAndGoOn, Search
+from tuners.space import Params, Space
+
+TRAININGS = (8, 12, 20, 30, 50)
+NOISE = 0.008  # standard deviation of an epoch's score
+MOST = 1000  # points of a search
+TREES = 300
+
+Way = Callable[[int, Point], tuple[Tuner, Assessor | None]]
+
+
+def _with_pauses(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
+    return Search(seed=seed, default=default), PauseAndGoOn()
+
+
+def _cannot_win(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
+    return Search(seed=seed, default=default), CannotWin()
+
+
+def _earlier(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
+    tuner = DefaultFirstTPE(seed=seed, default=default, tpe_args={"n_startup_jobs": 15})
+    return tuner, MedianOfFinished(start_epoch=2, min_finished=5)
+
+
+METHODS: dict[str, Way] = {
+    "PauseAndGoOn": _with_pauses,
+    "CannotWin": _cannot_win,
+    "neither": lambda seed, default: (Search(seed=seed, default=default), None),
+    "Optuna's TPE": lambda seed, default: (Search(seed=seed, default=default, sampler="tpe"), None),
+    "NNI's TPE, median of finished": _earlier,
+    "random": lambda seed, default: (Search(seed=seed, default=default, sampler="random"), None),
+}
+
+
+class Answers(Curves):
+    """Curves that are added while a search is played."""
+
+    @property
+    def final(self) -> np.ndarray:  # type: ignore[override]
+        return self.scores.max(1)
+
+
+class Anywhere(Lookup):
+    """A recipe of its own for each point, with the curve that a model of the `recorded` ones predicts."""
+
+    def __init__(self, recorded: Curves):
+        self.space = Space(recorded.space)
+        self.free = np.ones(MOST, bool)
+        shape = (MOST, recorded.scores.shape[1])
+        self.curves = Answers(
+            "anywhere", recorded.space, recorded.points, np.zeros(shape), np.ones(shape), np.zeros(shape),
+            recorded.default,
+        )  # fmt: skip
+        self.known = 0
+        self._model = _model()
+
+    def nearest(self, params: Params) -> int | None:
+        if self.known == MOST:
+            return None
+        at, epochs = self.known, self.curves.scores.shape[1]
+        positions = np.nan_to_num(self.space.positions(params), nan=-1)
+        (found,) = self._model.predict(positions[None])
+        noise = np.random.default_rng(crc32(positions.tobytes())).normal(0, NOISE, epochs)
+        self.curves.scores[at], self.curves.others[at] = found[:epochs] + noise, found[:epochs]
+        self.curves.seconds[at] = np.exp(found[epochs:])
+        self.known += 1
+        return at
+
+
+@cache
+def _recorded() -> Curves:
+    read = table.read()
+    return read.curves(read.seeds[0])
+
+
+@cache
+def _model():
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    curves = _recorded()
+    space = Space(curves.space)
+    positions = np.array([space.positions(space.params(point)) for point in curves.points])
+    answers = np.c_[np.nan_to_num(curves.scores), np.log(curves.seconds)]
+    trees = ExtraTreesRegressor(TREES, max_features=0.5, random_state=0)
+    return trees.fit(np.nan_to_num(positions, nan=-1), answers)
+
+
+def scores(name: str, seed: int) -> list[float]:
+    """The best finished score after each of TRAININGS, 0 before the first one."""
+    logging.disable(logging.WARNING)
+    recorded = _recorded()
+    anywhere = Anywhere(recorded)
+    tuner, assessor = METHODS[name](seed, recorded.points[recorded.default])
+    one = recorded.compute / len(recorded.points)
+    replay = play(anywhere.curves, tuner, assessor, compute=TRAININGS[-1] * one, lookup=anywhere)
+    true = anywhere.curves.others.max(1)
+    return [
+        float(true[[recipe for spent, recipe in replay.best if spent <= trainings * one][-1:]].sum())
+        for trainings in TRAININGS
+    ]
+
+
+@exit_on_usage_error()
+def main() -> None:
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
+    parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--method", action="append", default=[], help=f"of {', '.join(METHODS)}")
+    given = parser.parse_args()
+    if wrong := [unknown("method", name, METHODS) for name in given.method if name not in METHODS]:
+        raise UsageError(wrong)
+    print(f"{'best score after trainings:':32}", *(f"{number:>14}" for number in TRAININGS))
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+        for name in given.method or METHODS:
+            jobs = [pool.submit(scores, name, seed) for seed in range(given.repetitions)]
+            each = np.array([job.result() for job in track(jobs, name, "searches")])
+            width = 1.96 * each.std(0, ddof=1) / len(each) ** 0.5
+            cells = (f"{mean:.3f} +- {half:.3f}" for mean, half in zip(each.mean(0), width, strict=True))
+            print(f"{name:32}", *cells, flush=True)
+
+
+if __name__ == "__main__":
+    main()
