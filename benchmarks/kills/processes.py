@@ -1,6 +1,5 @@
 """The processes of a search, found by their HOME (each search has its own here), and killed by kind."""
 
-import os
 import random
 import signal
 import time
@@ -62,7 +61,7 @@ def kill(kind: str, found: Sequence[psutil.Process], rng: random.Random) -> str:
     number = signal.SIGTERM if kind in ("trial", "all") and rng.random() < 0.4 else signal.SIGKILL
     for process in found if kind == "all" else [rng.choice(found)]:
         with suppress(psutil.Error):
-            os.kill(process.pid, number)
+            process.send_signal(number)  # it may have ended by itself
     return f"{kind} {number.name}"
 
 
