@@ -26,7 +26,7 @@ from common.errors import exit_on_usage_error
 from common.machine import PROJECT
 from dataset.cache.arrays import CACHE
 
-SHORT = ("cpu_frozen", "cpu_quick")
+SHORT = ("cpu_frozen", "cpu_quick")  # need no fetched weights
 COLUMNS = ["macro_f1", "accuracy", "recall_rare"]
 
 
