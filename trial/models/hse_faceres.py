@@ -87,7 +87,7 @@ def state_dict(graph: Mapping[str, Any], tensors: bytes) -> dict[str, Tensor]:
     import trial.models.other_networks  # noqa: F401 - registers it with timm
 
     values = read_tensors(graph, tensors)
-    network = timm.create_model(NAME, num_classes=2).eval()
+    network: Any = timm.create_model(NAME, num_classes=2).eval()
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
     norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
     convolutions = [node for node in graph["modelTopology"]["node"] if node["op"] in LAYOUTS]
