@@ -119,7 +119,6 @@ def _model():
 
 def scores(name: str, seed: int) -> list[float]:
     """The best finished score after each of TRAININGS, 0 before the first one."""
-    logging.disable(logging.WARNING)
     recorded = _recorded()
     anywhere = Anywhere(recorded)
     tuner, assessor = METHODS[name](seed, recorded.points[recorded.default])
@@ -142,7 +141,7 @@ def main() -> None:
     if wrong := [unknown("method", name, METHODS) for name in given.method if name not in METHODS]:
         raise UsageError(wrong)
     print(f"{'best score after trainings:':32}", *(f"{number:>14}" for number in TRAININGS))
-    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), get_context("spawn"), logging.disable, (logging.WARNING,)) as pool:
         for name in given.method or METHODS:
             jobs = [pool.submit(scores, name, seed) for seed in range(given.repetitions)]
             each = np.array([job.result() for job in track(jobs, name, "searches")])
