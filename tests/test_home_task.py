@@ -28,6 +28,7 @@ REGISTERED = {
     "dataset/formats/labelled.py": "the home task's names keep its order in every format",
     "dataset/read.py": "the layout is a format, corrections are applied",
     "trial/config.py": "borders are a choice",
+    "trial/models/hse_faceres.py": "drawn faces calibrate a network for faces",
     "trial/constraints.py": "other tasks are refused what only this one has",
     "trial/recipe.py": "borders change training photos",
     "trial/record.py": "run folders of the first versions have no task.json",
@@ -45,6 +46,9 @@ MEANT_OTHERWISE = {
     ("dataset/__main__.py", "gender"): "of the drawn set",
     ("dataset/__main__.py", "age"): "of the drawn set",
     ("trial/models/heads.py", "18"): "a first loss that was measured with 18 classes",
+    ("trial/models/hse_faceres.py", "age"): "what this network was trained for",
+    ("trial/models/hse_faceres.py", "gender"): "what this network was trained for",
+    ("trial/models/hse_faceres.py", "18"): "the youngest drawn person",
     ("trial/models/pretrained.py", "masks"): "of attention",
 }
 

@@ -75,7 +75,7 @@ def write_experiment(method: str, seed: int, minutes: float, data: Path, folder:
         "trialCodeDirectory": str(PROJECT),
         "trialCommand": f"python -m trial data={data.resolve()} {words}",
         "trialConcurrency": 1,
-        "maxTrialNumber": 1000,
+        "maxTrialNumber": 200,  # never reached; the disk is checked for as many
         "maxExperimentDuration": f"{round(60 * minutes)}s",
         "trainingService": {"platform": "local"},
         **algorithms,

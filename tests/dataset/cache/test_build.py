@@ -124,7 +124,7 @@ def test_leftovers_of_a_killed_builder_of_another_array_are_swept_up(start, tmp_
 def test_ctrl_c_leaves_nothing_and_does_not_decode_the_rest_first(start, tmp_path):
     folder = tmp_path / "cache"
     process = start(count=500, seconds=1)
-    assert process.stdout.readline() == "decoding one\n"
+    assert process.stdout.readline().startswith("decoding one")  # of several threads at once
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)  # the rest takes minutes
     assert process.returncode != 0
