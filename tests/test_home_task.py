@@ -28,8 +28,8 @@ REGISTERED = {
     "dataset/formats/labelled.py": "the home task's names keep its order in every format",
     "dataset/read.py": "the layout is a format, corrections are applied",
     "trial/config.py": "borders are a choice",
-    "trial/models/hse_faceres.py": "drawn faces calibrate a network for faces",
     "trial/constraints.py": "other tasks are refused what only this one has",
+    "trial/models/hse_faceres.py": "drawn faces calibrate a network for faces",
     "trial/recipe.py": "borders change training photos",
     "trial/record.py": "run folders of the first versions have no task.json",
 }
