@@ -131,9 +131,9 @@ class Plan:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
         command. Our tuner is told of a maxExperimentDuration: it begins nothing that can't end in time."""
         plan, limit = self, seconds(self.config.get("maxExperimentDuration"))
-        if limit and self.config["tuner"].get("className") == SEARCH:
-            given = self.config["tuner"].get("classArgs") or {}
-            plan = self.with_tuner(**{"hours": round(limit / 3600, 5), **given})
+        given = self.config["tuner"].get("classArgs") or {}
+        if limit and self.config["tuner"].get("className") == SEARCH and "hours" not in given:
+            plan = self.with_tuner(hours=round(limit / 3600, 5))
         config = {key: value for key, value in plan.config.items() if key != "searchSpaceFile"}
         for key in ("tuner", "assessor"):
             if isinstance(config.get(key), dict) and "className" in config[key]:

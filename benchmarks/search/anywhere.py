@@ -24,7 +24,7 @@ from nni.assessor import Assessor
 from nni.tuner import Tuner
 
 from benchmarks.search import table
-from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
+from benchmarks.search.rivals import RIVALS
 from benchmarks.search.simulate import Lookup, play
 from benchmarks.search.table import Curves, Point
 from common.errors import UsageError, exit_on_usage_error, unknown
@@ -49,17 +49,17 @@ def _cannot_win(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
     return Search(seed=seed, default=default), CannotWin()
 
 
-def _earlier(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
-    tuner = DefaultFirstTPE(seed=seed, default=default, tpe_args={"n_startup_jobs": 15})
-    return tuner, MedianOfFinished(start_epoch=2, min_finished=5)
+def _nnis_tpe(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
+    return RIVALS[NNIS_TPE](_recorded(), seed, 1)
 
 
+NNIS_TPE = "NNI's TPE, median of finished"
 METHODS: dict[str, Way] = {
     "PauseAndGoOn": _with_pauses,
     "CannotWin": _cannot_win,
     "neither": lambda seed, default: (Search(seed=seed, default=default), None),
     "Optuna's TPE": lambda seed, default: (Search(seed=seed, default=default, sampler="tpe"), None),
-    "NNI's TPE, median of finished": _earlier,
+    NNIS_TPE: _nnis_tpe,
     "random": lambda seed, default: (Search(seed=seed, default=default, sampler="random"), None),
 }
 

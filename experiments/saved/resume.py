@@ -68,9 +68,12 @@ def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | N
     if errors:
         raise UsageError(dict.fromkeys(errors))
     again = saved.unfinished()
-    if not again and saved.done_unnoticed():
-        _notice(saved)
-    saved = replace(saved, params=_with_more(saved, len(again), trials, hours))
+    try:
+        saved = replace(saved, params=_with_more(saved, len(again), trials, hours))
+    except UsageError:  # nothing starts that would tell them
+        if not again and saved.done_unnoticed():
+            _notice(saved)
+        raise
     for note in (plan_note, _knows(saved), _tells(saved, len(again), hours)):
         if note:
             logger.info(note)
@@ -88,8 +91,8 @@ def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | N
 
 
 def _notice(saved: Saved) -> None:
-    """Tell NNI's database and the study of trials that were done in the second of a kill. If nothing more is
-    to be trained, no manager and no tuner start that would."""
+    """Tell NNI's database and the study of trials that were done in the second of a kill, as a start
+    would."""
     change(saved, saved.params, ())
     if not _is_ours(saved):
         return

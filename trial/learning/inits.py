@@ -61,8 +61,8 @@ def _discriminant(
     for value in np.flatnonzero(counts):
         means[value] = features[values == value].mean(0)
     weight = np.linalg.solve(fitted.covariance_, means.T).T
-    frequencies = np.maximum(counts, 0.5) / np.maximum(counts, 0.5).sum()
-    bias = (1 - balance) * np.log(frequencies) - (weight * means).sum(1) / 2
+    counts = np.maximum(counts, 0.5)
+    bias = (1 - balance) * np.log(counts / counts.sum()) - (weight * means).sum(1) / 2
     return weight, bias
 
 
