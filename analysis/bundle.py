@@ -22,7 +22,7 @@ from common.machine import cores, processor
 from common.text import few
 from dataset.fingerprint import content, fingerprint
 from trial.config import TrialConfig
-from trial.models.weights import locate
+from trial.models.weights import locate, with_sources
 from trial.origin import code
 from trial.record import WEIGHTS, RunFolder
 
@@ -144,9 +144,9 @@ def _member(
 def start_weights(config: TrialConfig) -> dict[str, str]:
     """{network: hash} of the pretrained weights that training starts from, without missing files."""
     found = {}
-    for name in config.model.split("+"):
+    for name, source in with_sources(config.model, config.weights):
         try:
-            path = locate(name, config.weights)
+            path = locate(name, source)
         except UsageError:
             continue
         if path is not None:

@@ -52,8 +52,12 @@ class TrialConfig:
     """
 
     model: str = _field("resnet34", "network by timm's name; several joined by + are trained as one")
+    join: Literal["logits", "features"] = _field(
+        "logits", "what the last layer of several networks sees of each: its logits, or its features"
+    )
     weights: str = _field(
-        "hub", "pretrained weights: hub (fetched before), package, none, a file or a folder"
+        "hub",
+        "pretrained weights: hub (fetched before), package, none, a file or a folder; one for each with +",
     )
     head: Choice = _field(default_choice(HEADS, "classes"), "output layer of the network")
     init: Choice = _field(default_choice(INITS, "random"), "what the output layer starts from")

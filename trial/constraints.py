@@ -22,7 +22,7 @@ from dataset.task import Task
 from trial.augment.policies import Policy
 from trial.catalogue import networks
 from trial.choice import Choice
-from trial.models.weights import WITHOUT_INTERNET, locate
+from trial.models.weights import WITHOUT_INTERNET, locate, with_sources
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
@@ -72,7 +72,7 @@ def freeze_errors(freeze: Choice, epochs: int, features: Choice) -> list[str]:
 
 def features_errors(
     features: Choice, model: str, freeze: Choice, augment: Policy, mixing: Choice, copies: Choice,
-    layer_decay: float, compile: bool,
+    layer_decay: float, compile: bool, join: str,
 ) -> list[str]:  # fmt: skip
     """Features of photos can't be changed as photos can, and nothing below them is trained."""
     if features.name == "none":
@@ -88,12 +88,12 @@ def features_errors(
     errors = [
         f"{text}: can't be used with features={features}; leave it out" for text, is_ in unused.items() if is_
     ]
-    return errors + _joint_errors(f"features={features}", model)
+    return errors + _joint_errors(f"features={features}", model, join)
 
 
-def init_errors(init: Choice, model: str) -> list[str]:
-    """Only one network's features are fitted."""
-    return _joint_errors(f"init={init}", model) if init.name != "random" else []
+def init_errors(init: Choice, model: str, join: str) -> list[str]:
+    """There are features to fit to."""
+    return _joint_errors(f"init={init}", model, join) if init.name != "random" else []
 
 
 def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
@@ -146,7 +146,9 @@ def weights_errors(model: str, weights: str) -> list[str]:
     names = _members(model)
     if len(names) > 1 and Path(weights).is_file():
         return [f"weights={weights}: is one file for {', '.join(names)}; give a folder with one each"]
-    errors = [error for name in names for error in errors_of(locate, name, weights)]
+    if errors := errors_of(with_sources, model, weights):
+        return errors
+    errors = [error for member in with_sources(model, weights) for error in errors_of(locate, *member)]
     return sorted(dict.fromkeys(errors), key=lambda error: error == WITHOUT_INTERNET)  # that line last
 
 
@@ -221,8 +223,10 @@ ON_THIS_MACHINE: tuple[Check, ...] = (
 )  # fmt: skip
 
 
-def _joint_errors(what: str, model: str) -> list[str]:
-    return [f"{what}: needs one network, not {model}"] if "+" in model else []
+def _joint_errors(what: str, model: str, join: str) -> list[str]:
+    if "+" not in model or join == "features":
+        return []
+    return [f"{what}: needs one network, not {model}, or join=features"]
 
 
 def _members(model: str) -> list[str]:

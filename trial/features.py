@@ -24,7 +24,8 @@ from trial.data.batch_sampler import Item
 from trial.data.batches import Batch
 from trial.data.views import VIEWS, Views
 from trial.fit import infer
-from trial.models.features import Backbone, last_layer
+from trial.models.features import Backbone
+from trial.models.heads import last_layer
 from trial.preprocessing import Preprocessing
 from trial.rng import stream
 

@@ -14,7 +14,14 @@ from common.nni_yaml import read_experiment, split_command
 from trial.arguments import parse_arguments
 from trial.catalogue import model_fields, read_model
 from trial.config import TrialConfig
-from trial.models.weights import HSE_FACERES, WITHOUT_INTERNET, fetched_path, full_name, no_weights_message
+from trial.models.weights import (
+    HSE_FACERES,
+    WITHOUT_INTERNET,
+    fetched_path,
+    full_name,
+    no_weights_message,
+    with_sources,
+)
 from trial.tensors import write_tensors
 
 logger = logging.getLogger(__name__)
@@ -182,7 +189,14 @@ def _is_cached(name: str) -> bool:
 
 def wanted_by(experiment: Path) -> list[str]:
     """The networks of an experiment whose weights come from the hub."""
-    return [model for model, sources in named_by(experiment) if "hub" in sources]
+    wanted = [
+        name
+        for model, sources in named_by(experiment)
+        for given in sources
+        for name, source in with_sources(model, str(given))
+        if source == "hub"
+    ]
+    return list(dict.fromkeys(wanted))
 
 
 def named_by(experiment: Path) -> list[tuple[str, list[str]]]:

@@ -32,7 +32,10 @@ def choices() -> dict[str, list[str]]:
         "augment": list(POLICIES),
         "step": [*STEPS, *PER_IMAGE, *steps()],
         "metric": list(METRICS),
-        **{name: list(get_args(FIELDS[name].type)) for name in ("precision", "patience_on", "fold_order")},
+        **{
+            name: list(get_args(FIELDS[name].type))
+            for name in ("precision", "patience_on", "fold_order", "join")
+        },
     }
 
 

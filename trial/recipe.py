@@ -40,8 +40,8 @@ from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
 from trial.learning.schedules import SCHEDULES
 from trial.models import factory
-from trial.models.features import Probe, last_layer, whole
-from trial.models.heads import HEADS, Head
+from trial.models.features import Probe, whole
+from trial.models.heads import HEADS, Head, last_layer
 from trial.origin import origin
 from trial.preprocessing import Preprocessing
 from trial.record import RunWriter
@@ -90,7 +90,9 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
     """The network of `config` for `task`, and the preprocessing of its photos; as `factory.build`."""
     head = config.head.build(HEADS, task)
-    return factory.build(config.model, config.weights, head, task.n_classes, config.image_size, config.crop)
+    return factory.build(
+        config.model, config.weights, head, task.n_classes, config.image_size, config.crop, config.join
+    )
 
 
 def training(

@@ -25,6 +25,24 @@ def without_amx(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
 
 
+def test_narrow_convolutions_get_contiguous_photos():
+    """Only those: channels_last is faster. Their outputs are the same."""
+    torch.manual_seed(0)
+    narrow, wide = torch.nn.Conv2d(3, 8, 1, stride=2), torch.nn.Conv2d(8, 8, 1, stride=2)
+    network = torch.nn.Sequential(narrow, wide)
+    seen = []
+    for layer in network:
+        layer.register_forward_hook(lambda _, inputs, outputs: seen.append(inputs[0].is_contiguous()))
+    photos = torch.rand(2, 3, 16, 16).to(memory_format=torch.channels_last)
+    before = network(photos.contiguous())
+    decide(network, device="cpu").place(network)
+    seen.clear()
+    assert torch.allclose(network(photos), before, atol=1e-6)
+    assert seen[0]
+    assert narrow.weight.is_contiguous()
+    assert wide.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides otherwise")
 @pytest.mark.usefixtures("with_amx")
 def test_plain_convolutions_take_bfloat16_where_the_processor_multiplies_it():

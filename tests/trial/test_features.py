@@ -209,6 +209,17 @@ def test_training_goes_on_from_the_discriminant(people, tmp_path):
     assert fitted > plain + 0.1
 
 
+def test_several_networks_are_fitted_side_by_side(people, table, tmp_path):
+    both = {"model": "test_resnet+tf_efficientnet_lite0", "weights": "none+package", "join": "features"}
+    values = {"init": "lda", "learning_rate": 0, "epochs": 1}
+    folder, scores = trained(people, tmp_path / "run", **both, **values)
+    assert scores[0] > 0.1
+    validation = folder.validation().set_index("photo")
+    photos = table[table["photo"].isin(validation.index)]
+    found = validation.loc[photos["photo"], [f"p{n:02d}" for n in range(18)]]
+    assert np.allclose(predict(tmp_path / "run", photos), found, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -218,6 +229,7 @@ def test_training_goes_on_from_the_discriminant(people, tmp_path):
         ({"freeze": "gradual"}, "freeze=gradual: can't be used with features=cached"),
         ({"layer_decay": 0.7}, "layer_decay=0.7: can't be used with features=cached"),
         ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "features=cached: needs one network"),
+        ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "or join=features"),
         ({"features": {"_name": "cached", "views": "ten"}}, "features.views"),
         ({"learning_rate": 0}, "learning_rate=0: must be 1e-09 or more"),
         ({"features": "none", "init": "lda", "model": "resnet18+resnet34", "weights": "none"}, "init=lda: needs one"),

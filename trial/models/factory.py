@@ -6,7 +6,7 @@ from common.image_size import Size
 from trial.catalogue import networks
 from trial.choice import Choice
 from trial.models.heads import HIDDEN, LAST, Head, attach, initialise, last_layers
-from trial.models.weights import full_name, load
+from trial.models.weights import full_name, load, with_sources
 from trial.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -19,31 +19,41 @@ CLASSIFIERS = dict.fromkeys(("levit_384_s8", "levit_conv_384_s8"), ("head.linear
 
 
 def build(
-    model: str, weights: str, head: Head, n_classes: int, image_size: Size, crop: Choice = Choice("none")
+    model: str,
+    weights: str,
+    head: Head,
+    n_classes: int,
+    image_size: Size,
+    crop: Choice = Choice("none"),
+    join: str = "logits",
 ) -> "tuple[nn.Module, Preprocessing]":
-    """The network that `model` names (several names joined by +: one network of them all), ending in `head`,
-    with the pretrained weights `weights` ('none': without), and the preprocessing of its photos.
+    """The network that `model` names (several names joined by +: one network of them all, by `join` as in
+    trial/models/joint.py), ending in `head`, with the pretrained weights `weights` (as in
+    trial/models/weights.py), and the preprocessing of its photos.
 
     Logits are (B, n_classes). Mean, standard deviation and interpolation come from timm's pretrained_cfg, of
     the first of several networks. UsageError if the weights don't fit the network.
     """
-    names = model.split("+")
+    named = with_sources(model, weights)
+    outputs = head.outputs if len(named) == 1 else n_classes
+    members = [_member(name, source, image_size, outputs) for name, source in named]
+    own = members[0].pretrained_cfg
     network: nn.Module
-    if len(names) == 1:
-        network = first = _member(names[0], weights, image_size, head.outputs)
-        initialise(last_layers(network), LAST)
-        attach(head, network)
-    else:
-        from trial.models.joint import Joint
+    if len(members) == 1:
+        network = members[0]
+    elif join == "features":
+        from trial.models.joint import of_features
 
-        members = [_member(name, weights, image_size, n_classes) for name in names]
+        network = of_features(members, head.outputs)
+    else:
+        from trial.models.joint import of_logits
+
         for member in members:
             initialise(last_layers(member), HIDDEN)  # a ReLU follows, and the joint network's last layer
             attach(Head(n_classes, head.dropout), member)
-        first, network = members[0], Joint(members, n_classes, head.outputs)
-        initialise([network.last], LAST)
-        attach(head._replace(dropout=0.0), network)
-    own = first.pretrained_cfg
+        network, head = of_logits(members, n_classes, head.outputs), head._replace(dropout=0.0)
+    initialise(last_layers(network), LAST)
+    attach(head, network)
     mean, std = tuple(own["mean"]), tuple(own["std"])
     return network, Preprocessing(image_size, mean, std, own["interpolation"], crop)
 

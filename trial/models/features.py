@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.errors import UsageError
-from trial.models.heads import last_layers
-from trial.models.joint import Joint
+from trial.models.heads import last_layer, last_layers
 
 ToLogits = Callable[[Tensor], Tensor]
 
@@ -19,7 +17,7 @@ class Backbone(nn.Module):
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network, self._seen = network, list[Tensor]()
-        for layer in [network.last] if isinstance(network, Joint) else last_layers(network):
+        for layer in last_layers(network):
             layer.register_forward_pre_hook(lambda layer, inputs: self._seen.append(inputs[0].flatten(1)))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -29,17 +27,6 @@ class Backbone(nn.Module):
         found = torch.cat(self._seen, 1)
         self._seen.clear()
         return found
-
-
-def last_layer(network: nn.Module) -> Any:
-    """The linear or convolutional layer that turns features into outputs. UsageError if there are several."""
-    layers = last_layers(network)
-    if len(layers) > 1:
-        raise UsageError(
-            f"this network ends in {len(layers)} layers, not in one: neither features=cached nor init=lda "
-            "works with it; choose another model"
-        )
-    return layers[0]
 
 
 class Probe(nn.Module):

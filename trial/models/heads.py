@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+from common.errors import UsageError
 from dataset.task import Task
 from trial.choice import Registry
 
@@ -100,11 +101,28 @@ def initialise(layers: "list[nn.Module]", gain: float) -> None:
             zeros_(layer.bias)  # type: ignore[arg-type]
 
 
-def last_layers(network: "nn.Module") -> "list[nn.Module]":
-    """The layers of a network of `trial.models.factory` that are never pretrained: usually one."""
+def last_names(network: "nn.Module") -> list[str]:
+    """The names of the layers of a network of `trial.models.factory` that are never pretrained: usually
+    one."""
     own: Any = network.pretrained_cfg
     names = own["classifier"]
-    return [network.get_submodule(name) for name in ([names] if isinstance(names, str) else names)]
+    return [names] if isinstance(names, str) else list(names)
+
+
+def last_layers(network: "nn.Module") -> "list[nn.Module]":
+    """The layers of `last_names`."""
+    return [network.get_submodule(name) for name in last_names(network)]
+
+
+def last_layer(network: "nn.Module") -> Any:
+    """The linear or convolutional layer that turns features into outputs. UsageError if there are several."""
+    layers = last_layers(network)
+    if len(layers) > 1:
+        raise UsageError(
+            f"this network ends in {len(layers)} layers, not in one: features=cached, init=lda and "
+            "join=features don't work with it; choose another model"
+        )
+    return layers[0]
 
 
 def _dropout(p: float) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from timm.models import _builder as builder
 from torch import Tensor, nn
 
 from common.errors import UsageError
-from trial.models.heads import last_layers
+from trial.models.heads import last_layers, last_names
 
 State = Mapping[str, Tensor]
 STATISTICS = ("running_mean", "running_var")
@@ -154,8 +154,7 @@ def _foreign(network: Any, needed: set[str], left_over: Set[str]) -> list[str]:
     Decoders, other towers and other heads lie outside: pretraining leaves those in a file.
     """
     layers = {key.partition(".")[0] for key in needed}
-    names = network.pretrained_cfg["classifier"]
-    heads = [(n.rpartition(".")[0] or n) + "." for n in ([names] if isinstance(names, str) else names)]
+    heads = [(name.rpartition(".")[0] or name) + "." for name in last_names(network)]
     return sorted(
         key
         for key in left_over

@@ -38,6 +38,20 @@ def full_name(model: str) -> str:
     return f"{name}.{tag or tags[0]}" if tag or tags else name
 
 
+def with_sources(model: str, weights: str) -> list[tuple[str, str]]:
+    """(name, source of its weights) of each network that `model` names: `weights` is one source for all, or
+    one for each, joined by + as they are. UsageError if it is neither."""
+    names, sources = model.split("+"), weights.split("+")
+    if len(sources) == 1 or Path(weights).exists():
+        sources = [weights] * len(names)
+    if len(sources) != len(names):
+        raise UsageError(
+            f"weights={weights}: {len(sources)} sources for {len(names)} networks ({model}); give one "
+            "for all, or one for each, joined by +"
+        )
+    return list(zip(names, sources, strict=True))
+
+
 def locate(model: str, source: str) -> Path | None:
     """The weights file of `model` from `source`; None for `none`.
 

@@ -9,6 +9,7 @@ from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial.config import parse
 from trial.fit import fit
+from trial.models.features import Backbone
 from trial.recipe import build
 from trial.record import RunFolder, RunWriter
 
@@ -30,6 +31,40 @@ def test_logits_are_one_layer_on_those_of_all_members_and_each_member_learns():
     for member in network.members:
         first = next(p for p in member.parameters() if p.dim() > 1)
         assert first.grad.abs().sum() > 0
+
+
+def test_features_of_the_members_stand_side_by_side():
+    """The last layer sees what each member alone would give its own last layer."""
+    names = ["tf_efficientnet_lite0", "vit_tiny_patch16_224"]
+    config = parse({**TINY, "model": "+".join(names), "join": "features", "weights": "package+none"})
+    network, preprocessing = build(config, FACE_MASK)
+    photos = preprocessing.normalise(PHOTOS)
+    joined = Backbone(network.eval())(photos)
+    assert torch.allclose(network.last(joined), network(photos))
+    start = 0
+    for number, name in enumerate(names):
+        alone, own = build(parse({**TINY, "model": name}), FACE_MASK)
+        missing, left_over = alone.load_state_dict(network.members[number].state_dict(), strict=False)
+        assert not left_over
+        assert {key.partition(".")[0] for key in missing} <= {"classifier", "head"}  # its last layer alone
+        expected = Backbone(alone.eval())(own.normalise(PHOTOS))
+        part = joined[:, start : start + expected.shape[1]]
+        assert torch.allclose(part, expected, atol=1e-4)
+        start += expected.shape[1]
+    assert start == joined.shape[1]
+
+
+def test_each_network_takes_its_own_source_of_weights():
+    values = {**TINY, "model": "tf_efficientnet_lite0+test_resnet", "weights": "package+none"}
+    network, _ = build(parse(values), FACE_MASK)
+    alone, _ = build(parse({**TINY, "model": "tf_efficientnet_lite0", "weights": "package"}), FACE_MASK)
+    assert torch.equal(network.members[0].conv_stem.weight, alone.conv_stem.weight)
+
+
+def test_joined_features_of_a_network_with_two_last_layers_are_refused():
+    values = {**TINY, "model": "deit_tiny_distilled_patch16_224+test_resnet", "join": "features"}
+    with pytest.raises(UsageError, match=r"ends in 2 layers.*choose another model"):
+        build(parse(values), FACE_MASK)
 
 
 def test_each_member_gets_photos_with_its_own_mean_and_deviation():
@@ -81,6 +116,8 @@ def test_it_is_trained_like_any_other(people):
         ({"model": "resnet18+vit_tiny_patch16_224", "image_size": "40x40"}, "multiples of 16"),
         ({"model": "resnet18+tf_efficientnet_lite0", "weights": "package"}, "no package for resnet18"),
         ({"model": "resnet18+deepvit", "weights": "hub"}, "deepvit has no pretrained weights"),
+        ({"model": "resnet18+resnet34", "weights": "none+none+none"}, "3 sources for 2 networks"),
+        ({"model": "resnet18", "weights": "none+none"}, "2 sources for 1 network"),
         ({"model": "resnet18+resnet34", "weights": __file__}, "is one file for resnet18, resnet34"),
     ],
 )
