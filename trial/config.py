@@ -22,6 +22,7 @@ from trial.learning.freezing import FREEZES
 from trial.learning.inits import INITS
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
+from trial.learning.resizing import RESIZINGS
 from trial.learning.schedules import SCHEDULES
 from trial.metrics import DEFAULT, METRICS
 from trial.models.heads import HEADS
@@ -29,6 +30,7 @@ from trial.models.heads import HEADS
 CHOICES: dict[str, Registry] = {
     "head": HEADS, "init": INITS, "features": FEATURES, "freeze": FREEZES, "crop": CROPS,
     "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS,
+    "resizing": RESIZINGS,
     "borders": borders.BORDERS, "copies": COPIES,
 }  # fmt: skip
 NO_DATA = (
@@ -70,6 +72,9 @@ class TrialConfig:
     )
     crop: Choice = _field(default_choice(CROPS, "none"), "part of the photo that the network sees")
     image_size: Size = _field((512, 384), "height x width in pixels, after cropping")
+    resizing: Choice = _field(
+        default_choice(RESIZINGS, "none"), "size of the photos in the first epochs of training"
+    )
     optimizer: Choice = _field(
         default_choice(OPTIMIZERS, "adam"), "optimizer: torch's own, or one of timm's by its name there"
     )

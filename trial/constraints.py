@@ -22,6 +22,7 @@ from dataset.task import Task
 from trial.augment.policies import Policy
 from trial.catalogue import networks
 from trial.choice import Choice
+from trial.learning.resizing import RESIZINGS
 from trial.models.weights import WITHOUT_INTERNET, locate, with_sources
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
@@ -127,6 +128,25 @@ def size_errors(model: str, image_size: Size) -> list[str]:
     return errors
 
 
+def resizing_errors(resizing: Choice, model: str, image_size: Size, features: Choice) -> list[str]:
+    """Each network accepts all sizes that its photos have in training."""
+    if resizing.name == "none":
+        return []
+    if features.name != "none":
+        return [f"resizing={resizing}: can't be used with features={features}; leave it out"]
+    first, errors = resizing.build(RESIZINGS, image_size, 1)(1), []
+    for name in _members(model):
+        network = networks()[name.partition(".")[0]]
+        if network.fixed or network.multiple:
+            errors.append(f"resizing={resizing}: {name} takes photos of one size only; leave it out")
+        elif min(first) < network.min_side:
+            errors.append(
+                f"resizing={resizing}: photos are {size_text(first)} in the first epoch, {name} needs at "
+                f"least {network.min_side} pixels each way; raise resizing.start"
+            )
+    return errors
+
+
 def precision_errors(precision: str, device: str) -> list[str]:
     """float16 runs on a GPU only."""
     return [NO_FLOAT16] if precision == "float16" and device == "cpu" else []
@@ -214,7 +234,7 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, init_errors, features_errors,
-    freeze_errors, mixing_errors, size_errors,
+    freeze_errors, mixing_errors, size_errors, resizing_errors,
     precision_errors, device_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)

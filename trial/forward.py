@@ -10,6 +10,7 @@ from trial.augment.policies import Policy
 from trial.compute import Compute
 from trial.data.batches import Batch
 from trial.learning.losses import Loss
+from trial.learning.resizing import SizeOf, resized
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 
@@ -17,7 +18,10 @@ MIN_PART = 2  # photos: batch normalisation can't take one
 
 
 class Forward:
-    """The forward pass of training. Deterministic given seed, epoch and batch index."""
+    """The forward pass of training. Deterministic given seed, epoch and batch index.
+
+    `size_of(epoch)`: of the photos that the network sees; None: those of `preprocessing`.
+    """
 
     def __init__(
         self,
@@ -27,9 +31,10 @@ class Forward:
         preprocessing: Preprocessing,
         compute: Compute,
         seed: int,
+        size_of: SizeOf | None = None,
     ):
         self.loss, self.mix, self.preprocessing, self.compute = loss, mix, preprocessing, compute
-        self.augment, self.seed = batch_transform(augment, preprocessing), seed
+        self.augment, self.seed, self.size_of = batch_transform(augment, preprocessing), seed, size_of
 
     def __call__(self, network: nn.Module, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """(loss, logits (B, classes) without gradient, targets as trial/learning/losses.py takes them) of the
@@ -46,6 +51,8 @@ class Forward:
         random = stream("batch", self.seed, batch.epoch, index)
         draw = Draw(random, batch.rows, batch.epoch, self.preprocessing.image_size)
         images, targets = self.mix(self.augment(batch.photos, draw), batch.labels, draw)
+        if self.size_of:
+            images = resized(images, self.size_of(batch.epoch))
         parts = max(1, min(parts, len(images) // MIN_PART))
         for some, own in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
             with self.compute.autocast(), self.compute.on_own_cores():

@@ -38,6 +38,7 @@ from trial.learning.learner import Learner
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
+from trial.learning.resizing import RESIZINGS
 from trial.learning.schedules import SCHEDULES
 from trial.models import factory
 from trial.models.features import Probe, whole
@@ -142,6 +143,7 @@ def training(
         processing,
         start.compute,
         config.seed,
+        config.resizing.build(RESIZINGS, config.image_size, config.epochs),
     )
     groups = param_groups(trained, config.layer_decay, config.weight_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
