@@ -20,9 +20,8 @@ from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
 from dataset.faces.detector import detector_errors
 from dataset.task import Task
 from trial.augment.policies import Policy
-from trial.catalogue import networks
 from trial.choice import Choice
-from trial.models.weights import WITHOUT_INTERNET, locate, with_sources
+from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
@@ -114,7 +113,11 @@ def size_errors(model: str, image_size: Size) -> list[str]:
     """Each network accepts the image size."""
     size, errors = size_text(image_size), []
     for name in _members(model):
-        network = networks()[name.partition(".")[0]]
+        if errors_of(
+            network_of, name
+        ):  # a repository that is not on this machine: an error of weights_errors
+            continue
+        network = network_of(name)
         if network.fixed and not network.multiple and image_size != network.fixed:
             errors.append(f"image_size={size}: {name} takes only {size_text(network.fixed)}")
         elif min(image_size) < network.min_side:
