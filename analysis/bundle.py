@@ -22,7 +22,7 @@ from common.machine import cores, processor
 from common.text import few
 from dataset.fingerprint import content, fingerprint
 from trial.config import TrialConfig
-from trial.models.weights import locate, with_sources
+from trial.models.weights import locate, pinned, with_sources
 from trial.origin import code
 from trial.record import WEIGHTS, RunFolder
 
@@ -142,7 +142,8 @@ def _member(
 
 
 def start_weights(config: TrialConfig) -> dict[str, str]:
-    """{network: hash} of the pretrained weights that training starts from, without missing files."""
+    """{network: hash} of the pretrained weights that training starts from, without missing files. The name of
+    a repository has the commit that was fetched."""
     found = {}
     for name, source in with_sources(config.model, config.weights):
         try:
@@ -150,7 +151,7 @@ def start_weights(config: TrialConfig) -> dict[str, str]:
         except UsageError:
             continue
         if path is not None:
-            found[name] = sha256_of(path)
+            found[pinned(name)] = sha256_of(path)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from common.image_size import size_text
 from common.machine import PROJECT, shipped
-from trial.catalogue import networks
+from trial.catalogue import networks, plain
 from trial.fetch import named_by
 from trial.models.weights import PACKAGES, full_name, similar_with_weights
 
@@ -56,7 +56,7 @@ def _row(name: str) -> str:
     with torch.device("meta"):
         millions = sum(p.numel() for p in timm.create_model(name, num_classes=18).parameters()) / 1e6
     sources, licences = zip(*_weights(name), strict=True)
-    known = networks()[name.partition(".")[0]]
+    known = networks()[plain(name)]
     sizes = "any"
     if known.fixed:
         sizes = f"multiples of {known.multiple}" if known.multiple else f"only {size_text(known.fixed)}"

@@ -14,6 +14,7 @@ from typing import Any
 from common.errors import unknown
 from common.image_size import Size
 from trial.aliases import FIELDS
+from trial.models.repositories import FORM, repository_of
 
 HERE = Path(__file__).parent
 NETWORKS, STEPS = HERE / "catalogue_networks.json", HERE / "catalogue_steps.json"
@@ -42,12 +43,25 @@ def networks() -> dict[str, Network]:
     }
 
 
+def plain(name: str) -> str:
+    """A network's name without the tag of its weights, or the revision of a repository."""
+    return name.partition("@" if repository_of(name) else ".")[0]
+
+
 def read_model(value: Any, errors: list[str]) -> str:
-    """`value` (the names of networks joined by +) as text; messages about mistakes are added to `errors`."""
+    """`value` (the names of networks joined by +) as text; messages about mistakes are added to `errors`.
+
+    Of a repository only the form is checked: it need not be on this machine.
+    """
     if "," in str(value):
         errors.append(f"model={value}: networks to be trained as one are joined by +")
         return str(value)
     for member in str(value).split("+"):
+        if repository_of(member):
+            continue
+        if "/" in member or ":" in member:
+            errors.append(f"model={member}: a repository of Hugging Face's hub is named {FORM}")
+            continue
         name, _, tag = member.partition(".")
         network = networks().get(name)
         if network is None:

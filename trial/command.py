@@ -279,7 +279,9 @@ def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
 )
 @exit_on_usage_error()
 def weights(
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME ...", help="timm's names")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME ...", help="timm's names, or hf-hub:ORG/NAME")
+    ] = None,
     experiment: Annotated[
         Path | None, typer.Option(help="fetch all that this experiment's YAML needs")
     ] = None,

@@ -53,7 +53,7 @@ class TrialConfig:
     recipes/baseline_resnet34.json).
     """
 
-    model: str = _field("resnet34", "network by timm's name; several joined by + are trained as one")
+    model: str = _field("resnet34", "timm's name or hf-hub:ORG/NAME; several joined by + train as one")
     join: Literal["logits", "features"] = _field(
         "logits", "what the last layer of several networks sees of each: its logits, or its features"
     )

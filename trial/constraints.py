@@ -20,10 +20,10 @@ from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
 from dataset.faces.detector import detector_errors
 from dataset.task import Task
 from trial.augment.policies import Policy
-from trial.catalogue import networks
+from trial.catalogue import Network
 from trial.choice import Choice
 from trial.learning.resizing import RESIZINGS
-from trial.models.weights import WITHOUT_INTERNET, locate, with_sources
+from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
@@ -114,8 +114,7 @@ def mixing_errors(mixing: Choice) -> list[str]:
 def size_errors(model: str, image_size: Size) -> list[str]:
     """Each network accepts the image size."""
     size, errors = size_text(image_size), []
-    for name in _members(model):
-        network = networks()[name.partition(".")[0]]
+    for name, network in _networks(model):
         if network.fixed and not network.multiple and image_size != network.fixed:
             errors.append(f"image_size={size}: {name} takes only {size_text(network.fixed)}")
         elif min(image_size) < network.min_side:
@@ -135,8 +134,7 @@ def resizing_errors(resizing: Choice, model: str, image_size: Size, features: Ch
     if features.name != "none":
         return [f"resizing={resizing}: can't be used with features={features}; leave it out"]
     first, errors = resizing.build(RESIZINGS, image_size, 1)(1), []
-    for name in _members(model):
-        network = networks()[name.partition(".")[0]]
+    for name, network in _networks(model):
         if network.fixed or network.multiple:
             errors.append(f"resizing={resizing}: {name} takes photos of one size only; leave it out")
         elif min(first) < network.min_side:
@@ -247,6 +245,12 @@ def _joint_errors(what: str, model: str, join: str) -> list[str]:
     if "+" not in model or join == "features":
         return []
     return [f"{what}: needs one network, not {model}, or join=features"]
+
+
+def _networks(model: str) -> list[tuple[str, Network]]:
+    """(name, what it accepts) of each of the networks that are known here: a repository that is not on this
+    machine is an error of weights_errors."""
+    return [(name, network_of(name)) for name in _members(model) if not errors_of(network_of, name)]
 
 
 def _members(model: str) -> list[str]:

@@ -12,20 +12,25 @@ from urllib.request import Request, urlopen
 from common.errors import UsageError, first_line
 from common.nni_yaml import read_experiment, split_command
 from trial.arguments import parse_arguments
-from trial.catalogue import model_fields, read_model
+from trial.catalogue import model_fields, plain, read_model
 from trial.config import TrialConfig
+from trial.models.repositories import CONFIG, Repository, repository_of
 from trial.models.weights import (
     HSE_FACERES,
     WITHOUT_INTERNET,
     fetched_path,
     full_name,
+    has_weights,
+    network_of,
     no_weights_message,
+    pinned,
     with_sources,
 )
 from trial.tensors import write_tensors
 
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 10  # how long to wait for a server's first answer
+ANY_SIZE = (224, 224)  # that a network which takes any size is built for, to see whether it can be
 
 
 def fetch_all(names: list[str]) -> None:
@@ -40,7 +45,7 @@ def fetch_all(names: list[str]) -> None:
     for name in names:
         before = len(errors)
         read_model(name, errors)
-        if len(errors) == before and "." not in full_name(name):
+        if len(errors) == before and not has_weights(name):
             errors.append(f"{no_weights_message(name)}; leave it out, its trials need weights=none")
     if not names:
         errors.append("nothing to fetch: give names of networks, or --experiment YAML with weights=hub")
@@ -83,6 +88,8 @@ def _fetch(model: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     if path.is_file():
         return path
+    if repository := repository_of(model):
+        return _fetch_repository(model, repository, path.parent)
     if _is_hse_faceres(model):
         from trial.models import hse_faceres
 
@@ -93,8 +100,28 @@ def _fetch(model: str) -> Path:
     return path
 
 
+def _fetch_repository(model: str, repository: Repository, folder: Path) -> Path:
+    """Download a repository's config.json and weights into `folder`, and build the network once as trials do;
+    the path of its weights. UsageError if trials could not use it; its weights are then not kept."""
+    from trial.models.factory import build
+    from trial.models.heads import Head
+
+    commit = repository.fetch_config(folder).parent.name
+    size = network_of(model).fixed or ANY_SIZE  # refuses another library's before its weights are downloaded
+    licence = repository.fetch_weights(folder, commit)
+    path = fetched_path(model)
+    try:
+        build(model, "hub", Head(outputs=2), 2, size)
+    except Exception:
+        path.unlink()
+        raise
+    stated = f"licence {licence}" if licence else "its card states no licence"
+    logger.info(f"{pinned(model)}: {stated}; competitions may forbid outside data")
+    return path
+
+
 def _is_hse_faceres(model: str) -> bool:
-    return model.partition(".")[0] == HSE_FACERES
+    return plain(model) == HSE_FACERES
 
 
 def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:
@@ -118,9 +145,11 @@ def _address(name: str) -> str:
 
     import trial.models.other_networks  # noqa: F401 - registers them with timm
 
+    if own := repository_of(name):
+        return hf_hub_url(own.id, CONFIG, revision=own.revision)
     config: Any = timm.models.get_pretrained_cfg(full_name(name))
     repository = (config.hf_hub_id or "").partition("@")[0]
-    return hf_hub_url(repository, "config.json") if repository else config.url
+    return hf_hub_url(repository, CONFIG) if repository else config.url
 
 
 def _server(address: str) -> str:
@@ -177,6 +206,8 @@ def _is_cached(name: str) -> bool:
     import torch
     from huggingface_hub import try_to_load_from_cache
 
+    if repository_of(name):  # fetched into weights/ itself
+        return fetched_path(name).is_file()
     config: Any = timm.models.get_pretrained_cfg(full_name(name))
     if not config.hf_hub_id:
         return Path(torch.hub.get_dir(), "checkpoints", Path(config.url).name).is_file()
@@ -188,13 +219,14 @@ def _is_cached(name: str) -> bool:
 
 
 def wanted_by(experiment: Path) -> list[str]:
-    """The networks of an experiment whose weights come from the hub."""
+    """The networks of an experiment whose weights come from the hub, and repositories, which are described
+    there."""
     wanted = [
         name
         for model, sources in named_by(experiment)
         for given in sources
         for name, source in with_sources(model, str(given))
-        if source == "hub"
+        if source == "hub" or repository_of(name)
     ]
     return list(dict.fromkeys(wanted))
 

@@ -43,6 +43,7 @@ from trial.learning.schedules import SCHEDULES
 from trial.models import factory
 from trial.models.features import Probe, whole
 from trial.models.heads import HEADS, Head, last_layer
+from trial.models.weights import pinned, with_sources
 from trial.origin import origin
 from trial.preprocessing import Preprocessing
 from trial.record import RunWriter
@@ -74,7 +75,9 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers)
     counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
-    writer.origin(origin(data_fingerprint, config.seed, compute) | {"class_counts": counts})
+    networks = [pinned(name) for name, _ in with_sources(config.model, config.weights)]
+    recorded = {"class_counts": counts, "networks": networks}
+    writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)
     writer.task(task)
     views, initial = config.features.build(FEATURES), config.init.build(INITS)

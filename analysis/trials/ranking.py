@@ -13,6 +13,7 @@ from analysis.trust.confirmed import Confirmed, known_of
 from analysis.trust.curves import STEADY
 from analysis.trust.leaders import MAX_LEADERS, Leaders, leaders_of
 from common.errors import UsageError
+from trial.catalogue import plain
 from trial.metrics import DEFAULT, column_of, title_of
 from trial.record import DAMAGED
 
@@ -109,8 +110,7 @@ class Ranking:
         if ranked.empty:
             raise UsageError(f"no finished trial to choose from ({states}); see: python -m analysis trials")
         if model is not None:
-            networks = ranked["model"].str.partition(".")[0]
-            of_model = ranked[(ranked["model"] == model) | (networks == model)]
+            of_model = ranked[(ranked["model"] == model) | (ranked["model"].map(plain) == model)]
             if of_model.empty:
                 have = ", ".join(sorted(ranked["model"].unique()))
                 raise UsageError(f"no finished trial of model={model}; finished ones have {have} ({states})")

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.errors import UsageError
 from common.text import bytes_text, path_text
 from trial.config import TrialConfig
-from trial.models.weights import locate
+from trial.models.weights import locate, with_sources
 
 OTHERS = 2 * 2**20  # bytes of a trial's other files: answers, curve, NNI's logs
 # Copies of the network in a checkpoint: itself, two moments of the optimizer, the averaged one.
@@ -65,7 +65,7 @@ def need(
 def _bytes(model: str, weights: str) -> int:
     """The bytes of a model's networks, by their weights files; 0 if they are not known."""
     try:
-        files = [locate(name, weights) for name in model.split("+")]
+        files = [locate(name, source) for name, source in with_sources(model, weights)]
     except UsageError:  # missing: reported elsewhere
         return 0
     return sum(file.stat().st_size for file in files if file)

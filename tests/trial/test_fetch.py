@@ -4,8 +4,6 @@ import socket
 import subprocess
 import sys
 import time
-from http.server import ThreadingHTTPServer
-from threading import Thread
 from typing import ClassVar
 
 import pytest
@@ -14,17 +12,10 @@ from safetensors.torch import save
 
 from common.errors import UsageError
 from common.machine import PROJECT, shipped
-from tests.trial.models.hub import Hub
+from tests.trial.models.hub import Hub, go_to, served
 from trial import fetch
 from trial.models import weights
 from trial.models.weights import locate
-
-
-def go_to(monkeypatch, address: str) -> None:
-    """What HF_ENDPOINT does at import."""
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 @pytest.fixture
@@ -50,12 +41,9 @@ def hub(monkeypatch, caches):
         files: ClassVar = {file_of(name): save(state) for name, state in states.items()}
         asked: ClassVar = []
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Local)
-    Thread(target=server.serve_forever, daemon=True).start()
-    go_to(monkeypatch, f"http://127.0.0.1:{server.server_port}")
-    yield Local
-    server.shutdown()
-    server.server_close()
+    with served(Local) as address:
+        go_to(monkeypatch, address)
+        yield Local
 
 
 def downloads(hub) -> list[str]:

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from common.image_size import Size
-from trial.catalogue import networks
 from trial.choice import Choice
 from trial.models.heads import HIDDEN, LAST, Head, attach, initialise, last_layers
-from trial.models.weights import full_name, load, with_sources
+from trial.models.repositories import repository_of
+from trial.models.weights import architecture_of, full_name, load, network_of, snapshot, with_sources
 from trial.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -70,20 +70,26 @@ def _member(name: str, weights: str, image_size: Size, outputs: int) -> Any:
 
 
 def create(name: str, size: Size, outputs: int, state: "State | None" = None) -> Any:
-    """A network of timm's or of trial/models/other_networks.py, with the tensors of `state` that timm
-    takes."""
+    """A network of timm's, of trial/models/other_networks.py or of a repository, with the tensors of `state`
+    that timm takes."""
     import timm
 
     import trial.models.other_networks  # noqa: F401 - registers them with timm
 
-    plain = name.partition(".")[0]
-    given: dict[str, Any] = {"classifier": CLASSIFIERS[plain]} if plain in CLASSIFIERS else {}
+    architecture = architecture_of(name)
+    given: dict[str, Any] = {}
+    if architecture in CLASSIFIERS:
+        given["classifier"] = CLASSIFIERS[architecture]
     if state is not None:
         given["state_dict"] = state
+    source = full_name(name)
+    if repository_of(name):
+        source = f"local-dir:{snapshot(name)}"
+        given |= {"source": None, "file": None}  # or timm would load the folder's weights instead of `state`
     return timm.create_model(
-        full_name(name),
+        source,
         pretrained=state is not None,
         pretrained_cfg_overlay=given or None,
         num_classes=outputs,
-        img_size=size if networks()[plain].multiple > 0 else None,  # timm drops what is None
+        img_size=size if network_of(name).multiple > 0 else None,  # timm drops what is None
     )

