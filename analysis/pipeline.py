@@ -2,6 +2,8 @@
 all of it again, from a bundle."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +21,7 @@ from analysis.predict.tta import refuse
 from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
-from analysis.retrain import retrain
+from analysis.retrain import retrain, retrain_on_gpus
 from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
 from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
 from analysis.trials.printing import trust_words, write_trials
@@ -35,7 +37,7 @@ from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from dataset.task import Task
 from trial.checkpoint import CHECKPOINT
-from trial.config import PLACES, TrialConfig
+from trial.config import PLACES, TrialConfig, refuse_together
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
 from trial.record import RunFolder, refuse_run
@@ -89,19 +91,21 @@ def _print_trust(ranking: Ranking, rows: pd.DataFrame) -> None:
 @only_writer_of_out
 def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none",
-    finish: Finish = Finish(),
+    finish: Finish = Finish(), gpus: int = 1,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Train `recipe` (with the changes `values`) on all groups of `data` into the run folder `out`, and write
     its submission there. `tta`: a name in predict/tta.py. Return (probabilities (photos, classes), the
     content of submission.json).
 
-    `finish`: the decision is fitted to the validation answers of the run that the recipe is of.
+    `finish`: the decision is fitted to the validation answers of the run that the recipe is of. `gpus`: that
+    train the network together.
 
     UsageError, before anything is trained, if the recipe or the data have errors. The recipe of an
     unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
     refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish)
+    refuse_together(replace(config, fold=0), gpus)  # one network is trained, whatever the recipe's folds
     planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
@@ -110,7 +114,7 @@ def retrain_and_submit(
     _refuse_run(out, what)
     with writing(out, _files(), what) as again:
         probabilities, about = _retrain_checked(
-            recipe, config, photos, out, stop_after, average, tta, planned, again
+            recipe, config, photos, out, stop_after, average, tta, planned, again, gpus=gpus
         )
         bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
     return planned.apply(probabilities), about
@@ -189,10 +193,11 @@ def _text(recipe: Mapping[str, Any], name: str) -> str:
 
 def _retrain_checked(
     recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
-    average: int, tta: str, planned: Plan, again: bool, table: bool = True,
+    average: int, tta: str, planned: Plan, again: bool, table: bool = True, gpus: int = 1,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """(The probabilities as predicted, the content of the submission.json of what is decided by these)."""
-    followed = retrain(config, out, stop_after, average, again)
+    train = retrain if gpus == 1 else partial(retrain_on_gpus, gpus)
+    followed = train(config, out, stop_after, average, again)
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta, **planned.about}
     return probabilities, submit_run(out, photos, planned.apply(probabilities), about, out, table)

@@ -1,7 +1,14 @@
-"""A recipe -> a network trained on all groups, with none held out."""
+"""A recipe -> a network trained on all groups, with none held out.
 
+`python -m analysis.retrain JSON` is what torchrun starts for `retrain_on_gpus`.
+"""
+
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,13 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from common.errors import exit_on_usage_error
+from common.machine import cores
+from common.process import end_with_parent
 from common.progress import track
 from dataset.task import Task
 from trial import recipe
 from trial.checkpoint import CHECKPOINT
-from trial.config import TrialConfig
+from trial.config import TrialConfig, parse
 from trial.fit import fit
-from trial.record import INTERRUPTED, RunFolder, RunWriter
+from trial.ranks import ALONE, Ranks, following, of_torchrun, rank_words
+from trial.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
 from trial.resume import Saver, read
 
 _WHY = {
@@ -39,14 +50,20 @@ def rule(config: TrialConfig, stop_after: int, average: int, task: Task) -> dict
 
 
 def retrain(
-    config: TrialConfig, out: Path, stop_after: int | None = None, average: int = 1, again: bool = False
+    config: TrialConfig,
+    out: Path,
+    stop_after: int | None = None,
+    average: int = 1,
+    again: bool = False,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Train `config` on all groups into the run folder `out`. Return the `rule` that was followed.
 
     The schedule is the trial's, by fraction of its epochs; training stops after epoch `stop_after` of it.
     `average`: save the mean of the weights of that many last epochs (1: those of the last epoch). A
     retraining that was stopped or killed in `out` goes on after its last checkpoint. `again`: `out` may hold
-    an earlier try of the same; if that is done nothing is trained.
+    an earlier try of the same; if that is done nothing is trained. `ranks`: the processes that train one
+    network, all of which call this.
     """
     stop_after = min(stop_after or config.epochs, config.epochs)
     average = min(average, stop_after)
@@ -57,9 +74,9 @@ def retrain(
         return rule(config, stop_after, average, RunFolder(out).task())
     checkpoint = read(out, what, config.data) if (out / CHECKPOINT).is_file() else None
     state = checkpoint.running[0] if checkpoint else None
-    writer = RunWriter(out, config, again=again, checkpoint=checkpoint)
+    writer = Unrecorded() if ranks.rank else RunWriter(out, config, again=again, checkpoint=checkpoint)
     with ending(writer):
-        start = recipe.start(config, writer)
+        start = recipe.start(config, writer, ranks)
         training = recipe.training(config, start, start.network, start.table, state)
         saver = Saver(writer, what, start.fingerprint)
         kept: list[dict[str, Tensor]] = list(state["kept"]) if state else []
@@ -85,16 +102,55 @@ def retrain(
     return rule(config, stop_after, average, start.task)
 
 
+def retrain_on_gpus(
+    gpus: int, config: TrialConfig, out: Path, stop_after: int | None, average: int, again: bool
+) -> dict[str, Any]:
+    """As `retrain`, by a process on each of `gpus` GPUs, or with device=cpu by this number of processes on
+    the CPU. SystemExit(1) if one of them fails: it has shown its error."""
+    given = [config.to_json(), str(out), stop_after, average, again]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
+    process = subprocess.Popen(
+        [sys.executable, *torchrun, "-m", "analysis.retrain", json.dumps(given)],
+        env={**os.environ, "OMP_NUM_THREADS": str(config.threads or max(1, cores() // gpus))},
+        preexec_fn=end_with_parent,
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if code:
+        print(
+            f"retraining by {gpus} processes failed, see above; the same command goes on after its last "
+            "checkpoint",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
+    stop_after = min(stop_after or config.epochs, config.epochs)
+    return rule(config, stop_after, min(average, stop_after), RunFolder(out).task())
+
+
+@exit_on_usage_error()
+def _main() -> None:
+    end_with_parent()
+    config, out, stop_after, average, again = json.loads(sys.argv[1])
+    ranks = of_torchrun()
+    with following() if ranks.rank else nullcontext():
+        ranks.join()
+        retrain(parse(config), Path(out), stop_after, average, again, ranks)
+        ranks.leave()
+
+
 @contextmanager
 def ending(writer: RunWriter) -> Iterator[None]:
     """Record in the run folder how the training in the `with` block ended."""
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
+        interrupted = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else rank_words(error)
         writer.end(
-            INTERRUPTED if interrupted else "failed",
-            "by Ctrl-C" if interrupted else str(error) or type(error).__name__,
+            INTERRUPTED if interrupted else "failed", interrupted or str(error) or type(error).__name__
         )
         raise
     writer.end("done")
@@ -107,3 +163,7 @@ def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
         for key, value in last.items()
     }
+
+
+if __name__ == "__main__":
+    _main()

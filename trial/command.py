@@ -21,8 +21,9 @@ from common.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
 from trial.compute import device_words, memory_words
-from trial.config import NO_DATA, TrialConfig, parse
+from trial.config import NO_DATA, TrialConfig, parse, refuse_together
 from trial.metrics import scores_text, title_of
+from trial.ranks import ALONE, Ranks, following, of_torchrun, rank_words
 
 if TYPE_CHECKING:
     from trial.checkpoint import Checkpoint
@@ -88,22 +89,25 @@ def main(
     In an NNI experiment trials are started by a server that has imported everything before; with
     FACE_MASK_WARM=0 each starts by itself.
     """
+    ranks = of_torchrun()
     if show:
         from trial.listing import show as show_choices
 
         show_choices(as_json, values or [])
     elif dry_run:
         print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
+    elif ranks.rank:
+        _follow(ranks)
     elif going_on:
         if not going_on.is_dir():
             raise UsageError(f"{going_on}: no such folder")
         with only_writer(going_on):
-            _train(lambda stopped: _goes_on(going_on, values or [], keep_checkpoint))
+            _train(lambda stopped: _goes_on(going_on, values or [], keep_checkpoint, ranks), ranks)
     elif advisor.in_experiment():
         folder = advisor.trial_folder()
-        _train(lambda stopped: _begins_for_nni(values or [], folder, stopped), in_experiment=True)
+        _train(lambda stopped: _begins_for_nni(values or [], folder, stopped, ranks), ranks, True)
     else:
-        _train(lambda stopped: _begins(values or [], keep_checkpoint))
+        _train(lambda stopped: _begins(values or [], keep_checkpoint, ranks), ranks)
 
 
 class _Begun(NamedTuple):
@@ -115,7 +119,7 @@ class _Begun(NamedTuple):
 OnStop = Callable[[str], None]  # records why the run is stopped
 
 
-def _train(begin: Callable[[OnStop], _Begun | None], in_experiment: bool = False) -> None:
+def _train(begin: Callable[[OnStop], _Begun | None], ranks: Ranks, in_experiment: bool = False) -> None:
     from trial.record import INTERRUPTED
     from trial.signals import on_stop
 
@@ -127,31 +131,55 @@ def _train(begin: Callable[[OnStop], _Begun | None], in_experiment: bool = False
 
     on_stop(stopped)  # before anything starts a thread, as nni and numpy do
     begun = begin(stopped)
-    if begun is None:
-        return
-    writers.append(begun.writer)
-    _run(begun.config, begun.writer, in_experiment, begun.checkpoint)
-    print(f"run folder: {begun.writer.folder}")
+    if begun:
+        writers.append(begun.writer)
+    ranks.join()
+    ranks.told(begun and (begun.config, begun.checkpoint and begun.writer.folder))
+    if begun:
+        _run(begun.config, begun.writer, in_experiment, begun.checkpoint, ranks)
+        print(f"run folder: {begun.writer.folder}")
+    ranks.leave()
 
 
-def _begins(arguments: list[str], keep_checkpoint: bool) -> _Begun:
+def _follow(ranks: Ranks) -> None:
+    """Train what rank 0 has begun, in step with it; it records the run and reports it."""
+    from trial.checkpoint import CHECKPOINT, load
+    from trial.record import Unrecorded
+    from trial.signals import on_stop
+
+    on_stop(lambda reason: None)
+    with following():
+        ranks.join()
+        if begun := ranks.told():
+            from trial.run import run
+
+            config, going_on = begun
+            checkpoint = load(going_on / CHECKPOINT) if going_on else None
+            run(config, Unrecorded(), lambda report: None, checkpoint, ranks)
+        ranks.leave()
+
+
+def _begins(arguments: list[str], keep_checkpoint: bool, ranks: Ranks) -> _Begun:
     from trial.record import RunWriter
 
-    config = _config(parse_arguments(arguments))
+    config = _config(parse_arguments(arguments), ranks)
     folder = Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
     return _Begun(config, RunWriter(folder, config, keep_checkpoint=keep_checkpoint))
 
 
-def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool) -> _Begun:
+def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool, ranks: Ranks) -> _Begun:
     from trial.record import RunWriter
     from trial.resume import continued
 
     config, checkpoint = continued(folder, parse_arguments(arguments))
+    refuse_together(config, ranks.world)
     writer = RunWriter(folder, config, checkpoint=checkpoint, keep_checkpoint=keep_checkpoint)
     return _Begun(config, writer, checkpoint)
 
 
-def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Begun | None:
+def _begins_for_nni(
+    arguments: list[str], folder: Path, stopped: OnStop, ranks: Ranks = ALONE
+) -> _Begun | None:
     from trial.record import RunWriter
     from trial.resume import again, is_finished
     from trial.signals import end_with
@@ -160,7 +188,7 @@ def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Beg
         end_with(advisor.manager(), stopped)
         values = advisor.ask()
         parent = values.pop(advisor.PARENT, None)
-        config = _config(parse_arguments(arguments, values))
+        config = _config(parse_arguments(arguments, values), ranks)
         if is_finished(folder, config):  # NNI was killed before it knew
             _report_the_rest(folder, config)
             return None
@@ -169,7 +197,7 @@ def _begins_for_nni(arguments: list[str], folder: Path, stopped: OnStop) -> _Beg
         RunWriter(folder, again=True).end("failed", str(error) or type(error).__name__)
         raise
     if not config.threads:
-        config = replace(config, threads=max(1, cores() // advisor.concurrency()))
+        config = replace(config, threads=max(1, cores() // (advisor.concurrency() * ranks.world)))
     writer = RunWriter(folder, config, again=True, checkpoint=checkpoint, parent=parent)
     return _Begun(config, writer, checkpoint)
 
@@ -188,8 +216,9 @@ def _report_the_rest(folder: Path, config: TrialConfig) -> None:
         advisor.report_final(run.status()["score"])
 
 
-def _config(values: Mapping[str, Any]) -> TrialConfig:
+def _config(values: Mapping[str, Any], ranks: Ranks) -> TrialConfig:
     config, _ = all_at_once(lambda: parse(values), lambda: _check_data(values))
+    refuse_together(config, ranks.world)
     return config
 
 
@@ -200,7 +229,11 @@ def _check_data(values: Mapping[str, Any]) -> None:
 
 
 def _run(
-    config: TrialConfig, writer: "RunWriter", in_experiment: bool, checkpoint: "Checkpoint | None" = None
+    config: TrialConfig,
+    writer: "RunWriter",
+    in_experiment: bool,
+    checkpoint: "Checkpoint | None" = None,
+    ranks: Ranks = ALONE,
 ) -> None:
     already = advisor.reported() if in_experiment and checkpoint else 0
     numbers = count(1)
@@ -232,7 +265,7 @@ def _run(
         from trial.run import run
 
         gc.freeze()  # imported objects stay: collecting them at the end alone would take a second
-        best = run(config, writer, on_report, checkpoint)
+        best = run(config, writer, on_report, checkpoint, ranks)
         outcome = _outcome(config, writer)
     except UsageError as error:
         writer.end("failed", str(error))
@@ -243,7 +276,7 @@ def _run(
             print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
         raise
     except Exception as error:
-        if gone := device_words(error):
+        if gone := device_words(error) or rank_words(error):
             writer.end(INTERRUPTED, gone)
             print(f"interrupted: {gone} (run folder: {writer.folder})", file=sys.stderr)
             raise SystemExit(STOPPED) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import UsageError
 from common.machine import cores
 from trial.constraints import NO_FLOAT16
+from trial.ranks import ALONE, Ranks
 from trial.threads import Apart, keep_apart
 
 if TYPE_CHECKING:
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Compute:
     """`precision`: the dtype of autocast, float32 for none. `workers`: processes of the loader. `apart`: for
-    two threads on a CPU."""
+    two threads on a CPU. `ranks`: the processes that train one network, each with its own Compute."""
 
     device: "torch.device"
     precision: "torch.dtype"
     workers: int
     apart: Apart | None = None
+    ranks: Ranks = ALONE
 
     def to_json(self) -> dict[str, Any]:
         """What was decided, for origin.json."""
@@ -34,7 +36,7 @@ class Compute:
         precision = str(self.precision).removeprefix("torch.")
         return {
             "device": str(self.device), "name": name, "precision": precision, "workers": self.workers,
-            "threads": torch.get_num_threads(),
+            "threads": torch.get_num_threads(), "processes": self.ranks.world,
         }  # fmt: skip
 
     def place(self, network: "nn.Module") -> None:
@@ -45,6 +47,8 @@ class Compute:
         import torch
 
         network.to(self.device)
+        if self.ranks.world > 1 and self.device.type == "cuda":
+            self.ranks.synchronise(network)
         narrow = [module for module in network.modules() if _is_narrow(module)]
         for convolution in narrow if self.device.type == "cpu" else []:
             convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
@@ -112,12 +116,14 @@ def decide(
     precision: str = "auto",
     threads: int = 0,
     workers: int = -1,
+    ranks: Ranks = ALONE,
 ) -> Compute:
     """Choose device, precision and loader workers for `network`, and set up this process for them: torch's
     threads (0: all cores) and their cores, cuDNN's search for the fastest kernel, how freed memory is kept.
 
     device=auto is the GPU if there is one, else the CPU; precision=auto: see `_fastest`; workers=-1 is 4 with
-    a GPU, else 0. UsageError if this machine lacks what is asked for.
+    a GPU, else 0. Each of several `ranks` has its GPU and its part of the cores. UsageError if this machine
+    lacks what is asked for.
     """
     import torch
 
@@ -126,17 +132,20 @@ def decide(
         device = "cuda" if on_gpu else "cpu"
     if device.startswith("cuda") and not on_gpu:
         raise UsageError(f"device={device}: no GPU that torch can use here; leave device out, or device=cpu")
+    if ranks.world > 1 and device == "cuda":
+        device = f"cuda:{ranks.rank}"
     chosen = torch.device(device)
     if precision == "float16" and chosen.type == "cpu":
         raise UsageError(NO_FLOAT16)
     dtype = _fastest(chosen, network) if precision == "auto" else getattr(torch, precision)
-    torch.set_num_threads(threads or cores())
+    torch.set_num_threads(threads or max(1, cores() // ranks.world))
     if chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     _keep_freed_memory()
     apart = keep_apart(torch.get_num_threads()) if chosen.type == "cpu" else None
-    return Compute(chosen, dtype, workers if workers >= 0 else (4 if chosen.type == "cuda" else 0), apart)
+    workers = workers if workers >= 0 else (4 if chosen.type == "cuda" else 0)
+    return Compute(chosen, dtype, workers, apart, ranks)
 
 
 def _fastest(device: "torch.device", network: "nn.Module") -> "torch.dtype":

@@ -15,7 +15,7 @@ from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
-from trial.constraints import COMBINATIONS, FOR_TASK, ON_THIS_MACHINE, violations
+from trial.constraints import COMBINATIONS, FOR_TASK, ON_THIS_MACHINE, violations, world_errors
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
 from trial.learning.freezing import FREEZES
@@ -175,6 +175,13 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
 def task_errors(config: TrialConfig, task: Task) -> list[str]:
     """What `config` asks for that the task does not have."""
     return violations(FOR_TASK, {name: getattr(config, name) for name in FIELDS} | {"task": task})
+
+
+def refuse_together(config: TrialConfig, world: int) -> None:
+    """UsageError if `world` processes can't train `config` together on this machine."""
+    errors = violations((world_errors,), {name: getattr(config, name) for name in FIELDS} | {"world": world})
+    if errors:
+        raise UsageError(errors)
 
 
 def _plain(value: Any) -> Any:

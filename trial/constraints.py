@@ -24,6 +24,7 @@ from trial.catalogue import Network
 from trial.choice import Choice
 from trial.learning.resizing import RESIZINGS
 from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
+from trial.ranks import MIN_PART
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
@@ -168,6 +169,33 @@ def weights_errors(model: str, weights: str) -> list[str]:
         return errors
     errors = [error for member in with_sources(model, weights) for error in errors_of(locate, *member)]
     return sorted(dict.fromkeys(errors), key=lambda error: error == WITHOUT_INTERNET)  # that line last
+
+
+def world_errors(
+    world: int, fold: int | str, features: Choice, compile: bool, batch_size: int, device: str
+) -> list[str]:
+    """What `world` processes, each with a GPU, can't train together (trial/ranks.py)."""
+    if world == 1:
+        return []
+    import torch
+
+    gpus = torch.cuda.device_count()
+    refused = {
+        f"device={device}: each of {world} processes takes its own GPU; write device=cuda, or cpu": (
+            device not in ("auto", "cuda", "cpu")
+        ),
+        f"{world} processes: this machine has {gpus} GPUs that torch can use; start as many processes as it "
+        "has, or write device=cpu": device in ("auto", "cuda") and gpus < world,
+        f"fold={fold}: {world} processes train one network; give one fold, or start one process": (
+            fold == "all"
+        ),
+        f"features={features}: one process trains a last layer; start one": features.name != "none",
+        "compile=true: is for one process; leave it out": compile,
+        f"batch_size={batch_size}: {world} processes share it, and each needs {MIN_PART} photos or more": (
+            batch_size < MIN_PART * world
+        ),
+    }
+    return [text for text, wrong in refused.items() if wrong]
 
 
 def crop_errors(crop: Choice) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from trial.fit import infer
 from trial.models.features import Backbone
 from trial.models.heads import last_layer
 from trial.preprocessing import Preprocessing
+from trial.ranks import ALONE
 from trial.rng import stream
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def features_of(
     Computed once for these photos, this backbone's weights, its preprocessing, views and precision, and kept
     in the cache of at most `limit` GiB (0: not kept). UsageError if they can't be kept, with their size.
     """
+    compute = replace(compute, ranks=ALONE)  # one of several ranks computes them, and the others wait
     plain = batches.uncached(table, preprocessing)
     width = last_layer(network).weight[0].numel()
     number = len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))

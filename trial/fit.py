@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from trial.compute import Compute
 from trial.data.batches import Batch, on_device
-from trial.forward import MIN_PART, Forward
+from trial.forward import Forward
 from trial.learning.ema import Average
 from trial.learning.freezing import Freeze
 from trial.learning.learner import Learner
@@ -20,6 +21,7 @@ from trial.learning.losses import Loss
 from trial.learning.schedules import Schedule, middle
 from trial.metrics import METRICS, Scores, column_of, score_probabilities
 from trial.preprocessing import Preprocessing
+from trial.ranks import MIN_PART
 from trial.rng import stream
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Training:
     """
 
     network: nn.Module  # on its device
+    parallel: nn.Module  # the same, for training passes: on several ranks with DDP around it
     train: Batches
     forward: Forward
     learner: Learner
@@ -121,13 +124,15 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
     validated = average.network if average else network
     if training.compile:
         network.compile()
-    device, batches = forward.compute.device, len(training.train)  # type: ignore[arg-type]
+    device, ranks = forward.compute.device, forward.compute.ranks
+    batches = len(training.train)  # type: ignore[arg-type]
     parts = 1
 
     for epoch in range(training.done + 1, training.epochs + 1):
         started = time.perf_counter()
         # An epoch's dropout depends on the epoch only: with several folds in turn, other draws come between.
-        torch.manual_seed(int(stream("network", training.seed, epoch).integers(2**63)))
+        # Each rank has a dropout of its own, rank 0 that of one process.
+        torch.manual_seed(int(stream("network", training.seed, epoch).integers(2**63)) + ranks.rank)
         network.train()
         training.freeze(network, epoch)
         # Summed on the device: reading each batch's loss would wait for it.
@@ -159,6 +164,7 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
             total_loss += loss * len(batch.labels)
             hits += right
             photos += len(batch.labels)
+        ranks.average_statistics(network, validated)
         train_loss = float(total_loss) / photos
         measured = {}
         if validation is not None:
@@ -184,13 +190,15 @@ def _add_gradients(
     try:
         for index, batch in group:
             losses, hits = [], []
-            for loss, logits, targets in forward.in_parts(training.network, batch, index, parts):
+            for loss, logits, targets in forward.in_parts(training.parallel, batch, index, parts):
                 learner.backward(loss / together)
                 labels = targets if targets.dim() == 1 else targets.argmax(1)
                 losses.append(loss.detach())
                 hits.append((logits.argmax(1) == labels).sum())
         return torch.stack(losses).sum(), torch.stack(hits).sum()
-    except torch.OutOfMemoryError:
+    except torch.OutOfMemoryError as error:
+        if forward.compute.ranks.world > 1:  # the others would wait for the rest of this pass
+            raise MemoryError("of a GPU; on several, batches are not halved") from error
         if 2 * parts > len(group[-1][1].labels) // MIN_PART:
             raise
     learner.drop()
@@ -229,7 +237,8 @@ def infer(
     logits, labels = [], []
     for batch in on_device(batches, compute.device):
         with compute.autocast(), compute.on_own_cores():
-            logits.append(_forward(network, preprocessing, batch.photos).float())
+            own = partial(_forward, network, preprocessing)
+            logits.append(compute.ranks.logits(own, batch.photos))
         labels.append(batch.labels)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
 

@@ -12,9 +12,8 @@ from trial.data.batches import Batch
 from trial.learning.losses import Loss
 from trial.learning.resizing import SizeOf, resized
 from trial.preprocessing import Preprocessing
+from trial.ranks import MIN_PART
 from trial.rng import Draw, stream
-
-MIN_PART = 2  # photos: batch normalisation can't take one
 
 
 class Forward:
@@ -56,5 +55,5 @@ class Forward:
         parts = max(1, min(parts, len(images) // MIN_PART))
         for some, own in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
             with self.compute.autocast(), self.compute.on_own_cores():
-                logits = network(some).float()
+                logits = self.compute.ranks.logits(network, some)
             yield self.loss(logits, own) * (len(some) / len(images)), logits.detach(), own

@@ -46,6 +46,7 @@ from trial.models.heads import HEADS, Head, last_layer
 from trial.models.weights import pinned, with_sources
 from trial.origin import origin
 from trial.preprocessing import Preprocessing
+from trial.ranks import ALONE, Ranks
 from trial.record import RunWriter
 
 
@@ -63,7 +64,7 @@ class Start(NamedTuple):
     features: np.ndarray | None = None
 
 
-def start(config: TrialConfig, writer: RunWriter) -> Start:
+def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start:
     """Read the photos, build the network, decide the device, and record all of it in the run folder."""
     data_fingerprint = fingerprint(Path(config.data))
     task, table, errors = scan_train(Path(config.data), config.group)
@@ -73,7 +74,7 @@ def start(config: TrialConfig, writer: RunWriter) -> Start:
     log_notes(table)
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
-    compute = decide(network, config.device, config.precision, config.threads, config.workers)
+    compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
     counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
     networks = [pinned(name) for name, _ in with_sources(config.model, config.weights)]
     recorded = {"class_counts": counts, "networks": networks}
@@ -152,6 +153,9 @@ def training(
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
     training = Training(
         network=trained,
+        parallel=start.compute.ranks.parallel(
+            trained, frozen=config.freeze.name not in ("none", "batch_norm")
+        ),
         train=train,
         forward=forward,
         learner=Learner(trained, optimizer, start.compute, config.clip_norm),

@@ -187,6 +187,11 @@ class RunWriter:
         name = WEIGHTS if fold is None else OF_FOLDS.replace("*", str(fold))
         write_tensors(self.folder / name, weights)
 
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint, in place of the last one. OSError or RuntimeError if the disk is full."""
+        with self.lock:
+            checkpoint.write(self.folder / CHECKPOINT)
+
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
         """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
         until it ends)."""
@@ -236,6 +241,19 @@ class RunWriter:
 
     def _write_status(self) -> None:
         write_json(self.folder / "status.json", self._status)
+
+
+class Unrecorded(RunWriter):
+    """The writer of a rank that is not the first (trial/ranks.py), which records the same: writes nothing."""
+
+    def __init__(self) -> None:
+        self.rows, self.keeps_checkpoint = [], False
+        self._folds, self._status = {}, {"started": "", "score": None}
+
+    def _nothing(self, *values: Any, **named: Any) -> Any:
+        pass
+
+    origin = task = preprocessing = epoch = note_parts = best = weights = checkpoint = end = _nothing
 
 
 class RunFolder:

@@ -52,8 +52,7 @@ class Saver:
             writer.best_epochs, dict(running), dict(patience),
         )  # fmt: skip
         try:
-            with writer.lock:
-                checkpoint.write(writer.folder / CHECKPOINT)
+            writer.checkpoint(checkpoint)
         except (OSError, RuntimeError) as error:
             logger.warning(f"WARNING: no checkpoint could be written: {error}")
         self._ended = time.perf_counter()

@@ -14,6 +14,7 @@ from trial.config import TrialConfig
 from trial.fit import fit
 from trial.folds import Fold, Patience
 from trial.metrics import column_of
+from trial.ranks import ALONE, Ranks
 from trial.record import RunWriter
 from trial.resume import Saver
 
@@ -43,15 +44,19 @@ OnReport = Callable[[Report], None]
 
 
 def run(
-    config: TrialConfig, writer: RunWriter, on_report: OnReport, checkpoint: Checkpoint | None = None
+    config: TrialConfig,
+    writer: RunWriter,
+    on_report: OnReport,
+    checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> float:
     """Train `config` into the writer's folder, after the epochs of its `checkpoint`, if there is one. Returns
     the best epoch's score, by the config's metric, over all groups held out.
 
     With fold=all these are all groups, each predicted by the network that has not seen it (out of fold), and
-    each fold has its own best epoch.
+    each fold has its own best epoch. `ranks`: the processes that train one network, all of which call this.
     """
-    start = recipe.start(config, writer)
+    start = recipe.start(config, writer, ranks)
     saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
     if len(numbers) == 1 or config.fold_order == "lockstep":

@@ -54,6 +54,7 @@ def retrain(
     tta: Tta = "none",
     decide: Decide = "auto",
     combine_photos: Combine = False,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train the network together")] = 1,
 ) -> None:
     """Retrain a recipe and write its submission.
 
@@ -65,7 +66,7 @@ def retrain(
 
     folder = out or Path("out/retrained") / recipe.stem
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
-    retrain_and_submit(read_recipe(recipe), data, folder, changes, average, tta, finish)
+    retrain_and_submit(read_recipe(recipe), data, folder, changes, average, tta, finish, gpus)
     print(f"network: {folder}\n{submission_words(folder)}")
 
 

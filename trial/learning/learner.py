@@ -25,6 +25,8 @@ class Learner:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` to those since the last step."""
+        # Of several ranks each has the gradient of its part, and gets their mean: the sum is wanted.
+        loss = loss * self.compute.ranks.world
         with self.compute.on_own_cores():
             self.scaler.scale(loss).backward()
 
