@@ -143,7 +143,7 @@ def training(
         start.compute,
         config.seed,
     )
-    groups = param_groups(trained, config.layer_decay, config.weight_decay)
+    groups = param_groups(trained, config.layer_decay, config.weight_decay, config.stem_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
     training = Training(
         network=trained,

@@ -228,6 +228,7 @@ def test_several_networks_are_fitted_side_by_side(people, table, tmp_path):
         ({"copies": "baseline"}, "copies=baseline: can't be used with features=cached"),
         ({"freeze": "gradual"}, "freeze=gradual: can't be used with features=cached"),
         ({"layer_decay": 0.7}, "layer_decay=0.7: can't be used with features=cached"),
+        ({"stem_decay": 0.1}, "stem_decay=0.1: can't be used with features=cached"),
         ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "features=cached: needs one network"),
         ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "or join=features"),
         ({"features": {"_name": "cached", "views": "ten"}}, "features.views"),
