@@ -92,9 +92,17 @@ def features_errors(
     return errors + _joint_errors(f"features={features}", model, join)
 
 
-def init_errors(init: Choice, model: str, join: str) -> list[str]:
-    """There are features to fit to."""
-    return _joint_errors(f"init={init}", model, join) if init.name != "random" else []
+def mlp_errors(head: Choice, model: str, join: str) -> list[str]:
+    """There are features under the hidden layer, not logits."""
+    return _joint_errors(f"head={head}", model, join) if head.name == "mlp" else []
+
+
+def init_errors(init: Choice, model: str, join: str, head: Choice) -> list[str]:
+    """There is one layer to fit, to features."""
+    if init.name == "random":
+        return []
+    several = [f"init={init}: fits one layer, not the two of head={head}; choose another head"]
+    return _joint_errors(f"init={init}", model, join) + several * (head.name == "mlp")
 
 
 def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
@@ -221,8 +229,8 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 
 
 COMBINATIONS: tuple[Check, ...] = (
-    fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, init_errors, features_errors,
-    freeze_errors, decay_errors, mixing_errors, size_errors, precision_errors, device_errors,
+    fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
+    features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, precision_errors, device_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (

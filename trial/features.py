@@ -25,7 +25,7 @@ from trial.data.batches import Batch
 from trial.data.views import VIEWS, Views
 from trial.fit import infer
 from trial.models.features import Backbone
-from trial.models.heads import last_layer
+from trial.models.heads import input_shape, last_layer
 from trial.preprocessing import Preprocessing
 from trial.rng import stream
 
@@ -102,7 +102,7 @@ def features_of(
     in the cache of at most `limit` GiB (0: not kept). UsageError if they can't be kept, with their size.
     """
     plain = batches.uncached(table, preprocessing)
-    width = last_layer(network).weight[0].numel()
+    width = input_shape(last_layer(network)).numel()
     number = len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))
     need = len(table) * number * width * 4
 

@@ -188,7 +188,7 @@ def _initialise(
     by_factor = head.to_logits is not None
     values = photos[list(task.factors) if by_factor else ["label"]].to_numpy()
     weight, bias = initial(features, values, task.sizes if by_factor else [task.n_classes])
-    layer = last_layer(network)
+    layer: Any = last_layer(network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
         layer.bias.copy_(torch.from_numpy(bias))
