@@ -107,7 +107,8 @@ def training(
 
     UsageError if `borders` leaves no photo.
     """
-    photos = config.copies.build(COPIES, start.task)(config.borders.build(BORDERS)(photos))
+    border = config.borders.build(BORDERS)
+    photos = config.copies.build(COPIES, start.task)(border.change(photos))
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
     done = state["epoch"] if state else 0
@@ -142,6 +143,7 @@ def training(
         processing,
         start.compute,
         config.seed,
+        border.drawn(photos) if border.drawn else None,
     )
     groups = param_groups(trained, config.layer_decay, config.weight_decay, config.stem_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
