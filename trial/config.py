@@ -70,6 +70,9 @@ class TrialConfig:
     layer_decay: Annotated[float, (0.01, 1)] = _field(
         1.0, "learning rate relative to the layer above; below 1 norms and biases have no weight decay"
     )
+    stem_decay: Annotated[float, (0.0001, 1)] = _field(
+        1.0, "learning rate of the lowest layer relative to the head; chooses layer_decay by the depth"
+    )
     crop: Choice = _field(default_choice(CROPS, "none"), "part of the photo that the network sees")
     image_size: Size = _field((512, 384), "height x width in pixels, after cropping")
     resizing: Choice = _field(

@@ -74,7 +74,7 @@ def freeze_errors(freeze: Choice, epochs: int, features: Choice) -> list[str]:
 
 def features_errors(
     features: Choice, model: str, freeze: Choice, augment: Policy, mixing: Choice, copies: Choice,
-    layer_decay: float, compile: bool, join: str,
+    layer_decay: float, stem_decay: float, compile: bool, join: str,
 ) -> list[str]:  # fmt: skip
     """Features of photos can't be changed as photos can, and nothing below them is trained."""
     if features.name == "none":
@@ -85,6 +85,7 @@ def features_errors(
         f"mixing={mixing}": mixing.name not in ("none", "mixup", "mixup_rare"),
         f"copies={copies}": copies.name != "none",
         f"layer_decay={layer_decay:g}": layer_decay != 1,
+        f"stem_decay={stem_decay:g}": stem_decay != 1,
         f"compile={str(compile).lower()}": compile,
     }
     errors = [
@@ -93,9 +94,17 @@ def features_errors(
     return errors + _joint_errors(f"features={features}", model, join)
 
 
-def init_errors(init: Choice, model: str, join: str) -> list[str]:
-    """There are features to fit to."""
-    return _joint_errors(f"init={init}", model, join) if init.name != "random" else []
+def mlp_errors(head: Choice, model: str, join: str) -> list[str]:
+    """There are features under the hidden layer, not logits."""
+    return _joint_errors(f"head={head}", model, join) if head.name == "mlp" else []
+
+
+def init_errors(init: Choice, model: str, join: str, head: Choice) -> list[str]:
+    """There is one layer to fit, to features."""
+    if init.name == "random":
+        return []
+    several = [f"init={init}: fits one layer, not the two of head={head}; choose another head"]
+    return _joint_errors(f"init={init}", model, join) + several * (head.name == "mlp")
 
 
 def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
@@ -103,6 +112,13 @@ def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
     if learning_rate >= 1e-9 or (learning_rate == 0 and init.name != "random"):
         return []
     return [f"learning_rate={learning_rate:g}: must be 1e-09 or more (0 keeps what init=lda fits)"]
+
+
+def decay_errors(layer_decay: float, stem_decay: float) -> list[str]:
+    """The decay from layer to layer is said once: by layer, or in all."""
+    if 1 in (layer_decay, stem_decay):
+        return []
+    return [f"layer_decay={layer_decay:g}: can't be used with stem_decay={stem_decay:g}; leave one out"]
 
 
 def mixing_errors(mixing: Choice) -> list[str]:
@@ -259,8 +275,8 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 
 
 COMBINATIONS: tuple[Check, ...] = (
-    fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, init_errors, features_errors,
-    freeze_errors, mixing_errors, size_errors, resizing_errors,
+    fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
+    features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
     precision_errors, device_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)

@@ -25,7 +25,7 @@ from trial.data.batches import Batch
 from trial.data.views import VIEWS, Views
 from trial.fit import infer
 from trial.models.features import Backbone
-from trial.models.heads import last_layer
+from trial.models.heads import input_shape, last_layer
 from trial.preprocessing import Preprocessing
 from trial.ranks import ALONE
 from trial.rng import stream
@@ -104,7 +104,7 @@ def features_of(
     """
     compute = replace(compute, ranks=ALONE)  # one of several ranks computes them, and the others wait
     plain = batches.uncached(table, preprocessing)
-    width = last_layer(network).weight[0].numel()
+    width = input_shape(last_layer(network)).numel()
     number = len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))
     need = len(table) * number * width * 4
 

@@ -1,7 +1,9 @@
 """A training batch -> its loss: augment, mix, run the network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from trial.augment.mixing import Mix
@@ -15,11 +17,15 @@ from trial.preprocessing import Preprocessing
 from trial.ranks import MIN_PART
 from trial.rng import Draw, stream
 
+# (A generator that depends on seed and epoch only, rows (B,)) -> labels (B,).
+Labels = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
 
 class Forward:
     """The forward pass of training. Deterministic given seed, epoch and batch index.
 
-    `size_of(epoch)`: of the photos that the network sees; None: those of `preprocessing`.
+    `labels`: those of an epoch, if they are drawn in each; None: the photos' own. `size_of(epoch)`: of the
+    photos that the network sees; None: those of `preprocessing`.
     """
 
     def __init__(
@@ -30,10 +36,12 @@ class Forward:
         preprocessing: Preprocessing,
         compute: Compute,
         seed: int,
+        labels: Labels | None = None,
         size_of: SizeOf | None = None,
     ):
         self.loss, self.mix, self.preprocessing, self.compute = loss, mix, preprocessing, compute
-        self.augment, self.seed, self.size_of = batch_transform(augment, preprocessing), seed, size_of
+        self.augment, self.seed = batch_transform(augment, preprocessing), seed
+        self.labels, self.size_of = labels, size_of
 
     def __call__(self, network: nn.Module, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """(loss, logits (B, classes) without gradient, targets as trial/learning/losses.py takes them) of the
@@ -49,7 +57,7 @@ class Forward:
         (batch normalisation and a weighted loss see a part only)."""
         random = stream("batch", self.seed, batch.epoch, index)
         draw = Draw(random, batch.rows, batch.epoch, self.preprocessing.image_size)
-        images, targets = self.mix(self.augment(batch.photos, draw), batch.labels, draw)
+        images, targets = self.mix(self.augment(batch.photos, draw), self._labels_of(batch), draw)
         if self.size_of:
             images = resized(images, self.size_of(batch.epoch))
         parts = max(1, min(parts, len(images) // MIN_PART))
@@ -57,3 +65,10 @@ class Forward:
             with self.compute.autocast(), self.compute.on_own_cores():
                 logits = self.compute.ranks.logits(network, some)
             yield self.loss(logits, own) * (len(some) / len(images)), logits.detach(), own
+
+    def _labels_of(self, batch: Batch) -> Tensor:
+        """(B,) the labels of its epoch."""
+        if self.labels is None:
+            return batch.labels
+        drawn = self.labels(stream("label", self.seed, batch.epoch), batch.rows)
+        return torch.as_tensor(drawn, dtype=batch.labels.dtype, device=batch.labels.device)

@@ -112,7 +112,8 @@ def training(
 
     UsageError if `borders` leaves no photo.
     """
-    photos = config.copies.build(COPIES, start.task)(config.borders.build(BORDERS)(photos))
+    border = config.borders.build(BORDERS)
+    photos = config.copies.build(COPIES, start.task)(border.change(photos))
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
     done = state["epoch"] if state else 0
@@ -147,9 +148,10 @@ def training(
         processing,
         start.compute,
         config.seed,
+        border.drawn(photos) if border.drawn else None,
         config.resizing.build(RESIZINGS, config.image_size, config.epochs),
     )
-    groups = param_groups(trained, config.layer_decay, config.weight_decay)
+    groups = param_groups(trained, config.layer_decay, config.weight_decay, config.stem_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
     training = Training(
         network=trained,
@@ -197,7 +199,7 @@ def _initialise(
     by_factor = head.to_logits is not None
     values = photos[list(task.factors) if by_factor else ["label"]].to_numpy()
     weight, bias = initial(features, values, task.sizes if by_factor else [task.n_classes])
-    layer = last_layer(network)
+    layer: Any = last_layer(network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
         layer.bias.copy_(torch.from_numpy(bias))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-STREAMS = ("order", "batch", "photo", "copy", "network", "view")
+STREAMS = ("order", "batch", "photo", "copy", "network", "view", "label")
 
 
 def stream(purpose: str, *numbers: int) -> np.random.Generator:

@@ -92,6 +92,7 @@ REFUSED = {
     "mixing=mixup_oldest": "mixing=mixup_rare: no class of this set is rare; leave it out",
     "borders=drop": "borders=drop: only the face-mask task has ages; leave it out",
     "borders=relabel": "borders=relabel: only the face-mask task has ages; leave it out",
+    "borders=soft": "borders=soft: only the face-mask task has ages; leave it out",
     "corrections=competition": "corrections=competition: only the face-mask task has them",
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ RECIPES = {
     "plain": {},
     "mixing_ema_accumulation": {
         "mixing": "cutmix", "ema": 0.9, "accumulate": 2, "clip_norm": 1, "augment": "light",
-        "head": {"_name": "classes", "dropout": 0.3},
+        "head": {"_name": "classes", "dropout": 0.3}, "borders": {"_name": "soft", "sd": 10},
     },
     "gradual_sgd_sampler_copies": {
         "freeze": "gradual", "optimizer": "sgd", "learning_rate": 0.03, "sampler": "class_balanced",

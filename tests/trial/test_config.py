@@ -68,6 +68,7 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"dropout": 0.2}, "it is a parameter of a choice: head.dropout"),
         ({"warmup": 2}, "schedule.warmup"),
         ({"ema": 1}, "1.0 is not from 0 to"),
+        ({"layer_decay": 0.8, "stem_decay": 0.1}, "layer_decay=0.8: can't be used with stem_decay=0.1"),
         ({"model": "resnet18+resnet43"}, "did you mean resnet"),
         ({"device": "gpu"}, "device=gpu: write device=cuda for a GPU"),
         ({"head": {"dropot": 0.3}}, "did you mean dropout"),

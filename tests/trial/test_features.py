@@ -10,13 +10,16 @@ from analysis.predict.trained import predict
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
+from dataset.task import Task
 from tests.conftest import TINY
 from trial import features, recipe
 from trial.compute import decide
 from trial.config import parse
 from trial.features import AsTheyAre, Features, features_of
+from trial.fit import fit
 from trial.learning.inits import lda
 from trial.models.features import Backbone, Probe
+from trial.models.heads import input_shape, last_layer
 from trial.record import RunFolder, RunWriter
 from trial.run import run
 
@@ -45,7 +48,7 @@ def trained(people, folder, **values):
     return RunFolder(folder), [report.macro_f1 for report in reports]
 
 
-@pytest.mark.parametrize("head", ["classes", "factors"])
+@pytest.mark.parametrize("head", ["classes", "factors", "mlp"])
 @pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "test_resnet.r160_in1k", "mobilenetv3_small_050"])
 def test_backbone_and_last_layer_are_the_network(head, model):
     weights = "package" if "lite0" in model else "none"
@@ -73,6 +76,42 @@ def test_a_whole_run_predicts_as_it_was_validated(people, table, tmp_path):
     assert np.allclose(predict(tmp_path / "run", photos), expected.to_numpy(), atol=1e-4)
     assert len(scores) == 3
     assert max(scores) > 0.05
+
+
+def test_a_hidden_layer_learns_what_one_layer_can_not():
+    """Two classes, of which each is two opposite corners of a square."""
+    random = np.random.default_rng(0)
+    corners = random.integers(2, size=(400, 2))
+    task, table = Task("corners", ("same", "different")), pd.DataFrame({"label": corners.sum(1) % 2})
+    accuracy = {}
+    for head in ("classes", "mlp"):
+        config = parse({**PROBE, "model": "test_resnet", "weights": "none", "head": head, "epochs": 10})
+        torch.manual_seed(0)
+        network, preprocessing = recipe.build(config, task)
+        found = np.zeros((400, 1, *input_shape(last_layer(network))), np.float32)
+        found[:, 0, :2] = 2 * corners - 1 + random.normal(scale=0.2, size=(400, 2))
+        start = recipe.Start(task, table, network, preprocessing, decide(network), None, "", found)
+        *_, epoch = fit(recipe.training(config, start, network, table))
+        accuracy[head] = epoch.train_accuracy
+    assert accuracy["classes"] < 0.8
+    assert accuracy["mlp"] > 0.95
+
+
+def test_a_run_with_a_hidden_layer_is_trained_saved_and_read_as_any_other(people, table, tmp_path):
+    from safetensors.torch import load_file
+
+    head = {"_name": "mlp", "hidden": 12, "dropout": 0.1}
+    folder, _ = trained(people, tmp_path / "run", head=head, ema=0.9, mixing="mixup")
+    network, _, _ = built(head=head)
+    saved, before = load_file(tmp_path / "run" / "weights.safetensors"), network.state_dict()
+    assert saved.keys() == before.keys()
+    changed = {name for name in before if not torch.equal(before[name], saved[name])}
+    layers = ("classifier.hidden", "classifier.outputs")
+    assert changed == {f"{layer}.{what}" for layer in layers for what in ("weight", "bias")}
+    validation = folder.validation()
+    photos = table[table["photo"].isin(validation["photo"])].reset_index(drop=True)
+    expected = validation.set_index("photo").loc[photos["photo"], [f"p{n:02d}" for n in range(18)]]
+    assert np.allclose(predict(tmp_path / "run", photos), expected.to_numpy(), atol=1e-4)
 
 
 def test_it_learns_and_the_backbone_stays(people, tmp_path):
@@ -113,6 +152,7 @@ def test_features_are_of_their_weights_views_and_size(table, tmp_path):
     assert of(image_size="40x32")[1] == 4
     assert of()[1] == 4
     assert of(head="factors")[1] == 4, "the last layer is not a part of the backbone"
+    assert of(head="mlp")[1] == 4, "nor is a hidden one"
 
 
 def test_features_over_the_limit_are_refused_with_their_size(table, tmp_path):
@@ -228,9 +268,12 @@ def test_several_networks_are_fitted_side_by_side(people, table, tmp_path):
         ({"copies": "baseline"}, "copies=baseline: can't be used with features=cached"),
         ({"freeze": "gradual"}, "freeze=gradual: can't be used with features=cached"),
         ({"layer_decay": 0.7}, "layer_decay=0.7: can't be used with features=cached"),
+        ({"stem_decay": 0.1}, "stem_decay=0.1: can't be used with features=cached"),
         ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "features=cached: needs one network"),
         ({"model": "tf_efficientnet_lite0+tf_efficientnet_lite1"}, "or join=features"),
         ({"features": {"_name": "cached", "views": "ten"}}, "features.views"),
+        ({"init": "lda", "head": "mlp"}, "init=lda: fits one layer, not the two of head=mlp; choose another head"),
+        ({"features": "none", "head": "mlp", "model": "resnet18+resnet34", "weights": "none"}, "head=mlp: needs one network"),
         ({"learning_rate": 0}, "learning_rate=0: must be 1e-09 or more"),
         ({"features": "none", "init": "lda", "model": "resnet18+resnet34", "weights": "none"}, "init=lda: needs one"),
     ],

@@ -1,6 +1,6 @@
 """The layers of a network, counted from the head down, and an optimizer's parameter groups by layer."""
 
-from types import SimpleNamespace
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from trial.models.heads import last_layers
@@ -11,41 +11,59 @@ if TYPE_CHECKING:
 STAGES = 5  # of a network for which timm defines none
 
 
-def param_groups(network: "nn.Module", layer_decay: float, weight_decay: float) -> list[dict[str, Any]]:
+def param_groups(
+    network: "nn.Module", layer_decay: float, weight_decay: float, stem_decay: float = 1.0
+) -> list[dict[str, Any]]:
     """Parameter groups for an optimizer; a group's learning rate is to be multiplied by its `lr_scale`.
 
-    With `layer_decay` 1 all parameters are one group, and the optimizer's weight decay applies to all of
-    them. Below 1 the groups are those of timm's `param_groups_layer_decay` (Clark et al. 2020,
-    arXiv:2003.10555): `lr_scale` is `layer_decay` to the power of the number of layers above, 1 in the head.
-    As in timm, `weight_decay` then does not apply to biases, to normalisation layers (all tensors of one
-    dimension), and to what the network itself excludes (`no_weight_decay`: position embeddings, for
-    instance).
+    With both decays 1 all parameters are one group, and the optimizer's weight decay applies to all of them.
+    Else the groups are those of timm's `param_groups_layer_decay` (Clark et al. 2020, arXiv:2003.10555):
+    `lr_scale` is `layer_decay` to the power of the number of layers above, 1 in the head. A `stem_decay`
+    below 1 replaces `layer_decay` by the one that gives this `lr_scale` to the lowest layer (of each member
+    of a joint network). As in timm, `weight_decay` then does not apply to biases, to normalisation layers
+    (all tensors of one dimension), and to what the network itself excludes (`no_weight_decay`: position
+    embeddings, for instance).
     """
-    if layer_decay == 1:
+    if layer_decay == stem_decay == 1:
         return [{"params": list(network.parameters()), "lr_scale": 1.0}]
-    from timm.optim import param_groups_layer_decay
-
-    above = depths(network)
-    # timm asks a network for its layers; joint networks, and some of timm's own, can't say.
-    layers: Any = SimpleNamespace(
-        named_parameters=network.named_parameters, group_matcher=lambda coarse: lambda name: -above[name]
-    )
-    return param_groups_layer_decay(
-        layers, weight_decay, no_weight_decay_list=_without_weight_decay(network), layer_decay=layer_decay
-    )
+    scales, excluded = _scales(network, layer_decay, stem_decay), _without_weight_decay(network)
+    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        scale = scales.get(name, 1.0)  # a joint network's last layer is in no member
+        decays = parameter.dim() > 1 and not any(fnmatch(name, pattern) for pattern in excluded)
+        group = {"params": [], "lr_scale": scale, "weight_decay": weight_decay if decays else 0.0}
+        groups.setdefault((scale, decays), group)["params"].append(parameter)
+    return list(groups.values())
 
 
-def _without_weight_decay(network: Any) -> set[str]:
-    """Names of the parameters that the network, or each member of a joint one, excludes from weight decay."""
+def _scales(network: "nn.Module", layer_decay: float, stem_decay: float) -> dict[str, float]:
+    """{parameter's name: lr_scale} of the network, or of the members of a joint one."""
+    scales: dict[str, float] = {}
+    for prefix, member in _members(network):
+        above = depths(member)
+        decay = layer_decay if stem_decay == 1 else stem_decay ** (1 / max(above.values()))
+        scales |= {prefix + name: decay**depth for name, depth in above.items()}
+    return scales
+
+
+def _without_weight_decay(network: "nn.Module") -> set[str]:
+    """Names and patterns of the parameters that the network, or each member of a joint one, excludes from
+    weight decay."""
+    return {
+        prefix + name
+        for prefix, member in _members(network)
+        if hasattr(member, "no_weight_decay")
+        for name in member.no_weight_decay()
+    }
+
+
+def _members(network: "nn.Module") -> list[tuple[str, Any]]:
+    """(Prefix of its parameters' names, network) of each member of a joint network, or of the one network."""
     from trial.models.joint import Joint
 
     if isinstance(network, Joint):
-        return {
-            f"members.{number}.{name}"
-            for number, member in enumerate(network.members)
-            for name in _without_weight_decay(member)
-        }
-    return set(network.no_weight_decay()) if hasattr(network, "no_weight_decay") else set()
+        return [(f"members.{number}.", member) for number, member in enumerate(network.members)]
+    return [("", network)]
 
 
 def depths(network: "nn.Module", coarse: bool = False) -> dict[str, int]:
@@ -53,15 +71,16 @@ def depths(network: "nn.Module", coarse: bool = False) -> dict[str, int]:
 
     A joint network's head is its last layer and those of its members.
     """
-    from trial.models.joint import Joint
+    above = {
+        prefix + name: depth
+        for prefix, member in _members(network)
+        for name, depth in _depths(member, coarse).items()
+    }
+    return {name: above.get(name, 0) for name, _ in network.named_parameters()}
 
-    if isinstance(network, Joint):
-        members = {
-            f"members.{number}.{name}": depth
-            for number, member in enumerate(network.members)
-            for name, depth in depths(member, coarse).items()
-        }
-        return members | {f"last.{name}": 0 for name, _ in network.last.named_parameters()}
+
+def _depths(network: "nn.Module", coarse: bool) -> dict[str, int]:
+    """`depths` of a network that is not a joint one."""
     head = {id(p) for layer in last_layers(network) for p in layer.parameters()}
     from_below = _from_below(network, coarse)
     body = {name: from_below[name] for name, p in network.named_parameters() if id(p) not in head}

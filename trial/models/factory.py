@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.image_size import Size
 from trial.choice import Choice
-from trial.models.heads import HIDDEN, LAST, Head, attach, initialise, last_layers
+from trial.models.heads import HIDDEN, Head, attach
 from trial.models.repositories import repository_of
 from trial.models.weights import architecture_of, full_name, load, network_of, snapshot, with_sources
 from trial.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ def build(
     the first of several networks. UsageError if the weights don't fit the network.
     """
     named = with_sources(model, weights)
-    outputs = head.outputs if len(named) == 1 else n_classes
+    outputs = head.width if len(named) == 1 else n_classes
     members = [_member(name, source, image_size, outputs) for name, source in named]
     own = members[0].pretrained_cfg
     network: nn.Module
@@ -44,15 +44,13 @@ def build(
     elif join == "features":
         from trial.models.joint import of_features
 
-        network = of_features(members, head.outputs)
+        network = of_features(members, head.width)
     else:
         from trial.models.joint import of_logits
 
-        for member in members:
-            initialise(last_layers(member), HIDDEN)  # a ReLU follows, and the joint network's last layer
-            attach(Head(n_classes, head.dropout), member)
-        network, head = of_logits(members, n_classes, head.outputs), head._replace(dropout=0.0)
-    initialise(last_layers(network), LAST)
+        for member in members:  # which a ReLU follows, and the joint network's last layer
+            attach(Head(n_classes, head.dropout), member, HIDDEN)
+        network, head = of_logits(members, n_classes, head.width), head._replace(dropout=0.0)
     attach(head, network)
     mean, std = tuple(own["mean"]), tuple(own["std"])
     return network, Preprocessing(image_size, mean, std, own["interpolation"], crop)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trial.models.heads import last_layer, last_layers
+from trial.models.heads import input_shape, last_layer, last_layers
 
 ToLogits = Callable[[Tensor], Tensor]
 
@@ -42,8 +42,7 @@ class Probe(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) -> (B, classes)."""
-        weight = self.layer.weight
-        outputs = self.layer(features.view(len(features), *weight.shape[1:])).flatten(1)
+        outputs = self.layer(features.view(len(features), *input_shape(self.layer))).flatten(1)
         return self.to_logits(outputs) if self.to_logits else outputs
 
 

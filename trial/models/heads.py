@@ -1,8 +1,10 @@
-"""Heads: the outputs of a network's last layer, the dropout before it, and how outputs become logits.
+"""Heads: the outputs of a network's last layer, the dropout and the hidden layer before it, and how outputs
+become logits.
 
 Logits are (B, classes) for every head, so each works with every loss and every mixing.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -12,6 +14,7 @@ from dataset.task import Task
 from trial.choice import Registry
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 Dropout = Annotated[float, (0, 0.95)]
@@ -26,11 +29,18 @@ LAST, HIDDEN = 3**-0.5, 2**0.5
 
 class Head(NamedTuple):
     """`outputs`: of the last layer. `dropout`: the probability that one of its inputs is set to 0 in
-    training. `to_logits`: (B, outputs) -> (B, classes); None if the outputs are the logits."""
+    training. `to_logits`: (B, outputs) -> (B, classes); None if the outputs are the logits. `hidden`: units
+    of a hidden layer before the last one; 0: none."""
 
     outputs: int
     dropout: float = 0.0
     to_logits: "Callable[[Tensor], Tensor] | None" = None
+    hidden: int = 0
+
+    @property
+    def width(self) -> int:
+        """The outputs that a network is built with: its own last layer becomes the hidden one."""
+        return self.hidden or self.outputs
 
 
 def classes(task: Task, *, dropout: Dropout = 0.0) -> Head:
@@ -59,6 +69,14 @@ def auto(task: Task, *, dropout: Dropout = 0.0) -> Head:
     return factors(task, dropout=dropout) if task.factors else classes(task, dropout=dropout)
 
 
+def mlp(task: Task, *, hidden: Annotated[int, (1, 16384)] = 256, dropout: Dropout = 0.0) -> Head:
+    """A hidden layer with ReLU, then `auto`; for features=cached above all.
+
+    `hidden`: its units. `dropout`: the probability that one of them is set to 0 in training.
+    """
+    return auto(task, dropout=dropout)._replace(hidden=hidden)
+
+
 def joint_logits(parts: "Tensor", sizes: Sequence[int]) -> "Tensor":
     """(B, sum of sizes) -> (B, product of sizes): sums of log-probabilities, the last factor changing
     fastest, as in `Task.classes`."""
@@ -71,22 +89,30 @@ def joint_logits(parts: "Tensor", sizes: Sequence[int]) -> "Tensor":
     return first
 
 
-def attach(head: Head, network: "nn.Module") -> None:
-    """Add the dropout and the logits of `head` to `network`, whose last layer has `head.outputs` already.
+def attach(head: Head, network: "nn.Module", gain: float = LAST) -> None:
+    """Make `network`, which was built with `head.width` outputs, end in `head`, with new weights. `gain`: of
+    the last layer (`initialise`).
 
-    Hooks leave the names of its tensors unchanged. timm's `drop_rate` also drops elsewhere (between the last
-    layers of a VGG), and other libraries' networks don't have it.
+    A hidden layer and the last one are one module in the place of the network's own last layer. Dropout and
+    logits are hooks, which leave the names of its tensors unchanged. timm's `drop_rate` also drops elsewhere
+    (between the last layers of a VGG), and other libraries' networks don't have it.
     """
-    if head.dropout:
-        for layer in last_layers(network):
+    for name in last_names(network):
+        layer: Any = network.get_submodule(name)
+        if head.hidden:
+            initialise(layer, HIDDEN)
+            hidden, layer = layer, _after(layer, head.outputs)
+            network.set_submodule(name, _with_hidden(hidden, layer))
+        initialise(layer, gain)
+        if head.dropout:
             layer.register_forward_pre_hook(_dropout(head.dropout))
     if head.to_logits:
         to_logits = head.to_logits
         network.register_forward_hook(lambda network, inputs, outputs: to_logits(outputs))
 
 
-def initialise(layers: "list[nn.Module]", gain: float) -> None:
-    """Draw the parameters of `layers` (linear or convolutional): normal with standard deviation
+def initialise(layer: Any, gain: float) -> None:
+    """Draw the parameters of `layer` (linear or convolutional): normal with standard deviation
     gain / sqrt(inputs), bias 0. Deterministic given torch's seed.
 
     timm's networks bring their own initialisation. That of EfficientNets and MobileNets, 1 / sqrt(3 outputs),
@@ -94,11 +120,9 @@ def initialise(layers: "list[nn.Module]", gain: float) -> None:
     """
     from torch.nn.init import normal_, zeros_
 
-    for layer in layers:
-        weight: Any = layer.weight
-        normal_(weight, std=gain / weight[0].numel() ** 0.5)
-        if layer.bias is not None:
-            zeros_(layer.bias)  # type: ignore[arg-type]
+    normal_(layer.weight, std=gain / layer.weight[0].numel() ** 0.5)
+    if layer.bias is not None:
+        zeros_(layer.bias)
 
 
 def last_names(network: "nn.Module") -> list[str]:
@@ -114,8 +138,9 @@ def last_layers(network: "nn.Module") -> "list[nn.Module]":
     return [network.get_submodule(name) for name in last_names(network)]
 
 
-def last_layer(network: "nn.Module") -> Any:
-    """The linear or convolutional layer that turns features into outputs. UsageError if there are several."""
+def last_layer(network: "nn.Module") -> "nn.Module":
+    """What turns features into outputs: a linear or convolutional layer, or a hidden layer and one.
+    UsageError if there are several."""
     layers = last_layers(network)
     if len(layers) > 1:
         raise UsageError(
@@ -125,10 +150,31 @@ def last_layer(network: "nn.Module") -> Any:
     return layers[0]
 
 
+def input_shape(layer: "nn.Module") -> "torch.Size":
+    """The shape of a photo's features as a `last_layer` takes them: (D,), or (D, 1, 1) by a convolution."""
+    return next(layer.parameters()).shape[1:]  # the weight, of the hidden layer if there is one
+
+
+def _with_hidden(hidden: "nn.Module", outputs: "nn.Module") -> "nn.Module":
+    """Both layers as one, with ReLU between them."""
+    from torch import nn
+
+    return nn.Sequential(OrderedDict(hidden=hidden, relu=nn.ReLU(), outputs=outputs))
+
+
+def _after(layer: Any, outputs: int) -> Any:
+    """A new layer of this many `outputs` over those of `layer`."""
+    from torch import nn
+
+    if isinstance(layer, nn.Conv2d):
+        return nn.Conv2d(layer.out_channels, outputs, 1)
+    return nn.Linear(layer.out_features, outputs)
+
+
 def _dropout(p: float) -> Callable[..., Any]:
     import torch.nn.functional as F
 
     return lambda layer, inputs: (F.dropout(inputs[0], p, layer.training), *inputs[1:])
 
 
-HEADS: Registry = {"classes": classes, "factors": factors, "auto": auto}
+HEADS: Registry = {"classes": classes, "factors": factors, "auto": auto, "mlp": mlp}

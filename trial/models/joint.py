@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trial.models.heads import last_layer, last_names
+from trial.models.heads import input_shape, last_layer, last_names
 
 
 class Joint(nn.Module):
@@ -54,7 +54,7 @@ def of_features(members: Sequence[Any], outputs: int) -> Joint:
     """
     width = 0
     for member in members:
-        width += last_layer(member).weight[0].numel()
+        width += input_shape(last_layer(member)).numel()
         (name,) = last_names(member)
         member.set_submodule(name, nn.Identity())
     return Joint(members, width, nn.Identity(), outputs)

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import norm
 
 from common.errors import UsageError
 from dataset.face_masks.borders import BORDERS
@@ -10,9 +13,11 @@ from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial import recipe
+from trial.compute import decide
 from trial.config import parse
 from trial.data import batches
 from trial.data.sampling import COPIES, COPY, SAMPLERS
+from trial.models.heads import input_shape, last_layer
 
 LABELS = np.repeat([0, 1, 2], [80, 15, 5])
 
@@ -65,9 +70,9 @@ def test_a_photo_drawn_twice_in_an_epoch_is_augmented_twice(table):
 
 def test_ages_next_to_the_borders_are_left_out(table):
     ages = table.assign(age=np.resize(np.arange(18, 62), len(table)))
-    kept = set(BORDERS["drop"](before_30=3, before_60=3)(ages)["age"])
+    kept = set(BORDERS["drop"](before_30=3, before_60=3).change(ages)["age"])
     assert set(ages["age"]) - kept == {27, 28, 29, 57, 58, 59}
-    assert len(BORDERS["drop"](before_30=0, before_60=0)(ages)) == len(ages)
+    assert len(BORDERS["drop"](before_30=0, before_60=0).change(ages)) == len(ages)
 
 
 def test_ages_from_58_on_are_counted_as_60(table):
@@ -75,11 +80,81 @@ def test_ages_from_58_on_are_counted_as_60(table):
     bands = pd.Series(ages).map(lambda age: (age >= 30) + (age >= 60)).to_numpy()
     labels = table["mask"] * 6 + table["gender"] * 3 + bands
     aged = table.assign(age=ages, age_band=bands, label=labels)
-    after = BORDERS["relabel"](from_age=58)(aged)
+    after = BORDERS["relabel"](from_age=58).change(aged)
     moved = after["label"] != aged["label"]
     assert set(aged.loc[moved, "age"]) == {58, 59}
     assert (after.loc[moved, "label"] == aged.loc[moved, "label"] + 1).all()
     assert (after["label"] % 3 == after["age_band"]).all()
+
+
+SOFT = {"_name": "soft", "sd": 3}
+
+
+def targets_of(config, table, epochs, features=None):
+    """(epochs, rows): the targets that the loss gets for each row of `table`, copies after it."""
+    torch.manual_seed(0)
+    network, preprocessing = recipe.build(config, FACE_MASK)
+    compute = decide(network, threads=1)
+    start = recipe.Start(FACE_MASK, table, network, preprocessing, compute, None, "", features)
+    training = recipe.training(config, start, network, table)
+    found = []
+    for _ in range(epochs):
+        rows, targets = [], []
+        for index, batch in enumerate(training.train):
+            _, _, own = training.forward(training.network, batch, index)
+            rows.append(batch.rows)
+            targets.append(own if own.dim() == 1 else own.argmax(1))
+        found.append(torch.cat(targets).numpy()[np.argsort(np.concatenate(rows))])
+    return np.stack(found)
+
+
+def test_soft_borders_give_people_near_them_either_band(table):
+    """As often as a normal error of 3 years brings their age over the border; mask and gender stay."""
+    people = table[["group"]].assign(mask=1, gender=1, age=np.resize([20, 29, 30, 58, 60], len(table)))
+    people = pd.concat([people] * 20).assign(group=np.arange(20 * len(people)))
+    labels = BORDERS["soft"](sd=3).drawn(people)
+    rows = np.arange(len(people))
+    epochs = np.stack([labels(np.random.default_rng(epoch), rows) for epoch in range(10)])
+    assert set(np.unique(epochs)) == {9, 10, 11}
+    bands = epochs - 9
+    over = {age: (bands[:, people["age"] == age] > (age > 45)).mean() for age in (20, 29, 30, 58, 60)}
+    expected = {
+        20: 0.001,
+        29: norm.sf(0.5 / 3),
+        30: norm.cdf(0.5 / 3),
+        58: norm.sf(1.5 / 3),
+        60: norm.cdf(0.5 / 3),
+    }
+    assert over == pytest.approx(expected, abs=0.02)
+    assert (
+        BORDERS["soft"](sd=0).drawn(people)(np.random.default_rng(0), rows)
+        == 9 + np.select([people["age"] < 30, people["age"] < 60], [0, 1], 2)
+    ).all()
+
+
+def test_soft_borders_draw_for_a_person_by_seed_and_epoch(table):
+    aged = table.assign(age=np.where(table["age"] < 40, 29, 60))
+    config = parse({**TINY, "batch_size": 16, "borders": SOFT, "copies": "baseline"})
+    epochs = targets_of(config, aged, 3)
+    photos = COPIES["baseline"](FACE_MASK)(aged)
+    for labels in epochs:
+        assert (labels // 3 == photos["label"] // 3).all()
+        assert (photos.assign(band=labels % 3).groupby("group")["band"].nunique() == 1).all()
+    assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
+    assert np.array_equal(targets_of(config, aged, 2), epochs[:2])
+    assert not np.array_equal(targets_of(replace(config, seed=1), aged, 1), epochs[:1])
+    other = {"batch_size": 7, "mixing": {"_name": "mixup", "p": 0}}
+    same = targets_of(parse({**TINY, **other, "borders": SOFT}), aged, 2)
+    assert np.array_equal(same, epochs[:2, : len(aged)]), "whatever the batches, mixing and copies"
+
+
+def test_soft_borders_go_with_cached_features(table):
+    aged = table.assign(age=np.where(table["age"] < 40, 29, 60))
+    config = parse({**TINY, "borders": SOFT, "features": "cached"})
+    width = input_shape(last_layer(recipe.build(config, FACE_MASK)[0])).numel()
+    features = np.zeros((len(table), 2, width), np.float32)
+    of_photos = targets_of(replace(config, features=parse(TINY).features), aged, 2)
+    assert np.array_equal(targets_of(config, aged, 2, features), of_photos)
 
 
 def test_validation_keeps_its_ages_whatever_training_leaves_out(table, tmp_path, people):

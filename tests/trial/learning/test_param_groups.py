@@ -1,9 +1,13 @@
+import itertools
+
 import pytest
 import torch
 from timm.optim import param_groups_layer_decay
 
 from dataset.face_masks.labels import FACE_MASK
+from dataset.read import read_train
 from tests.conftest import TINY
+from tests.trial.training import training_of
 from trial import recipe
 from trial.config import parse
 from trial.learning import param_groups
@@ -81,6 +85,40 @@ def test_with_layer_decay_the_head_learns_at_full_rate_and_norms_biases_and_posi
     for name, parameter in network.named_parameters():
         plain = parameter.dim() > 1 and not name.endswith(("pos_embed", "cls_token", "reg_token"))
         assert settings[name][1] == (0.05 if plain else 0.0), name
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet34", "test_vit", "test_efficientnet"])
+def test_the_stem_learns_as_stem_decay_says_whatever_the_depth(model):
+    network, _ = built(model=model)
+    groups = param_groups.param_groups(network, 1.0, 0.05, stem_decay=0.1)
+    scales = sorted({group["lr_scale"] for group in groups})
+    assert (scales[0], scales[-1]) == (pytest.approx(0.1), 1.0)
+    steps = [low / high for low, high in itertools.pairwise(scales)]
+    assert steps == pytest.approx([steps[0]] * len(steps))  # evenly from layer to layer
+    same = param_groups.param_groups(network, steps[0], 0.05)
+    assert settings_of(network, groups) == {
+        name: (pytest.approx(scale), decay) for name, (scale, decay) in settings_of(network, same).items()
+    }
+
+
+@pytest.mark.parametrize("join", ["logits", "features"])
+def test_the_stem_of_each_member_of_a_joint_network_learns_as_stem_decay_says(join):
+    network, _ = built(model="test_resnet+resnet34", join=join)
+    scales = settings_of(network, param_groups.param_groups(network, 1.0, 0.05, stem_decay=0.1))
+    for number, layers in enumerate((5, 17)):
+        own = [scale for name, (scale, _) in scales.items() if name.startswith(f"members.{number}.")]
+        assert min(own) == pytest.approx(0.1)
+        assert max(own) == (1 if join == "logits" else pytest.approx(0.1 ** (1 / layers)))
+        assert len(set(own) - {1.0}) == layers
+    assert scales["last.weight"] == (1.0, 0.05)
+    assert scales["last.bias"] == (1.0, 0.0)
+
+
+def test_stem_decay_of_a_recipe_reaches_the_optimizer(people):
+    config = parse({**TINY, "stem_decay": 0.1})
+    training = training_of(config, read_train(people).table.head(8))
+    scales = [group["lr_scale"] for group in training.learner.optimizer.param_groups]
+    assert (min(scales), max(scales)) == (pytest.approx(0.1), 1.0)
 
 
 def test_without_layer_decay_all_parameters_are_one_group_with_the_optimizers_weight_decay():
