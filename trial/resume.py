@@ -71,7 +71,8 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
     checkpoint = load(path)
     if lost := _lost(RunFolder(folder), checkpoint):
         raise UsageError(f"{folder}: can't go on, {lost} is missing or damaged")
-    if differing := differences(checkpoint.recipe, recipe, longer):
+    then = TrialConfig().recipe() | checkpoint.recipe  # a field that came later has its default
+    if differing := differences(then, recipe, longer):
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
     if fingerprint(Path(data)) != checkpoint.fingerprint:
         raise UsageError(f"{folder}: was trained on other data than {data} holds now")

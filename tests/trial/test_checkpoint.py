@@ -384,6 +384,15 @@ def test_other_data_are_refused_and_another_version_of_torch_is_warned_about(sto
     assert "was trained with torch 2.0.0" in caplog.text
 
 
+def test_a_run_from_before_a_field_was_there_goes_on(stopped, tmp_path):
+    _, folder = stopped
+    old = shutil.copytree(folder, tmp_path / "old")
+    checkpoint = load(old / CHECKPOINT)
+    earlier = {name: value for name, value in checkpoint.recipe.items() if name != "resizing"}
+    replace(checkpoint, recipe=earlier).write(old / CHECKPOINT)
+    continued(old, {})
+
+
 def test_folds_one_by_one_are_not_made_longer_once_one_is_finished(people, tmp_path, monkeypatch):
     values = {"fold": "all", "folds": 2, "fold_order": "one_by_one", "epochs": 1, "schedule": "constant"}
     config = config_of(people, **values)
