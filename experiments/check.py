@@ -14,6 +14,7 @@ from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.disk import Need, need
 from experiments.checks.folds import fold_errors
 from experiments.checks.ports import port_errors
+from experiments.checks.queue import queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
 from experiments.checks.space import covering, each_value, sound, space_errors
@@ -81,7 +82,7 @@ def check(
 
 
 def plan_errors(plan: Plan) -> list[str]:
-    """Errors in tuner, assessor, trainingService, GPUs and folders."""
+    """Errors in tuner, assessor, trainingService, queue, GPUs and folders."""
     errors = []
     ends = any(key in plan.config for key in ("maxTrialNumber", "maxExperimentDuration"))
     for key in ("tuner", "assessor"):
@@ -89,6 +90,7 @@ def plan_errors(plan: Plan) -> list[str]:
             errors += algorithm_errors(key, plan.config[key], plan.path.parent, plan.space, ends)
     if "trainingService" in plan.config:
         errors += service_errors(plan.config["trainingService"])
+    errors += queue_errors(plan.config, plan.start, plan.code)
     errors += fold_errors(plan.config.get("assessor"), _recipes(plan))
     return errors + gpu_errors(plan.config) + _folder_errors(plan)
 

@@ -83,9 +83,14 @@ def has_reported_final() -> bool:
     return bool(re.search(rb'"type":\s*"FINAL"', _sent()))
 
 
+def metrics_file() -> Path:
+    """The file through which this trial's reports reach NNI."""
+    return Path(os.environ["NNI_SYS_DIR"], ".nni", "metrics")
+
+
 def _sent() -> bytes:
     try:
-        return Path(os.environ["NNI_SYS_DIR"], ".nni", "metrics").read_bytes()
+        return metrics_file().read_bytes()
     except (KeyError, OSError):  # on another machine reports are printed
         return b""
 

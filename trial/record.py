@@ -382,6 +382,14 @@ def _named_if_damaged(path: Path) -> Iterator[None]:
         raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
 
 
+def note_gone(folder: Path, reason: str) -> None:
+    """Record a run as interrupted if its status still says that it is running. For a process of another
+    machine that is known to have ended: a reader here can't see that."""
+    status = RunFolder(folder).status()
+    if status["state"] == "running":
+        write_json(folder / "status.json", status | {"state": INTERRUPTED, "reason": reason, "ended": _now()})
+
+
 def refuse_run(folder: Path) -> None:
     """UsageError if the folder already holds a run, unless that was refused before it started."""
     existing = _run_files(folder)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from common.errors import UsageError
 from common.machine import cores
+from experiments.checks.queue import MODULE
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
 from trial.config import TrialConfig
@@ -82,9 +83,10 @@ def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in point.items()
     ]
     fixed = [word for word in plan.fixed if not word.startswith(("out=", "threads="))]
-    threads = next((word for word in plan.fixed if word.startswith("threads=")), "")
-    threads = threads or f"threads={max(1, cores() // copies)}"  # as trial/command.py under NNI
-    command = f"exec {plan.start} {shlex.join([*fixed, *words, threads, f'out={folder}'])}"
+    threads = [word for word in plan.fixed if word.startswith("threads=")]
+    if not threads and MODULE not in plan.start:  # a job has cores of its own
+        threads = [f"threads={max(1, cores() // copies)}"]  # as trial/command.py under NNI
+    command = f"exec {plan.start} {shlex.join([*fixed, *words, *threads, f'out={folder}'])}"
     folder.mkdir()
     with (folder / "stderr").open("wb") as errors:
         return subprocess.Popen(

@@ -14,7 +14,7 @@ from common.files import write_atomic
 from common.process import process_mark
 from trial.config import parse
 from trial.preprocessing import Preprocessing
-from trial.record import RunFolder, RunWriter, probability_columns
+from trial.record import RunFolder, RunWriter, note_gone, probability_columns
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
 PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
@@ -179,3 +179,14 @@ def test_weights_that_are_not_finite_are_refused_and_the_last_good_ones_stay(num
     kept = load_file(tmp_path / "weights.safetensors")
     assert all(torch.equal(kept[name], tensor) for name, tensor in good.items())
     assert [path.name for path in tmp_path.glob("*weights*")] == ["weights.safetensors"]
+
+
+def test_a_run_on_another_machine_is_noted_as_gone(tmp_path):
+    process = {"pid": 7, "started": 0.0, "host": "another"}
+    (tmp_path / "status.json").write_text(json.dumps({"state": "running", "reason": "", "process": process}))
+    assert RunFolder(tmp_path).status()["state"] == "running"
+    note_gone(tmp_path, "its job 7 has ended")
+    status = RunFolder(tmp_path).status()
+    assert (status["state"], status["reason"]) == ("interrupted", "its job 7 has ended")
+    note_gone(tmp_path, "again")
+    assert RunFolder(tmp_path).status()["reason"] == "its job 7 has ended"
