@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.errors import exit_on_usage_error
+from common.errors import UsageError, exit_on_usage_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,12 @@ Wanted = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")
 ]
 Trials = Annotated[int | None, typer.Option(min=1, help="number of trials; default: the YAML's")]
+Machines = Annotated[
+    Path | None, typer.Option(metavar="YAML", help="other machines for the trials (machines.yaml.example)")
+]
+WithoutFailing = Annotated[
+    bool, typer.Option("--without-failing", help="leaves out the machines that can't run the trials")
+]
 
 
 def _hours(given: float | None) -> float | None:
@@ -44,14 +50,21 @@ def _hours(given: float | None) -> float | None:
 
 @app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
 @exit_on_usage_error()
-def check_command(yaml: Yaml, data: Data = None, port: Port = None, settings: Settings = None) -> None:
+def check_command(
+    yaml: Yaml,
+    data: Data = None,
+    port: Port = None,
+    settings: Settings = None,
+    machines: Machines = None,
+    without_failing: WithoutFailing = False,
+) -> None:
     """List every mistake of an experiment; start nothing.
 
-    Its YAML, search space, data, weights and port are checked.
+    Its YAML, search space, data, weights, port and machines are checked.
     """
     from experiments.check import check
 
-    plan = check(yaml, data, port, settings or ())
+    plan = check(yaml, data, port, settings or (), machines=machines, without_failing=without_failing)
     print("\n".join([f"{yaml}: no mistake found", *plan.summary()]))
 
 
@@ -78,6 +91,8 @@ def run_command(
         int | None,
         typer.Option(min=1, help="only the K best finished trials keep their networks; default: all"),
     ] = None,
+    machines: Machines = None,
+    without_failing: WithoutFailing = False,
 ) -> None:
     """Check an experiment, run it and show its progress.
 
@@ -87,8 +102,14 @@ def run_command(
     from experiments.run import run_experiment
 
     if hours is None and not with_retrain:
-        _report(lambda: run_experiment(yaml, data, port, settings or (), trials, keep))
+        elsewhere = machines, without_failing
+        _report(lambda: run_experiment(yaml, data, port, settings or (), trials, keep, *elsewhere))
         return
+    if machines is not None:
+        raise UsageError(
+            "--machines: can't be combined with --hours, which measures trials on this machine, or "
+            "--with-retrain; give --trials, and retrain by python -m analysis export-best-and-retrain"
+        )
     import psutil
 
     began = time.monotonic() - (time.time() - psutil.Process().create_time())  # imports take seconds, too
@@ -128,15 +149,18 @@ def resume_command(
     ] = None,
     hours: Annotated[float | None, typer.Option(callback=_hours, help="H more hours, from now on")] = None,
     port: Port = None,
+    machines: Machines = None,
+    without_failing: WithoutFailing = False,
 ) -> None:
     """Go on with an experiment that was stopped, killed or finished.
 
     Trials that were at work when it ended are run again; what was measured is not measured again, and the
     search knows it. With both --trials and --hours it ends at whichever comes first.
+    A search on other machines goes on there, unless --machines lists others.
     """
     from experiments.saved.resume import resume_experiment
 
-    _report(lambda: resume_experiment(experiment, port, trials, hours))
+    _report(lambda: resume_experiment(experiment, port, trials, hours, machines, without_failing))
 
 
 @app.command("list", epilog=EXAMPLE + "list")

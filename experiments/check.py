@@ -2,9 +2,11 @@
 
 import contextlib
 import importlib.util
+import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,20 @@ from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.disk import Need, need
 from experiments.checks.folds import fold_errors
 from experiments.checks.ports import port_errors
-from experiments.checks.queue import queue_errors
+from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
 from experiments.checks.space import covering, each_value, sound, space_errors
 from experiments.checks.yaml_keys import key_errors
+from experiments.machines.inspect import Order, usable
+from experiments.machines.listed import Machine, read_machines
 from experiments.plan import Plan, read_plan
 from trial.aliases import current_field
 from trial.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
-from trial.models.weights import WITHOUT_INTERNET
+from trial.models.weights import WITHOUT_INTERNET, with_sources
+
+logger = logging.getLogger(__name__)
 
 
 def check(
@@ -33,12 +39,15 @@ def check(
     settings: Iterable[str] = (),
     trials: int | None = None,
     keep: int | None = None,
+    machines: Path | None = None,
+    without_failing: bool = False,
 ) -> Plan:
     """The plan in the YAML at `path`, with `data`, `settings` (`key=value`), the number of `trials` and of
-    those that `keep` their networks set.
+    those that `keep` their networks set, and the `machines` (a machines.yaml) that they run on.
 
-    UsageError lists every error. A port that is in use is an error only if `port` asks for it; without `port`
-    a free one is chosen later.
+    Each machine is asked whether it can run them, once nothing else is wrong; `without_failing` leaves out
+    those that can't. UsageError lists every error. A port that is in use is an error only if `port` asks for
+    it; without `port` a free one is chosen later.
     """
     settings = list(settings)
     errors = [f"--set {word}: is not key=value" for word in settings if "=" not in word]
@@ -46,6 +55,10 @@ def check(
         errors.append("NNI is not installed here (it has no build for ARM); searches need an x86-64 machine")
     plan, more = read_plan(path)
     errors += more
+    listed: tuple[Machine, ...] = ()
+    if machines is not None:
+        errors += errors_of(read_machines, machines)
+        listed = () if errors else read_machines(machines)
     if plan is not None:
         if data is not None:
             settings.append(f"data={data.resolve()}")
@@ -61,8 +74,10 @@ def check(
             for error in errors_of(parse, {key: None}, False)
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space), keep=keep)
+        if machines is not None and "className" in (plan.config.get("assessor") or {}):
+            plan = plan.without_pauses()
         plan = plan.with_settings(word for word in settings if "=" in word)
-        errors += plan_errors(plan)
+        errors += plan_errors(plan, machines is None)
         if whole.space and not wrong_space and not plan.space:
             errors.append(
                 f"{' '.join(f'--set {word}' for word in settings)}: nothing is left to search; train this "
@@ -75,14 +90,41 @@ def check(
             errors += rehearsal_errors(plan, rehearsed) + needed.errors()
             notes = (*rehearsed.warnings, *filter(None, [needed.line()]))
             plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
+            if listed and not errors:
+                plan = with_machines(plan, listed, without_failing)
     errors += port_errors(port)
     if errors or plan is None:
         raise UsageError(dict.fromkeys(errors))
     return plan
 
 
-def plan_errors(plan: Plan) -> list[str]:
-    """Errors in tuner, assessor, trainingService, queue, GPUs and folders."""
+def with_machines(plan: Plan, machines: Sequence[Machine], without_failing: bool = False) -> Plan:
+    """The plan on those of the `machines` that can run its trials; UsageError if one can't, unless
+    `without_failing` leaves it out."""
+    if MODULE in plan.start:
+        raise UsageError(
+            f"trialCommand: trials are jobs of a queue ({MODULE}) or run on --machines, not both"
+        )
+    if not any(word.startswith("data=") for word in plan.fixed):
+        plan = replace(plan, fixed=(*plan.fixed, f"data={plan.data}"))
+    if "'" in shlex.join(plan.fixed):  # NNI puts the command between such
+        quoted = next(word for word in plan.fixed if "'" in shlex.quote(word))
+        raise UsageError(f"trialCommand: NNI can't start {quoted!r} on other machines: it needs quotes")
+    with contextlib.chdir(plan.code):
+        networks = {
+            pair for one in _recipes(plan) if not errors_of(with_sources, one.model, one.weights)
+            for pair in with_sources(one.model, one.weights)
+        }  # fmt: skip
+    order = Order(plan.data, str(plan.code / plan.data), tuple(sorted(networks)), disk_need(plan).bytes or 0)
+    found, table = usable(machines, order, without_failing)
+    logger.info(table)
+    config = plan.config | {"trialConcurrency": sum(one.machine.trials for one in found)}
+    return replace(plan, config=config, machines=tuple(found))
+
+
+def plan_errors(plan: Plan, here: bool = True) -> list[str]:
+    """Errors in tuner, assessor, trainingService, queue, GPUs and folders; `here`: whether the trials run on
+    this machine."""
     errors = []
     ends = any(key in plan.config for key in ("maxTrialNumber", "maxExperimentDuration"))
     for key in ("tuner", "assessor"):
@@ -92,7 +134,7 @@ def plan_errors(plan: Plan) -> list[str]:
         errors += service_errors(plan.config["trainingService"])
     errors += queue_errors(plan.config, plan.start, plan.code)
     errors += fold_errors(plan.config.get("assessor"), _recipes(plan))
-    return errors + gpu_errors(plan.config) + _folder_errors(plan)
+    return errors + gpu_errors(plan.config, here) + _folder_errors(plan)
 
 
 def _recipes(plan: Plan) -> Iterator[TrialConfig]:

@@ -1,6 +1,7 @@
 """An experiment's plan: read from its YAML and search space, changed by settings, and written for NNI."""
 
 import json
+import math
 import os
 import shlex
 from collections.abc import Iterable
@@ -12,10 +13,13 @@ from common.machine import EXPERIMENTS, shipped
 from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
 from experiments.checks.yaml_keys import seconds
+from experiments.machines.inspect import Inspected
+from experiments.machines.remote import remote_service
 from trial.aliases import current_field
 
 # This project's tuner, and its assessor that pauses.
 SEARCH, PAUSES = "tuners.search.Search", "tuners.search.PauseAndGoOn"
+WITHOUT_PAUSES = "tuners.search.CannotWin"
 STINTS = 4  # of NNI's trials, into which a training that is paused may fall
 
 
@@ -26,7 +30,8 @@ class Plan:
     `config`: its keys in NNI's spelling, paths relative to the YAML's folder; `space`: the search space;
     `start` (`python -m trial`) and `fixed` (`key=value` words): the trialCommand; `taken`: fields that
     settings took out of the space; `notes`: what the tuner warned of when it was tried, `first`: the recipe
-    that it began with; `keep`: how many finished trials keep their networks, None: all.
+    that it began with; `keep`: how many finished trials keep their networks, None: all; `machines`: other
+    ones that the trials run on, as they were found; none: this one.
     """
 
     path: Path
@@ -38,6 +43,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     first: dict[str, Any] = field(default_factory=dict)
     keep: int | None = None
+    machines: tuple[Inspected, ...] = ()
 
     def folder(self, key: str, default: Path) -> Path:
         """The absolute path of the folder in `config[key]`, or `default`."""
@@ -96,6 +102,15 @@ class Plan:
         kept = {key: value for key, value in given.items() if value is not None}
         return replace(self, config=self.config | {"tuner": tuner | {"classArgs": kept}})
 
+    def without_pauses(self) -> "Plan":
+        """The plan with as many whole trainings, of which none is paused: a trial on another machine can't go
+        on from a checkpoint that lies on the first one."""
+        if not self.pauses:
+            return self
+        assessor = self.config["assessor"] | {"className": WITHOUT_PAUSES}
+        changed = replace(self, config=self.config | {"assessor": assessor})
+        return changed.with_trials(None if self.number is None else math.ceil(self.number))
+
     def with_settings(self, settings: Iterable[str]) -> "Plan":
         """The plan with `key=value` words fixed for all trials: they replace the command's, and their fields
         are no longer searched."""
@@ -127,6 +142,14 @@ class Plan:
             lines.append(f"--set {word} takes {key} out of the search space: all trials have it")
         return [*lines, *self.notes]
 
+    def service(self) -> dict[str, Any]:
+        """What the machines change in NNI's configuration."""
+        if not self.machines:
+            return {}
+        return remote_service(
+            [one.machine for one in self.machines], self.config["trainingService"], self.data
+        )
+
     def effective(self) -> dict[str, Any]:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
         command. Our tuner is told of a maxExperimentDuration: it begins nothing that can't end in time."""
@@ -139,6 +162,7 @@ class Plan:
             if isinstance(config.get(key), dict) and "className" in config[key]:
                 folder = self.path.parent / os.path.expanduser(config[key].get("codeDirectory", "."))
                 config[key] = config[key] | {"codeDirectory": str(folder.resolve())}
+        config |= self.service()
         return config | {
             "experimentName": self.name,
             "searchSpace": self.space,

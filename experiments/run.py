@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,7 @@ from experiments.checks.yaml_keys import seconds
 from experiments.clean import Keeper, write_keep
 from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
+from experiments.machines.remote import start_remote
 from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
 from experiments.server import Server, SlowStart
@@ -61,16 +63,19 @@ def run_experiment(
     settings: Iterable[str] = (),
     trials: int | None = None,
     keep: int | None = None,
+    machines: Path | None = None,
+    without_failing: bool = False,
 ) -> ExperimentResult:
     """Run the experiment in the YAML at `path` to its end; its server is stopped in any case.
 
     `data`: folder of the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free
     one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number;
-    `keep`: how many of the best keep their networks, None: all.
+    `keep`: how many of the best keep their networks, None: all; `machines`, `without_failing`: as in `check`.
     UsageError lists every mistake before anything starts. RuntimeError if NNI fails or no trial finishes.
     Ctrl-C stops the experiment, then raises KeyboardInterrupt.
     """
-    return run_plan(check(path, data, port, settings, trials, keep), port)
+    plan = check(path, data, port, settings, trials, keep, machines, without_failing)
+    return run_plan(plan, port)
 
 
 def run_plan(
@@ -84,7 +89,7 @@ def run_plan(
     config = _write_effective(plan)
 
     def start(chosen: int) -> Server:
-        running = server.start(config, chosen, plan.runs)
+        running = on_machines(partial(server.start, config, chosen, plan.runs), chosen, plan)
         config.replace(running.folder / "experiment.yaml")
         if plan.keep is not None:
             write_keep(running.folder, plan.keep)
@@ -96,6 +101,13 @@ def run_plan(
         return watched(start, plan, port, ends)
     finally:
         config.unlink(missing_ok=True)
+
+
+def on_machines(start: Callable[..., Server], port: int, plan: Plan) -> Server:
+    """`start()` NNI's manager; linked to the plan's machines, if it has any."""
+    if not plan.machines:
+        return start()
+    return start_remote(lambda environ: start(environ=environ), port, plan.machines, plan.data)
 
 
 def watched(
@@ -122,6 +134,8 @@ def watched(
         finally:
             logger.info("stopping NNI's server")
             running.stop()
+        if plan.machines:  # the networks have come now
+            keeper = Keeper(running.folder, plan.keep)
         state = look(running.folder, plan.config.get("maxTrialNumber"))
         keeper.look(state.states["done"])
         if freed := keeper.line():

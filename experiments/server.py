@@ -1,13 +1,14 @@
 """NNI's manager: start it by nnictl, ask for its status, stop it with everything that it started."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -106,9 +107,10 @@ def running() -> dict[str, Path]:
     return found
 
 
-def start(config: Path, port: int, runs: Path) -> Server:
-    """Start `config` by `nnictl create`; RuntimeError, with NNI's message, if it does not start."""
-    output = _nnictl("create", "--config", str(config), "--port", str(port))
+def start(config: Path, port: int, runs: Path, environ: Mapping[str, str] | None = None) -> Server:
+    """Start `config` by `nnictl create`, with `environ` beside this process's own; RuntimeError, with NNI's
+    message, if it does not start."""
+    output = _nnictl("create", "--config", str(config), "--port", str(port), environ=environ)
     found = re.search(r"nnictl stop (\w{8})", output)
     if found:
         server = Server(found[1], port, runs / found[1])
@@ -125,10 +127,10 @@ def start(config: Path, port: int, runs: Path) -> Server:
     raise _not_started(output, port)
 
 
-def resume(folder: Path, port: int) -> Server:
+def resume(folder: Path, port: int, environ: Mapping[str, str] | None = None) -> Server:
     """Start the experiment in `folder` again by `nnictl resume`; as `start`."""
     server = Server(folder.name, port, folder)
-    output = _nnictl("resume", server.id, "--port", str(port), "-e", str(folder.parent))
+    output = _nnictl("resume", server.id, "--port", str(port), "-e", str(folder.parent), environ=environ)
     processes = server.processes()
     if processes and str(port) in processes[0].cmdline() and "Create experiment failed" not in output:
         return server
@@ -165,9 +167,9 @@ def _is_tuner(process: psutil.Process) -> bool:
         return False
 
 
-def _nnictl(*words: str) -> str:
+def _nnictl(*words: str, environ: Mapping[str, str] | None = None) -> str:
     """What nnictl prints."""
-    with _begin(*words) as process:
+    with _begin(*words, environ=environ) as process:
         return _words(process)
 
 
@@ -179,11 +181,12 @@ def _words(nnictl: "subprocess.Popen[str]") -> str:
         return f"nnictl took longer than {NNICTL_SECONDS} s"
 
 
-def _begin(*words: str) -> "subprocess.Popen[str]":
+def _begin(*words: str, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """Start nnictl in a session of its own, so that Ctrl-C reaches only this process, which stops the
     rest."""
     return subprocess.Popen(
         [sys.executable, str(NNICTL), *words],
+        env={**os.environ, **(environ or {})},
         start_new_session=True,
         text=True,
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-// Changes six things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
+// Changes seven things in NNI's manager before its own code runs (node --require). NNI 2.10 has no option for them.
 //   1. Its page and its REST interface have no login, and listen on every address: keep them on this machine, for
 //      this user's programs and the page itself only (access.js).
 //   2. Its two loops that start trials and notice their ends sleep for 5 s, longer than a short trial runs.
@@ -6,6 +6,7 @@
 //   4. After `nnictl resume` it runs fewer trials than asked for, and numbers them again (resume.js).
 //   5. It gives its tuner 10 s to start and 5 s to answer, and ends the experiment otherwise: too little on a busy machine.
 //   6. A trial that a signal ended counts as failed: it is run again and goes on (again.js).
+//   7. On other machines it starts trials in turn, however many run on each (remote.js).
 // Other Node programs that load this file by NODE_OPTIONS are not changed.
 'use strict';
 const Module = require('module');
@@ -75,7 +76,9 @@ if (isManager(process.argv[1])) {
   waitForTuner(global);
   const page = path.join(path.dirname(process.argv[1]), 'static', 'static');
   require('./icons.js').serveIcons(require('http'), page);
-  patchClasses({ NNIManager: './resume.js', LocalTrainingService: './again.js' });
+  patchClasses({
+    NNIManager: './resume.js', LocalTrainingService: './again.js', RemoteMachineTrainingService: './remote.js',
+  });
   const access = require('./access.js');
   access.guardRequests(require('http'));  // last, so that it comes before the icons
   access.refuseRoutes();

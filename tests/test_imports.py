@@ -46,7 +46,8 @@ BELOW = {
     },
     "experiments.checks": set(),
     "experiments.hours": {"experiments.checks"},
-    "experiments.saved": {"experiments.checks"},
+    "experiments.machines": {"experiments.checks"},
+    "experiments.saved": {"experiments.checks", "experiments.machines"},
 }
 MAY_IMPORT_NNI = {"trial/advisor.py"}
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 # Environment variables: set by a manager that was started with this project's preload; the manager's process
-# id, for trials that are not its descendants (trial/warm/client.py).
+# id, for trials that are not its descendants (trial/warm/client.py); on other machines, how many trials run
+# at once.
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
 PARENT = "parent"  # key beside the tuner's values: the id of the trial that this one goes on from
 MANAGER = "FACE_MASK_NNI_MANAGER"
+CONCURRENCY = "FACE_MASK_CONCURRENCY"
 
 
 def in_experiment() -> bool:
@@ -47,11 +49,13 @@ def concurrency() -> int:
     """How many trials of this experiment share the machine's cores: its trialConcurrency at its start.
 
     A number that was changed on NNI's page later is ignored: it would change the threads of later trials, and
-    so their scores. 1 if NNI's database can't be read.
+    so their scores. On another machine what machines.yaml says of it. 1 if NNI's database can't be read.
     """
     from common.nni_database import profile
 
     try:
+        if CONCURRENCY in os.environ:
+            return max(1, int(os.environ[CONCURRENCY]))
         return max(1, int(profile(trial_folder().parent.parent, first=True)["trialConcurrency"]))
     except (UsageError, TypeError, ValueError, KeyError):
         return 1

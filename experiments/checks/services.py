@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import unknown
 from common.nni_yaml import IN_SERVICE, SERVICE
 
-OTHERS = ("remote", "openpai", "aml", "dlc", "kubeflow", "frameworkcontroller", "adl", "hybrid")
+OTHERS = ("openpai", "aml", "dlc", "kubeflow", "frameworkcontroller", "adl", "hybrid")
 LOCAL = "trainingService: {platform: local}"
 
 
@@ -20,10 +20,12 @@ def service_errors(service: Any) -> list[str]:
     if not isinstance(service, Mapping):
         return [f"trainingService: {service!r} is not a mapping; write {LOCAL}"]
     platform = service.get("platform")
+    if platform == "remote":
+        return [f"trainingService.platform: remote: write {LOCAL}, and list the machines in --machines"]
     if platform in OTHERS:
         return [
-            f"trainingService.platform: {platform}: trials run on this machine only (local): elsewhere their "
-            "run folders, photos and weights would be missing"
+            f"trainingService.platform: {platform}: trials run on this machine (local), or on those "
+            "that --machines lists: elsewhere their run folders, photos and weights would be missing"
         ]
     errors = []
     if platform is None:

@@ -18,6 +18,7 @@ from common.machine import PROJECT
 from common.nni_database import database, profile, query
 from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
 from common.text import path_text
+from experiments.machines.remote import local_service
 from experiments.plan import Plan
 from trial.record import INTERRUPTED, RunFolder
 
@@ -50,6 +51,8 @@ class Saved:
         config = {key: value for key, value in self.params.items() if key in KEYS and value is not None}
         if isinstance(service := config.get("trainingService"), dict):  # NNI adds keys of its own
             config["trainingService"] = {key: service[key] for key in SERVICE if service.get(key) is not None}
+            if service.get("platform") == "remote":  # which machines run the trials is not in a plan's config
+                config["trainingService"] = local_service(service)
         for key in ("tuner", "assessor"):
             if key in config:
                 config[key] = {name: value for name, value in config[key].items() if value is not None}

@@ -5,9 +5,10 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,18 @@ from common.errors import UsageError
 from common.files import only_writer
 from common.machine import PROJECT
 from common.nni_database import database
-from common.nni_yaml import read_file
+from common.nni_yaml import IN_SERVICE, read_file
 from common.text import path_text
 from experiments import server
-from experiments.check import plan_errors, recipe_errors
+from experiments.check import plan_errors, recipe_errors, with_machines
 from experiments.checks.ports import port_errors
 from experiments.checks.yaml_keys import seconds
 from experiments.clean import read_keep
+from experiments.machines.listed import Machine, read_machines
+from experiments.machines.remote import MACHINES, fetch_all
 from experiments.plan import SEARCH, STINTS
 from experiments.progress import clock
-from experiments.run import ExperimentResult, name_of, watched
+from experiments.run import ExperimentResult, name_of, on_machines, watched
 from experiments.saved.experiment import Saved, change, read_saved, space_at_start, with_paths_of_today
 from experiments.server import Server
 from experiments.trouble import log_sizes
@@ -43,13 +46,19 @@ KNOWS = {
 
 
 def resume_experiment(
-    wanted: str, port: int | None = None, trials: int | None = None, hours: float | None = None
+    wanted: str,
+    port: int | None = None,
+    trials: int | None = None,
+    hours: float | None = None,
+    machines: Path | None = None,
+    without_failing: bool = False,
 ) -> ExperimentResult:
     """Go on with the experiment that `find` finds by `wanted`, and watch it as `run_experiment` does.
 
     Trials that were at work when it ended are run again. `trials`: how many more begin, besides these; None:
-    as many as are missing of the number that it was started for. `hours`: how much longer it runs. UsageError
-    if it still runs, is finished and gets nothing more to do, or can't go on.
+    as many as are missing of the number that it was started for. `hours`: how much longer it runs.
+    `machines`: those that the trials run on from now on; None: the same as before; `without_failing`: as in
+    `check`. UsageError if it still runs, is finished and gets nothing more to do, or can't go on.
     """
     saved = read_saved(_folder(wanted))
     if saved.id in server.running():
@@ -58,15 +67,29 @@ def resume_experiment(
             f"{path_text(server.NNICTL)} stop {saved.id}"
         )
     with only_writer(saved.folder):  # two at a time would both find that it does not run
-        return _resume(read_saved(saved.folder), port, trials, hours)
+        if machines is None and (saved.folder / MACHINES).is_file():
+            machines = saved.folder / MACHINES
+        listed = read_machines(machines) if machines else ()
+        return _resume(read_saved(saved.folder), port, trials, hours, listed, without_failing)
 
 
-def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | None) -> ExperimentResult:
+def _resume(
+    saved: Saved,
+    port: int | None,
+    trials: int | None,
+    hours: float | None,
+    machines: Sequence[Machine],
+    without_failing: bool,
+) -> ExperimentResult:
     saved, plan_note = with_paths_of_today(saved)
     saved = replace(saved, params=_with_space(saved))
-    errors = [*_errors(saved), *port_errors(port)]
+    errors = [*_errors(saved, not machines), *port_errors(port)]
     if errors:
         raise UsageError(dict.fromkeys(errors))
+    if machines:
+        on = with_machines(saved.plan, machines, without_failing)
+        saved = replace(saved, params=_on(saved.params, on.service()))
+        fetch_all(saved.folder, on.machines, remove=True)  # a kill left their run folders there
     again = saved.unfinished()
     try:
         saved = replace(saved, params=_with_more(saved, len(again), trials, hours))
@@ -81,13 +104,22 @@ def _resume(saved: Saved, port: int | None, trials: int | None, hours: float | N
     change(saved, saved.params, again, [trial.parameters for trial in saved.trials] if grid else ())
     logs = log_sizes(saved.folder)
 
+    plan = replace(saved.plan, keep=read_keep(saved.folder), machines=on.machines if machines else ())
+
     def start(chosen: int) -> Server:
-        return server.resume(saved.folder, chosen)
+        return on_machines(partial(server.resume, saved.folder, chosen), chosen, plan)
 
     end = None if hours is None else time.monotonic() + hours * 3600
     ends = None if end is None else lambda state: end
-    plan = replace(saved.plan, keep=read_keep(saved.folder))
     return watched(start, plan, port, ends, saved.seconds, logs)
+
+
+def _on(params: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with the `service` of a plan on other machines. NNI's manager reads what IN_SERVICE
+    lists in the trainingService, to which nnictl copies it at the first start only."""
+    whole = {**params, **service}
+    inside = {key: whole[key] for key in IN_SERVICE if whole.get(key) is not None}
+    return whole | {"trainingService": inside | service["trainingService"]}
 
 
 def _notice(saved: Saved) -> None:
@@ -130,10 +162,15 @@ def _with_space(saved: Saved) -> dict[str, Any]:
     return saved.params | {"searchSpace": first} if _is_ours(saved) and first else saved.params
 
 
-def _errors(saved: Saved) -> list[str]:
-    """Why the experiment can't go on."""
+def _errors(saved: Saved, here: bool) -> list[str]:
+    """Why the experiment can't go on; `here`: whether on this machine."""
     plan = saved.plan
-    errors = plan_errors(plan)
+    errors = plan_errors(plan, here)
+    if plan.pauses and not here:
+        errors.append(
+            f"{saved.id}: pauses trainings, and a checkpoint can't go on on another machine; start another "
+            f"experiment with --machines and warm_start: [{saved.id}]"
+        )
     if not plan.fixed:
         errors.append(
             f"{saved.id}: its trials are not 'python -m trial key=value ...'; nnictl resume goes on"

@@ -80,8 +80,8 @@ def test_a_key(mine, fast, keys, said):
 def test_another_platform(mine, fast, platform):
     found = errors(give(mine, trainingService={"platform": platform}))
     assert found == [
-        f"trainingService.platform: {platform}: trials run on this machine only (local): elsewhere their run "
-        "folders, photos and weights would be missing"
+        f"trainingService.platform: {platform}: trials run on this machine (local), or on those that "
+        "--machines lists: elsewhere their run folders, photos and weights would be missing"
     ]
 
 

@@ -1,0 +1,1 @@
+"""Trials on other machines, reached by SSH: which, whether they can run them, and their run folders."""
