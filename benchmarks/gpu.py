@@ -1,0 +1,193 @@
+"""A GPU's speed: the trial's tests on it, training against two rivals, the baseline's recipe, trials at once.
+
+    benchmarks/gpu.sh [--dry]
+
+Training is what a trial runs (`fit` over cached photos, policy light, precision=auto), in photos per second.
+The limit is the same network on random tensors on the device, in the same precision; the plain way a
+DataLoader of 12 workers with PIL and torchvision. The minutes of the baseline's recipe are those of decoding
+18,900 drawn photos, of its first epoch, and 19 times its second. Trials at once are processes of their own on
+one GPU, against the same ones one after another.
+
+Everything goes into out/gpu/gpu.json with the card's name. --dry runs all parts on the CPU, on few and small
+photos: its figures mean nothing.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from analysis.recipes import read_recipe
+from benchmarks import rivals
+from benchmarks.measure import HEADER, Row, Way, in_turn
+from benchmarks.training import best, epochs_of, many, photos_of, recipe, speed
+from common.image_size import Size, size_text
+from common.machine import PROJECT, cores
+from dataset.face_masks.labels import FACE_MASK
+from trial import recipe as recipe_parts
+from trial.compute import decide
+
+WORKERS = 12  # of the plain way
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. `cases`: (network, image size, photos of an epoch); `photos`: of the baseline's
+    recipe, at `full` size; `tests`: arguments of pytest; `trial`: network and size of those run at once, of
+    which there are `at_once`."""
+
+    cases: Sequence[tuple[str, Size, int]]
+    batch: int
+    repeats: int
+    photos: int
+    full: Size
+    tests: Sequence[str]
+    trial: tuple[str, Size]
+    people: int
+    at_once: Sequence[int] = (2, 4)
+
+
+GPU = Plan(
+    (("resnet34", (512, 384), 1280), ("resnet34", (224, 168), 5120), ("lcnet_050", (128, 96), 10240)),
+    64, 3, 18_900, (512, 384), ("tests/trial", "-m", "not server and not slow"), ("resnet18", (224, 168)), 60,
+)  # fmt: skip
+DRY = Plan(
+    (("lcnet_050", (32, 24), 16),), 8, 1, 16, (64, 48), ("tests/trial/test_compute.py",),
+    ("lcnet_050", (32, 24)), 30, (2,),
+)  # fmt: skip
+
+
+def tests_pass(plan: Plan) -> dict[str, Any]:
+    """The trial's tests, which take the GPU where device=auto does."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", str(min(8, cores())), *plan.tests],
+        cwd=PROJECT, capture_output=True, text=True,
+    )  # fmt: skip
+    *_, last = done.stdout.strip().splitlines() or [done.stderr]
+    if done.returncode:
+        print(done.stdout[-5000:], done.stderr[-2000:], file=sys.stderr)
+    return {"passed": done.returncode == 0, "last_line": last, "seconds": time.perf_counter() - started}
+
+
+def training_rows(plan: Plan, folder: Path) -> Iterator[Row]:
+    """Photos per second of training, against the limit and the plain way."""
+    for model, size, count in plan.cases:
+        table = many(rivals.drawn_table(folder, plan.full, plan.people), count)
+        pixels, config = photos_of(table, size, folder), recipe(model, size, plan.batch)
+        compute = decide(recipe_parts.build(config, FACE_MASK)[0])
+        ways: dict[str, Way] = {
+            "ours": partial(speed, count, partial(next, epochs_of(config, table, pixels))),
+            "plain way": partial(
+                speed, count,
+                partial(
+                    rivals.steps, rivals.plain_network(model).to(compute.device),
+                    rivals.plain_loader(table, size, plan.batch, min(WORKERS, cores()), "light"),
+                ),
+            ),
+        }  # fmt: skip
+        for layout in (False, True):
+            network = rivals.plain_network(model, layout).to(compute.device)
+            data = rivals.random_batches(size, plan.batch, count // plan.batch, layout, compute.device)
+            name = f"limit, {'channels_last' if layout else 'NCHW'}"
+            ways[name] = partial(speed, count, partial(rivals.steps, network, data, compute.precision))
+        values = in_turn(ways, plan.repeats)
+        what = f"{model}, {size_text(size)}, batch {plan.batch}"
+        yield Row(what, "photos/s", *best(values, "limit"))
+        yield Row(what, "photos/s", values, "ours", "plain way")
+
+
+def baseline_minutes(plan: Plan, folder: Path) -> dict[str, float]:
+    """Minutes of the baseline's final recipe, 20 epochs of `plan.photos` drawn photos, from two epochs."""
+    base = read_recipe(PROJECT / "recipes" / "baseline_resnet34.json")
+    config = base.config({"model": "resnet34", "weights": "none", "image_size": size_text(plan.full)})
+    table = many(rivals.drawn_table(folder, plan.full, plan.people), plan.photos)
+    started = time.perf_counter()
+    pixels = photos_of(table, plan.full, folder)
+    decoding = time.perf_counter() - started
+    epochs = epochs_of(config, table, pixels)
+    first, second = next(epochs).seconds, next(epochs).seconds
+    seconds = decoding + first + (config.epochs - 1) * second
+    return {"decoding": decoding / 60, "first_epoch": first / 60, "second_epoch": second / 60,
+            "minutes": seconds / 60}  # fmt: skip
+
+
+def at_once(plan: Plan, folder: Path) -> dict[str, float]:
+    """{number of trials: their time at once, as a fraction of that one after another}."""
+    rivals.drawn_table(folder, plan.full, plan.people)
+    model, size = plan.trial
+    fixed = [
+        f"data={folder / size_text(plan.full)}", f"model={model}", f"image_size={size_text(size)}",
+        f"batch_size={plan.batch}", "epochs=5", "weights=none", "augment=light",
+    ]  # fmt: skip
+    found = {}
+
+    def trials(number: int) -> float:
+        out = tempfile.mkdtemp(dir=folder)
+        started = time.perf_counter()
+        words = [*fixed, f"threads={max(1, cores() // number)}"]
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", "trial", *words, f"seed={one}", f"out={out}/{one}"],
+                cwd=PROJECT,
+                stdout=subprocess.DEVNULL,
+            )
+            for one in range(number)
+        ]
+        if any(process.wait() for process in running):
+            raise SystemExit(f"one of {number} trials at once failed; see above")
+        return time.perf_counter() - started
+
+    trials(1)  # decodes
+    alone = trials(1)
+    for number in plan.at_once:
+        found[str(number)] = trials(number) / (number * alone)
+    return {"seconds_of_one": alone, **found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--dry", action="store_true", help="all parts, tiny, on the CPU")
+    parser.add_argument("--out", type=Path, default=PROJECT / "out" / "gpu", help="folder of gpu.json")
+    given = parser.parse_args()
+    dry, out = given.dry, given.out
+    if not dry and not torch.cuda.is_available():
+        raise SystemExit("benchmarks/gpu.sh: torch sees no GPU here; --dry tries the script on the CPU")
+    plan = DRY if dry else GPU
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    result: dict[str, Any] = {"device": device, "torch": torch.__version__, "cores": cores(), "dry": dry}
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+
+    def record(name: str, found: Any) -> None:
+        """Each part is written when it is done: a later one may run out of time."""
+        result[name] = found
+        (out / "gpu.json").write_text(json.dumps(result, indent=1))
+
+    print(f"{device}, torch {torch.__version__}, {cores()} cores\n{HEADER}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for row in training_rows(plan, Path(folder)):
+            print(row, flush=True)
+            rows.append(asdict(row) | {"ratio": row.ratio()})
+            record("training", rows)
+        for name, part in (("baseline", baseline_minutes), ("at_once", at_once)):
+            record(name, found := part(plan, Path(folder)))
+            print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
+    record("tests", tests_pass(plan))
+    print(f"tests: {result['tests']['last_line']}\n{out / 'gpu.json'}", flush=True)
+    if not result["tests"]["passed"]:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The script for a machine with a GPU, on the CPU."""
+
+import json
+import subprocess
+
+import pytest
+import torch
+
+from common.machine import PROJECT
+
+
+@pytest.mark.slow
+def test_all_parts_run_and_are_recorded(tmp_path):
+    done = subprocess.run(
+        [PROJECT / "benchmarks/gpu.sh", "--dry", "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["dry"]
+    rivals = [row["rival"].partition(",")[0] for row in found["training"]]
+    assert rivals == ["limit", "plain way"]
+    assert found["baseline"]["minutes"] > 19 * found["baseline"]["second_epoch"]
+    assert set(found["at_once"]) == {"seconds_of_one", "2"}
+    assert found["tests"]["passed"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_without_a_gpu_it_says_so():
+    done = subprocess.run([PROJECT / "benchmarks/gpu.sh"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip() == "benchmarks/gpu.sh: torch sees no GPU here; --dry tries the script on the CPU"
+    )
