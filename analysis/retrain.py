@@ -1,11 +1,9 @@
 """A recipe -> a network trained on all groups, with none held out.
 
-`python -m analysis.retrain JSON` is what torchrun starts for `retrain_on_gpus`.
+`python -m analysis.retrain JSON` is what `retrain_on_gpus` starts.
 """
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,14 +17,13 @@ from torch import Tensor
 
 from common.errors import exit_on_usage_error
 from common.machine import cores
-from common.process import end_with_parent
 from common.progress import track
 from dataset.task import Task
 from trial import recipe
 from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig, parse
 from trial.fit import fit
-from trial.ranks import ALONE, Ranks, following, of_torchrun, rank_words
+from trial.ranks import ALONE, Ranks, following, rank_words, run_ranks, started_as
 from trial.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
 from trial.resume import Saver, read
 
@@ -108,19 +105,8 @@ def retrain_on_gpus(
     """As `retrain`, by a process on each of `gpus` GPUs, or with device=cpu by this number of processes on
     the CPU. SystemExit(1) if one of them fails: it has shown its error."""
     given = [config.to_json(), str(out), stop_after, average, again]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
-    process = subprocess.Popen(
-        [sys.executable, *torchrun, "-m", "analysis.retrain", json.dumps(given)],
-        env={**os.environ, "OMP_NUM_THREADS": str(config.threads or max(1, cores() // gpus))},
-        preexec_fn=end_with_parent,
-    )
-    try:
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    if code:
+    threads = config.threads or max(1, cores() // gpus)
+    if run_ranks(gpus, ["-m", "analysis.retrain", json.dumps(given)], threads):
         print(
             f"retraining by {gpus} processes failed, see above; the same command goes on after its last "
             "checkpoint",
@@ -133,9 +119,8 @@ def retrain_on_gpus(
 
 @exit_on_usage_error()
 def _main() -> None:
-    end_with_parent()
     config, out, stop_after, average, again = json.loads(sys.argv[1])
-    ranks = of_torchrun()
+    ranks = started_as()
     with following() if ranks.rank else nullcontext():
         ranks.join()
         retrain(parse(config), Path(out), stop_after, average, again, ranks)

@@ -23,7 +23,7 @@ from trial.arguments import parse_arguments
 from trial.compute import device_words, memory_words
 from trial.config import NO_DATA, TrialConfig, parse, refuse_together
 from trial.metrics import scores_text, title_of
-from trial.ranks import ALONE, Ranks, following, of_torchrun, rank_words
+from trial.ranks import ALONE, Ranks, following, rank_words, started_as
 
 if TYPE_CHECKING:
     from trial.checkpoint import Checkpoint
@@ -89,7 +89,7 @@ def main(
     In an NNI experiment trials are started by a server that has imported everything before; with
     FACE_MASK_WARM=0 each starts by itself.
     """
-    ranks = of_torchrun()
+    ranks = started_as()
     if show:
         from trial.listing import show as show_choices
 

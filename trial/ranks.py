@@ -1,4 +1,4 @@
-"""One network on several GPUs: a process on each (a rank), started by torchrun, and torch's
+"""One network on several GPUs: a process on each (a rank), started by `run_ranks` or torchrun, and torch's
 DistributedDataParallel.
 
 Each rank reads, augments and mixes whole batches, from the same random draws as one process would, and runs
@@ -7,19 +7,25 @@ decisions: losses over a batch and mixing across it are what they are on one GPU
 """
 
 import os
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
+from common.process import end_with_parent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TORCHRUN = "TORCHELASTIC_RUN_ID"  # environment variable that torchrun sets
+STORE = "FACE_MASK_STORE"  # that of `run_ranks`: the file through which its processes find each other
+LOOK_SECONDS = 0.2
 MIN_PART = 2  # photos of a batch that a network is given: batch normalisation can't take one
 REPORT_SECONDS = 5  # that rank 0 gets to record an error, before another rank with the same error ends
 
@@ -40,7 +46,13 @@ class Ranks:
         on_gpu = torch.cuda.is_available()
         if on_gpu and self.rank < torch.cuda.device_count():
             torch.cuda.set_device(self.rank)
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+        store = os.environ.get(STORE)
+        torch.distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+            init_method=f"file://{store}" if store else None,
+            rank=self.rank,
+            world_size=self.world,
+        )
 
     def leave(self) -> None:
         """After the training, which all have ended."""
@@ -114,21 +126,54 @@ class Ranks:
 ALONE = Ranks()
 
 
-def of_torchrun() -> Ranks:
-    """The place of this process among those that torchrun started; ALONE without it. UsageError if they are
-    on several machines."""
+def started_as() -> Ranks:
+    """The place of this process among those that `run_ranks` or torchrun started; ALONE without them.
+    UsageError if they are on several machines."""
     given = os.environ
-    if TORCHRUN not in given:
+    if not is_one_of_several():
         return ALONE
     if given["LOCAL_WORLD_SIZE"] != given["WORLD_SIZE"]:
         raise UsageError("a network is trained on the GPUs of one machine; leave out torchrun's --nnodes")
     return Ranks(int(given["RANK"]), int(given["WORLD_SIZE"]))
 
 
+def is_one_of_several() -> bool:
+    """Whether `run_ranks` or torchrun started this process."""
+    return TORCHRUN in os.environ or STORE in os.environ
+
+
+def run_ranks(world: int, words: Sequence[str], threads: int) -> int:
+    """Run `python WORDS` in `world` processes of `threads` threads each; the first exit code that is not 0.
+    If one fails the others are ended.
+
+    torchrun does the same, but listens on all addresses of the machine, and turns every exit code into 1.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {**os.environ, STORE: f"{folder}/store", "OMP_NUM_THREADS": str(threads)}
+        environ |= {"WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+        if sys.platform == "linux":
+            environ |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+        running = [
+            subprocess.Popen(
+                [sys.executable, *words], env={**environ, "RANK": str(rank)}, preexec_fn=end_with_parent
+            )
+            for rank in range(world)
+        ]
+        try:
+            while None in (codes := [process.poll() for process in running]) and not any(codes):
+                time.sleep(LOOK_SECONDS)
+        finally:
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.wait()
+    return next((code for code in codes if code), 0)
+
+
 @contextmanager
 def following() -> Iterator[None]:
     """What ranks other than 0 do runs in here: they show nothing. Most errors are on all ranks, and rank 0
-    reports them: torchrun then ends this process before it does so, too."""
+    reports them: this process is then ended before it does so, too."""
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             yield

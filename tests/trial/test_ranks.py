@@ -20,7 +20,7 @@ from common.nni_yaml import split_command
 from tests.conftest import TINY, call
 from trial.checkpoint import CHECKPOINT
 from trial.config import parse, refuse_together
-from trial.ranks import Ranks
+from trial.ranks import Ranks, run_ranks
 from trial.record import RunFolder, RunWriter, probabilities_of
 from trial.run import run
 
@@ -133,9 +133,9 @@ def test_a_recipe_is_retrained_by_two_processes(people, tmp_path):
 CHECKS = """
 import torch
 from torch import nn
-from trial.ranks import of_torchrun
+from trial.ranks import started_as
 
-ranks = of_torchrun()
+ranks = started_as()
 ranks.join()
 torch.manual_seed(0)
 network = nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.Linear(4, 2))
@@ -204,3 +204,29 @@ def test_synchronised_batch_norms_keep_weights_and_activations():
     after = network.state_dict()
     assert after.keys() == before.keys()
     assert all(after[name] is before[name] or torch.equal(after[name], before[name]) for name in before)
+
+
+JOIN = """
+import psutil, sys
+from trial.ranks import started_as
+ranks = started_as()
+ranks.join()
+heard = ranks.told("told")
+own = psutil.Process().net_connections("inet")
+print(ranks.rank, heard, *{one.laddr.ip for one in own if one.status == psutil.CONN_LISTEN}, flush=True)
+ranks.told()  # not before the other has looked
+ranks.leave()
+sys.exit(7 if sys.argv[1] == "fail" and ranks.rank else 0)
+"""
+
+
+@pytest.mark.slow
+def test_processes_find_each_other_and_listen_on_loopback_only(capfd):
+    assert run_ranks(2, ["-c", JOIN, "well"], 1) == 0
+    printed = sorted(capfd.readouterr().out.splitlines())
+    assert printed == ["0 told 127.0.0.1", "1 told 127.0.0.1"]
+
+
+@pytest.mark.slow
+def test_the_exit_code_is_that_of_the_process_that_failed():
+    assert run_ranks(2, ["-c", JOIN, "fail"], 1) == 7
