@@ -62,8 +62,7 @@ def retrain(
     an earlier try of the same; if that is done nothing is trained. `ranks`: the processes that train one
     network, all of which call this.
     """
-    stop_after = min(stop_after or config.epochs, config.epochs)
-    average = min(average, stop_after)
+    stop_after, average = _at_most(config.epochs, stop_after, average)
     config = replace(config, out=str(out), train_fraction=1.0)
     what = config.recipe() | {"stop_after": stop_after, "average": average}
     if again and RunFolder(out).status()["state"] == "done":
@@ -113,8 +112,13 @@ def retrain_on_gpus(
             file=sys.stderr,
         )
         raise SystemExit(1)
-    stop_after = min(stop_after or config.epochs, config.epochs)
-    return rule(config, stop_after, min(average, stop_after), RunFolder(out).task())
+    return rule(config, *_at_most(config.epochs, stop_after, average), RunFolder(out).task())
+
+
+def _at_most(epochs: int, stop_after: int | None, average: int) -> tuple[int, int]:
+    """`stop_after` and `average` of a training of this number of epochs."""
+    stop_after = min(stop_after or epochs, epochs)
+    return stop_after, min(average, stop_after)
 
 
 @exit_on_usage_error()

@@ -38,6 +38,12 @@ def process_lives(mark: Mapping[str, Any]) -> bool:
         return False
 
 
+def as_exit_code(code: int) -> int:
+    """A process's return code as shells say it: 128 + signal if a signal ended it, which Python has as
+    -signal."""
+    return code if code >= 0 else 128 - code
+
+
 def end_with_parent() -> None:
     """Send this process SIGTERM when its parent ends, however that ends. On Linux; elsewhere nothing."""
     if sys.platform == "linux":

@@ -26,7 +26,7 @@ import typer
 
 from common.errors import UsageError, exit_on_usage_error, first_line
 from common.files import write_atomic
-from common.process import end_with_parent, lives, process_lives, process_mark
+from common.process import as_exit_code, end_with_parent, lives, process_lives, process_mark
 from experiments.checks.queue import DEFAULT, Queue, read_queue
 from trial import advisor
 from trial.record import note_gone
@@ -142,7 +142,7 @@ def train(command: Sequence[str], environ: Mapping[str, str], submitter: Mapping
                 trial.terminate()
             with suppress(subprocess.TimeoutExpired):
                 trial.wait(LOOK_SECONDS)
-    return trial.returncode if trial.returncode >= 0 else 128 - trial.returncode
+    return as_exit_code(trial.returncode)
 
 
 class _Log:

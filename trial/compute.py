@@ -49,8 +49,9 @@ class Compute:
         network.to(self.device)
         if self.ranks.world > 1 and self.device.type == "cuda":
             self.ranks.synchronise(network)
-        narrow = [module for module in network.modules() if _is_narrow(module)]
-        for convolution in narrow if self.device.type == "cpu" else []:
+        on_cpu = self.device.type == "cpu"
+        narrow = [module for module in network.modules() if on_cpu and _is_narrow(module)]
+        for convolution in narrow:
             convolution.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
         contiguous = {id(module.weight) for module in narrow}
         for tensor in (*network.parameters(), *network.buffers()):

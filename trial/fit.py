@@ -235,10 +235,10 @@ def infer(
     one."""
     network.eval()
     logits, labels = [], []
+    forward = partial(_forward, network, preprocessing)
     for batch in on_device(batches, compute.device):
         with compute.autocast(), compute.on_own_cores():
-            own = partial(_forward, network, preprocessing)
-            logits.append(compute.ranks.logits(own, batch.photos))
+            logits.append(compute.ranks.logits(forward, batch.photos))
         labels.append(batch.labels)
     return torch.cat(logits).cpu(), torch.cat(labels).cpu()
 

@@ -14,7 +14,7 @@ from common.machine import PROJECT
 from common.text import bytes_text
 from experiments.machines.listed import Machine
 from experiments.machines.probe import TEMPORARY, facts
-from experiments.machines.ssh import key_errors, run_there, unreachable
+from experiments.machines.ssh import key_errors, last_line, run_there, unreachable
 
 logger = logging.getLogger(__name__)
 MAX_CLOCK = 30  # seconds: above it, times in run folders and the time left would be wrong
@@ -110,7 +110,7 @@ def _inspect(machine: Machine, order: Order, here: Mapping[str, Any], among: int
 def _no_answer(machine: Machine, code: int, said: str) -> str:
     if code == 255:
         return unreachable(machine, said)
-    last = (said.strip().splitlines() or [f"exit {code}"])[-1].strip()
+    last = last_line(said, f"exit {code}")
     if "No module named" in said and "experiments" in said:
         return f"{machine.project} has an earlier version of the project, or none: {_copy_project(machine)}"
     if "cd:" in said:

@@ -25,7 +25,7 @@ from experiments.checks.ports import taken
 from experiments.machines.inspect import Inspected
 from experiments.machines.listed import Machine, write_machines
 from experiments.machines.probe import TEMPORARY, network
-from experiments.machines.ssh import run_there, ssh, unreachable
+from experiments.machines.ssh import last_line, run_there, ssh, unreachable
 from experiments.server import Server
 from trial.advisor import CONCURRENCY, PRELOADED
 from trial.checkpoint import CHECKPOINT
@@ -274,7 +274,7 @@ def _by_rsync(machine: Machine, folder: Path, excluded: Sequence[str]) -> str:
          source, f"{folder}/"],
         capture_output=True, text=True, start_new_session=True,
     )  # fmt: skip
-    return "" if done.returncode == 0 else _last(done.stderr)
+    return "" if done.returncode == 0 else last_line(done.stderr)
 
 
 def _by_tar(machine: Machine, folder: Path, excluded: Sequence[str]) -> str:
@@ -291,7 +291,7 @@ def _by_tar(machine: Machine, folder: Path, excluded: Sequence[str]) -> str:
         took = subprocess.run(["tar", "-xf", "-", "-C", str(part)], stdin=send.stdout, capture_output=True)
         said = send.stderr.read()
         if send.wait() or took.returncode:
-            return _last((said or took.stderr).decode(errors="replace"))
+            return last_line((said or took.stderr).decode(errors="replace"))
         for file in part.rglob("*"):
             place = folder / file.relative_to(part)
             if file.is_dir():
@@ -302,7 +302,3 @@ def _by_tar(machine: Machine, folder: Path, excluded: Sequence[str]) -> str:
         return ""
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _last(said: str) -> str:
-    return (said.strip().splitlines() or ["no message"])[-1].strip()

@@ -43,11 +43,16 @@ def run_there(machine: Machine, command: str, given: str = "") -> "subprocess.Co
         return subprocess.CompletedProcess(words, 255, "", "ssh is not installed here; install an SSH client")
 
 
+def last_line(said: str, otherwise: str = "no message") -> str:
+    """The last line of a program's messages: what it failed for. `otherwise`: if it said nothing."""
+    return (said.strip().splitlines() or [otherwise])[-1].strip()
+
+
 def unreachable(machine: Machine, said: str) -> str:
     """Why ssh failed, from its messages, and what to do."""
     by_hand = shlex.join(["ssh", "-i", machine.key, "-p", str(machine.port), machine.address])
     words = {"by_hand": by_hand, "key": machine.key, "port": machine.port, "address": machine.address}
-    last = (said.strip().splitlines() or ["ssh failed"])[-1].strip()
+    last = last_line(said, "ssh failed")
     advice = next((text.format(**words) for part, text in REASONS.items() if part in said), "")
     return f"can't be reached: {last}; {advice or f'try it by hand: {by_hand}'}"
 
@@ -61,9 +66,8 @@ def key_errors(machine: Machine) -> list[str]:
         return [f"key: there is no {key}; {make}"]
     read = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", str(key)], capture_output=True, text=True)
     kind = read.stdout.partition(" ")[0]
-    if read.returncode or kind in KEY_TYPES:
-        why = (read.stderr.strip().splitlines() or [""])[-1]
-        return (
-            [f"key: {key} can't be used without a passphrase ({why}); {make}.nni"] if read.returncode else []
-        )
-    return [f"key: {key} is of the type {kind}, with which NNI's SSH client can't log in; {make}.nni"]
+    if read.returncode:
+        return [f"key: {key} can't be used without a passphrase ({last_line(read.stderr)}); {make}.nni"]
+    if kind not in KEY_TYPES:
+        return [f"key: {key} is of the type {kind}, with which NNI's SSH client can't log in; {make}.nni"]
+    return []

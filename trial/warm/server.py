@@ -20,7 +20,7 @@ import psutil
 
 from common.files import file_mark
 from common.machine import PROJECT
-from common.process import lives
+from common.process import as_exit_code, lives
 from trial.catalogue import networks, steps
 from trial.warm.client import address
 from trial.warm.request import Request, become, receive
@@ -132,7 +132,7 @@ def _report(trial: int, client: socket.socket) -> None:
     """Send the exit code of the process `trial` to its client; 128 + signal if a signal killed it."""
     code = os.waitstatus_to_exitcode(os.waitpid(trial, 0)[1])
     with contextlib.suppress(OSError), client:
-        client.send(b"%d" % (code if code >= 0 else 128 - code))
+        client.send(b"%d" % as_exit_code(code))
 
 
 def main(manager: int) -> None:

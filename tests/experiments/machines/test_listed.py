@@ -9,7 +9,7 @@ from common.machine import PROJECT
 from experiments.machines.listed import Machine, read_machines, write_machines
 
 GOOD = """
-one: {host: gpu1, user: me, key: keys/id, project: /home/me/project}
+one: {host: gpu1, user: me, key: keys/id, project: /path/to/project}
 two: {host: 10.0.0.7, port: 2222, user: me, key: /keys/id, project: /p, python: /e/python, data: /d, trials: 2, gpus: [0, 1]}
 """
 
@@ -32,11 +32,11 @@ def test_values_and_defaults(tmp_path):
         "gpu1",
         "me",
         str(tmp_path / "keys/id"),
-        "/home/me/project",
-        "/home/me/project/.venv/bin/python",
+        "/path/to/project",
+        "/path/to/project/.venv/bin/python",
     )
     assert two == Machine("two", "10.0.0.7", "me", "/keys/id", "/p", "/e/python", "/d", 2222, 2, (0, 1))
-    assert (one.data_there("input"), one.data_there("/photos")) == ("/home/me/project/input", "/photos")
+    assert (one.data_there("input"), one.data_there("/photos")) == ("/path/to/project/input", "/photos")
     assert two.data_there("input") == "/d"
 
 
