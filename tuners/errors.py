@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UsageError(ValueError):
@@ -18,7 +19,10 @@ class UsageError(ValueError):
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The message for an unknown name, with the closest known one, or else all of them."""
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"unknown {what} '{name}'; " + (
-        f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-    )
+    return f"unknown {what} '{name}'" + (did_you_mean(name, known) or f"; known: {', '.join(known)}")
+
+
+def did_you_mean(name: Any, known: Iterable[Any]) -> str:
+    """'; did you mean X?', or '' if no known name is near."""
+    close = difflib.get_close_matches(str(name), [str(other) for other in known], n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""

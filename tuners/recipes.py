@@ -11,7 +11,8 @@ from scipy.special import ndtri
 
 from tuners.default_point import default_point
 from tuners.errors import UsageError
-from tuners.space import Params, Space
+from tuners.parameter import Params
+from tuners.space import Space
 
 PROJECT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = PROJECT / "out" / "experiments"

@@ -15,7 +15,8 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from tuners.space import Params, Space
+from tuners.parameter import Params
+from tuners.space import Space
 
 _logger = logging.getLogger("tuners.reports")
 DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder

@@ -25,13 +25,15 @@ from tuners.chosen import BY, JOURNAL
 from tuners.curves import stint_ends
 from tuners.default_point import default_point
 from tuners.errors import UsageError, unknown
+from tuners.model_sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Option
+from tuners.parameter import Params
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
 from tuners.reports import PARENT, Reported, reported, score
-from tuners.samplers import CHOSEN, IMPROVEMENT, SAMPLERS, GaussianProcessSampler, Option, sampler
-from tuners.space import Params, Space
+from tuners.samplers import SAMPLERS, sampler
+from tuners.space import Space, recipe_key
 from tuners.stints import Left
 from tuners.study import open_study
-from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials, recipe_key
+from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
 
 EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
 RANDOM_STARTS = {

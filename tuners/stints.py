@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tuners.samplers import Option
+from tuners.model_sampler import Option
 
 ROUNDING = 1e-6
 

@@ -7,7 +7,7 @@ it can run again, which a finished trial can't.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuners.chosen import Chosen, write_chosen
 from tuners.curves import STINTS
+from tuners.model_sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS
+from tuners.parameter import Params
 from tuners.reports import Reported
-from tuners.samplers import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS
-from tuners.space import Params, Space
+from tuners.space import Space, recipe_key
 from tuners.study import journal_of
 
 # User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;
@@ -332,10 +333,6 @@ class Trials:
                 journal.sync()
         except OSError as error:
             _logger.warning("%s can't be written: %s", error.filename or "the study", error)
-
-
-def recipe_key(params: Mapping[str, Any]) -> Any:
-    return tuple(sorted(params.items()))
 
 
 def _trainings(trial: FrozenTrial, pausing: bool) -> float:

@@ -25,7 +25,8 @@ from optuna.samplers import BaseSampler, TPESampler
 from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
 from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
-from tuners.samplers import SAMPLERS, SECONDS, GaussianProcessSampler
+from tuners.model_sampler import SECONDS, GaussianProcessSampler
+from tuners.samplers import SAMPLERS
 from tuners.search import CannotWin, PauseAndGoOn
 from tuners.search import Search as OurSearch
 from tuners.space import Space

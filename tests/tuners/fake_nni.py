@@ -7,10 +7,15 @@ from pathlib import Path
 
 
 class FakeNNI:
-    """The folder of an experiment, with the environment of its dispatcher set."""
+    """The folder of an experiment, with the environment of its dispatcher set.
+
+    Its clock moves by a second with each report, so that a search, which weighs the seconds of its trials,
+    does the same on a busy machine.
+    """
 
     def __init__(self, folder: Path, monkeypatch):
         self.folder = folder
+        self.now = int(1000 * time.time())  # milliseconds, as NNI writes them
         for name in ("log", "db", "trials"):
             (folder / name).mkdir(parents=True)
         monkeypatch.setenv("NNI_LOG_DIRECTORY", str(folder / "log"))
@@ -32,9 +37,9 @@ class FakeNNI:
         self.event(trial, "WAITING", json.dumps(data))
         self.event(trial, "RUNNING")
 
-    def event(self, trial: str, event: str, data: str | None = None, ago: float = 0):
-        now = int(1000 * (time.time() - ago))
-        self.execute("insert into TrialJobEvent values (?,?,?,?,null,0,'')", now, trial, event, data)
+    def event(self, trial: str, event: str, data: str | None = None):
+        self.now += 1
+        self.execute("insert into TrialJobEvent values (?,?,?,?,null,0,'')", self.now, trial, event, data)
 
     def report(self, trial: str, *scores: float, first: int = 0):
         for sequence, score in enumerate(scores, first):
@@ -44,12 +49,8 @@ class FakeNNI:
         self._metric(trial, "FINAL", 0, score)
 
     def _metric(self, trial: str, kind: str, sequence: int, value):
-        now = int(1000 * time.time()) + 500
+        self.now += 1000
         self.execute(
             "insert into MetricData values (?,?,'0',?,?,?)",
-            now,
-            trial,
-            kind,
-            sequence,
-            json.dumps(json.dumps(value)),
-        )
+            self.now, trial, kind, sequence, json.dumps(json.dumps(value)),
+        )  # fmt: skip

@@ -18,6 +18,7 @@ SPACE = {
     "x": {"_type": "uniform", "_value": [0, 1]},
     "kind": {"_type": "choice", "_value": ["a", "b"]},
 }
+FEW = SPACE | {"x": {"_type": "choice", "_value": [0.1, 0.3, 0.5, 0.7, 0.9]}}  # ten recipes: then none is new
 EPOCHS = 8
 
 
@@ -30,8 +31,8 @@ class Manager:
     """Runs one trial after the other. A trial that goes on reports its parent's epochs again first, and one
     that is stopped trains an epoch more before its process ends."""
 
-    def __init__(self, fake, **arguments):
-        self.fake, self.arguments = fake, arguments
+    def __init__(self, fake, space=SPACE, **arguments):
+        self.fake, self.space, self.arguments = fake, space, arguments
         self.points: dict[str, dict] = {}
         self.epochs: dict[str, int] = {}  # trained, with those of the parents
         self.asked = 0
@@ -40,7 +41,7 @@ class Manager:
     def start(self):
         self.search = Search(seed=1, **self.arguments)
         self.assessor = PauseAndGoOn()
-        self.search.update_search_space(SPACE)
+        self.search.update_search_space(self.space)
 
     def resume(self, **arguments):
         journal_of(self.search.study).close()
@@ -172,7 +173,8 @@ def test_every_recipe_is_told_once_and_none_is_lost(manager):
 # After a kill
 
 
-def test_paused_recipes_go_on_after_a_resume(manager):
+def test_paused_recipes_go_on_after_a_resume(tmp_path, monkeypatch):
+    manager = Manager(FakeNNI(tmp_path / "abcdefgh", monkeypatch), FEW)
     manager.run_until(lambda: len(manager.rows("paused")) > 2)
     paused = {row.number for row in manager.rows("paused")}
     manager.resume()

@@ -8,7 +8,8 @@ from optuna.trial import TrialState
 
 from common.machine import PROJECT
 from tuners.default_point import default_point
-from tuners.samplers import CHOSEN, EPOCHS, PREDICTED, SAMPLERS, SECONDS, GaussianProcessSampler, sampler
+from tuners.model_sampler import CHOSEN, EPOCHS, PREDICTED, SECONDS, GaussianProcessSampler
+from tuners.samplers import SAMPLERS, sampler
 from tuners.space import Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -20,7 +20,8 @@ from tests.tuners.fake_nni import FakeNNI  # noqa: E402
 from tests.tuners.read_back import read_back  # noqa: E402
 from tuners import study as study_module  # noqa: E402
 from tuners.chosen import JOURNAL  # noqa: E402
-from tuners.samplers import SAMPLERS, SECONDS  # noqa: E402
+from tuners.model_sampler import SECONDS  # noqa: E402
+from tuners.samplers import SAMPLERS  # noqa: E402
 from tuners.search import CannotWin, Search  # noqa: E402
 from tuners.study import journal_of  # noqa: E402
 

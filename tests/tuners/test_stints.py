@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tuners.curves import stint_ends
-from tuners.samplers import Option
+from tuners.model_sampler import Option
 from tuners.stints import Left
 
 
