@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -10,6 +11,7 @@ from analysis.report.theme import LIGHT, blank
 from trial.metrics import DEFAULT, column_of, title_of
 
 MAX_CURVES = 50
+FLAT = 10  # times the median loss: from there on a linear axis shows little else
 
 
 def curves_to_draw(
@@ -79,12 +81,18 @@ def learning_curves(
 
 def losses(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
     """Training and validation loss per epoch of one run, and the validation log loss if `metric` is that; the
-    epoch of the best score by `metric` is marked."""
+    epoch of the best score by `metric` is marked. The axis is logarithmic if one epoch's loss would press the
+    others flat."""
     lines = [("train_loss", "training", "muted"), ("validation_loss", "validation", "best")]
     if metric == "log_loss" and column_of(metric) in epochs:
         epochs = epochs.assign(log_loss=-epochs[column_of(metric)])
         lines.append(("log_loss", "log loss (validation)", "median"))
-    return _by_epoch(epochs, lines, "loss", metric)
+    figure = _by_epoch(epochs, lines, "loss", metric)
+    values = epochs.reindex(columns=[column for column, _, _ in lines]).to_numpy(float)
+    drawn = values[np.isfinite(values)]
+    if len(drawn) and drawn.min() > 0 and drawn.max() > FLAT * np.median(drawn):
+        figure.update_yaxes(type="log")
+    return figure
 
 
 def scores_by_epoch(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:

@@ -26,6 +26,13 @@ def test_learning_curves_of_many_trials_are_limited():
     assert [trace.name for trace in figure.data[-2:]] == ["default (#0)", "best (#7)"], "on top of the others"
 
 
+def test_one_huge_loss_does_not_press_the_others_flat():
+    epochs = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "macro_f1": [0.1, 0.2, 0.3]})
+    assert plots.losses(epochs.assign(validation_loss=[3.0, 100.0, 2.0])).layout.yaxis.type == "log"
+    for plain in ([3.0, 9.0, 2.0], [np.nan] * 3, [0.0, 100.0, 2.0]):
+        assert plots.losses(epochs.assign(validation_loss=plain)).layout.yaxis.type is None
+
+
 def axis(values: list, scores: list | None = None) -> parallel_coordinates.Axis:
     return parallel_coordinates.axis_of("x", pd.Series(values), pd.Series(scores or [0.5] * len(values)))
 
