@@ -2,12 +2,15 @@
 
 import contextlib
 import ctypes
+import logging
+import math
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
 from common.machine import cores
+from common.text import bytes_text
 from trial.constraints import NO_FLOAT16
 from trial.ranks import ALONE, Ranks
 from trial.threads import Apart, keep_apart
@@ -15,6 +18,9 @@ from trial.threads import Apart, keep_apart
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+logger = logging.getLogger(__name__)
+PIXELS_SHARE = 0.25  # of the device's free memory, at most, that decoded photos may take; networks need more
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,30 @@ class Compute:
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.dim() == 4 and id(tensor) not in contiguous:
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+
+    def room_for(self, pixels: str, shape: tuple[int, ...]) -> "torch.Tensor | None":
+        """Memory of the device for the decoded photos of a run, uint8 of this shape, not yet filled; None if
+        they stay in the machine's memory.
+
+        `pixels`: a TrialConfig's. auto is a GPU's, if they fit into PIXELS_SHARE of what is free there: the
+        rest is for the network. If they don't fit, the log says so; batches are the same either way.
+        """
+        import torch
+
+        if pixels == "host" or (pixels == "auto" and self.device.type != "cuda"):
+            return None
+        need = math.prod(shape)
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if need > PIXELS_SHARE * free:
+                what = f"{shape[0]:,} photos ({bytes_text(need)})"
+                logger.info(f"{what} stay off the GPU, of which {bytes_text(free)} are free")
+                return None
+        try:
+            return torch.empty(shape, dtype=torch.uint8, device=self.device)
+        except torch.OutOfMemoryError:  # another process has taken it meanwhile
+            logger.info(f"{shape[0]:,} photos ({bytes_text(need)}) stay off the GPU: its memory is taken")
+            return None
 
     def autocast(self) -> Any:
         """torch's autocast context of this device and precision; disabled for float32."""

@@ -37,7 +37,7 @@ NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
     "or draw some: python -m dataset synthetic --people 60 --out input"
 )
-PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit")
+PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit", "pixels")
 
 
 def _field(default: Any, description: str) -> Any:
@@ -137,6 +137,10 @@ class TrialConfig:
     compile: bool = _field(False, "torch.compile: minutes at the start, then faster steps")
     cache_limit: Annotated[float, (0, inf)] = _field(
         20.0, "GiB of decoded photos in out/cache; photos over it are decoded each epoch"
+    )
+    pixels: Literal["auto", "device", "host"] = _field(
+        "auto",
+        "place of decoded photos; auto: the GPU, if they fit into a quarter of its free memory",
     )
 
     def to_json(self) -> dict[str, Any]:

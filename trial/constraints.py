@@ -167,6 +167,18 @@ def precision_errors(precision: str, device: str) -> list[str]:
     return [NO_FLOAT16] if precision == "float16" and device == "cpu" else []
 
 
+def pixels_errors(pixels: str, augment: Policy, copies: Choice, features: Choice) -> list[str]:
+    """Photos on the device are not changed one by one on the CPU."""
+    if pixels != "device":
+        return []
+    unused = {
+        f"augment={augment} with steps on single photos": bool(augment.on("photo")),
+        f"copies={copies}": copies.name != "none",
+        f"features={features}": features.name != "none",
+    }
+    return [f"pixels=device: can't be used with {text}; leave it out" for text, is_ in unused.items() if is_]
+
+
 def device_errors(device: str) -> list[str]:
     """The device is one that torch knows."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
@@ -277,7 +289,7 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
-    precision_errors, device_errors,
+    precision_errors, pixels_errors, device_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (

@@ -70,6 +70,12 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
         ({"ema": 1}, "1.0 is not from 0 to"),
         ({"layer_decay": 0.8, "stem_decay": 0.1}, "layer_decay=0.8: can't be used with stem_decay=0.1"),
         ({"model": "resnet18+resnet43"}, "did you mean resnet"),
+        (
+            {"pixels": "device", "augment": ["GaussianBlur"]},
+            "pixels=device: can't be used with augment=GaussianBlur",
+        ),
+        ({"pixels": "device", "copies": "baseline"}, "pixels=device: can't be used with copies=baseline"),
+        ({"pixels": "gpu"}, "pixels: unknown value 'gpu'"),
         ({"device": "gpu"}, "device=gpu: write device=cuda for a GPU"),
         ({"head": {"dropot": 0.3}}, "did you mean dropout"),
         ({"weight": "none"}, "did you mean weights"),
