@@ -5,6 +5,7 @@ import ctypes
 import logging
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,32 @@ class Compute:
         except torch.OutOfMemoryError:  # another process has taken it meanwhile
             logger.info(f"{shape[0]:,} photos ({bytes_text(need)}) stay off the GPU: its memory is taken")
             return None
+
+    def passes(
+        self, network: "nn.Module", compile: bool | str, batch_size: int, frozen: bool
+    ) -> "Callable[[torch.Tensor], torch.Tensor]":
+        """`network` for the passes of training: on several ranks in DDP (`frozen`: layers are frozen in some
+        epochs), or compiled. Of a compiled one, other batches than those of `batch_size` photos, the last of
+        an epoch say, run as they are: another shape would be compiled again, for as long. So do validation
+        and prediction.
+
+        `compile`: a TrialConfig's. graphs also replays a pass as one CUDA graph, which spares a small network
+        the time of starting each kernel; on a CPU it is the same as true.
+        """
+        import torch
+
+        if not compile:
+            return self.ranks.parallel(network, frozen)
+        mode = "reduce-overhead" if compile == "graphs" else None
+        compiled = torch.compile(network, dynamic=False, mode=mode)
+        return lambda images: (compiled if len(images) == batch_size else network)(images)
+
+    def device_bytes(self) -> int:
+        """The most memory of the GPU that torch has held for this process, CUDA's own not counted; 0 without
+        one."""
+        import torch
+
+        return torch.cuda.max_memory_reserved(self.device) if self.device.type == "cuda" else 0
 
     def autocast(self) -> Any:
         """torch's autocast context of this device and precision; disabled for float32."""

@@ -160,8 +160,8 @@ def training(
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
     training = Training(
         network=trained,
-        parallel=start.compute.ranks.parallel(
-            trained, frozen=config.freeze.name not in ("none", "batch_norm")
+        passes=start.compute.passes(
+            trained, config.compile, config.batch_size, config.freeze.name not in ("none", "batch_norm")
         ),
         train=train,
         forward=forward,
@@ -173,7 +173,6 @@ def training(
         seed=config.seed,
         accumulate=config.accumulate,
         average=Average(trained, config.ema) if config.ema else None,
-        compile=config.compile,
         done=done,
         whole=whole_state,
     )

@@ -112,3 +112,22 @@ def test_photos_go_to_a_gpu_if_they_fit_and_to_another_device_if_that_is_asked_f
     monkeypatch.setattr(torch, "empty", taken)
     assert gpu.room_for("auto", shape) is None
     assert "its memory is taken" in caplog.text
+
+
+def test_only_whole_batches_are_compiled(monkeypatch):
+    asked = []
+
+    def compiled(network, **how):
+        asked.append(how)
+        return lambda images: "compiled"
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    compute = decided(device="cpu", threads=1)
+    for compile, mode in ((True, None), ("graphs", "reduce-overhead")):
+        passes = compute.passes(torch.nn.Identity(), compile, 4, False)
+        assert asked.pop() == {"dynamic": False, "mode": mode}
+        assert passes(torch.zeros(4, 3)) == "compiled"
+        assert passes(torch.zeros(3, 3)).shape == (3, 3)
+    network = torch.nn.Identity()
+    assert compute.passes(network, False, 4, False) is network
+    assert not asked

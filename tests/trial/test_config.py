@@ -75,6 +75,8 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
             "pixels=device: can't be used with augment=GaussianBlur",
         ),
         ({"pixels": "device", "copies": "baseline"}, "pixels=device: can't be used with copies=baseline"),
+        ({"compile": "graphs", "accumulate": 2}, "compile=graphs: can't be used with accumulate=2"),
+        ({"compile": "yes"}, "compile: 'yes' is not true or false, nor 'graphs'"),
         ({"pixels": "gpu"}, "pixels: unknown value 'gpu'"),
         ({"device": "gpu"}, "device=gpu: write device=cuda for a GPU"),
         ({"head": {"dropot": 0.3}}, "did you mean dropout"),
