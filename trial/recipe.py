@@ -76,10 +76,7 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
     counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
     networks = [pinned(name) for name, _ in with_sources(config.model, config.weights)]
-    room = None
-    # What changes photos one by one does so on the CPU.
-    if not (_trains_on_features(config) or config.augment.on("photo") or config.copies.name != "none"):
-        room = compute.room_for(config.pixels, (len(table), *preprocessing.image_size, 3))
+    room = room_for(config, compute, len(table))
     place = "host" if room is None else "device"
     recorded = {"class_counts": counts, "networks": networks, "pixels": place}
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
@@ -95,6 +92,14 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
         decoded = batches.shared_pixels(table, preprocessing, config.cache_limit)
         pixels = decoded if room is None else batches.moved(decoded, room)
     return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features)
+
+
+def room_for(config: TrialConfig, compute: Compute, photos: int) -> Tensor | None:
+    """As `Compute.room_for`, for this number of photos; None if the recipe changes some of them one by one,
+    which is done on the CPU, or does not train on photos."""
+    if _trains_on_features(config) or config.augment.on("photo") or config.copies.name != "none":
+        return None
+    return compute.room_for(config.pixels, (photos, *config.image_size, 3))
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:

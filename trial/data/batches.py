@@ -100,7 +100,7 @@ class Photos(Dataset):
     def _batch(self, items: list[Item]) -> Batch:
         epoch, rows, before = items[0][0], *np.array([item[1:] for item in items]).T
         if isinstance(self.pixels, Tensor):
-            index = torch.from_numpy(self.rows[rows]).to(self.pixels.device)
+            index = torch.from_numpy(self.rows[rows]).to(self.pixels.device, non_blocking=True)
             return Batch(self.pixels.index_select(0, index), self.labels[rows], rows, epoch)
         photos = self._read(rows)
         for number, copy in enumerate(self.copy, start=1):
