@@ -89,10 +89,11 @@ def memory_of(plan: Plan, recipes: Iterable[TrialConfig]) -> Memory | None:
     asked = largest(recipes)
     if not asked:
         return None
-    logger.info(f"measuring the GPU memory of a trial ({len(asked)} recipes)")
+    how = f"measured with {'1 recipe' if len(asked) == 1 else f'{len(asked)} recipes'}"
+    logger.info(f"GPU memory: being {how}")
     given = [one.to_json() | PLAIN | {"data": str(plan.code / one.data)} for one in asked]
     peaks = _probe(given, indices)
-    return Memory(max(peaks), free, f"measured with {len(asked)} recipes") if peaks else None
+    return Memory(max(peaks), free, how) if peaks else None
 
 
 def recorded(plan: Plan) -> list[int]:

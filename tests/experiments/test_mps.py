@@ -12,7 +12,7 @@ import pytest
 
 from common.machine import PROJECT
 from common.process import lives
-from experiments import mps
+from experiments import mps, run
 from experiments.mps import LOGS, PIPES, shared_gpus
 from experiments.plan import Plan
 
@@ -144,6 +144,10 @@ def test_a_machine_without_mps_has_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with shared_gpus(plan_of(tmp_path)) as environ:
         assert environ == {}
+
+
+def test_nnis_manager_gets_the_environment(tmp_path):
+    assert run.on_machines(lambda environ: environ, 8080, plan_of(tmp_path), {PIPES: "/x"}) == {PIPES: "/x"}
 
 
 def test_a_killed_search_leaves_no_daemon(tmp_path, stand_in):

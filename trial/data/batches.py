@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Pixels = np.ndarray | Uncached | Tensor  # of all photos: in memory, decoded at each access, on a device
 EVALUATION_FACTOR = 4  # times the batch size if no gradients are kept; halved if memory runs out
-
 MOVED_AT_ONCE = 256  # photos that are copied to the device in one go
 
 
@@ -87,6 +86,7 @@ class Photos(Dataset):
         self.augment = photo_transform(policy, preprocessing.image_size) if policy else None
         self.copies = table[COPY].to_numpy() if COPY in table else np.zeros(len(table), int)
         self.copy = [copy_transform(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
+        assert not (self.on_device and (self.augment or self.copy))
 
     def __len__(self) -> int:
         return len(self.rows)

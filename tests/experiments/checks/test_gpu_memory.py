@@ -102,7 +102,7 @@ def test_too_many_trials_on_a_gpu_are_refused_and_the_right_number_is_said(mine,
     (said,) = errors(give(mine, **per_gpu))
     assert said.startswith("trainingService.maxTrialNumberPerGpu: 3: they would not fit; GPU memory: a trial")
     assert (
-        "holds up to 9.0 GiB (measured with 1 recipes), 30.0 GiB are free: maxTrialNumberPerGpu may be 2"
+        "holds up to 9.0 GiB (measured with 1 recipe), 30.0 GiB are free: maxTrialNumberPerGpu may be 2"
         in said
     )
     (((recipe,), indices),) = asked
