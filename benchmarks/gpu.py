@@ -137,7 +137,7 @@ def baseline_minutes(plan: Plan, folder: Path) -> dict[str, float]:
 
 def compiled(plan: Plan, folder: Path) -> dict[str, float]:
     """{case: seconds of the first epoch and of the faster of two more}, as it is, compiled, with graphs."""
-    found = {}
+    found: dict[str, float] = {}
     for model, size, count in plan.compiled:
         table = many(rivals.drawn_table(folder, plan.full, plan.people), count)
         pixels = photos_of(table, size, folder)
