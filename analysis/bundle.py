@@ -36,8 +36,8 @@ class Member:
 
     `recipe`: as it was trained, with the seed and the split of its trial; `stop_after`: the epoch after which
     training ended; `average`: the number of last epochs whose weights are averaged; `split`: in words;
-    `compute`: threads, device and precision (trial/compute.py); `start_weights`: {network: hash} of the
-    pretrained files; `network`: the hash of its weights, None before it is trained."""
+    `compute`: threads, device, precision and number of processes (trial/compute.py); `start_weights`:
+    {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained."""
 
     recipe: dict[str, Any]
     stop_after: int | None
@@ -70,6 +70,16 @@ class Bundle:
     @property
     def threads(self) -> int:
         return int(self.members[0].compute.get("threads") or 0)
+
+    @property
+    def processes(self) -> int:
+        """That trained each network together."""
+        return int(self.members[0].compute.get("processes") or 1)
+
+    def places(self) -> dict[str, Any]:
+        """Where it was trained, as fields of a recipe, apart from its kind of GPU."""
+        on_cpu = self.processes > 1 and self.members[0].compute.get("device") == "cpu"
+        return {"threads": self.threads} | ({"device": "cpu"} if on_cpu else {})
 
     @property
     def average(self) -> int:
@@ -201,8 +211,9 @@ def data_difference(bundle: Bundle, data: Path) -> str:
     return f"it holds {now}, the bundle was made with {before}"
 
 
-def differences(bundle: Bundle, configs: Sequence[TrialConfig]) -> list[str]:
-    """Sentences on what differs here from where the bundle was made, and may change the result."""
+def differences(bundle: Bundle, configs: Sequence[TrialConfig], processes: int = 1) -> list[str]:
+    """Sentences on what differs here, with this number of `processes` for each network, from where the bundle
+    was made, and may change the result."""
     found, here = [], lock()
     for what, there, now in (
         ("processor", bundle.machine.get("processor"), processor()),
@@ -218,6 +229,8 @@ def differences(bundle: Bundle, configs: Sequence[TrialConfig]) -> list[str]:
     ]
     if versions:
         found.append(f"packages: {few(versions)}")
+    if bundle.processes != processes:
+        found.append(f"processes of a training: {bundle.processes} there, {processes} here")
     if bundle.threads > cores():
         found.append(f"threads: {bundle.threads} there, {cores()} cores here")
     for member, config in zip(bundle.members, configs, strict=True):

@@ -28,7 +28,7 @@ from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
-from common.errors import UsageError, all_at_once
+from common.errors import UsageError, all_at_once, errors_of
 from common.files import only_writer_of_out
 from dataset.check import check
 from dataset.fingerprint import fingerprint
@@ -104,8 +104,7 @@ def retrain_and_submit(
     unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
     refuse_overwriting(out, REPORT, BUNDLE)
-    (config,), photos, task = _ready([recipe], values, data, tta, finish)
-    refuse_together(replace(config, fold=0), gpus)  # one network is trained, whatever the recipe's folds
+    (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
     planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished), flush=True)
@@ -149,11 +148,11 @@ def _validated(recipe: Recipe, values: Mapping[str, Any], task: Task) -> pd.Data
 
 
 def _ready(
-    recipes: Sequence[Recipe], values: Mapping[str, Any], data: Path, tta: str, finish: Finish
+    recipes: Sequence[Recipe], values: Mapping[str, Any], data: Path, tta: str, finish: Finish, gpus: int
 ) -> tuple[list[TrialConfig], pd.DataFrame, Task]:
     """(The config of each recipe with the changes `values`, the photos of `data` to predict, the task).
     UsageError with every error of recipes, photos and labels, and for what a recipe wants that the set's task
-    lacks."""
+    or this machine with its `gpus` lacks."""
     wanted = [
         tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group"))
         for recipe in recipes
@@ -178,7 +177,11 @@ def _ready(
     found = [
         error
         for config, own in zip(configs, wanted, strict=True)
-        for error in task_errors(config, tasks[own])
+        for error in [
+            *task_errors(config, tasks[own]),
+            # One network is trained at a time, whatever the recipe's folds.
+            *errors_of(refuse_together, replace(config, fold=0), gpus),
+        ]
     ]
     if found:
         raise UsageError(dict.fromkeys(found))
@@ -260,11 +263,12 @@ def export_best_and_retrain(
     ranking: Ranking | None = None,
     finish: Finish = Finish(),
     hours: float | None = None,
+    gpus: int = 1,
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all groups of `data`, and write
     OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
-    experiment's trials, if the caller has it already. `hours`: of training before, to confirm the leaders.
-    Return the submission's path.
+    experiment's trials, if the caller has it already. `hours`: of training before, to confirm the leaders;
+    `gpus`: that train each network together. Return the submission's path.
 
     UsageError, before the first training, for everything that can be refused.
     """
@@ -275,11 +279,11 @@ def export_best_and_retrain(
     ranking = ranking or rank(trial_table(experiment))
     rows = ranking.best(top, model)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    configs, photos, task = _ready(recipes, values, data, tta, finish)
+    configs, photos, task = _ready(recipes, values, data, tta, finish, gpus)
     if hours is not None:
         _confirm(ranking, hours, model, data, values)
         return export_best_and_retrain(
-            experiment, data, out, top, average=average, values=values, tta=tta, finish=finish
+            experiment, data, out, top, average=average, values=values, tta=tta, finish=finish, gpus=gpus
         )
     validated = [_validated(recipe, values, task) for recipe in recipes]
     planned = plan(finish, data, photos, shared_vote(validated), task, configs[0])
@@ -292,7 +296,9 @@ def export_best_and_retrain(
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
         write_trials(ranking, out / TRIALS)
         _print_trust(ranking, rows)
-        members, abouts = _members(recipes, configs, photos, folders, values, average, tta, planned, again)
+        members, abouts = _members(
+            recipes, configs, photos, folders, values, average, tta, planned, again, gpus
+        )
         about = abouts[0] | {"selection": ranking.rule, "network": model}
         if _is_first(ranking, rows):
             about |= ranking.leaders.facts()
@@ -306,7 +312,7 @@ def export_best_and_retrain(
 
 def _members(
     recipes: Sequence[Recipe], configs: Sequence[TrialConfig], photos: pd.DataFrame, folders: Sequence[Path],
-    values: Mapping[str, Any], average: int, tta: str, planned: Plan, again: bool,
+    values: Mapping[str, Any], average: int, tta: str, planned: Plan, again: bool, gpus: int,
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:  # fmt: skip
     """Train each recipe into its folder; (the probabilities as predicted, the submission.json) of each. What
     is `planned` for their vote is done for a single one, too. `again`: an earlier try was killed."""
@@ -317,7 +323,7 @@ def _members(
         stop_after = recipe.stop_with(values)
         own = planned if len(recipes) == 1 else Plan(planned.task)
         probabilities, about = _retrain_checked(
-            recipe, config, photos, folder, stop_after, average, tta, own, again, table=False
+            recipe, config, photos, folder, stop_after, average, tta, own, again, table=False, gpus=gpus
         )
         members.append(probabilities)
         abouts.append(about)
@@ -325,10 +331,11 @@ def _members(
 
 
 @only_writer_of_out
-def reproduce(path: Path, data: Path, out: Path) -> bool:
+def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> bool:
     """Make the submission of a bundle (a bundle.json, or its folder) again, in the folder `out`, with the
-    bundle's number of threads. Print before the training what differs here, and after it whether the files
-    are the same. Return whether they are (True if the bundle has none to compare with).
+    bundle's number of threads, by `gpus` GPUs together (None: as many as there). Print before the training
+    what differs here, and after it whether the files are the same. Return whether they are (True if the
+    bundle has none to compare with).
 
     UsageError, before anything is trained, if the data are not those of the bundle.
     """
@@ -336,12 +343,12 @@ def reproduce(path: Path, data: Path, out: Path) -> bool:
     names = [f"best/{number}" for number in range(1, len(made.members) + 1)] if made.voted else []
     folders = [out / name for name in names] or [out]
     refuse_overwriting(out, REPORT, BUNDLE, *names)
-    recipes, values = made.recipes(), {"threads": made.threads}
+    recipes, values, gpus = made.recipes(), made.places(), gpus or made.processes
     finish = Finish(finishing.NONE, made.combined_photos)
-    configs, photos, task = _ready(recipes, values, data, made.tta, finish)
+    configs, photos, task = _ready(recipes, values, data, made.tta, finish, gpus)
     if words := bundle.data_difference(made, data):
         raise UsageError(f"{data}: {words}; nothing is trained")
-    differing = bundle.differences(made, configs)
+    differing = bundle.differences(made, configs, gpus)
     for words in differing:
         print(f"note: differs from where the bundle was made: {words}", flush=True)
     planned = plan(finish, data, photos, None, task, configs[0]).decided(made.decision)
@@ -352,14 +359,15 @@ def reproduce(path: Path, data: Path, out: Path) -> bool:
     with writing(out, _files(names), what, names) as killed:
         if made.voted:
             members, abouts = _members(
-                recipes, configs, photos, folders, values, made.average, made.tta, planned, killed
+                recipes, configs, photos, folders, values, made.average, made.tta, planned, killed, gpus
             )
             about = abouts[0] | {"vote": "soft", "members": [member_of(one) for one in abouts]}
             submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         else:
             _retrain_checked(
-                recipes[0], configs[0], photos, out, stops[0], made.average, made.tta, planned, killed
-            )
+                recipes[0], configs[0], photos, out, stops[0], made.average, made.tta, planned, killed,
+                gpus=gpus,
+            )  # fmt: skip
         again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
         bundle.write_bundle(out, again)
     if not made.files:

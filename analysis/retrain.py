@@ -81,7 +81,7 @@ def retrain(
         shown = track(training.train, f"retraining, epoch {training.done + 1}/{stop_after}", "batches")
         for epoch in islice(fit(replace(training, train=shown)), stop_after - training.done):
             shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
-            writer.note_parts(epoch.parts)
+            writer.note_memory(epoch.parts, epoch.device_bytes)
             writer.epoch(epoch.row())
             print(f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  "
                   f"loss {epoch.train_loss:.4f}  {epoch.seconds:.1f} s", flush=True)  # fmt: skip

@@ -4,9 +4,11 @@
 
 Training is what a trial runs (`fit` over cached photos, policy light, precision=auto), in photos per second.
 The limit is the same network on random tensors on the device, in the same precision; the plain way a
-DataLoader of 12 workers with PIL and torchvision. The minutes of the baseline's recipe are those of decoding
-18,900 drawn photos, of its first epoch, and 19 times its second. Trials at once are processes of their own on
-one GPU, against the same ones one after another.
+DataLoader of 12 workers with PIL and torchvision. Ours has its photos on the GPU, if they fit there, and is
+also measured without. The minutes of the baseline's recipe are those of decoding 18,900 drawn photos, of its
+first epoch, and 19 times its second. Trials at once are processes of their own on one GPU, against the same
+ones one after another; also with MPS, where it is installed. Compiled networks: seconds of the first epoch,
+which compiles, and of a later one.
 
 Everything goes into out/gpu/gpu.json with the card's name. --dry runs all parts on the CPU, on few and small
 photos: its figures mean nothing.
@@ -14,13 +16,15 @@ photos: its figures mean nothing.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +37,12 @@ from benchmarks.training import best, epochs_of, many, photos_of, recipe, speed
 from common.image_size import Size, size_text
 from common.machine import PROJECT, cores
 from dataset.face_masks.labels import FACE_MASK
+from experiments.checks.gpu_memory import Memory, free_bytes
+from experiments.mps import shared_gpus
+from experiments.plan import Plan as Experiment
 from trial import recipe as recipe_parts
 from trial.compute import decide
+from trial.record import RunFolder
 
 WORKERS = 12  # of the plain way
 
@@ -43,7 +51,7 @@ WORKERS = 12  # of the plain way
 class Plan:
     """What is measured. `cases`: (network, image size, photos of an epoch); `photos`: of the baseline's
     recipe, at `full` size; `tests`: arguments of pytest; `trial`: network and size of those run at once, of
-    which there are `at_once`."""
+    which there are `at_once`; `compiled`: cases as above; `pixels`: where photos are, a TrialConfig's."""
 
     cases: Sequence[tuple[str, Size, int]]
     batch: int
@@ -53,16 +61,19 @@ class Plan:
     tests: Sequence[str]
     trial: tuple[str, Size]
     people: int
+    compiled: Sequence[tuple[str, Size, int]]
     at_once: Sequence[int] = (2, 4)
+    pixels: str = "auto"
 
 
 GPU = Plan(
     (("resnet34", (512, 384), 1280), ("resnet34", (224, 168), 5120), ("lcnet_050", (128, 96), 10240)),
     64, 3, 18_900, (512, 384), ("tests/trial", "-m", "not server and not slow"), ("resnet18", (224, 168)), 60,
+    (("lcnet_050", (128, 96), 10240), ("resnet34", (224, 168), 5120)),
 )  # fmt: skip
 DRY = Plan(
     (("lcnet_050", (32, 24), 16),), 8, 1, 16, (64, 48), ("tests/trial/test_compute.py",),
-    ("lcnet_050", (32, 24)), 30, (2,),
+    ("lcnet_050", (32, 24)), 30, (("test_resnet.r160_in1k", (32, 32), 16),), (2,), "device",
 )  # fmt: skip
 
 
@@ -83,10 +94,12 @@ def training_rows(plan: Plan, folder: Path) -> Iterator[Row]:
     """Photos per second of training, against the limit and the plain way."""
     for model, size, count in plan.cases:
         table = many(rivals.drawn_table(folder, plan.full, plan.people), count)
-        pixels, config = photos_of(table, size, folder), recipe(model, size, plan.batch)
+        pixels, config = photos_of(table, size, folder), recipe(model, size, plan.batch, pixels=plan.pixels)
+        copied = recipe(model, size, plan.batch, pixels="host")
         compute = decide(recipe_parts.build(config, FACE_MASK)[0])
         ways: dict[str, Way] = {
             "ours": partial(speed, count, partial(next, epochs_of(config, table, pixels))),
+            "photos copied": partial(speed, count, partial(next, epochs_of(copied, table, pixels))),
             "plain way": partial(
                 speed, count,
                 partial(
@@ -103,7 +116,8 @@ def training_rows(plan: Plan, folder: Path) -> Iterator[Row]:
         values = in_turn(ways, plan.repeats)
         what = f"{model}, {size_text(size)}, batch {plan.batch}"
         yield Row(what, "photos/s", *best(values, "limit"))
-        yield Row(what, "photos/s", values, "ours", "plain way")
+        for rival in ("plain way", "photos copied"):
+            yield Row(what, "photos/s", values, "ours", rival)
 
 
 def baseline_minutes(plan: Plan, folder: Path) -> dict[str, float]:
@@ -121,8 +135,23 @@ def baseline_minutes(plan: Plan, folder: Path) -> dict[str, float]:
             "minutes": seconds / 60}  # fmt: skip
 
 
+def compiled(plan: Plan, folder: Path) -> dict[str, float]:
+    """{case: seconds of the first epoch and of the faster of two more}, as it is, compiled, with graphs."""
+    found: dict[str, float] = {}
+    for model, size, count in plan.compiled:
+        table = many(rivals.drawn_table(folder, plan.full, plan.people), count)
+        pixels = photos_of(table, size, folder)
+        for compile in (False, True, "graphs"):
+            config = recipe(model, size, plan.batch, pixels=plan.pixels, compile=compile)
+            first, *more = (epoch.seconds for epoch in islice(epochs_of(config, table, pixels), 3))
+            name = f"{model} {size_text(size)} compile={str(compile).lower()}"
+            found |= {f"{name}, first": first, name: min(more)}
+    return found
+
+
 def at_once(plan: Plan, folder: Path) -> dict[str, float]:
-    """{number of trials: their time at once, as a fraction of that one after another}."""
+    """{number of trials: their time at once, as a fraction of that one after another}, without and with MPS;
+    how many of them fit into the GPU's memory."""
     rivals.drawn_table(folder, plan.full, plan.people)
     model, size = plan.trial
     fixed = [
@@ -131,26 +160,40 @@ def at_once(plan: Plan, folder: Path) -> dict[str, float]:
     ]  # fmt: skip
     found = {}
 
-    def trials(number: int) -> float:
+    def trials(number: int, environ: Mapping[str, str] = os.environ) -> float:
         out = tempfile.mkdtemp(dir=folder)
         started = time.perf_counter()
-        words = [*fixed, f"threads={max(1, cores() // number)}"]
+        words = [
+            *fixed,
+            f"threads={max(1, cores() // number)}",
+            f"pixels={'auto' if number == 1 else 'host'}",
+        ]
         running = [
             subprocess.Popen(
                 [sys.executable, "-m", "trial", *words, f"seed={one}", f"out={out}/{one}"],
                 cwd=PROJECT,
+                env=environ,
                 stdout=subprocess.DEVNULL,
             )
             for one in range(number)
         ]
         if any(process.wait() for process in running):
             raise SystemExit(f"one of {number} trials at once failed; see above")
+        held[:] = (RunFolder(Path(out, str(one))).status().get("device_bytes", 0) for one in range(number))
         return time.perf_counter() - started
 
+    held: list[int] = []  # bytes of the GPU, by the trials that ran last
     trials(1)  # decodes
     alone = trials(1)
     for number in plan.at_once:
         found[str(number)] = trials(number) / (number * alone)
+    service = {"maxTrialNumberPerGpu": max(plan.at_once), "useActiveGpu": True}
+    config = {"trainingService": service, "experimentWorkingDirectory": str(folder)}
+    with shared_gpus(Experiment(folder / "at_once.yaml", config, {}, "", ())) as environ:
+        for number in plan.at_once if environ else ():
+            found[f"{number}, MPS"] = trials(number, os.environ | environ) / (number * alone)
+    if max(held) and (free := free_bytes([])):
+        found["fit"] = Memory(max(held), free, "").trials
     return {"seconds_of_one": alone, **found}
 
 
@@ -180,7 +223,7 @@ def main() -> None:
             print(row, flush=True)
             rows.append(asdict(row) | {"ratio": row.ratio()})
             record("training", rows)
-        for name, part in (("baseline", baseline_minutes), ("at_once", at_once)):
+        for name, part in (("baseline", baseline_minutes), ("at_once", at_once), ("compiled", compiled)):
             record(name, found := part(plan, Path(folder)))
             print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
     record("tests", tests_pass(plan))

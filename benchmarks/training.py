@@ -55,9 +55,10 @@ def photos_of(table, size: tuple[int, int], folder: Path) -> np.ndarray:
 def epochs_of(config: TrialConfig, table, pixels: np.ndarray) -> Iterator:
     """What a trial does, without validation."""
     network, preprocessing = recipe_parts.build(config, FACE_MASK)
-    start = recipe_parts.Start(
-        FACE_MASK, table, network, preprocessing, decide(network, precision=config.precision), pixels
-    )
+    compute = decide(network, precision=config.precision)
+    room = recipe_parts.room_for(config, compute, len(pixels))
+    shown = pixels if room is None else batches.moved(pixels, room)
+    start = recipe_parts.Start(FACE_MASK, table, network, preprocessing, compute, shown)
     return fit(recipe_parts.training(config, start, network, table))
 
 

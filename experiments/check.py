@@ -15,6 +15,7 @@ from common.errors import UsageError, errors_of
 from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.disk import Need, need
 from experiments.checks.folds import fold_errors
+from experiments.checks.gpu_memory import memory_of
 from experiments.checks.ports import port_errors
 from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
@@ -88,7 +89,11 @@ def check(
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             needed = disk_need(plan)
             errors += rehearsal_errors(plan, rehearsed) + needed.errors()
-            notes = (*rehearsed.warnings, *filter(None, [needed.line()]))
+            memory = None if errors or listed else memory_of(plan, _recipes(plan))
+            if memory:
+                errors += memory.errors(plan.config["trainingService"].get("maxTrialNumberPerGpu") or 1)
+            lines = [needed.line(), memory.line() if memory else ""]
+            notes = (*rehearsed.warnings, *filter(None, lines))
             plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
             if listed and not errors:
                 plan = with_machines(plan, listed, without_failing)

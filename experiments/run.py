@@ -22,6 +22,7 @@ from experiments.clean import Keeper, write_keep
 from experiments.estimate import Forecast, recipes_in
 from experiments.interrupts import Interrupts
 from experiments.machines.remote import start_remote
+from experiments.mps import shared_gpus
 from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
 from experiments.server import Server, SlowStart
@@ -36,6 +37,7 @@ IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner 
 STARTING = "starting.yaml"  # what NNI is started with; its part is left by a kill
 STOP_FEW = ("tuners.search.CannotWin", PAUSES)  # assessors after which most trainings end whole
 Ends = Callable[[State], float]
+Start = Callable[[int, Mapping[str, str]], Server]  # on a port, with these environment variables
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def run_plan(
     into the experiment's folder."""
     config = _write_effective(plan)
 
-    def start(chosen: int) -> Server:
-        running = on_machines(partial(server.start, config, chosen, plan.runs), chosen, plan)
+    def start(chosen: int, environ: Mapping[str, str]) -> Server:
+        running = on_machines(partial(server.start, config, chosen, plan.runs), chosen, plan, environ)
         config.replace(running.folder / "experiment.yaml")
         if plan.keep is not None:
             write_keep(running.folder, plan.keep)
@@ -103,15 +105,15 @@ def run_plan(
         config.unlink(missing_ok=True)
 
 
-def on_machines(start: Callable[..., Server], port: int, plan: Plan) -> Server:
-    """`start()` NNI's manager; linked to the plan's machines, if it has any."""
+def on_machines(start: Callable[..., Server], port: int, plan: Plan, environ: Mapping[str, str]) -> Server:
+    """`start` NNI's manager with `environ`; linked to the plan's machines, if it has any."""
     if not plan.machines:
-        return start()
+        return start(environ=environ)
     return start_remote(lambda environ: start(environ=environ), port, plan.machines, plan.data)
 
 
 def watched(
-    start: Callable[[int], Server],
+    start: Start,
     plan: Plan,
     port: int | None,
     ends: Ends | None = None,
@@ -124,8 +126,8 @@ def watched(
     `logs_before`: how long it ran, and the sizes of its logs, before this start.
     """
     sweep(plan.runs / STARTING)
-    with Interrupts() as interrupts:
-        running = _start(start, port)
+    with Interrupts() as interrupts, shared_gpus(plan) as environ:
+        running = _start(lambda chosen: start(chosen, environ), port)
         keeper = Keeper(running.folder, plan.keep)
         try:
             logger.info("experiment %s, %s: %s", plan.name, running.id, running.page)

@@ -51,14 +51,33 @@ def concurrency() -> int:
     A number that was changed on NNI's page later is ignored: it would change the threads of later trials, and
     so their scores. On another machine what machines.yaml says of it. 1 if NNI's database can't be read.
     """
-    from common.nni_database import profile
-
     try:
         if CONCURRENCY in os.environ:
             return max(1, int(os.environ[CONCURRENCY]))
-        return max(1, int(profile(trial_folder().parent.parent, first=True)["trialConcurrency"]))
+        return max(1, int(_at_start()["trialConcurrency"]))
     except (UsageError, TypeError, ValueError, KeyError):
         return 1
+
+
+def on_one_gpu() -> int:
+    """How many trials of this experiment may share a GPU: NNI gives each its own, or up to
+    maxTrialNumberPerGpu one, if trialGpuNumber is said; else all take the first. On another machine it is not
+    known which: all of them there."""
+    try:
+        config = _at_start() if CONCURRENCY not in os.environ else {}
+        service = config.get("trainingService") or {}
+        if service.get("trialGpuNumber") or config.get("trialGpuNumber"):
+            return max(1, int(service.get("maxTrialNumberPerGpu") or 1))
+    except (UsageError, TypeError, ValueError, AttributeError):
+        pass
+    return concurrency()
+
+
+def _at_start() -> dict[str, Any]:
+    """The experiment's configuration at its start."""
+    from common.nni_database import profile
+
+    return profile(trial_folder().parent.parent, first=True)
 
 
 def ask() -> dict[str, Any]:

@@ -54,7 +54,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
 def _from_text(field: str, text: str) -> Any:
     """The text as a JSON value of the field's type; as text if it doesn't fit."""
     kind = FIELDS[field].type if field in FIELDS else str
-    if kind is bool:
+    if bool in (kind, *get_args(kind)):
         return {"true": True, "false": False}.get(text.lower(), text)
     for number in (kind, *get_args(kind)):  # of `Annotated[float, ...]` and `int | ...` too
         if number in (int, float):

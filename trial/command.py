@@ -198,6 +198,8 @@ def _begins_for_nni(
         raise
     if not config.threads:
         config = replace(config, threads=max(1, cores() // (advisor.concurrency() * ranks.world)))
+    if config.pixels == "auto" and advisor.on_one_gpu() > 1:  # each would have a copy
+        config = replace(config, pixels="host")
     writer = RunWriter(folder, config, again=True, checkpoint=checkpoint, parent=parent)
     return _Begun(config, writer, checkpoint)
 

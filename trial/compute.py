@@ -2,12 +2,16 @@
 
 import contextlib
 import ctypes
+import logging
+import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError
 from common.machine import cores
+from common.text import bytes_text
 from trial.constraints import NO_FLOAT16
 from trial.ranks import ALONE, Ranks
 from trial.threads import Apart, keep_apart
@@ -15,6 +19,9 @@ from trial.threads import Apart, keep_apart
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+logger = logging.getLogger(__name__)
+PIXELS_SHARE = 0.25  # of the device's free memory, at most, that decoded photos may take; networks need more
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,56 @@ class Compute:
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.dim() == 4 and id(tensor) not in contiguous:
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+
+    def room_for(self, pixels: str, shape: tuple[int, ...]) -> "torch.Tensor | None":
+        """Memory of the device for the decoded photos of a run, uint8 of this shape, not yet filled; None if
+        they stay in the machine's memory.
+
+        `pixels`: a TrialConfig's. auto is a GPU's, if they fit into PIXELS_SHARE of what is free there: the
+        rest is for the network. If they don't fit, the log says so; batches are the same either way.
+        """
+        import torch
+
+        if pixels == "host" or (pixels == "auto" and self.device.type != "cuda"):
+            return None
+        need = math.prod(shape)
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if need > PIXELS_SHARE * free:
+                what = f"{shape[0]:,} photos ({bytes_text(need)})"
+                logger.info(f"{what} stay off the GPU, of which {bytes_text(free)} are free")
+                return None
+        try:
+            return torch.empty(shape, dtype=torch.uint8, device=self.device)
+        except torch.OutOfMemoryError:  # another process has taken it meanwhile
+            logger.info(f"{shape[0]:,} photos ({bytes_text(need)}) stay off the GPU: its memory is taken")
+            return None
+
+    def passes(
+        self, network: "nn.Module", compile: bool | str, batch_size: int, frozen: bool
+    ) -> "Callable[[torch.Tensor], torch.Tensor]":
+        """`network` for the passes of training: on several ranks in DDP (`frozen`: layers are frozen in some
+        epochs), or compiled. Of a compiled one, other batches than those of `batch_size` photos, the last of
+        an epoch say, run as they are: another shape would be compiled again, for as long. So do validation
+        and prediction.
+
+        `compile`: a TrialConfig's. graphs also replays a pass as one CUDA graph, which spares a small network
+        the time of starting each kernel; on a CPU it is the same as true.
+        """
+        import torch
+
+        if not compile:
+            return self.ranks.parallel(network, frozen)
+        mode = "reduce-overhead" if compile == "graphs" else None
+        compiled = torch.compile(network, dynamic=False, mode=mode)
+        return lambda images: (compiled if len(images) == batch_size else network)(images)
+
+    def device_bytes(self) -> int:
+        """The most memory of the GPU that torch has held for this process, CUDA's own not counted; 0 without
+        one."""
+        import torch
+
+        return torch.cuda.max_memory_reserved(self.device) if self.device.type == "cuda" else 0
 
     def autocast(self) -> Any:
         """torch's autocast context of this device and precision; disabled for float32."""

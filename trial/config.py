@@ -37,7 +37,7 @@ NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
     "or draw some: python -m dataset synthetic --people 60 --out input"
 )
-PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit")
+PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit", "pixels")
 
 
 def _field(default: Any, description: str) -> Any:
@@ -134,9 +134,15 @@ class TrialConfig:
     threads: Annotated[int, (0, inf)] = _field(
         0, "torch's threads; 0 = all cores, shared by the trials of an experiment"
     )
-    compile: bool = _field(False, "torch.compile: minutes at the start, then faster steps")
+    compile: bool | Literal["graphs"] = _field(
+        False, "torch.compile: minutes at the start, then faster steps; graphs: by CUDA graphs, too"
+    )
     cache_limit: Annotated[float, (0, inf)] = _field(
         20.0, "GiB of decoded photos in out/cache; photos over it are decoded each epoch"
+    )
+    pixels: Literal["auto", "device", "host"] = _field(
+        "auto",
+        "place of decoded photos; auto: the GPU, if they fit into a quarter of its free memory",
     )
 
     def to_json(self) -> dict[str, Any]:
@@ -149,6 +155,7 @@ class TrialConfig:
 
 
 FIELDS = {f.name: f for f in fields(TrialConfig)}
+WORDS: dict[str, tuple[Any, str]] = {"fold": (int, "all"), "compile": (bool, "graphs")}  # or this word
 
 
 def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
@@ -236,11 +243,11 @@ def _read(name: str, value: Any, errors: list[str]) -> Any:
     if name == "metric" and value not in list(METRICS):  # which may be unhashable
         errors.append(unknown("metric", value, METRICS))
         return None
-    if name == "fold" and value == "all":
+    kind, word = WORDS.get(name, (FIELDS[name].type, None))
+    if word and value == word:
         return value
     try:
-        kind = int if name == "fold" else FIELDS[name].type
         return typed(aliases.current_name(name, value), kind)
     except ValueError as error:
-        errors.append(f"{name}: {error}" + (", nor 'all'" if name == "fold" else ""))
+        errors.append(f"{name}: {error}" + (f", nor '{word}'" if word else ""))
         return None

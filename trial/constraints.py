@@ -74,7 +74,7 @@ def freeze_errors(freeze: Choice, epochs: int, features: Choice) -> list[str]:
 
 def features_errors(
     features: Choice, model: str, freeze: Choice, augment: Policy, mixing: Choice, copies: Choice,
-    layer_decay: float, stem_decay: float, compile: bool, join: str,
+    layer_decay: float, stem_decay: float, compile: bool | str, join: str,
 ) -> list[str]:  # fmt: skip
     """Features of photos can't be changed as photos can, and nothing below them is trained."""
     if features.name == "none":
@@ -86,7 +86,7 @@ def features_errors(
         f"copies={copies}": copies.name != "none",
         f"layer_decay={layer_decay:g}": layer_decay != 1,
         f"stem_decay={stem_decay:g}": stem_decay != 1,
-        f"compile={str(compile).lower()}": compile,
+        _compile(compile): bool(compile),
     }
     errors = [
         f"{text}: can't be used with features={features}; leave it out" for text, is_ in unused.items() if is_
@@ -167,6 +167,18 @@ def precision_errors(precision: str, device: str) -> list[str]:
     return [NO_FLOAT16] if precision == "float16" and device == "cpu" else []
 
 
+def pixels_errors(pixels: str, augment: Policy, copies: Choice, features: Choice) -> list[str]:
+    """Photos on the device are not changed one by one on the CPU."""
+    if pixels != "device":
+        return []
+    unused = {
+        f"augment={augment} with steps on single photos": bool(augment.on("photo")),
+        f"copies={copies}": copies.name != "none",
+        f"features={features}": features.name != "none",
+    }
+    return [f"pixels=device: can't be used with {text}; leave it out" for text, is_ in unused.items() if is_]
+
+
 def device_errors(device: str) -> list[str]:
     """The device is one that torch knows."""
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
@@ -188,7 +200,7 @@ def weights_errors(model: str, weights: str) -> list[str]:
 
 
 def world_errors(
-    world: int, fold: int | str, features: Choice, compile: bool, batch_size: int, device: str
+    world: int, fold: int | str, features: Choice, compile: bool | str, batch_size: int, device: str
 ) -> list[str]:
     """What `world` processes, each with a GPU, can't train together (trial/ranks.py)."""
     if world == 1:
@@ -206,7 +218,7 @@ def world_errors(
             fold == "all"
         ),
         f"features={features}: one process trains a last layer; start one": features.name != "none",
-        "compile=true: is for one process; leave it out": compile,
+        f"{_compile(compile)}: is for one process; leave it out": bool(compile),
         f"batch_size={batch_size}: {world} processes share it, and each needs {MIN_PART} photos or more": (
             batch_size < MIN_PART * world
         ),
@@ -219,12 +231,19 @@ def crop_errors(crop: Choice) -> list[str]:
     return detector_errors() if crop.name == "face" else []
 
 
-def compile_errors(compile: bool) -> list[str]:
-    """compile=true has a compiler installed; CC and CXX may name it, as for torch.compile."""
+def graphs_errors(compile: bool | str, accumulate: int) -> list[str]:
+    """A CUDA graph writes the gradients of each batch to the same memory."""
+    if compile != "graphs" or accumulate == 1:
+        return []
+    return [f"compile=graphs: can't be used with accumulate={accumulate}; write compile=true"]
+
+
+def compile_errors(compile: bool | str) -> list[str]:
+    """torch.compile has a compiler installed; CC and CXX may name it, as it expects."""
     named = [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
     if not compile or any(map(shutil.which, ("g++", "clang++", *named))):
         return []
-    return ["compile=true needs a compiler (Debian, Ubuntu: apt install g++); or leave it out"]
+    return [f"{_compile(compile)} needs a compiler (Debian, Ubuntu: apt install g++); or leave it out"]
 
 
 def augment_errors(augment: Policy, image_size: Size) -> list[str]:
@@ -277,12 +296,16 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
-    precision_errors, device_errors,
+    precision_errors, pixels_errors, graphs_errors, device_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (
     weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
 )  # fmt: skip
+
+
+def _compile(compile: bool | str) -> str:
+    return f"compile={str(compile).lower()}"
 
 
 def _joint_errors(what: str, model: str, join: str) -> list[str]:

@@ -45,6 +45,7 @@ class Features(Dataset):
     """
 
     augment = None  # nothing is left to do in the loader's processes
+    on_device = False
 
     def __init__(self, table: "pd.DataFrame", features: np.ndarray, views: int = 1, seed: int = 0):
         self.labels = torch.from_numpy(table["label"].to_numpy(np.int64).copy())

@@ -44,7 +44,7 @@ class Training:
     """
 
     network: nn.Module  # on its device
-    parallel: nn.Module  # the same, for training passes: on several ranks with DDP around it
+    passes: Callable[[Tensor], Tensor]  # the same, for training: compiled, or on several ranks in DDP
     train: Batches
     forward: Forward
     learner: Learner
@@ -55,7 +55,6 @@ class Training:
     seed: int
     accumulate: int = 1
     average: Average | None = None  # of the network's weights: it is validated and kept
-    compile: bool = False
     done: int = 0
     whole: Callable[[nn.Module], Mapping[str, Tensor]] = nn.Module.state_dict
 
@@ -100,6 +99,7 @@ class Epoch:
     scores: Scores | None = None
     probabilities: np.ndarray | None = None
     parts: int = 1  # in which each batch was trained, because memory ran out
+    device_bytes: int = 0  # the most memory of a GPU that this process has held so far
 
     def row(self) -> dict[str, float]:
         """A row of epochs.csv."""
@@ -122,8 +122,6 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
     network, forward, learner = training.network, training.forward, training.learner
     average = training.average
     validated = average.network if average else network
-    if training.compile:
-        network.compile()
     device, ranks = forward.compute.device, forward.compute.ranks
     batches = len(training.train)  # type: ignore[arg-type]
     parts = 1
@@ -178,7 +176,10 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
         training.schedule.step(measured.get("validation_loss", train_loss))
         seconds = time.perf_counter() - started
         accuracy = float(hits) / photos
-        yield Epoch(epoch, seconds, learning_rate, train_loss, accuracy, validated, **measured, parts=parts)
+        yield Epoch(
+            epoch, seconds, learning_rate, train_loss, accuracy, validated, **measured,
+            parts=parts, device_bytes=forward.compute.device_bytes(),
+        )  # fmt: skip
 
 
 def _add_gradients(
@@ -190,7 +191,7 @@ def _add_gradients(
     try:
         for index, batch in group:
             losses, hits = [], []
-            for loss, logits, targets in forward.in_parts(training.parallel, batch, index, parts):
+            for loss, logits, targets in forward.in_parts(training.passes, batch, index, parts):
                 learner.backward(loss / together)
                 labels = targets if targets.dim() == 1 else targets.argmax(1)
                 losses.append(loss.detach())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trial.augment.mixing import Mix
 from trial.augment.pipeline import batch_transform
@@ -17,6 +17,7 @@ from trial.preprocessing import Preprocessing
 from trial.ranks import MIN_PART
 from trial.rng import Draw, stream
 
+Network = Callable[[Tensor], Tensor]  # images (B, 3, height, width) -> logits (B, classes)
 # (A generator that depends on seed and epoch only, rows (B,)) -> labels (B,).
 Labels = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
@@ -43,14 +44,14 @@ class Forward:
         self.augment, self.seed = batch_transform(augment, preprocessing), seed
         self.labels, self.size_of = labels, size_of
 
-    def __call__(self, network: nn.Module, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, network: Network, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """(loss, logits (B, classes) without gradient, targets as trial/learning/losses.py takes them) of the
         batch number `index` (from 0) of its epoch."""
         ((loss, logits, targets),) = self.in_parts(network, batch, index, 1)
         return loss, logits, targets
 
     def in_parts(
-        self, network: nn.Module, batch: Batch, index: int, parts: int
+        self, network: Network, batch: Batch, index: int, parts: int
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """As calling it, for each of `parts` parts of the batch, one after the other: less memory is needed
         at once. Each loss is multiplied by the part's share of the photos, so that they sum to the batch's

@@ -34,7 +34,7 @@ def choices() -> dict[str, list[str]]:
         "metric": list(METRICS),
         **{
             name: list(get_args(FIELDS[name].type))
-            for name in ("precision", "patience_on", "fold_order", "join")
+            for name in ("precision", "patience_on", "fold_order", "join", "pixels")
         },
     }
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from common.errors import UsageError
-from dataset.cache.arrays import Uncached
 from dataset.face_masks.borders import BORDERS
 from dataset.fingerprint import fingerprint
 from dataset.read import corrected, scan_train
@@ -59,7 +58,7 @@ class Start(NamedTuple):
     network: nn.Module
     preprocessing: Preprocessing
     compute: Compute
-    pixels: np.ndarray | Uncached
+    pixels: batches.Pixels
     fingerprint: str = ""
     features: np.ndarray | None = None
 
@@ -77,19 +76,30 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
     counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
     networks = [pinned(name) for name, _ in with_sources(config.model, config.weights)]
-    recorded = {"class_counts": counts, "networks": networks}
+    room = room_for(config, compute, len(table))
+    place = "host" if room is None else "device"
+    recorded = {"class_counts": counts, "networks": networks, "pixels": place}
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)
     writer.task(task)
     views, initial = config.features.build(FEATURES), config.init.build(INITS)
     features: np.ndarray | None = None
-    pixels: np.ndarray | Uncached = batches.uncached(table, preprocessing)
+    pixels: batches.Pixels = batches.uncached(table, preprocessing)
     if views or initial:
         compute.place(network)
         features = features_of(network, table, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
-        pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
+        decoded = batches.shared_pixels(table, preprocessing, config.cache_limit)
+        pixels = decoded if room is None else batches.moved(decoded, room)
     return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features)
+
+
+def room_for(config: TrialConfig, compute: Compute, photos: int) -> Tensor | None:
+    """As `Compute.room_for`, for this number of photos; None if the recipe changes some of them one by one,
+    which is done on the CPU, or does not train on photos."""
+    if _trains_on_features(config) or config.augment.on("photo") or config.copies.name != "none":
+        return None
+    return compute.room_for(config.pixels, (photos, *config.image_size, 3))
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
@@ -155,8 +165,8 @@ def training(
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
     training = Training(
         network=trained,
-        parallel=start.compute.ranks.parallel(
-            trained, frozen=config.freeze.name not in ("none", "batch_norm")
+        passes=start.compute.passes(
+            trained, config.compile, config.batch_size, config.freeze.name not in ("none", "batch_norm")
         ),
         train=train,
         forward=forward,
@@ -168,7 +178,6 @@ def training(
         seed=config.seed,
         accumulate=config.accumulate,
         average=Average(trained, config.ema) if config.ema else None,
-        compile=config.compile,
         done=done,
         whole=whole_state,
     )

@@ -37,7 +37,7 @@ FILES = (
 STATUS: dict[str, Kinds] = {  # of status.json
     "started": (str,), "ended": (str, NONE), "process": (dict,), "epochs": (int,), "seconds": NUMBER,
     "best_epoch": (int, NONE), "macro_f1": (*NUMBER, NONE), "metric": (str,), "score": (*NUMBER, NONE),
-    "parent": (str,), "batch_parts": (int,),
+    "parent": (str,), "batch_parts": (int,), "device_bytes": (int,),
 }  # fmt: skip
 CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
     "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
@@ -135,10 +135,13 @@ class RunWriter:
             self._write_epochs()
             self._write_status()
 
-    def note_parts(self, parts: int) -> None:
-        """Note the number of parts that batches were trained in, as memory was short."""
+    def note_memory(self, parts: int, device_bytes: int) -> None:
+        """Note the number of parts that batches were trained in, if memory was short, and the most memory of
+        a GPU that the process has held, 0 without one."""
         if parts > 1:
             self._status["batch_parts"] = max(parts, self._status.get("batch_parts", 1))
+        if device_bytes:
+            self._status["device_bytes"] = max(device_bytes, self._status.get("device_bytes", 0))
 
     def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
         """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the groups
@@ -253,7 +256,7 @@ class Unrecorded(RunWriter):
     def _nothing(self, *values: Any, **named: Any) -> Any:
         pass
 
-    origin = task = preprocessing = epoch = note_parts = best = weights = checkpoint = end = _nothing
+    origin = task = preprocessing = epoch = note_memory = best = weights = checkpoint = end = _nothing
 
 
 class RunFolder:

@@ -113,7 +113,7 @@ def _train(
             on_report(report)
     for epochs in () if patience.over else zip(*running, strict=True):
         for fold, training, epoch in zip(folds, trainings, epochs, strict=True):
-            writer.note_parts(epoch.parts)
+            writer.note_memory(epoch.parts, epoch.device_bytes)
             writer.epoch({"fold": fold.number, **epoch.row()})
             if fold.keep_if_best(epoch):
                 weights = training.whole(epoch.network)

@@ -34,6 +34,7 @@ ConfirmHours = Annotated[
     float | None,
     typer.Option(min=0, help="hours of training to find the best of leaders that look equal, in all calls"),
 ]
+Gpus = Annotated[int, typer.Option(min=1, help="GPUs that train each network together")]
 Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
 Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
 Temperature = Annotated[

@@ -13,6 +13,7 @@ from analysis.commands.options import (
     ConfirmHours,
     Data,
     Decide,
+    Gpus,
     Model,
     Out,
     Temperature,
@@ -54,7 +55,7 @@ def retrain(
     tta: Tta = "none",
     decide: Decide = "auto",
     combine_photos: Combine = False,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train the network together")] = 1,
+    gpus: Gpus = 1,
 ) -> None:
     """Retrain a recipe and write its submission.
 
@@ -84,6 +85,7 @@ def export_best_and_retrain(
     decide: Decide = "auto",
     combine_photos: Combine = False,
     confirm_hours: ConfirmHours = None,
+    gpus: Gpus = 1,
 ) -> None:
     """Retrain the best recipes; write a submission.
 
@@ -96,8 +98,9 @@ def export_best_and_retrain(
 
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
     pipeline.export_best_and_retrain(
-        find(experiment), data, out, top, model, average, changes, tta, finish=finish, hours=confirm_hours
-    )
+        find(experiment), data, out, top, model, average, changes, tta, finish=finish, hours=confirm_hours,
+        gpus=gpus,
+    )  # fmt: skip
     print(submission_words(out))
 
 
@@ -189,6 +192,9 @@ def reproduce(
     data: Data = Path("input"),
     *,
     out: Out,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs that train each network together [default: as there]")
+    ] = None,
 ) -> None:
     """Make a submission again from its bundle.
 
@@ -196,7 +202,7 @@ def reproduce(
     differs, with exit code 1."""
     from analysis import pipeline
 
-    same = pipeline.reproduce(bundle, data, out)
+    same = pipeline.reproduce(bundle, data, out, gpus)
     print(f"submission: {out / 'submission.csv'}")
     raise typer.Exit(0 if same else 1)
 

@@ -73,7 +73,7 @@ def gpu_errors(config: Mapping[str, Any], present: bool = True) -> list[str]:
     for key, given in indices.items():
         if given is None:
             continue
-        read = _indices(given)
+        read = gpu_indices(given)
         if read is None:
             errors.append(f"{key}: {given!r} is not a list of GPU numbers such as [0, 1], each once")
             continue
@@ -115,7 +115,7 @@ def _is_integer(value: Any, at_least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
-def _indices(given: Any) -> list[int] | None:
+def gpu_indices(given: Any) -> list[int] | None:
     """GPU indices as NNI reads them: a number, a list of numbers, or '0,1'; None for anything else."""
     if isinstance(given, str):
         given = [int(word) if word.strip().isdecimal() else word for word in given.split(",")]

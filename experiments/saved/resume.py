@@ -106,8 +106,8 @@ def _resume(
 
     plan = replace(saved.plan, keep=read_keep(saved.folder), machines=on.machines if machines else ())
 
-    def start(chosen: int) -> Server:
-        return on_machines(partial(server.resume, saved.folder, chosen), chosen, plan)
+    def start(chosen: int, environ: Mapping[str, str]) -> Server:
+        return on_machines(partial(server.resume, saved.folder, chosen), chosen, plan, environ)
 
     end = None if hours is None else time.monotonic() + hours * 3600
     ends = None if end is None else lambda state: end

@@ -11,6 +11,7 @@ from analysis.__main__ import app
 from analysis.bundle import BUNDLE, read_bundle, write_bundle
 from analysis.pipeline import export_best, export_best_and_retrain, retrain_and_submit
 from analysis.recipes import Recipe
+from analysis.retrain import retrain
 from common.errors import UsageError
 from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
@@ -103,6 +104,38 @@ def test_exported_recipes_can_be_retrained_as_they_were_found(people, experiment
     assert (tmp_path / "again" / "submission.csv").is_file()
     with pytest.raises(UsageError, match="already exists"):
         pipeline.reproduce(tmp_path / "best", people, tmp_path / "again")
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """The numbers of GPUs of trainings by several, which this process trains here."""
+    asked = []
+
+    def instead(gpus, config, out, *how):
+        asked.append((gpus, config.device))
+        return retrain(config, out, *how)
+
+    monkeypatch.setattr(pipeline, "retrain_on_gpus", instead)
+    return asked
+
+
+def test_a_bundle_of_several_processes_is_made_again_by_as_many(people, final, tmp_path, together):
+    read = json.loads((final / BUNDLE).read_text())
+    read["members"][0]["compute"] |= {"processes": 2, "device": "cpu"}
+    (tmp_path / BUNDLE).write_text(json.dumps(read))
+    said = call(app, "reproduce", tmp_path, "--data", people, "--out", tmp_path / "again")
+    assert (said.exit_code, together) == (0, [(2, "cpu")])
+    assert "processes of a training" not in said.stdout
+    said = call(app, "reproduce", tmp_path, "--data", people, "--out", tmp_path / "one", "--gpus", 1)
+    assert (said.exit_code, len(together)) == (0, 1)
+    assert "processes of a training: 2 there, 1 here" in said.stdout
+
+
+def test_the_best_recipes_are_retrained_on_several_gpus(people, experiment, tmp_path, together):
+    export_best_and_retrain(experiment, people, tmp_path / "out", values={"device": "cpu"}, gpus=2)
+    assert together == [(2, "cpu")]
+    with pytest.raises(UsageError, match="99 processes"):
+        export_best_and_retrain(experiment, people, tmp_path / "no", values={"device": "cpu"}, gpus=99)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"bundle": 1, "members": []}', '{"bundle": 2}'])

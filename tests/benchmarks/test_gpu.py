@@ -15,15 +15,18 @@ def test_all_parts_run_and_are_recorded(tmp_path):
         [PROJECT / "benchmarks/gpu.sh", "--dry", "--out", tmp_path],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["dry"]
     rivals = [row["rival"].partition(",")[0] for row in found["training"]]
-    assert rivals == ["limit", "plain way"]
+    assert rivals == ["limit", "plain way", "photos copied"]
     assert found["baseline"]["minutes"] > 19 * found["baseline"]["second_epoch"]
     assert set(found["at_once"]) == {"seconds_of_one", "2"}
+    case = "test_resnet.r160_in1k 32x32 compile="
+    names = [f"{case}{how}{when}" for how in ("false", "true", "graphs") for when in (", first", "")]
+    assert list(found["compiled"]) == names
     assert found["tests"]["passed"]
 
 

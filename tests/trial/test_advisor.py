@@ -63,3 +63,24 @@ def test_trials_share_the_cores_of_the_machine(tmp_path, monkeypatch):
                 (json.dumps({"trialConcurrency": trials}), revision),
             )
     assert advisor.concurrency() == 2  # as at the start, whatever was set on NNI's page later
+
+
+@pytest.mark.parametrize(
+    ("config", "number"),
+    [
+        ({"trainingService": {}}, 3),  # without trialGpuNumber all see the same GPU
+        ({"trainingService": {"maxTrialNumberPerGpu": 2}}, 3),
+        ({"trainingService": {"trialGpuNumber": 1}}, 1),
+        ({"trainingService": {"trialGpuNumber": 1, "maxTrialNumberPerGpu": 2}}, 2),
+        ({"trialGpuNumber": 1, "trainingService": {"maxTrialNumberPerGpu": 2}}, 2),
+        ({}, 3),
+    ],
+)
+def test_it_is_known_how_many_trials_share_a_gpu(monkeypatch, config, number):
+    monkeypatch.setenv("NNI_OUTPUT_DIR", "trials/abc")
+    monkeypatch.setattr(
+        "common.nni_database.profile", lambda folder, first: {"trialConcurrency": 3, **config}
+    )
+    assert advisor.on_one_gpu() == number
+    monkeypatch.setenv(advisor.CONCURRENCY, "4")  # on another machine
+    assert advisor.on_one_gpu() == 4

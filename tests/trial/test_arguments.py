@@ -17,6 +17,7 @@ def test_bounded_numbers_and_numbers_beside_a_word_are_numbers_too():
 
 def test_true_and_false_are_booleans():
     assert parse_arguments(["compile=true"]) == {"compile": True}
+    assert parse_arguments(["compile=graphs"]) == {"compile": "graphs"}
     assert parse_arguments(["compile=False"]) == {"compile": False}
     assert parse_arguments(["compile=perhaps"]) == {"compile": "perhaps"}
 

@@ -1,4 +1,6 @@
+import logging
 import shutil
+from dataclasses import replace
 
 import pytest
 import timm
@@ -82,3 +84,50 @@ def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
 def test_a_gpu_that_is_not_there_is_refused_in_words():
     with pytest.raises(UsageError, match="no GPU"):
         decided(device="cuda")
+
+
+def test_photos_go_to_a_gpu_if_they_fit_and_to_another_device_if_that_is_asked_for(monkeypatch, caplog):
+    """torch.empty stands in for the GPU's memory."""
+    caplog.set_level(logging.INFO)
+    compute = decided(device="cpu", threads=1)
+    shape = (10, 4, 4, 3)
+    assert compute.room_for("auto", shape) is compute.room_for("host", shape) is None
+    assert compute.room_for("device", shape).shape == shape
+    assert caplog.text == ""
+    gpu = replace(compute, device=torch.device("cuda"))
+    made, free = [], 4 * 480
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**6))
+    monkeypatch.setattr(torch, "empty", lambda *shape, **how: made.append((shape, how)) or "memory")
+    assert gpu.room_for("auto", shape) == "memory"
+    assert made == [((shape,), {"dtype": torch.uint8, "device": gpu.device})]
+    assert gpu.room_for("host", shape) is None
+    free -= 1
+    assert gpu.room_for("auto", shape) is gpu.room_for("device", shape) is None
+    assert "10 photos (0.0 MiB) stay off the GPU" in caplog.text
+
+    def taken(*shape, **how):
+        raise torch.OutOfMemoryError
+
+    free += 1
+    monkeypatch.setattr(torch, "empty", taken)
+    assert gpu.room_for("auto", shape) is None
+    assert "its memory is taken" in caplog.text
+
+
+def test_only_whole_batches_are_compiled(monkeypatch):
+    asked = []
+
+    def compiled(network, **how):
+        asked.append(how)
+        return lambda images: "compiled"
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    compute = decided(device="cpu", threads=1)
+    for compile, mode in ((True, None), ("graphs", "reduce-overhead")):
+        passes = compute.passes(torch.nn.Identity(), compile, 4, False)
+        assert asked.pop() == {"dynamic": False, "mode": mode}
+        assert passes(torch.zeros(4, 3)) == "compiled"
+        assert passes(torch.zeros(3, 3)).shape == (3, 3)
+    network = torch.nn.Identity()
+    assert compute.passes(network, False, 4, False) is network
+    assert not asked

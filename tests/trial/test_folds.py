@@ -70,6 +70,14 @@ def test_a_fold_is_the_same_alone_in_lock_step_or_one_by_one(all_folds, people, 
     ]
 
 
+def test_with_photos_on_the_device_a_run_is_the_same(all_folds, people, tmp_path):
+    _, before, _ = all_folds
+    _, moved, _ = trained(tmp_path / "device", people, fold="all", pixels="device")
+    assert (before.origin()["pixels"], moved.origin()["pixels"]) == ("host", "device")
+    assert before.epochs().drop(columns="seconds").equals(moved.epochs().drop(columns="seconds"))
+    assert before.validation().equals(moved.validation())
+
+
 def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
     values = {"epochs": 6, "patience": 1, "ema": 0.9, "learning_rate": 1e-6}
     reports, run_folder, _ = trained(tmp_path / "run", people, fold="all", **values)

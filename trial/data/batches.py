@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Pixels = np.ndarray | Uncached | Tensor  # of all photos: in memory, decoded at each access, on a device
 EVALUATION_FACTOR = 4  # times the batch size if no gradients are kept; halved if memory runs out
+MOVED_AT_ONCE = 256  # photos that are copied to the device in one go
 
 
 class Batch(NamedTuple):
@@ -49,6 +51,7 @@ class Shown(Protocol):
     labels: Tensor
     seed: int
     augment: Any  # the policy's steps on photos, for which the loader has processes; None without any
+    on_device: bool  # batches are made on the device already
 
     def __len__(self) -> int: ...
 
@@ -60,15 +63,15 @@ class Photos(Dataset):
 
     Photos are read from `pixels` (those of a whole DataFrame that `table` is a part of), or decoded each
     time, in threads. Then generated copies are made (trial/data/sampling.py), and the policy's steps on
-    photos are applied. Deterministic given seed, epoch, rows, and how often the epoch has had each row
-    before.
+    photos are applied; neither if `pixels` are on a device (`moved`). Deterministic given seed, epoch, rows,
+    and how often the epoch has had each row before.
     """
 
     def __init__(
         self,
         table: "pd.DataFrame",
         preprocessing: Preprocessing,
-        pixels: np.ndarray | Uncached | None = None,
+        pixels: Pixels | None = None,
         policy: Policy | None = None,
         seed: int = 0,
     ):
@@ -78,10 +81,12 @@ class Photos(Dataset):
         # `pixels` of a whole DataFrame are indexed by its row labels.
         self.rows = np.arange(len(table)) if pixels is None else table.index.to_numpy()
         self.pixels = uncached(table, preprocessing) if pixels is None else pixels
+        self.on_device = isinstance(self.pixels, Tensor)
         self.size, self.seed = preprocessing.image_size, seed
         self.augment = photo_transform(policy, preprocessing.image_size) if policy else None
         self.copies = table[COPY].to_numpy() if COPY in table else np.zeros(len(table), int)
         self.copy = [copy_transform(_choices(steps)) for steps in COPY_STEPS] if self.copies.any() else []
+        assert not (self.on_device and (self.augment or self.copy))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -94,6 +99,9 @@ class Photos(Dataset):
 
     def _batch(self, items: list[Item]) -> Batch:
         epoch, rows, before = items[0][0], *np.array([item[1:] for item in items]).T
+        if isinstance(self.pixels, Tensor):
+            index = torch.from_numpy(self.rows[rows]).to(self.pixels.device, non_blocking=True)
+            return Batch(self.pixels.index_select(0, index), self.labels[rows], rows, epoch)
         photos = self._read(rows)
         for number, copy in enumerate(self.copy, start=1):
             if (copied := np.flatnonzero(self.copies[rows] == number)).size:
@@ -111,6 +119,7 @@ class Photos(Dataset):
         if isinstance(pixels, Uncached):
             in_turn = map if get_worker_info() else self._threads.map
             return np.stack(list(in_turn(pixels.read, rows)))
+        assert isinstance(pixels, np.ndarray)
         return np.asarray(pixels[rows])
 
     @cached_property
@@ -151,7 +160,7 @@ def loader(
         collate_fn=_identity,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available() and not photos.on_device,
         generator=torch.Generator(),  # not torch's own, which dropout draws from
     )
 
@@ -196,6 +205,20 @@ def shared_pixels(
     limit = int(cache_limit * 2**30)
     array = cached(plain.paths, plain.size, plain.interpolation, limit=limit, crop=plain.crop)
     return plain if array is None else array
+
+
+def moved(pixels: np.ndarray | Uncached, room: Tensor) -> Tensor:
+    """`room`, uint8 (photos, height, width, 3) on the device, filled with the `pixels` of as many photos:
+    batches are gathered there from now on, and no photo is copied to the device again."""
+    with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as threads:
+        for start in range(0, len(room), MOVED_AT_ONCE):
+            rows = range(start, min(start + MOVED_AT_ONCE, len(room)))
+            if isinstance(pixels, Uncached):
+                part = np.stack(list(threads.map(pixels.read, rows)))
+            else:
+                part = np.array(pixels[rows.start : rows.stop])  # a copy: torch warns of read-only memory
+            room[rows.start : rows.stop].copy_(torch.from_numpy(part))
+    return room
 
 
 def uncached(table: "pd.DataFrame", preprocessing: Preprocessing) -> Uncached:
