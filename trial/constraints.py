@@ -243,6 +243,20 @@ def corrections_errors(corrections: str) -> list[str]:
     return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]
 
 
+def pseudo_labels_errors(pseudo_labels: str) -> list[str]:
+    """The file of pseudo-labels exists."""
+    if not pseudo_labels or Path(pseudo_labels).is_file():
+        return []
+    return [f"pseudo_labels={pseudo_labels}: no such file; python -m analysis pseudo-labels writes one"]
+
+
+def pseudo_borders_errors(pseudo_labels: str, borders: Choice) -> list[str]:
+    """Nobody knows the numbers that classes of photos to predict were cut from."""
+    if not pseudo_labels or borders.name != "soft":
+        return []
+    return ["borders=soft: draws by what photos with pseudo_labels do not have; leave one of both out"]
+
+
 def head_errors(head: Choice, task: Task) -> list[str]:
     """A head of factors needs a task with factors."""
     if head.name != "factors" or task.factors:
@@ -277,11 +291,12 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
-    precision_errors, device_errors,
+    precision_errors, device_errors, pseudo_borders_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (
     weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
+    pseudo_labels_errors,
 )  # fmt: skip
 
 

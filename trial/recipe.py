@@ -19,13 +19,13 @@ from common.errors import UsageError
 from dataset.cache.arrays import Uncached
 from dataset.face_masks.borders import BORDERS
 from dataset.fingerprint import fingerprint
-from dataset.read import corrected, scan_train
+from dataset.read import corrected, read_eval, scan_train
 from dataset.tables import log_notes
 from dataset.task import Task
 from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
 from trial.config import TrialConfig, task_errors
-from trial.data import batches
+from trial.data import batches, pseudo_labels
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
 from trial.features import AsTheyAre, Features, features_of
@@ -52,7 +52,8 @@ from trial.record import RunWriter
 
 class Start(NamedTuple):
     """What training starts from. `table`: all photos to train on; `pixels`: these, decoded; `fingerprint`: of
-    the data; `features` (photos, views, D): of the photos, if the recipe needs them."""
+    the data; `features` (photos, views, D): of the photos, if the recipe needs them. `pseudo`: photos to
+    predict that are trained on, too, with pseudo-labels; in `pixels` and `features` they follow `table`."""
 
     task: Task
     table: pd.DataFrame
@@ -62,6 +63,7 @@ class Start(NamedTuple):
     pixels: np.ndarray | Uncached
     fingerprint: str = ""
     features: np.ndarray | None = None
+    pseudo: pd.DataFrame | None = None
 
 
 def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start:
@@ -72,24 +74,32 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
         raise UsageError(errors)
     table = corrected(task, table, config.corrections)
     log_notes(table)
+    pseudo, every = None, table
+    if config.pseudo_labels:
+        # All photos to predict follow, whichever have a label: one cache serves all files of labels.
+        both = [table, read_eval(Path(config.data), config.group)]
+        every = pd.concat([photos[["photo", "path"]] for photos in both], ignore_index=True)
+        pseudo = pseudo_labels.read(Path(config.pseudo_labels), every[len(table) :], task)
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
     counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
     networks = [pinned(name) for name, _ in with_sources(config.model, config.weights)]
     recorded = {"class_counts": counts, "networks": networks}
+    if pseudo is not None:
+        recorded["pseudo_labels"] = len(pseudo)
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)
     writer.task(task)
     views, initial = config.features.build(FEATURES), config.init.build(INITS)
     features: np.ndarray | None = None
-    pixels: np.ndarray | Uncached = batches.uncached(table, preprocessing)
+    pixels: np.ndarray | Uncached = batches.uncached(every, preprocessing)
     if views or initial:
         compute.place(network)
-        features = features_of(network, table, preprocessing, compute, views or "none", config.cache_limit)
+        features = features_of(network, every, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
-        pixels = batches.shared_pixels(table, preprocessing, config.cache_limit)
-    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features)
+        pixels = batches.shared_pixels(every, preprocessing, config.cache_limit)
+    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features, pseudo)
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
@@ -107,15 +117,18 @@ def training(
     photos: pd.DataFrame,
     state: Mapping[str, Any] | None = None,
 ) -> Training:
-    """The parts that train `network` on `photos`, rows of `start.table`, after the epochs of `state`
-    (`Training.state`), if there is one. Moves `network` to the device.
+    """The parts that train `network` on `photos`, rows of `start.table`, and those with pseudo-labels, after
+    the epochs of `state` (`Training.state`), if there is one. Moves `network` to the device.
 
     UsageError if `borders` leaves no photo.
     """
     border = config.borders.build(BORDERS)
-    photos = config.copies.build(COPIES, start.task)(border.change(photos))
+    photos = border.change(photos)
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
+    if start.pseudo is not None:
+        photos = pd.concat([photos, start.pseudo])
+    photos = config.copies.build(COPIES, start.task)(photos)
     done = state["epoch"] if state else 0
     start.compute.place(network)
     head = config.head.build(HEADS, start.task)
