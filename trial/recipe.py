@@ -40,11 +40,13 @@ from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
 from trial.learning.resizing import RESIZINGS
 from trial.learning.schedules import SCHEDULES
+from trial.learning.teachers import TEACHERS, Soften, Teacher, softened
 from trial.models import factory
 from trial.models.features import Probe, whole
 from trial.models.heads import HEADS, Head, last_layer
 from trial.models.weights import pinned, with_sources
 from trial.origin import origin
+from trial.out_of_fold import predictions
 from trial.preprocessing import Preprocessing
 from trial.ranks import ALONE, Ranks
 from trial.record import RunWriter
@@ -53,7 +55,8 @@ from trial.record import RunWriter
 class Start(NamedTuple):
     """What training starts from. `table`: all photos to train on; `pixels`: these, decoded; `fingerprint`: of
     the data; `features` (photos, views, D): of the photos, if the recipe needs them. `pseudo`: photos to
-    predict that are trained on, too, with pseudo-labels; in `pixels` and `features` they follow `table`."""
+    predict that are trained on, too, with pseudo-labels; in `pixels` and `features` they follow `table`.
+    `taught` (photos, classes): what the teacher predicts for the photos of `table`."""
 
     task: Task
     table: pd.DataFrame
@@ -64,6 +67,7 @@ class Start(NamedTuple):
     fingerprint: str = ""
     features: np.ndarray | None = None
     pseudo: pd.DataFrame | None = None
+    taught: np.ndarray | None = None
 
 
 def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start:
@@ -80,6 +84,8 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
         both = [table, read_eval(Path(config.data), config.group)]
         every = pd.concat([photos[["photo", "path"]] for photos in both], ignore_index=True)
         pseudo = pseudo_labels.read(Path(config.pseudo_labels), every[len(table) :], task)
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    taught = predictions(teacher.runs, table, task, teacher.temperature) if teacher else None
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
@@ -99,7 +105,9 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
         features = features_of(network, every, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
         pixels = batches.shared_pixels(every, preprocessing, config.cache_limit)
-    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features, pseudo)
+    return Start(
+        task, table, network, preprocessing, compute, pixels, data_fingerprint, features, pseudo, taught
+    )
 
 
 def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
@@ -163,6 +171,7 @@ def training(
         config.seed,
         border.drawn(photos) if border.drawn else None,
         config.resizing.build(RESIZINGS, config.image_size, config.epochs),
+        _soften(config, start, photos),
     )
     groups = param_groups(trained, config.layer_decay, config.weight_decay, config.stem_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
@@ -199,6 +208,18 @@ def validation(config: TrialConfig, start: Start, photos: pd.DataFrame) -> DataL
     else:
         shown = batches.Photos(photos, start.preprocessing, start.pixels)
     return batches.loader(shown, batches.EVALUATION_FACTOR * config.batch_size)
+
+
+def _soften(config: TrialConfig, start: Start, photos: pd.DataFrame) -> Soften | None:
+    """How labels of `photos` are mixed with the teacher's predictions; a pseudo-label stays as it is, as the
+    teacher knows nothing of its photo."""
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    if teacher is None or start.taught is None:
+        return None
+    known = np.eye(start.task.n_classes)[photos["label"]]
+    labelled = photos.index < len(start.table)
+    known[labelled] = start.taught[photos.index[labelled]]
+    return softened(known, teacher.weight)
 
 
 def _trains_on_features(config: TrialConfig) -> bool:

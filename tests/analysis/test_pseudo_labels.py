@@ -122,11 +122,11 @@ def test_the_file_says_who_was_held_out(patients, first, tmp_path, values, about
 
 def test_what_does_not_fit_is_refused(people, patients, first, tmp_path):
     out = tmp_path / "labels.csv"
-    with pytest.raises(UsageError, match="other classes"):
-        write_pseudo_labels(first, people, out)
     run = tmp_path / "run"
     untrained(run, mark=fingerprint(people))
     call(app, "predict", run, "--data", people, "--out", tmp_path / "predicted")
+    with pytest.raises(UsageError, match="predicts other classes"):
+        write_pseudo_labels(tmp_path / "predicted", patients, out)
     with pytest.raises(UsageError, match=r"--by group.*do not say which") as error:
         write_pseudo_labels(tmp_path / "predicted", people, out)
     assert "--by photo takes each by itself" in str(error.value)
