@@ -219,7 +219,7 @@ def _soften(config: TrialConfig, start: Start, photos: pd.DataFrame) -> Soften |
     known = np.eye(start.task.n_classes)[photos["label"]]
     labelled = photos.index < len(start.table)
     known[labelled] = start.taught[photos.index[labelled]]
-    return softened(known, teacher.weight)
+    return softened(known, teacher.fraction)
 
 
 def _trains_on_features(config: TrialConfig) -> bool:

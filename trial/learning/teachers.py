@@ -17,11 +17,11 @@ Soften = Callable[["Tensor", "np.ndarray"], "Tensor"]
 
 
 class Teacher(NamedTuple):
-    """`runs`: folders of the runs whose predictions are averaged. `weight`: of these in a target, the label
+    """`runs`: folders of the runs whose predictions are averaged. `fraction`: of these in a target, the label
     has the rest. `temperature` divides their logits."""
 
     runs: tuple[str, ...]
-    weight: float
+    fraction: float
     temperature: float
 
 
@@ -30,20 +30,20 @@ def none() -> None:
 
 
 def out_of_fold(
-    *, runs: str = "", weight: Fraction = 0.5, temperature: Annotated[float, (0.1, 20)] = 1.0
+    *, runs: str = "", fraction: Fraction = 0.5, temperature: Annotated[float, (0.1, 20)] = 1.0
 ) -> Teacher:
     """Labels mixed with what runs of fold=all predict out of fold, so that one network learns what they know
     together (Hinton et al. 2015, arXiv:1503.02531).
 
-    `runs`: their folders, joined by commas; their predictions are averaged. `weight`: of the predictions in a
-    target, the label has the rest. `temperature` divides the logits of the predictions: above 1 they say more
-    of the other classes.
+    `runs`: their folders, joined by commas; their predictions are averaged. `fraction`: of the predictions in
+    a target, the label has the rest. `temperature` divides the logits of the predictions: above 1 they say
+    more of the other classes.
     """
-    return Teacher(tuple(run.strip() for run in runs.split(",") if run.strip()), weight, temperature)
+    return Teacher(tuple(run.strip() for run in runs.split(",") if run.strip()), fraction, temperature)
 
 
-def softened(predictions: "np.ndarray", weight: float) -> Soften:
-    """Targets with the `predictions` (photos, classes) of the training photos: fraction `weight` of these."""
+def softened(predictions: "np.ndarray", fraction: float) -> Soften:
+    """Targets with the `predictions` (photos, classes) of the training photos: `fraction` of these."""
     import torch
     import torch.nn.functional as F
 
@@ -51,7 +51,7 @@ def softened(predictions: "np.ndarray", weight: float) -> Soften:
 
     def soften(labels: "Tensor", rows: "np.ndarray") -> "Tensor":
         own = F.one_hot(labels, known.shape[1]).float()
-        return own.lerp(known[rows].to(own.device, non_blocking=True), weight)
+        return own.lerp(known[rows].to(own.device, non_blocking=True), fraction)
 
     return soften
 

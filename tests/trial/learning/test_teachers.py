@@ -92,7 +92,7 @@ def test_what_can_not_be_done_is_refused_at_once():
         ({"teacher": "out_of_fold"}, "teacher=out_of_fold: give the folders of runs with fold=all"),
         ({"teacher": {"runs": "nowhere"}}, "give it too, such as teacher=out_of_fold"),
         ({"teacher": {"_name": "out_of_fold", "runs": "nowhere, no"}}, "teacher.runs: no: no such folder"),
-        ({"teacher": {"_name": "out_of_fold", "weight": 2}}, "teacher.weight: 2.0 is not from 0 to 1"),
+        ({"teacher": {"_name": "out_of_fold", "fraction": 2}}, "teacher.fraction: 2.0 is not from 0 to 1"),
         (
             {"teacher": {"_name": "out_of_fold", "runs": "."}, "init": "lda", "learning_rate": 0},
             "nothing is trained with learning_rate=0",
@@ -102,7 +102,7 @@ def test_what_can_not_be_done_is_refused_at_once():
             parse({**TINY, **values})
 
 
-def test_the_loss_is_that_of_labels_and_of_predictions_by_weight():
+def test_the_loss_is_that_of_labels_and_of_predictions_by_their_fraction():
     logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     known = np.random.default_rng(0).dirichlet(np.ones(3), 9)
     rows = np.array([8, 2, 5, 0])
@@ -129,10 +129,10 @@ def test_every_mixing_mixes_fractions_as_it_mixes_labels(name):
 
 @pytest.mark.parametrize("features", ["none", "cached"])
 def test_a_network_learns_what_its_teacher_knows(people, tmp_path, features):
-    """The teacher calls every photo class 7 with certainty, and has the whole weight."""
+    """The teacher calls every photo class 7 with certainty, and has the whole target."""
     table = read_train(people).table
     teacher = run_folder(tmp_path / "teacher", table, np.eye(18)[np.full(len(table), 7)], FACE_MASK)
-    taught = {"_name": "out_of_fold", "runs": str(teacher), "weight": 1.0}
+    taught = {"_name": "out_of_fold", "runs": str(teacher), "fraction": 1.0}
     values = {**TINY, "data": str(people), "features": features, "learning_rate": 0.02, "epochs": 3}
     config = parse({**values, "teacher": taught, "schedule": "constant"})
     writer = RunWriter(tmp_path / "run", config)
