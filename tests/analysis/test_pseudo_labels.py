@@ -101,7 +101,7 @@ def test_a_retraining_is_of_the_labels_too_and_says_so(patients, first, tmp_path
 @pytest.mark.parametrize(
     ("values", "about", "wanted"),
     [
-        ({"fold": 2, "seed": 3}, {}, "fold 2 of 5 by seed 3"),
+        ({"fold": 2, "seed": 3}, {}, "fold 2 of 5 by seed 3, group=patient"),
         ({"fold": "all"}, {}, ""),
         ({}, {"rule": {}}, ""),
         ({}, {"data_fingerprint": "other"}, ""),

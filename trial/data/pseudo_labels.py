@@ -4,8 +4,9 @@ and read back.
 `python -m analysis pseudo-labels` writes it, a recipe's field pseudo_labels names it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 COLUMNS = ["photo", "class", "held_out"]
 
 
-def held_out_words(fold: int | str, folds: int, seed: int) -> str:
-    """Which groups a training holds out; the same words mean the same groups of one data set."""
-    return f"fold {fold} of {folds} by seed {seed}"
+def held_out_words(recipe: Mapping[str, Any]) -> str:
+    """Which groups a trial of `recipe` holds out; the same words mean the same groups of one data set."""
+    more = [f"{name}={recipe[name]}" for name in ("group", "corrections") if recipe.get(name)]
+    return ", ".join([f"fold {recipe['fold']} of {recipe['folds']} by seed {recipe['seed']}", *more])
 
 
 def write(path: Path, photos: pd.Series, labels: np.ndarray, task: Task, held_out: str) -> Path:
@@ -68,7 +70,7 @@ def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
 def refuse_known(path: Path, config: "TrialConfig") -> None:
     """UsageError if a network that predicted the pseudo-labels was trained on groups that `config` holds out
     for validation: it has their labels, so the score would promise too much."""
-    wanted = held_out_words(config.fold, config.folds, config.seed)
+    wanted = held_out_words(config.recipe())
     if config.fold == "all":
         raise UsageError(
             "pseudo_labels: with fold=all each fold would need labels by a network that has not seen its "

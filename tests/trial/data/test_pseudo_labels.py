@@ -13,7 +13,7 @@ from trial.data.pseudo_labels import held_out_words, read, refuse_known, write
 from trial.record import RunFolder, RunWriter
 from trial.run import run
 
-FOLD = held_out_words(0, 5, 0)
+FOLD = held_out_words(parse(TINY).recipe())
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +114,7 @@ def test_labels_by_a_network_that_knows_the_validation_groups_are_refused(people
     for values, words in (
         ({"fold": 1}, "held out fold 0 of 5 by seed 0, this run validates on fold 1 of 5 by seed 0"),
         ({"seed": 1}, "seed=1"),
+        ({"group": "x"}, "validates on fold 0 of 5 by seed 0, group=x: its score"),
         ({"fold": "all"}, "give one fold"),
     ):
         with pytest.raises(UsageError, match=words):
