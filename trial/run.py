@@ -59,7 +59,7 @@ def run(
     each fold has its own best epoch. `ranks`: the processes that train one network, all of which call this.
     """
     if config.pseudo_labels:
-        pseudo_labels.refuse_known(Path(config.pseudo_labels), config)
+        pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe())
     start = recipe.start(config, writer, ranks)
     saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]

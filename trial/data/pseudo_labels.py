@@ -6,7 +6,7 @@ and read back.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,6 @@ from common.files import write_atomic
 from common.text import cell, few, from_cell, lines_text
 from dataset.tables import read_table
 from dataset.task import Task
-
-if TYPE_CHECKING:
-    from trial.config import TrialConfig
 
 COLUMNS = ["photo", "class", "held_out"]
 
@@ -67,11 +64,11 @@ def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
     return rows
 
 
-def refuse_known(path: Path, config: "TrialConfig") -> None:
-    """UsageError if a network that predicted the pseudo-labels was trained on groups that `config` holds out
-    for validation: it has their labels, so the score would promise too much."""
-    wanted = held_out_words(config.recipe())
-    if config.fold == "all":
+def refuse_known(path: Path, recipe: Mapping[str, Any]) -> None:
+    """UsageError if a network that predicted the pseudo-labels was trained on groups that a trial of `recipe`
+    holds out for validation: it has their labels, so the score would promise too much."""
+    wanted = held_out_words(recipe)
+    if recipe["fold"] == "all":
         raise UsageError(
             "pseudo_labels: with fold=all each fold would need labels by a network that has not seen its "
             "groups; give one fold"
@@ -82,7 +79,7 @@ def refuse_known(path: Path, config: "TrialConfig") -> None:
             raise UsageError(
                 f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "
                 f"validates on {wanted}: its score would promise too much; predict by a run with fold="
-                f"{config.fold} folds={config.folds} seed={config.seed}, or retrain (python -m analysis "
+                f"{recipe['fold']} folds={recipe['folds']} seed={recipe['seed']}, or retrain (python -m analysis "
                 "retrain), which validates on nobody"
             )
 

@@ -110,7 +110,7 @@ def test_the_pixels_are_those_of_the_photos_to_predict(people, photos, tmp_path)
 def test_labels_by_a_network_that_knows_the_validation_groups_are_refused(people, photos, tmp_path):
     path = written(tmp_path, photos)
     base = {**TINY, "data": str(people), "pseudo_labels": str(path)}
-    refuse_known(path, parse(base))
+    refuse_known(path, parse(base).recipe())
     for values, words in (
         ({"fold": 1}, "held out fold 0 of 5 by seed 0, this run validates on fold 1 of 5 by seed 0"),
         ({"seed": 1}, "seed=1"),
@@ -118,7 +118,7 @@ def test_labels_by_a_network_that_knows_the_validation_groups_are_refused(people
         ({"fold": "all"}, "give one fold"),
     ):
         with pytest.raises(UsageError, match=words):
-            refuse_known(path, parse({**base, **values}))
+            refuse_known(path, parse({**base, **values}).recipe())
     everyone = written(tmp_path, photos, "")
     config = parse(base)
     with pytest.raises(UsageError, match=r"held no group out.*or retrain"):
