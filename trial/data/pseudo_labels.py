@@ -79,8 +79,8 @@ def refuse_known(path: Path, recipe: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "
                 f"validates on {wanted}: its score would promise too much; predict by a run with fold="
-                f"{recipe['fold']} folds={recipe['folds']} seed={recipe['seed']}, or retrain (python -m analysis "
-                "retrain), which validates on nobody"
+                f"{recipe['fold']} folds={recipe['folds']} seed={recipe['seed']}, or retrain (python -m "
+                "analysis retrain), which validates on nobody"
             )
 
 
