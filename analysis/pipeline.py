@@ -141,8 +141,10 @@ def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:
 
 def _validated(recipe: Recipe, values: Mapping[str, Any], task: Task) -> pd.DataFrame | None:
     """The validation answers of the run that a recipe is of; None if there are none, or they are of another
-    recipe (`values` change it) or of other classes."""
-    if recipe.folder is None or values or RunFolder(recipe.folder).task().classes != task.classes:
+    recipe (`values` change it) or of other classes. Pseudo-labels change no promise: it is that of training
+    without them, on nobody who is to be predicted."""
+    changed = values.keys() - {"pseudo_labels"}
+    if recipe.folder is None or changed or RunFolder(recipe.folder).task().classes != task.classes:
         return None
     return known_answers(recipe.folder)
 

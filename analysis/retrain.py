@@ -35,8 +35,9 @@ _WHY = {
 
 def rule(config: TrialConfig, stop_after: int, average: int, task: Task) -> dict[str, Any]:
     """How the network is trained on all groups, for submission.json."""
+    more = f", and photos to predict with the classes of {config.pseudo_labels}"
     return {
-        "photos": f"all {task.groups} to train on, none held out",
+        "photos": f"all {task.groups} to train on, none held out{more if config.pseudo_labels else ''}",
         "schedule": f"plateau, by the training loss: there are no validation {task.groups}"
         if config.schedule.name == "plateau"
         else f"{config.schedule} over {config.epochs} epochs, as in the trial, by fraction of epochs",

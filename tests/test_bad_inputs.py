@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -18,13 +19,16 @@ from common.errors import UsageError
 from common.machine import PROJECT
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
+from dataset.task import Task
 from experiments.check import plan_errors, recipe_errors
 from experiments.checks.space import sound, space_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.plan import read_plan
 from tests.dataset.image_bytes import chunk, jpeg, png
 from trial.config import FIELDS, parse
+from trial.data import pseudo_labels
 from trial.models.weights import load
+from trial.out_of_fold import predictions
 
 MAX_LENGTH = 700  # of a message, without the path
 Change = Callable[[bytes], bytes]
@@ -193,6 +197,30 @@ def test_csvs(pets):
         assert found or name.startswith(STAYS) or "byte" in name or "from" in name or "cut" in name, what
         if name in ("up", "far up", "absolute"):
             assert any("outside the data folder" in message for message in found), found
+
+
+def test_pseudo_labels(tmp_path):
+    path, task = tmp_path / "labels.csv", Task("pets", ("cat", "dog"))
+    photos = pd.DataFrame({"photo": [f"{n}.jpg" for n in range(20)], "path": "x"})
+    pseudo_labels.write(path, photos["photo"], np.arange(20) % 2, task, "")
+    whole = path.read_bytes()
+    for what, change in bytes_damaged(5):
+        path.write_bytes(change(whole))
+        found = clear(lambda: pseudo_labels.read(path, photos, task), tmp_path)
+        assert found or "byte" in what or "cut" in what or "zeros from" in what, what
+
+
+def test_predictions_of_a_teacher(tmp_path):
+    task, table = Task("pets", ("cat", "dog")), pd.DataFrame({"photo": [f"{n}.jpg" for n in range(20)]})
+    path = tmp_path / "validation.parquet"
+    (tmp_path / "task.json").write_text(json.dumps(task.to_json()))
+    table.assign(group="a", label=0, fold=0, p00=0.25, p01=0.75).to_parquet(path)
+    whole = path.read_bytes()
+    assert clear(lambda: predictions([str(tmp_path)], table, task)) == []
+    for what, change in bytes_damaged(6):
+        path.write_bytes(change(whole))
+        found = clear(lambda: predictions([str(tmp_path)], table, task), tmp_path)
+        assert found or "byte" in what or "twice" in what, what
 
 
 WRONG: list[Any] = [

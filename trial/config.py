@@ -24,13 +24,14 @@ from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.resizing import RESIZINGS
 from trial.learning.schedules import SCHEDULES
+from trial.learning.teachers import TEACHERS
 from trial.metrics import DEFAULT, METRICS
 from trial.models.heads import HEADS
 
 CHOICES: dict[str, Registry] = {
     "head": HEADS, "init": INITS, "features": FEATURES, "freeze": FREEZES, "crop": CROPS,
     "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES, "mixing": MIXINGS, "sampler": SAMPLERS,
-    "resizing": RESIZINGS,
+    "resizing": RESIZINGS, "teacher": TEACHERS,
     "borders": borders.BORDERS, "copies": COPIES,
 }  # fmt: skip
 NO_DATA = (
@@ -93,6 +94,9 @@ class TrialConfig:
         0.0, "EMA decay per step, bias-corrected; the averaged weights are validated and saved; 0 = off"
     )
     loss: Choice = _field(default_choice(LOSSES, "cross_entropy"), "loss function")
+    teacher: Choice = _field(
+        default_choice(TEACHERS, "none"), "predictions of other networks, mixed with the labels"
+    )
     augment: Policy = _field(Policy("none"), "augmentation policy: a name, or a list of steps")
     mixing: Choice = _field(default_choice(MIXINGS, "none"), "how photos of a batch are mixed")
     sampler: Choice = _field(
@@ -100,6 +104,11 @@ class TrialConfig:
     )
     borders: Choice = _field(default_choice(borders.BORDERS, "keep"), borders.ABOUT)
     copies: Choice = _field(default_choice(COPIES, "none"), "generated training photos of the rare classes")
+    pseudo_labels: str = _field(
+        "",
+        "CSV of classes predicted for photos to predict, which are trained on, too (python -m analysis "
+        "pseudo-labels); '' = none",
+    )
     epochs: Annotated[int, (1, inf)] = _field(20, "number of epochs, over which the schedule runs")
     patience: Annotated[int, (0, inf)] = _field(
         0, "stop after this many epochs without a better patience_on; 0 = never"

@@ -23,6 +23,7 @@ from trial.augment.policies import Policy
 from trial.catalogue import Network
 from trial.choice import Choice
 from trial.learning.resizing import RESIZINGS
+from trial.learning.teachers import TEACHERS
 from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
 from trial.ranks import MIN_PART
 
@@ -119,6 +120,16 @@ def decay_errors(layer_decay: float, stem_decay: float) -> list[str]:
     if 1 in (layer_decay, stem_decay):
         return []
     return [f"layer_decay={layer_decay:g}: can't be used with stem_decay={stem_decay:g}; leave one out"]
+
+
+def teacher_errors(teacher: Choice, learning_rate: float) -> list[str]:
+    """A teacher has predictions, and something is trained on them."""
+    if teacher.name == "none":
+        return []
+    missing = f"teacher={teacher}: give the folders of runs with fold=all, such as teacher.runs=out/a,out/b"
+    untrained = f"teacher={teacher}: nothing is trained with learning_rate=0; leave it out"
+    wrong = {missing: not teacher.build(TEACHERS).runs, untrained: learning_rate == 0}
+    return [text for text, is_ in wrong.items() if is_]
 
 
 def mixing_errors(mixing: Choice) -> list[str]:
@@ -262,6 +273,26 @@ def corrections_errors(corrections: str) -> list[str]:
     return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]
 
 
+def pseudo_labels_errors(pseudo_labels: str) -> list[str]:
+    """The file of pseudo-labels exists."""
+    if not pseudo_labels or Path(pseudo_labels).is_file():
+        return []
+    return [f"pseudo_labels={pseudo_labels}: no such file; python -m analysis pseudo-labels writes one"]
+
+
+def pseudo_borders_errors(pseudo_labels: str, borders: Choice) -> list[str]:
+    """Nobody knows the numbers that classes of photos to predict were cut from."""
+    if not pseudo_labels or borders.name != "soft":
+        return []
+    return ["borders=soft: draws by what photos with pseudo_labels do not have; leave one of both out"]
+
+
+def runs_errors(teacher: Choice) -> list[str]:
+    """The folders of the teacher's runs exist."""
+    runs = teacher.build(TEACHERS).runs if teacher.name != "none" else ()
+    return [f"teacher.runs: {run}: no such folder" for run in runs if not Path(run).is_dir()]
+
+
 def head_errors(head: Choice, task: Task) -> list[str]:
     """A head of factors needs a task with factors."""
     if head.name != "factors" or task.factors:
@@ -296,11 +327,12 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
-    precision_errors, pixels_errors, graphs_errors, device_errors,
+    precision_errors, pixels_errors, graphs_errors, device_errors, pseudo_borders_errors, teacher_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (
     weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
+    pseudo_labels_errors, runs_errors,
 )  # fmt: skip
 
 

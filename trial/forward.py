@@ -13,6 +13,7 @@ from trial.compute import Compute
 from trial.data.batches import Batch
 from trial.learning.losses import Loss
 from trial.learning.resizing import SizeOf, resized
+from trial.learning.teachers import Soften
 from trial.preprocessing import Preprocessing
 from trial.ranks import MIN_PART
 from trial.rng import Draw, stream
@@ -26,7 +27,8 @@ class Forward:
     """The forward pass of training. Deterministic given seed, epoch and batch index.
 
     `labels`: those of an epoch, if they are drawn in each; None: the photos' own. `size_of(epoch)`: of the
-    photos that the network sees; None: those of `preprocessing`.
+    photos that the network sees; None: those of `preprocessing`. `soften`: labels to fractions of each class,
+    if they are mixed with predictions of other networks.
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class Forward:
         seed: int,
         labels: Labels | None = None,
         size_of: SizeOf | None = None,
+        soften: Soften | None = None,
     ):
         self.loss, self.mix, self.preprocessing, self.compute = loss, mix, preprocessing, compute
         self.augment, self.seed = batch_transform(augment, preprocessing), seed
-        self.labels, self.size_of = labels, size_of
+        self.labels, self.size_of, self.soften = labels, size_of, soften
 
     def __call__(self, network: Network, batch: Batch, index: int) -> tuple[Tensor, Tensor, Tensor]:
         """(loss, logits (B, classes) without gradient, targets as trial/learning/losses.py takes them) of the
@@ -58,7 +61,7 @@ class Forward:
         (batch normalisation and a weighted loss see a part only)."""
         random = stream("batch", self.seed, batch.epoch, index)
         draw = Draw(random, batch.rows, batch.epoch, self.preprocessing.image_size)
-        images, targets = self.mix(self.augment(batch.photos, draw), self._labels_of(batch), draw)
+        images, targets = self.mix(self.augment(batch.photos, draw), self._targets_of(batch), draw)
         if self.size_of:
             images = resized(images, self.size_of(batch.epoch))
         parts = max(1, min(parts, len(images) // MIN_PART))
@@ -66,6 +69,11 @@ class Forward:
             with self.compute.autocast(), self.compute.on_own_cores():
                 logits = self.compute.ranks.logits(network, some)
             yield self.loss(logits, own) * (len(some) / len(images)), logits.detach(), own
+
+    def _targets_of(self, batch: Batch) -> Tensor:
+        """Its labels (B,), or fractions of each class (B, classes), before photos are mixed."""
+        labels = self._labels_of(batch)
+        return self.soften(labels, batch.rows) if self.soften else labels
 
     def _labels_of(self, batch: Batch) -> Tensor:
         """(B,) the labels of its epoch."""

@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader
 from common.errors import UsageError
 from dataset.face_masks.borders import BORDERS
 from dataset.fingerprint import fingerprint
-from dataset.read import corrected, scan_train
+from dataset.read import corrected, read_eval, scan_train
 from dataset.tables import log_notes
 from dataset.task import Task
 from trial.augment.mixing import MIXINGS
 from trial.compute import Compute, decide
 from trial.config import TrialConfig, task_errors
-from trial.data import batches
+from trial.data import batches, pseudo_labels
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
 from trial.features import AsTheyAre, Features, features_of
@@ -39,11 +39,13 @@ from trial.learning.optimizers import OPTIMIZERS
 from trial.learning.param_groups import param_groups
 from trial.learning.resizing import RESIZINGS
 from trial.learning.schedules import SCHEDULES
+from trial.learning.teachers import TEACHERS, Soften, Teacher, softened
 from trial.models import factory
 from trial.models.features import Probe, whole
 from trial.models.heads import HEADS, Head, last_layer
 from trial.models.weights import pinned, with_sources
 from trial.origin import origin
+from trial.out_of_fold import predictions
 from trial.preprocessing import Preprocessing
 from trial.ranks import ALONE, Ranks
 from trial.record import RunWriter
@@ -51,7 +53,9 @@ from trial.record import RunWriter
 
 class Start(NamedTuple):
     """What training starts from. `table`: all photos to train on; `pixels`: these, decoded; `fingerprint`: of
-    the data; `features` (photos, views, D): of the photos, if the recipe needs them."""
+    the data; `features` (photos, views, D): of the photos, if the recipe needs them. `pseudo`: photos to
+    predict that are trained on, too, with pseudo-labels; in `pixels` and `features` they follow `table`.
+    `taught` (photos, classes): what the teacher predicts for the photos of `table`."""
 
     task: Task
     table: pd.DataFrame
@@ -61,6 +65,8 @@ class Start(NamedTuple):
     pixels: batches.Pixels
     fingerprint: str = ""
     features: np.ndarray | None = None
+    pseudo: pd.DataFrame | None = None
+    taught: np.ndarray | None = None
 
 
 def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start:
@@ -71,27 +77,39 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
         raise UsageError(errors)
     table = corrected(task, table, config.corrections)
     log_notes(table)
+    pseudo, every = None, table
+    if config.pseudo_labels:
+        # All photos to predict follow, whichever have a label: one cache serves all files of labels.
+        both = [table, read_eval(Path(config.data), config.group)]
+        every = pd.concat([photos[["photo", "path"]] for photos in both], ignore_index=True)
+        pseudo = pseudo_labels.read(Path(config.pseudo_labels), every[len(table) :], task)
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    taught = predictions(teacher.runs, table, task, teacher.temperature) if teacher else None
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
     counts = np.bincount(table["label"], minlength=task.n_classes).tolist()
     networks = [pinned(name) for name, _ in with_sources(config.model, config.weights)]
-    room = room_for(config, compute, len(table))
+    room = room_for(config, compute, len(every))
     place = "host" if room is None else "device"
     recorded = {"class_counts": counts, "networks": networks, "pixels": place}
+    if pseudo is not None:
+        recorded["pseudo_labels"] = len(pseudo)
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)
     writer.task(task)
     views, initial = config.features.build(FEATURES), config.init.build(INITS)
     features: np.ndarray | None = None
-    pixels: batches.Pixels = batches.uncached(table, preprocessing)
+    pixels: batches.Pixels = batches.uncached(every, preprocessing)
     if views or initial:
         compute.place(network)
-        features = features_of(network, table, preprocessing, compute, views or "none", config.cache_limit)
+        features = features_of(network, every, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
-        decoded = batches.shared_pixels(table, preprocessing, config.cache_limit)
+        decoded = batches.shared_pixels(every, preprocessing, config.cache_limit)
         pixels = decoded if room is None else batches.moved(decoded, room)
-    return Start(task, table, network, preprocessing, compute, pixels, data_fingerprint, features)
+    return Start(
+        task, table, network, preprocessing, compute, pixels, data_fingerprint, features, pseudo, taught
+    )
 
 
 def room_for(config: TrialConfig, compute: Compute, photos: int) -> Tensor | None:
@@ -117,15 +135,18 @@ def training(
     photos: pd.DataFrame,
     state: Mapping[str, Any] | None = None,
 ) -> Training:
-    """The parts that train `network` on `photos`, rows of `start.table`, after the epochs of `state`
-    (`Training.state`), if there is one. Moves `network` to the device.
+    """The parts that train `network` on `photos`, rows of `start.table`, and those with pseudo-labels, after
+    the epochs of `state` (`Training.state`), if there is one. Moves `network` to the device.
 
     UsageError if `borders` leaves no photo.
     """
     border = config.borders.build(BORDERS)
-    photos = config.copies.build(COPIES, start.task)(border.change(photos))
+    photos = border.change(photos)
     if photos.empty:
         raise UsageError(f"borders={config.borders} leaves no photo to learn from; narrow what it drops")
+    if start.pseudo is not None:
+        photos = pd.concat([photos, start.pseudo])
+    photos = config.copies.build(COPIES, start.task)(photos)
     done = state["epoch"] if state else 0
     start.compute.place(network)
     head = config.head.build(HEADS, start.task)
@@ -160,6 +181,7 @@ def training(
         config.seed,
         border.drawn(photos) if border.drawn else None,
         config.resizing.build(RESIZINGS, config.image_size, config.epochs),
+        _soften(config, start, photos),
     )
     groups = param_groups(trained, config.layer_decay, config.weight_decay, config.stem_decay)
     optimizer = config.optimizer.build(OPTIMIZERS, groups, config.learning_rate, config.weight_decay)
@@ -195,6 +217,18 @@ def validation(config: TrialConfig, start: Start, photos: pd.DataFrame) -> DataL
     else:
         shown = batches.Photos(photos, start.preprocessing, start.pixels)
     return batches.loader(shown, batches.EVALUATION_FACTOR * config.batch_size)
+
+
+def _soften(config: TrialConfig, start: Start, photos: pd.DataFrame) -> Soften | None:
+    """How labels of `photos` are mixed with the teacher's predictions; a pseudo-label stays as it is, as the
+    teacher knows nothing of its photo."""
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    if teacher is None or start.taught is None:
+        return None
+    known = np.eye(start.task.n_classes)[photos["label"]]
+    labelled = photos.index < len(start.table)
+    known[labelled] = start.taught[photos.index[labelled]]
+    return softened(known, teacher.fraction)
 
 
 def _trains_on_features(config: TrialConfig) -> bool:

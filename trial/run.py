@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ import torch
 from trial import recipe
 from trial.checkpoint import Checkpoint
 from trial.config import TrialConfig
+from trial.data import pseudo_labels
 from trial.fit import fit
 from trial.folds import Fold, Patience
 from trial.metrics import column_of
@@ -56,6 +58,8 @@ def run(
     With fold=all these are all groups, each predicted by the network that has not seen it (out of fold), and
     each fold has its own best epoch. `ranks`: the processes that train one network, all of which call this.
     """
+    if config.pseudo_labels:
+        pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe())
     start = recipe.start(config, writer, ranks)
     saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -164,6 +164,37 @@ def ensemble(
 
     voting.ensemble(runs, data, out, vote, tta, temperature, Finish(decide, combine_photos))
     print(submission_words(out))
+
+
+@app.command(epilog=EXAMPLE + "pseudo-labels out/first --data input --out out/pseudo_labels.csv")
+@exit_on_usage_error()
+def pseudo_labels(
+    submission: Annotated[Path, typer.Argument(help="folder of a submission, with its predictions.csv")],
+    data: Data = Path("input"),
+    *,
+    out: Annotated[Path, typer.Option(help="CSV for the result")],
+    by: Annotated[
+        Literal["group", "photo"],
+        typer.Option(
+            help="group: all photos of a group (a person) must agree on what it shares; it must be known "
+            "whose each photo is. photo: each by itself"
+        ),
+    ] = "group",
+    confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="probability of a class from which on it is taken [default: .8; "
+                     "by photo .95]"),
+    ] = None,
+) -> None:  # fmt: skip
+    """Choose predictions to be trained on, too.
+
+    Confident predictions for the photos to predict become labels, with which a recipe is retrained: retrain
+    RECIPE pseudo_labels=CSV. Competitions may forbid this: read the rules. A trial takes only labels by
+    networks that have not seen its validation people (groups): predict with a run of the same fold."""
+    from analysis.pseudo_labels import write_pseudo_labels
+
+    print("\n".join(write_pseudo_labels(submission, data, out, by, confidence)))
+    print(f"table: {out}\nnext: python -m analysis retrain RECIPE pseudo_labels={out} --data {data}")
 
 
 @app.command(epilog=EXAMPLE + "soup out/runs/a out/runs/b --data input --out out/runs/soup")

@@ -29,6 +29,13 @@ def _sizes(task: Task) -> tuple[int, ...]:
     return task.sizes or (task.n_classes,)
 
 
+def marginal(probabilities: np.ndarray, task: Task, shared: tuple[int, ...]) -> np.ndarray:
+    """(photos, combinations of values) the probabilities (photos, classes) of the `shared` factors alone."""
+    sizes, n = _sizes(task), len(probabilities)
+    others = tuple(1 + axis for axis in range(len(sizes)) if axis not in shared)
+    return probabilities.reshape(n, *sizes).sum(others).reshape(n, -1)
+
+
 def combine_photos(
     probabilities: np.ndarray, groups: np.ndarray, task: Task, shared: tuple[int, ...]
 ) -> np.ndarray:
@@ -47,12 +54,14 @@ def combine_photos(
     return combined / combined.sum(1, keepdims=True)
 
 
-def groups_to_answer(photos: pd.DataFrame, task: Task, where: str) -> np.ndarray:
-    """(photos,) the group of each photo to predict. UsageError, which names the data set `where`, if they do
-    not say whose they are."""
+def groups_to_answer(
+    photos: pd.DataFrame, task: Task, where: str, option: str = "--combine-photos"
+) -> np.ndarray:
+    """(photos,) the group of each photo to predict. UsageError, which names the data set `where` and the
+    `option` that asks, if they do not say whose they are."""
     if "group" not in photos or not photos["group"][photos["group"] != ""].duplicated().any():
         raise UsageError(
-            f"--combine-photos: the photos to predict of {where} do not say which of them are of the same "
+            f"{option}: the photos to predict of {where} do not say which of them are of the same "
             f"{task.group}; it needs a photos.csv with a column that does (docs/data.md)"
         )
     return photos["group"].to_numpy(str)

@@ -16,6 +16,7 @@ COMMANDS = (
     "export-best-and-retrain",
     "predict",
     "ensemble",
+    "pseudo-labels",
     "soup",
     "reproduce",
     "score",

@@ -1,7 +1,8 @@
 """Mixing: two photos of a batch combined into one, and their labels in the same proportion.
 
 A builder returns `mix(images, labels, draw) -> (images, targets)`: images float (B, 3, height, width), labels
-int (B,); targets are the labels unchanged, or the probability of each class (B, n_classes). A mixing happens
+int (B,) or the probability of each class (B, n_classes); targets are the labels unchanged, or such
+probabilities. A mixing happens
 to a photo with probability `p`; its partner is another photo of the batch.
 """
 
@@ -95,11 +96,12 @@ def mixup_rare(task: Task, *, alpha: Alpha = 0.2, p: Fraction = 0.5) -> Mix:
         import torch
 
         # The partner is drawn among the photos of other classes; if there is none, the photo stays as it is.
-        of_other_class = labels[:, None] != labels
+        known = labels if labels.dim() == 1 else labels.argmax(1)
+        of_other_class = known[:, None] != known
         generator = draw.generator(labels.device)
         priority = torch.rand(of_other_class.shape, generator=generator, device=labels.device)
         other = (priority * of_other_class).argmax(1)
-        rare = torch.isin(labels, torch.tensor(task.rare, device=labels.device))
+        rare = torch.isin(known, torch.tensor(task.rare, device=labels.device))
         blended = rare & of_other_class.any(1)
         kept = per_photo(_kept(draw, alpha, p), images)
         kept = torch.where(blended.view(kept.shape), kept, 1)
@@ -133,5 +135,5 @@ def _targets(labels: "Tensor", other: "Tensor", kept: "Tensor", n_classes: int) 
     """(B, n_classes) class probabilities: `kept` of a photo's own label, the rest of its partner's."""
     import torch.nn.functional as F
 
-    own = F.one_hot(labels, n_classes).float()
+    own = F.one_hot(labels, n_classes).float() if labels.dim() == 1 else labels
     return own[other].lerp(own, kept.view(-1, 1))
