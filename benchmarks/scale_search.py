@@ -105,11 +105,13 @@ class Played:
 
     def fill(self, trials: int) -> None:
         """Let the search have `trials` of NNI's, drawn at random."""
-        chosen, self.search.study.sampler = self.search.study.sampler, optuna.samplers.RandomSampler(self.number)
-        rng = np.random.default_rng(self.number)
+        search, rng = self.search, np.random.default_rng(self.number)
+        chosen, search.study.sampler = search.study.sampler, optuna.samplers.RandomSampler(self.number)
+        write, self.search._write = search._write, lambda: None  # only once, at the end
         while self.number < trials:
             self._trial(epochs=EPOCHS // 4 + 1 if rng.random() < PAUSED else EPOCHS, assessed=False)
-        self.search.study.sampler = chosen
+        search.study.sampler, search._write = chosen, write
+        write()
 
     def play(self, trials: int) -> None:
         """Let it choose and pause `trials` more."""

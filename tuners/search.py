@@ -26,7 +26,7 @@ from tuners.curves import stint_ends
 from tuners.default_point import default_point
 from tuners.errors import UsageError, unknown
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
-from tuners.reports import PARENT, Reported, reported, score
+from tuners.reports import PARENT, Reported, Reports, score
 from tuners.samplers import CHOSEN, IMPROVEMENT, SAMPLERS, GaussianProcessSampler, Option, sampler
 from tuners.space import Params, Space
 from tuners.stints import Left
@@ -251,6 +251,7 @@ class Search(Tuner):
         earlier, notes = read_earlier(self._earlier, nni_space) if self._earlier else (None, [])
         study = open_study(self._folder, nni_space, optuna.samplers.RandomSampler())
         self.study, self.space, self._nni_space = study, space, nni_space
+        self._reports = Reports(self._folder, space) if self._folder else None
         self.trials = Trials(study, space, self._folder, lambda *asked: self.reported(*asked))
         self.trials.pauses = self._pauses
         self._searched = study.user_attrs.get(HOURS, 0.0), self.clock()
@@ -369,7 +370,7 @@ class Search(Tuner):
         self.trials.add(params, result)
 
     def _from_nni(self, parameter_id: int, params: Params, parent: str | None) -> Reported | None:
-        return reported(self._folder, self.space, parameter_id, params, parent) if self._folder else None
+        return self._reports.of(parameter_id, params, parent) if self._reports else None
 
     def _write(self) -> None:
         if self._hours is not None:
