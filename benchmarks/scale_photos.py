@@ -2,12 +2,12 @@
 
     python -m benchmarks.scale_photos [10000 100000 1000000]
 
-The set is drawn: 7 photos of 32x24 pixels a person, in the competition's layout, some thousand different JPEGs
-under as many names as are asked for (4 GB of disk and a million files in the temporary folder, TMPDIR). Each
-part runs in a process of its own, from the set on the disk on: the rival does what can't be left out (reading
-each file; the same network on random tensors). Memory is the peak of anonymous and shared pages of the process
-and its children: mapped files, such as decoded photos, are the system's to drop. The last rows of a part say what
-each photo more costs: microseconds against those at the size before, bytes against the bound that is promised.
+The set is drawn: 7 photos of 32x24 pixels a person, in the competition's layout, some thousand different
+JPEGs under as many names as are asked for (a million files take 5 GB of the temporary folder, TMPDIR). Each
+part runs in a process of its own. The rival does what can't be left out: reading each file; the same network
+on random tensors. Memory is the peak of anonymous and shared pages of the process and its children: mapped
+files, such as decoded photos, are the system's to drop. The last rows of a part say what each photo costs:
+CPU time against that at the size before, memory against the bound that is promised.
 """
 
 import csv

@@ -4,9 +4,10 @@
 
 Nothing is trained: NNI's database and the trials' folders are written as NNI and trials write them, with 30
 reports a trial of search_spaces/full.json. The trials before a size are drawn at random and half of them are
-paused, by the code that a search uses for it. Then the process ends as if it were killed, another one opens the
-study, and MEASURED trials are played by the tuner Search and the assessor PauseAndGoOn. A row has the median, or
-the slowest, of their calls against the target, .1 s; opening is against Optuna alone reading the same journal.
+paused, by the code that a search uses for it. Then the process ends as if it were killed, another one opens
+the study, and MEASURED trials are played by the tuner Search and the assessor PauseAndGoOn. A row has the
+median, or the slowest, of their calls against the target, .1 s; opening is against Optuna alone, reading the
+same journal.
 """
 
 import argparse
@@ -84,7 +85,12 @@ class Played:
 
     def __init__(self, folder: Path):
         self.experiment, self.number = Experiment(folder), 0
-        self.seconds: dict[str, list[float]] = {"suggestion": [], "assessment": [], "result": [], "opening": []}
+        self.seconds: dict[str, list[float]] = {
+            "suggestion": [],
+            "assessment": [],
+            "result": [],
+            "opening": [],
+        }
         self._heard: dict[str, int] = {}  # epochs of paused trials
         self._space = Space(SPACE)
         self._best = np.random.default_rng(0).random(len(self._space.parameters))

@@ -58,7 +58,9 @@ def scan_train(data: Path, group: str = "") -> Scan:
     people = people.assign(folder=people["path"], group=people["id"], age=people["age"].astype(int))
     people["gender"] = people["gender"].map(GENDERS.index).astype(int)
     people["age_band"] = people["age"].map(age_band).astype(int)
-    table = table.astype({"mask": int}).merge(people[["folder", "group", "gender", "age", "age_band"]], on="folder")
+    table = table.astype({"mask": int}).merge(
+        people[["folder", "group", "gender", "age", "age_band"]], on="folder"
+    )
     table["path"] = f"{images.absolute()}{os.sep}" + table["photo"]
     table["label"] = encode(table["mask"], table["gender"], table["age_band"])
     table = table.sort_values("photo", ignore_index=True)[COLUMNS]
@@ -149,9 +151,7 @@ def _people_errors(csv: Path, people: pd.DataFrame) -> list[str]:
     return errors
 
 
-def _photos_of(
-    images: Path, people: pd.DataFrame, skipped: list[str]
-) -> tuple[pd.DataFrame, list[str]]:
+def _photos_of(images: Path, people: pd.DataFrame, skipped: list[str]) -> tuple[pd.DataFrame, list[str]]:
     """(DataFrame with photo, folder and mask of each photo, errors: what is missing, extra or not a regular
     file)."""
     folders, names, errors = [], [], []
