@@ -57,8 +57,8 @@ class Reports:
         self._given: dict[Any, list[tuple[str, dict[str, Any]]]] = {}  # NNI's ids, data; by parameter id
 
     def of(self, parameter_id: int, params: Params, parent: str | None = None) -> Reported | None:
-        """The trial that has these params under the id, and goes on from the trial `parent`; None if NNI began
-        none.
+        """The trial that has these params under the id, and goes on from the trial `parent`; None if NNI
+        began none.
 
         After a resume NNI hands out ids again, so the id alone is not enough.
         """

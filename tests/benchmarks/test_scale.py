@@ -36,6 +36,6 @@ def test_a_short_search_is_played_killed_and_gone_on_with(monkeypatch):
     monkeypatch.setattr(scale_search, "MEASURED", 4)
     before = os.environ.get("NNI_LOG_DIRECTORY")
     rows = list(scale_search.rows(trials=16))
-    assert [row.what for row in rows][0] == "opening after a kill, 16 trials"
+    assert rows[0].what == "opening after a kill, 16 trials"
     assert {row.what.partition(",")[0] for row in rows[1:]} == {"suggestion", "assessment", "result"}
     assert os.environ.get("NNI_LOG_DIRECTORY") == before
