@@ -196,7 +196,7 @@ def measured(part: str, data: Path, out: Path) -> tuple[dict[str, float], float]
     peak = 0.0
     while process.poll() is None:
         peak = max(peak, sum(map(_memory, _tree(process.pid))))
-        time.sleep(0.02)
+        time.sleep(0.1)
     assert process.stdout
     answer = process.stdout.read()
     if process.returncode:

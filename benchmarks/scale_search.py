@@ -39,7 +39,7 @@ from tuners.space import Space
 from tuners.study import journal_of
 from tuners.trials import PAUSES
 
-SIZES, MEASURED, EPOCHS = (200, 500, 1000, 2000), 20, 30
+SIZES, QUICK, MEASURED, EPOCHS = (200, 500, 1000, 2000), 40, 20, 30
 TARGET, FAILING, PAUSED = 0.1, 0.05, 0.5
 SPACE = json.loads((PROJECT / "search_spaces" / "full.json").read_text())
 TABLES = """
@@ -180,8 +180,9 @@ class Played:
         self.seconds[name].append(time.process_time() - started)
 
 
-def rows(trials: int = SIZES[-1]) -> Iterator[Row]:
-    """Seconds of each call at each size up to `trials`."""
+def rows(quick: bool = False, trials: int = 0) -> Iterator[Row]:
+    """Seconds of each call at each size up to `trials`; 0: the last of SIZES."""
+    trials = trials or (QUICK if quick else SIZES[-1])
     logging.disable(logging.WARNING)
     before = os.environ.get("NNI_LOG_DIRECTORY")
     with tempfile.TemporaryDirectory() as temporary:
@@ -227,5 +228,5 @@ if __name__ == "__main__":
     parser.add_argument("--trials", type=int, default=SIZES[-1])
     asked = parser.parse_args(sys.argv[1:])
     print(HEADER)
-    for row in rows(asked.trials):
+    for row in rows(trials=asked.trials):
         print(row, flush=True)
