@@ -200,7 +200,7 @@ def rows(quick: bool = False, trials: int = 0) -> Iterator[Row]:
                 played.play(MEASURED)
                 for name in ("suggestion", "assessment", "result"):
                     seconds = played.seconds[name][before_them[name] :]
-                    for what, of in (("", median), (", slowest", max)):
+                    for what, of in (("", median), (", slowest", max)) if seconds else ():
                         values = {"ours": [of(seconds)], "target": [TARGET]}
                         yield Row(f"{name}{what}, {size:,} trials", "s", values, *values)
             played.kill()

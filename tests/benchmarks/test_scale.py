@@ -37,5 +37,6 @@ def test_a_short_search_is_played_killed_and_gone_on_with(monkeypatch):
     before = os.environ.get("NNI_LOG_DIRECTORY")
     rows = list(scale_search.rows(trials=16))
     assert rows[0].what == "opening after a kill, 16 trials"
-    assert {row.what.partition(",")[0] for row in rows[1:]} == {"suggestion", "assessment", "result"}
+    assert {row.what.partition(",")[0] for row in rows[1:]} >= {"suggestion", "assessment"}
+    assert all(value >= 0 for row in rows for values in row.values.values() for value in values)
     assert os.environ.get("NNI_LOG_DIRECTORY") == before
