@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 from zlib import crc32
 
 import numpy as np
@@ -113,11 +114,11 @@ class Played:
         """Let the search have `trials` of NNI's, drawn at random."""
         search, rng = self.search, np.random.default_rng(self.number)
         chosen, search.study.sampler = search.study.sampler, optuna.samplers.RandomSampler(self.number)
-        write, self.search._write = search._write, lambda: None  # only once, at the end
-        while self.number < trials:
-            self._trial(epochs=EPOCHS // 4 + 1 if rng.random() < PAUSED else EPOCHS, assessed=False)
-        search.study.sampler, search._write = chosen, write
-        write()
+        with patch.object(search, "_write"):  # only once, at the end
+            while self.number < trials:
+                self._trial(epochs=EPOCHS // 4 + 1 if rng.random() < PAUSED else EPOCHS, assessed=False)
+        search.study.sampler = chosen
+        search._write()
 
     def play(self, trials: int) -> None:
         """Let it choose and pause `trials` more."""
@@ -200,8 +201,9 @@ def rows(quick: bool = False, trials: int = 0) -> Iterator[Row]:
                 played.play(MEASURED)
                 for name in ("suggestion", "assessment", "result"):
                     seconds = played.seconds[name][before_them[name] :]
-                    for what, of in (("", median), (", slowest", max)) if seconds else ():
-                        values = {"ours": [of(seconds)], "target": [TARGET]}
+                    both = {"": median(seconds), ", slowest": max(seconds)} if seconds else {}
+                    for what, value in both.items():
+                        values = {"ours": [value], "target": [TARGET]}
                         yield Row(f"{name}{what}, {size:,} trials", "s", values, *values)
             played.kill()
         finally:

@@ -1,7 +1,7 @@
 """Work of threads on many items, in memory that does not grow with their number."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -13,7 +13,7 @@ R = TypeVar("R")
 CHUNK, AHEAD = 16, 4  # items that a thread takes at once; chunks per thread that wait for one
 
 
-def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
     """`function` of each item, in order, by one thread per core.
 
     `Executor.map` makes a future of every item before the first result, some 1,300 bytes each. The first

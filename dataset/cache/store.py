@@ -60,7 +60,10 @@ def _json(values: Iterator[object]) -> Iterator[str]:
     yield "["
     for number, value in enumerate(values):
         yield ", " if number else ""
-        yield from _json(value) if isinstance(value, Iterator) else (json.dumps(value),)
+        if isinstance(value, Iterator):
+            yield from _json(value)
+        else:
+            yield json.dumps(value)
     yield "]"
 
 
