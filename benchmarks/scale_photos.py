@@ -32,7 +32,7 @@ from common.machine import PROJECT
 SIZES, QUICK = (10_000, 100_000), (700, 1_400)
 HEIGHT, WIDTH, DIFFERENT = 32, 24, 2_000
 MODEL, BATCH = "test_resnet.r160_in1k", 256
-BOUNDS = {"fingerprint": 10, "table": 600, "check": 700, "cache": 700, "trial": 1_000}  # bytes per photo
+BOUNDS = {"fingerprint": 20, "table": 600, "check": 600, "cache": 600, "trial": 1_000}  # bytes per photo
 RIVALS = {"fingerprint": "stat", "table": "stat", "check": "read", "cache": "decode", "trial": "network"}
 
 
