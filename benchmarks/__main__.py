@@ -1,16 +1,17 @@
 """Print every benchmark's table (`make bench`); each row is a ratio against a named rival in the same run.
 
-python -m benchmarks [--quick] [NAME ...]        NAME: busy, caching, memory, scale, starting, training
+python -m benchmarks [--quick] [NAME ...]        NAME: busy, caching, memory, scale,
+                                                scale_photos, scale_search, starting, training
 """
 
 import sys
 
-from benchmarks import busy, caching, memory, scale, starting, training
+from benchmarks import busy, caching, memory, scale, scale_photos, scale_search, starting, training
 from benchmarks.measure import HEADER
 
 ALL = {
     "training": training, "caching": caching, "memory": memory, "starting": starting, "scale": scale,
-    "busy": busy,
+    "scale_search": scale_search, "scale_photos": scale_photos, "busy": busy,
 }  # fmt: skip
 
 

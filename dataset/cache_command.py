@@ -82,7 +82,7 @@ def decode(
     if limit is not None and not 0 < limit < math.inf:
         raise UsageError(f"--limit {limit:g}: give a number of GiB above 0")
     wanted = _size(size)
-    paths = list(read_train(data, group=group).table["path"])
+    paths = read_train(data, group=group).table["path"].array
     max_bytes = arrays.LIMIT if limit is None else math.ceil(limit * 2**30)
     crop_boxes = CROPS[crop](paths, wanted)
     if arrays.cached(paths, wanted, interpolation, arrays.CACHE, max_bytes, crop_boxes) is None:

@@ -56,7 +56,7 @@ def check(
     if with_eval and data.is_dir():
         eval_photos, eval_errors = scan_eval(data, group)
         errors += eval_errors
-    errors += decode_errors([*train["path"], *eval_photos["path"]], progress)
+    errors += decode_errors(pd.concat([train["path"], eval_photos["path"]]), progress)
     if errors:
         raise UsageError(dict.fromkeys(errors))
     return Checked(task, train, eval_photos)

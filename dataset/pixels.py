@@ -1,7 +1,6 @@
 """Read photos from files, crop and resize them."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import cv2
@@ -9,8 +8,8 @@ import numpy as np
 
 from common.errors import UsageError, unknown
 from common.image_size import Size
-from common.machine import cores
 from common.progress import track
+from common.threads import in_threads
 from dataset.decode import decode
 
 INTERPOLATIONS = {
@@ -74,13 +73,11 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
     return cv2.resize(photo, (width, height), interpolation=how)
 
 
-def decode_errors(paths: Iterable[str | Path], progress: bool = False) -> list[str]:
+def decode_errors(paths: Collection[str | Path], progress: bool = False) -> list[str]:
     """Decode all photos in threads; "path: reason" of each that can't be decoded completely, in order."""
-    paths = list(paths)
-    with ThreadPoolExecutor(cores()) as threads:
-        reasons = threads.map(_reason, paths)
-        tracked = track(paths, "decoding photos") if progress else paths
-        return [f"{path}: {reason}" for path, reason in zip(tracked, reasons, strict=True) if reason]
+    reasons = in_threads(_reason, paths)
+    tracked = track(paths, "decoding photos") if progress else paths
+    return [f"{path}: {reason}" for path, reason in zip(tracked, reasons, strict=True) if reason]
 
 
 def _reason(path: str | Path) -> str:

@@ -16,16 +16,23 @@ ALIKE = (
 
 
 class _Groups(NamedTuple):
-    """`names`: sorted. `labels[i]`: those that group i has, from 0 to below `n_labels`, and `photos[i]`: how
-    many photos of each. `stratum`: the number of each group's set of labels, `kind`: of its set of labels
-    and numbers of photos."""
+    """`names` (groups,): sorted. `row` (photos,): the group of each photo. `labels[start[i]:start[i + 1]]`:
+    those that group i has, from 0 to below `n_labels`, and `photos`, at the same places: how many photos of
+    each. `stratum`: the number of each group's set of labels, `kind`: of its set of labels and numbers of
+    photos."""
 
     names: np.ndarray
+    row: np.ndarray
     n_labels: int
-    labels: list[np.ndarray]
-    photos: list[np.ndarray]
+    labels: np.ndarray
+    photos: np.ndarray
+    start: np.ndarray
     stratum: np.ndarray
     kind: np.ndarray
+
+    def of(self, group: int) -> slice:
+        """Where the labels and photos of a group are."""
+        return slice(self.start[group], self.start[group + 1])
 
 
 def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
@@ -48,29 +55,28 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
         fold = _stratified(groups.stratum, folds, rng)
     else:
         fold = _balanced(groups, folds, rng)
-    return table["group"].map(dict(zip(groups.names, fold, strict=True))).rename("fold")
+    return pd.Series(fold[groups.row], table.index, name="fold")
 
 
 def _groups(table: pd.DataFrame) -> _Groups:
-    names, row = np.unique(table["group"].to_numpy(), return_inverse=True)
+    row, names = pd.factorize(table["group"], sort=True)
     known, column = np.unique(table["label"].to_numpy(), return_inverse=True)
     pairs, photos = np.unique(row * len(known) + column, return_counts=True)
-    group, label = np.divmod(pairs, len(known))
-    parts = list(pairwise(np.searchsorted(group, np.arange(len(names) + 1))))
-    labels, photos_of = [label[a:b] for a, b in parts], [photos[a:b] for a, b in parts]
+    group, labels = np.divmod(pairs, len(known))
+    start = np.searchsorted(group, np.arange(len(names) + 1))
     strata, kinds = dict[bytes, int](), dict[bytes, int]()
-    stratum = [strata.setdefault(own.tobytes(), len(strata)) for own in labels]
-    kind = [
-        kinds.setdefault(own.tobytes() + many.tobytes(), len(kinds))
-        for own, many in zip(labels, photos_of, strict=True)
-    ]
-    return _Groups(names, len(known), labels, photos_of, np.array(stratum), np.array(kind))
+    stratum, kind = np.empty(len(names), int), np.empty(len(names), int)
+    for number, (a, b) in enumerate(pairwise(start)):
+        own = labels[a:b].tobytes()
+        stratum[number] = strata.setdefault(own, len(strata))
+        kind[number] = kinds.setdefault(own + photos[a:b].tobytes(), len(kinds))
+    return _Groups(names.to_numpy(), row, len(known), labels, photos, start, stratum, kind)
 
 
 def _overlap(groups: _Groups) -> bool:
     """Whether a label is in several of the sets of labels."""
     _, one_of_each = np.unique(groups.stratum, return_index=True)
-    return sum(len(groups.labels[group]) for group in one_of_each) > groups.n_labels
+    return np.diff(groups.start)[one_of_each].sum() > groups.n_labels
 
 
 def _alike(groups: _Groups) -> float:
@@ -92,10 +98,11 @@ def _stratified(strata: np.ndarray, folds: int, rng: np.random.RandomState) -> n
     ordered = np.sort(stratum)
     counts = np.array([np.bincount(ordered[number::folds], minlength=len(first)) for number in range(folds)])
     fold = np.empty(len(strata), dtype=int)
-    for number in range(len(first)):
+    members = np.split(np.argsort(stratum, kind="stable"), np.cumsum(counts.sum(0))[:-1])
+    for number, own in enumerate(members):
         folds_of_stratum = np.arange(folds).repeat(counts[:, number])
         rng.shuffle(folds_of_stratum)
-        fold[stratum == number] = folds_of_stratum
+        fold[own] = folds_of_stratum
     return fold
 
 
@@ -103,21 +110,19 @@ def _balanced(groups: _Groups, folds: int, rng: np.random.RandomState) -> np.nda
     """The fold of each group: the largest and most uneven groups first, each to the fold by which the
     classes' fractions in the folds differ least; among equals, to the fold with the fewest photos. After
     scikit-learn's StratifiedGroupKFold, which refuses rare classes."""
-    sizes = np.array([photos.sum() for photos in groups.photos])
-    squares = np.array([(photos**2).sum() for photos in groups.photos])
+    sizes = np.add.reduceat(groups.photos, groups.start[:-1])
+    squares = np.add.reduceat(groups.photos**2, groups.start[:-1])
     variance = squares / groups.n_labels - (sizes / groups.n_labels) ** 2  # of a group's photos of each label
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-variance[order], kind="stable")]
-    of_label = np.bincount(
-        np.concatenate(groups.labels), np.concatenate(groups.photos), minlength=groups.n_labels
-    )
+    of_label = np.bincount(groups.labels, groups.photos, minlength=groups.n_labels)
     held = np.zeros((folds, groups.n_labels))
     photos = np.zeros(folds)
     fold = np.empty(len(sizes), dtype=int)
     each = np.arange(folds)
     for group in order:
-        labels = groups.labels[group]  # all others stay as uneven as they are
-        fractions = groups.photos[group] / of_label[labels]
+        labels = groups.labels[groups.of(group)]  # all others stay as uneven as they are
+        fractions = groups.photos[groups.of(group)] / of_label[labels]
         after = np.repeat(held[None, :, labels], folds, axis=0)
         after[each, each] += fractions
         uneven = after.std(axis=1).sum(axis=1)
@@ -147,6 +152,8 @@ def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame
     all groups, but at least one with each label. With the same seed, the groups of a smaller fraction are a
     subset of those of a larger one.
     """
+    if fraction == 1:
+        return table
     groups = _groups(table)
     shuffled = pd.DataFrame({"group": groups.names, "stratum": groups.stratum})
     shuffled = shuffled.sample(frac=1, random_state=seed)
@@ -154,8 +161,9 @@ def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame
     if _overlap(groups) and sizes[sizes >= FEW].sum() < len(groups.names) / 2:
         seen, first, more = np.zeros(groups.n_labels, dtype=bool), list[int](), list[int]()
         for group in shuffled.index:  # those by which all labels are seen, then the others
-            (more if seen[groups.labels[group]].all() else first).append(group)
-            seen[groups.labels[group]] = True
+            own = groups.labels[groups.of(group)]
+            (more if seen[own].all() else first).append(group)
+            seen[own] = True
         wanted = max(len(first), int(np.ceil(len(groups.names) * fraction - 1e-9)))
         return table[table["group"].isin(groups.names[[*first, *more][:wanted]])]
     of_stratum = shuffled.groupby("stratum")["group"]
@@ -165,7 +173,7 @@ def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame
 
 def absent_classes(table: pd.DataFrame, task: Task) -> list[str]:
     """Names of the classes without a photo in the DataFrame; they count as 0 in the macro-F1."""
-    present = set(table["label"])
+    present = set(table["label"].unique())
     return [name for label, name in enumerate(task.classes) if label not in present]
 
 

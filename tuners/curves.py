@@ -125,10 +125,11 @@ def _fit(inputs: np.ndarray, gains: np.ndarray, prior: float) -> _Gain:
         return _Gain(np.zeros(2), np.zeros(2), 0.0, np.zeros((2, 2)), prior, 0)
     centre, gain = inputs.mean(0), float(gains.mean())
     inputs, rest, variance = inputs - centre, gains - gain, prior
+    squares = inputs.T @ inputs
     for _ in range(ROUNDS):
-        inverse = np.linalg.inv(inputs.T @ inputs + variance / SLOPE**2 * np.eye(2))
+        inverse = np.linalg.inv(squares + variance / SLOPE**2 * np.eye(2))
         slopes = inverse @ inputs.T @ rest
-        free = max(count - 1 - np.trace(inputs @ inverse @ inputs.T), 0.0)
+        free = max(count - 1 - np.trace(inverse @ squares), 0.0)  # that of the (n, n) hat matrix, too
         residuals = rest - inputs @ slopes
         variance = float((residuals @ residuals + DEGREES * prior) / (free + DEGREES))
     return _Gain(centre, slopes, gain, inverse, variance, count)

@@ -4,6 +4,7 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -201,11 +202,13 @@ class GaussianProcessSampler(BaseSampler):
             trial.number: (float(mean), DOUBT * float(variance) + 1e-12)
             for trial, mean, variance in zip(cut_short, means, variances, strict=True)
         }
+        stopped = any(trial.state == TrialState.PRUNED for trial in ended)
         newest = {
             recipe_key(trial.params): trial.number
-            for trial in trials
+            for trial in (trials if stopped else ())
             if trial.state.is_finished() or trial.intermediate_values
         }
+        part = cache(partial(_part, predictor))  # hundreds are paused after the same few epochs
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
@@ -229,8 +232,7 @@ class GaussianProcessSampler(BaseSampler):
                 at, seconds = len(known), trial.user_attrs.get(SECONDS, math.nan) * epochs / epoch
                 known.append((row, *predicted[trial.number], seconds))
             if trial.state == TrialState.WAITING or trial.number == pausing:
-                part = _part(predictor, epoch, epochs)
-                paused.append(Paused(trial.number, row, at, 1 - epoch / epochs, seconds, part))
+                paused.append(Paused(trial.number, row, at, 1 - epoch / epochs, seconds, part(epoch, epochs)))
         running = [
             self._row(study, trial)
             for trial in trials
@@ -247,7 +249,7 @@ class GaussianProcessSampler(BaseSampler):
             np.array(running).reshape(-1, width),
             np.zeros(len(rows), bool),
             tuple(paused),
-            _part(predictor, 0, longest) if self.pauses and longest > 1 else None,
+            part(0, longest) if self.pauses and longest > 1 else None,
         )
         return self._with_earlier(evidence) if self._earlier else evidence
 

@@ -46,27 +46,45 @@ class Reported:
         return self.event in ALIVE
 
 
-def reported(
-    folder: Path, space: Space, parameter_id: int, params: Params, parent: str | None = None
-) -> Reported | None:
-    """The trial of the experiment in `folder` that has these params under the id, and goes on from the trial
-    `parent`; None if NNI began none.
+class Reports:
+    """The trials of the experiment in `folder`, whose search space is `space`, as NNI's database has them.
 
-    After a resume NNI hands out ids again, so the id alone is not enough.
+    What each was given is read once and kept: to look for it among thousands takes longer than all else.
     """
-    if not (folder / DATABASE).is_file():
-        return None
-    try:
+
+    def __init__(self, folder: Path, space: Space):
+        self._folder, self._space = folder, space
+        self._last = 0  # row of the database that was read
+        self._given: dict[Any, list[tuple[str, dict[str, Any]]]] = {}  # NNI's ids, data; by parameter id
+
+    def of(self, parameter_id: int, params: Params, parent: str | None = None) -> Reported | None:
+        """The trial that has these params under the id, and goes on from the trial `parent`; None if NNI
+        began none.
+
+        After a resume NNI hands out ids again, so the id alone is not enough.
+        """
+        if not (self._folder / DATABASE).is_file():
+            return None
+        try:
+            self._read()
+            given = reversed(self._given.get(parameter_id, []))
+            trial = next((trial for trial, data in given if _is(self._space, params, parent, data)), None)
+            return _report(self._folder, trial) if trial else None
+        except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
+            _logger.warning("NNI's database can't be read: %s", error)
+            return None
+
+    def _read(self) -> None:
         rows = _query(
-            folder,
-            "select trialJobId, data from TrialJobEvent where event = 'WAITING' and json_valid(data) "
-            f"and json_extract(data, '$.parameter_id') = {int(parameter_id)} order by rowid desc",
+            self._folder,
+            "select rowid, trialJobId, data from TrialJobEvent where event = 'WAITING' and json_valid(data) "
+            f"and rowid > {self._last} order by rowid",
         )
-        trial = next((trial for trial, data in rows if _is(space, params, parent, json.loads(data))), None)
-        return _report(folder, trial) if trial else None
-    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError) as error:
-        _logger.warning("NNI's database can't be read: %s", error)
-        return None
+        for row, trial, data in rows:
+            given = json.loads(data)
+            if isinstance(given, dict):
+                self._given.setdefault(given.get("parameter_id"), []).append((trial, given))
+            self._last = row
 
 
 def _is(space: Space, params: Params, parent: str | None, data: Mapping[str, Any]) -> bool:

@@ -28,7 +28,7 @@ from tuners.errors import UsageError, unknown
 from tuners.model_sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Option
 from tuners.parameter import Params
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
-from tuners.reports import PARENT, Reported, reported, score
+from tuners.reports import PARENT, Reported, Reports, score
 from tuners.samplers import SAMPLERS, sampler
 from tuners.space import Space, recipe_key
 from tuners.stints import Left
@@ -253,6 +253,7 @@ class Search(Tuner):
         earlier, notes = read_earlier(self._earlier, nni_space) if self._earlier else (None, [])
         study = open_study(self._folder, nni_space, optuna.samplers.RandomSampler())
         self.study, self.space, self._nni_space = study, space, nni_space
+        self._reports = Reports(self._folder, space) if self._folder else None
         self.trials = Trials(study, space, self._folder, lambda *asked: self.reported(*asked))
         self.trials.pauses = self._pauses
         self._searched = study.user_attrs.get(HOURS, 0.0), self.clock()
@@ -371,7 +372,7 @@ class Search(Tuner):
         self.trials.add(params, result)
 
     def _from_nni(self, parameter_id: int, params: Params, parent: str | None) -> Reported | None:
-        return reported(self._folder, self.space, parameter_id, params, parent) if self._folder else None
+        return self._reports.of(parameter_id, params, parent) if self._reports else None
 
     def _write(self) -> None:
         if self._hours is not None:

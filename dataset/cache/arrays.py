@@ -55,16 +55,17 @@ def cached(
     paths: Sequence[str],
     size: Size,
     interpolation: str,
-    folder: Path = CACHE,
+    folder: Path | None = None,
     limit: int = LIMIT,
     crop: Crop | None = None,
 ) -> np.ndarray | None:
     """The photos at `paths`, cropped, then resized: uint8 (photos, height, width, 3) in RGB, read-only and
     memory-mapped, in the order of `paths`.
 
-    Built once for these photos (identified by path, size and modification time), size, interpolation and
-    crop. One process builds at a time, others wait for it. `limit`: bytes of all arrays in `folder`; to make
-    room, arrays whose photos are gone are removed first, then the least recently used ones.
+    Built once in `folder` (None: CACHE) for these photos (identified by path, size and modification time),
+    size, interpolation and crop. One process builds at a time, others wait for it. `limit`: bytes of all
+    arrays in `folder`; to make room, arrays whose photos are gone are removed first, then the least recently
+    used ones.
 
     Returns None if the array alone is over the limit or does not fit on the disk, with a warning in the log;
     the caller then decodes the photos each time. With `limit=0` it returns None without a warning. UsageError
@@ -72,6 +73,7 @@ def cached(
     """
     if limit <= 0:
         return None
+    folder = folder or CACHE
     wanted = _wanted(paths, size, interpolation, crop)
     if (array := _open(folder, wanted)) is not None:
         return array

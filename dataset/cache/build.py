@@ -2,16 +2,16 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import UsageError
-from common.machine import cores
 from common.progress import track
+from common.threads import in_threads
 from dataset.boxes import Crop
 from dataset.cache.store import ArrayInfo, sweep, write_info
 from dataset.pixels import read_to_size
@@ -47,7 +47,11 @@ def build(folder: Path, wanted: ArrayInfo, paths: Sequence[str], crop: Crop | No
                 if os.pwrite(file.fileno(), photo.data, start + row * step) != step:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-            _in_threads(decode, len(paths))
+            rows = range(len(paths))
+            # Closed before the file is, after a full disk or Ctrl-C too: no thread writes any more then.
+            with closing(in_threads(decode, rows)) as decoded:
+                for _ in zip(track(rows, "decoding photos"), decoded, strict=True):
+                    pass
             os.fsync(file.fileno())
         if errors:
             raise UsageError(sorted(set(errors)))
@@ -68,14 +72,3 @@ def _reserve(file: int, size: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
             raise
-
-
-def _in_threads(decode: Callable[[int], None], count: int) -> None:
-    """Call `decode` for every row. The first error (a full disk, Ctrl-C) cancels the rows not yet begun."""
-    rows = range(count)
-    threads = ThreadPoolExecutor(cores())
-    try:
-        for _ in zip(track(rows, "decoding photos"), threads.map(decode, rows), strict=True):
-            pass
-    finally:
-        threads.shutdown(cancel_futures=True)  # map cancels them too, but not if it is interrupted itself

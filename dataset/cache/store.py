@@ -43,12 +43,28 @@ def identity(paths: Sequence[str], processing: Sequence[object], more: Sequence[
     # The common folder of the first and the last path in sorted order is that of all.
     common = os.path.commonpath([os.path.dirname(min(paths)), os.path.dirname(max(paths))])
     place = os.path.realpath(common)  # the same photos, whether reached through a link or not
-    names = _hash([*processing, place, [path[len(common) :] for path in paths]])
-    return Identity(place, names, _hash([names, [file_mark(path) for path in paths], *more]))
+    names = _hash([*processing, place, (path[len(common) :] for path in paths)])
+    return Identity(place, names, _hash([names, map(file_mark, paths), *more]))
 
 
-def _hash(values: list) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+def _hash(values: list[object]) -> str:
+    """Of the values as JSON. An iterator is hashed as the list of its items, which are never together in
+    memory."""
+    whole = hashlib.sha256()
+    for piece in _json(iter(values)):
+        whole.update(piece.encode())
+    return whole.hexdigest()[:16]
+
+
+def _json(values: Iterator[object]) -> Iterator[str]:
+    yield "["
+    for number, value in enumerate(values):
+        yield ", " if number else ""
+        if isinstance(value, Iterator):
+            yield from _json(value)
+        else:
+            yield json.dumps(value)
+    yield "]"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The competition's layout: a row per person in train/train.csv, seven photos in each person's folder."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,20 +46,22 @@ def scan_train(data: Path, group: str = "") -> Scan:
         errors.append(f"{csv}: lists no people; it needs a line for each person")
     if data.is_dir() and not images.is_dir():
         errors.append(f"no folder {images}; {LAYOUT}")
-    rows = []
+    table = pd.DataFrame({"photo": [], "folder": [], "mask": []}).astype({"photo": str, "folder": str})
     if not people.empty:
         errors += _people_errors(csv, people)
-        rows, folder_errors = _photos_of(images, people, skipped) if images.is_dir() else ([], [])
-        errors += folder_errors
+        if images.is_dir():
+            table, folder_errors = _photos_of(images, people, skipped)
+            errors += folder_errors
 
     good = people["gender"].isin(GENDERS) & people["age"].map(is_age).astype(bool) & people["id"].ne("")
     people = people[good.astype(bool)].drop_duplicates("id").drop_duplicates("path")
     people = people.assign(folder=people["path"], group=people["id"], age=people["age"].astype(int))
     people["gender"] = people["gender"].map(GENDERS.index).astype(int)
     people["age_band"] = people["age"].map(age_band).astype(int)
-    table = pd.DataFrame(rows, columns=["photo", "folder", "mask"]).astype({"mask": int})
-    table = table.merge(people[["folder", "group", "gender", "age", "age_band"]], on="folder")
-    table["path"] = [str(images.absolute() / photo) for photo in table["photo"]]
+    table = table.astype({"mask": int}).merge(
+        people[["folder", "group", "gender", "age", "age_band"]], on="folder"
+    )
+    table["path"] = f"{images.absolute()}{os.sep}" + table["photo"]
     table["label"] = encode(table["mask"], table["gender"], table["age_band"])
     table = table.sort_values("photo", ignore_index=True)[COLUMNS]
     table.attrs["notes"] = notes + skipped_notes(skipped, images)
@@ -148,41 +151,45 @@ def _people_errors(csv: Path, people: pd.DataFrame) -> list[str]:
     return errors
 
 
-def _photos_of(
-    images: Path, people: pd.DataFrame, skipped: list[str]
-) -> tuple[list[tuple[str, str, int]], list[str]]:
-    """((photo, folder, mask) of each photo, errors: what is missing, extra or not a regular file)."""
-    rows, errors = [], []
+def _photos_of(images: Path, people: pd.DataFrame, skipped: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """(DataFrame with photo, folder and mask of each photo, errors: what is missing, extra or not a regular
+    file)."""
+    folders, names, errors = [], [], []
     listed = dict(zip(people["path"], people["id"], strict=True))
     for name in sorted({entry.name for entry in _entries(images, skipped)} - set(listed)):
         errors.append(f"extra {images / name}: train.csv doesn't list it")
     for folder, person in listed.items():
         if not _is_name(folder):
             continue
-        if not (images / folder).is_dir():
-            errors.append(f"missing folder {images / folder}: train.csv lists it for id {person}")
+        inside = images / folder
+        if not inside.is_dir():
+            errors.append(f"missing folder {inside}: train.csv lists it for id {person}")
             continue
         stems: dict[str, str] = {}
-        for entry in _entries(images / folder, skipped):
-            name, where = entry.name, images / folder / entry.name
+        for entry in _entries(inside, skipped):
+            name = entry.name
             stem, extension = os.path.splitext(name)
             if extension.lower() not in EXTENSIONS:
-                errors.append(f"extra {where}: not a photo by its name ({', '.join(EXTENSIONS)})")
+                errors.append(f"extra {inside / name}: not a photo by its name ({', '.join(EXTENSIONS)})")
             elif stem not in PHOTO_MASKS:
-                errors.append(
-                    f"extra photo {where}: unknown mask name {stem!r}; known: {', '.join(PHOTO_MASKS)}"
-                )
+                known = ", ".join(PHOTO_MASKS)
+                errors.append(f"extra photo {inside / name}: unknown mask name {stem!r}; known: {known}")
             elif stem in stems:
-                errors.append(f"extra photo {where}: {stems[stem]} exists too; keep one")
+                errors.append(f"extra photo {inside / name}: {stems[stem]} exists too; keep one")
             else:
                 stems[stem] = name
                 if why := entry_error(entry):
-                    errors.append(f"{where}: {why}")
+                    errors.append(f"{inside / name}: {why}")
                 else:
-                    rows.append((f"{folder}/{name}", folder, PHOTO_MASKS[stem]))
+                    folders.append(folder)
+                    names.append(sys.intern(name))  # a few names of all photos
         missing = [stem for stem in PHOTO_MASKS if stem not in stems]
-        errors += [f"missing photo {images / folder / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
-    return rows, errors
+        errors += [f"missing photo {inside / stem} ({' or '.join(EXTENSIONS)})" for stem in missing]
+    table = pd.DataFrame({"folder": folders, "name": names}, dtype=str)
+    masks = {name: PHOTO_MASKS[os.path.splitext(name)[0]] for name in set(names)}
+    table["mask"] = table["name"].map(masks).astype(int)
+    table.insert(0, "photo", table["folder"] + "/" + table.pop("name"))
+    return table, errors
 
 
 def _entries(folder: Path, skipped: list[str]) -> Iterator[os.DirEntry]:

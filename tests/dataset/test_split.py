@@ -207,6 +207,6 @@ def test_a_fraction_of_groups_of_several_labels_is_one_and_has_every_class(seed)
 
 def test_many_groups_are_dealt_in_seconds():
     table = mixed(20_000, 40)
-    began = time.monotonic()
+    began = time.process_time()  # not the clock's: other programs run beside
     fold_of(table, 5, 0)
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20

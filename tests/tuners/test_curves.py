@@ -1,7 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from tuners.curves import FinalScores
+from tuners.curves import FinalScores, _fit
 
 
 def curves(count, epochs=8, noise=0.01, seed=0):
@@ -89,3 +91,14 @@ def test_a_curve_unlike_the_others_is_predicted_with_less_certainty():
     _, usual = predict(finished[0][:3], finished, finals)
     _, strange = predict([0.9, 0.5, 0.1], finished, finals)
     assert strange > 3 * usual
+
+
+def test_the_memory_of_a_regression_grows_with_the_curves_not_with_their_square():
+    rng = np.random.default_rng(0)
+    inputs, gains = rng.normal(0, 0.1, (5_000, 2)), rng.normal(0, 0.1, 5_000)
+    tracemalloc.start()
+    try:
+        _fit(inputs, gains, 0.01)
+        assert tracemalloc.get_traced_memory()[1] < 100 * len(gains)
+    finally:
+        tracemalloc.stop()

@@ -223,7 +223,7 @@ def moved(pixels: np.ndarray | Uncached, room: Tensor) -> Tensor:
 
 def uncached(table: "pd.DataFrame", preprocessing: Preprocessing) -> Uncached:
     """The photos of a DataFrame as they are prepared for the network, decoded at each access."""
-    paths = list(table["path"])
+    paths = table["path"].array  # not a list: a str for each photo takes as much again, in every worker
     crop = preprocessing.crop_of(paths)
     return Uncached(paths, preprocessing.image_size, preprocessing.interpolation, crop)
 

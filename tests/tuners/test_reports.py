@@ -1,0 +1,28 @@
+from tests.tuners.fake_nni import FakeNNI
+from tuners import reports
+from tuners.reports import Reports
+from tuners.space import Space
+
+SPACE = Space({"lr": {"_type": "uniform", "_value": [0, 1]}})
+
+
+def test_what_nni_gave_its_trials_is_read_once(tmp_path, monkeypatch):
+    fake, read = FakeNNI(tmp_path / "abcdefgh", monkeypatch), []
+    query = reports._query
+
+    def counted(folder, sql):
+        rows = query(folder, sql)
+        read.extend(row for row in rows if "parameter_id" in str(row))
+        return rows
+
+    monkeypatch.setattr(reports, "_query", counted)
+    asked = Reports(fake.folder, SPACE)
+    for number in range(20):
+        fake.begin(f"t{number}", number, {"lr": number / 20})
+        for earlier in range(number + 1):
+            assert asked.of(earlier, {"lr": earlier / 20}).trial == f"t{earlier}"
+    assert len(read) == 20
+    assert asked.of(20, {"lr": 1.0}) is None
+    assert asked.of(3, {"lr": 0.5}) is None, "the id is of another recipe"
+    fake.begin("again", 3, {"lr": 3 / 20})
+    assert asked.of(3, {"lr": 3 / 20}).trial == "again", "NNI hands out ids again after a resume"
