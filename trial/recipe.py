@@ -196,7 +196,7 @@ def _initialise(
     network: nn.Module, initial: Initial, features: np.ndarray, photos: pd.DataFrame, head: Head, task: Task
 ) -> None:
     """Set the last layer of `network`, with its `head`, to what `initial` makes of the photos' features."""
-    weight, bias = initial(features, _targets(photos, head, task))
+    weight, bias = initial(features, _targets(photos, head, task), photos["group"].to_numpy())
     layer: Any = last_layer(network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
