@@ -294,10 +294,13 @@ def runs_errors(teacher: Choice) -> list[str]:
 
 
 def head_errors(head: Choice, task: Task) -> list[str]:
-    """A head of factors needs a task with factors."""
-    if head.name != "factors" or task.factors:
+    """A head of factors needs a task with factors, and subclasses need a factor that was a number."""
+    if head.name == "factors" and not task.factors:
+        return ["head=factors: this set has no factors; give columns of them in photos.csv, or head=classes"]
+    subclasses = dict(head.params).get("subclasses", 1)
+    if subclasses == 1 or task.bands:
         return []
-    return ["head=factors: this set has no factors; give columns of them in photos.csv, or head=classes"]
+    return [f"head.subclasses={subclasses}: no factor of this set is a number cut into bands; leave it out"]
 
 
 def rare_errors(copies: Choice, mixing: Choice, task: Task) -> list[str]:

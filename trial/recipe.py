@@ -32,7 +32,7 @@ from trial.fit import Training
 from trial.forward import Forward
 from trial.learning.ema import Average
 from trial.learning.freezing import FREEZES, none
-from trial.learning.inits import INITS, Initial
+from trial.learning.inits import INITS, Initial, Target
 from trial.learning.learner import Learner
 from trial.learning.losses import LOSSES
 from trial.learning.optimizers import OPTIMIZERS
@@ -239,10 +239,23 @@ def _initialise(
     network: nn.Module, initial: Initial, features: np.ndarray, photos: pd.DataFrame, head: Head, task: Task
 ) -> None:
     """Set the last layer of `network`, with its `head`, to what `initial` makes of the photos' features."""
-    by_factor = head.to_logits is not None
-    values = photos[list(task.factors) if by_factor else ["label"]].to_numpy()
-    weight, bias = initial(features, values, task.sizes if by_factor else [task.n_classes])
+    weight, bias = initial(features, _targets(photos, head, task), photos["group"].to_numpy())
     layer: Any = last_layer(network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))
         layer.bias.copy_(torch.from_numpy(bias))
+
+
+def _targets(photos: pd.DataFrame, head: Head, task: Task) -> list[Target]:
+    """What the outputs of `head` tell apart, of these photos."""
+    if not head.subclasses:
+        return [Target(photos["label"].to_numpy(), task.n_classes)]
+    return [
+        Target(
+            photos[factor].to_numpy(),
+            size,
+            subclasses,
+            photos[task.bands[factor].column].to_numpy() if subclasses > 1 else None,
+        )
+        for factor, size, subclasses in zip(task.factors, task.sizes, head.subclasses, strict=True)
+    ]

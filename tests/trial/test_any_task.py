@@ -108,6 +108,13 @@ def test_what_a_task_does_not_have_is_refused(choice, write, tmp_path):
         run(config, RunWriter(tmp_path / "run", config), lambda report: None)
 
 
+def test_subclasses_without_a_number_are_refused(write):
+    task = read_train(write(label=lambda n: "ab"[n % 2], group=str)).task
+    config = parse({**TINY, "head": {"_name": "auto", "subclasses": 4}})
+    expected = "head.subclasses=4: no factor of this set is a number cut into bands; leave it out"
+    assert task_errors(config, task) == [expected]
+
+
 def test_all_that_a_task_does_not_have_is_refused_at_once(write, tmp_path):
     data = write(label=lambda n: "ab"[n % 2], group=str)
     config = parse({**TINY, "data": str(data), "head": "factors", "copies": "baseline", "borders": "drop"})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Dropout = Annotated[float, (0, 0.95)]
+Subclasses = Annotated[int, (1, 32)]
 
 # Gains of `initialise`: the standard deviation of a layer's outputs for inputs with a root mean square of 1;
 # pooled features of timm's networks have .05 to 1 in training. LAST is torch's default for linear layers, as
@@ -30,12 +31,14 @@ LAST, HIDDEN = 3**-0.5, 2**0.5
 class Head(NamedTuple):
     """`outputs`: of the last layer. `dropout`: the probability that one of its inputs is set to 0 in
     training. `to_logits`: (B, outputs) -> (B, classes); None if the outputs are the logits. `hidden`: units
-    of a hidden layer before the last one; 0: none."""
+    of a hidden layer before the last one; 0: none. `subclasses`: of each factor, how many outputs each of its
+    values has; () if the outputs are not of factors."""
 
     outputs: int
     dropout: float = 0.0
     to_logits: "Callable[[Tensor], Tensor] | None" = None
     hidden: int = 0
+    subclasses: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -51,22 +54,28 @@ def classes(task: Task, *, dropout: Dropout = 0.0) -> Head:
     return Head(task.n_classes, dropout)
 
 
-def factors(task: Task, *, dropout: Dropout = 0.0) -> Head:
+def factors(task: Task, *, dropout: Dropout = 0.0, subclasses: Subclasses = 1) -> Head:
     """Separate logits for each factor of the task, combined into logits of the classes.
 
     A class's probability is the product of those of its values, so cross-entropy is the sum of one for each
     factor, for probabilities of classes as targets too. `dropout`: the probability that an input of the last
-    layer is set to 0 in training.
+    layer is set to 0 in training. `subclasses`: outputs for each band of a factor that was a number; a
+    band's probability is their sum (for init=lda: mixture discriminant analysis, Hastie and Tibshirani 1996).
     """
-    return Head(sum(task.sizes), dropout, partial(joint_logits, sizes=task.sizes))
+    of_each = tuple(subclasses if factor in task.bands else 1 for factor in task.factors)
+    outputs = sum(size * each for size, each in zip(task.sizes, of_each, strict=True))
+    to_logits = partial(joint_logits, sizes=task.sizes, subclasses=of_each)
+    return Head(outputs, dropout, to_logits, subclasses=of_each)
 
 
-def auto(task: Task, *, dropout: Dropout = 0.0) -> Head:
+def auto(task: Task, *, dropout: Dropout = 0.0, subclasses: Subclasses = 1) -> Head:
     """`factors` if the task has factors, else `classes`.
 
-    `dropout`: as there.
+    `dropout`, `subclasses`: as there.
     """
-    return factors(task, dropout=dropout) if task.factors else classes(task, dropout=dropout)
+    if not task.factors:
+        return classes(task, dropout=dropout)
+    return factors(task, dropout=dropout, subclasses=subclasses)
 
 
 def mlp(task: Task, *, hidden: Annotated[int, (1, 16384)] = 256, dropout: Dropout = 0.0) -> Head:
@@ -77,13 +86,20 @@ def mlp(task: Task, *, hidden: Annotated[int, (1, 16384)] = 256, dropout: Dropou
     return auto(task, dropout=dropout)._replace(hidden=hidden)
 
 
-def joint_logits(parts: "Tensor", sizes: Sequence[int]) -> "Tensor":
-    """(B, sum of sizes) -> (B, product of sizes): sums of log-probabilities, the last factor changing
-    fastest, as in `Task.classes`."""
+def joint_logits(outputs: "Tensor", sizes: Sequence[int], subclasses: Sequence[int] = ()) -> "Tensor":
+    """(B, outputs) -> (B, product of sizes): sums of log-probabilities, the last factor changing fastest, as
+    in `Task.classes`. `subclasses`: outputs of each value, by factor; by default one."""
     import torch
 
-    precise = torch.promote_types(parts.dtype, torch.float32)  # half precision would round what is learned
-    first, *others = (part.log_softmax(1, dtype=precise) for part in parts.split(tuple(sizes), dim=1))
+    precise = torch.promote_types(outputs.dtype, torch.float32)  # half precision would round what is learned
+    of_each = subclasses or (1,) * len(sizes)
+    parts = outputs.split([size * each for size, each in zip(sizes, of_each, strict=True)], dim=1)
+    first, *others = (
+        part.log_softmax(1, dtype=precise).unflatten(1, (-1, each)).logsumexp(2)
+        if each > 1
+        else part.log_softmax(1, dtype=precise)
+        for part, each in zip(parts, of_each, strict=True)
+    )
     for other in others:
         first = (first[:, :, None] + other[:, None, :]).flatten(1)
     return first

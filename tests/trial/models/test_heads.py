@@ -36,6 +36,15 @@ def test_three_heads_give_each_class_the_product_of_its_three_probabilities():
     )
 
 
+def test_a_band_with_subclasses_has_the_sum_of_their_probabilities():
+    head = HEADS["factors"](FACE_MASK, subclasses=2)
+    assert (head.outputs, head.subclasses) == (3 + 2 + 3 * 2, (1, 1, 2))
+    outputs = torch.cat([parts(), parts()[:, 5:] + 1], 1)
+    mask, gender, age = (part.softmax(1) for part in outputs.split((3, 2, 6), 1))
+    age = torch.stack([age[:, 0] + age[:, 1], age[:, 2] + age[:, 3], age[:, 4] + age[:, 5]], 1)
+    assert torch.allclose(head.to_logits(outputs).exp(), mask[:, MASK] * gender[:, GENDER] * age[:, AGE])
+
+
 def test_cross_entropy_over_18_classes_is_the_sum_of_the_three():
     labels = torch.arange(6) * 3 + 1
     mask, gender, age = parts().split((3, 2, 3), 1)
@@ -148,7 +157,7 @@ def test_a_hidden_layer_stands_before_the_outputs(model):
 
 def test_a_hidden_layer_goes_under_classes_or_factors():
     without = Task("letters", ("a", "b", "c"))
-    assert HEADS["mlp"](without, hidden=5)[:] == (3, 0.0, None, 5)
+    assert HEADS["mlp"](without, hidden=5)[:] == (3, 0.0, None, 5, ())
     assert HEADS["mlp"](FACE_MASK, hidden=5).outputs == 8
     network, _ = build(
         recipe("test_resnet+test_vit", join="features", head={"_name": "mlp", "hidden": 5}), FACE_MASK
