@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-EVALUATION_FACTOR = 4  # times the batch size if no gradients are kept; halved if memory runs out
+EVALUATION_FACTOR = 4  # times the batch size on a GPU if no gradients are kept; halved if memory runs out
 
 
 class Batch(NamedTuple):
