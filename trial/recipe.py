@@ -209,14 +209,19 @@ def training(
 
 
 def validation(config: TrialConfig, start: Start, photos: pd.DataFrame) -> DataLoader:
-    """The batches of `photos`, rows of `start.table`, that the training of `config` is validated on."""
+    """The batches of `photos`, rows of `start.table`, that the training of `config` is validated on.
+
+    On a CPU they are as large as those of training: then they fit into the memory that training has freed,
+    where larger ones would need more beside it, and they are no faster.
+    """
     shown: batches.Shown
     if _trains_on_features(config):
         assert start.features is not None
         shown = Features(photos, start.features)
     else:
         shown = batches.Photos(photos, start.preprocessing, start.pixels)
-    return batches.loader(shown, batches.EVALUATION_FACTOR * config.batch_size)
+    factor = 1 if start.compute.device.type == "cpu" else batches.EVALUATION_FACTOR
+    return batches.loader(shown, factor * config.batch_size)
 
 
 def _soften(config: TrialConfig, start: Start, photos: pd.DataFrame) -> Soften | None:

@@ -41,6 +41,8 @@ def kills(number: int, seed: int, out: Path) -> Counts:
         print(f"{folder.name}: {', '.join(counts[-1].kills)}\n  {counts[-1].line()}", flush=True)
         for fault in (*counts[-1].lost, *counts[-1].doubled, *counts[-1].leftovers):
             print(f"  {fault}", flush=True)
+        if len(counts) > 1:
+            print(f"  so far {sum(counts, Counts([])).line()}", flush=True)
     total = sum(counts, Counts([]))
     write_json(out / RESULT, asdict(total))
     return total

@@ -78,10 +78,13 @@ class Counts:
         return len(self.lost) + len(self.doubled) + self.orphaned + len(self.leftovers)
 
     def line(self) -> str:
+        # The rule of three: none in n kills is compatible with up to 3/n of them, at 95 % confidence.
+        none = not self.faults and len(self.kills) >= 3
+        bound = f"; so faults after less than {300 / len(self.kills):.1f} % of kills (95 %)" if none else ""
         return (
             f"{len(self.kills)} kills, {self.half} trials half-done at them, {self.finished} finished: "
             f"{len(self.lost)} lost, {len(self.doubled)} doubled, {self.orphaned} processes orphaned, "
-            f"{len(self.leftovers)} half files left; {self.again} epochs were trained a second time"
+            f"{len(self.leftovers)} half files left; {self.again} epochs were trained a second time{bound}"
         )
 
 

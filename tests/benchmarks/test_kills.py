@@ -17,6 +17,11 @@ def test_a_search_survives_kills(tmp_path):
     assert total.finished >= 3
 
 
+def test_no_fault_is_given_with_what_it_excludes():
+    assert "less than 5.0 % of kills" in Counts(["all SIGKILL"] * 60).line()
+    assert "of kills (95 %)" not in Counts(["all SIGKILL"] * 60, orphaned=1).line()
+
+
 def test_searches_that_were_counted_are_not_run_again(tmp_path, capsys):
     counted = {"kills": ["all SIGKILL"] * 4, "half": 3, "finished": 5, "lost": ["a trial"], "again": 2}
     for number in (0, 1):

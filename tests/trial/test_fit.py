@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import held_out, training_of
+from trial import recipe
+from trial.compute import Compute
 from trial.config import parse
 from trial.fit import _forward, fit
 from trial.learning.schedules import SCHEDULES
@@ -103,6 +106,15 @@ def test_mixed_photos_are_learnt_from(table):
     mixed, _ = epochs_of(table, parse({**TINY, "epochs": 3, "mixing": "mixup"}))
     assert mixed[-1].train_loss < mixed[0].train_loss
     assert mixed[0].train_loss != plain[0].train_loss
+
+
+@pytest.mark.parametrize(("device", "size"), [("cpu", 2), ("cuda", 8)])
+def test_on_a_cpu_validation_fits_into_what_training_freed(table, device, size):
+    config = parse({**TINY, "batch_size": 2})
+    network, preprocessing = recipe.build(config, FACE_MASK)
+    compute = Compute(torch.device(device), torch.float32, workers=0)
+    start = recipe.Start(FACE_MASK, table, network, preprocessing, compute, None)
+    assert recipe.validation(config, start, table).batch_sampler.batch_size == size
 
 
 def test_validation_that_does_not_fit_into_memory_is_halved():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 Pixels = np.ndarray | Uncached | Tensor  # of all photos: in memory, decoded at each access, on a device
-EVALUATION_FACTOR = 4  # times the batch size if no gradients are kept; halved if memory runs out
+EVALUATION_FACTOR = 4  # times the batch size on a GPU if no gradients are kept; halved if memory runs out
 MOVED_AT_ONCE = 256  # photos that are copied to the device in one go
 
 
