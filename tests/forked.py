@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 PROJECT = Path(__file__).resolve().parents[1]
-MODULES = ("analysis.pipeline", "analysis.report.experiment", "dataset.check", "experiments.__main__")
+MODULES = ("analysis.pipeline", "analysis.report.experiment", "dataset.check", "experiments.run")
 MAX_BYTES = 2**17  # of a request: words and environment
 
 
@@ -37,9 +37,7 @@ class Forked:
         stdout: IO | None = None, stderr: IO | None = None,
     ):  # fmt: skip
         self.args = [str(word) for word in words]
-        self._kept = [
-            None if given else tempfile.TemporaryFile("w+", errors="replace") for given in (stdout, stderr)
-        ]
+        self._kept = [None if given else _temporary() for given in (stdout, stderr)]
         ours, theirs = os.pipe()
         files = [(given or kept).fileno() for given, kept in zip((stdout, stderr), self._kept, strict=True)]
         environ = {name: str(value) for name, value in (os.environ if env is None else env).items()}
@@ -96,6 +94,10 @@ def run(*words: object, timeout: float = 120, **more) -> subprocess.CompletedPro
     return subprocess.CompletedProcess(process.args, process.wait(), stdout, stderr)
 
 
+def _temporary() -> IO:
+    return tempfile.TemporaryFile("w+", errors="replace")
+
+
 @functools.cache
 def _server() -> socket.socket:
     """The connection to this process's server, which ends with it."""
@@ -122,6 +124,8 @@ def serve(requests: socket.socket) -> dict:
                 continue
             packet, files, _, _ = socket.recv_fds(requests, MAX_BYTES, 3)
             if not packet:
+                for child, _ in running.values():  # of tests that failed
+                    os.kill(child, signal.SIGKILL)
                 sys.exit()
             child = os.fork()
             if child == 0:
