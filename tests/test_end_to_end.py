@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -15,6 +14,7 @@ from analysis.trials.table import find, trial_table
 from common.machine import PROJECT
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval
+from tests import forked
 from tests.conftest import TINY, call
 from tests.nni_server import free_port
 from trial.record import RunFolder
@@ -32,9 +32,7 @@ SPACE = {
 
 
 def command(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", *words], cwd=PROJECT, capture_output=True, text=True, timeout=300
-    )
+    return forked.run("-m", *words, timeout=300)
 
 
 @pytest.fixture(scope="module")

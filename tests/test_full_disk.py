@@ -17,6 +17,7 @@ from analysis import __main__ as analysis
 from common.errors import exit_on_usage_error, file_words
 from common.files import folder_atomic, sweep, write_atomic, write_json
 from common.machine import PROJECT
+from tests import forked
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY, call
 from trial.record import RunFolder, RunWriter
@@ -46,8 +47,7 @@ def fill(disk: Path, left: int) -> Path:
 
 
 def without_traceback(*words: object, **environ: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", *map(str, words)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env={**os.environ, **environ})
+    done = forked.run("-m", *words, env={**os.environ, **environ})
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -63,6 +63,7 @@ def test_further_folds_are_those_not_seen_then_those_of_other_seeds():
     assert next(further([one, other])) == (4, 0)
 
 
+@pytest.mark.slow
 def test_leaders_are_trained_on_the_same_further_folds_within_the_budget(experiment, capsys):
     before = ranking_of(experiment)
     tied = 1 + len(before.leaders.equal)
@@ -169,6 +170,7 @@ def other(people, folder):
     return copy
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_is_confirmed(experiment, tmp_path):
     done = call(app, "confirm", experiment.folder, "--runs", "3", "threads=1")
     assert done.exit_code == 0, done.stderr

@@ -154,6 +154,7 @@ def test_a_temperature_changes_the_validated_vote_as_it_does_the_answers(tmp_pat
     assert kept(runs[1], temperature=1e-4)[PROBABILITIES].notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_its_own_score_is_of_the_views_that_the_submission_is_of(people, tmp_path):
     config = parse({**TINY, "data": str(people), "epochs": 1})
     for name, seed in (("a", 0), ("b", 1)):

@@ -1,12 +1,8 @@
 """A command that is killed at any of its writes works when it is run again, with the same result, and leaves no half file."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from common.machine import PROJECT
+from tests import forked
 from tests.analysis.fake_experiment import trained
 
 pytestmark = pytest.mark.slow
@@ -16,9 +12,6 @@ pytestmark = pytest.mark.slow
 SCRIPT = """
 import os, sys
 from pathlib import Path
-os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
-import torch
-torch.set_num_threads(1)
 from analysis import __main__ as analysis, ensemble, pipeline
 replace, words = os.replace, sys.argv[2:]
 
@@ -79,11 +72,7 @@ def test_killed_at_any_write_it_does_the_same_when_run_again(people, experiment,
     words = COMMANDS[name]
     for place, path in places.items():
         words = [word.replace(place, str(path)) for word in words]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "3" if "retrain" in name else "8", *words], cwd=tmp_path,
-        capture_output=True, text=True, timeout=600,
-        env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    done = forked.run("-c", SCRIPT, "3" if "retrain" in name else "8", *words, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     tries = dict(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("tried "))
     assert len(tries) >= 3 and set(tries.values()) == {"0"}, (tries, done.stderr)

@@ -37,6 +37,7 @@ def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, 
     assert (rule["stopped_after_epoch"], rule["weights"]) == (2, "last")
 
 
+@pytest.mark.slow
 def test_a_retraining_that_was_stopped_goes_on_with_the_same_command(people, tmp_path, monkeypatch, capsys):
     config = parse({**TINY, "epochs": 4, "data": str(people), "ema": 0.9})
     rule = retrain(config, tmp_path / "whole", average=3)
@@ -84,6 +85,7 @@ def test_a_recipe_of_all_folds_becomes_one_network_of_all_people(people, tmp_pat
     assert predict(tmp_path / "run", read_eval(people)).shape == (len(read_eval(people)), 18)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_the_mean_of_the_last_epochs(people, tmp_path):
     config = parse({**TINY, "epochs": 3, "data": str(people)})
     retrain(config, tmp_path / "last")

@@ -32,6 +32,7 @@ def runs(people, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_the_soup_is_the_mean_of_the_runs_that_raise_its_score(runs, people, tmp_path, capsys):
     members = soup(runs, people, tmp_path / "soup")
     said = capsys.readouterr().out

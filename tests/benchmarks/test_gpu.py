@@ -2,22 +2,29 @@
 
 import json
 import subprocess
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from benchmarks import gpu
 from common.machine import PROJECT
+from tests.forked import Forked
 
 
 @pytest.mark.slow
-def test_all_parts_run_and_are_recorded(tmp_path):
-    done = subprocess.run(
-        [PROJECT / "benchmarks/gpu.sh", "--dry", "--out", tmp_path],
-        capture_output=True,
-        text=True,
-        timeout=900,
+def test_all_parts_run_and_are_recorded(tmp_path, monkeypatch):
+    """Trials and the script itself without imports of their own, pytest without workers."""
+    trials = SimpleNamespace(
+        Popen=lambda command, **_: Forked(*command[1:]), run=subprocess.run, DEVNULL=subprocess.DEVNULL
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setattr(gpu, "subprocess", trials)
+    tests = ("tests/trial/test_compute.py", "-k", "elsewhere", "-n", "0")
+    cases = (("lcnet_050", (32, 24), 64),)
+    monkeypatch.setattr(gpu, "DRY", replace(gpu.DRY, cases=cases, batch=64, tests=tests))
+    monkeypatch.setattr("sys.argv", ["gpu", "--dry", "--out", str(tmp_path)])
+    gpu.main()
     found = json.loads((tmp_path / "gpu.json").read_text())
     assert found["dry"]
     rivals = [row["rival"].partition(",")[0] for row in found["training"]]

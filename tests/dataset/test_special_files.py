@@ -3,15 +3,12 @@
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from common.errors import UsageError
-from common.machine import PROJECT
 from dataset import photo_file
 from dataset.cache import arrays
 from dataset.check import check
@@ -19,6 +16,7 @@ from dataset.faces import locate
 from dataset.fingerprint import fingerprint
 from dataset.pixels import decode_errors, read_photo
 from dataset.read import read_eval, read_train, scan_train
+from tests import forked
 
 
 def make_special(kind: str, path: Path) -> None:
@@ -77,9 +75,7 @@ def test_all_readers_of_a_data_set_name_what_is_not_a_file(data, special, tmp_pa
     assert sorted(caught.value.errors) == sorted(messages)
     for words in (["dataset", "check", data], ["analysis", "eda", data, "--out", tmp_path / "eda"],
                   ["dataset", "cache", data, "--size", "8x6"]):  # fmt: skip
-        ran = subprocess.run(
-            [sys.executable, "-m", *map(str, words)], cwd=PROJECT, capture_output=True, text=True, timeout=120
-        )
+        ran = forked.run("-m", *words)
         assert "Traceback" not in ran.stderr, ran.stderr
         if words[1] == "eda":
             assert ran.returncode == 0, ran.stderr

@@ -5,7 +5,6 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 
 import psutil
@@ -15,6 +14,7 @@ from analysis.trials.table import Experiment, trial_table
 from common.machine import PROJECT
 from experiments.checks.ports import any_port, taken
 from experiments.server import NNICTL
+from tests.forked import Forked
 from tests.nni_server import listening
 from trial.record import RunFolder
 
@@ -26,9 +26,8 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-def start(mine, people, *more):
-    command = [sys.executable, "-m", "experiments", "run", str(mine.yaml), "--data", str(people), *more]
-    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(mine, people, *more, stderr=None):
+    return Forked("-m", "experiments", "run", mine.yaml, "--data", people, *more, stderr=stderr)
 
 
 def at_work_in(folder):

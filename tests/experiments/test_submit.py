@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from functools import partial
@@ -15,9 +14,11 @@ import pytest
 
 from common.machine import PROJECT
 from experiments.submit import FOLDER, JOB
+from tests import forked
 from tests.conftest import TINY
+from tests.forked import Forked
 from tests.nni_server import TinyExperiment
-from tests.trial.test_checkpoint import assert_same
+from tests.trial.killed_runs import assert_same
 from trial.checkpoint import CHECKPOINT
 from trial.metrics import column_of
 from trial.record import RunFolder
@@ -46,8 +47,8 @@ class Trial:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.folder = folder
         with (folder / "stdout").open("ab") as out, (folder / "stderr").open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, *wrapper, *command], cwd=PROJECT, stdout=out, stderr=errors,
+            self.process = Forked(
+                *wrapper, *command, stdout=out, stderr=errors,
                 env={**os.environ, **nni, "PATH": path, "PYTHONPATH": str(PROJECT)},
             )  # fmt: skip
 
@@ -197,9 +198,6 @@ def test_an_experiment_whose_first_job_is_preempted(queue, people, tmp_path):
 
 
 def test_without_nni_a_run_folder_is_needed(queue):
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.submit", "--queue", queue, "--", "python", "-m", "trial"],
-        cwd=PROJECT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PROJECT)},
-    )  # fmt: skip
+    done = forked.run("-m", "experiments.submit", "--queue", queue, "--", "python", "-m", "trial")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("out: is missing;")

@@ -77,10 +77,11 @@ def raising(mine):
 def test_a_tuner_that_raises_ends_the_run_with_its_reason(mine, raising, people, home, when, said, trials):
     raising(when)
     port = any_port()
-    process = start(mine, people, "--port", str(port), "--set", "epochs=1")
-    lines = []  # (when it came, line)
-    for line in process.stderr:
-        lines.append((time.monotonic(), line))
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stderr:
+        process = start(mine, people, "--port", str(port), "--set", "epochs=1", stderr=stderr)
+    with os.fdopen(reader) as stderr:
+        lines = [(time.monotonic(), line) for line in stderr]  # (when it came, line)
     process.wait(timeout=10)
     err = "".join(line for _, line in lines)
     assert process.returncode == 1, err

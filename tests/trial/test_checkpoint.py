@@ -1,36 +1,35 @@
 """Going on after a stop gives what an uninterrupted run gives, bit by bit."""
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from common.errors import UsageError
-from common.machine import PROJECT
 from tests.conftest import TINY
+from tests.forked import Forked
+from tests.trial.killed_runs import (
+    AFTER_BEST,
+    AFTER_REPORT,
+    AFTER_ROW,
+    IN_EPOCH,
+    PLAIN,
+    assert_same,
+    config_of,
+    going_on,
+    killed,
+    told,
+    whole,
+    write_status,
+)
 from trial import resume
-from trial.checkpoint import CHECKPOINT, load
-from trial.config import parse
-from trial.learning.learner import Learner
+from trial.checkpoint import CHECKPOINT
 from trial.record import RunFolder, RunWriter
 from trial.resume import Saver, continued, read
 from trial.run import run
 
-
-class Killed(BaseException):
-    """Nothing may catch it, as nothing can catch a kill."""
-
-
-# Where a run is killed: after which calls of which method.
-AFTER_REPORT, AFTER_ROW, AFTER_BEST, IN_EPOCH = "report", "row", "best", "epoch"
 RECIPES = {
     "plain": {},
     "mixing_ema_accumulation": {
@@ -52,91 +51,6 @@ RECIPES = {
     "one_by_one": {"fold": "all", "folds": 2, "fold_order": "one_by_one", "mixing": "cutmix", "ema": 0.9},
 }  # fmt: skip
 
-
-def config_of(people, **values):
-    return parse({**TINY, "data": str(people), "epochs": 4, **values})
-
-
-def whole(folder, config):
-    """Train in one go; return what was reported."""
-    reports = []
-    writer = RunWriter(folder, config)
-    run(config, writer, reports.append)
-    writer.end("done")
-    return reports
-
-
-def killed(folder, config, monkeypatch, where=AFTER_REPORT, times=2, checkpoint=None):
-    """Train until the run is killed; return what was reported before."""
-    reports, left = [], [times]
-
-    def count():
-        left[0] -= 1
-        if left[0] == 0:
-            raise Killed
-
-    def on_report(report):
-        reports.append(report)
-        if where == AFTER_REPORT and not report.earlier:
-            count()
-
-    class Writer(RunWriter):
-        def epoch(self, row):
-            super().epoch(row)
-            if where == AFTER_ROW:
-                count()
-
-        def best(self, *given):
-            super().best(*given)
-            if where == AFTER_BEST:
-                count()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Saver, "is_due", True)
-        if where == IN_EPOCH:
-            backward = Learner.backward
-            patch.setattr(Learner, "backward", lambda *given: (backward(*given), count()))
-        with pytest.raises(Killed):
-            run(config, Writer(folder, config, checkpoint=checkpoint), on_report, checkpoint)
-    return reports
-
-
-def going_on(folder, config, checkpoint=None):
-    """Go on until the end; return what was reported."""
-    checkpoint = checkpoint or read(folder, config.recipe(), config.data)
-    reports = []
-    writer = RunWriter(folder, config, checkpoint=checkpoint)
-    run(config, writer, reports.append, checkpoint)
-    writer.end("done")
-    return reports
-
-
-def assert_same(one, other):
-    """All that two runs recorded is the same, but for times and places."""
-    drop = ["seconds"]
-    pd.testing.assert_frame_equal(
-        RunFolder(one).epochs().drop(columns=drop), RunFolder(other).epochs().drop(columns=drop),
-        check_exact=True,
-    )  # fmt: skip
-    pd.testing.assert_frame_equal(
-        RunFolder(one).validation(), RunFolder(other).validation(), check_exact=True
-    )
-    assert [path.name for path in RunFolder(one).weights_files()] == [
-        path.name for path in RunFolder(other).weights_files()
-    ]
-    for first, second in zip(RunFolder(one).weights_files(), RunFolder(other).weights_files(), strict=True):
-        ours, theirs = load_file(first), load_file(second)
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
-    for name in ("state", "epochs", "best_epoch", "macro_f1", "score"):
-        assert RunFolder(one).status()[name] == RunFolder(other).status()[name], name
-
-
-def told(reports):
-    """What the reports say, without seconds."""
-    return [replace(report, seconds=0, earlier=False) for report in reports]
-
-
 SLOW = ("workers", "lockstep", "one_by_one")  # quick: those of one network in one process
 
 
@@ -156,34 +70,6 @@ def test_going_on_gives_the_run_that_was_never_stopped(name, people, tmp_path, m
         of_people = [report for report in told(again) if report.for_tuner]
         assert of_people == [report for report in told(reports) if report.for_tuner]
         assert not (folder / CHECKPOINT).exists()
-
-
-PLAIN = {"schedule": "constant", "epochs": 3}
-
-
-@pytest.fixture(scope="module")
-def plain(people, tmp_path_factory):
-    """(A config, the folder of its whole run)."""
-    config = config_of(people, **PLAIN)
-    folder = tmp_path_factory.mktemp("plain") / "whole"
-    whole(folder, config)
-    return config, folder
-
-
-@pytest.fixture(scope="module")
-def stopped(plain, tmp_path_factory):
-    """(A config, the folder of its run, killed after epoch 2 of 3)."""
-    config, _ = plain
-    folder = tmp_path_factory.mktemp("stopped") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        killed(folder, config, patch)
-    status = RunFolder(folder).status()
-    write_status(folder, status | {"state": "interrupted"})  # its process, this one, lives
-    return config, folder
-
-
-def write_status(folder, status):
-    (folder / "status.json").write_text(json.dumps(status))
 
 
 @pytest.mark.parametrize("where", [AFTER_ROW, AFTER_BEST])
@@ -281,128 +167,6 @@ def test_half_written_files_of_a_killed_process_are_removed(stopped, tmp_path):
     assert not list(run_folder.glob(".*.part"))
 
 
-def damaged(name, content=b"damaged"):
-    def change(folder):
-        (folder / name).write_bytes(content)
-
-    return change
-
-
-def without(name):
-    return lambda folder: (folder / name).unlink()
-
-
-def with_status(**values):
-    return lambda folder: write_status(folder, RunFolder(folder).status() | values)
-
-
-def truncated(folder):
-    path = folder / CHECKPOINT
-    path.write_bytes(path.read_bytes()[:-5000])
-
-
-def with_a_flipped_bit(folder):
-    path = folder / CHECKPOINT
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def hostile(folder):
-    class Hostile:
-        def __reduce__(self):
-            return print, ("it ran",)
-
-    torch.save({"format": 1, "recipe": Hostile()}, folder / CHECKPOINT)
-
-
-REFUSED = {
-    "another recipe": ({"loss": "focal"}, None, "loss: --continue goes on with the same recipe"),
-    "another folder": ({"out": "elsewhere"}, None, "out: a run goes on in its own folder"),
-    "unknown": ({"epoch": 9}, None, "did you mean epochs"),
-    "fewer epochs": ({"epochs": 2}, None, "less than the 3"),
-    "done": ({}, with_status(state="done", epochs=3), "is done, after all its 3 epochs"),
-    "done by patience": ({"epochs": 9}, with_status(state="done"), "patience=0 ended it after epoch 2"),
-    "no checkpoint": ({}, without(CHECKPOINT), "holds no checkpoint"),
-    "none any more": (
-        {"epochs": 9},
-        lambda folder: (with_status(state="done", epochs=3)(folder), without(CHECKPOINT)(folder)),
-        "--keep-checkpoint",
-    ),
-    "damaged": ({}, damaged(CHECKPOINT), "checkpoint.pt: is damaged"),
-    "empty": ({}, damaged(CHECKPOINT, b""), "checkpoint.pt: is damaged"),
-    "truncated": ({}, truncated, "checkpoint.pt: is damaged"),
-    "a flipped bit": ({}, with_a_flipped_bit, "checkpoint.pt: is damaged"),
-    "hostile": ({}, hostile, "checkpoint.pt: is damaged"),
-    "no weights": ({}, without("weights.safetensors"), "weights.safetensors is missing or damaged"),
-    "no answers": ({}, damaged("validation.parquet"), "validation.parquet is missing or damaged"),
-    "no task": ({}, damaged("task.json"), "task.json is missing or damaged"),
-    "no config": ({}, without("config.json"), "is not a run folder"),
-    "no such data": ({"data": "nowhere"}, None, "no folder"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_a_run_can_not_go_on_from_is_refused_and_nothing_is_changed(name, stopped, tmp_path, capfd):
-    values, change, words = REFUSED[name]
-    folder = shutil.copytree(stopped[1], tmp_path / "run")
-    if change:
-        change(folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(UsageError) as refused:
-        continued(folder, values)
-    assert words in str(refused.value) and len(str(refused.value).splitlines()) == 1
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert "it ran" not in capfd.readouterr().out
-
-
-def test_a_run_that_runs_is_left_alone(stopped, tmp_path):
-    folder = shutil.copytree(stopped[1], tmp_path / "run")
-    with_status(state="running")(folder)
-    with pytest.raises(UsageError, match="still running"):
-        continued(folder, {})
-
-
-def test_a_schedule_over_all_epochs_is_not_made_longer(people, tmp_path):
-    RunWriter(tmp_path / "run", config_of(people)).end("interrupted")
-    with pytest.raises(UsageError, match="schedule=onecycle runs over all epochs"):
-        continued(tmp_path / "run", {"epochs": 9})
-
-
-def test_other_data_are_refused_and_another_version_of_torch_is_warned_about(stopped, tmp_path, caplog):
-    config, folder = stopped
-    data = shutil.copytree(config.data, tmp_path / "data")  # copy2 keeps the times
-    continued(folder, {"data": str(data), "threads": 2})
-    assert "WARNING" not in caplog.text
-    photo = next((data / "train" / "images").rglob("*.*"))
-    photo.unlink()
-    with pytest.raises(UsageError, match="was trained on other data"):
-        continued(folder, {"data": str(data)})
-    old = shutil.copytree(folder, tmp_path / "old")
-    replace(load(old / CHECKPOINT), torch="2.0.0").write(old / CHECKPOINT)
-    continued(old, {})
-    assert "was trained with torch 2.0.0" in caplog.text
-
-
-def test_a_run_from_before_a_field_was_there_goes_on(stopped, tmp_path):
-    _, folder = stopped
-    old = shutil.copytree(folder, tmp_path / "old")
-    checkpoint = load(old / CHECKPOINT)
-    earlier = {name: value for name, value in checkpoint.recipe.items() if name != "resizing"}
-    replace(checkpoint, recipe=earlier).write(old / CHECKPOINT)
-    continued(old, {})
-
-
-def test_folds_one_by_one_are_not_made_longer_once_one_is_finished(people, tmp_path, monkeypatch):
-    values = {"fold": "all", "folds": 2, "fold_order": "one_by_one", "epochs": 1, "schedule": "constant"}
-    config = config_of(people, **values)
-    killed(tmp_path / "run", config, monkeypatch)  # after the report of the first fold
-    with_status(state="stopped_early")(tmp_path / "run")
-    assert read(tmp_path / "run", config.recipe(), config.data).where == "fold 0"
-    with pytest.raises(UsageError, match="fold 0 is already finished with 1"):
-        continued(tmp_path / "run", {"epochs": 2})
-
-
 STAYS_IN_EPOCH_3 = """
 import sys, time
 from trial.command import run_command
@@ -413,13 +177,6 @@ run_command(sys.argv[1:])
 """
 
 
-def trial_process(*words, start=("-m", "trial")):
-    command = [sys.executable, *start, *map(str, words)]
-    return subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
@@ -427,7 +184,7 @@ def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
     folder = tmp_path / "run"
     given = {**TINY, **PLAIN, "data": config.data, "out": folder}
     words = [f"{key}={value}" for key, value in given.items()]
-    process = trial_process(*words, start=("-c", STAYS_IN_EPOCH_3))
+    process = Forked("-c", STAYS_IN_EPOCH_3, *words)
     try:
         end = time.monotonic() + 200
         while RunFolder(folder).status().get("epochs", 0) < 2:
@@ -440,16 +197,9 @@ def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
     if kill == signal.SIGINT:
         assert f"to go on: python -m trial --continue {folder}" in printed
     assert RunFolder(folder).status()["state"] == ("failed" if kill == signal.SIGKILL else "interrupted")
-    again = trial_process("--continue", folder, "--keep-checkpoint")
+    again = Forked("-m", "trial", "--continue", folder, "--keep-checkpoint")
     printed, errors = again.communicate(timeout=200)
     assert again.returncode == 0, errors
     assert "going on after epoch" in printed and "epoch 1/3" not in printed and "epoch 3/3" in printed
     assert_same(folder, same)
     assert (folder / CHECKPOINT).exists() and not list(folder.glob(".*.part"))
-
-
-def test_the_command_refuses_a_folder_that_is_not_there(tmp_path):
-    process = trial_process("--continue", tmp_path / "nowhere" / "run")
-    assert process.communicate()[1] == f"{tmp_path}/nowhere/run: no such folder\n"
-    assert process.returncode == 2
-    assert not (tmp_path / "nowhere").exists()

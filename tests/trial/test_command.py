@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from common.machine import PROJECT
+from tests import forked
 from tests.conftest import TINY
 from trial.record import RunFolder, scores_of
 
@@ -25,6 +26,11 @@ def command(*arguments: str, **more) -> subprocess.CompletedProcess:
         timeout=120,
         **more,
     )
+
+
+def forked_command(*arguments: str) -> subprocess.CompletedProcess:
+    """`command` without the imports, for what is not on them."""
+    return forked.run("-m", "trial", *arguments)
 
 
 def tiny(people, out, **values) -> list[str]:
@@ -83,14 +89,14 @@ def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     assert list(table.columns) == ["photo", "group", "fold", "label", *(f"p{n:02d}" for n in range(18))]
     assert run.origin()["data_fingerprint"]
     assert run.origin()["versions"]["torch"]
-    again = command(*tiny(people, tmp_path / "run"))
+    again = forked_command(*tiny(people, tmp_path / "run"))
     assert again.returncode == 2
     assert "already holds config.json; choose another folder" in again.stderr
 
 
 @pytest.mark.slow
 def test_every_line_of_a_run_names_the_metric(people, tmp_path):
-    done = command(*tiny(people, tmp_path / "run", metric="log_loss", fold="all", folds=2))
+    done = forked_command(*tiny(people, tmp_path / "run", metric="log_loss", fold="all", folds=2))
     assert done.returncode == 0, done.stderr
     run = RunFolder(tmp_path / "run")
     curve, status = run.curve(), run.status()
@@ -104,7 +110,7 @@ def test_every_line_of_a_run_names_the_metric(people, tmp_path):
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest():
-    done = command("metric=balanced_acuracy", "--dry-run")
+    done = forked_command("metric=balanced_acuracy", "--dry-run")
     assert done.returncode == 2
     assert "unknown metric 'balanced_acuracy'; did you mean balanced_accuracy?" in done.stderr
 
@@ -112,7 +118,7 @@ def test_an_unknown_metric_is_refused_with_the_nearest():
 @pytest.mark.slow
 @pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
 def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
-    done = command(*tiny(people, tmp_path / "run", fold="all", folds=3, fold_order=order))
+    done = forked_command(*tiny(people, tmp_path / "run", fold="all", folds=3, fold_order=order))
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-2]
     scores = scores_of(RunFolder(tmp_path / "run").validation())
@@ -123,7 +129,7 @@ def test_all_folds_end_with_their_score_out_of_fold(people, tmp_path, order):
 @pytest.mark.slow
 def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(people, tmp_path):
     steps = [{"_name": "flip", "p": 0.5}, {"_name": "GaussianBlur", "blur_limit": [3, 5], "p": 0.3}]
-    done = command(*tiny(people, tmp_path / "run", epochs=1, augment=json.dumps(steps)))
+    done = forked_command(*tiny(people, tmp_path / "run", epochs=1, augment=json.dumps(steps)))
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "run" / "config.json").read_text())["augment"]
     assert kept == {"_name": "flip+GaussianBlur", "steps": [{**step, "on": "photo"} for step in steps]}
@@ -133,7 +139,7 @@ def test_albumentations_steps_work_end_to_end_and_are_kept_with_their_numbers(pe
 @pytest.mark.slow
 def test_numbers_that_albumentations_refuses_are_refused_in_words(people, tmp_path):
     steps = json.dumps([{"_name": "GaussianBlur", "blur_limit": "wide"}])
-    done = command(*tiny(people, tmp_path / "run", augment=steps))
+    done = forked_command(*tiny(people, tmp_path / "run", augment=steps))
     assert done.returncode == 2, done.stderr
     assert "GaussianBlur" in done.stderr
     assert "Traceback" not in done.stderr
@@ -142,14 +148,14 @@ def test_numbers_that_albumentations_refuses_are_refused_in_words(people, tmp_pa
 
 @pytest.mark.slow
 def test_early_stopping_by_patience_ends_done(people, tmp_path):
-    done = command(*tiny(people, tmp_path / "run", epochs=30, patience=1, learning_rate=1e-9))
+    done = forked_command(*tiny(people, tmp_path / "run", epochs=30, patience=1, learning_rate=1e-9))
     assert done.returncode == 0, done.stderr
     assert len(RunFolder(tmp_path / "run").epochs()) < 30
     assert RunFolder(tmp_path / "run").status()["state"] == "done"
 
 
 def test_a_missing_data_folder_says_how_to_make_one(tmp_path):
-    done = command(*tiny(tmp_path / "nowhere", tmp_path / "run"))
+    done = forked_command(*tiny(tmp_path / "nowhere", tmp_path / "run"))
     assert done.returncode == 2
     assert "python -m dataset synthetic" in done.stderr
     assert not (tmp_path / "run").exists()
@@ -157,7 +163,7 @@ def test_a_missing_data_folder_says_how_to_make_one(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_that_fails_says_why_in_its_status(people, tmp_path):
-    done = command(*tiny(people, tmp_path / "run", learning_rate=1e30, optimizer="sgd"))
+    done = forked_command(*tiny(people, tmp_path / "run", learning_rate=1e30, optimizer="sgd"))
     assert done.returncode == 1
     status = RunFolder(tmp_path / "run").status()
     assert status["state"] == "failed"
@@ -172,10 +178,7 @@ def test_a_run_with_workers_ends_when_it_fails(people, tmp_path):
         photo.write_bytes(b"text")
     steps = json.dumps([{"_name": "flip", "on": "photo"}])
     arguments = tiny(data, tmp_path / "run", workers=2, augment=steps)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trial", *arguments],
-        cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = forked.Forked("-m", "trial", *arguments)
     try:
         _, said = process.communicate(timeout=60)
     finally:
@@ -191,9 +194,7 @@ def test_a_run_with_workers_ends_when_it_fails(people, tmp_path):
 def test_sigterm_is_heard_within_two_seconds_and_leaves_no_worker(people, tmp_path, workers):
     steps = json.dumps([{"_name": "flip", "on": "photo"}])  # what workers are for
     arguments = tiny(people, tmp_path / "run", epochs=5000, workers=workers, augment=steps)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trial", *arguments], cwd=PROJECT, stdout=subprocess.DEVNULL, text=True
-    )
+    process = forked.Forked("-m", "trial", *arguments)
     try:
         end = time.monotonic() + 60
         while RunFolder(tmp_path / "run").status().get("macro_f1") is None and time.monotonic() < end:

@@ -1,14 +1,12 @@
 """Memory that runs out, losses that are not numbers, workers that die: said, recorded, and nothing good is lost."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from common.machine import PROJECT
 from dataset.read import read_train
+from tests import forked
 from tests.conftest import TINY, call
 from tests.trial.training import training_of
 from trial import command
@@ -204,7 +202,6 @@ from tests.trial.training import training_of
 from trial.compute import memory_words
 from trial.config import parse
 from trial.data.batches import on_device
-from trial.data.batches import on_device
 
 config = parse({**TINY, "augment": [{"_name": "RandomBrightnessContrast"}], "workers": 1, "batch_size": 2})
 training = training_of(config, read_train(pathlib.Path(sys.argv[1])).table)
@@ -221,8 +218,7 @@ os._exit(0)
 @pytest.mark.slow
 def test_a_worker_that_is_killed_ends_the_training_with_a_reason(people):
     """In a process of its own: torch raises the error in whatever the main thread does."""
-    command = [sys.executable, "-c", KILL, str(people)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    done = forked.run("-c", KILL, people)
     assert done.stdout.startswith("a process of the loader ended, killed by the system"), done.stderr
 
 

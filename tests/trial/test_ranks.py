@@ -5,9 +5,9 @@ import re
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pandas as pd
-import psutil
 import pytest
 import torch
 from timm.layers import BatchNormAct2d, SyncBatchNormAct
@@ -18,11 +18,14 @@ from common.errors import errors_of
 from common.machine import PROJECT
 from common.nni_yaml import split_command
 from tests.conftest import TINY, call
+from tests.forked import Forked
+from trial import ranks
 from trial.checkpoint import CHECKPOINT
 from trial.config import parse, refuse_together
-from trial.ranks import Ranks, run_ranks
+from trial.ranks import STORE, Ranks, run_ranks
 from trial.record import RunFolder, RunWriter, probabilities_of
 from trial.run import run
+from trial.signals import STOPPED
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 # Without batch normalisation, with all that reaches over a batch, a step or an epoch; parts differ in size.
@@ -37,11 +40,18 @@ def words(values):
     return [f"{name}={value}" for name, value in values.items()]
 
 
-def start(arguments, **environ):
-    return subprocess.Popen(
-        [*TORCHRUN, *map(str, arguments)], cwd=PROJECT, env={**os.environ, **environ}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+def two(place, *words):
+    """The processes of both ranks, started as `run_ranks` does, but without a new interpreter for each."""
+    environ = {STORE: place / "store", "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GLOO_SOCKET_IFNAME": "lo"}
+    (place / "store").unlink(missing_ok=True)
+    return [Forked(*words, env={**os.environ, **environ, "RANK": rank}) for rank in range(2)]
+
+
+def end(processes):
+    """What they printed, once both have ended well."""
+    printed = ["".join(process.communicate(200)) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
+    return "".join(printed)
 
 
 def of_one_process(folder, values):
@@ -69,9 +79,13 @@ def test_a_trial_of_two_processes_is_that_of_one_and_nni_hears_of_it_once(people
     folder = tmp_path / "trials" / "abc"
     (folder / ".nni").mkdir(parents=True)
     trial = ["--no-python", sys.executable, "-m", "trial"]  # as in an experiment's YAML
-    process = start(
-        [*trial, *words(values)], NNI_PLATFORM="local", NNI_EXP_ID="e", NNI_TRIAL_JOB_ID="abc",
-        NNI_TRIAL_SEQ_ID="0", NNI_OUTPUT_DIR=str(folder), NNI_SYS_DIR=str(tmp_path / "sys"),
+    nni = dict(
+        NNI_PLATFORM="local", NNI_EXP_ID="e", NNI_TRIAL_JOB_ID="abc", NNI_TRIAL_SEQ_ID="0",
+        NNI_OUTPUT_DIR=str(folder), NNI_SYS_DIR=str(tmp_path / "sys"),
+    )  # fmt: skip
+    process = subprocess.Popen(
+        [*TORCHRUN, *trial, *words(values)], cwd=PROJECT, env={**os.environ, **nni}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     (tmp_path / "sys" / ".nni").mkdir(parents=True)
     (tmp_path / "sys" / "parameter.cfg").write_text('{"parameter_id": 0, "parameters": {"seed": 1}}')
@@ -89,32 +103,31 @@ def test_a_trial_of_two_processes_is_that_of_one_and_nni_hears_of_it_once(people
 
 @pytest.mark.slow
 def test_a_killed_process_ends_all_and_the_run_goes_on(people, tmp_path):
-    values = {**RECIPE, "data": str(people), "epochs": 8}
+    values = {**RECIPE, "data": str(people), "epochs": 6}
     folder = tmp_path / "two"
-    process = start(["-m", "trial", *words(values), f"out={folder}"])
+    first, other = two(tmp_path, "-m", "trial", *words(values), f"out={folder}")
     deadline = time.monotonic() + 200
     while not (folder / CHECKPOINT).exists():
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline and first.poll() is None
         time.sleep(0.02)
-    ranks = psutil.Process(process.pid).children()
-    (other,) = (rank for rank in ranks if rank.environ().get("RANK") == "1")
     other.kill()
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert not any(rank.is_running() for rank in ranks), printed
+    _, errors = first.communicate(60)
+    assert first.returncode == STOPPED, errors
+    assert "another process of this training ended" in errors
     status = RunFolder(folder).status()
-    assert status["state"] == "interrupted", printed
-    assert status["epochs"] < 8
-    process = start(["-m", "trial", "--continue", folder])
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
-    assert printed.count("going on after epoch") == 1
+    assert status["state"] == "interrupted"
+    assert status["epochs"] < 6
+    assert end(two(tmp_path, "-m", "trial", "--continue", folder)).count("going on after epoch") == 1
     assert_same(of_one_process(tmp_path / "one", values), RunFolder(folder))
     assert RunFolder(folder).status()["state"] == "done"
 
 
 @pytest.mark.slow
-def test_a_recipe_is_retrained_by_two_processes(people, tmp_path):
+def test_a_recipe_is_retrained_by_two_processes(people, tmp_path, monkeypatch):
+    def start(command, env, **_):
+        return Forked(*command[1:], env=env)
+
+    monkeypatch.setattr(ranks, "subprocess", SimpleNamespace(Popen=start))
     folder = tmp_path / "run"
     of_one_process(folder, {**TINY, "data": str(people), "device": "cpu"})
     out = tmp_path / "out"
@@ -160,10 +173,7 @@ ranks.leave()
 
 @pytest.mark.slow
 def test_parts_of_any_size_give_the_logits_and_gradients_of_the_batch(tmp_path):
-    (tmp_path / "checks.py").write_text(CHECKS)
-    process = start([tmp_path / "checks.py"], PYTHONPATH=str(PROJECT))
-    printed, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, printed
+    end(two(tmp_path, "-c", CHECKS))
 
 
 def test_an_experiment_may_start_its_trials_by_torchrun():
@@ -216,17 +226,12 @@ own = psutil.Process().net_connections("inet")
 print(ranks.rank, heard, *{one.laddr.ip for one in own if one.status == psutil.CONN_LISTEN}, flush=True)
 ranks.told()  # not before the other has looked
 ranks.leave()
-sys.exit(7 if sys.argv[1] == "fail" and ranks.rank else 0)
+sys.exit(7 if ranks.rank else 0)
 """
 
 
 @pytest.mark.slow
-def test_processes_find_each_other_and_listen_on_loopback_only(capfd):
-    assert run_ranks(2, ["-c", JOIN, "well"], 1) == 0
+def test_processes_listen_on_loopback_only_and_the_exit_code_is_that_of_the_one_that_failed(capfd):
+    assert run_ranks(2, ["-c", JOIN], 1) == 7
     printed = sorted(capfd.readouterr().out.splitlines())
     assert printed == ["0 told 127.0.0.1", "1 told 127.0.0.1"]
-
-
-@pytest.mark.slow
-def test_the_exit_code_is_that_of_the_process_that_failed():
-    assert run_ranks(2, ["-c", JOIN, "fail"], 1) == 7

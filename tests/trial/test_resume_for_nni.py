@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.trial.test_checkpoint import assert_same, config_of, killed, whole, write_status
+from tests.trial.killed_runs import assert_same, config_of, killed, whole, write_status
 from trial import advisor, command
 from trial.checkpoint import CHECKPOINT
 from trial.config import PLACES

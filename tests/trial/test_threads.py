@@ -1,12 +1,12 @@
 """Run in a process of its own: threads of torch, once placed, stay where they are."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 
-from common.machine import PROJECT, cores
+from common.machine import cores
+from tests import forked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or cores() < 2, reason="needs Linux and two cores")
 BEGIN = """
@@ -51,8 +51,7 @@ print(hashlib.sha256(b"".join(p.grad.numpy().tobytes() for p in network.paramete
 
 def python(code: str, *words: str) -> str:
     environ = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    command = [sys.executable, "-c", BEGIN + code, *words]
-    done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True)
+    done = forked.run("-c", BEGIN + code, *words, env=environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -64,6 +64,7 @@ def params_of(study):
     return [trial.params for trial in study.trials]
 
 
+@pytest.mark.slow
 def test_it_finds_the_good_recipe_in_a_fraction_of_randoms_trials():
     def trials_needed(name, most):
         needed = []

@@ -90,6 +90,7 @@ def leaky(tmp_path_factory):
     return data
 
 
+@pytest.mark.slow
 def test_the_command_names_both_sides(leaky, tmp_path):
     run = tmp_path / "run"
     untrained(run, values={"data": str(leaky)})

@@ -68,6 +68,7 @@ def test_measures_are_those_of_the_pixels(tmp_path):
     assert other["brightness"] > 110 and other["contrast"] > 3 and other["sharpness"] > 5
 
 
+@pytest.mark.slow
 def test_the_command_says_what_differs(tmp_path):
     data = draw(tmp_path / "set", people=30, height=64, width=48)
     run = tmp_path / "run"

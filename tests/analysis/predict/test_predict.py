@@ -165,6 +165,7 @@ def test_a_network_of_other_classes_is_refused(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_test_time_augmentation_is_measured_on_the_runs_own_validation_people(people, tmp_path, capsys):
     config = parse({**TINY, "data": str(people), "fold": "all", "folds": 3, "epochs": 1, **ONLY_IN_TRAINING})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)

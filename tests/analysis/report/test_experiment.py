@@ -83,6 +83,7 @@ def test_text_from_trials_cannot_become_markup(tmp_path):
     assert "<b>x" not in page
 
 
+@pytest.mark.slow
 def test_page_of_2000_trials_stays_usable(tmp_path):
     assert len(page_of(tmp_path, 2000)) < 9e6
 

@@ -70,6 +70,7 @@ def test_a_predicted_submissions_page_adds_what_was_answered(trial, people, tmp_
     assert "105" in text and "in training" in text
 
 
+@pytest.mark.slow
 def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp_path, capsys):
     recipe = read_recipe(trial / "config.json")
     _, about = retrain_and_submit(recipe, people, tmp_path / "again", {})

@@ -1,7 +1,7 @@
 """Runs that are not finished can be used, with a warning."""
 
 import json
-import multiprocessing
+import time
 
 import pytest
 
@@ -14,9 +14,9 @@ from common.errors import UsageError
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
+from tests.forked import Forked
 from trial.config import parse
 from trial.record import RunFolder, RunWriter
-from trial.run import run
 
 
 def half(folder, **status):
@@ -96,27 +96,19 @@ def test_a_fold_is_named_if_they_are_trained_one_by_one(tmp_path):
     assert how_far(unfinished(tmp_path / "run")) == "failed (killed) after epoch 1 of 9 of fold 1"
 
 
-def _train(values: dict, folder, at_epoch_2) -> None:
-    config = parse(values)
-
-    def tell(report) -> None:
-        if report.done.startswith("epoch 2/"):
-            at_epoch_2.set()
-
-    run(config, RunWriter(folder, config), tell)
-
-
 @pytest.mark.slow
 def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
     """With kill -9, as the kernel does when memory runs out."""
-    values = {**TINY, "data": str(people), "epochs": 500}
-    context = multiprocessing.get_context("spawn")
-    reached = context.Event()
-    process = context.Process(target=_train, args=(values, tmp_path / "run", reached))
-    process.start()
-    assert reached.wait(120)
-    process.kill()
-    process.join()
+    values = {**TINY, "data": people, "epochs": 500, "out": tmp_path / "run"}
+    process = Forked("-m", "trial", *(f"{key}={value}" for key, value in values.items()))
+    try:
+        end = time.monotonic() + 120
+        while RunFolder(tmp_path / "run").status().get("epochs", 0) < 2:
+            assert time.monotonic() < end and process.poll() is None
+            time.sleep(0.05)
+    finally:
+        process.kill()
+    process.wait()
     status = RunFolder(tmp_path / "run").status()
     predict_and_submit(tmp_path / "run", people, tmp_path / "out")
     said = capsys.readouterr().out
@@ -129,7 +121,7 @@ def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"its recipe is trained up to epoch {status['best_epoch']}, the best so far" in said
     assert about["recipe_from_unfinished"]["epochs"] == 500
-    assert RunFolder(tmp_path / "again").status()["epochs"] == status["best_epoch"]
+    assert RunFolder(tmp_path / "again").status()["epochs"] == recipe.stop_after
     # The retrained run itself is whole.
     _, about = predict_and_submit(tmp_path / "again", people, tmp_path / "third")
     assert "unfinished" not in about

@@ -59,9 +59,23 @@ def test_a_tuner_of_ones_own_may_have_such_a_name(mine, fast):
     assert all("is gone" not in error for error in errors(give(mine, tuner=tuner, maxTrialNumber=2)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TUNERS)
-def test_the_table_of_tuners_is_true(name):
+SECOND_NAMES = {name for name in TUNERS if name.removesuffix("Tuner") in TUNERS.keys() - {name}}
+LONG = ("GP", "Metis", "DNGO", "NetworkMorphism")  # seconds each, for imports or models
+
+
+def test_the_second_name_of_a_tuner_is_refused_as_the_first_one_is():
+    assert all(TUNERS[name] == TUNERS[name.removesuffix("Tuner")] for name in SECOND_NAMES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LONG))
+        for name in TUNERS
+        if name not in SECOND_NAMES
+    ],
+)
+def test_the_table_of_tuners_is_true(name, fast):
     """Refused tuners raise, or suggest what a trial refuses; the others do neither."""
     space = {"learning_rate": {"_type": "uniform", "_value": [0.1, 1]},
              "momentum": {"_type": "uniform", "_value": [0, 1]}}  # fmt: skip
@@ -109,10 +123,7 @@ WHEN = {
 }
 
 
-@pytest.mark.parametrize(
-    "when",
-    [pytest.param(when, marks=[] if when in ("result", "exit") else [pytest.mark.slow]) for when in WHEN],
-)
+@pytest.mark.parametrize("when", WHEN)
 def test_a_tuner_of_ones_own_that_raises(mine, fast, when):
     (mine.folder / "own.py").write_text(OWN)
     tuner = {"className": "own.Mine", "codeDirectory": ".", "classArgs": {"when": when}}

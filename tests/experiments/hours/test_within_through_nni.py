@@ -1,15 +1,13 @@
 """`python -m experiments run --hours H --with-retrain` through NNI's real manager."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
 from analysis.trials.table import Experiment, trial_table
-from common.machine import PROJECT
 from experiments.checks.ports import any_port
+from tests import forked
 from tests.experiments.test_run import at_work_in
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -19,11 +17,10 @@ HOURS = 0.06
 def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     mine.change("epochs=2", "epochs=12")
-    command = [sys.executable, "-m", "experiments", "run", str(mine.yaml), "--data", str(people)]
+    command = ["-m", "experiments", "run", mine.yaml, "--data", people]
     began = time.monotonic()
-    run = subprocess.run(
-        [*command, "--port", str(any_port()), "--hours", str(HOURS), "--with-retrain"],
-        cwd=PROJECT, capture_output=True, text=True, timeout=300,
+    run = forked.run(
+        *command, "--port", any_port(), "--hours", HOURS, "--with-retrain", timeout=300
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     # Within a tenth on a quiet machine; busy ones start NNI, and end it, seconds late.
@@ -42,18 +39,7 @@ def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypat
 
 def test_no_time_for_anything(mine, people, tmp_path):
     mine.change("epochs=2", "epochs=500")
-    command = [
-        sys.executable,
-        "-m",
-        "experiments",
-        "run",
-        str(mine.yaml),
-        "--data",
-        str(people),
-        "--hours",
-        "0.01",
-    ]
-    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100)
+    run = forked.run("-m", "experiments", "run", mine.yaml, "--data", people, "--hours", 0.01)
     assert run.returncode == 2
     assert "not even one training fits" in run.stderr or "did not end in" in run.stderr
     assert list((mine.folder / "runs").iterdir()) == []

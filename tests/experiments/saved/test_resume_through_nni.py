@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pandas as pd
@@ -13,11 +11,12 @@ import pytest
 
 from analysis.trials.nni_database import recorded_trials
 from analysis.trials.table import Experiment, trial_table
-from common.machine import PROJECT
 from experiments.checks.ports import any_port
+from tests import forked
 from tests.experiments.conftest import give
 from tests.experiments.test_run import at_work_in, start
 from tests.experiments.test_trouble import TUNER
+from tests.forked import Forked
 from trial.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -33,18 +32,9 @@ def folder_of(mine):
 
 
 def resume(mine, *more, home=None):
-    command = [
-        sys.executable,
-        "-m",
-        "experiments",
-        "resume",
-        str(folder_of(mine)),
-        "--port",
-        str(any_port()),
-        *more,
-    ]
     environ = os.environ | ({"HOME": str(home)} if home else {})
-    return subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, timeout=240)
+    words = ["-m", "experiments", "resume", folder_of(mine), "--port", any_port(), *more]
+    return forked.run(*words, env=environ, timeout=240)
 
 
 def wait_for(ready, seconds=90):
@@ -126,8 +116,7 @@ def test_one_that_a_person_stopped_is_twice_interrupted(mine, people, home):
     wait_for(lambda: at_work(mine, 0, 2))
     os.kill(run.pid, signal.SIGINT)
     assert run.wait(60) == 130
-    command = [sys.executable, "-m", "experiments", "resume", str(folder_of(mine)), "--port", str(any_port())]
-    second = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    second = Forked("-m", "experiments", "resume", folder_of(mine), "--port", any_port())
     wait_for(lambda: states(mine).count("running") == 2)
     assert "still runs; stop it first" in resume(mine).stderr
     os.kill(second.pid, signal.SIGINT)

@@ -1,5 +1,6 @@
 import copy
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -188,19 +189,26 @@ def first_loss(config, faces):
     return loss.item(), network
 
 
-@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(
-    "model",
+    ("model", "head"),
     [
-        "tf_efficientnet_lite0 package", "lcnet_050 none", "convnext_atto none",
-        "deit_tiny_distilled_patch16_224 none",
+        *product(
+            ("lcnet_050 none", "convnext_atto none", "deit_tiny_distilled_patch16_224 none"),
+            sorted(HEADS.keys() - {"auto"}),  # that of factors, see below
+        ),
+        ("tf_efficientnet_lite0 package", "auto"),
         *(
-            pytest.param(model, marks=pytest.mark.slow)
-            for model in (
-                "tf_efficientnet_lite0 none", "mobilenetv3_large_100 none", "mobilenetv4_conv_small none",
-                "resnet18 none", "vit_tiny_patch16_224 none", "test_resnet+mobilenetv3_large_100 none",
-                "tf_efficientnet_lite2 package", "tf_efficientnet_lite0+tf_efficientnet_lite1 package",
-                "dla34 none",
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("tf_efficientnet_lite0 package", "classes"), ("tf_efficientnet_lite0 package", "mlp"),
+                ("tf_efficientnet_lite0 none", "factors"), ("mobilenetv3_large_100 none", "classes"),
+                ("mobilenetv4_conv_small none", "mlp"), ("resnet18 none", "factors"),
+                ("vit_tiny_patch16_224 none", "mlp"), ("tf_efficientnet_lite2 package", "factors"),
+                ("dla34 none", "factors"), ("dla34 none", "mlp"),
+                ("test_resnet+mobilenetv3_large_100 none", "classes"),
+                ("test_resnet+mobilenetv3_large_100 none", "mlp"),
+                ("tf_efficientnet_lite0+tf_efficientnet_lite1 package", "factors"),
+                ("tf_efficientnet_lite0+tf_efficientnet_lite1 package", "mlp"),
             )
         ),
     ],

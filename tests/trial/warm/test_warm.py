@@ -129,6 +129,8 @@ def test_a_crash_is_reported_and_hurts_no_other_trial(shared):
     shared.started("other")
     assert other.poll() is None
     assert shared.start("after", epochs=1).wait(60) == 0
+    other.terminate()  # else it would train beside the tests that follow
+    assert other.wait(5) == 143
 
 
 def test_a_mistake_is_reported_as_by_the_command_itself(shared):
