@@ -132,6 +132,7 @@ def test_soft_borders_give_people_near_them_either_band(table):
     ).all()
 
 
+@pytest.mark.slow
 def test_soft_borders_draw_for_a_person_by_seed_and_epoch(table):
     aged = table.assign(age=np.where(table["age"] < 40, 29, 60))
     config = parse({**TINY, "batch_size": 16, "borders": SOFT, "copies": "baseline"})

@@ -64,6 +64,7 @@ class Steps:
             self.learner.step(0.01 * (step + 1))
 
 
+@pytest.mark.slow
 def test_every_optimizer_goes_on_from_its_state():
     for name in OPTIMIZERS:
         whole, half, again = Steps(name), Steps(name), Steps(name)

@@ -133,6 +133,7 @@ def assert_same(graph, tensors, folder, monkeypatch):
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * theirs.max())
 
 
+@pytest.mark.slow
 def test_the_converted_network_gives_the_features_of_the_original(package, tmp_path, monkeypatch):
     assert_same(package.graph, package.tensors, tmp_path, monkeypatch)
 
@@ -146,6 +147,7 @@ def test_the_real_one_does_too(tmp_path, monkeypatch):
     assert_same(json.loads(graph), tensors, tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_in_training_its_batch_statistics_are_near_those_kept(package):
     """Folded batch normalisations would keep a mean of 0 and a variance of 1."""
     network = timm.create_model("hse_faceres", num_classes=2)
