@@ -107,7 +107,7 @@ def retrain_and_submit(
     (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
     planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
     if recipe.unfinished:
-        print(recipe_words(recipe.unfinished), flush=True)
+        print(recipe_words(recipe.unfinished, recipe.stop_with(values)), flush=True)
     stop_after = recipe.stop_with(values)
     what = _what([config], [stop_after], average, data)
     _refuse_run(out, what)

@@ -55,8 +55,8 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe file, or the config.json of a run: then with its scores, and to stop after its best
-    epoch. UsageError if it is damaged."""
+    """Read a recipe file, or the config.json of a run: then with its scores and with the epoch
+    to stop after. UsageError if it is damaged."""
     if path.is_dir() and (path / "config.json").is_file():
         raise UsageError(f"{path}: is a run folder; give the recipe in it: {path / 'config.json'}")
     if path.name == "config.json" and (path.parent / "status.json").exists():

@@ -52,14 +52,16 @@ def weights_words(state: dict[str, Any]) -> str:
     return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {used}"
 
 
-def recipe_words(state: dict[str, Any]) -> str:
-    """The warning of a command that retrains the recipe of such a run."""
+def recipe_words(state: dict[str, Any], stop_after: int | None) -> str:
+    """The warning of a command that retrains the recipe of such a run, up to the epoch `stop_after`."""
     all_of_them = f"all {state['epochs']} epochs" if state["epochs"] else "all epochs"
     if state["best_epoch"] is None:
         what = f"no epoch has a validation score, so its recipe is trained for {all_of_them}"
+    elif stop_after is None:
+        what = f"its best score so far is {_score(state)}"
     else:
         what = (
-            f"its recipe is trained up to epoch {state['best_epoch']}, the best so far ({_score(state)}); "
+            f"its recipe is trained up to epoch {stop_after}, by the scores so far (best {_score(state)}); "
             f"epochs={state['epochs']} after the recipe trains {all_of_them}"
         )
     return f"{WARNING}the run {state['run']} is not finished: {how_far(state)}; {what}"

@@ -133,5 +133,7 @@ def test_an_exported_recipe_has_its_score_by_the_metric(tmp_path):
 def test_an_unfinished_run_is_described_by_its_metric(tmp_path):
     untrained(tmp_path / "run", 0, validation(200), values={"metric": "accuracy"}, state="failed")
     state, status = unfinished(tmp_path / "run"), RunFolder(tmp_path / "run").status()
-    for words in (weights_words(state), recipe_words(state)):
-        assert f"epoch 1, the best so far (accuracy {status['score']:.4f})" in words
+    assert f"epoch 1, the best so far (accuracy {status['score']:.4f})" in weights_words(state)
+    words = recipe_words(state, 2)
+    assert f"is trained up to epoch 2, by the scores so far (best accuracy {status['score']:.4f})" in words
+    assert "up to epoch" not in recipe_words(state, None), "the epochs were given"

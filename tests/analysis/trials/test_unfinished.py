@@ -119,7 +119,7 @@ def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
     recipe = read_recipe(tmp_path / "run" / "config.json")
     _, about = retrain_and_submit(recipe, people, tmp_path / "again", {})
     said = capsys.readouterr().out
-    assert f"its recipe is trained up to epoch {status['best_epoch']}, the best so far" in said
+    assert f"its recipe is trained up to epoch {recipe.stop_after}, by the scores so far" in said
     assert about["recipe_from_unfinished"]["epochs"] == 500
     assert RunFolder(tmp_path / "again").status()["epochs"] == recipe.stop_after
     # The retrained run itself is whole.
