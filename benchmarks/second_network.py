@@ -30,7 +30,7 @@ from dataset.task import Task
 from trial import recipe
 from trial.config import TrialConfig, parse
 from trial.fit import fit
-from trial.learning.inits import INITS
+from trial.learning.inits import INITS, Target
 from trial.metrics import score_probabilities
 from trial.models.heads import joint_logits
 
@@ -64,17 +64,19 @@ def components(features: np.ndarray, number: int = COMPONENTS) -> np.ndarray:
 
 
 class Heads:
-    """Heads of the config's init over `features` (photos, D) of the photos of `table`."""
+    """Heads of the config's init over `features` (photos, D) of the photos of `table`. Each value has one
+    output: what is predicted has no numbers."""
 
     def __init__(self, config: TrialConfig, features: np.ndarray, table: pd.DataFrame, task: Task):
         self.initial, self.features, self.task = config.init.build(INITS), features, task
-        self.labels = table["label"].to_numpy()
+        self.labels, self.groups = table["label"].to_numpy(), table["group"].to_numpy()
 
     def predict(self, rows: np.ndarray, labels: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(others, classes) the probabilities of the photos `others` by a head of `labels` of `rows`."""
         sizes = self.task.sizes or (self.task.n_classes,)
-        values = np.stack(np.unravel_index(labels, sizes), 1)
-        weight, bias = self.initial(self.features[rows], values, sizes)
+        values = np.unravel_index(labels, sizes)
+        targets = [Target(own, size) for own, size in zip(values, sizes, strict=True)]
+        weight, bias = self.initial(self.features[rows], targets, self.groups[rows])
         outputs = torch.from_numpy(self.features[others] @ weight.T + bias)
         return joint_logits(outputs, sizes).softmax(1).numpy()
 

@@ -68,7 +68,7 @@ def on_one_gpu() -> int:
         service = config.get("trainingService") or {}
         if service.get("trialGpuNumber") or config.get("trialGpuNumber"):
             return max(1, int(service.get("maxTrialNumberPerGpu") or 1))
-    except (UsageError, TypeError, ValueError, AttributeError):
+    except (UsageError, TypeError, ValueError, KeyError, AttributeError):
         pass
     return concurrency()
 

@@ -106,8 +106,7 @@ class TrialConfig:
     copies: Choice = _field(default_choice(COPIES, "none"), "generated training photos of the rare classes")
     pseudo_labels: str = _field(
         "",
-        "CSV of classes predicted for photos to predict, which are trained on, too (python -m analysis "
-        "pseudo-labels); '' = none",
+        "CSV of predicted classes of eval photos, to be trained on, too (analysis pseudo-labels); '' = none",
     )
     epochs: Annotated[int, (1, inf)] = _field(20, "number of epochs, over which the schedule runs")
     patience: Annotated[int, (0, inf)] = _field(

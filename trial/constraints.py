@@ -280,11 +280,15 @@ def pseudo_labels_errors(pseudo_labels: str) -> list[str]:
     return [f"pseudo_labels={pseudo_labels}: no such file; python -m analysis pseudo-labels writes one"]
 
 
-def pseudo_borders_errors(pseudo_labels: str, borders: Choice) -> list[str]:
+def pseudo_number_errors(pseudo_labels: str, borders: Choice, head: Choice) -> list[str]:
     """Nobody knows the numbers that classes of photos to predict were cut from."""
-    if not pseudo_labels or borders.name != "soft":
-        return []
-    return ["borders=soft: draws by what photos with pseudo_labels do not have; leave one of both out"]
+    subclasses = dict(head.params).get("subclasses", 1)
+    needing = {"borders=soft": borders.name == "soft", f"head.subclasses={subclasses}": subclasses > 1}
+    return [
+        f"{name}: needs numbers, which photos with pseudo_labels do not have; leave one of both out"
+        for name, needs in needing.items()
+        if pseudo_labels and needs
+    ]
 
 
 def runs_errors(teacher: Choice) -> list[str]:
@@ -330,7 +334,7 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
-    precision_errors, pixels_errors, graphs_errors, device_errors, pseudo_borders_errors, teacher_errors,
+    precision_errors, pixels_errors, graphs_errors, device_errors, pseudo_number_errors, teacher_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (

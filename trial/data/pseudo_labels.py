@@ -36,8 +36,8 @@ def write(path: Path, photos: pd.Series, labels: np.ndarray, task: Task, held_ou
 
 
 def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """The rows of `photos`, those to predict, that have a pseudo-label: photo, path, label and the index of
-    the value of each factor. They keep their index.
+    """The rows of `photos`, those to predict, that have a pseudo-label: photo, path, label, the index of the
+    value of each factor, and group: each is one of its own. They keep their index.
 
     UsageError with all errors: of the file, photos that are not to be predicted, classes that are not the
     task's.
@@ -57,7 +57,7 @@ def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
         raise UsageError(errors)
     known = dict(zip(table["photo"], map(task.classes.index, table["class"]), strict=True))
     rows = photos.loc[photos["photo"].isin(known), ["photo", "path"]]
-    rows = rows.assign(label=rows["photo"].map(known).astype(int))
+    rows = rows.assign(label=rows["photo"].map(known).astype(int), group=rows["photo"])
     if task.factors:
         values = np.unravel_index(rows["label"].to_numpy(), task.sizes)
         rows = rows.assign(**dict(zip(task.factors, values, strict=True)))

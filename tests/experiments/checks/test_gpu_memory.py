@@ -172,7 +172,7 @@ def test_the_probe_trains_and_validates_whole_batches(people, monkeypatch):
 
     monkeypatch.setattr("trial.fit._forward", noted)
     assert peak_of(config, data.task, data.table) == 7
-    assert sizes == [16, 16]  # each fold's validation
+    assert sizes == [4] * 8  # each fold's validation of 16 photos, one batch on a GPU
 
 
 @pytest.mark.slow

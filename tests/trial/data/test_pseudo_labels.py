@@ -127,7 +127,9 @@ def test_labels_by_a_network_that_knows_the_validation_groups_are_refused(people
 
 
 def test_what_can_not_be_done_is_refused_at_once():
+    head = {"_name": "factors", "subclasses": 2}
     with pytest.raises(UsageError) as error:
-        parse({**TINY, "pseudo_labels": "nowhere.csv", "borders": "soft"})
-    assert len(error.value.errors) == 2
+        parse({**TINY, "pseudo_labels": "nowhere.csv", "borders": "soft", "head": head})
+    assert len(error.value.errors) == 3
+    assert "head.subclasses=2: needs numbers" in str(error.value)
     assert "pseudo-labels writes one" in str(error.value) and "borders=soft" in str(error.value)
