@@ -82,5 +82,7 @@ if (isManager(process.argv[1])) {
   const access = require('./access.js');
   access.guardRequests(require('http'));  // last, so that it comes before the icons
   access.refuseRoutes();
+  // The dispatcher's, as in common/__init__.py: the tuner's matrices are small, and trials use all cores.
+  process.env.OPENBLAS_NUM_THREADS ??= '1';
   process.env.FACE_MASK_NNI_PRELOAD = '1';  // inherited by the trials, which warn when it is missing
 }

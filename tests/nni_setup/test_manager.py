@@ -19,6 +19,7 @@ def stopped(tmp_path_factory):
     before = set(listening())
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("NODE_OPTIONS", raising=False)
+        patch.delenv("OPENBLAS_NUM_THREADS", raising=False)
         # A PATH without this environment: what nnictl's own Python sets must be enough.
         patch.setenv(
             "PATH", os.pathsep.join(p for p in plain["PATH"].split(os.pathsep) if sys.prefix not in p)
@@ -63,6 +64,7 @@ def test_trials_see_the_preload_and_run_this_python(stopped):
         assert trial == {
             "FACE_MASK_NNI_PRELOAD": "1",
             "NO_ALBUMENTATIONS_UPDATE": "1",
+            "OPENBLAS_NUM_THREADS": "1",
             "python": str(PROJECT / ".venv"),
         }
 
