@@ -1,7 +1,6 @@
 """Groups with nearly the same photos: a validation score is too high if they are on both sides of a split."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -10,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError
-from common.machine import cores
 from common.progress import track
+from common.threads import in_threads
 from dataset.decode import decode
 from dataset.pixels import read_to_size, resize
 
@@ -96,7 +95,7 @@ def find(table: pd.DataFrame, progress: bool = False) -> Found:
 def _named_alike(table: pd.DataFrame, named: pd.Series, progress: bool) -> Iterator[Pair]:
     """Pairs of groups whose photos of the same name have a mean correlation of NAMED_ALIKE or more. A missing
     photo counts as 0. A photo with the group's last label is shown."""
-    grey = np.stack(list(_in_threads(_named, table["path"].tolist(), progress)))
+    grey = np.stack(list(_read(_named, table["path"].tolist(), progress)))
     groups, row = np.unique(table["group"], return_inverse=True)
     names, column = np.unique(named, return_inverse=True)
     by_name = np.zeros((len(groups), len(names), grey.shape[1]), np.float32)
@@ -119,7 +118,7 @@ def _any_alike(table: pd.DataFrame, progress: bool) -> Iterator[Pair]:
     coarse = np.empty((len(table), COARSE[0] * COARSE[1]), np.float32)
     details = np.empty((len(table), DETAILS[0] * DETAILS[1]), np.float16)
     tiny = np.empty(len(table), bool)
-    for row, vectors in enumerate(_in_threads(_at_both_sizes, paths, progress)):
+    for row, vectors in enumerate(_read(_at_both_sizes, paths, progress)):
         coarse[row], details[row], tiny[row] = vectors
     mirrored = coarse.reshape(-1, *COARSE)[:, :, ::-1].reshape(coarse.shape)
     starts = range(0, len(coarse), BLOCK)
@@ -159,12 +158,10 @@ def _alike_in_detail(
             yield int(row), at + int(column)
 
 
-def _in_threads(read: Callable[[str], T], paths: Sequence[str], progress: bool) -> Iterator[T]:
-    with ThreadPoolExecutor(cores()) as threads:
-        found = threads.map(read, paths)
-        tracked = track(paths, "reading photos to compare") if progress else paths
-        for _, vectors in zip(tracked, found, strict=True):
-            yield vectors
+def _read(read: Callable[[str], T], paths: Sequence[str], progress: bool) -> Iterator[T]:
+    tracked = track(paths, "reading photos to compare") if progress else paths
+    for _, vectors in zip(tracked, in_threads(read, paths), strict=True):
+        yield vectors
 
 
 def _named(path: str) -> np.ndarray:

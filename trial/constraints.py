@@ -282,7 +282,7 @@ def pseudo_labels_errors(pseudo_labels: str) -> list[str]:
 
 def pseudo_number_errors(pseudo_labels: str, borders: Choice, head: Choice) -> list[str]:
     """Nobody knows the numbers that classes of photos to predict were cut from."""
-    subclasses = dict(head.params).get("subclasses", 1)
+    subclasses = _subclasses(head)
     needing = {"borders=soft": borders.name == "soft", f"head.subclasses={subclasses}": subclasses > 1}
     return [
         f"{name}: needs numbers, which photos with pseudo_labels do not have; leave one of both out"
@@ -301,7 +301,7 @@ def head_errors(head: Choice, task: Task) -> list[str]:
     """A head of factors needs a task with factors, and subclasses need a factor that was a number."""
     if head.name == "factors" and not task.factors:
         return ["head=factors: this set has no factors; give columns of them in photos.csv, or head=classes"]
-    subclasses = dict(head.params).get("subclasses", 1)
+    subclasses = _subclasses(head)
     if subclasses == 1 or task.bands:
         return []
     return [f"head.subclasses={subclasses}: no factor of this set is a number cut into bands; leave it out"]
@@ -341,6 +341,11 @@ ON_THIS_MACHINE: tuple[Check, ...] = (
     weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
     pseudo_labels_errors, runs_errors,
 )  # fmt: skip
+
+
+def _subclasses(head: Choice) -> int:
+    """Outputs of each band; 1 for heads without the parameter."""
+    return dict(head.params).get("subclasses", 1)
 
 
 def _compile(compile: bool | str) -> str:

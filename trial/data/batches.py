@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from common.errors import UsageError
 from common.machine import cores
+from common.threads import in_threads
 from dataset.cache.arrays import Uncached, cached
 from trial.augment.pipeline import copy_transform, photo_transform
 from trial.augment.policies import Policy, parse_policy
@@ -210,14 +212,9 @@ def shared_pixels(
 def moved(pixels: np.ndarray | Uncached, room: Tensor) -> Tensor:
     """`room`, uint8 (photos, height, width, 3) on the device, filled with the `pixels` of as many photos:
     batches are gathered there from now on, and no photo is copied to the device again."""
-    with ThreadPoolExecutor(cores(), thread_name_prefix="decode") as threads:
-        for start in range(0, len(room), MOVED_AT_ONCE):
-            rows = range(start, min(start + MOVED_AT_ONCE, len(room)))
-            if isinstance(pixels, Uncached):
-                part = np.stack(list(threads.map(pixels.read, rows)))
-            else:
-                part = np.array(pixels[rows.start : rows.stop])  # a copy: torch warns of read-only memory
-            room[rows.start : rows.stop].copy_(torch.from_numpy(part))
+    each = in_threads(pixels.read, range(len(room))) if isinstance(pixels, Uncached) else iter(pixels)
+    for part in room.split(MOVED_AT_ONCE):
+        part.copy_(torch.from_numpy(np.stack(list(islice(each, len(part))))))
     return room
 
 
