@@ -1,17 +1,19 @@
 """Searches through NNI at equal wall time: ours against the one before it, scored on people neither has seen.
 
-    python -m benchmarks.search.live DATA ANSWERS.csv [--minutes 15] [--seeds 3] [--method ours]
+    python -m benchmarks.search.live DATA ANSWERS.csv [--kind KIND] [--minutes 15] [--seeds 3] [--method ours]
 
-The searches of a seed run side by side, one trial at a time in one thread each. Their space is the recorded
-table's (space.json), and a trial trains a FRACTION of the people for EPOCHS epochs; the folds differ with the
-seed. The network of the best trial by validation then predicts eval/, and ANSWERS.csv scores it. A finished
-search is not run again, so that the command may be stopped and started again.
+The searches of a seed run side by side, one trial at a time in one thread each; the folds differ with the
+seed. Kinds of experiments: `table`, the space of the recorded table (space.json) on a fraction of the people,
+a minute and more each; `frozen`, a space of heads on the frozen features of one network (frozen.json), a few
+seconds each. The network of the best trial by validation then predicts eval/, and ANSWERS.csv scores it. A
+finished search is not run again, so that the command may be stopped and started again.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -27,7 +29,14 @@ from common.errors import UsageError, exit_on_usage_error, unknown
 from common.files import write_json
 from common.machine import PROJECT
 
-EPOCHS, FRACTION = 5, 0.2  # of the training people
+KINDS = {  # of experiments: the space, and what is the same in all trials
+    "table": (SPACE, "epochs=5 train_fraction=0.2"),
+    "frozen": (
+        SPACE.with_name("frozen.json"),
+        "model=tf_efficientnet_lite0 weights=package image_size=160x120 features=cached features.views=none"
+        " epochs=10",
+    ),
+}
 RESULT = "result.json"
 METHODS: dict[str, dict[str, Any]] = {
     "ours": {
@@ -52,30 +61,42 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def space() -> dict[str, Any]:
-    """The recorded table's space; networks without packaged weights are trained from random ones."""
-    found = json.loads(SPACE.read_text())
-    for network in found["model"]["_value"]:
+def space(kind: str) -> dict[str, Any]:
+    """The space of `kind`; networks without packaged weights are trained from random ones."""
+    found: dict[str, Any] = json.loads(KINDS[kind][0].read_text())
+    for network in found.get("model", {}).get("_value", []):
         network.setdefault("weights", {"_type": "choice", "_value": ["none"]})
     return found
 
 
-def write_experiment(method: str, seed: int, minutes: float, data: Path, folder: Path) -> Path:
+def words(kind: str, data: Path) -> list[str]:
+    """What is the same in all trials of `kind`."""
+    return [f"data={data.resolve()}", "precision=float32", "threads=1", "workers=0", *KINDS[kind][1].split()]
+
+
+def make_features(kind: str, data: Path) -> None:
+    """Fill the cache that all trials of frozen features share, before any search's clock starts."""
+    if "features=cached" in KINDS[kind][1]:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "trial", *words(kind, data), "epochs=1", f"out={folder}/run"]
+            subprocess.run(command, cwd=PROJECT, check=True)
+
+
+def write_experiment(kind: str, method: str, seed: int, minutes: float, data: Path, folder: Path) -> Path:
     """The experiment's YAML in `folder`, which will hold its runs, too."""
     algorithms = json.loads(json.dumps(METHODS[method]))
     for algorithm in algorithms.values():
         algorithm["codeDirectory"] = str(PROJECT)
     algorithms["tuner"].setdefault("classArgs", {})["seed"] = seed
-    (folder / "space.json").write_text(json.dumps(space(), indent=1))
-    words = f"precision=float32 threads=1 workers=0 epochs={EPOCHS} train_fraction={FRACTION} seed={seed}"
+    (folder / "space.json").write_text(json.dumps(space(kind), indent=1))
     experiment = {
         "experimentName": f"live_{method}_{seed}",
         "experimentWorkingDirectory": str(folder.resolve()),
         "searchSpaceFile": "space.json",
         "trialCodeDirectory": str(PROJECT),
-        "trialCommand": f"python -m trial data={data.resolve()} {words}",
+        "trialCommand": " ".join(["python -m trial", *words(kind, data), f"seed={seed}"]),
         "trialConcurrency": 1,
-        "maxTrialNumber": 200,  # never reached; the disk is checked for as many
+        "maxTrialNumber": 500,  # never reached; the disk is checked for as many
         "maxExperimentDuration": f"{round(60 * minutes)}s",
         "trainingService": {"platform": "local"},
         **algorithms,
@@ -113,7 +134,7 @@ def _analysis(*words: Any) -> str:
     return done.stdout
 
 
-def search(methods: Sequence[str], seed: int, minutes: float, data: Path, out: Path) -> None:
+def search(kind: str, methods: Sequence[str], seed: int, minutes: float, data: Path, out: Path) -> None:
     """Run the searches of one seed side by side; those that have ended before are left as they are."""
     running = []
     for method in methods:
@@ -123,7 +144,7 @@ def search(methods: Sequence[str], seed: int, minutes: float, data: Path, out: P
         if folder.exists():
             raise UsageError(f"{folder}: holds a search that did not end; move it away")
         folder.mkdir(parents=True)
-        path = write_experiment(method, seed, minutes, data, folder)
+        path = write_experiment(kind, method, seed, minutes, data, folder)
         log = (folder / "run.log").open("w")
         command = [sys.executable, "-m", "experiments", "run", str(path)]
         running.append((folder, subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)))
@@ -166,19 +187,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("data", type=Path)
     parser.add_argument("answers", type=Path)
+    parser.add_argument("--kind", choices=KINDS, default="table")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--method", action="append", default=[], help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--out", type=Path, default=PROJECT / "out" / "search_live")
+    parser.add_argument("--out", type=Path, help="default: out/search_live/KIND")
     given = parser.parse_args()
+    out = given.out or PROJECT / "out" / "search_live" / given.kind
     methods = given.method or ["ours", "before"]
     if wrong := [unknown("method", name, METHODS) for name in methods if name not in METHODS]:
         raise UsageError(wrong)
     found: dict[str, list[dict[str, Any]]] = {method: [] for method in methods}
+    make_features(given.kind, given.data)
     for seed in range(given.seeds):
-        search(methods, seed, given.minutes, given.data, given.out)
+        search(given.kind, methods, seed, given.minutes, given.data, out)
         for method in methods:
-            folder = given.out / f"{method}-{seed}"
+            folder = out / f"{method}-{seed}"
             kept = folder / RESULT
             result = (
                 json.loads(kept.read_text()) if kept.exists() else searched(folder, given.data, given.answers)

@@ -2,13 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.search.live import METHODS, text, write_experiment
+from benchmarks.search.live import KINDS, METHODS, text, write_experiment
 from experiments.check import check
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_search_that_is_compared_passes_the_check(method: str, people: Path, tmp_path: Path) -> None:
-    path = write_experiment(method, 3, 2, people, tmp_path)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_search_that_is_compared_passes_the_check(
+    kind: str, method: str, people: Path, tmp_path: Path
+) -> None:
+    path = write_experiment(kind, method, 3, 2, people, tmp_path)
     plan = check(path)
     assert plan.config["maxExperimentDuration"] == "120s"
     assert plan.config["tuner"]["classArgs"]["seed"] == 3
