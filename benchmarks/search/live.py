@@ -78,7 +78,7 @@ def make_features(kind: str, data: Path) -> None:
     """Fill the cache that all trials of frozen features share, before any search's clock starts."""
     if "features=cached" in KINDS[kind][1]:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "trial", *words(kind, data), "epochs=1", f"out={folder}/run"]
+            command = [sys.executable, "-m", "trial", *words(kind, data), f"out={folder}/run"]
             subprocess.run(command, cwd=PROJECT, check=True)
 
 
