@@ -21,23 +21,33 @@ from trial.compute import Compute, decide
 from trial.data import batches
 from trial.data.views import VIEWS, Views
 from trial.fit import infer
+from trial.models.features import Backbone, Probe
+from trial.models.heads import HEADS, Head
 from trial.preprocessing import Preprocessing
 from trial.record import WEIGHTS, RunFolder
 
 
 class Averaged(nn.Module):
     """Several networks, each over all `views` of a photo, as one network. Its logits are the logarithm of the
-    mean probability, so that softmax gives that mean. `temperature` divides the networks' own logits."""
+    mean probability, so that softmax gives that mean. `temperature` divides the networks' own logits. With a
+    `backbone`, the networks see its features of a view."""
 
-    def __init__(self, networks: list[nn.Module], views: Views, temperature: float = 1.0):
+    def __init__(
+        self,
+        networks: list[nn.Module],
+        views: Views,
+        temperature: float = 1.0,
+        backbone: nn.Module | None = None,
+    ):
         super().__init__()
         self.networks, self.views, self.temperature = nn.ModuleList(networks), views, temperature
+        self.backbone = backbone or nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, height, width) -> (B, classes)."""
         found = [
-            (network(view).float() / self.temperature).softmax(1)
-            for view in self.views(images)
+            (network(shown).float() / self.temperature).softmax(1)
+            for shown in map(self.backbone, self.views(images))
             for network in self.networks
         ]
         return torch.stack(found).mean(0).log()
@@ -45,13 +55,15 @@ class Averaged(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """A run folder's networks, ready to predict: one, or one per fold of a fold=all run."""
+    """A run folder's networks, ready to predict: one, or one per fold of a fold=all run. If only their last
+    layers were trained (features=cached), `head` says how their outputs become logits."""
 
     run: Path
     task: Task
     networks: list[nn.Module]
     preprocessing: Preprocessing
     compute: Compute
+    head: Head | None = None
 
     def predict(
         self,
@@ -64,7 +76,11 @@ class Trained:
         """Probabilities (photos, classes), the mean over networks and views, in the order of `photos` (photo,
         path). `tta`: a name in predict/tta.py; `pixels`: those of a whole table that `photos` is a part of.
         UsageError if a probability is not finite."""
-        network = Averaged(self.networks, VIEWS[tta], temperature).to(self.compute.device)
+        networks, backbone = self.networks, None
+        if self.head and len(networks) > 1:  # the rest of them is the same, and need not run for each
+            networks = [Probe(network, self.head.to_logits) for network in networks]
+            backbone = Backbone(self.networks[0])
+        network = Averaged(networks, VIEWS[tta], temperature, backbone).to(self.compute.device)
         loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
         logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
         probabilities = logits.softmax(1).numpy()
@@ -110,7 +126,8 @@ def load(run: Path) -> Trained:
                 f"{path}: not the weights of a {config.model} of {task.n_classes} classes ({why})"
             ) from None
         networks.append(network)
-    return Trained(Path(run), task, networks, preprocessing, decide(networks[0], precision=precision))
+    head = config.head.build(HEADS, task) if config.features.name == "cached" else None
+    return Trained(Path(run), task, networks, preprocessing, decide(networks[0], precision=precision), head)
 
 
 def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:

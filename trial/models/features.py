@@ -16,17 +16,19 @@ class Backbone(nn.Module):
 
     def __init__(self, network: nn.Module):
         super().__init__()
-        self.network, self._seen = network, list[Tensor]()
-        for layer in last_layers(network):
-            layer.register_forward_pre_hook(lambda layer, inputs: self._seen.append(inputs[0].flatten(1)))
+        self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, height, width) -> (B, D)."""
-        self._seen.clear()
+        seen: list[Tensor] = []
+        hooks = [
+            layer.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0].flatten(1)))
+            for layer in last_layers(self.network)
+        ]
         self.network(images)
-        found = torch.cat(self._seen, 1)
-        self._seen.clear()
-        return found
+        for hook in hooks:
+            hook.remove()
+        return torch.cat(seen, 1)
 
 
 class Probe(nn.Module):

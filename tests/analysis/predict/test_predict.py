@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -93,6 +94,20 @@ def test_views_are_of_the_photo_as_the_network_sees_it(photos, tmp_path):
         cv2.imwrite(mirrored[-1], cv2.imread(path)[:, ::-1])
     both = [predict(tmp_path / "run", photos.assign(path=paths)) for paths in (photos["path"], mirrored)]
     assert predict(tmp_path / "run", photos, "flip") == pytest.approx(np.mean(both, axis=0), abs=1e-3)
+
+
+def test_folds_that_share_a_frozen_backbone_run_it_once(people, photos, tmp_path):
+    values = {"features": "cached", "head": "auto", "fold": "all", "folds": 3, "epochs": 1, "cache_limit": 0}
+    config = parse({**TINY, **values, "data": str(people)})
+    run(config, RunWriter(tmp_path, config), lambda report: None)
+    trained = load(tmp_path)
+    alone = [replace(trained, networks=[network]).predict(photos, "flip") for network in trained.networks]
+    seen = []
+    for network in trained.networks:
+        network.register_forward_hook(lambda module, inputs, outputs: seen.append(len(inputs[0])))
+    assert trained.predict(photos, "flip") == pytest.approx(np.mean(alone, axis=0), abs=1e-5)
+    assert sum(seen) == 2 * len(photos)
+    assert not np.allclose(alone[0], alone[1])
 
 
 def test_the_networks_of_all_folds_are_averaged(photos, tmp_path):
