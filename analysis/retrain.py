@@ -137,12 +137,12 @@ def ending(writer: RunWriter) -> Iterator[None]:
     """Record in the run folder how the training in the `with` block ended."""
     try:
         yield
+        writer.end("done")
     except BaseException as error:
         gone = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else gone_words(error)
         why = gone or failure_words(error) or str(error) or type(error).__name__
         writer.end(INTERRUPTED if gone else "failed", why)
         raise
-    writer.end("done")
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

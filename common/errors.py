@@ -29,7 +29,10 @@ DEVICE_GONE = (  # parts of CUDA's messages, once the GPU was taken away or has 
     "no CUDA-capable device is detected", "devices are busy or unavailable", "device(s) is/are busy",
     "uncorrectable ECC error", "CUDA error: unknown error",
 )  # fmt: skip
-NO_DEVICE_MEMORY = ("CUDA error: out of memory", "_STATUS_ALLOC_FAILED")  # torch's errors of no class of their own
+NO_DEVICE_MEMORY = (
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",
+)  # RuntimeErrors
 NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 
 
@@ -53,8 +56,8 @@ def file_words(error: BaseException) -> str:
 
 
 def gone_words(error: BaseException) -> str:
-    """A sentence if this error is that a GPU, or another process of the training, is gone, so that a run may go
-    on later; else ''."""
+    """A sentence if this error is that a GPU, or another process of the training, is gone, so that a run may
+    go on later; else ''."""
     text = str(error)
     if not isinstance(error, RuntimeError):
         return ""
@@ -152,8 +155,9 @@ def exit_on_usage_error() -> Iterator[None]:
     """Run a command (`with` or `@exit_on_usage_error()`): a UsageError ends it with exit code 2.
 
     The messages go to stderr without a traceback, at most MAX_LINES of them and a count of the rest. A path
-    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too, a full disk,
-    too little memory, a loss that is NaN or a GPU that is gone with 1, Ctrl-C with 130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
+    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too; a full disk,
+    too little memory, a loss that is NaN or a GPU that is gone with 1; Ctrl-C with 130. Inside, the packages'
+    logs are shown on stderr (`common.log.show_logs`).
     """
     show_logs()
     try:

@@ -15,14 +15,19 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from common.errors import UsageError
+from common.text import cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 P = ParamSpec("P")
 R = TypeVar("R")
 FULL = 2**20  # free bytes of a disk with less are too few for a file of tensors
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # errors of file systems that can't sync a folder
 _held: set[Path] = set()  # folders that this process writes into
 
 
@@ -50,6 +55,23 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
         with suppress(OSError):
             part.unlink(missing_ok=True)
     return path
+
+
+def sync(*paths: Path) -> None:
+    """Wait until these files, and the names in these folders, are on the disk, where a power cut leaves them.
+
+    OSError if the disk fails, which a file system may find out only now.
+    """
+    for path in paths:
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                error.filename = str(path)
+                raise
+        finally:
+            os.close(opened)
 
 
 def part_of(path: Path) -> Path:
@@ -84,6 +106,12 @@ def write_json(path: Path, value: Any) -> Path:
     return write_atomic(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n"))
 
 
+def write_sheet(path: Path, table: "pd.DataFrame") -> Path:
+    """Write a CSV that people open in a spreadsheet: no text of it is a formula (`common.text.cell`)."""
+    safe = table.astype(object).map(cell)
+    return write_atomic(path, lambda part: safe.to_csv(part, index=False))
+
+
 Kinds = tuple[type, ...]
 NUMBER: Kinds = (int, float)
 NONE = type(None)
@@ -99,9 +127,7 @@ def read_object(
         read = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(read, dict):
             raise ValueError("it is not a JSON object")
-        for key, kinds in {**(optional or {}), **required}.items():
-            if key in read or key in required:
-                _check_kind(key, read, kinds)
+        check_kinds(read, required, optional)
         return read
     except FileNotFoundError:
         raise
@@ -109,6 +135,15 @@ def read_object(
         raise UsageError(f"{path}: is damaged ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is damaged ({error})") from None
+
+
+def check_kinds(
+    read: Mapping[str, Any], required: Mapping[str, Kinds], optional: Mapping[str, Kinds] | None = None
+) -> None:
+    """ValueError if a required key is missing, or a value is not of its key's types, or not finite."""
+    for key, kinds in {**(optional or {}), **required}.items():
+        if key in read or key in required:
+            _check_kind(key, read, kinds)
 
 
 def _check_kind(key: str, read: Mapping[str, Any], kinds: Kinds) -> None:

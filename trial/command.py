@@ -268,6 +268,7 @@ def _run(
         gc.freeze()  # imported objects stay: collecting them at the end alone would take a second
         best = run(config, writer, on_report, checkpoint, ranks)
         outcome = _outcome(config, writer)
+        writer.end("done")
     except UsageError as error:
         writer.end("failed", str(error))
         raise
@@ -287,7 +288,6 @@ def _run(
             traceback.print_exc()
         print(f"failed: {words or error} (run folder: {writer.folder})", file=sys.stderr)
         raise SystemExit(1) from None
-    writer.end("done")
     if in_experiment:
         advisor.report_final(best)
     print(outcome, flush=True)

@@ -13,7 +13,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError, file_words, first_line
-from common.files import NONE, NUMBER, Kinds, read_object, write_atomic, write_json
+from common.files import NONE, NUMBER, Kinds, read_object, sync, write_atomic, write_json
 from common.process import is_mark, process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
@@ -197,7 +197,13 @@ class RunWriter:
 
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
         """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
-        until it ends)."""
+        until it ends).
+
+        A run that is done is on the disk before its status says so, and before NNI hears of it: a power cut
+        leaves it whole, or to be trained further. OSError, and no end, if that fails.
+        """
+        if state == "done" and not self._ended:
+            sync(*(self.folder / name for name in _run_files(self.folder) if name != CHECKPOINT))
         held = self.lock.acquire(timeout=wait)
         try:
             if not self._ended:
@@ -205,6 +211,8 @@ class RunWriter:
                 self._status |= {"state": state, "reason": reason, "ended": _now()}
                 try:
                     self._write_status()
+                    if state == "done":
+                        sync(self.folder / "status.json", self.folder, self.folder.parent)
                 except OSError as error:  # a full disk, say: the last status stays, and this process is gone
                     logger.warning(f"WARNING: the end of this run can't be recorded: {file_words(error)}")
                 if state == "done" and not self.keeps_checkpoint:

@@ -60,7 +60,18 @@ class Server:
 
     def ask(self, path, user=None, family="4", waits="waits", close="", port=None) -> str:
         """What a client of its own process is answered; '' if it does not wait."""
-        command = ["/usr/bin/env", "python3", "-S", "-c", CLIENT, port or self.port, family, path, waits, close]
+        command = [
+            "/usr/bin/env",
+            "python3",
+            "-S",
+            "-c",
+            CLIENT,
+            port or self.port,
+            family,
+            path,
+            waits,
+            close,
+        ]
         as_user = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         done = subprocess.run(command, capture_output=True, text=True, cwd="/", timeout=30, **as_user)
         assert done.returncode == 0, done.stderr

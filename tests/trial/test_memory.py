@@ -137,7 +137,9 @@ def test_a_run_records_the_parts(people, tmp_path, monkeypatch):
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory on the device"),
         (MemoryError("Unable to allocate 9 GiB"), "out of memory (Unable to allocate 9 GiB)"),
         (
-            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
+            ),
             "out of memory ([enforce fail] DefaultCPUAllocator",
         ),
         (RuntimeError("CUDA error: out of memory\nCompile with"), "out of memory on the device; use"),

@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -54,6 +55,32 @@ def test_what_is_written_is_read_back(tmp_path):
     assert (status["epochs"], status["seconds"]) == (2, 4.0)
     assert (status["metric"], status["score"]) == ("macro_f1", status["macro_f1"])
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+def test_a_run_is_done_once_its_files_are_on_the_disk(tmp_path, monkeypatch):
+    """After a power cut a status of done has whole files beside it."""
+    synced = []
+
+    def sync(*paths):
+        state = json.loads((tmp_path / "status.json").read_text())["state"]
+        synced.append((state, {path.name for path in paths}))
+
+    monkeypatch.setattr("trial.record.sync", sync)
+    write_run(tmp_path)
+    written = {path.name for path in tmp_path.iterdir()} - {"status.json"}
+    assert [state for state, _ in synced] == ["running", "done"]
+    assert synced[0][1] >= written >= {"weights.safetensors", "validation.parquet", "config.json"}
+    assert synced[1][1] == {"status.json", tmp_path.name, tmp_path.parent.name}
+
+
+def test_a_run_whose_disk_fails_in_the_end_is_not_done(tmp_path, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match=r"Input/output error: '.*config\.json'"):
+        write_run(tmp_path)
+    assert RunFolder(tmp_path).status()["state"] == "running"
 
 
 def test_folds_of_one_run_have_weights_each_and_one_score_over_all_people(tmp_path):
