@@ -9,6 +9,7 @@ import inspect
 import json
 import math
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 FULL = 2**20  # free bytes of a disk with less are too few for a file of tensors
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
+HOST = re.sub(r"\W", "_", platform.node())[:20]
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # errors of file systems that can't sync a folder
 _held: set[Path] = set()  # folders that this process writes into
 
@@ -76,17 +78,23 @@ def sync(*paths: Path) -> None:
 
 def part_of(path: Path) -> Path:
     """Where this process writes what will be moved to `path`; `sweep` removes it if it is killed."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return path.with_name(f".{path.name}.{process_part()}")
+
+
+def process_part() -> str:
+    """The end of the names of this process's temporary files. It has the host: another one's numbers of
+    processes say nothing here, and folders may be shared."""
+    return f"{HOST}-{os.getpid()}.part"
 
 
 def sweep(path: Path) -> None:
-    """Remove the temporary files and folders of `path` whose processes have ended."""
+    """Remove the temporary files and folders of `path` whose processes, of this machine, have ended."""
     import psutil
 
     with suppress(OSError, OverflowError):
         for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            process = part.name.split(".")[-2]
-            if process.isdecimal() and not psutil.pid_exists(int(process)):
+            host, _, process = part.name.split(".")[-2].rpartition("-")
+            if host == HOST and process.isdecimal() and not psutil.pid_exists(int(process)):
                 if part.is_dir() and not part.is_symlink():
                     shutil.rmtree(part, ignore_errors=True)
                 else:

@@ -158,6 +158,20 @@ def test_a_half_written_run_is_known_as_such(tmp_path):
     assert "files may be incomplete" in status["reason"]
 
 
+@pytest.mark.parametrize(
+    ("now", "words"), [(7, "for want of memory perhaps: the system has killed 2 "), (5, "")]
+)
+def test_a_run_that_was_killed_for_want_of_memory_says_so(tmp_path, monkeypatch, now, words):
+    monkeypatch.setattr("trial.record.memory_kills", lambda: 5)
+    RunWriter(tmp_path)
+    path = tmp_path / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"process": process_mark() | {"started": 1.0}}))
+    monkeypatch.setattr("trial.record.memory_kills", lambda: now)
+    reason = RunFolder(tmp_path).status()["reason"]
+    assert words in reason and reason.startswith("its process was killed")
+    assert ("crashed" in reason) == (not words)
+
+
 def test_a_recycled_process_number_is_not_the_run(tmp_path):
     RunWriter(tmp_path)
     path = tmp_path / "status.json"
