@@ -59,7 +59,7 @@ def experiment(people, tmp_path_factory):
 def bundle(people, experiment, tmp_path_factory):
     """The folder of a submission that can be made again."""
     out = tmp_path_factory.mktemp("killed") / "bundle"
-    retrain_and_submit(read_recipe(experiment.folder / "trials" / "t0" / "config.json"), people, out)
+    retrain_and_submit(read_recipe(experiment.folder / "trials" / "t0" / "config.json"), people, out, {})
     return out
 
 

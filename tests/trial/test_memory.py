@@ -1,5 +1,6 @@
 """Memory that runs out, losses that are not numbers, workers that die: said, recorded, and nothing good is lost."""
 
+import errno
 import json
 
 import pytest
@@ -161,6 +162,20 @@ def test_a_run_without_memory_fails_with_that_reason(people, tmp_path, monkeypat
     assert f"failed: {words}" in result.stderr
     status = RunFolder(tmp_path / "run").status()
     assert (status["state"], status["reason"].startswith(words)) == ("failed", True)
+
+
+def test_a_run_whose_disk_fails_in_the_end_is_not_done(people, tmp_path, monkeypatch):
+    def fail(*paths):
+        raise OSError(errno.EIO, "Input/output error", "weights.safetensors")
+
+    monkeypatch.setattr("trial.record.sync", fail)
+    result = call(command.app, *arguments(people, tmp_path / "run", epochs=1))
+    assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
+    status = RunFolder(tmp_path / "run").status()
+    assert (status["state"], status["reason"]) == (
+        "failed",
+        "weights.safetensors: the disk reports an error",
+    )
 
 
 def test_a_run_whose_gpu_is_gone_is_interrupted_and_goes_on(people, tmp_path, monkeypatch):
