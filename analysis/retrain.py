@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.errors import exit_on_usage_error
+from common.errors import exit_on_usage_error, failure_words, gone_words
 from common.machine import cores
 from common.progress import track
 from dataset.task import Task
@@ -23,7 +23,7 @@ from trial import recipe
 from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig, parse
 from trial.fit import fit
-from trial.ranks import ALONE, Ranks, following, rank_words, run_ranks, started_as
+from trial.ranks import ALONE, Ranks, following, run_ranks, started_as
 from trial.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
 from trial.resume import Saver, read
 
@@ -137,13 +137,12 @@ def ending(writer: RunWriter) -> Iterator[None]:
     """Record in the run folder how the training in the `with` block ended."""
     try:
         yield
+        writer.end("done")
     except BaseException as error:
-        interrupted = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else rank_words(error)
-        writer.end(
-            INTERRUPTED if interrupted else "failed", interrupted or str(error) or type(error).__name__
-        )
+        gone = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else gone_words(error)
+        why = gone or failure_words(error) or str(error) or type(error).__name__
+        writer.end(INTERRUPTED if gone else "failed", why)
         raise
-    writer.end("done")
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -25,6 +25,17 @@ OF_DISK = {
 }
 
 
+DEVICE_GONE = (  # parts of CUDA's messages, once the GPU was taken away or has failed
+    "no CUDA-capable device is detected", "devices are busy or unavailable", "device(s) is/are busy",
+    "uncorrectable ECC error", "CUDA error: unknown error",
+)  # fmt: skip
+NO_DEVICE_MEMORY = (
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",
+)  # RuntimeErrors
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
+
+
 class UsageError(Exception):
     """One or more errors in what the caller gave. Each message says what is wrong, where, and what to do.
 
@@ -42,6 +53,44 @@ def file_words(error: BaseException) -> str:
         return ""
     words = (OF_CALLER | OF_DISK)[error.errno] or error.strerror
     return f"{error.filename}: {words}" if error.filename else str(words)
+
+
+def gone_words(error: BaseException) -> str:
+    """A sentence if this error is that a GPU, or another process of the training, is gone, so that a run may
+    go on later; else ''."""
+    text = str(error)
+    if not isinstance(error, RuntimeError):
+        return ""
+    if any(part in text for part in DEVICE_GONE):
+        return f"its GPU is gone ({text.splitlines()[0]})"
+    if any(name in text for name in ("gloo/", "NCCL")):
+        return f"another process of this training ended ({text.splitlines()[0]})"
+    return ""
+
+
+def failure_words(error: BaseException) -> str:
+    """A sentence on what ended a command that is no error in the code: its files or their disk, too little
+    memory, or numbers that are none. '' for other errors."""
+    if isinstance(error, FloatingPointError):  # of trial/fit.py, a sentence
+        return str(error)
+    return file_words(error) or _memory_words(error)
+
+
+def _memory_words(error: BaseException) -> str:
+    text = str(error)
+    on_device = isinstance(error, RuntimeError) and any(part in text for part in NO_DEVICE_MEMORY)
+    if on_device or type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds
+        where = ", ".join(["on the device", *getattr(error, "__notes__", ())])
+        return f"out of memory {where}; use a smaller image_size or network"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY in text):
+        what = f" ({text.splitlines()[0]})" if text else ""
+        return f"out of memory{what}; use a smaller batch_size, fewer workers or a smaller image_size"
+    if isinstance(error, RuntimeError) and "DataLoader worker" in text:
+        return (
+            "a process of the loader ended, killed by the system for want of memory perhaps "
+            f"({text.splitlines()[0]}); use fewer workers or a smaller batch_size"
+        )
+    return ""
 
 
 def first_line(error: Exception) -> str:
@@ -106,8 +155,9 @@ def exit_on_usage_error() -> Iterator[None]:
     """Run a command (`with` or `@exit_on_usage_error()`): a UsageError ends it with exit code 2.
 
     The messages go to stderr without a traceback, at most MAX_LINES of them and a count of the rest. A path
-    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too, a full disk
-    with 1, Ctrl-C with 130. Inside, the packages' logs are shown on stderr (`common.log.show_logs`).
+    that exists already, is of the wrong kind or lacks permission ends it with exit code 2 too; a full disk,
+    too little memory, a loss that is NaN or a GPU that is gone with 1; Ctrl-C with 130. Inside, the packages'
+    logs are shown on stderr (`common.log.show_logs`).
     """
     show_logs()
     try:
@@ -118,11 +168,12 @@ def exit_on_usage_error() -> Iterator[None]:
             lines = [*lines, f"... and {more} more errors like these"]
         print("\n".join(lines), file=sys.stderr, flush=True)
         raise SystemExit(2) from None
-    except OSError as error:
-        if not (words := file_words(error)):
+    except Exception as error:
+        if not (words := failure_words(error) or gone_words(error)):
             raise
         print(words, file=sys.stderr, flush=True)
-        raise SystemExit(2 if error.errno in OF_CALLER else 1) from None
+        is_callers = isinstance(error, OSError) and error.errno in OF_CALLER
+        raise SystemExit(2 if is_callers else 1) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         raise SystemExit(130) from None

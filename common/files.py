@@ -9,20 +9,27 @@ import inspect
 import json
 import math
 import os
+import platform
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from common.errors import UsageError
+from common.text import cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 P = ParamSpec("P")
 R = TypeVar("R")
 FULL = 2**20  # free bytes of a disk with less are too few for a file of tensors
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
+HOST = re.sub(r"\W", "_", platform.node())[:20]
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)  # errors of file systems that can't sync a folder
 _held: set[Path] = set()  # folders that this process writes into
 
 
@@ -52,19 +59,42 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def sync(*paths: Path) -> None:
+    """Wait until these files, and the names in these folders, are on the disk, where a power cut leaves them.
+
+    OSError if the disk fails, which a file system may find out only now.
+    """
+    for path in paths:
+        opened = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                error.filename = str(path)
+                raise
+        finally:
+            os.close(opened)
+
+
 def part_of(path: Path) -> Path:
     """Where this process writes what will be moved to `path`; `sweep` removes it if it is killed."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return path.with_name(f".{path.name}.{process_part()}")
+
+
+def process_part() -> str:
+    """The end of the names of this process's temporary files. It has the host: another one's numbers of
+    processes say nothing here, and folders may be shared."""
+    return f"{HOST}-{os.getpid()}.part"
 
 
 def sweep(path: Path) -> None:
-    """Remove the temporary files and folders of `path` whose processes have ended."""
+    """Remove the temporary files and folders of `path` whose processes, of this machine, have ended."""
     import psutil
 
     with suppress(OSError, OverflowError):
         for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-            process = part.name.split(".")[-2]
-            if process.isdecimal() and not psutil.pid_exists(int(process)):
+            host, _, process = part.name.split(".")[-2].rpartition("-")
+            if host == HOST and process.isdecimal() and not psutil.pid_exists(int(process)):
                 if part.is_dir() and not part.is_symlink():
                     shutil.rmtree(part, ignore_errors=True)
                 else:
@@ -84,6 +114,12 @@ def write_json(path: Path, value: Any) -> Path:
     return write_atomic(path, lambda part: part.write_text(json.dumps(value, indent=2) + "\n"))
 
 
+def write_sheet(path: Path, table: "pd.DataFrame") -> Path:
+    """Write a CSV that people open in a spreadsheet: no text of it is a formula (`common.text.cell`)."""
+    safe = table.astype(object).map(cell)
+    return write_atomic(path, lambda part: safe.to_csv(part, index=False))
+
+
 Kinds = tuple[type, ...]
 NUMBER: Kinds = (int, float)
 NONE = type(None)
@@ -99,9 +135,7 @@ def read_object(
         read = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(read, dict):
             raise ValueError("it is not a JSON object")
-        for key, kinds in {**(optional or {}), **required}.items():
-            if key in read or key in required:
-                _check_kind(key, read, kinds)
+        check_kinds(read, required, optional)
         return read
     except FileNotFoundError:
         raise
@@ -109,6 +143,15 @@ def read_object(
         raise UsageError(f"{path}: is damaged ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is damaged ({error})") from None
+
+
+def check_kinds(
+    read: Mapping[str, Any], required: Mapping[str, Kinds], optional: Mapping[str, Kinds] | None = None
+) -> None:
+    """ValueError if a required key is missing, or a value is not of its key's types, or not finite."""
+    for key, kinds in {**(optional or {}), **required}.items():
+        if key in read or key in required:
+            _check_kind(key, read, kinds)
 
 
 def _check_kind(key: str, read: Mapping[str, Any], kinds: Kinds) -> None:

@@ -7,6 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.files import NONE, NUMBER, Kinds, check_kinds
+
+CONFIG: dict[str, Kinds] = {  # of an experiment, as NNI records it
+    "experimentName": (str, NONE), "searchSpace": (dict, NONE), "tuner": (dict, NONE),
+    "assessor": (dict, NONE), "trialCommand": (str, NONE), "trialCodeDirectory": (str, NONE),
+    "experimentWorkingDirectory": (str, NONE),
+    "trialConcurrency": (int, NONE), "maxTrialNumber": (int, NONE),
+    "maxExperimentDuration": (str, *NUMBER, NONE), "maxTrialDuration": (str, *NUMBER, NONE),
+}  # fmt: skip
+ALGORITHM: dict[str, Kinds] = {
+    "name": (str, NONE), "className": (str, NONE), "codeDirectory": (str, NONE), "classArgs": (dict, NONE),
+}  # fmt: skip
 
 
 def database(folder: Path) -> Path:
@@ -23,12 +35,23 @@ def profile(folder: Path, first: bool = False) -> dict[str, Any]:
     order = "asc" if first else "desc"
     rows = query(folder, f"select params from ExperimentProfile order by revision {order} limit 1")
     try:
-        params = json.loads(rows[0][0]) if rows else {}
-        if not isinstance(params, dict):
-            raise ValueError("its configuration is not a JSON object")
-        return params
-    except (ValueError, TypeError, RecursionError) as error:
+        return configuration(rows[0][0]) if rows else {}
+    except ValueError as error:
         raise UsageError(f"{database(folder)}: is damaged ({error})") from None
+
+
+def configuration(text: Any) -> dict[str, Any]:
+    """An experiment's configuration from NNI's record of it. ValueError if that is damaged."""
+    try:
+        read = json.loads(text)
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"its configuration is no JSON: {error}") from None
+    if not isinstance(read, dict):
+        raise ValueError("its configuration is not a JSON object")
+    check_kinds(read, {}, CONFIG)
+    for key in ("tuner", "assessor"):
+        check_kinds(read.get(key) or {}, {}, ALGORITHM)
+    return read
 
 
 def query(folder: Path, sql: str) -> list[tuple[Any, ...]]:

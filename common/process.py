@@ -6,6 +6,8 @@ import platform
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +38,16 @@ def process_lives(mark: Mapping[str, Any]) -> bool:
         return abs(process.create_time() - mark["started"]) < 1 and lives(process)
     except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process has such an id
         return False
+
+
+def memory_kills() -> int:
+    """How many processes of this machine Linux has killed for want of memory since it started, those at a
+    container's limit too; 0 elsewhere."""
+    with suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def as_exit_code(code: int) -> int:

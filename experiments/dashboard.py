@@ -1,6 +1,7 @@
-"""Optuna's dashboard of a search, on this machine only. It shows; it can't change the study, which a search
-writes."""
+"""Optuna's dashboard of a search, on this machine and for its user only. It shows; it can't change the study,
+which a search writes."""
 
+import json
 import logging
 import socketserver
 import wsgiref.simple_server
@@ -11,11 +12,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from common.errors import UsageError
 from common.text import path_text
+from experiments.access import is_others, refusal
 from experiments.checks.ports import free_port, port_errors
 
 JOURNAL = "study.journal"  # written by tuners/study.py, which other rooms do not import
 HOST = "127.0.0.1"
 DEFAULT = 8180  # far from the ports of NNI's pages
+FRAMES = ("X-Frame-Options", "SAMEORIGIN")  # no clicks through another page
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,7 @@ def dashboard(folder: Path, port: int | None = None) -> WSGIServer:
     the search has no study."""
     if errors := port_errors(port):
         raise UsageError(errors)
-    app = _read_only(_app(folder))
+    app = _guarded(_app(folder))
     server = wsgiref.simple_server.make_server(HOST, port or free_port(DEFAULT), app, _Server, _Quiet)
     logger.info(
         "dashboard of %s: http://%s:%d (Ctrl-C ends it)", path_text(folder), HOST, server.server_address[1]
@@ -52,18 +55,24 @@ def _app(folder: Path) -> Wsgi:
     return wsgi(storage)
 
 
-def _read_only(app: Wsgi) -> Wsgi:
+def _guarded(app: Wsgi) -> Wsgi:
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):
-            return app(environ, start)
-        start("405 Method Not Allowed", [("Content-Type", "application/json"), ("Allow", "GET")])
-        return [b'{"reason": "this dashboard only shows the study"}']
+        why, status = refusal(environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN")), "403 Forbidden"
+        if not why and environ["REQUEST_METHOD"] not in ("GET", "HEAD", "OPTIONS"):
+            why, status = "this dashboard only shows the study", "405 Method Not Allowed"
+        if not why:
+            return app(environ, lambda status, headers, *more: start(status, [*headers, FRAMES], *more))
+        start(status, [("Content-Type", "application/json"), ("Allow", "GET")])
+        return [json.dumps({"reason": why}).encode()]
 
     return answer
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return not is_others(request)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -3,6 +3,7 @@
 'use strict';
 const fs = require('fs');
 const Module = require('module');
+const os = require('os');
 
 const LOCAL = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;  // any port: an SSH tunnel may end at another one
 const FORBIDDEN = 'refused by nni_setup/access.js: ';
@@ -43,23 +44,43 @@ function guardRequests(http) {
   };
 }
 
-// Whether a connection over loopback is another user's, root excepted. Linux tells whose each socket is; elsewhere,
-// and where it does not (the other end is closed already), false.
-function isOthers(socket, table = '/proc/net/tcp') {
-  let lines;
-  try {
-    lines = fs.readFileSync(table, 'latin1').split('\n');
-  } catch {
-    return false;
+// Whether a connection over loopback may be another user's, root excepted. Linux tells whose each open socket is. One
+// that is closed already has no owner there: a client could send a request and close at once, so it counts as another's.
+// Elsewhere false.
+function isOthers(socket) {
+  if (process.platform !== 'linux') return false;
+  for (let looks = 3; looks; looks--) {  // a table that changes while it is read may lack a row
+    const [user, inode] = ownerOf(socket);
+    if (inode > 0) return ![0, process.getuid()].includes(user);
+    if (inode === 0) return true;
   }
-  const hex = port => port.toString(16).toUpperCase().padStart(4, '0');
-  for (const line of lines) {
-    const [, from, to, , , , , user] = line.trim().split(/\s+/);
-    if (from?.endsWith(`:${hex(socket.remotePort)}`) && to?.endsWith(`:${hex(socket.localPort)}`)) {
-      return ![0, process.getuid()].includes(Number(user));
+  return true;
+}
+
+// Where Linux lists sockets, and what comes before an IPv4 address there. A client with an IPv6 socket, which reaches
+// 127.0.0.1 as ::ffff:127.0.0.1, is in the second.
+const TABLES = { '/proc/net/tcp': '', '/proc/net/tcp6': '0000000000000000FFFF0000' };
+
+// [user, inode] of the other end of a connection; inode 0: closed already; []: not found.
+function ownerOf(socket) {
+  const their = hexOf(socket.remoteAddress, socket.remotePort), our = hexOf(socket.localAddress, socket.localPort);
+  for (const [table, before] of Object.entries(TABLES)) {
+    let lines = [];
+    try {
+      lines = fs.readFileSync(table, 'latin1').split('\n');
+    } catch {}  // no IPv6, or no more open files
+    for (const line of lines) {
+      const [, from, to, , , , , user, , inode] = line.trim().split(/\s+/);
+      if (from === before + their && to === before + our) return [Number(user), Number(inode)];
     }
   }
-  return false;
+  return [];
+}
+
+// An IPv4 address and port as Linux writes them on x86 and ARM: '0100007F:1F90' for 127.0.0.1:8080.
+function hexOf(address = '', port = 0) {
+  const bytes = address.replace('::ffff:', '').split('.').map(Number).reverse();
+  return `${Buffer.from(bytes).toString('hex')}:${port.toString(16).padStart(4, '0')}`.toUpperCase();
 }
 
 // Two routes of NNI's: /netron hands requests on to a site on the internet; /tensorboard starts a server that listens

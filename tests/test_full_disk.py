@@ -15,7 +15,7 @@ import torch
 
 from analysis import __main__ as analysis
 from common.errors import exit_on_usage_error, file_words
-from common.files import folder_atomic, sweep, write_atomic, write_json
+from common.files import HOST, folder_atomic, sweep, write_atomic, write_json
 from common.machine import PROJECT
 from tests import forked
 from tests.analysis.fake_run import untrained
@@ -171,12 +171,14 @@ def test_what_killed_processes_left_is_swept(tmp_path):
     path, others = tmp_path / "a[1].json", [tmp_path / ".other.json.1.part", tmp_path / ".a[1].json.x.part"]
     for other in others:
         other.touch()
-    alive = tmp_path / f".{path.name}.{os.getppid()}.part"
+    alive = tmp_path / f".{path.name}.{HOST}-{os.getppid()}.part"
     alive.touch()
-    (tmp_path / f".{path.name}.{GONE}.part").write_text("half")
+    others.append(tmp_path / f".{path.name}.elsewhere-{GONE}.part")  # another machine's: it may be at work
+    others[-1].touch()
+    (tmp_path / f".{path.name}.{HOST}-{GONE}.part").write_text("half")
     write_json(path, 1)
     assert sorted(tmp_path.iterdir()) == sorted([path, alive, *others])
-    (tmp_path / f".out.{GONE}.part" / "photos").mkdir(parents=True)
+    (tmp_path / f".out.{HOST}-{GONE}.part" / "photos").mkdir(parents=True)
     with folder_atomic(tmp_path / "out") as part:
         part.mkdir()
     assert sorted(tmp_path.iterdir()) == sorted([path, alive, tmp_path / "out", *others])

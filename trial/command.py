@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from common.errors import UsageError, all_at_once, exit_on_usage_error, file_words
+from common.errors import UsageError, all_at_once, exit_on_usage_error, failure_words, gone_words
 from common.files import only_writer
 from common.image_size import size_text
 from common.machine import cores
 from trial import advisor
 from trial.arguments import parse_arguments
-from trial.compute import device_words, memory_words
 from trial.config import NO_DATA, TrialConfig, parse, refuse_together
 from trial.metrics import scores_text, title_of
-from trial.ranks import ALONE, Ranks, following, rank_words, started_as
+from trial.ranks import ALONE, Ranks, following, started_as
 
 if TYPE_CHECKING:
     from trial.checkpoint import Checkpoint
@@ -269,6 +268,7 @@ def _run(
         gc.freeze()  # imported objects stay: collecting them at the end alone would take a second
         best = run(config, writer, on_report, checkpoint, ranks)
         outcome = _outcome(config, writer)
+        writer.end("done")
     except UsageError as error:
         writer.end("failed", str(error))
         raise
@@ -278,17 +278,16 @@ def _run(
             print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
         raise
     except Exception as error:
-        if gone := device_words(error) or rank_words(error):
+        if gone := gone_words(error):
             writer.end(INTERRUPTED, gone)
             print(f"interrupted: {gone} (run folder: {writer.folder})", file=sys.stderr)
             raise SystemExit(STOPPED) from None
-        words = file_words(error) or memory_words(error)
+        words = failure_words(error)
         writer.end("failed", words or f"{type(error).__name__}: {error}")
         if not words:
             traceback.print_exc()
         print(f"failed: {words or error} (run folder: {writer.folder})", file=sys.stderr)
         raise SystemExit(1) from None
-    writer.end("done")
     if in_experiment:
         advisor.report_final(best)
     print(outcome, flush=True)

@@ -140,34 +140,6 @@ def _is_narrow(module: Any) -> bool:
     )
 
 
-def memory_words(error: BaseException) -> str:
-    """A sentence if this error is for want of memory, of the device or of the machine; else ''."""
-    if type(error).__name__ == "OutOfMemoryError":  # torch's; importing it takes seconds
-        return "out of memory on the device, even in parts of two photos; use a smaller image_size or network"
-    if isinstance(error, MemoryError):
-        return f"out of memory ({error}); use a smaller batch_size, fewer workers or a smaller image_size"
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return (
-            "a process of the loader ended, killed by the system for want of memory perhaps "
-            f"({str(error).splitlines()[0]}); use fewer workers or a smaller batch_size"
-        )
-    return ""
-
-
-DEVICE_GONE = (  # parts of CUDA's messages, once the GPU was taken away or has failed
-    "no CUDA-capable device is detected", "devices are busy or unavailable", "device(s) is/are busy",
-    "uncorrectable ECC error", "CUDA error: unknown error",
-)  # fmt: skip
-
-
-def device_words(error: BaseException) -> str:
-    """A sentence if this error is one of a GPU that is gone, so that the trial may go on elsewhere; else
-    ''."""
-    if not isinstance(error, RuntimeError) or not any(part in str(error) for part in DEVICE_GONE):
-        return ""
-    return f"its GPU is gone ({str(error).splitlines()[0]})"
-
-
 def decide(
     network: "nn.Module",
     device: str = "auto",

@@ -156,7 +156,11 @@ def fit(training: Training, validation: Batches | None = None) -> Iterator[Epoch
             if index + 1 == first + together:
                 done = middle(epoch, first, together, batches)
                 learning_rate = training.learning_rate * training.schedule(done)
-                learner.step(learning_rate)
+                try:
+                    learner.step(learning_rate)
+                except torch.OutOfMemoryError as error:  # halving makes its state no smaller
+                    error.add_note("in the optimizer's step, whose state does not fit")
+                    raise
                 if average:
                     average.update(network)
             total_loss += loss * len(batch.labels)
@@ -201,6 +205,7 @@ def _add_gradients(
         if forward.compute.ranks.world > 1:  # the others would wait for the rest of this pass
             raise MemoryError("of a GPU; on several, batches are not halved") from error
         if 2 * parts > len(group[-1][1].labels) // MIN_PART:
+            error.add_note("even in parts of two photos")
             raise
     learner.drop()
     return None  # which lets go of what the failed batch holds

@@ -180,11 +180,3 @@ def following() -> Iterator[None]:
     except Exception:
         time.sleep(REPORT_SECONDS)
         raise
-
-
-def rank_words(error: BaseException) -> str:
-    """A sentence if this error is that another rank is gone, so that the run may go on later; else ''."""
-    text = str(error)
-    if not isinstance(error, RuntimeError) or not any(name in text for name in ("gloo/", "NCCL")):
-        return ""
-    return f"another process of this training ended ({text.splitlines()[0]})"

@@ -2,7 +2,7 @@
 
 import json
 import logging
-import os
+import math
 import re
 import threading
 import time
@@ -13,8 +13,8 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError, file_words, first_line
-from common.files import NONE, NUMBER, Kinds, read_object, write_atomic, write_json
-from common.process import is_mark, process_lives, process_mark
+from common.files import NONE, NUMBER, Kinds, process_part, read_object, sync, write_atomic, write_json
+from common.process import is_mark, memory_kills, process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from trial.checkpoint import CHECKPOINT, Checkpoint
@@ -37,7 +37,7 @@ FILES = (
 STATUS: dict[str, Kinds] = {  # of status.json
     "started": (str,), "ended": (str, NONE), "process": (dict,), "epochs": (int,), "seconds": NUMBER,
     "best_epoch": (int, NONE), "macro_f1": (*NUMBER, NONE), "metric": (str,), "score": (*NUMBER, NONE),
-    "parent": (str,), "batch_parts": (int,), "device_bytes": (int,),
+    "parent": (str,), "batch_parts": (int,), "device_bytes": (int,), "memory_kills": (int,),
 }  # fmt: skip
 CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
     "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
@@ -85,7 +85,7 @@ class RunWriter:
         self._status: dict[str, Any] = {
             "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
             "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
-            "metric": config.metric if config else DEFAULT, "score": None,
+            "metric": config.metric if config else DEFAULT, "score": None, "memory_kills": memory_kills(),
         }  # fmt: skip
         if checkpoint and not parent:
             parent = RunFolder(folder).status().get("parent")
@@ -197,7 +197,13 @@ class RunWriter:
 
     def end(self, state: str, reason: str = "", wait: float = -1) -> None:
         """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
-        until it ends)."""
+        until it ends).
+
+        A run that is done is on the disk before its status says so, and before NNI hears of it: a power cut
+        leaves it whole, or to be trained further. OSError, and no end, if that fails.
+        """
+        if state == "done" and not self._ended:
+            sync(*(self.folder / name for name in _run_files(self.folder) if name != CHECKPOINT))
         held = self.lock.acquire(timeout=wait)
         try:
             if not self._ended:
@@ -205,6 +211,8 @@ class RunWriter:
                 self._status |= {"state": state, "reason": reason, "ended": _now()}
                 try:
                     self._write_status()
+                    if state == "done":
+                        sync(self.folder / "status.json", self.folder, self.folder.parent)
                 except OSError as error:  # a full disk, say: the last status stays, and this process is gone
                     logger.warning(f"WARNING: the end of this run can't be recorded: {file_words(error)}")
                 if state == "done" and not self.keeps_checkpoint:
@@ -213,7 +221,7 @@ class RunWriter:
             if held:
                 self.lock.release()
             else:
-                self._remove_parts(os.getpid())  # this process ends in the middle of a write
+                self._remove_parts(process_part())  # this process ends in the middle of a write
 
     def _write_epochs(self) -> None:
         import pandas as pd
@@ -237,9 +245,9 @@ class RunWriter:
         best_epoch = median_low(self.best_epochs.values())
         self._status |= {"best_epoch": best_epoch, "macro_f1": scores.macro_f1, "score": score}
 
-    def _remove_parts(self, process: int | str = "*") -> None:
+    def _remove_parts(self, end: str = "*.part") -> None:
         """Remove half-written files, of killed processes too: a folder has one writer."""
-        for part in self.folder.glob(f".*.{process}.part"):
+        for part in self.folder.glob(f".*.{end}"):
             part.unlink(missing_ok=True)
 
     def _write_status(self) -> None:
@@ -353,9 +361,19 @@ class RunFolder:
         if status.get("metric") not in METRICS:
             status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
         if status["state"] == "running" and not process_lives(status["process"]):
-            reason = "its process was killed or crashed; its files may be incomplete"
-            return status | {"state": "failed", "reason": reason}
+            return status | {"state": "failed", "reason": _gone_words(status)}
         return status
+
+
+def _gone_words(status: Mapping[str, Any]) -> str:
+    """Why a run whose process is gone did not end: by the number of processes that Linux has killed."""
+    killed = memory_kills() - status.get("memory_kills", math.inf)
+    if killed <= 0:  # or the machine was started again
+        return "its process was killed or crashed; its files may be incomplete"
+    return (
+        f"its process was killed, for want of memory perhaps: the system has killed {killed} for that since "
+        "it began; use a smaller batch_size, fewer workers or fewer trials at a time"
+    )
 
 
 def _wrong_status(status: Mapping[str, Any]) -> str:

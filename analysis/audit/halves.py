@@ -9,7 +9,7 @@ from analysis.trust.audited import LEAKAGE, MAX_EXAMPLES, SHIFT, Example, keep
 from analysis.trust.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
 from analysis.trust.shift import Shift, measures_of, shift_of
 from common.errors import UsageError
-from common.files import is_taken, only_writer_of_out, write_atomic
+from common.files import is_taken, only_writer_of_out, write_sheet
 from dataset.faces.locate import cached_faces
 from trial.config import TrialConfig
 
@@ -35,7 +35,7 @@ def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "
     people = people_of(train, halves.train["group"].to_numpy(str), photos)
     found = leaks(halves.train, halves.photos, people, config.folds, config.seed)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / TABLE, lambda part: found.pairs.round(4).to_csv(part, index=False))
+    write_sheet(out / TABLE, found.pairs.round(4))
     _write_page(out / PAGE, found, halves, data)
     lines = found.lines(halves.task)
     keep(out, LEAKAGE, lines, data, [run] if run else [], PAGE, _examples(found))

@@ -15,7 +15,7 @@ from analysis.trust import audited as kept
 from analysis.trust.answers import VALIDATION, read_probabilities
 from analysis.trust.labels import suspects
 from common.errors import UsageError, all_at_once
-from common.files import is_taken, only_writer_of_out, write_atomic
+from common.files import is_taken, only_writer_of_out, write_sheet
 from dataset.face_masks import corrections
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import Labelled, corrected, scan_train
@@ -111,10 +111,9 @@ def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> A
     found = suspects(task, audited, probabilities_of(mean.loc[audited["photo"]]))
     audit = Audit(task, found, audited["group"].nunique(), photos["group"].nunique(), out)
     out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / TABLE, lambda part: found.round(4).to_csv(part, index=False))
+    write_sheet(out / TABLE, found.round(4))
     if len(audit.flagged):
-        entries = _entries(task, raw, audit.flagged)
-        write_atomic(out / CORRECTIONS, lambda part: entries.to_csv(part, index=False))
+        write_sheet(out / CORRECTIONS, _entries(task, raw, audit.flagged))
     _write_page(audit, audited, runs, config)
     kept.keep(out, kept.LABELS, audit.findings(), data, runs, PAGE, _examples(audit, audited))
     return audit

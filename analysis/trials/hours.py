@@ -1,10 +1,12 @@
 """How long a search had run when each of its trials ended, by the clock of NNI's manager."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from analysis.trials.nni_database import is_trial
 from analysis.trials.ranking import Ranking
 from common.nni_database import query
 
@@ -45,7 +47,7 @@ def _spans(folder: Path) -> dict[str, list[Span]]:
     """The times in which NNI ran each trial, in seconds. A killed manager has recorded no end: the trial's
     last report stands for it."""
     reports: dict[str, list[float]] = {}
-    for trial, milliseconds in query(folder, "select trialJobId, timestamp from MetricData order by rowid"):
+    for trial, milliseconds in _timed(folder, "trialJobId", "MetricData"):
         reports.setdefault(trial, []).append(milliseconds / 1000)
     began: dict[str, float] = {}
     spans: dict[str, list[Span]] = {}
@@ -54,8 +56,7 @@ def _spans(folder: Path) -> dict[str, list[Span]]:
         if trial in began:
             spans.setdefault(trial, []).append((began[trial], max(began.pop(trial), second)))
 
-    events = query(folder, "select trialJobId, event, timestamp from TrialJobEvent order by rowid")
-    for trial, event, milliseconds in events:
+    for trial, event, milliseconds in _timed(folder, "trialJobId, event", "TrialJobEvent"):
         second = milliseconds / 1000
         if event in ("WAITING", "RUNNING"):
             began.setdefault(trial, second)
@@ -66,6 +67,13 @@ def _spans(folder: Path) -> dict[str, list[Span]]:
     for trial in list(began):
         end(trial, max(reports.get(trial, ()), default=0.0))
     return spans
+
+
+def _timed(folder: Path, columns: str, table: str) -> Iterator[tuple[Any, ...]]:
+    """These columns and the time (ms) of a table's rows; not of those whose trial or time is damaged."""
+    for row in query(folder, f"select {columns}, timestamp from {table} order by rowid"):
+        if is_trial(row[0]) and isinstance(row[-1], int | float):
+            yield row
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

@@ -12,8 +12,8 @@ from analysis.trials.ranking import Ranking
 from analysis.trust.curves import STEADY
 from analysis.trust.leaders import promise_words
 from common.errors import UsageError
-from common.files import write_atomic
-from common.text import cell, value_text
+from common.files import write_sheet
+from common.text import value_text
 from trial.record import RunFolder
 
 LOW, HIGH, LIMITS = "score_low", "score_high", "95 %"  # the interval of a score: two numbers, or as text
@@ -53,8 +53,7 @@ def write_trials(ranking: Ranking, path: Path) -> Path:
     """Write trials.csv: the finished trials, best first, then the others. No text of it is a formula."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = pd.concat([with_limits(ranking).drop(columns=LIMITS), ranking.unranked])
-    safe = ordered.astype(object).map(cell)
-    return write_atomic(path, lambda part: safe.to_csv(part, index=False))
+    return write_sheet(path, ordered)
 
 
 def with_limits(ranking: Ranking) -> pd.DataFrame:

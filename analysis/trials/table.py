@@ -127,8 +127,10 @@ def _row(one: Outcome, searched: bool, hours: float | None) -> tuple[dict[str, A
     recorded = one.recorded
     row, config = row_of(one.run, one.sequence, one.status)
     row[HOURS] = hours
-    if config is None:
-        return row, None
+    if recorded.damage:
+        row |= {"state": DAMAGED, "reason": f"NNI's record of it is damaged ({recorded.damage})"}
+    if config is None or recorded.damage:
+        return row, config
     if searched and not recorded.parameters:
         row |= {"state": "mismatch", "reason": "NNI recorded no values for it"}
     elif differing := mispaired(config, recorded.parameters):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from common.errors import UsageError, unknown
-from common.text import lines_text
+from common.text import from_cell, lines_text
 from dataset.face_masks.labels import (
     AGE_BANDS,
     AGE_EDGES,
@@ -63,6 +63,7 @@ def read_corrections(corrections: str | Path) -> pd.DataFrame:
         shipped = unknown("name", corrections, SHIPPED)
         raise UsageError(f"corrections: no file {corrections}, and {shipped}")
     table, errors = read_table(path, COLUMNS, strip=True)
+    table = table.map(from_cell)  # the audit writes it for spreadsheets, too
     seen: dict[tuple[str, ...], int] = {}
     for row in table.itertuples():
         where = f"{path} line {row.Index}"

@@ -15,7 +15,7 @@ from typing import Any
 from analysis.trials.nni_database import Recorded, recorded_trials
 from common.errors import UsageError
 from common.machine import PROJECT
-from common.nni_database import database, profile, query
+from common.nni_database import configuration, database, profile, query
 from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
 from common.text import path_text
 from experiments.machines.remote import local_service
@@ -68,13 +68,13 @@ class Saved:
         kept = [t for t in self.trials if t.event in OPEN]
         parents = {trial.parent for trial in self.trials}
         kept += [t for t in self.trials if self._was_interrupted(t) and t.trial not in parents]
-        ids = [_parameter_id(self.folder, trial.trial) for trial in kept]
+        ids = [trial.parameter_id for trial in kept]
         for trial in self._stopped_last():
             # After a plain `nnictl resume` NNI hands out ids again, and takes equal ones for the same trial.
-            if (one := _parameter_id(self.folder, trial.trial)) not in ids:
-                ids.append(one)
+            if trial.parameter_id not in ids:
+                ids.append(trial.parameter_id)
                 kept.append(trial)
-        return [trial for trial in kept if not self._is_done(trial)]
+        return [trial for trial in kept if not self._is_done(trial) and not trial.damage]
 
     def _stopped_last(self) -> list[Recorded]:
         rows = query(self.folder, "select trialJobId, event, rowid from TrialJobEvent order by rowid")
@@ -104,10 +104,10 @@ def read_saved(folder: Path) -> Saved:
     rows = latest_revision(folder)
     try:
         params, id, seconds, _, end = rows[0]
-        saved = Saved(folder, json.loads(params), float(seconds or 0), end is not None)
+        saved = Saved(folder, configuration(params), float(seconds or 0), end is not None)
         if not isinstance(saved.params.get("tuner"), dict):
             raise ValueError("no tuner in it")
-    except (IndexError, ValueError, TypeError, AttributeError) as error:
+    except (IndexError, ValueError, TypeError) as error:
         raise UsageError(
             f"{path_text(database(folder))}: is damaged, or its experiment never began ({error!r})"
         ) from None
@@ -166,10 +166,13 @@ def change(
     events = [(trial.trial, "WAITING", None, trial.sequence) for trial in again if trial.event not in OPEN]
     done = saved.done_unnoticed()
     events += [(trial.trial, "SUCCEEDED", None, trial.sequence) for trial in done]
+    # NNI would start again what it can't read.
+    broken = [trial for trial in saved.trials if trial.damage and trial.event in OPEN and trial not in done]
+    events += [(trial.trial, "FAILED", None, trial.sequence) for trial in broken]
     if tried:
         results = json.dumps([{"parameter": one, "value": 0} for one in tried])
         events.append(("", "IMPORT_DATA", results, None))
-    scores = [(t.trial, RunFolder(saved.folder / "trials" / t.trial).status()["score"]) for t in done]
+    scores = [(t, RunFolder(saved.folder / "trials" / t.trial).status()["score"]) for t in done]
     try:
         connection = sqlite3.connect(f"{database(saved.folder).as_uri()}?mode=rw", uri=True, timeout=10)
         with contextlib.closing(connection), connection as db:
@@ -186,23 +189,13 @@ def change(
             db.executemany(
                 f"insert into MetricData values ({now}, ?, ?, 'FINAL', 0, ?)",
                 [
-                    (trial, _parameter_id(saved.folder, trial), json.dumps(json.dumps({"default": score})))
+                    (trial.trial, trial.parameter_id, json.dumps(json.dumps({"default": score})))
                     for trial, score in scores
                     if not query(
                         saved.folder,
-                        f"select 1 from MetricData where trialJobId = '{trial}' and type = 'FINAL'",
+                        f"select 1 from MetricData where trialJobId = '{trial.trial}' and type = 'FINAL'",
                     )
                 ],
             )
     except sqlite3.Error as error:
         raise UsageError(f"{path_text(database(saved.folder))}: can't be written ({error})") from None
-
-
-def _parameter_id(folder: Path, trial: str) -> str:
-    """The id under which the tuner knows the trial."""
-    rows = query(
-        folder,
-        "select data from TrialJobEvent where event = 'WAITING' and data is not null "
-        f"and trialJobId = '{trial}'",
-    )
-    return str(json.loads(rows[0][0]).get("parameter_id")) if rows else ""

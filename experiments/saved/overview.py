@@ -1,6 +1,5 @@
 """The experiments on this machine as a short table."""
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
-from common.nni_database import database
+from common.nni_database import configuration, database
 from experiments import server
 from experiments.saved.experiment import latest_revision
 from trial.record import RunFolder
@@ -56,7 +55,7 @@ def _row(folder: Path, is_running: bool) -> Row:
         if not saved:
             return Row(folder.name, state="running" if is_running else "killed")
         text, _, seconds, start, end = saved[0]
-        params = json.loads(text)
+        params = configuration(text)
         arguments = (params.get("tuner") or {}).get("classArgs") or {}
         scores = list(_scores(folder))
         return Row(

@@ -23,6 +23,7 @@ from common.text import path_text
 from experiments import server
 from experiments.check import plan_errors, recipe_errors, with_machines
 from experiments.checks.ports import port_errors
+from experiments.checks.space import space_errors
 from experiments.checks.yaml_keys import seconds
 from experiments.clean import read_keep
 from experiments.machines.listed import Machine, read_machines
@@ -165,6 +166,10 @@ def _with_space(saved: Saved) -> dict[str, Any]:
 def _errors(saved: Saved, here: bool) -> list[str]:
     """Why the experiment can't go on; `here`: whether on this machine."""
     plan = saved.plan
+    if errors := space_errors(plan.space):
+        return [
+            f"{path_text(database(saved.folder))}: is damaged: its search space: {error}" for error in errors
+        ]
     errors = plan_errors(plan, here)
     if plan.pauses and not here:
         errors.append(

@@ -2,6 +2,8 @@
 
 import pytest
 
+from analysis.pipeline import retrain_and_submit
+from analysis.recipes import read_recipe
 from tests import forked
 from tests.analysis.fake_experiment import trained
 
@@ -53,6 +55,14 @@ def experiment(people, tmp_path_factory):
     return trained(tmp_path_factory.mktemp("killed") / "two", people)
 
 
+@pytest.fixture(scope="module")
+def bundle(people, experiment, tmp_path_factory):
+    """The folder of a submission that can be made again."""
+    out = tmp_path_factory.mktemp("killed") / "bundle"
+    retrain_and_submit(read_recipe(experiment.folder / "trials" / "t0" / "config.json"), people, out, {})
+    return out
+
+
 COMMANDS = {
     "predict": ["predict", "RUN0", "--data", "DATA", "--out", "OUT"],
     "ensemble": ["ensemble", "RUN0", "RUN1", "--data", "DATA", "--out", "OUT", "--vote", "soft"],
@@ -61,18 +71,27 @@ COMMANDS = {
     "export-best-and-retrain": [
         "export-best-and-retrain", "EXPERIMENT", "--data", "DATA", "--top", "2", "--out", "OUT"
     ],
+    "reproduce": ["reproduce", "BUNDLE", "--data", "DATA", "--out", "OUT"],
 }  # fmt: skip
 RESULTS = ("submission.csv", "predictions.csv", "1.json", "2.json", "trials.csv")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_at_any_write_it_does_the_same_when_run_again(people, experiment, tmp_path, name):
+def test_killed_at_any_write_it_does_the_same_when_run_again(people, experiment, bundle, tmp_path, name):
     runs = experiment.folder / "trials"
     places = {"RUN0": runs / "t0", "RUN1": runs / "t1", "DATA": people, "EXPERIMENT": experiment.folder}
+    places["BUNDLE"] = bundle
     words = COMMANDS[name]
     for place, path in places.items():
         words = [word.replace(place, str(path)) for word in words]
-    done = forked.run("-c", SCRIPT, "3" if "retrain" in name else "8", *words, cwd=tmp_path, timeout=600)
+    done = forked.run(
+        "-c",
+        SCRIPT,
+        "3" if name.endswith(("retrain", "reproduce")) else "8",
+        *words,
+        cwd=tmp_path,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr
     tries = dict(line.split()[1:] for line in done.stdout.splitlines() if line.startswith("tried "))
     assert len(tries) >= 3 and set(tries.values()) == {"0"}, (tries, done.stderr)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from analysis.__main__ import app
 from analysis.pipeline import export_best_and_retrain, retrain_and_submit
 from analysis.predict.trained import predict
 from analysis.recipes import Recipe, read_recipe
@@ -17,9 +18,10 @@ from common.machine import PROJECT, shipped
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from tests.analysis.fake_experiment import trained
-from tests.conftest import TINY
+from tests.conftest import TINY, call
 from trial.checkpoint import CHECKPOINT
 from trial.config import parse
+from trial.forward import Forward
 from trial.learning.schedules import SCHEDULES
 from trial.record import WEIGHTS, RunFolder, RunWriter
 from trial.resume import Saver, continued
@@ -68,6 +70,29 @@ def test_a_retraining_that_was_stopped_goes_on_with_the_same_command(people, tmp
     pd.testing.assert_frame_equal(*epochs, check_exact=True)
     assert RunFolder(tmp_path / "run").status()["state"] == "done"
     assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "words"),
+    [
+        (FloatingPointError("the training loss is nan at step 1"), "failed", "the training loss is nan"),
+        (MemoryError("Unable to allocate 9 GiB"), "failed", "out of memory (Unable to allocate 9 GiB)"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "failed", "out of memory on the device"),
+        (RuntimeError("DataLoader worker (pid 7) is killed"), "failed", "a process of the loader ended"),
+        (RuntimeError("CUDA error: uncorrectable ECC error"), "interrupted", "its GPU is gone (CUDA error"),
+    ],
+)
+def test_what_ends_a_retraining_is_a_sentence(people, tmp_path, monkeypatch, error, state, words):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Forward, "in_parts", fail)
+    recipe = Recipe(parse({**TINY, "batch_size": 4}).recipe()).write(tmp_path / "tiny.json")
+    result = call(app, "retrain", recipe, "--data", people, "--out", tmp_path / "out")
+    assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
+    assert words in result.stderr
+    status = RunFolder(tmp_path / "out").status()
+    assert (status["state"], status["reason"].startswith(words)) == (state, True)
 
 
 @pytest.mark.slow

@@ -8,10 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from common.errors import UsageError
-from common.files import _lock_of, file_mark, folder_atomic, mark_of, only_writer, write_atomic
+from common.files import _lock_of, file_mark, folder_atomic, mark_of, only_writer, write_atomic, write_sheet
 from common.machine import PROJECT
 
 
@@ -26,6 +27,18 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_atomic(path, fail)
     assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_tables_for_people_hold_no_formula(tmp_path):
+    table = pd.DataFrame({"text": ["=1+1", "-2", "plain", None], "number": [-0.5, 1e-9, 3.0, float("nan")]})
+    path = write_sheet(tmp_path / "table.csv", table)
+    assert path.read_text() == "text,number\n'=1+1,-0.5\n'-2,1e-09\nplain,3.0\n,\n"
+
+
+def test_the_analysis_writes_its_tables_so():
+    """But for submissions, which programs read, and numbers only."""
+    by_hand = {path.name for path in (PROJECT / "analysis").rglob("*.py") if ".to_csv(" in path.read_text()}
+    assert by_hand == {"submission.py", "measure.py"}
 
 
 @pytest.mark.parametrize("exists", [False, True])

@@ -162,7 +162,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_training(stopped, tmp_pat
 def test_half_written_files_of_a_killed_process_are_removed(stopped, tmp_path):
     config, folder = stopped
     run_folder = shutil.copytree(folder, tmp_path / "run")
-    (run_folder / f".{CHECKPOINT}.4194000.part").write_bytes(b"half")
+    (run_folder / f".{CHECKPOINT}.host-4194000.part").write_bytes(b"half")
     RunWriter(run_folder, config, checkpoint=read(run_folder, config.recipe(), config.data))
     assert not list(run_folder.glob(".*.part"))
 

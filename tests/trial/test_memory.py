@@ -1,16 +1,17 @@
 """Memory that runs out, losses that are not numbers, workers that die: said, recorded, and nothing good is lost."""
 
+import errno
 import json
 
 import pytest
 import torch
 
+from common.errors import failure_words
 from dataset.read import read_train
 from tests import forked
 from tests.conftest import TINY, call
 from tests.trial.training import training_of
 from trial import command
-from trial.compute import memory_words
 from trial.config import parse
 from trial.data.batches import on_device
 from trial.fit import fit
@@ -93,7 +94,21 @@ def test_what_does_not_fit_at_all_is_said(table):
     with pytest.raises(torch.OutOfMemoryError) as caught:
         list(fit(training))
     assert sizes == []
-    assert memory_words(caught.value).startswith("out of memory on the device, even in parts of two photos")
+    assert failure_words(caught.value).startswith("out of memory on the device, even in parts of two photos")
+
+
+def test_an_optimizers_state_that_does_not_fit_is_said(table):
+    """Halved batches would not make it smaller."""
+    training = training_of(VIT, table)
+
+    def step():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    training.learner.optimizer.step = step
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        list(fit(training))
+    words = "out of memory on the device, in the optimizer's step, whose state does not fit; use a smaller"
+    assert failure_words(caught.value).startswith(words)
 
 
 def arguments(people, out, **values):
@@ -123,6 +138,14 @@ def test_a_run_records_the_parts(people, tmp_path, monkeypatch):
         (torch.OutOfMemoryError("CUDA out of memory"), "out of memory on the device"),
         (MemoryError("Unable to allocate 9 GiB"), "out of memory (Unable to allocate 9 GiB)"),
         (
+            RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
+            ),
+            "out of memory ([enforce fail] DefaultCPUAllocator",
+        ),
+        (RuntimeError("CUDA error: out of memory\nCompile with"), "out of memory on the device; use"),
+        (FloatingPointError("the training loss is nan at step 3"), "the training loss is nan at step 3"),
+        (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. x"),
             "a process of the loader ended",
         ),
@@ -139,6 +162,20 @@ def test_a_run_without_memory_fails_with_that_reason(people, tmp_path, monkeypat
     assert f"failed: {words}" in result.stderr
     status = RunFolder(tmp_path / "run").status()
     assert (status["state"], status["reason"].startswith(words)) == ("failed", True)
+
+
+def test_a_run_whose_disk_fails_in_the_end_is_not_done(people, tmp_path, monkeypatch):
+    def fail(*paths):
+        raise OSError(errno.EIO, "Input/output error", "weights.safetensors")
+
+    monkeypatch.setattr("trial.record.sync", fail)
+    result = call(command.app, *arguments(people, tmp_path / "run", epochs=1))
+    assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
+    status = RunFolder(tmp_path / "run").status()
+    assert (status["state"], status["reason"]) == (
+        "failed",
+        "weights.safetensors: the disk reports an error",
+    )
 
 
 def test_a_run_whose_gpu_is_gone_is_interrupted_and_goes_on(people, tmp_path, monkeypatch):
@@ -195,11 +232,11 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_best_network(
 KILL = """
 import multiprocessing, os, pathlib, signal, sys
 import torch
+from common.errors import failure_words
 from common.machine import PROJECT
 from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
-from trial.compute import memory_words
 from trial.config import parse
 from trial.data.batches import on_device
 
@@ -210,7 +247,7 @@ try:
         if not number:
             os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 except RuntimeError as error:
-    print(memory_words(error), flush=True)
+    print(failure_words(error), flush=True)
 os._exit(0)
 """
 
@@ -234,5 +271,5 @@ def test_a_worker_that_is_killed_while_it_hands_over_a_batch_is_told_as_one(erro
     assert next(received) == "a batch"
     with pytest.raises(RuntimeError) as raised:
         next(received)
-    words = memory_words(raised.value)
+    words = failure_words(raised.value)
     assert words.startswith("a process of the loader ended, killed by the system") and str(error) in words

@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -54,6 +55,32 @@ def test_what_is_written_is_read_back(tmp_path):
     assert (status["epochs"], status["seconds"]) == (2, 4.0)
     assert (status["metric"], status["score"]) == ("macro_f1", status["macro_f1"])
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+def test_a_run_is_done_once_its_files_are_on_the_disk(tmp_path, monkeypatch):
+    """After a power cut a status of done has whole files beside it."""
+    synced = []
+
+    def sync(*paths):
+        state = json.loads((tmp_path / "status.json").read_text())["state"]
+        synced.append((state, {path.name for path in paths}))
+
+    monkeypatch.setattr("trial.record.sync", sync)
+    write_run(tmp_path)
+    written = {path.name for path in tmp_path.iterdir()} - {"status.json"}
+    assert [state for state, _ in synced] == ["running", "done"]
+    assert synced[0][1] >= written >= {"weights.safetensors", "validation.parquet", "config.json"}
+    assert synced[1][1] == {"status.json", tmp_path.name, tmp_path.parent.name}
+
+
+def test_a_run_whose_disk_fails_in_the_end_is_not_done(tmp_path, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match=r"Input/output error: '.*config\.json'"):
+        write_run(tmp_path)
+    assert RunFolder(tmp_path).status()["state"] == "running"
 
 
 def test_folds_of_one_run_have_weights_each_and_one_score_over_all_people(tmp_path):
@@ -129,6 +156,20 @@ def test_a_half_written_run_is_known_as_such(tmp_path):
     status = RunFolder(tmp_path).status()
     assert status["state"] == "failed"
     assert "files may be incomplete" in status["reason"]
+
+
+@pytest.mark.parametrize(
+    ("now", "words"), [(7, "for want of memory perhaps: the system has killed 2 "), (5, "")]
+)
+def test_a_run_that_was_killed_for_want_of_memory_says_so(tmp_path, monkeypatch, now, words):
+    monkeypatch.setattr("trial.record.memory_kills", lambda: 5)
+    RunWriter(tmp_path)
+    path = tmp_path / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"process": process_mark() | {"started": 1.0}}))
+    monkeypatch.setattr("trial.record.memory_kills", lambda: now)
+    reason = RunFolder(tmp_path).status()["reason"]
+    assert words in reason and reason.startswith("its process was killed")
+    assert ("crashed" in reason) == (not words)
 
 
 def test_a_recycled_process_number_is_not_the_run(tmp_path):

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError, unknown
-from common.files import write_atomic
-from common.text import cell, few, from_cell, lines_text
+from common.files import write_sheet
+from common.text import few, from_cell, lines_text
 from dataset.tables import read_table
 from dataset.task import Task
 
@@ -32,7 +32,7 @@ def write(path: Path, photos: pd.Series, labels: np.ndarray, task: Task, held_ou
     names = [task.classes[label] for label in labels]
     table = pd.DataFrame({"photo": list(photos), "class": names, "held_out": held_out})
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_atomic(path, lambda part: table.map(cell).to_csv(part, index=False))
+    return write_sheet(path, table)
 
 
 def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """The label audit of run folders: its page, its corrections, and what it refuses."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,17 +83,21 @@ def test_runs_are_averaged_where_both_know_a_photo(photos, people, tmp_path):
 
 def test_other_tasks_get_the_same_rows_to_review(tmp_path):
     data = two_classes(tmp_path / "set")
+    photos = data / "photos.csv"
+    photos.write_text(re.sub(r",p(\d)", r",=p\1", photos.read_text()))  # a spreadsheet would compute it
     task, table = read_train(data, group="patient")
     labels = table["label"].to_numpy().copy()
-    for patient in ("p1", "p2", "p4"):
+    for patient in ("=p1", "=p2", "=p4"):
         labels[table["group"] == patient] ^= 1
     where = run(tmp_path / "run", data, task, table, labels, group="patient")
     result = call(app, "labels", where, "--out", tmp_path / "out")
     assert result.exit_code == 0 and "audited: the labels of 12 of 12 patients" in result.stdout
     rows = pd.read_csv(tmp_path / "out" / "corrections.csv")
     assert list(rows) == ["id", "field", "recorded", "corrected"]
-    assert set(rows["id"]) <= {"p1", "p2", "p4"} and set(rows["field"]) == {"class"}
+    assert set(rows["id"]) <= {"'=p1", "'=p2", "'=p4"} and set(rows["field"]) == {"class"}
     assert (rows["recorded"] != rows["corrected"]).all()
+    suspects = pd.read_csv(tmp_path / "out" / "suspects.csv", dtype=str)
+    assert suspects["group"].str.startswith("'=p").all()
 
 
 def test_damaged_runs_and_runs_of_other_data_are_refused(photos, people, tmp_path):

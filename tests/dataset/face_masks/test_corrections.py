@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from common.errors import UsageError
+from common.files import write_sheet
 from dataset.check import check
-from dataset.face_masks.corrections import entries_of, read_corrections
+from dataset.face_masks.corrections import COLUMNS, entries_of, read_corrections
 from dataset.face_masks.labels import encode
 from dataset.read import read_train
 
@@ -82,6 +83,13 @@ def test_suggested_values_become_entries_that_are_applied(data, tmp_path):
     path = tmp_path / "suggested.csv"
     entries.to_csv(path, index=False)
     assert read_train(data, path).table.attrs["corrections"] == 5
+
+
+def test_an_id_that_looks_like_a_formula_is_read_back(tmp_path):
+    entries = pd.DataFrame([("=1+1", "gender", "male", "female")], columns=COLUMNS)
+    path = write_sheet(tmp_path / "corrections.csv", entries)
+    assert "'=1+1" in path.read_text()
+    assert list(read_corrections(path)["id"]) == ["=1+1"]
 
 
 def test_entries_that_do_not_fit_are_refused_with_their_lines_and_the_nearest_id(data, tmp_path):
