@@ -155,13 +155,17 @@ def size_errors(model: str, image_size: Size) -> list[str]:
     return errors
 
 
-def resizing_errors(resizing: Choice, model: str, image_size: Size, features: Choice) -> list[str]:
-    """Each network accepts all sizes that its photos have in training."""
+def resizing_errors(
+    resizing: Choice, model: str, image_size: Size, features: Choice, compile: bool | str
+) -> list[str]:
+    """Each network accepts all sizes that its photos have in training, and is not compiled for each."""
     if resizing.name == "none":
         return []
     if features.name != "none":
         return [f"resizing={resizing}: can't be used with features={features}; leave it out"]
-    first, errors = resizing.build(RESIZINGS, image_size, 1)(1), []
+    first, errors = resizing.build(RESIZINGS, image_size, 1)(1), list[str]()
+    if compile:
+        errors.append(f"{_compile(compile)}: resizing={resizing} would compile for each size; leave one out")
     for name, network in _networks(model):
         if network.fixed or network.multiple:
             errors.append(f"resizing={resizing}: {name} takes photos of one size only; leave it out")
