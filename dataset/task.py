@@ -26,17 +26,17 @@ class Bands:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the bands, in order: <30, 30-<60, 60+."""
+        """Of the bands, in order: <5, 5-<20, 20+."""
         between = (f"{low}-<{high}" for low, high in itertools.pairwise(self.edges))
         return f"<{self.edges[0]}", *between, f"{self.edges[-1]}+"
 
     @property
     def title(self) -> str:
-        """What the numbers are: age in years."""
+        """What the numbers are: size in cm."""
         return f"{self.column} in {self.unit}" if self.unit else self.column
 
     def text(self, number: Any) -> str:
-        """A number with its unit: 34 years."""
+        """A number with its unit: 34 cm."""
         return f"{number} {self.unit}".rstrip()
 
     def index(self, number: Any) -> Any:

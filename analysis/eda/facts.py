@@ -58,8 +58,9 @@ def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) 
 
 def groups_by_number(task: Task, table: pd.DataFrame, factor: str) -> pd.DataFrame:
     """Number of groups by the number that `factor`, one of task.bands, was made of: a row for each number
-    from the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included, or for the
-    centre of each of BINS ranges, if the numbers are no integers; a column for each value of another factor of `of_groups`, if there is one with few values, else for all groups."""
+    from the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included; if the
+    numbers are no integers, a row for the centre of each of BINS ranges. A column for each value of another
+    factor of `of_groups`, if there is one with few values, else for all groups."""
     column = task.bands[factor].column
     others = [name for name in of_groups(task, table) if name != factor]
     stacked = next((name for name in others if len(task.factors[name]) <= MAX_STACKED), None)

@@ -1,5 +1,5 @@
-"""Columns of numbers with cut points in their names, "age (years) cut at 30 60": each becomes a factor of
-ordered bands, `age_band`, and its numbers are kept."""
+"""Columns of numbers with cut points in their names, "size (cm) cut at 5 20": each becomes a factor of
+ordered bands, `size_band`, and its numbers are kept."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -71,7 +71,9 @@ def _edges(text: str) -> tuple[tuple[float, ...], list[str]]:
     words = re.split(r"[\s,;/]+", text.strip()) if text.strip() else []
     if not words:
         return (), [f"names no cut point; write {FORM}"]
-    if bad := [word for word in words if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", word, re.I)]:
+    if bad := [
+        word for word in words if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", word, re.I)
+    ]:
         which = "is not a cut point" if len(bad) == 1 else "are no cut points"
         return (), [f"{few([repr(word) for word in bad])} {which}; write {FORM}"]
     edges = tuple(int(number) if number.is_integer() else number for number in map(float, words))

@@ -80,8 +80,9 @@ def task_of(
 
 
 def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], where: str) -> Scan:
-    """The scan of `photos` (photo, path, group, and class, the name of the class; the numbers that factors are
-    bands of), in their order, with the task's rare classes; errors of its classes. `where`: the file or folder, for messages."""
+    """The scan of `photos` (photo, path, group, class, the name of the class, and the numbers that factors
+    are bands of), in their order, with the task's rare classes; errors of its classes. `where`: the file or
+    folder, for messages."""
     number = {name: label for label, name in enumerate(task.classes)}
     table = photos[["photo", "path", "group"]].assign(label=photos["class"].map(number).astype(int))
     for factor, names in task.factors.items():

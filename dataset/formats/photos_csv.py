@@ -3,7 +3,9 @@
 import itertools
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -61,7 +63,7 @@ class _Rows(NamedTuple):
     errors: list[str]
     notes: list[str]
     groups_known: bool = True  # the regular expression of the groups fits
-    bands: dict[str, Bands] = {}  # of factors that were numbers
+    bands: Mapping[str, Bands] = MappingProxyType({})  # of factors that were numbers
 
 
 def fits(data: Path) -> bool:
@@ -173,10 +175,11 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         photos["class"] = table["label"]
         factors, contradictions = _factors_beside_labels(csv, table, train & (table["label"] != ""), others)
         errors += contradictions
-        if not contradictions and (idle := [own.column for name, own in bands.items() if name not in factors]):
+        idle = [own.column for name, own in bands.items() if name not in factors]
+        if idle and not contradictions:
             errors.append(
-                f"{csv}: {few(idle)} {'has' if len(idle) == 1 else 'have'} cut points, but the labels are not "
-                "the combinations of the bands and other columns; remove the column label or the cut points"
+                f"{csv}: the labels are not the combinations of the bands of {few(idle)} and other columns; "
+                "remove the column label or the cut points"
             )
     else:
         factors = [name for name in others if table.loc[train, name].nunique() > 1]

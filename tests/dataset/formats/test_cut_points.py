@@ -34,7 +34,9 @@ def test_integers_stay_integers_and_a_unit_may_be_left_out(write):
     assert table["Size"].dtype.kind == "i"
 
 
-@pytest.mark.parametrize("columns", ["path,size cut at 10 30,group", "path,label,size cut at 10 30,kind,group"])
+@pytest.mark.parametrize(
+    "columns", ["path,size cut at 10 30,group", "path,label,size cut at 10 30,kind,group"]
+)
 def test_bands_alone_or_beside_labels(write, columns):
     lines = []
     for line in PLANTS:
@@ -104,4 +106,4 @@ def test_wrong_cut_points_are_refused_with_the_other_mistakes(write, name, why):
 
 def test_labels_that_are_not_of_the_bands_are_refused(write):
     (message,) = errors_of(read_train, write(*PLANTS, header="path,label,size cut at 10 30,group"))
-    assert "size has cut points, but the labels are not the combinations" in message
+    assert "the labels are not the combinations of the bands of size and other columns; remove" in message
