@@ -143,8 +143,8 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
         )
     if config.epochs > old.epochs and old.resizing.name != "none":
         raise UsageError(
-            f"epochs={config.epochs}: resizing={old.resizing} runs over all epochs, so the photos so far would "
-            "have had other sizes; only resizing=none can be trained longer"
+            f"epochs={config.epochs}: resizing={old.resizing} runs over all epochs, so the photos so far "
+            "would have had other sizes; only resizing=none can be trained longer"
         )
     if done and not (folder / CHECKPOINT).is_file():
         raise UsageError(
