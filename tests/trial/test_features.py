@@ -1,5 +1,7 @@
 """Training the last layer alone, on cached features, and what the last layer starts from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,7 +65,7 @@ def test_backbone_and_last_layer_are_the_network(head, model):
 
 
 def test_a_network_with_two_last_layers_is_refused():
-    network, _, _ = built(model="levit_128s", weights="none", image_size="224x224")
+    network, _, _ = built(model="levit_128s", weights="none", image_size="224x224", features="none")
     with pytest.raises(UsageError, match="ends in 2 layers"):
         Probe(network, None)
 
@@ -154,6 +156,31 @@ def test_features_are_of_their_weights_views_and_size(table, tmp_path):
     assert of()[1] == 4
     assert of(head="factors")[1] == 4, "the last layer is not a part of the backbone"
     assert of(head="mlp")[1] == 4, "nor is a hidden one"
+
+
+@pytest.mark.parametrize("change", ["activation", "name"])
+def test_networks_with_the_same_tensors_have_features_of_their_own(table, tmp_path, change):
+    for changed in (False, True):
+        network, preprocessing, compute = built(model="test_resnet", weights="none")
+        if changed and change == "activation":
+            network.act1 = torch.nn.Tanh()
+        elif changed:  # of a network whose activation is not a module
+            network.pretrained_cfg["architecture"] = "test_resnet_like"
+        features_of(network, table.head(4), preprocessing, compute, "none", 1, tmp_path)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize("values", [{}, {"model": "test_resnet+tf_efficientnet_lite0", "join": "features"}])
+def test_the_cache_can_hold_them_or_that_is_known_before(values):
+    config = parse({**PROBE, "weights": "none", "cache_limit": 0.001, **values})
+    network, _, _ = built(weights="none", **values)
+    width = input_shape(last_layer(network)).numel()
+    most = int(0.001 * 2**30 / (width * 2 * 4))
+    assert recipe.features_errors(config, most) == []
+    (message,) = recipe.features_errors(config, most + 1)
+    assert message.startswith(f"features of {most + 1:,} photos in 2 views need 1.0 MiB: over the limit")
+    assert recipe.features_errors(replace(config, cache_limit=0.0), 10**9) == [], "they are not kept"
+    assert recipe.features_errors(parse({**PROBE, "features": "none"}), 10**9) == []
 
 
 def test_features_over_the_limit_are_refused_with_their_size(table, tmp_path):
@@ -312,21 +339,35 @@ def test_a_run_with_subclasses_is_trained_saved_and_read_as_any_other(people, ta
     assert np.allclose(predict(tmp_path / "run", photos), found, atol=1e-4)
 
 
+def test_a_discriminant_is_fitted_to_all_views(people, table):
+    config = parse({**PROBE, "model": "test_resnet", "weights": "none", "init": "lda"})
+    network, preprocessing, compute = built(model="test_resnet", weights="none")
+    photos = table.iloc[10:].copy()
+    found = np.random.default_rng(0).normal(size=(len(table), 2, *input_shape(last_layer(network))))
+    start = recipe.Start(FACE_MASK, table, network, preprocessing, compute, None, "", found)
+    recipe.training(config, start, network, photos)
+    doubled = np.concatenate([found[10:, 0], found[10:, 1]])
+    label = np.tile(photos["label"].to_numpy(), 2)
+    weight, bias = lda()(doubled, [Target(label, 18)], EACH)
+    assert np.allclose(last_layer(network).weight.detach(), weight, rtol=1e-3, atol=1e-3)
+    assert np.allclose(last_layer(network).bias.detach(), bias, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("head", ["classes", "factors"])
 def test_with_a_rate_of_0_the_discriminant_is_what_is_validated(people, table, tmp_path, head):
     values = {"init": "lda", "learning_rate": 0, "epochs": 1, "head": head}
     folder, scores = trained(people, tmp_path / "run", **values)
     validation = folder.validation()
     network, preprocessing, compute = built(head=head)
-    found = features_of(network, table, preprocessing, compute, "none", 0)[:, 0]
+    found = features_of(network, table, preprocessing, compute, "flip", 0).astype(float)
     held_out = table["photo"].isin(validation["photo"]).to_numpy()
     columns = list(FACE_MASK.factors) if head == "factors" else ["label"]
     label = 0
     for column in columns:
         fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        fitted.fit(found[~held_out].astype(float), table.loc[~held_out, column])
+        fitted.fit(found[~held_out].reshape(-1, found.shape[2]), table.loc[~held_out, column].repeat(2))
         size = len(FACE_MASK.factors[column]) if head == "factors" else 18
-        label = label * size + fitted.predict(found[held_out].astype(float))
+        label = label * size + fitted.predict(found[held_out, 0])
     order = table.loc[held_out, "photo"].to_numpy()
     ours = validation.set_index("photo").loc[order, [f"p{n:02d}" for n in range(18)]].to_numpy().argmax(1)
     assert (ours == label).mean() > 0.97
@@ -366,6 +407,9 @@ def test_several_networks_are_fitted_side_by_side(people, table, tmp_path):
         ({"features": {"_name": "cached", "views": "ten"}}, "features.views"),
         ({"init": "lda", "head": "mlp"}, "init=lda: fits one layer, not the two of head=mlp; choose another head"),
         ({"features": "none", "head": "mlp", "model": "resnet18+resnet34", "weights": "none"}, "head=mlp: needs one network"),
+        ({"model": "levit_128s", "image_size": "224x224", "weights": "none"}, "features=cached: levit_128s ends in 2 layers"),
+        ({"features": "none", "init": "lda", "model": "levit_128s", "image_size": "224x224", "weights": "none"}, "init=lda: levit_128s ends in 2 layers"),
+        ({"features": "none", "join": "features", "model": "levit_128s+levit_128", "image_size": "224x224", "weights": "none"}, "join=features: levit_128 ends in 2 layers"),
         ({"learning_rate": 0}, "learning_rate=0: must be 1e-09 or more"),
         ({"features": "none", "init": "lda", "model": "resnet18+resnet34", "weights": "none"}, "init=lda: needs one"),
     ],
