@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.predict.finishing import Plan
 from analysis.recipes import Recipe
 from analysis.submission import CSV, PREDICTIONS
@@ -249,3 +251,12 @@ def _commit(of: Mapping[str, Any]) -> str:
 def differing_files(bundle: Bundle, out: Path) -> list[str]:
     """The files of the submission in `out` that are not those of the bundle, byte for byte."""
     return [name for name, there in bundle.files.items() if sha256_of(out / name) != there]
+
+
+def answers_that_differ(path: Path, out: Path) -> str:
+    """' (3 of 100 answers differ)', if the submission still lies beside the bundle."""
+    before = (path if path.is_dir() else path.parent) / CSV
+    if not before.is_file():
+        return ""
+    one, other = (pd.read_csv(file, dtype=str)["ans"].to_numpy() for file in (before, out / CSV))
+    return f" ({(one != other).sum():,} of {len(other):,} answers differ)" if len(one) == len(other) else ""

@@ -52,7 +52,7 @@ def ensemble(
     runs = [run for folder in runs for run in _members_in(folder)]
     _, _, _, photos, _, *networks = all_at_once(
         lambda: _refuse(runs, out, vote),
-        lambda: refuse(tta, temperature),
+        lambda: refuse(tta, temperature, auto=False),
         lambda: finishing.refuse(finish),
         lambda: read_eval(data, group_of(runs[0])),
         lambda: read_all([run for run in runs if (run / VALIDATION).exists()]),

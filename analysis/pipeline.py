@@ -15,9 +15,10 @@ from analysis import bundle
 from analysis.bundle import BUNDLE
 from analysis.confirm import Budget, confirm
 from analysis.predict import finishing, vote
+from analysis.predict.choosing import views_for, with_views
 from analysis.predict.finishing import Finish, Plan, known_answers, plan, shared_vote
 from analysis.predict.trained import load, other_classes, predict
-from analysis.predict.tta import refuse
+from analysis.predict.tta import AUTO, refuse
 from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
@@ -94,7 +95,7 @@ def retrain_and_submit(
     finish: Finish = Finish(), gpus: int = 1,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Train `recipe` (with the changes `values`) on all groups of `data` into the run folder `out`, and write
-    its submission there. `tta`: a name in predict/tta.py. Return (probabilities (photos, classes), the
+    its submission there. `tta`: a name in VIEWS, or AUTO. Return (probabilities (photos, classes), the
     content of submission.json).
 
     `finish`: the decision is fitted to the validation answers of the run that the recipe is of. `gpus`: that
@@ -105,7 +106,9 @@ def retrain_and_submit(
     """
     refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
-    planned = plan(finish, data, photos, _validated(recipe, values, task), task, config)
+    validated = _validated(recipe, values, task)
+    planned = plan(finish, data, photos, validated, task, config)
+    tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished, recipe.stop_with(values)), flush=True)
     stop_after = recipe.stop_with(values)
@@ -228,16 +231,21 @@ def predict_and_submit(
         lambda: _photos_to_answer(run, data, images),
         lambda: load(run),
     )
-    about = about_kept(run) | {"networks": len(trained.networks), "tta": tta, "temperature": temperature}
+    about = about_kept(run) | {"networks": len(trained.networks), "temperature": temperature}
     if state := about.get("unfinished"):
         print(weights_words(state), flush=True)
     config = RunFolder(run).config()
     planned = plan(finish, images or data, photos, known_answers(run, temperature), trained.task, config)
     measured_on = Path(config.data) if images else data
-    if tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
+    if tta == AUTO:
+        validated = finishing.validated_run(run)
+        runs = None if validated is None else [validated]
+        tta, about["tta_chosen"] = views_for(runs, measured_on, config.metric, temperature)
+    elif tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
         about["validation"] |= {f"{column_of(config.metric)}_by_tta": known}
         plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
         print(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
+    about["tta"] = tta
     probabilities = planned.apply(trained.predict(photos, tta, temperature))
     with writing(out, [*SUBMISSION, REPORT]):
         return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
@@ -289,6 +297,8 @@ def export_best_and_retrain(
         )
     validated = [_validated(recipe, values, task) for recipe in recipes]
     planned = plan(finish, data, photos, shared_vote(validated), task, configs[0])
+    trials = [recipe.folder for recipe in recipes]
+    tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
         print(
             f"note: the search ran on other photos than those in {data} (or these have changed since)",
@@ -378,19 +388,10 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
     if not (others := bundle.differing_files(made, out)):
         print(f"the same submission, byte for byte: {', '.join(made.files)}")
         return True
-    print(f"not the same, byte for byte: {', '.join(others)}{_answers_that_differ(path, out)}")
+    print(f"not the same, byte for byte: {', '.join(others)}{bundle.answers_that_differ(path, out)}")
     same_networks = [
         one.network == other.network for one, other in zip(made.members, again.members, strict=True)
     ]
     print(f"networks with the same weights: {sum(same_networks)} of {len(same_networks)}")
     print("what differs: " + ("; ".join(differing) or "nothing that the bundle records"))
     return False
-
-
-def _answers_that_differ(path: Path, out: Path) -> str:
-    """' (3 of 100 answers differ)', if the submission still lies beside the bundle."""
-    before = (path if path.is_dir() else path.parent) / CSV
-    if not before.is_file():
-        return ""
-    one, other = (pd.read_csv(file, dtype=str)["ans"].to_numpy() for file in (before, out / CSV))
-    return f" ({(one != other).sum():,} of {len(other):,} answers differ)" if len(one) == len(other) else ""

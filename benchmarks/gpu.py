@@ -10,6 +10,7 @@ first epoch, and 19 times its second. Trials at once are processes of their own 
 ones one after another; also with MPS, where it is installed. Compiled networks: seconds of the first epoch,
 which compiles, and of a later one.
 
+The tests come first, and each part has a deadline: a part that takes longer is left, with what it has so far.
 Everything goes into out/gpu/gpu.json with the card's name. --dry runs all parts on the CPU, on few and small
 photos: its figures mean nothing.
 """
@@ -17,11 +18,13 @@ photos: its figures mean nothing.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -45,6 +48,29 @@ from trial.compute import decide
 from trial.record import RunFolder
 
 WORKERS = 12  # of the plain way
+# Deadlines of the parts, in seconds: together less than eight minutes.
+SECONDS = {"tests": 120, "training": 150, "baseline": 80, "at_once": 60, "compiled": 60}
+DRY_SECONDS = 600  # of each part on a CPU
+
+
+class OverTime(BaseException):
+    """A part is over its deadline. torch.compile would take an Exception for a failure of its own."""
+
+
+@contextmanager
+def deadline(seconds: int) -> Iterator[None]:
+    """OverTime in the block if it takes longer; in the main thread."""
+
+    def over(number: int, frame: object) -> None:
+        raise OverTime
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass(frozen=True)
@@ -77,16 +103,16 @@ DRY = Plan(
 )  # fmt: skip
 
 
-def tests_pass(plan: Plan) -> dict[str, Any]:
-    """The trial's tests, which take the GPU where device=auto does."""
+def tests_pass(plan: Plan, folder: Path, log: Path) -> dict[str, Any]:
+    """The trial's tests, which take the GPU where device=auto does; their output goes into `log`."""
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", str(min(8, cores())), *plan.tests],
-        cwd=PROJECT, capture_output=True, text=True,
-    )  # fmt: skip
-    *_, last = done.stdout.strip().splitlines() or [done.stderr]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(min(8, cores())), *plan.tests]
+    with log.open("w") as file:
+        done = subprocess.run(command, cwd=PROJECT, stdout=file, stderr=file)
+    said = log.read_text()
     if done.returncode:
-        print(done.stdout[-5000:], done.stderr[-2000:], file=sys.stderr)
+        print(said[-5000:], file=sys.stderr)
+    last = said.strip().rpartition("\n")[2]
     return {"passed": done.returncode == 0, "last_line": last, "seconds": time.perf_counter() - started}
 
 
@@ -177,7 +203,12 @@ def at_once(plan: Plan, folder: Path) -> dict[str, float]:
             )
             for one in range(number)
         ]
-        if any(process.wait() for process in running):
+        try:
+            codes = [process.wait() for process in running]
+        finally:
+            for process in running:
+                process.kill()  # at a deadline; those that have ended are left alone
+        if any(codes):
             raise SystemExit(f"one of {number} trials at once failed; see above")
         held[:] = (RunFolder(Path(out, str(one))).status().get("device_bytes", 0) for one in range(number))
         return time.perf_counter() - started
@@ -217,18 +248,39 @@ def main() -> None:
         (out / "gpu.json").write_text(json.dumps(result, indent=1))
 
     print(f"{device}, torch {torch.__version__}, {cores()} cores\n{HEADER}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = []
-        for row in training_rows(plan, Path(folder)):
+    rows: list[dict[str, Any]] = []
+
+    def training(plan: Plan, folder: Path) -> list[dict[str, Any]]:
+        for row in training_rows(plan, folder):
             print(row, flush=True)
             rows.append(asdict(row) | {"ratio": row.ratio()})
             record("training", rows)
-        for name, part in (("baseline", baseline_minutes), ("at_once", at_once), ("compiled", compiled)):
-            record(name, found := part(plan, Path(folder)))
-            print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
-    record("tests", tests_pass(plan))
-    print(f"tests: {result['tests']['last_line']}\n{out / 'gpu.json'}", flush=True)
-    if not result["tests"]["passed"]:
+        return rows
+
+    parts: dict[str, Callable[[Plan, Path], Any]] = {
+        "tests": partial(tests_pass, log=out / "tests.log"), "training": training,
+        "baseline": baseline_minutes, "at_once": at_once, "compiled": compiled,
+    }  # fmt: skip
+    late = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, part in parts.items():
+            limit = DRY_SECONDS if dry else SECONDS[name]
+            try:
+                with deadline(limit):
+                    record(name, found := part(plan, Path(folder)))
+            except OverTime:
+                late.append(name)
+                record("over_time", late)
+                print(f"{name}: over its {limit} s, left", flush=True)
+                continue
+            if name == "tests":
+                print(f"tests: {found['last_line']}", flush=True)
+            elif name != "training":
+                print(
+                    f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True
+                )
+    print(out / "gpu.json", flush=True)
+    if late or not result["tests"]["passed"]:
         raise SystemExit(1)
 
 

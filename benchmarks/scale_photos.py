@@ -6,8 +6,10 @@ The set is drawn: 7 photos of 32x24 pixels a person, in the competition's layout
 JPEGs under as many names as are asked for (a million files take 5 GB of the temporary folder, TMPDIR). Each
 part runs in a process of its own. The rival does what can't be left out: reading each file; the same network
 on random tensors. Memory is the peak of anonymous and shared pages of the process and its children: mapped
-files, such as decoded photos, are the system's to drop. The last rows of a part say what each photo costs:
-CPU time against that at the size before, memory against the bound that is promised.
+files, such as decoded photos, are the system's to drop. What a part took is said on stderr at once; its row
+follows when its rival is measured, after all parts: a run that is stopped has lost little. The last rows of a
+part say what each photo costs: CPU time against that at the size before, memory against the bound that is
+promised.
 """
 
 import csv
@@ -229,9 +231,13 @@ def rows(quick: bool = False, sizes: Iterable[int] = ()) -> Iterator[Row]:
         for wanted in sizes or (QUICK if quick else SIZES):
             counts.append(size := drawn.grow(wanted))
             os.sync()  # writing it to the disk would slow the first part
-            for part in PARTS:
-                found[part, size] = measured(part, drawn.folder, out)
+            for part in RIVALS:
+                times, peak = found[part, size] = measured(part, drawn.folder, out)
+                took = ", ".join(f"{what} {value:.4g} s" for what, value in times.items())
+                print(f"{size:,} photos: {took}, {peak:.4g} MB", file=sys.stderr, flush=True)
             for part, rival in RIVALS.items():
+                if (rival, size) not in found:
+                    found[rival, size] = measured(rival, drawn.folder, out)
                 (its, least), *_ = found[rival, size][0].items()
                 times, peak = found[part, size]
                 for what, value in times.items():

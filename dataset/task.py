@@ -1,5 +1,6 @@
 """The task as a value: which classes, of which factors, and what a group of photos is."""
 
+import itertools
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -15,12 +16,28 @@ if TYPE_CHECKING:
 class Bands:
     """A factor that is a number cut into bands: value 0 is below `edges[0]`, value 1 from there on, ...
 
-    `column`: of the DataFrame of photos, where the number is; `unit`: its unit in the plural ('years').
+    `column`: of the DataFrame of photos, where the number is; `unit`: its unit in the plural ('years'), ''
+    if it has none.
     """
 
     column: str
-    edges: tuple[int, ...]
-    unit: str
+    edges: tuple[float, ...]
+    unit: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the bands, in order: <5, 5-<20, 20+."""
+        between = (f"{low}-<{high}" for low, high in itertools.pairwise(self.edges))
+        return f"<{self.edges[0]}", *between, f"{self.edges[-1]}+"
+
+    @property
+    def title(self) -> str:
+        """What the numbers are: size in cm."""
+        return f"{self.column} in {self.unit}" if self.unit else self.column
+
+    def text(self, number: Any) -> str:
+        """A number with its unit: 34 cm."""
+        return f"{number} {self.unit}".rstrip()
 
     def index(self, number: Any) -> Any:
         """The index of the band of a number, or of an array of numbers."""

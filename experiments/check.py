@@ -21,6 +21,7 @@ from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
 from experiments.checks.space import covering, each_value, sound, space_errors
+from experiments.checks.walltime import walltime_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine, read_machines
@@ -88,7 +89,7 @@ def check(
         if not errors:
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             needed = disk_need(plan)
-            errors += rehearsal_errors(plan, rehearsed) + needed.errors()
+            errors += rehearsal_errors(plan, rehearsed) + needed.errors() + walltime_errors(plan)
             memory = None if errors or listed else memory_of(plan, _recipes(plan))
             if memory:
                 errors += memory.errors(plan.config["trainingService"].get("maxTrialNumberPerGpu") or 1)
@@ -216,7 +217,20 @@ def data_errors(plan: Plan) -> list[str]:
     for point in covering(plan.space):
         with contextlib.suppress(UsageError):  # has been refused
             errors += task_errors(_read(plan, False)(point), task)
-    return list(dict.fromkeys(errors))
+    return list(dict.fromkeys(errors)) + _features_errors(plan, len(train))
+
+
+def _features_errors(plan: Plan, photos: int) -> list[str]:
+    """Why the cache can't hold the features of so many `photos` that some trials need."""
+    from trial.recipe import features_errors  # imports timm, which most searches need not wait for
+
+    found = dict[tuple[Any, ...], list[str]]()
+    for one in _recipes(plan):
+        kind = (one.model, one.features, one.init.name, one.cache_limit)
+        if kind not in found:
+            with contextlib.suppress(UsageError):  # a repository that is missing has been refused
+                found[kind] = features_errors(one, photos)
+    return list(dict.fromkeys(error for errors in found.values() for error in errors))
 
 
 def _folder_errors(plan: Plan) -> list[str]:

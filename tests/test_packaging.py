@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from common.machine import PROJECT
+from trial.models.hse_faceres import NO_NPM
 
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 ABOUT = SETTINGS["project"]
@@ -63,6 +64,11 @@ def test_the_version_is_that_of_the_changelog():
 
 def test_readme_calls_it_by_its_name():
     assert (PROJECT / "README.md").read_text().startswith(f"# {ABOUT['name']}\n")
+
+
+def test_the_extra_for_npm_is_what_the_message_names():
+    (wanted,) = ABOUT["optional-dependencies"]["npm"]
+    assert NO_NPM.endswith(f"pip install {wanted.partition('>')[0]}")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trial.catalogue import NETWORKS, OPTIMIZERS, STEPS
+from trial.models.factory import CLASSIFIERS
 
 PROBED_SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 
@@ -55,7 +56,8 @@ def _plain(value: Any) -> Any:
 
 
 def find_networks() -> Iterator[tuple[str, list[Any]]]:
-    """(name, [fixed, multiple, min_side, tags]) of every classifier of timm, for `trial.catalogue.networks`.
+    """(name, [fixed, multiple, min_side, tags]) of every classifier of timm, for `trial.catalogue.networks`;
+    `ends` follows if it is not 1.
 
     Sizes are found on torch's meta device, without computing. Encoders of language models are left out.
     """
@@ -69,12 +71,22 @@ def find_networks() -> Iterator[tuple[str, list[Any]]]:
         if config.tag in tags:
             tags.remove(config.tag)
             tags.insert(0, config.tag)
+        many = ends(name)
+        last = [many] if many > 1 else []
         if config.fixed_input_size:
             fixed = config.input_size[1:]
             multiple, min_side = other_sizes(name, fixed) or (0, min(fixed))
-            yield name, [list(fixed), multiple, min_side, tags]
+            yield name, [list(fixed), multiple, min_side, tags, *last]
         else:
-            yield name, [None, 0, find_min_side(name), tags]
+            yield name, [None, 0, find_min_side(name), tags, *last]
+
+
+def ends(name: str) -> int:
+    """The number of a network's last layers."""
+    from timm.models import get_pretrained_cfg
+
+    layers = CLASSIFIERS.get(name) or get_pretrained_cfg(name).classifier
+    return 1 if isinstance(layers, str) else len(layers)
 
 
 def _tags(name: str) -> list[str]:

@@ -25,12 +25,14 @@ OPTIMIZERS = HERE / "catalogue_optimizers.json"
 class Network:
     """What a network accepts. `fixed`: the (height, width) that it is built for, None if it takes any size.
     `multiple`: it can be built for other sizes whose sides are multiples of this; 0 if it can't. `min_side`:
-    its smallest side, in pixels. `tags`: of its pretrained weights, the default first; empty without any."""
+    its smallest side, in pixels. `tags`: of its pretrained weights, the default first; empty without any.
+    `ends`: the number of its last layers, in the file if it is not 1."""
 
     fixed: Size | None
     multiple: int
     min_side: int
     tags: tuple[str, ...]
+    ends: int = 1
 
 
 @cache
@@ -38,8 +40,8 @@ def networks() -> dict[str, Network]:
     """{name: Network}, sorted."""
     read = json.loads(NETWORKS.read_text())
     return {
-        name: Network(tuple(fixed) if fixed else None, multiple, min_side, tuple(tags))
-        for name, (fixed, multiple, min_side, tags) in read.items()
+        name: Network(tuple(fixed) if fixed else None, multiple, min_side, tuple(tags), *ends)
+        for name, (fixed, multiple, min_side, tags, *ends) in read.items()
     }
 
 

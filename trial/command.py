@@ -94,7 +94,9 @@ def main(
 
         show_choices(as_json, values or [])
     elif dry_run:
-        print(json.dumps(parse(parse_arguments(values or [])).to_json(), indent=2))
+        config = parse(parse_arguments(values or []))
+        _refuse_features(config)
+        print(json.dumps(config.to_json(), indent=2))
     elif ranks.rank:
         _follow(ranks)
     elif going_on:
@@ -227,6 +229,19 @@ def _check_data(values: Mapping[str, Any]) -> None:
     data = str(values.get("data", TrialConfig.data))
     if not Path(data).is_dir():
         raise UsageError(NO_DATA.format(data=data))
+
+
+def _refuse_features(config: TrialConfig) -> None:
+    """UsageError if the cache can't hold the features of the photos, if these are here."""
+    needed = config.features.name != "none" or config.init.name != "random"
+    if not needed or not Path(config.data).is_dir():
+        return
+    from dataset.read import scan_train
+    from trial.recipe import features_errors
+
+    photos = len(scan_train(Path(config.data), config.group).table)
+    if errors := features_errors(config, photos):
+        raise UsageError(errors)
 
 
 def _run(

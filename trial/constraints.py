@@ -92,12 +92,12 @@ def features_errors(
     errors = [
         f"{text}: can't be used with features={features}; leave it out" for text, is_ in unused.items() if is_
     ]
-    return errors + _joint_errors(f"features={features}", model, join)
+    return errors + _one_end_errors(f"features={features}", model, join)
 
 
 def mlp_errors(head: Choice, model: str, join: str) -> list[str]:
     """There are features under the hidden layer, not logits."""
-    return _joint_errors(f"head={head}", model, join) if head.name == "mlp" else []
+    return _one_end_errors(f"head={head}", model, join, False) if head.name == "mlp" else []
 
 
 def init_errors(init: Choice, model: str, join: str, head: Choice) -> list[str]:
@@ -105,7 +105,12 @@ def init_errors(init: Choice, model: str, join: str, head: Choice) -> list[str]:
     if init.name == "random":
         return []
     several = [f"init={init}: fits one layer, not the two of head={head}; choose another head"]
-    return _joint_errors(f"init={init}", model, join) + several * (head.name == "mlp")
+    return _one_end_errors(f"init={init}", model, join) + several * (head.name == "mlp")
+
+
+def join_errors(join: str, model: str) -> list[str]:
+    """Features of several networks are joined before their last layers."""
+    return _one_end_errors("join=features", model, join) if "+" in model and join == "features" else []
 
 
 def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
@@ -155,13 +160,17 @@ def size_errors(model: str, image_size: Size) -> list[str]:
     return errors
 
 
-def resizing_errors(resizing: Choice, model: str, image_size: Size, features: Choice) -> list[str]:
-    """Each network accepts all sizes that its photos have in training."""
+def resizing_errors(
+    resizing: Choice, model: str, image_size: Size, features: Choice, compile: bool | str
+) -> list[str]:
+    """Each network accepts all sizes that its photos have in training, and is not compiled for each."""
     if resizing.name == "none":
         return []
     if features.name != "none":
         return [f"resizing={resizing}: can't be used with features={features}; leave it out"]
-    first, errors = resizing.build(RESIZINGS, image_size, 1)(1), []
+    first, errors = resizing.build(RESIZINGS, image_size, 1)(1), list[str]()
+    if compile:
+        errors.append(f"{_compile(compile)}: resizing={resizing} would compile for each size; leave one out")
     for name, network in _networks(model):
         if network.fixed or network.multiple:
             errors.append(f"resizing={resizing}: {name} takes photos of one size only; leave it out")
@@ -333,7 +342,7 @@ def task_corrections_errors(corrections: str, task: Task) -> list[str]:
 
 COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
-    features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
+    join_errors, features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
     precision_errors, pixels_errors, graphs_errors, device_errors, pseudo_number_errors, teacher_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
@@ -352,10 +361,15 @@ def _compile(compile: bool | str) -> str:
     return f"compile={str(compile).lower()}"
 
 
-def _joint_errors(what: str, model: str, join: str) -> list[str]:
-    if "+" not in model or join == "features":
-        return []
-    return [f"{what}: needs one network, not {model}, or join=features"]
+def _one_end_errors(what: str, model: str, join: str, once: bool = True) -> list[str]:
+    """`what` needs one last layer; `once`: of each network, too."""
+    if "+" in model and join != "features":
+        return [f"{what}: needs one network, not {model}, or join=features"]
+    return [
+        f"{what}: {name} ends in {network.ends} layers, not in one; choose another model"
+        for name, network in _networks(model)
+        if once and network.ends > 1
+    ]
 
 
 def _networks(model: str) -> list[tuple[str, Network]]:

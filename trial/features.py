@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,9 +106,8 @@ def features_of(
     """
     compute = replace(compute, ranks=ALONE)  # one of several ranks computes them, and the others wait
     plain = batches.uncached(table, preprocessing)
-    width = input_shape(last_layer(network)).numel()
-    number = len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))
-    need = len(table) * number * width * 4
+    number = _number(views)
+    need = len(table) * number * input_shape(last_layer(network)).numel() * 4
 
     def run() -> np.ndarray:
         loader = batches.loader(batches.Photos(table.reset_index(drop=True), preprocessing), BATCH)
@@ -126,16 +126,42 @@ def features_of(
     try:
         return kept(folder or arrays.CACHE, wanted, run, what, need, math.ceil(limit * 2**30))
     except NoRoom as error:
-        raise UsageError(
-            f"features of {len(table):,} photos in {number} views need {bytes_text(need)}: {error}; fewer "
-            "views or a larger cache_limit may help"
-        ) from None
+        raise UsageError(_no_room(len(table), number, need, str(error))) from None
+
+
+def room_errors(photos: int, width: int, views: str, limit: float) -> list[str]:
+    """[The message that the cache of at most `limit` GiB (0: none is kept) can't hold the features of these
+    `photos`, `width` of each view], [] if it can. `views`: a name in VIEWS."""
+    number = _number(views)
+    need, most = photos * number * width * 4, math.ceil(limit * 2**30)
+    if limit == 0 or need <= most:
+        return []
+    return [_no_room(photos, number, need, f"over the limit of {bytes_text(most)}")]
+
+
+def _number(views: str) -> int:
+    return len(list(VIEWS[views](torch.zeros(1, 3, 8, 8))))
+
+
+def _no_room(photos: int, views: int, need: int, why: str) -> str:
+    return (
+        f"features of {photos:,} photos in {views} views need {bytes_text(need)}: {why}; fewer views or a "
+        "larger cache_limit may help"
+    )
 
 
 def _fingerprint(network: nn.Module) -> str:
-    """Of the tensors of the backbone."""
-    own = {id(tensor) for tensor in last_layer(network).state_dict(keep_vars=True).values()}
+    """Of the backbone: its modules with their settings and timm's names of networks (two networks may have
+    the same tensors, but other activations) and its tensors."""
+    last = last_layer(network)
+    inside = set(last.modules())
+    own = {id(tensor) for tensor in last.state_dict(keep_vars=True).values()}
     digest = hashlib.sha256()
+    for name, module in network.named_modules():
+        if module not in inside:
+            settings = re.sub(" at 0x[0-9a-f]+", "", module.extra_repr())  # of a function: it varies
+            known = getattr(module, "pretrained_cfg", {}).get("architecture", "")
+            digest.update(f"{name} {type(module).__qualname__} {known} {settings}".encode())
     for name, tensor in network.state_dict(keep_vars=True).items():
         if id(tensor) not in own:
             digest.update(f"{name} {tuple(tensor.shape)}".encode())

@@ -27,7 +27,7 @@ from trial.config import TrialConfig, task_errors
 from trial.data import batches, pseudo_labels
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
-from trial.features import AsTheyAre, Features, features_of
+from trial.features import AsTheyAre, Features, features_of, room_errors
 from trial.fit import Training
 from trial.forward import Forward
 from trial.learning.ema import Average
@@ -98,10 +98,10 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)
     writer.task(task)
-    views, initial = config.features.build(FEATURES), config.init.build(INITS)
+    views = config.features.build(FEATURES)
     features: np.ndarray | None = None
     pixels: batches.Pixels = batches.uncached(every, preprocessing)
-    if views or initial:
+    if _needs_features(config):
         compute.place(network)
         features = features_of(network, every, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
@@ -126,6 +126,15 @@ def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
     return factory.build(
         config.model, config.weights, head, task.n_classes, config.image_size, config.crop, config.join
     )
+
+
+def features_errors(config: TrialConfig, photos: int) -> list[str]:
+    """Why the cache can't hold the features that `config` needs of so many `photos`: known before they are
+    computed."""
+    if not _needs_features(config):
+        return []
+    width = factory.width_of(config.model, config.image_size)
+    return room_errors(photos, width, config.features.build(FEATURES) or "none", config.cache_limit)
 
 
 def training(
@@ -153,7 +162,7 @@ def training(
     initial = config.init.build(INITS)
     if initial and not state:
         assert start.features is not None
-        _initialise(network, initial, start.features[photos.index, 0], photos, head, start.task)
+        _initialise(network, initial, start.features[photos.index], photos, head, start.task)
     shown: batches.Shown
     trained, processing = network, start.preprocessing
     whole_state: Callable[[Any], Mapping[str, Tensor]] = nn.Module.state_dict
@@ -240,11 +249,19 @@ def _trains_on_features(config: TrialConfig) -> bool:
     return config.features.name != "none"
 
 
+def _needs_features(config: TrialConfig) -> bool:
+    return _trains_on_features(config) or config.init.name != "random"
+
+
 def _initialise(
     network: nn.Module, initial: Initial, features: np.ndarray, photos: pd.DataFrame, head: Head, task: Task
 ) -> None:
-    """Set the last layer of `network`, with its `head`, to what `initial` makes of the photos' features."""
-    weight, bias = initial(features, _targets(photos, head, task), photos["group"].to_numpy())
+    """Set the last layer of `network`, with its `head`, to what `initial` makes of the photos' features
+    (photos, views, D): each view counts as a photo."""
+    number, views, width = features.shape
+    each = np.repeat(np.arange(number), views)
+    targets = [target.part(each) for target in _targets(photos, head, task)]
+    weight, bias = initial(features.reshape(-1, width), targets, photos["group"].to_numpy()[each])
     layer: Any = last_layer(network)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(weight).view_as(layer.weight))

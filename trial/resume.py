@@ -141,6 +141,11 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
             f"epochs={config.epochs}: schedule={old.schedule.name} runs over all epochs, so the learning "
             f"rates so far would have been others; only {' and '.join(OPEN_ENDED)} can be trained longer"
         )
+    if config.epochs > old.epochs and old.resizing.name != "none":
+        raise UsageError(
+            f"epochs={config.epochs}: resizing={old.resizing} runs over all epochs, so the photos so far "
+            "would have had other sizes; only resizing=none can be trained longer"
+        )
     if done and not (folder / CHECKPOINT).is_file():
         raise UsageError(
             f"{folder}: is done, and its checkpoint was removed; only runs with {KEEP} can be trained longer"

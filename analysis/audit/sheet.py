@@ -169,7 +169,7 @@ def _card(one, photos: pd.DataFrame, task: Task) -> dict:
     rows = _photos_of(one, photos)
     titles = rows["photo"]
     bands = task.bands.get(one.factor)
-    number = f" ({rows[bands.column].iloc[0]} {bands.unit})" if bands and len(rows) else ""
+    number = f" ({bands.text(rows[bands.column].iloc[0])})" if bands and len(rows) else ""
     return {
         "where": one.photo or one.group, "recorded": one.recorded + number, "suggested": one.suggested,
         "probability": one.probability, "score": one.score, "agree": one.agree, "photos": one.photos,

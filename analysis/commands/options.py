@@ -36,7 +36,13 @@ ConfirmHours = Annotated[
 ]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs that train each network together")]
 Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
-Tta = Annotated[str, typer.Option(help=f"test-time augmentation: {', '.join(VIEWS)}")]
+Tta = Annotated[
+    str,
+    typer.Option(
+        help=f"test-time augmentation: {', '.join(VIEWS)}; auto (not of ensemble): the best on validation "
+        "answers, if the interval of the gain is above 0"
+    ),
+]
 Temperature = Annotated[
     float, typer.Option(help="divides the logits; above 1 makes probabilities less confident")
 ]

@@ -15,6 +15,7 @@ from dataset.photo_file import TOO_LARGE, file_error, size_error
 from dataset.task import Task
 
 MAX_BARS = 200  # of a histogram
+BINS = 40  # of one of numbers that are no integers
 MAX_STACKED = 6  # values that a histogram tells apart
 MAX_ROWS = 5  # photos that show an augmentation policy
 
@@ -57,8 +58,9 @@ def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) 
 
 def groups_by_number(task: Task, table: pd.DataFrame, factor: str) -> pd.DataFrame:
     """Number of groups by the number that `factor`, one of task.bands, was made of: a row for each number
-    from the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included; a column
-    for each value of another factor of `of_groups`, if there is one with few values, else for all groups."""
+    from the lowest to the highest (for each of MAX_BARS ranges, if there are more), zeros included; if the
+    numbers are no integers, a row for the centre of each of BINS ranges. A column for each value of another
+    factor of `of_groups`, if there is one with few values, else for all groups."""
     column = task.bands[factor].column
     others = [name for name in of_groups(task, table) if name != factor]
     stacked = next((name for name in others if len(task.factors[name]) <= MAX_STACKED), None)
@@ -66,10 +68,14 @@ def groups_by_number(task: Task, table: pd.DataFrame, factor: str) -> pd.DataFra
     if table.empty:
         return pd.DataFrame(columns=list(names), dtype=int)
     each = table.drop_duplicates(["group", column])
-    numbers = np.floor(each[column]).astype(int)
+    values = each[stacked] if stacked else pd.Series(0, each.index)
+    if (each[column] % 1).any():
+        edges = np.histogram_bin_edges(each[column], BINS)
+        counts = [np.histogram(each[column][values == value], edges)[0] for value in range(len(names))]
+        return pd.DataFrame(np.stack(counts, 1), (edges[1:] + edges[:-1]) / 2, list(names))
+    numbers = each[column].astype(int)
     low, high = int(numbers.min()), int(numbers.max())
     step = -(-(high - low + 1) // MAX_BARS)
-    values = each[stacked] if stacked else pd.Series(0, each.index)
     counts = pd.crosstab((numbers - low) // step * step + low, values.to_numpy())
     rows = range(low, high + 1, step)
     return counts.reindex(index=rows, columns=range(len(names)), fill_value=0).set_axis(list(names), axis=1)

@@ -77,5 +77,5 @@ def _pictures(task: Task, photos: pd.DataFrame) -> list[dict[str, str]]:
     """The `photos` that can be decoded, with their names and the numbers that factors were made of."""
     titles = photos["photo"]
     for bands in task.bands.values():
-        titles = titles + ", " + photos[bands.column].astype(str) + f" {bands.unit}"
+        titles = titles + ", " + photos[bands.column].map(bands.text).astype(str)
     return displayed(photos["path"], titles)

@@ -29,13 +29,14 @@ def numbers(by_number: pd.DataFrame, bands: Bands, groups: str) -> go.Figure:
             hovertemplate=f"%{{y}} {groups}",
         )
     low, high = by_number.index.min(), by_number.index.max()
+    half = 0.5 if pd.api.types.is_integer_dtype(by_number.index) else 0  # a bar of an integer is around it
     for border in [edge for edge in bands.edges if low < edge <= high]:
-        figure.add_vline(x=border - 0.5, line=dict(color=LIGHT["ink"], width=1, dash="dash"))
+        figure.add_vline(x=border - half, line=dict(color=LIGHT["ink"], width=1, dash="dash"))
         figure.add_annotation(
-            x=border - 0.5, y=1, yref="paper", yanchor="bottom", text=f"from {border}", showarrow=False,
+            x=border - half, y=1, yref="paper", yanchor="bottom", text=f"from {border}", showarrow=False,
             font=dict(color=LIGHT["ink"], size=11),
         )  # fmt: skip
-    figure.update_xaxes(title_text=f"{bands.column} in {bands.unit}", showgrid=False)
+    figure.update_xaxes(title_text=bands.title, showgrid=False)
     figure.update_yaxes(title_text=groups)
     figure.update_layout(legend_y=1.1, margin_t=56)
     return figure

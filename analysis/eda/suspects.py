@@ -92,7 +92,7 @@ def _labels_of_groups(task: Task, table: pd.DataFrame, groups: set[str]) -> dict
     labels = {}
     for row in some.drop_duplicates("group").to_dict("records"):
         labels[row["group"]] = ", ".join(
-            f"{row[task.bands[factor].column]} {task.bands[factor].unit}"
+            task.bands[factor].text(row[task.bands[factor].column])
             if factor in task.bands
             else task.factors[factor][row[factor]]
             for factor in factors

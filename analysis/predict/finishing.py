@@ -152,12 +152,18 @@ def known_answers(run: Path, temperature: float = 1.0) -> pd.DataFrame | None:
     """The validation answers by which to decide for the network of the run folder `run`: its own, or for a
     retrained network those of the trial whose recipe it is; None if there are none. `temperature` divides the
     logits. UsageError if they are damaged."""
+    if (folder := validated_run(run)) is None:
+        return None
+    table = validation_of(folder)
+    return with_probabilities(table, tempered(probabilities_of(table), temperature))
+
+
+def validated_run(run: Path) -> Path | None:
+    """The run folder whose validation answers say what the network of the run folder `run` is worth: its own,
+    or for a retrained network that of the trial whose recipe it is; None if neither has any."""
     trial = (read_about(run) or {}).get("trial_folder")
-    for folder in (run, *([Path(trial)] if trial else [])):
-        if (folder / VALIDATION).exists():
-            table = validation_of(folder)
-            return with_probabilities(table, tempered(probabilities_of(table), temperature))
-    return None
+    folders = (run, *([Path(trial)] if trial else []))
+    return next((folder for folder in folders if (folder / VALIDATION).exists()), None)
 
 
 def shared_vote(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:

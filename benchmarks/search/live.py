@@ -4,9 +4,10 @@
 
 The searches of a seed run side by side, one trial at a time in one thread each; the folds differ with the
 seed. Kinds of experiments: `table`, the space of the recorded table (space.json) on a fraction of the people,
-a minute and more each; `frozen`, a space of heads on the frozen features of one network (frozen.json), a few
-seconds each. The network of the best trial by validation then predicts eval/, and ANSWERS.csv scores it. A
-finished search is not run again, so that the command may be stopped and started again.
+a minute and more each; `frozen`, heads on the frozen features of one network, as in
+experiments/frozen_heads.yaml, a few seconds each. The network of the best trial by validation then predicts
+eval/, and ANSWERS.csv scores it. A finished search is not run again, so that the command may be stopped and
+started again.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from common.machine import PROJECT
 KINDS = {  # of experiments: the space, and what is the same in all trials
     "table": (SPACE, "epochs=5 train_fraction=0.2"),
     "frozen": (
-        SPACE.with_name("frozen.json"),
+        PROJECT / "search_spaces" / "frozen_heads.json",
         "model=tf_efficientnet_lite0 weights=package image_size=160x120 features=cached features.views=none"
         " epochs=10",
     ),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from common.text import few
 from dataset.face_masks.labels import FACE_MASK
-from dataset.task import Scan, Task, rare_labels
+from dataset.task import Bands, Scan, Task, rare_labels
 
 MAX_CLASSES = 1000
 OWN_GROUPS = (
@@ -54,13 +54,24 @@ def plural(word: str) -> str:
     return f"{word}es" if word.endswith(("s", "x", "ch", "sh")) else f"{word}s"
 
 
-def task_of(values: Mapping[str, pd.Series], classes: pd.Series | None, grouped: str) -> Task:
+def task_of(
+    values: Mapping[str, pd.Series],
+    classes: pd.Series | None,
+    grouped: str,
+    bands: Mapping[str, Bands] | None = None,
+) -> Task:
     """The task of labelled photos. `values`: {factor: the name of its value for each photo}; `classes`: the
     name of the class of each photo, None if the classes are the product of the factors. `grouped`: what a
-    group is called, '' if each photo is its own. A product of more than MAX_CLASSES has no classes."""
+    group is called, '' if each photo is its own. `bands`: of factors that were numbers, whose values are in
+    the order of the numbers. A product of more than MAX_CLASSES has no classes."""
     group = grouped or "photo"
-    factors = {factor: in_order(names) for factor, names in values.items()}
-    task = Task("photos", in_order(classes) if classes is not None else (), factors, group, plural(group))
+    bands = bands or {}
+    factors = {
+        factor: bands[factor].names if factor in bands else in_order(names)
+        for factor, names in values.items()
+    }
+    named = in_order(classes) if classes is not None else ()
+    task = Task("photos", named, factors, group, plural(group), bands=bands)
     if not factors or np.prod(task.sizes, dtype=float) > MAX_CLASSES:
         return task
     cells = list(itertools.product(*factors.values()))
@@ -69,12 +80,16 @@ def task_of(values: Mapping[str, pd.Series], classes: pd.Series | None, grouped:
 
 
 def labelled(task: Task, photos: pd.DataFrame, values: Mapping[str, pd.Series], where: str) -> Scan:
-    """The scan of `photos` (photo, path, group, and class, the name of the class), in their order, with the
-    task's rare classes; errors of its classes. `where`: the file or folder, for messages."""
+    """The scan of `photos` (photo, path, group, class, the name of the class, and the numbers that factors
+    are bands of), in their order, with the task's rare classes; errors of its classes. `where`: the file or
+    folder, for messages."""
     number = {name: label for label, name in enumerate(task.classes)}
     table = photos[["photo", "path", "group"]].assign(label=photos["class"].map(number).astype(int))
     for factor, names in task.factors.items():
         table[factor] = values[factor].map(names.index).astype(int)
+    for bands in task.bands.values():
+        numbers = photos[bands.column]
+        table[bands.column] = numbers if (numbers % 1).any() else numbers.astype(int)
     table = table.reset_index(drop=True)
     in_groups = np.bincount(
         table.drop_duplicates(["group", "label"])["label"], minlength=task.n_classes

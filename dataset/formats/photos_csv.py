@@ -3,13 +3,16 @@
 import itertools
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
 from common.errors import unknown
 from common.text import few, lines_text
+from dataset.formats import cut_points
 from dataset.formats.labelled import (
     MAX_CLASSES,
     OWN_GROUPS,
@@ -23,7 +26,7 @@ from dataset.formats.labelled import (
 from dataset.images import EXTENSIONS
 from dataset.photo_file import file_error
 from dataset.tables import empty_table, read_table
-from dataset.task import Scan
+from dataset.task import Bands, Scan
 
 NAME = "photos.csv"
 WANTS = (
@@ -51,7 +54,7 @@ COLUMNS = ["photo", "path", "group", "class"]
 
 class _Rows(NamedTuple):
     """What the CSV says. `photos`: a row per line, by its number: photo, path, group, class ('' if unknown),
-    split (train, eval or ''), whether it is found, and the factors."""
+    split (train, eval or ''), whether it is found, the factors, and the numbers that they are bands of."""
 
     photos: pd.DataFrame
     factors: list[str]
@@ -60,6 +63,7 @@ class _Rows(NamedTuple):
     errors: list[str]
     notes: list[str]
     groups_known: bool = True  # the regular expression of the groups fits
+    bands: Mapping[str, Bands] = MappingProxyType({})  # of factors that were numbers
 
 
 def fits(data: Path) -> bool:
@@ -76,7 +80,7 @@ def scan_train(data: Path, group: str = "") -> Scan:
     train = train[(train["class"] != "") & (train["group"] != "")]
     train = train.sort_values(["group", "photo"], kind="stable")
     values = {factor: train[factor] for factor in rows.factors}
-    task = task_of(values, train["class"] if rows.classes else None, rows.grouped)
+    task = task_of(values, train["class"] if rows.classes else None, rows.grouped, rows.bands)
     if train.empty:
         return Scan(task, empty_table([*COLUMNS[:3], "label", *task.factors]), rows.errors)
     if error := _classes_error(task.classes, values, where):
@@ -111,8 +115,8 @@ def _classes_error(classes: tuple[str, ...], values: dict[str, pd.Series], where
         sizes = ", ".join(f"{factor} has {names.nunique():,}" for factor, names in values.items())
         return f"{where}: more than {MAX_CLASSES:,} classes" + (
             f" as the product of the columns' values ({sizes}). Without a column label every column is a "
-            "factor: name the one that says whose photo it is (group=COLUMN), cut numbers into bands, remove "
-            "others"
+            "factor: name the one that says whose photo it is (group=COLUMN), cut numbers into bands (name "
+            f"the column {cut_points.FORM}), remove others"
             if values
             else f" ({len(classes):,} labels): name the column of classes label"
         )
@@ -132,7 +136,7 @@ def misfit(data: Path) -> bool:
 def _read(data: Path, group: str, half: str) -> _Rows:
     """The whole CSV; errors of the file, and those of the lines of one `half`."""
     csv = data / NAME
-    table, errors, unfit = _table(csv, group)
+    table, errors, unfit, bands = _table(csv, group)
     if table.empty or unfit:
         empty = empty_table([*COLUMNS, "split", "found"])
         return _Rows(empty, [], True, "", [*errors, *unfit] or [f"{csv}: lists no photo"], [])
@@ -160,6 +164,9 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         )
     photos["group"], group_errors, grouped = _groups(csv, table, photos, train, group)
     others = [name for name in table if name not in (*OWN, *RESERVED, "group", group)]
+    named, numbers, cut_errors = cut_points.cut(csv, table, bands, train, mine)
+    written, table = table, table.assign(**named)
+    errors += cut_errors
     factors, unused = (
         others,
         [name for name in table if name in (*RESERVED, "group" if group else "") and name != group],
@@ -168,6 +175,12 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         photos["class"] = table["label"]
         factors, contradictions = _factors_beside_labels(csv, table, train & (table["label"] != ""), others)
         errors += contradictions
+        idle = [own.column for name, own in bands.items() if name not in factors]
+        if idle and not contradictions:
+            errors.append(
+                f"{csv}: the labels are not the combinations of the bands of {few(idle)} and other columns; "
+                "remove the column label or the cut points"
+            )
     else:
         factors = [name for name in others if table.loc[train, name].nunique() > 1]
         cells = zip(*(table[name] for name in factors), strict=True)
@@ -182,8 +195,9 @@ def _read(data: Path, group: str, half: str) -> _Rows:
     if half == "train":
         errors += group_errors
         for name in ["label"] if "label" in table else factors:
-            if (lines := table.index[train & (table[name] == "")]).size:
-                errors.append(f"{csv} {lines_text(list(lines))}: no {name}")
+            if (lines := table.index[train & (written[name] == "")]).size:
+                what = bands[name].column if name in bands else name
+                errors.append(f"{csv} {lines_text(list(lines))}: no {what}")
     for name in dict.fromkeys(["path", "label", group or "group", *factors]):
         if name in table and len(broken := table.index[table[name].str.contains("[\r\n]")]):
             errors.append(f"{csv} {lines_text(list(broken))}: a line break in {name}; remove it")
@@ -191,6 +205,8 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         notes.append(f"{csv}: {OWN_GROUPS}")
     for factor in factors:
         photos[factor] = table[factor]
+    for column, found in numbers.items():
+        photos[column] = found
     return _Rows(
         photos,
         factors,
@@ -199,21 +215,24 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         errors,
         notes,
         not group_errors or (group or "group") in table,
+        {factor: own for factor, own in bands.items() if factor in factors},
     )
 
 
-def _table(csv: Path, group: str) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """(The CSV as text by line, empty if it can't be read; errors of the file; errors of the names of its
-    columns)."""
+def _table(csv: Path, group: str) -> tuple[pd.DataFrame, list[str], list[str], dict[str, Bands]]:
+    """(The CSV as text by line, empty if it can't be read, columns with cut points under the names of their
+    factors; errors of the file; errors of the names of its columns; {factor: its bands})."""
     table, errors = read_table(csv, ["path"], others=True)
     if not table.empty:
-        return table, errors, _column_errors(csv, table, group)
+        taken = {*OWN, *RESERVED, "group", group}
+        table, bands, wrong = cut_points.declared(csv, table, taken)
+        return table, errors + wrong, _column_errors(csv, table, group, bool(bands or wrong)), bands
     other, _ = read_table(csv, [], others=True)  # it only lacks the column path
-    return table, [] if len(other) else errors, [] if other.empty else _column_errors(csv, other, group)
+    return table, [] if len(other) else errors, [] if other.empty else _column_errors(csv, other, group), {}
 
 
-def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
-    """What is wrong with the names of the columns."""
+def _column_errors(csv: Path, table: pd.DataFrame, group: str, cut: bool = False) -> list[str]:
+    """What is wrong with the names of the columns. `cut`: one has cut points, and is a factor by itself."""
     own, has = (*OWN, "group"), ",".join(table)
     written = {
         name: name.strip().lower()
@@ -230,7 +249,7 @@ def _column_errors(csv: Path, table: pd.DataFrame, group: str) -> list[str]:
         errors.append(
             f"group={group}: that column of {csv} can't be the group; name which says whose photo it is"
         )
-    if {"label"} & {*table, *written.values()}:
+    if cut or {"label"} & {*table, *written.values()}:
         return errors
     meant = next((name for name in table if name.strip().lower() in LABEL_NAMES), "")
     train = table["split"].str.lower().isin(TRAIN) if "split" in table else pd.Series(True, table.index)

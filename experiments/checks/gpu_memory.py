@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.trials.table import experiments
 from common.errors import UsageError, errors_of
 from common.machine import PROJECT
-from common.nni_database import profile
 from common.text import bytes_text
+from experiments.checks.earlier import earlier
 from experiments.checks.services import gpu_indices
 from experiments.plan import Plan
 from trial.config import TrialConfig, parse
-from trial.record import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,18 +97,12 @@ def memory_of(plan: Plan, recipes: Iterable[TrialConfig]) -> Memory | None:
 def recorded(plan: Plan) -> list[int]:
     """What trials of an earlier experiment with the same space and command held, the newest that has ENOUGH
     of them; [] if there is none. Those with their photos on the GPU are left out."""
-    wanted = plan.effective()
-    for earlier in reversed(experiments(plan.runs)):
+    for runs in earlier(plan):
         held = []
-        with suppress(UsageError):
-            then = profile(earlier.folder, first=True)
-            if any(then.get(key) != wanted[key] for key in ("searchSpace", "trialCommand")):
-                continue
-            for folder in (earlier.folder / "trials").glob("*"):
-                run = RunFolder(folder)
-                with suppress(UsageError, OSError):
-                    if (size := run.status().get("device_bytes")) and run.origin().get("pixels") != "device":
-                        held.append(size)
+        for run in runs:
+            with suppress(UsageError, OSError):
+                if (size := run.status().get("device_bytes")) and run.origin().get("pixels") != "device":
+                    held.append(size)
         if len(held) >= ENOUGH:
             return held
     return []

@@ -16,6 +16,7 @@ from common.errors import UsageError
 from dataset.read import read_eval, read_train
 from experiments.check import recipe_errors
 from experiments.checks.algorithms import takes
+from experiments.checks.walltime import queue_of, too_short
 from experiments.estimate import Recipe, Trial, mean_seconds, recipe_of, recipes_in
 from experiments.hours.pilot import Pilot, fly
 from experiments.interrupts import Interrupts
@@ -74,6 +75,9 @@ def planned(
     plan.runs.mkdir(parents=True, exist_ok=True)
     with Interrupts() as interrupts:
         pilot = fly(plan, plan.first, hours * 3600, interrupts)
+    queue = queue_of(plan)
+    if queue and (errors := too_short(queue, pilot.epoch, "in the pilot of the default recipe")):
+        raise UsageError(errors)
     data = replace(data, seconds=data.seconds + pilot.start + REPORT)
     return *fitted(plan, pilot, data, hours, time.monotonic() - began, with_retrain, trials), data
 

@@ -97,11 +97,18 @@ def _inspect(machine: Machine, order: Order, here: Mapping[str, Any], among: int
     received = time.time()
     if answer.returncode:
         return Inspected(machine, {}, (_no_answer(machine, answer.returncode, answer.stderr),), nothing)
+    *before, last = answer.stdout.strip().splitlines() or [""]
     try:
-        there = json.loads(answer.stdout.strip().splitlines()[-1])  # a login script may print before
+        there = json.loads(last)
         there["clock"] = there["time"] - min(max(there["time"], sent), received)
-    except (ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return Inspected(machine, {}, (f"{command}: printed no facts: {answer.stdout[-200:]!r}",), nothing)
+    if before:  # what rsync, tar and NNI's client receive would begin with it, too
+        prints = (
+            f"a login script there prints ({before[0][:80]!r}), which spoils what is copied; let it print in "
+            "interactive shells only"
+        )
+        return Inspected(machine, {}, (prints,), nothing)
     checks = _checks(machine, order, here, there, among)
     cells = tuple(cell for cell, _ in checks.values())
     return Inspected(machine, there, tuple(error for _, error in checks.values() if error), cells)

@@ -25,7 +25,7 @@ from experiments.checks.ports import taken
 from experiments.machines.inspect import Inspected
 from experiments.machines.listed import Machine, write_machines
 from experiments.machines.probe import TEMPORARY, network
-from experiments.machines.ssh import last_line, run_there, ssh, unreachable
+from experiments.machines.ssh import SECONDS, last_line, run_there, ssh, unreachable
 from experiments.server import Server
 from trial.advisor import CONCURRENCY, PRELOADED
 from trial.checkpoint import CHECKPOINT
@@ -204,14 +204,18 @@ class Links:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert tunnel.stdout and tunnel.stderr
-        if tunnel.stdout.readline().strip() == "open":
+        limit = threading.Timer(SECONDS, tunnel.kill)  # ssh waits for ever for a shell that hangs
+        limit.start()
+        opened = tunnel.stdout.readline().strip() == "open"
+        limit.cancel()
+        if opened:
             self._tunnels[machine.name] = tunnel
             return ""
         tunnel.kill()
         said = tunnel.communicate()[1]
         if "forwarding failed" in said:
             return f"port {self.port} there, for the trials' reports, is in use; choose another --port"
-        return unreachable(machine, said)
+        return unreachable(machine, said or f"the tunnel did not open within {SECONDS} s")
 
     def _keep_open(self, machine: Machine) -> None:
         lost = False

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -35,6 +36,25 @@ def test_all_parts_run_and_are_recorded(tmp_path, monkeypatch):
     names = [f"{case}{how}{when}" for how in ("false", "true", "graphs") for when in (", first", "")]
     assert list(found["compiled"]) == names
     assert found["tests"]["passed"]
+
+
+def test_a_part_that_is_over_its_deadline_is_left_and_the_others_run(tmp_path, monkeypatch, capsys):
+    def slow(plan, folder, log):
+        log.write_text("half of the tests\n")
+        time.sleep(30)
+
+    monkeypatch.setattr(gpu, "DRY_SECONDS", 1)
+    monkeypatch.setattr(gpu, "tests_pass", slow)
+    monkeypatch.setattr(gpu, "training_rows", lambda plan, folder: iter(()))
+    for name in ("baseline_minutes", "at_once", "compiled"):
+        monkeypatch.setattr(gpu, name, lambda plan, folder: {"seconds": 1.0})
+    monkeypatch.setattr("sys.argv", ["gpu", "--dry", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        gpu.main()
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["over_time"] == ["tests"] and found["compiled"] == {"seconds": 1.0}
+    assert "tests: over its 1 s, left" in capsys.readouterr().out
+    assert sum(gpu.SECONDS.values()) < 8 * 60
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")

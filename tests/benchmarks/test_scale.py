@@ -24,6 +24,31 @@ def test_memory_is_that_of_the_part_with_its_children(tmp_path):
         measured("table", tmp_path / "nowhere", tmp_path)
 
 
+def test_what_a_part_took_is_said_before_any_rival_is_measured(monkeypatch, capsys):
+    order, said = [], []
+
+    def fake(part, data, out):
+        order.append(part)
+        said.append(capsys.readouterr().err)
+        return {part: 1.0}, 2.0
+
+    monkeypatch.setattr(scale_photos, "measured", fake)
+    first, *_ = scale_photos.rows(sizes=(7, 14))
+    assert said[order.index("stat")] == "7 photos: trial 1 s, 2 MB\n"
+    assert order == 2 * [
+        "fingerprint",
+        "table",
+        "check",
+        "cache",
+        "trial",
+        "stat",
+        "read",
+        "decode",
+        "network",
+    ]
+    assert first.what == "fingerprint, 7 photos"
+
+
 @pytest.mark.slow
 def test_all_parts_are_measured_on_few_photos():
     rows = list(scale_photos.rows(sizes=(140, 280)))

@@ -118,6 +118,12 @@ def test_all_mistakes_at_once(mine, tmp_path):
         assert part in said
 
 
+def test_features_that_the_cache_can_not_hold_are_refused_before_the_search(mine, people):
+    path = mine.change("epochs=2", "epochs=2 features=cached features.views=flip_crops cache_limit=0.0001")
+    said = errors(path, people)
+    assert "in 12 views need" in said and "over the limit of 0.1 MiB" in said
+
+
 def test_weights_that_are_missing_are_named_one_by_one_and_the_ways_out_once(mine, people, monkeypatch):
     monkeypatch.setattr("trial.models.weights.FETCHED", mine.folder / "weights")
     mine.change("weights=none ", "weights=hub ")

@@ -3,7 +3,7 @@ import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
 import trial.models.other_networks  # noqa: F401 - registers them with timm
-from tools.make_catalogue import find_min_side, find_steps, other_sizes
+from tools.make_catalogue import ends, find_min_side, find_steps, other_sizes
 from trial.catalogue import model_fields, networks, steps
 
 
@@ -18,6 +18,7 @@ def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
         assert set(network.tags) == tags.get(name, set()) - {""}, name
         assert network.fixed == (config.input_size[1:] if config.fixed_input_size else None), name
         assert not network.tags or network.tags[0] == config.tag, name
+        assert network.ends == ends(name), name
 
 
 @pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3", "alexnet"])

@@ -73,6 +73,14 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert parsed["model"] == "resnet34"
 
 
+def test_a_dry_run_refuses_features_that_the_cache_can_not_hold(people):
+    cached = ["weights=none", "model=test_resnet", "image_size=64x64", "features=cached", f"data={people}"]
+    assert forked_command("--dry-run", *cached).returncode == 0
+    done = forked_command("--dry-run", *cached, "cache_limit=0.00001")
+    assert done.returncode == 2
+    assert "in 2 views need" in done.stderr and "larger cache_limit may help" in done.stderr
+
+
 def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run"))
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
 """Training the last layer alone, on cached features, and what the last layer starts from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,8 +19,7 @@ from trial.compute import decide
 from trial.config import parse
 from trial.features import AsTheyAre, Features, features_of
 from trial.fit import fit
-from trial.learning import inits
-from trial.learning.inits import Target, chosen, lda, lda_cv
+from trial.learning.inits import Target, lda
 from trial.models.features import Backbone, Probe
 from trial.models.heads import input_shape, last_layer
 from trial.record import RunFolder, RunWriter
@@ -63,7 +64,7 @@ def test_backbone_and_last_layer_are_the_network(head, model):
 
 
 def test_a_network_with_two_last_layers_is_refused():
-    network, _, _ = built(model="levit_128s", weights="none", image_size="224x224")
+    network, _, _ = built(model="levit_128s", weights="none", image_size="224x224", features="none")
     with pytest.raises(UsageError, match="ends in 2 layers"):
         Probe(network, None)
 
@@ -156,6 +157,31 @@ def test_features_are_of_their_weights_views_and_size(table, tmp_path):
     assert of(head="mlp")[1] == 4, "nor is a hidden one"
 
 
+@pytest.mark.parametrize("change", ["activation", "name"])
+def test_networks_with_the_same_tensors_have_features_of_their_own(table, tmp_path, change):
+    for changed in (False, True):
+        network, preprocessing, compute = built(model="test_resnet", weights="none")
+        if changed and change == "activation":
+            network.act1 = torch.nn.Tanh()
+        elif changed:  # of a network whose activation is not a module
+            network.pretrained_cfg["architecture"] = "test_resnet_like"
+        features_of(network, table.head(4), preprocessing, compute, "none", 1, tmp_path)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize("values", [{}, {"model": "test_resnet+tf_efficientnet_lite0", "join": "features"}])
+def test_the_cache_can_hold_them_or_that_is_known_before(values):
+    config = parse({**PROBE, "weights": "none", "cache_limit": 0.001, **values})
+    network, _, _ = built(weights="none", **values)
+    width = input_shape(last_layer(network)).numel()
+    most = int(0.001 * 2**30 / (width * 2 * 4))
+    assert recipe.features_errors(config, most) == []
+    (message,) = recipe.features_errors(config, most + 1)
+    assert message.startswith(f"features of {most + 1:,} photos in 2 views need 1.0 MiB: over the limit")
+    assert recipe.features_errors(replace(config, cache_limit=0.0), 10**9) == [], "they are not kept"
+    assert recipe.features_errors(parse({**PROBE, "features": "none"}), 10**9) == []
+
+
 def test_features_over_the_limit_are_refused_with_their_size(table, tmp_path):
     network, preprocessing, compute = built()
     with pytest.raises(UsageError, match=r"features of 30 photos in 12 views need 1.8 MiB"):
@@ -175,132 +201,6 @@ def test_an_epoch_takes_each_photo_in_one_of_its_views():
     assert AsTheyAre().normalise(again.photos) is again.photos
 
 
-def test_lda_is_scikit_learns():
-    random = np.random.default_rng(0)
-    means = random.normal(size=(3, 5))
-    values = random.integers(3, size=300)
-    points = means[values] + random.normal(size=(300, 5))
-    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(points, values)
-    weight, bias = lda()(points, [Target(values, 3)], EACH)
-    logits = points @ weight.T + bias
-    logits -= logits.max(1, keepdims=True)
-    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert np.allclose(probabilities, theirs.predict_proba(points), atol=1e-8)
-
-
-@pytest.mark.filterwarnings("ignore:Only one sample available")
-@pytest.mark.parametrize(
-    "values", [[0] * 12, [0] * 11 + [1], range(12)], ids=["one", "lonely", "each its own"]
-)
-def test_lda_takes_few_photos_of_a_value(values):
-    """As in a short trial on few groups of a set with many classes."""
-    points = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
-    weight, bias = lda(shrinkage=0.3)(points, [Target(np.array(values), 14)], EACH)
-    assert (points @ weight.T + bias).argmax(1).tolist() == list(values)
-
-
-def test_lda_of_two_factors_one_value_of_which_has_no_photo():
-    random = np.random.default_rng(0)
-    values = np.stack([random.integers(2, size=200), random.integers(2, size=200)], 1)
-    points = values @ np.array([[4.0, 0, 0], [0, 4, 0]]) + random.normal(size=(200, 3))
-    weight, bias = lda(temperature=2)(points, [Target(values[:, 0], 2), Target(values[:, 1], 3)], EACH)
-    assert weight.shape == (5, 3)
-    logits = points @ weight.T + bias
-    assert (logits[:, :2].argmax(1) == values[:, 0]).mean() > 0.95
-    assert (logits[:, 2:].argmax(1) == values[:, 1]).mean() > 0.95, "the third value is not predicted"
-
-
-def test_balance_favours_what_is_rare():
-    random = np.random.default_rng(0)
-    values = (random.random(500) < 0.1).astype(int)
-    points = values[:, None] + random.normal(size=(500, 2))
-    rare = []
-    for balance in (0.0, 1.0):
-        weight, bias = lda(balance=balance)(points, [Target(values, 2)], EACH)
-        rare.append(((points @ weight.T + bias).argmax(1) == 1).mean())
-    assert rare[0] < rare[1]
-
-
-EACH = np.empty(0)  # groups, which only lda_cv looks at
-
-
-def bands_of(weight, bias, points, subclasses):
-    """(N, bands) probabilities."""
-    outputs = torch.from_numpy(points @ weight.T + bias).softmax(1)
-    return outputs.unflatten(1, (-1, subclasses)).sum(2).numpy()
-
-
-def test_subclasses_of_few_numbers_without_smoothing_are_a_discriminant_of_each_number():
-    """Two numbers in each band, as frequent as each other, and a kernel too narrow for two numbers: the
-    posteriors of four values, summed in pairs."""
-    random = np.random.default_rng(0)
-    numbers = np.tile([20, 29, 30, 40], 50)
-    points = np.stack([np.sin(numbers / 5), numbers / 20], 1) + random.normal(size=(200, 2))
-    values = (numbers >= 30).astype(int)
-    found = lda(shrinkage=0.1, smoothing=0.01)(points, [Target(values, 2, 2, numbers)], EACH)
-    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(points, numbers)
-    expected = theirs.predict_proba(points).reshape(-1, 2, 2).sum(2)
-    assert np.allclose(bands_of(*found, points, 2), expected, atol=1e-8)
-
-
-def test_a_smoothed_band_borrows_from_numbers_near_it():
-    """Of the last band one photo is known, an outlier: its mean is drawn towards the numbers before."""
-    random = np.random.default_rng(0)
-    numbers = np.append(random.integers(20, 60, size=200), 60)
-    points = numbers[:, None] / 10 + random.normal(scale=0.5, size=(201, 1))
-    points[-1] = 2.0  # as that of a 20-year-old
-    values = np.searchsorted([30, 60], numbers, side="right")
-    old = np.array([[6.0]])
-    plain = bands_of(*lda(shrinkage=0)(points, [Target(values, 3)], EACH), old, 1)
-    smoothed = bands_of(*lda(shrinkage=0)(points, [Target(values, 3, 4, numbers)], EACH), old, 4)
-    assert smoothed[0, 2] > 3 * plain[0, 2]
-
-
-def test_subclasses_take_bands_without_a_photo_and_numbers_far_apart():
-    numbers = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 1000])
-    points = numbers[:, None] + np.random.default_rng(0).normal(size=(10, 3))
-    target = Target((numbers > 500) * 2, 4, 3, numbers)
-    weight, bias = lda(shrinkage=0.3, smoothing=0.01)(points, [target], EACH)
-    assert weight.shape == (12, 3)
-    assert bands_of(weight, bias, points, 3).argmax(1).tolist() == [0] * 9 + [2]
-    same = np.full(10, 7)
-    assert np.isfinite(lda(shrinkage=0.3)(points, [Target(same * 0, 3, 2, same)], EACH)[0]).all()
-
-
-def some_photos(noise: int, groups: int, photos: int):
-    """(features (N, 2 + noise), target, groups (N,)): photos of a group are all but the same."""
-    random = np.random.default_rng(0)
-    values, group = random.integers(2, size=groups), np.repeat(np.arange(groups), photos)
-    own = random.normal(size=(groups, 2 + noise))
-    own[:, 0] += 2 * values
-    features = own[group] + random.normal(scale=0.01, size=(len(group), 2 + noise))
-    return features.astype(np.float32), Target(values[group], 2), group
-
-
-def test_shrinkage_is_chosen_on_groups_held_out():
-    """With many features the covariance of few groups is noise; photos of a known group would hide that."""
-    features, target, groups = some_photos(noise=60, groups=100, photos=3)
-    assert chosen(features, target, groups, 0, 0.4) >= 0.5
-    assert chosen(features, target, np.arange(len(groups)), 0, 0.4) <= 0.1
-
-
-def test_each_factor_has_its_own_shrinkage(monkeypatch):
-    features, target, groups = some_photos(noise=3, groups=40, photos=2)
-    targets, own = [target, Target(groups % 3, 3)], {2: 0.7, 3: 0.1}
-    monkeypatch.setattr(inits, "chosen", lambda features, target, *rest: own[target.size])
-    weight, bias = lda_cv(balance=0.3, temperature=2)(features, targets, groups)
-    for rows, one in ((slice(0, 2), targets[0]), (slice(2, 5), targets[1])):
-        fixed = lda(shrinkage=own[one.size], balance=0.3, temperature=2)(features, [one], groups)
-        assert np.allclose(weight[rows], fixed[0])
-        assert np.allclose(bias[rows], fixed[1])
-
-
-def test_one_group_has_an_estimated_shrinkage():
-    features, target, groups = some_photos(noise=3, groups=8, photos=2)
-    found = lda_cv()(features, [target], np.zeros_like(groups))
-    assert all(map(np.allclose, found, lda()(features, [target], groups)))
-
-
 @pytest.mark.parametrize("init", ["lda_cv", "random"])
 def test_a_run_with_subclasses_is_trained_saved_and_read_as_any_other(people, table, tmp_path, init):
     values = {"init": init, "learning_rate": 0.01, "epochs": 1, "head": {"_name": "auto", "subclasses": 3}}
@@ -312,21 +212,35 @@ def test_a_run_with_subclasses_is_trained_saved_and_read_as_any_other(people, ta
     assert np.allclose(predict(tmp_path / "run", photos), found, atol=1e-4)
 
 
+def test_a_discriminant_is_fitted_to_all_views(people, table):
+    config = parse({**PROBE, "model": "test_resnet", "weights": "none", "init": "lda"})
+    network, preprocessing, compute = built(model="test_resnet", weights="none")
+    photos = table.iloc[10:].copy()
+    found = np.random.default_rng(0).normal(size=(len(table), 2, *input_shape(last_layer(network))))
+    start = recipe.Start(FACE_MASK, table, network, preprocessing, compute, None, "", found)
+    recipe.training(config, start, network, photos)
+    doubled = np.concatenate([found[10:, 0], found[10:, 1]])
+    label = np.tile(photos["label"].to_numpy(), 2)
+    weight, bias = lda()(doubled, [Target(label, 18)], np.empty(0))
+    assert np.allclose(last_layer(network).weight.detach(), weight, rtol=1e-3, atol=1e-3)
+    assert np.allclose(last_layer(network).bias.detach(), bias, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("head", ["classes", "factors"])
 def test_with_a_rate_of_0_the_discriminant_is_what_is_validated(people, table, tmp_path, head):
     values = {"init": "lda", "learning_rate": 0, "epochs": 1, "head": head}
     folder, scores = trained(people, tmp_path / "run", **values)
     validation = folder.validation()
     network, preprocessing, compute = built(head=head)
-    found = features_of(network, table, preprocessing, compute, "none", 0)[:, 0]
+    found = features_of(network, table, preprocessing, compute, "flip", 0).astype(float)
     held_out = table["photo"].isin(validation["photo"]).to_numpy()
     columns = list(FACE_MASK.factors) if head == "factors" else ["label"]
     label = 0
     for column in columns:
         fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        fitted.fit(found[~held_out].astype(float), table.loc[~held_out, column])
+        fitted.fit(found[~held_out].reshape(-1, found.shape[2]), table.loc[~held_out, column].repeat(2))
         size = len(FACE_MASK.factors[column]) if head == "factors" else 18
-        label = label * size + fitted.predict(found[held_out].astype(float))
+        label = label * size + fitted.predict(found[held_out, 0])
     order = table.loc[held_out, "photo"].to_numpy()
     ours = validation.set_index("photo").loc[order, [f"p{n:02d}" for n in range(18)]].to_numpy().argmax(1)
     assert (ours == label).mean() > 0.97
@@ -366,6 +280,9 @@ def test_several_networks_are_fitted_side_by_side(people, table, tmp_path):
         ({"features": {"_name": "cached", "views": "ten"}}, "features.views"),
         ({"init": "lda", "head": "mlp"}, "init=lda: fits one layer, not the two of head=mlp; choose another head"),
         ({"features": "none", "head": "mlp", "model": "resnet18+resnet34", "weights": "none"}, "head=mlp: needs one network"),
+        ({"model": "levit_128s", "image_size": "224x224", "weights": "none"}, "features=cached: levit_128s ends in 2 layers"),
+        ({"features": "none", "init": "lda", "model": "levit_128s", "image_size": "224x224", "weights": "none"}, "init=lda: levit_128s ends in 2 layers"),
+        ({"features": "none", "join": "features", "model": "levit_128s+levit_128", "image_size": "224x224", "weights": "none"}, "join=features: levit_128 ends in 2 layers"),
         ({"learning_rate": 0}, "learning_rate=0: must be 1e-09 or more"),
         ({"features": "none", "init": "lda", "model": "resnet18+resnet34", "weights": "none"}, "init=lda: needs one"),
     ],

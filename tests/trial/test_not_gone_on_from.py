@@ -102,6 +102,15 @@ def test_a_schedule_over_all_epochs_is_not_made_longer(people, tmp_path):
         continued(tmp_path / "run", {"epochs": 9})
 
 
+def test_photos_that_grow_over_all_epochs_are_not_made_to_grow_longer(people, tmp_path):
+    config = config_of(people, schedule="constant", model="test_resnet", resizing="progressive")
+    RunWriter(tmp_path / "run", config).end("interrupted")
+    with pytest.raises(
+        UsageError, match=r"resizing=progressive.* runs over all epochs, so the photos so far"
+    ):
+        continued(tmp_path / "run", {"epochs": 9})
+
+
 def test_other_data_are_refused_and_another_version_of_torch_is_warned_about(stopped, tmp_path, caplog):
     config, folder = stopped
     data = shutil.copytree(config.data, tmp_path / "data")  # copy2 keeps the times

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SizeOf = Callable[[int], Size]
-STEP = 16  # pixels, of which smaller sides are multiples
 
 
 def none(size: Size, epochs: int) -> None:
@@ -26,14 +25,14 @@ def progressive(
 ) -> SizeOf:
     """Small photos first, which take less time, whole ones at the end (progressive resizing).
 
-    The sides are `start` times those of the image size in the first epoch, and grow evenly until the fraction
-    `until` of the epochs is done.
+    Both sides are `start` times those of the image size in the first epoch, and grow evenly until the
+    fraction `until` of the epochs is done: the aspect ratio stays, to half a pixel.
     """
 
     def size_of(epoch: int) -> Size:
         grown = min(1.0, (epoch - 1) / (until * epochs)) if until else 1.0
         factor = start + (1 - start) * grown
-        height, width = (side if factor == 1 else _rounded(factor * side, side) for side in size)
+        height, width = (max(1, round(factor * side)) for side in size)
         return height, width
 
     return size_of
@@ -46,10 +45,6 @@ def resized(images: "Tensor", size: Size) -> "Tensor":
     if images.shape[2:] == size:
         return images
     return F.interpolate(images, size=size, mode="bilinear", antialias=True)
-
-
-def _rounded(side: float, most: int) -> int:
-    return min(most, max(1, round(side / STEP)) * STEP)
 
 
 RESIZINGS: Registry = {"none": none, "progressive": progressive}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.image_size import Size
 from trial.choice import Choice
-from trial.models.heads import HIDDEN, Head, attach
+from trial.models.heads import HIDDEN, Head, attach, input_shape, last_layer
 from trial.models.repositories import repository_of
 from trial.models.weights import architecture_of, full_name, load, network_of, snapshot, with_sources
 from trial.preprocessing import Preprocessing
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from trial.models.pretrained import State
 
 # Last layers of networks for which timm names only one of two.
-CLASSIFIERS = dict.fromkeys(("levit_384_s8", "levit_conv_384_s8"), ("head.linear", "head_dist.linear"))
+CLASSIFIERS: dict[str, tuple[str, ...]] = dict.fromkeys(
+    ("levit_384_s8", "levit_conv_384_s8"), ("head.linear", "head_dist.linear")
+)
 
 
 def build(
@@ -54,6 +56,16 @@ def build(
     attach(head, network)
     mean, std = tuple(own["mean"]), tuple(own["std"])
     return network, Preprocessing(image_size, mean, std, own["interpolation"], crop)
+
+
+def width_of(model: str, image_size: Size) -> int:
+    """The number of features that a photo has for the last layer of the networks that `model` names, without
+    their weights. UsageError if one of them ends in several layers."""
+    import torch
+
+    with torch.device("meta"):
+        layers = [last_layer(create(name, image_size, 1)) for name in model.split("+")]
+    return sum(input_shape(layer).numel() for layer in layers)
 
 
 def _member(name: str, weights: str, image_size: Size, outputs: int) -> Any:

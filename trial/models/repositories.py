@@ -5,6 +5,7 @@ that each revision was when it was fetched. So a name stays with that commit, an
 """
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ CONFIG, WEIGHTS = "config.json", ("model.safetensors", "pytorch_model.bin")  # t
 
 class Config(NamedTuple):
     """What a repository's config.json says. `architecture`: timm's name of the network; `size`: the (height,
-    width) that it was trained with, None if it is not stated."""
+    width) that it was trained with, None if it is not stated; `patch`: the side of its patches in pixels (of
+    oblong ones a common multiple of both), None if it is the architecture's."""
 
     architecture: str
     size: Size | None
+    patch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,13 @@ def read_config(path: Path) -> Config:
         channels, *size = own.get("input_size") or (3,)
         channels, size = arguments.get("in_chans", channels), arguments.get("img_size", size)
         height, width = (size, size) if isinstance(size, int) else size or (0, 0)
-        config = Config(str(architecture), (int(height), int(width)) if height else None)
+        patch = arguments.get("patch_size")
+        sides = [patch] if isinstance(patch, int) else list(patch or ())
+        config = Config(
+            str(architecture),
+            (int(height), int(width)) if height else None,
+            math.lcm(*sides) if sides else None,
+        )
     except KeyError as error:
         raise UsageError(f"{CONFIG} names no {error}, so it is none of timm's") from None
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:

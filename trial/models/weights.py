@@ -63,9 +63,19 @@ def snapshot(model: str) -> Path:
 def network_of(model: str) -> Network:
     """What a network accepts; that of a repository as the network that its config.json names. UsageError as
     `architecture_of`."""
-    network = networks()[architecture_of(model)]
-    if repository_of(model) and network.fixed and not network.multiple:
-        return replace(network, fixed=_config(model).size or network.fixed)
+    architecture = architecture_of(model)
+    network = networks()[architecture]
+    if not repository_of(model) or not network.fixed:
+        return network
+    config = _config(model)
+    if not network.multiple:
+        return replace(network, fixed=config.size or network.fixed)
+    if config.patch:
+        named = re.search(r"patch(\d+)", architecture)
+        own = int(named[1]) if named else network.multiple
+        sides = (side * config.patch // own for side in (network.multiple, network.min_side))
+        multiple, min_side = (max(1, side) for side in sides)
+        return replace(network, multiple=multiple, min_side=min_side)
     return network
 
 

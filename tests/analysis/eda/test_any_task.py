@@ -158,6 +158,16 @@ def test_a_histogram_of_any_number_has_every_group_and_not_too_many_bars(numbers
     assert [shape.x0 for shape in figure.layout.shapes] == [4.5]
 
 
+def test_a_histogram_of_numbers_that_are_no_integers_is_of_ranges():
+    task = Task("photos", ("low", "high"), {"size": ("low", "high")}, bands={"size": Bands("width", (0.25,))})
+    table = pd.DataFrame({"group": list("abcd"), "size": [0, 1, 1, 1], "width": [0.1, 0.25, 0.3, 0.9]})
+    counts = facts.groups_by_number(task, table, "size")
+    assert (len(counts), counts["groups"].sum()) == (facts.BINS, 4)
+    figure = plots.numbers(counts, task.bands["size"], "groups")
+    assert [shape.x0 for shape in figure.layout.shapes] == [0.25], "between bars"
+    assert figure.layout.xaxis.title.text == "width"
+
+
 def by_class(classes: int) -> pd.DataFrame:
     photos = np.arange(classes) * 7 % 11
     names = [f"class {n}" for n in range(classes)]

@@ -21,7 +21,7 @@ Port {port}
 ListenAddress 127.0.0.1
 HostKey {folder}/host
 PidFile {folder}/pid
-AuthorizedKeysFile {folder}/key.pub
+AuthorizedKeysFile {folder}/key.pub {folder}/with_command
 StrictModes no
 UsePAM no
 PasswordAuthentication no
@@ -44,6 +44,13 @@ class Sshd:
             "python": sys.executable, "port": self.port, "known_hosts": str(self.folder / "known"),
         }  # fmt: skip
         return Machine(name, **{**given, **values})
+
+    def machine_that_runs(self, command: str, folder: Path) -> Machine:
+        """A machine whose login script runs `command` before what is asked for."""
+        key = make_key(folder / "own_key")
+        first = f'command="{command}; eval \\"$SSH_ORIGINAL_COMMAND\\""'
+        (self.folder / "with_command").write_text(f"{first} {key.with_suffix('.pub').read_text()}")
+        return self.machine("chatty", key=str(key))
 
 
 def make_key(path: Path, kind: str = "ed25519", *more: str) -> Path:

@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import socket
+import time
 
 import pytest
 
 from common.errors import UsageError
+from experiments.machines import ssh
 from experiments.machines.inspect import Order, usable
+from experiments.machines.listed import Machine
 from tests.experiments.machines.conftest import make_key
 
 NETWORKS = (("test_resnet.r160_in1k", "none"),)
@@ -34,6 +38,24 @@ def test_machines_that_are_ready(sshd, order, people, tmp_path):
         ["one", "ready", "1", "same", "same", "same", "present"],
         ["two", "ready", "3", "same", "same", "same", "present"],
     ]
+
+
+def test_a_login_script_that_prints_is_refused_as_copying_would_fail(sshd, order, tmp_path):
+    chatty = sshd.machine_that_runs("echo Welcome", tmp_path)
+    *_, error = refused([chatty], order)
+    assert error.startswith("chatty: a login script there prints ('Welcome'), which spoils what is copied")
+
+
+def test_a_host_that_accepts_and_stays_silent_is_named_within_the_time_limit(order, tmp_path, monkeypatch):
+    monkeypatch.setattr(ssh, "CONNECT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port, key = silent.getsockname()[1], str(make_key(tmp_path / "key"))
+        machine = Machine("silent", "127.0.0.1", "nobody", key, "/project", "python", port=port)
+        began = time.monotonic()
+        *_, error = refused([machine], order)
+        assert time.monotonic() - began < 20
+    assert error.startswith("silent: can't be reached: Connection timed out during banner exchange")
+    assert error.endswith(f"try it by hand: ssh -i {key} -p {port} nobody@127.0.0.1")
 
 
 def test_each_that_fails_is_named_with_what_to_do(sshd, people, tmp_path):

@@ -92,6 +92,18 @@ def test_tunnels(sshd):
     TinyExperiment.wait_for(lambda: not taken(port))
 
 
+def test_a_tunnel_whose_login_script_hangs_is_given_up(sshd, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "SECONDS", 2)
+    one = Inspected(
+        sshd.machine_that_runs("sleep 60", tmp_path), {"network": "another", "rsync": True}, (), ()
+    )
+    assert (
+        Links([one], any_port())
+        ._tunnel(one.machine)
+        .startswith("can't be reached: the tunnel did not open within 2 s; try it by hand: ssh -i ")
+    )
+
+
 def test_the_launcher_runs_trials_in_the_project_there(sshd, tmp_path):
     machine = sshd.machine(data="/photos/there", trials=3, python="/usr/bin/env")
     folder, text = launcher(machine, "input")

@@ -8,13 +8,16 @@ import os
 import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import timm
 import torch
 
+from dataset.decode import decode
 from dataset.face_masks.drawing.people import sample_person
 from dataset.face_masks.drawing.portrait import portrait
+from dataset.images import scan_images
 from tests.trial.models.tfjs import evaluate
 from trial.fetch import fetch_all
 from trial.models import hse_faceres, weights
@@ -109,6 +112,16 @@ def drawn_faces(number=6, height=224, width=224):
     )
 
 
+def given_faces(folder: Path, size=(224, 224)) -> np.ndarray:
+    """The photos in `folder` and below, as the network sees them."""
+    table, errors = scan_images(folder)
+    assert not errors
+    assert len(table), f"{folder}: holds no photo"
+    decoded = [(path, *decode(path, size)) for path in table["path"]]
+    assert not (wrong := [f"{path}: {why}" for path, why, _ in decoded if why]), wrong
+    return np.stack([cv2.resize(photo, size[::-1], interpolation=cv2.INTER_AREA) for _, _, photo in decoded])
+
+
 def features_of(preprocessing, network, photos):
     with torch.no_grad():
         return (
@@ -122,12 +135,12 @@ def original(graph, tensors, photos):
     return evaluate(graph, hse_faceres.read_tensors(graph, tensors), images, FEATURES)
 
 
-def assert_same(graph, tensors, folder, monkeypatch):
+def assert_same(graph, tensors, folder, monkeypatch, photos=None):
     monkeypatch.setattr(weights, "FETCHED", folder)
     path = weights.fetched_path("hse_faceres")
     hse_faceres.write_tensors(path, hse_faceres.state_dict(graph, tensors))
     network, preprocessing = build("hse_faceres", "hub", Head(18), 18, (224, 224))
-    photos = drawn_faces()
+    photos = drawn_faces() if photos is None else photos
     ours, theirs = features_of(preprocessing, network.eval(), photos), original(graph, tensors, photos)
     assert theirs.std(0).mean() > 0.01  # the photos differ
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * theirs.max())
@@ -144,7 +157,19 @@ def test_the_real_one_does_too(tmp_path, monkeypatch):
         graph, tensors = (
             packed.extractfile(name).read() for name in (hse_faceres.GRAPH, hse_faceres.TENSORS)
         )
-    assert_same(json.loads(graph), tensors, tmp_path, monkeypatch)
+    folder = os.environ.get("HSE_FACERES_PHOTOS")  # else faces are drawn
+    assert_same(
+        json.loads(graph), tensors, tmp_path, monkeypatch, given_faces(Path(folder)) if folder else None
+    )
+
+
+def test_photos_may_be_given_for_the_proof(tmp_path):
+    faces = drawn_faces(2, 300, 200)
+    for number, face in enumerate(faces):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), face[..., ::-1])
+    given = given_faces(tmp_path)
+    assert given.shape == (2, 224, 224, 3) and given.dtype == np.uint8
+    assert np.abs(given.astype(float).mean((1, 2)) - faces.mean((1, 2))).max() < 2
 
 
 @pytest.mark.slow

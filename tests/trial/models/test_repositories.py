@@ -161,6 +161,24 @@ def test_constraints_are_those_of_the_network_in_the_config(hub):
         parse({**TINY, "model": large})
 
 
+@pytest.mark.parametrize(("patch", "side"), [(8, 8), ([8, 4], 8), (32, 32)])
+def test_sizes_are_multiples_of_the_patch_in_the_config(hub, patch, side):
+    arguments = {"patch_size": patch, "img_size": 96}
+    state = state_of("test_vit", **arguments)
+    config = config_of("test_vit", 7, arguments, input_size=[3, 96, 96])
+    hub.push("me/tiny.v2", {"config.json": config, "model.safetensors": save(state)})
+    fetch_all([NAME])
+    network = network_of(NAME)
+    assert (network.multiple, network.min_side) == (side, side)
+    size = f"{3 * side}x{side}"
+    built, _ = build(parse({**TINY, "model": NAME, "weights": "hub", "image_size": size}), FACE_MASK)
+    assert torch.equal(built.patch_embed.proj.weight, state["patch_embed.proj.weight"])
+    assert built(torch.zeros(1, 3, 3 * side, side)).shape == (1, 18)
+    wrong = f"{3 * side + 4}x{side}"
+    with pytest.raises(UsageError, match=rf"image_size={wrong}: {NAME} takes multiples of {side} each way"):
+        parse({**TINY, "model": NAME, "image_size": wrong})
+
+
 def test_own_weights_and_random_ones_need_the_config_alone(hub, tmp_path):
     hub.push("me/tiny.v2", files_of("test_resnet"))
     for source in ("none", str(tmp_path), "hub"):

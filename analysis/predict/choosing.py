@@ -1,0 +1,119 @@
+"""--tta auto: the views of a photo that a submission's networks predict, chosen by validation answers.
+
+What is chosen on answers has too high a score on the same ones, so the gain over the photo alone is nested:
+views are chosen on some groups and scored on the others. They are used if the interval of that is above 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.predict.finishing import Plan, shared_vote
+from analysis.predict.trained import Trained, load
+from analysis.predict.tta import AUTO
+from analysis.predict.validation import predict_validation
+from analysis.trust.bootstrap import Interval
+from analysis.trust.nested import deal, gains, out_of_fold
+from common.errors import UsageError, first_line
+from trial.data.views import VIEWS
+from trial.metrics import METRICS, title_of
+from trial.record import probabilities_of, scores_of
+
+ALONE = "none"  # the photo without other views
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`best`: the views with the highest of `scores`; `gain`: nested, of the views that other groups choose
+    over the photo alone."""
+
+    best: str
+    scores: Mapping[str, float]
+    gain: Interval
+
+    @property
+    def used(self) -> str:
+        """`best` if the interval of the gain is above 0, else the photo alone."""
+        return self.best if self.gain.low > 0 else ALONE
+
+    def facts(self) -> dict[str, Any]:
+        """For submission.json."""
+        limits = {f"gain_{side}": limit for side, limit in self.gain.limits().items()}
+        return {"best": self.best, "gain": round(self.gain.value, 4), **limits, "scores": dict(self.scores)}
+
+    def words(self) -> str:
+        """For people."""
+        return (
+            f"--tta auto: choosing views gains {self.gain.value:+.3f} ({self.gain.low:+.3f} to "
+            f"{self.gain.high:+.3f}) by a nested estimate, {self.best} is best; --tta {self.used} is used"
+        )
+
+
+def choose(tables: Mapping[str, pd.DataFrame], metric: str) -> Chosen:
+    """The choice among validation answers (photo, group, label, p00, ...) to the same photos by the views
+    that they were predicted with, one of them ALONE. Deterministic. UsageError if there are too few
+    groups."""
+    score = METRICS[metric]
+    scores = {views: score(scores_of(table)) for views, table in tables.items()}
+    known = tables[ALONE]
+    labels, groups = known["label"].to_numpy(), known["group"].to_numpy(str)
+    answers = {views: probabilities_of(table) for views, table in tables.items()}
+
+    def best_on(rows: np.ndarray) -> np.ndarray:
+        return answers[max(tables, key=lambda views: score(scores_of(tables[views][rows])))]
+
+    nested = out_of_fold(lambda rows: best_on(rows).__getitem__, deal(groups, labels))
+    _, (_, gain) = gains(labels, groups, [answers[ALONE], nested], metric)
+    return Chosen(max(scores, key=lambda views: scores[views]), scores, gain)
+
+
+def views_for(
+    runs: Sequence[Path] | None, data: Path, metric: str, temperature: float = 1.0
+) -> tuple[str, dict[str, Any]]:
+    """(The views for networks like those of `runs`, or for their soft vote, by the answers to their own
+    validation photos of `data`; the facts on the choice). Printed; the photo alone if that can't be measured.
+    """
+    try:
+        if runs is None:
+            raise UsageError("there are no validation answers of these networks, or of their trials")
+        networks = [load(run) for run in runs]
+        tables = {views: _answers(runs, networks, data, views, temperature) for views in VIEWS}
+        found = choose(tables, metric)
+    except (FileNotFoundError, ValueError, UsageError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        why = "a run has no validation answers" if missing else first_line(error)
+        print(f"--tta auto: not measured, so --tta {ALONE} is used: {why}", flush=True)
+        return ALONE, {"why": why}
+    shown = ", ".join(f"{views} {score:.4f}" for views, score in found.scores.items())
+    print(f"validation {title_of(metric)} by views: {shown}\n{found.words()}", flush=True)
+    return found.used, found.facts()
+
+
+def with_views(
+    tta: str, planned: Plan, trials: Sequence[Path | None], validated: Sequence[pd.DataFrame | None],
+    data: Path, metric: str,
+) -> tuple[str, Plan]:  # fmt: skip
+    """(The views that retrained networks predict, the plan with the facts on their choice): `tta`, or for
+    AUTO those of `views_for`. `trials`: the runs that the recipes are of, with their `validated` answers."""
+    if tta != AUTO:
+        return tta, planned
+    runs = [run for run, table in zip(trials, validated, strict=True) if run and table is not None]
+    tta, facts = views_for(runs if len(runs) == len(trials) else None, data, metric)
+    return tta, replace(planned, about=planned.about | {"tta_chosen": facts})
+
+
+def _answers(
+    runs: Sequence[Path], networks: Sequence[Trained], data: Path, views: str, temperature: float
+) -> pd.DataFrame:
+    """The soft vote of the runs' answers by these views."""
+    known = [
+        predict_validation(run, trained, data, views, temperature)
+        for run, trained in zip(runs, networks, strict=True)
+    ]
+    if (table := shared_vote(known)) is None:
+        raise UsageError("the networks were validated on different photos")
+    return table
