@@ -25,7 +25,7 @@ from experiments.machines.remote import start_remote
 from experiments.mps import shared_gpus
 from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
-from experiments.server import Server, SlowStart
+from experiments.server import Server
 from experiments.trouble import NEW, disk_full, last_word, tuner_died
 from trial.record import RunFolder
 
@@ -197,8 +197,7 @@ def next_steps(running: Server, state: State, data: str) -> str:
 
 
 def _start(start: Callable[[int], Server], port: int | None) -> Server:
-    """Start on `port`, or on the first free one, up to three times: another experiment may take it first, or
-    NNI may be too slow on a busy machine."""
+    """Start on `port`, or on the first free one, up to three times: another experiment may take it first."""
     for tried in range(3):
         chosen = port or free_port(DEFAULT + tried)
         if chosen not in (port, DEFAULT):
@@ -208,10 +207,6 @@ def _start(start: Callable[[int], Server], port: int | None) -> Server:
         except UsageError:
             if port or tried == 2:
                 raise
-        except SlowStart as error:
-            if tried == 2:
-                raise
-            logger.info("%s; it is tried again", error)
     raise AssertionError
 
 

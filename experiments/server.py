@@ -26,11 +26,6 @@ NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class SlowStart(RuntimeError):
-    """NNI's manager did not answer within the few seconds that nnictl gives it; on a busy machine it may the
-    next time."""
-
-
 @dataclass(frozen=True)
 class Server:
     id: str
@@ -148,8 +143,7 @@ def _remove_unless_begun(folder: Path) -> None:
 def _not_started(output: str, port: int) -> Exception:
     if "is not idle" in output or taken(port):
         return UsageError(f"port {port} is in use; try again, or choose another with --port")
-    error = SlowStart if "check-status" in output else RuntimeError
-    return error(f"NNI did not start: {_last_sentence(output)}")
+    return RuntimeError(f"NNI did not start: {_last_sentence(output)}")
 
 
 def _last_sentence(output: str) -> str:
@@ -185,7 +179,7 @@ def _begin(*words: str, environ: Mapping[str, str] | None = None) -> "subprocess
     """Start nnictl in a session of its own, so that Ctrl-C reaches only this process, which stops the
     rest."""
     return subprocess.Popen(
-        [sys.executable, str(NNICTL), *words],
+        [sys.executable, "-m", "nni_setup.nnictl", *words],
         env={**os.environ, **(environ or {})},
         start_new_session=True,
         text=True,

@@ -10,7 +10,6 @@ from experiments import run
 from experiments.__main__ import app
 from experiments.progress import State
 from experiments.run import ExperimentResult
-from experiments.server import SlowStart
 
 
 @pytest.mark.parametrize(
@@ -31,21 +30,3 @@ def test_hours_that_are_none(command, hours):
     done = CliRunner().invoke(app, [command, "x", "--hours", hours])
     assert done.exit_code == 2
     assert "--hours" in done.output
-
-
-@pytest.mark.parametrize(("slow", "reached"), [(2, True), (3, False)])
-def test_a_server_that_is_slow_to_start_is_tried_three_times(slow, reached):
-    tried = []
-
-    def start(port):
-        tried.append(port)
-        if len(tried) <= slow:
-            raise SlowStart("NNI did not start: Max retries exceeded")
-        return "running"
-
-    if reached:
-        assert run._start(start, 8123) == "running"
-    else:
-        with pytest.raises(RuntimeError, match="NNI did not start: Max retries"):
-            run._start(start, 8123)
-    assert tried == [8123] * 3
