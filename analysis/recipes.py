@@ -104,7 +104,7 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
             logger.warning(f"WARNING: the recipe is kept without accuracy and interval: {first_line(error)}")
         scores |= {column_of(status["metric"]): status["score"], **limits}
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
-        best = steady(curve_of(run.folder, status["metric"]))
+        best = steady(curve_of(run.folder, status["metric"], status["score"]))
         stop_after = stop_after if best is None else best[1]
     elif status["state"] == "done":
         stop_after = status["epochs"]

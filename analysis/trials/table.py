@@ -159,7 +159,7 @@ def row_of(
         try:
             # Without a score it was retrained on all groups, and its curve has none either.
             scored = row["macro_f1"] is not None
-            curve = curve_of(run.folder, config.metric) if scored else np.empty(0)
+            curve = curve_of(run.folder, config.metric, status.get("score")) if scored else np.empty(0)
             if 0 < len(curve) < (status.get("best_epoch") or 0):
                 raise UsageError(f"{run.folder / EPOCHS}: is damaged (it ends before the best epoch)")
             best = steady(curve) if len(curve) else None
