@@ -129,7 +129,10 @@ def judge(runs: Sequence[Sequence[Path]], metric: str) -> tuple[Selection, list[
     ranked as trials are whose folds are trained together: by the `whole_curve` of their runs."""
     counts = counts_of([joined(read_all(own)) for own in runs])
     rounds = [
-        [{epoch: score for epoch, score in enumerate(one) if score == score} for one in curves_of(own, metric)]
+        [
+            {epoch: score for epoch, score in enumerate(one) if score == score}
+            for one in curves_of(own, metric)
+        ]
         for own in runs
     ]
     scores = observed(counts, metric)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from analysis.trials.runs import runs_table
 from analysis.trials.ranking import rank
+from analysis.trials.runs import runs_table
 from analysis.trust.answers import count, counts_of, read_answers
 from analysis.trust.bootstrap import observed
 from analysis.trust.confirmed import judge
@@ -79,7 +79,9 @@ def test_an_epoch_is_as_far_below_the_score_as_the_folds_are_below_their_best():
 def all_folds(folder, seed, scores):
     """A run of two folds with these curves."""
     untrained(folder, seed, predictions(40, 0), values={"fold": "all", "folds": 2})
-    rows = [f"{fold},{epoch},{score}" for fold, own in enumerate(scores) for epoch, score in enumerate(own, 1)]
+    rows = [
+        f"{fold},{epoch},{score}" for fold, own in enumerate(scores) for epoch, score in enumerate(own, 1)
+    ]
     (folder / "epochs.csv").write_text("\n".join(["fold,epoch,macro_f1", *rows]) + "\n")
     return folder
 
