@@ -8,10 +8,12 @@ again.
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from analysis.predict.finishing import Plan
 from analysis.recipes import Recipe
@@ -37,7 +39,8 @@ class Member:
     `recipe`: as it was trained, with the seed and the split of its trial; `stop_after`: the epoch after which
     training ended; `average`: the number of last epochs whose weights are averaged; `split`: in words;
     `compute`: threads, device, precision and number of processes (trial/compute.py); `start_weights`:
-    {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained."""
+    {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained;
+    `trial_networks`: {file: hash} of those of the trial that a recipe was exported from."""
 
     recipe: dict[str, Any]
     stop_after: int | None
@@ -46,6 +49,7 @@ class Member:
     compute: dict[str, Any]
     start_weights: dict[str, str]
     network: str | None = None
+    trial_networks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,11 @@ def _member(
     split: str,
     trained: bool = True,
 ) -> Member:
-    weights = run.folder / WEIGHTS
+    weights, start = run.folder / WEIGHTS, start_weights(config)
     network = sha256_of(weights) if trained and weights.is_file() else None
+    of_trial = {} if trained else {path.name: sha256_of(path) for path in run.weights_files()}
     compute = dict(run.origin().get("compute", {}))
-    return Member(config.recipe(), stop_after, average, split, compute, start_weights(config), network)
+    return Member(config.recipe(), stop_after, average, split, compute, start, network, of_trial)
 
 
 def start_weights(config: TrialConfig) -> dict[str, str]:
@@ -249,3 +254,12 @@ def _commit(of: Mapping[str, Any]) -> str:
 def differing_files(bundle: Bundle, out: Path) -> list[str]:
     """The files of the submission in `out` that are not those of the bundle, byte for byte."""
     return [name for name, there in bundle.files.items() if sha256_of(out / name) != there]
+
+
+def answers_that_differ(path: Path, out: Path) -> str:
+    """' (3 of 100 answers differ)', if the submission still lies beside the bundle."""
+    before = (path if path.is_dir() else path.parent) / CSV
+    if not before.is_file():
+        return ""
+    one, other = (pd.read_csv(file, dtype=str)["ans"].to_numpy() for file in (before, out / CSV))
+    return f" ({(one != other).sum():,} of {len(other):,} answers differ)" if len(one) == len(other) else ""
