@@ -1,4 +1,4 @@
-"""What a submission.json promises: nothing of a changed recipe, and a vote nothing of its first member's as its own."""
+"""What a submission.json promises: nothing of a changed recipe; a vote, its best member's by that name."""
 
 import json
 
