@@ -8,7 +8,7 @@ again.
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class Member:
     `recipe`: as it was trained, with the seed and the split of its trial; `stop_after`: the epoch after which
     training ended; `average`: the number of last epochs whose weights are averaged; `split`: in words;
     `compute`: threads, device, precision and number of processes (trial/compute.py); `start_weights`:
-    {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained."""
+    {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained;
+    `trial_networks`: {file: hash} of those of the trial that a recipe was exported from."""
 
     recipe: dict[str, Any]
     stop_after: int | None
@@ -48,6 +49,7 @@ class Member:
     compute: dict[str, Any]
     start_weights: dict[str, str]
     network: str | None = None
+    trial_networks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,11 @@ def _member(
     split: str,
     trained: bool = True,
 ) -> Member:
-    weights = run.folder / WEIGHTS
+    weights, start = run.folder / WEIGHTS, start_weights(config)
     network = sha256_of(weights) if trained and weights.is_file() else None
+    of_trial = {} if trained else {path.name: sha256_of(path) for path in run.weights_files()}
     compute = dict(run.origin().get("compute", {}))
-    return Member(config.recipe(), stop_after, average, split, compute, start_weights(config), network)
+    return Member(config.recipe(), stop_after, average, split, compute, start, network, of_trial)
 
 
 def start_weights(config: TrialConfig) -> dict[str, str]:

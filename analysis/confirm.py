@@ -64,7 +64,7 @@ def confirm(
     """
     leaders, numbers, most = ranking.leaders, _numbers(ranking), most or LEADERS
     found = leaders.selection
-    if found is None:
+    if found is None or len(leaders.compared) < 2:
         why = leaders.notes[0] if leaders.notes else "fewer than two trials have finished"
         raise UsageError(f"nothing to confirm: {why}")
     best = leaders.compared[found.winner]

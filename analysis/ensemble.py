@@ -19,19 +19,17 @@ from analysis.predict.validation import predict_validation
 from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV, SUBMISSION, is_taken_by_others, metric_of, writing
-from analysis.submit import REPORT, about_kept, group_of, member_of, submit
+from analysis.submit import REPORT, about_kept, group_of, member_of, submit, vote_scores
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, validation_of
-from analysis.trust.bootstrap import interval_of
 from analysis.trust.calibration import tempered
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from dataset.read import read_eval
-from dataset.task import Task
-from trial.metrics import DEFAULT, METRICS, column_of, scores_text, title_of
+from trial.metrics import column_of, scores_text, title_of
 from trial.origin import code, versions
-from trial.record import RunFolder, probabilities_of, scores_of
+from trial.record import RunFolder, probabilities_of
 
 VOTES = (AUTO, *WAYS)
 
@@ -180,20 +178,6 @@ def _members_in(folder: Path) -> list[Path]:
     """The run folders that an argument stands for: itself, or all in its best/. Incomplete ones are included
     (and refused later): silently leaving one out would make another ensemble than the one asked for."""
     return ([] if is_run(folder) else sorted_in(folder / "best")) or [folder]
-
-
-def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", "photos", the number
-    of groups by the task's word} of the vote's validation answers, or {"none": why}."""
-    if voted is None:
-        return {"none": why}
-    scores = scores_of(voted)
-    limits = interval_of(answers_of(voted, "the vote"), metric).limits()
-    return {
-        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
-        column_of(metric): METRICS[metric](scores), **limits, "photos": len(voted),
-        task.groups: int(voted["group"].nunique()),
-    }  # fmt: skip
 
 
 def other_data(members: Sequence[dict[str, Any]]) -> str:

@@ -24,11 +24,21 @@ from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain, retrain_on_gpus
 from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
-from analysis.submit import REPORT, about_kept, about_run, group_of, member_of, submit, submit_run
+from analysis.submit import (
+    REPORT,
+    about_kept,
+    about_run,
+    about_vote,
+    group_of,
+    print_unpromised,
+    submit,
+    submit_run,
+)
 from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words, weights_words
+from analysis.trust.leaders import promised_words
 from common.errors import UsageError, all_at_once, errors_of
 from common.files import only_writer_of_out
 from dataset.check import check
@@ -106,9 +116,10 @@ def retrain_and_submit(
     """
     refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
-    validated = _validated(recipe, values, task)
+    validated = _validated(recipe, config, task)
     planned = plan(finish, data, photos, validated, task, config)
     tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
+    print_unpromised([recipe], [config])
     if recipe.unfinished:
         print(recipe_words(recipe.unfinished, recipe.stop_with(values)), flush=True)
     stop_after = recipe.stop_with(values)
@@ -142,14 +153,11 @@ def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:
         refuse_run(out)
 
 
-def _validated(recipe: Recipe, values: Mapping[str, Any], task: Task) -> pd.DataFrame | None:
+def _validated(recipe: Recipe, config: TrialConfig, task: Task) -> pd.DataFrame | None:
     """The validation answers of the run that a recipe is of; None if there are none, or they are of another
-    recipe (`values` change it) or of other classes. Pseudo-labels change no promise: it is that of training
-    without them, on nobody who is to be predicted."""
-    changed = values.keys() - {"pseudo_labels"}
-    if recipe.folder is None or changed or RunFolder(recipe.folder).task().classes != task.classes:
-        return None
-    return known_answers(recipe.folder)
+    recipe than `config` or of other classes."""
+    folder = None if recipe.unpromised(config) else recipe.folder
+    return known_answers(folder) if folder and RunFolder(folder).task().classes == task.classes else None
 
 
 def _ready(
@@ -235,6 +243,8 @@ def predict_and_submit(
     if state := about.get("unfinished"):
         print(weights_words(state), flush=True)
     config = RunFolder(run).config()
+    if promise := about.get("promise"):
+        print(f"promise: {promised_words(promise, config.metric, trained.task.groups)}", flush=True)
     planned = plan(finish, images or data, photos, known_answers(run, temperature), trained.task, config)
     measured_on = Path(config.data) if images else data
     if tta == AUTO:
@@ -295,8 +305,10 @@ def export_best_and_retrain(
         return export_best_and_retrain(
             experiment, data, out, top, average=average, values=values, tta=tta, finish=finish, gpus=gpus
         )
-    validated = [_validated(recipe, values, task) for recipe in recipes]
-    planned = plan(finish, data, photos, shared_vote(validated), task, configs[0])
+    pairs = zip(recipes, configs, strict=True)
+    validated = [_validated(recipe, config, task) for recipe, config in pairs]
+    voted = shared_vote(validated)
+    planned = plan(finish, data, photos, voted, task, configs[0])
     trials = [recipe.folder for recipe in recipes]
     tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
@@ -307,15 +319,16 @@ def export_best_and_retrain(
     what = _what(configs, [recipe.stop_with(values) for recipe in recipes], average, data)
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
         write_trials(ranking, out / TRIALS)
-        _print_trust(ranking, rows)
+        if not (changed := print_unpromised(recipes, configs)):
+            _print_trust(ranking, rows)
         members, abouts = _members(
             recipes, configs, photos, folders, values, average, tta, planned, again, gpus
         )
         about = abouts[0] | {"selection": ranking.rule, "network": model}
-        if _is_first(ranking, rows):
+        if _is_first(ranking, rows) and not changed:
             about |= ranking.leaders.facts()
         if top > 1:
-            about |= {"vote": "soft", "members": [member_of(about) for about in abouts]}
+            about = about_vote(about, abouts, voted, task, ranking.metric)
         about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
         write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
@@ -373,7 +386,7 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
             members, abouts = _members(
                 recipes, configs, photos, folders, values, made.average, made.tta, planned, killed, gpus
             )
-            about = abouts[0] | {"vote": "soft", "members": [member_of(one) for one in abouts]}
+            about = about_vote(abouts[0], abouts, None, task, configs[0].metric)
             submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         else:
             _retrain_checked(

@@ -9,17 +9,20 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.trials.table import SOUP
 from analysis.trials.unfinished import unfinished
 from analysis.trust.answers import validation_of
 from analysis.trust.curves import curve_of, steady
 from analysis.trust.leaders import interval_facts
 from common.errors import UsageError, first_line, unknown
 from common.files import write_json
+from common.text import few
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import column_of, title_of
 from trial.record import RunFolder, scores_of
 
 logger = logging.getLogger(__name__)
+UNPROMISING = ("pseudo_labels", "train_fraction")  # fields that no promise depends on
 KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 
 
@@ -49,6 +52,22 @@ class Recipe:
         """`stop_after`, or None if `values` set another number of epochs, which is another schedule."""
         return None if "epochs" in values else self.stop_after
 
+    def unpromised(self, config: TrialConfig) -> str:
+        """Why the scores of this recipe say nothing of `config`, which changes it; '' if they do. Labels for
+        photos to predict and the retraining on all groups change no promise: it is that without them."""
+        if not self.scores:
+            return ""
+        try:
+            own = parse(self.recipe, present=False).recipe()
+        except UsageError:  # changes may mend it
+            own = self.recipe
+        changes = [
+            f"{name}={value} (validated: {own.get(name)})"
+            for name, value in config.recipe().items()
+            if value != own.get(name) and name not in UNPROMISING
+        ]
+        return f"another recipe than was validated: {few(changes)}" if changes else ""
+
     def write(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_json(path, {key: getattr(self, key) for key in KEYS})
@@ -61,9 +80,15 @@ def read_recipe(path: Path) -> Recipe:
         raise UsageError(f"{path}: is a run folder; give the recipe in it: {path / 'config.json'}")
     if path.name == "config.json" and (path.parent / "status.json").exists():
         try:
-            return _of_run(RunFolder(path.parent), f"run {path.parent.name}")
+            recipe = _of_run(RunFolder(path.parent), f"run {path.parent.name}")
         except FileNotFoundError as error:
             raise UsageError(f"{error.filename}: is missing; that run is incomplete") from None
+        if soup := recipe.origin.get(SOUP):
+            raise UsageError(
+                f"{path}: its network is the mean of the weights of several runs, which no recipe trains; "
+                f"give one of these: {', '.join(f'{run}/config.json' for run in soup)}"
+            )
+        return recipe
     try:
         read = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -104,7 +129,7 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
             logger.warning(f"WARNING: the recipe is kept without accuracy and interval: {first_line(error)}")
         scores |= {column_of(status["metric"]): status["score"], **limits}
         scores |= {"best_epoch": stop_after, "epochs": status["epochs"]}
-        best = steady(curve_of(run.folder, status["metric"]))
+        best = steady(curve_of(run.folder, status["metric"], status["score"]))
         stop_after = stop_after if best is None else best[1]
     elif status["state"] == "done":
         stop_after = status["epochs"]

@@ -29,7 +29,16 @@ from dataset.formats.labelled import in_order
 from dataset.read import read_eval
 from dataset.tables import read_table
 from dataset.task import Task
-from trial.metrics import DEFAULT, METRICS, MIN_PROBABILITY, recall_of, score, score_probabilities, title_of
+from trial.metrics import (
+    DEFAULT,
+    METRICS,
+    MIN_PROBABILITY,
+    column_of,
+    recall_of,
+    score,
+    score_probabilities,
+    title_of,
+)
 from trial.record import probabilities_of
 
 MAX_LINES = 60  # of classes in a terminal
@@ -40,14 +49,15 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     """The scores of a submission against a file of answers, or against a data set whose photos to predict are
     labelled.
 
-    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "interval", "photos", "rare_name",
-    "recall_rare", "recall": {class: recall}, "not_covered"}. `score` is by the `metric` of the recipe in the
-    submission.json, else by macro_f1; None for the log loss without a predictions.csv of the same answers.
-    `interval`: {"metric", "low", "high", "of": how many, "by": "people"}, the 95 % interval of the score (of
-    the macro-F1 if that is None), by bootstrap over the groups that the answers have in a column group, or in
-    one with the task's word; over photos if they have none. A recall is None for a class without photos.
-    `recall_rare`: the fraction of the photos of rare classes that are predicted correctly, None without such
-    photos. `not_covered`: `analysis.trust.covered.not_covered` of the answers.
+    {"macro_f1", "accuracy", "balanced_accuracy", "metric", "score", "interval", "intervals", "photos",
+    "rare_name", "recall_rare", "recall": {class: recall}, "not_covered"}. `score` is by the `metric` of the
+    recipe in the submission.json, else by macro_f1; None for the log loss without a predictions.csv of the
+    same answers. `interval`: {"metric", "low", "high", "of": how many, "by": "people"}, the 95 % interval of
+    the score (of the macro-F1 if that is None), by bootstrap over the groups that the answers have in a
+    column group, or in one with the task's word; over photos if they have none. `intervals`: {"macro_f1":
+    {"low", "high"}, ...}, by every metric. A recall is None for a class without photos. `recall_rare`: the
+    fraction of the photos of rare classes that are predicted correctly, None without such photos.
+    `not_covered`: `analysis.trust.covered.not_covered` of the answers.
 
     The classes are those of the submission.json beside the submission; without one, the home task's if all
     answers are its numbers, else the names in both files; a line on stderr says which. UsageError if the
@@ -89,7 +99,7 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
         "balanced_accuracy": METRICS["balanced_accuracy"](scores), "metric": metric,
-        "score": by_metric, "interval": _interval(labels, predicted, groups, given_log, of, task),
+        "score": by_metric, **_intervals(labels, predicted, groups, given_log, of, task),
         "photos": len(both),
         "rare_name": task.rare_name if task.rare else None,
         "recall_rare": recall_of(task.rare, labels, predicted), "recall": recall,
@@ -108,15 +118,19 @@ def _groups(answers: Path, labelled: pd.DataFrame | None, photos: pd.Series, tas
     return np.where(own == "", np.char.add("photo ", photos.to_numpy(str)), own)
 
 
-def _interval(
+def _intervals(
     labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray | None, given_log: np.ndarray | None,
     metric: str, task: Task,
 ) -> dict[str, Any]:  # fmt: skip
+    """{"interval": that of the score by `metric`, "intervals": those by all metrics}."""
     each = np.arange(len(labels)) if groups is None else groups
     log = None if given_log is None else given_log[:, None]
-    (found,) = intervals(count(labels, predicted[:, None], each, task.n_classes, log), metric)
+    counts = count(labels, predicted[:, None], each, task.n_classes, log)
+    known = [name for name in METRICS if name != "log_loss" or log is not None]
+    found = {name: intervals(counts, name)[0].limits() for name in known}
     by = "photos" if groups is None else task.groups
-    return {"metric": metric, **found.limits(), "of": found.n_groups, "by": by}
+    own = {"metric": metric, **found[metric], "of": counts.n_groups, "by": by}
+    return {"interval": own, "intervals": {column_of(name): limits for name, limits in found.items()}}
 
 
 def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -> np.ndarray | None:

@@ -5,10 +5,11 @@ pretrained weights.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from safetensors.torch import load_file
@@ -17,8 +18,10 @@ from torch import Tensor, nn
 from analysis.predict.trained import Trained, load
 from analysis.predict.validation import predict_validation
 from analysis.retrain import mean
+from analysis.trials.table import SOUP
 from analysis.trust.answers import Answers, answers_of, counts_of, differing, read_all
-from analysis.trust.selection import Selection, select
+from analysis.trust.leaders import promise_of, promised_words
+from analysis.trust.selection import select
 from common.errors import UsageError, all_at_once
 from common.files import folder_atomic, is_taken, only_writer_of_out
 from trial.config import TrialConfig
@@ -32,7 +35,8 @@ SAME = ("model", "weights", "head", "fold", "folds", "group")  # fields of the r
 def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     """Write the run folder `out` with the mean of the weights of some of the run folders `runs`: of the one
     with the best validation score, and of each further one, in the order of their scores, by which the score
-    of the mean rises on the validation photos, which are in `data`. Return those that are in it.
+    of the mean rises on the validation photos, which are in `data`. Return those that are in it. What it
+    promises, corrected for the choice among runs and means, is kept in its origin.json.
 
     Runs with a network per fold are averaged fold by fold. UsageError, before anything is predicted, if the
     runs have no common start, differ in their networks or preprocessing, or have other validation photos.
@@ -50,20 +54,24 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     states = [[load_file(path) for path in folder.weights_files()] for folder in folders]
     first = order[0]
     taken, best, table = [first], own[first], folders[first].validation()
-    weights, tried = states[first], [answers[first]]
+    weights, tried = states[first], list(answers)
     print(f"{runs[first]}: {title_of(metric)} {best:.4f}", flush=True)
     for number in order[1:]:
         both = [mean([states[one][fold] for one in (*taken, number)]) for fold in range(len(weights))]
         answered = predict_validation(runs[first], _with(trained[first], both), data, "none")
-        found = score(scores_of(answered))
+        reached = score(scores_of(answered))
         tried.append(answers_of(answered, str(runs[number])))
-        rises = found > best
-        print(f"with {runs[number]}: {found:.4f}, {'kept' if rises else 'left out'}", flush=True)
+        rises = reached > best
+        print(f"with {runs[number]}: {reached:.4f}, {'kept' if rises else 'left out'}", flush=True)
         if rises:
-            taken, best, table, weights = [*taken, number], found, answered, both
+            taken, best, table, weights = [*taken, number], reached, answered, both
     members = [runs[number] for number in taken]
-    _write(out, configs[first], folders[first], members, weights, table)
-    print(f"soup of {len(taken)} of {len(runs)} runs: {_promise(select(counts_of(tried), metric), metric)}")
+    found = select(counts_of(tried), metric)
+    promise = promise_of(found.promise, metric, len(tried), found.flattered)
+    promise |= {"choice": f"the best of {len(runs)} runs and {len(tried) - len(runs)} means of weights"}
+    _write(out, configs[first], folders[first], members, promise, weights, table)
+    words = promised_words(promise, metric, trained[first].task.groups)
+    print(f"soup of {len(taken)} of {len(runs)} runs promises {words}")
     return members
 
 
@@ -112,23 +120,15 @@ def _with(trained: Trained, weights: Sequence[dict[str, Tensor]]) -> Trained:
 
 
 def _write(
-    out: Path, config: TrialConfig, first: RunFolder, members: Sequence[Path],
+    out: Path, config: TrialConfig, first: RunFolder, members: Sequence[Path], promise: Mapping[str, Any],
     weights: Sequence[dict[str, Tensor]], table: pd.DataFrame,
 ) -> None:  # fmt: skip
     with folder_atomic(out) as part:
         writer = RunWriter(part, replace(config, out=str(out)))
         writer.task(first.task())
         writer.preprocessing(first.preprocessing())
-        writer.origin(first.origin() | {"soup": [str(run) for run in members]})
+        writer.origin(first.origin() | {SOUP: [str(run) for run in members], "promise": dict(promise)})
         epoch = first.status()["best_epoch"]
         for (fold, answered), state in zip(table.groupby("fold"), weights, strict=True):
             writer.best(int(fold), epoch, state, answered)
         writer.end("done")
-
-
-def _promise(found: Selection, metric: str) -> str:
-    """For people."""
-    return (
-        f"{title_of(metric)} {found.promise} on new groups, after a correction by {found.flattered:.3f} for "
-        f"having chosen the best of {len(found.chosen)} means"
-    )

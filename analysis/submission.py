@@ -23,6 +23,7 @@ from trial.record import IS_PROBABILITY, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 SUBMISSION = (CSV, JSON, PREDICTIONS)
+BEST_MEMBER = "promise_of_best_member"  # in the JSON of a vote, which has no promise of its own
 UNFINISHED = ".unfinished.json"  # a note in a folder into which a command is writing
 # A half-written file (common/files.py), removed by the next that writes it.
 IS_PART = re.compile(r"\..*\.part")

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.submission import CSV, JSON, metric_of, read_about
+from analysis.submission import BEST_MEMBER, CSV, JSON, metric_of, read_about
 from common.errors import UsageError
 from common.files import sha256_of, write_json
 from common.machine import PROJECT
-from common.text import path_text
+from common.text import few, path_text
 from trial.metrics import column_of, title_of
 from trial.record import RunFolder
 
@@ -34,8 +34,9 @@ class Entry:
     """A submission.
 
     `sha256`: of its submission.csv, by which it is known. `promise` by `metric` with its 95 % interval, None
-    if nothing was promised; `corrected`: for having been chosen as the best of many. `noise`: the standard
-    error of a score on as many photos as it predicts. `score`: what the leaderboard said.
+    if nothing was promised; `corrected`: for having been chosen as the best of many trials; `of`: whose it
+    is, if not the submission's own. `noise`: the standard error of a score on as many photos as it predicts.
+    `score`: what the leaderboard said.
     """
 
     submission: str
@@ -48,6 +49,7 @@ class Entry:
     noise: float | None = None
     handed_in: str = ""
     score: float | None = None
+    of: str = ""
 
     @property
     def gap(self) -> float | None:
@@ -81,25 +83,29 @@ def entry_of(submission: Path) -> Entry:
     if about is None:
         raise UsageError(f"{file}: has no {JSON} beside it, which says what it promises")
     metric = metric_of(about)
-    known = about.get("promise") or about.get("validation") or {}
-    entry = Entry(str(file.resolve()), sha256_of(file), metric)
+    kept = [about.get(name) or {} for name in ("promise", BEST_MEMBER, "validation")]
+    known = next((facts for facts in kept if column_of(metric) in facts), {})
+    of = "the best member" if known and known is kept[1] else ""
+    entry = Entry(str(file.resolve()), sha256_of(file), metric, of=of)
     value = known.get(column_of(metric))
     if value is None or known.get("low") is None or known.get("high") is None:
         return entry
     low, high = float(known["low"]), float(known["high"])
     return replace(
-        entry, promise=float(value), low=low, high=high, corrected="promise" in about,
-        noise=(high - low) / 2 / NORMAL * math.sqrt(_photos_ratio(about)),
+        entry, promise=float(value), low=low, high=high, corrected=known.get("chosen_from", 1) > 1,
+        noise=(high - low) / 2 / NORMAL * math.sqrt(_photos_ratio(about, known.get("groups"))),
     )  # fmt: skip
 
 
-def _photos_ratio(about: dict[str, Any]) -> float:
-    """Validation photos per photo to predict: by how much the variance of a score on these is larger. 1 if
-    the trial's folder is gone."""
+def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
+    """Photos behind the interval per photo to predict: by how much the variance of a score on these is
+    larger. The interval is over so many `groups` (None: the trial's fold), with as many photos each as those
+    of the trial's fold. 1 if the trial's folder is gone."""
     try:
-        validated = len(RunFolder(Path(about["trial_folder"])).validation())
+        table = RunFolder(Path(about["trial_folder"])).validation()
+        validated = len(table) * (groups / table["group"].nunique() if groups else 1)
         return validated / max(int(about["photos"]), 1)
-    except (KeyError, OSError, ValueError, TypeError, UsageError):
+    except (KeyError, OSError, ValueError, TypeError, ZeroDivisionError, UsageError):
         return 1.0
 
 
@@ -147,8 +153,9 @@ def bias(log: Sequence[Entry]) -> tuple[float, float | None, int] | None:
 
 
 def candidates(log: Sequence[Entry], root: Path) -> list[Entry]:
-    """Submissions below `root` that were not handed in, the highest promise first; without damaged ones, and
-    without members of a vote."""
+    """Submissions below `root` that were not handed in, the highest promise first, after all of these those
+    whose promise is not corrected for the choice, and those without; without damaged ones, and without
+    members of a vote."""
     sent = {entry.sha256 for entry in log}
     found: dict[str, Entry] = {}
     for file in _submissions(root, DEPTH):
@@ -158,7 +165,10 @@ def candidates(log: Sequence[Entry], root: Path) -> list[Entry]:
             continue
         if entry.sha256 not in sent:
             found.setdefault(entry.sha256, entry)
-    return sorted(found.values(), key=lambda one: (one.promise is None, -(one.promise or 0), one.submission))
+    return sorted(
+        found.values(),
+        key=lambda one: (one.promise is None, not one.corrected, -(one.promise or 0), one.submission),
+    )
 
 
 def _submissions(folder: Path, depth: int) -> Iterator[Path]:
@@ -198,21 +208,26 @@ def _next(
     words = f"send next: {_name(first)}: {_promise(first)}"
     if known:
         words += f", {first.promise + known[0]:.3f} expected with the running bias"
-    equal = [one for one in others if one.promise is not None and one.promise >= first.low]
+    alike = [one for one in others if one.corrected == first.corrected]
+    equal = [one for one in alike if one.promise is not None and one.promise >= first.low]
     if equal:
         words += f"; {', '.join(map(_name, equal[:3]))} may be as good"
-    sent = max((entry.promise for entry in log if entry.promise is not None), default=-math.inf)
-    if first.promise < sent:
-        words += f"; what was sent promised more ({sent:.3f})"
+    same = [one.promise for one in log if one.promise is not None and one.corrected == first.corrected]
+    if same and first.promise < max(same):
+        words += f"; what was sent promised more ({max(same):.3f})"
+    if apart := [one for one in others if one.corrected != first.corrected]:
+        names = few([_name(one) for one in apart], 3)
+        words += f"; not compared, as their promises are not corrected for the choice: {names}"
     return [words]
 
 
 def _promise(entry: Entry) -> str:
     if entry.promise is None:
         return "no promise"
-    uncorrected = "" if entry.corrected else ", not corrected for the choice"
+    uncorrected = "" if entry.corrected else ", not corrected for the choice among trials"
+    of = f" of {entry.of}" if entry.of else ""
     limits = f"{entry.low:.3f} to {entry.high:.3f}"
-    return f"{title_of(entry.metric)} {entry.promise:.3f} promised ({limits}{uncorrected})"
+    return f"{title_of(entry.metric)} {entry.promise:.3f} promised{of} ({limits}{uncorrected})"
 
 
 def _name(entry: Entry) -> str:

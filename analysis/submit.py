@@ -16,13 +16,16 @@ from analysis.predict.predicted_classes import (
 )
 from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
-from analysis.submission import read_about, write_submission
+from analysis.submission import BEST_MEMBER, read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
-from analysis.trust.answers import VALIDATION
-from analysis.trust.leaders import interval_facts
+from analysis.trust.answers import VALIDATION, answers_of
+from analysis.trust.bootstrap import interval_of
+from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
-from trial.metrics import column_of
-from trial.record import RunFolder
+from dataset.task import Task
+from trial.config import TrialConfig
+from trial.metrics import DEFAULT, METRICS, column_of
+from trial.record import RunFolder, scores_of
 
 REPORT = "report.html"
 
@@ -78,19 +81,24 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
     """The content of submission.json for a run folder's network: what it is and where it comes from.
     `recipe`: the one that was retrained into that folder."""
     folder = RunFolder(run)
-    origin = folder.origin()
+    origin, config = folder.origin(), folder.config()
     searched = recipe.origin if recipe else origin
+    trial, validation = (recipe.folder, dict(recipe.scores)) if recipe else (run, scores_kept(folder))
+    if changed := recipe.unpromised(config) if recipe else "":
+        trial, validation = None, {}
     return {
-        "recipe": folder.config().recipe(),
+        "recipe": config.recipe(),
         "data_fingerprint": origin["data_fingerprint"],
         "code": origin["code"],
         "versions": origin["versions"],
-        "validation": dict(recipe.scores) if recipe else scores_kept(folder),
+        "validation": validation,
+        **(promise_facts(trial, config.metric) if trial and validation else {}),
+        **({"no_promise": changed} if changed else {}),
         "experiment": searched.get("experiment"),
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
         "created": _now(),
-        **({"trial_folder": str(recipe.folder)} if recipe and recipe.folder and recipe.scores else {}),
+        **({"trial_folder": str(trial)} if recipe and trial and validation else {}),
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
     }
@@ -118,6 +126,42 @@ def scores_kept(folder: RunFolder) -> dict[str, Any]:
 def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
     """What the submission.json of a vote keeps of a member's: all but the task and its predicted classes."""
     return {key: value for key, value in about.items() if key not in ("answers", "task")}
+
+
+def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
+    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", "photos", the number
+    of groups by the task's word} of the vote's validation answers, or {"none": why}."""
+    if voted is None:
+        return {"none": why}
+    scores = scores_of(voted)
+    limits = interval_of(answers_of(voted, "the vote"), metric).limits()
+    return {
+        "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
+        column_of(metric): METRICS[metric](scores), **limits, "photos": len(voted),
+        task.groups: int(voted["group"].nunique()),
+    }  # fmt: skip
+
+
+def about_vote(
+    about: Mapping[str, Any], abouts: Sequence[Mapping[str, Any]], voted: pd.DataFrame | None, task: Task,
+    metric: str,
+) -> dict[str, Any]:  # fmt: skip
+    """The submission.json of a soft vote, from that of its first member (`about`) and of all (`abouts`). Its
+    validation is the vote's own; what the first member promises is named so."""
+    own = {name: value for name, value in about.items() if name != "promise"}
+    named = {BEST_MEMBER: about["promise"]} if "promise" in about else {}
+    why = "the members' trials have no validation photos in common"
+    validated = {"validation": vote_scores(voted, why, task, metric)}
+    return own | named | validated | {"vote": "soft", "members": [member_of(one) for one in abouts]}
+
+
+def print_unpromised(recipes: Sequence[Recipe], configs: Sequence[TrialConfig]) -> bool:
+    """Print that nothing is promised of recipes that are changed; return whether there are any."""
+    pairs = zip(recipes, configs, strict=True)
+    found = dict.fromkeys(words for recipe, config in pairs if (words := recipe.unpromised(config)))
+    for words in found:
+        print(f"no promise: {words}", flush=True)
+    return bool(found)
 
 
 def _now() -> str:

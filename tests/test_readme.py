@@ -118,3 +118,14 @@ def test_the_python_example_of_readme_trains_and_predicts(people, tmp_path, monk
     assert names["probabilities"].shape == (len(names["read_eval"](people)), 18)
     assert np.allclose(names["probabilities"].sum(1), 1, atol=1e-4)
     assert (tmp_path / "out" / "example" / "weights.safetensors").exists()
+
+
+def test_pages_and_benchmarks_that_the_code_names_exist():
+    named = {
+        (code, name)
+        for folder in ("analysis", "benchmarks", "common", "dataset", "experiments", "trial", "tuners")
+        for code in (PROJECT / folder).rglob("*.py")
+        for name in re.findall(r"\b(?:benchmarks|docs)/[\w/-]+\.(?:py|md)\b", code.read_text())
+    }
+    assert len(named) > 10
+    assert [(code, name) for code, name in sorted(named) if not (PROJECT / name).exists()] == []

@@ -209,7 +209,7 @@ def soup(
 
     A greedy soup: from the best run on, each further one is kept if the validation score rises with it. The
     runs must have the same network, begun from the same pretrained weights, and the same validation photos.
-    The result is a run folder."""
+    The result is a run folder that can predict and join an ensemble; as it is no recipe, it is not ranked."""
     from analysis.soup import soup as greedy
 
     greedy(runs, data, out)

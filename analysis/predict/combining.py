@@ -6,7 +6,7 @@ comparison, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,6 @@ class Combination:
         if self.way == "hard":
             return hard([one for one, weight in zip(probabilities, self.weights, strict=True) if weight])
         return np.tensordot(self.weights, np.asarray(probabilities, np.float64), 1)
-
-    def without(self, member: int) -> "Combination | None":
-        """The same one without a member; None for a stack, which would have to be fitted again."""
-        left = np.where(np.arange(len(self.weights)) == member, 0, self.weights)
-        if self.stack is not None or not left.any():
-            return None
-        return Combination(self.way, left / left.sum())
 
 
 class _Greedy:
@@ -127,7 +120,8 @@ class Combined:
 
     `chosen`: what predicts, fitted to all groups. By way: `scores`, nested, and `gains` over BEST, paired
     over the groups. `nested` (photos, classes): the chosen way's answers, fitted to other groups. `adds`: by
-    what the score is higher with each member than without it, None for a stack.
+    what its nested score is higher than that of the same way fitted without the member, paired over the
+    groups.
     """
 
     chosen: Combination
@@ -135,7 +129,7 @@ class Combined:
     scores: Mapping[str, Interval]
     gains: Mapping[str, Interval]
     nested: np.ndarray
-    adds: tuple[Interval | None, ...]
+    adds: tuple[Interval, ...]
 
     @property
     def gain(self) -> Interval:
@@ -152,14 +146,10 @@ class Combined:
         }  # fmt: skip
 
     def adds_facts(self, member: int) -> dict[str, float]:
-        """What a member adds, for submission.json; {} if that is not known."""
+        """What a member adds, for submission.json."""
         adds = self.adds[member]
-        if adds is None:
-            return {}
-        return {
-            "adds": round(adds.value, 4),
-            **{f"adds_{side}": limit for side, limit in adds.limits().items()},
-        }
+        limits = {f"adds_{side}": limit for side, limit in adds.limits().items()}
+        return {"adds": round(adds.value, 4), **limits}
 
     def lines(self, names: Sequence[str], title: str) -> list[str]:
         """For people; `title`: of the metric."""
@@ -170,8 +160,8 @@ class Combined:
         shown = "no gain is shown" if self.gain.low <= 0 else "a gain"
         lines.append(f"taken: {self.chosen.way} ({why}); {shown} over the best run")
         for name, weight, adds in zip(names, self.chosen.weights, self.adds, strict=True):
-            more = f"  adds {signed(adds)}" if adds else ""
-            lines.append(f"  {name}: weight {weight:.2f}{more}" if self.chosen.stack is None else f"  {name}")
+            part = f"weight {weight:.2f}  " if self.chosen.stack is None else ""
+            lines.append(f"  {name}: {part}adds {signed(adds)}, nested")
         return lines
 
 
@@ -221,16 +211,19 @@ def combine(
         raise UsageError("a nested estimate needs 2 classes or more in each part of the groups")
     fits = fits_of(every, labels, groups, metric, seed)
 
-    def nested(fit: Fit) -> np.ndarray:
-        return out_of_fold(lambda rows: lambda others: fit(rows).apply(every[:, others]), fold)
+    def nested(fit: Fit, some: np.ndarray) -> np.ndarray:
+        return out_of_fold(lambda rows: lambda others: fit(rows).apply(some[:, others]), fold)
 
-    answers = {name: nested(fit) for name, fit in fits.items()}
+    answers = {name: nested(fit, every) for name, fit in fits.items()}
     counts = counts_of_probabilities(labels, groups, list(answers.values()))
     known = dict(zip(fits, intervals(counts, metric), strict=True))
     gains = dict(zip(fits, differences(counts, 0, metric), strict=True))
     taken = _simplest(counts, known, metric) if way == AUTO else way
     chosen = fits[taken](np.ones(len(labels), bool))
-    adds = tuple(_adds(chosen, member, every, labels, groups, metric) for member in range(len(every)))
+    fewer = [np.delete(every, member, 0) for member in range(len(every))]
+    without = [nested(fits_of(some, labels, groups, metric, seed)[taken], some) for some in fewer]
+    behind = differences(counts_of_probabilities(labels, groups, [answers[taken], *without]), 0, metric)
+    adds = tuple(replace(one, value=-one.value, low=-one.high, high=-one.low) for one in behind[1:])
     return Combined(chosen, way, known, gains, answers[taken], adds)
 
 
@@ -240,13 +233,3 @@ def _simplest(counts: Counts, known: Mapping[str, Interval], metric: str) -> str
     top = max(WAYS, key=lambda way: known[way].value)
     behind = dict(zip(names, differences(counts, names.index(top), metric), strict=True))
     return next(way for way in WAYS if way == top or behind[way].contains_zero)
-
-
-def _adds(
-    chosen: Combination, member: int, members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str
-) -> Interval | None:
-    without = chosen.without(member)
-    if without is None:
-        return None
-    both = [without.apply(members), chosen.apply(members)]
-    return differences(counts_of_probabilities(labels, groups, both), 0, metric)[1]

@@ -181,7 +181,8 @@ def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
         "score": f"{promise.value:.3f}",
         "words": f"95 %: {promise.low:.3f} to {promise.high:.3f}",
         "equal": few(equal) or "none",
-        "equal_words": f"of the first {leaders.chosen_from} trials{more}",
+        "equal_words": f"of the first {leaders.chosen_from} trials{more}" if leaders.chosen_from > 1
+        else "a single trial",
     }  # fmt: skip
 
 

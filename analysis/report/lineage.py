@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.trials.chosen import OTHERS
+from analysis.trials.table import SOUP
 from common.errors import UsageError
 from common.text import path_text, value_text
 from trial.config import TrialConfig
@@ -32,6 +33,7 @@ def lineage_of(
         ("trial", str(about.get("trial") or origin.get("trial") or "")),
         ("recipe chosen by", "" if row is None else _chosen_by(row)),
         ("went on from", _parents_words(run, by_name=row is None)),
+        ("mean of the weights of", ", ".join(origin.get(SOUP) or ())),
         ("run folder", path_text(run.folder)),
     ]
     if rule := about.get("rule"):
@@ -109,8 +111,8 @@ def _of_submission(submission: Path, data: str, has_bundle: bool) -> list[Line]:
 
 
 def _again(run: RunFolder | None) -> list[Line]:
-    """The commands that train a trial's recipe again: on all the data, and as a trial."""
-    if run is None:
+    """The commands that train a trial's recipe again: on all the data, and as a trial; none of a soup."""
+    if run is None or _origin(run).get(SOUP):
         return []
     try:
         config = run.config()

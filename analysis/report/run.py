@@ -15,7 +15,15 @@ from analysis.report.damaged import read_or_note
 from analysis.report.lineage import commands_of_run, lineage_of
 from analysis.report.mistakes import photos_of
 from analysis.report.page import write_page
-from analysis.report.run_facts import Fact, alarms_of, how_trained, member_facts, origin_facts, scores
+from analysis.report.run_facts import (
+    Fact,
+    alarms_of,
+    answer_of,
+    how_trained,
+    member_facts,
+    origin_facts,
+    scores,
+)
 from analysis.report.tables import side_by_side, submission_facts
 from analysis.submission import CSV, metric_of
 from analysis.trials.flatten import flat, flat_alike
@@ -70,6 +78,7 @@ def write_run_report(
         about,
         curves=[curve for curve in curves if curve],
         origin=origin_facts(folder),
+        answer=answer_of(folder, about, submission, config.metric),
         lineage=lineage_of(folder, about=about),
         commands=commands_of_run(folder, submission, retrained),
         **checks_of(checks, judged, shlex.quote(path_text(run))),
@@ -121,7 +130,7 @@ def _write(
         "origin": "" if submission else "Origin",
     }
     nothing: dict[str, Any] = {
-        "members": [], "ways": None, "curves": [], "origin": [], "lineage": [], "commands": [],
+        "answer": "", "members": [], "ways": None, "curves": [], "origin": [], "lineage": [], "commands": [],
         **checks_of((), None, ""),
     }  # fmt: skip
     return write_page(

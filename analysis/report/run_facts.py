@@ -8,11 +8,13 @@ import pandas as pd
 
 from analysis.report.page import score_text
 from analysis.report.tables import STATES
+from analysis.submission import CSV
 from analysis.trials.unfinished import how_far, unfinished
 from analysis.trust.answers import answers_of
 from analysis.trust.bootstrap import interval_of
+from analysis.trust.leaders import promise_facts, promised_words
 from common.errors import UsageError
-from common.text import value_text
+from common.text import path_text, value_text
 from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of, recall_of, title_of
@@ -36,6 +38,17 @@ def how_trained(run: RunFolder, config: TrialConfig) -> str:
     state = STATES.get(status["state"], status["state"])
     epochs, seconds = status.get("epochs") or 0, status.get("seconds") or 0
     return f"{how}; {state} after {epochs} of {config.epochs} epochs and {seconds:,.0f} s."
+
+
+def answer_of(run: RunFolder, about: Mapping[str, Any] | None, submission: Path | None, metric: str) -> str:
+    """What a run, or the recipe of a submission's network, promises on new groups; '' if nothing."""
+    kept = about if about else promise_facts(run.folder, metric)
+    promise = kept.get("promise")
+    if not promise or column_of(metric) not in promise:
+        return ""
+    whose = "The recipe of this network" if about and about.get("trial_folder") else "This run"
+    place = f" Its submission: {path_text(submission / CSV)}." if submission else ""
+    return f"{whose} promises {promised_words(promise, metric, run.task().groups)}.{place}"
 
 
 def scores(
@@ -102,6 +115,8 @@ def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:
         found.append(f"The run is not finished: {how_far(state)}.")
     if state := about.get("recipe_from_unfinished"):
         found.append(f"The recipe is from a run that is not finished: {how_far(state)}.")
+    if words := about.get("no_promise"):
+        found.append(f"Nothing is promised: {words}.")
     for member in about.get("members", []):
         if state := member.get("unfinished"):
             found.append(f"The member {member['run']} is not finished: {how_far(state)}.")

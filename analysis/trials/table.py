@@ -17,6 +17,7 @@ from analysis.trials.hours import HOURS, hours_of_search
 from analysis.trials.nni_database import experiment_name
 from analysis.trials.outcomes import Outcome, outcomes
 from analysis.trust.curves import EPOCHS, STEADY, curve_of, steady
+from analysis.trust.leaders import promised_words
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
@@ -33,6 +34,7 @@ COLUMNS = [
 ]  # fmt: skip
 SCORES = tuple(map(column_of, METRICS))
 NUMBERS = ("best_epoch", "epochs_done", "seconds", STEADY, HOURS, "expected_improvement")
+SOUP = "soup"  # a state, and the key of a run's origin that names the runs whose weights it is the mean of
 # Tuners that start with the space's default recipe: today's, and that of earlier experiments.
 DEFAULT_FIRST = ("tuners.search.Search", "tuners.default_first.DefaultFirstTPE")
 
@@ -82,7 +84,7 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     """The trials table of an experiment: one row per trial, in NNI's order. A trial that went on from earlier
     ones stands for them, under the first one's number.
 
-    Columns: sequence, trial, state (done, paused, stopped_early, interrupted, failed, running, waiting,
+    Columns: sequence, trial, state (done, paused, stopped_early, interrupted, failed, running, waiting, soup,
     mismatch, damaged: a file that it needs can't be read), reason, macro_f1 (of the best epoch so far), if
     the trials' metric is another one its column (balanced_accuracy), best_epoch, epochs_done, seconds,
     folder; of finished trials steady_score (the best mean of three neighbouring epochs); hours (of search
@@ -161,19 +163,26 @@ def row_of(
         try:
             # Without a score it was retrained on all groups, and its curve has none either.
             scored = row["macro_f1"] is not None
-            curve = curve_of(run.folder, config.metric) if scored else np.empty(0)
+            curve = curve_of(run.folder, config.metric, status.get("score")) if scored else np.empty(0)
             if 0 < len(curve) < (status.get("best_epoch") or 0):
                 raise UsageError(f"{run.folder / EPOCHS}: is damaged (it ends before the best epoch)")
             best = steady(curve) if len(curve) else None
-            run.task()
-            run.origin()
+            task, origin = run.task(), run.origin()
         except FileNotFoundError as error:
             return row | {"state": DAMAGED, "reason": f"{error.filename}: is missing"}, config
         except UsageError as error:
             return row | {"state": DAMAGED, "reason": str(error)}, config
         if best is not None:
             row[STEADY] = best[0]
+        if origin.get(SOUP):
+            row |= {"state": SOUP, "reason": _soup_words(origin, config.metric, task.groups)}
     return row, config
+
+
+def _soup_words(origin: Mapping[str, Any], metric: str, groups: str) -> str:
+    promise = origin.get("promise")
+    promises = f"; promises {promised_words(promise, metric, groups)}" if promise else ""
+    return f"the mean of the weights of {len(origin[SOUP])} runs, not a recipe{promises}"
 
 
 def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:

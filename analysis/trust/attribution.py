@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
+from common.text import few
+
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
@@ -238,10 +240,11 @@ def _divergences(trials: list["FrozenTrial"], names: Sequence[str]) -> np.ndarra
 @dataclass(frozen=True)
 class _Terms:
     """Columns of a regression for one parameter, and the contrasts to ask for: (value, other, trials, by what
-    each of its columns changes)."""
+    each of its columns changes). `rare`: (value, trials) of those with fewer than MIN_EACH."""
 
     columns: np.ndarray
     contrasts: list[tuple[str, str, tuple[int, int], np.ndarray]]
+    rare: list[tuple[str, int]]
 
 
 def _effects(
@@ -273,6 +276,8 @@ def _effects(
         at += one.columns.shape[1]
     if mixed:
         notes = (*notes, f"{', '.join(mixed)}: never tried apart from other parameters")
+    if rare := [f"{name} {value} ({n})" for name, one in terms.items() for value, n in one.rare]:
+        notes = (*notes, f"effects of {few(rare)}: {TOO_FEW} ({MIN_EACH} with the value are needed)")
     return tuple(sorted(effects, key=lambda one: -abs(one.effect))), notes
 
 
@@ -290,7 +295,7 @@ def _name_terms(column: pd.Series) -> _Terms:
         for i, name in enumerate(others)
         if counts[name] >= MIN_EACH
     ]
-    return _Terms(dummies, contrasts)
+    return _Terms(dummies, contrasts, [(n, int(counts[n])) for n in others if counts[n] < MIN_EACH])
 
 
 def _scale_terms(column: pd.Series) -> _Terms:
@@ -309,4 +314,4 @@ def _scale_terms(column: pd.Series) -> _Terms:
     both[active] -= centre
     quarter, most = np.quantile(moved.dropna(), (0.25, 0.75))
     shown = [f"{np.exp(one) if is_log(low, high) else one:.2g}" for one in (quarter, most)]
-    return _Terms(both, [(shown[1], shown[0], (0, 0), terms(most) - terms(quarter))])
+    return _Terms(both, [(shown[1], shown[0], (0, 0), terms(most) - terms(quarter))], [])

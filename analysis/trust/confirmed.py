@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from analysis.trust.answers import counts_of, joined, read_all
-from analysis.trust.bootstrap import Interval, intervals
-from analysis.trust.curves import curves_of
+from analysis.trust.bootstrap import Interval, intervals, observed
+from analysis.trust.curves import curves_of, whole_curve
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError
 from common.files import NUMBER, read_object, write_json
@@ -126,10 +126,18 @@ def known_of(leading: Sequence[Path], metric: str) -> tuple[Confirmed | None, st
 
 def judge(runs: Sequence[Sequence[Path]], metric: str) -> tuple[Selection, list[Interval]]:
     """The choice among leaders by the run folders of each, one a round, and the leaders' scores. They are
-    ranked as trials are whose folds are trained together: by the mean curve of their runs."""
+    ranked as trials are whose folds are trained together: by the `whole_curve` of their runs."""
     counts = counts_of([joined(read_all(own)) for own in runs])
-    means = [np.nanmean(curves_of(own, metric), 0) for own in runs]
-    curves = np.array(list(zip_longest(*means, fillvalue=np.nan))).T
+    rounds = [
+        [
+            {epoch: score for epoch, score in enumerate(one) if score == score}
+            for one in curves_of(own, metric)
+        ]
+        for own in runs
+    ]
+    scores = observed(counts, metric)
+    whole = [whole_curve(own, float(score)) for own, score in zip(rounds, scores, strict=True)]
+    curves = np.array(list(zip_longest(*whole, fillvalue=np.nan))).T
     return select(counts, metric, curves), intervals(counts, metric)
 
 

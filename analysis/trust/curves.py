@@ -1,7 +1,7 @@
 """Learning curves, and the rule by which a recipe and its epoch are chosen: the best mean of three epochs."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 
 from common.errors import UsageError, all_at_once
 from trial.metrics import column_of
+from trial.record import RunFolder
 
 EPOCHS = "epochs.csv"
 STEADY = "steady_score"  # the column of the trials table with the values of `steady`
@@ -37,28 +38,50 @@ def steady(curve: np.ndarray) -> tuple[float, int] | None:
     return float(means[best]), best + 1
 
 
-def curve_of(run: Path, metric: str) -> np.ndarray:
-    """(epochs,) the scores in a run's epochs.csv, the mean over its folds; empty without a file. UsageError
-    if it is damaged. (pandas would take ten times as long, for each trial of a table.)"""
+def whole_curve(folds: Sequence[Mapping[int, float]], score: float | None = None) -> np.ndarray:
+    """(epochs,) the curve of a run by the {epoch: score} of each of its folds, on the scale of its `score`
+    over the groups of all folds together, in which each fold has its own best epoch.
+
+    The mean of the folds' scores is on another scale: a rare class is absent from many a fold, and counts 0
+    in the macro-F1 there. So each epoch has that `score` and what the folds are below their best ones, on
+    average. Without a `score`, or of one fold: the mean of the folds.
+    """
+    best = [max((one for one in fold.values() if one == one), default=np.nan) for fold in folds]
+    whole = float(np.mean(best)) if score is None else score
+    epochs = sorted(set().union(*folds))
+    if len(folds) == 1:
+        return np.array([folds[0][epoch] for epoch in epochs])
+    below = [
+        [fold[epoch] - top for fold, top in zip(folds, best, strict=True) if epoch in fold]
+        for epoch in epochs
+    ]
+    return np.array([whole + np.mean(one) for one in below])
+
+
+def curve_of(run: Path, metric: str, score: float | None = None) -> np.ndarray:
+    """(epochs,) the scores in a run's epochs.csv, of several folds their `whole_curve`, by the run's `score`;
+    empty without a file. UsageError if it is damaged. (pandas would take ten times as long, for each trial of
+    a table.)"""
     path, column = run / EPOCHS, column_of(metric)
-    scores: dict[int, list[float]] = {}
+    folds: dict[str, dict[int, float]] = {}
     try:
         text = path.read_text()
         if not text.endswith("\n"):
             raise ValueError("its end is missing")
         for row in csv.DictReader(text.splitlines()):
-            scores.setdefault(int(row["epoch"]), []).append(score := float(row[column] or "nan"))
+            epoch, own = int(row["epoch"]), float(row[column] or "nan")
+            folds.setdefault(row.get("fold", ""), {})[epoch] = own
             if None in row.values():
                 raise ValueError("a row with too few fields")
-            if score > 1 or (score < 0 and metric != "log_loss") or min(scores) < 1:
-                raise ValueError(f"epoch {row['epoch']} with {column} {score}")
-        if not scores:
+            if own > 1 or (own < 0 and metric != "log_loss") or epoch < 1:
+                raise ValueError(f"epoch {row['epoch']} with {column} {own}")
+        if not folds:
             raise ValueError("no epoch")
     except FileNotFoundError:
         return np.empty(0)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UsageError(f"{path}: is damaged ({error!r})") from None
-    return np.array([np.mean(scores[epoch]) for epoch in sorted(scores)])
+    return whole_curve(list(folds.values()), score)
 
 
 def curves_of(runs: Sequence[Path], metric: str) -> np.ndarray:
@@ -69,7 +92,7 @@ def curves_of(runs: Sequence[Path], metric: str) -> np.ndarray:
 
 
 def _scored(run: Path, metric: str) -> np.ndarray:
-    curve = curve_of(run, metric)
+    curve = curve_of(run, metric, RunFolder(run).status().get("score"))
     if not np.isfinite(curve).any():
         raise UsageError(f"{run / EPOCHS}: is missing, or no epoch has a score")
     return curve

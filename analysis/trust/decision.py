@@ -3,7 +3,7 @@
 The class with the highest probability is the best answer for the accuracy. The macro-F1 counts a rare class
 as much as a common one, so it gains by predicting rare classes somewhat sooner. How much sooner is fitted to
 answers for groups that the network was not trained on; few multipliers are fitted, since one for each class
-fits the noise of the rare ones (benchmarks/trust/decision.py).
+fits the noise of the rare ones (benchmarks/trust/combined.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@ Northcutt and others 2021, arXiv:1911.00068).
 
 A factor that all photos of a group share (what a person is) is audited group by group, on the mean
 probability over the group's photos: photo by photo, more of what is found is the network's own mistake
-(docs/trust.md). What the photos of a group don't share (what is seen in one only) is audited photo by photo.
+(docs/audit.md). What the photos of a group don't share (what is seen in one only) is audited photo by photo.
 """
 
 from typing import NamedTuple

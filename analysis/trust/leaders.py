@@ -14,6 +14,7 @@ from analysis.trust.curves import curves_of
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
 from trial.metrics import column_of, title_of
+from trial.record import RunFolder
 
 MAX_LEADERS = 50  # read and resampled; those behind them do not win in any resample
 NAMED = 5  # equals in a sentence
@@ -22,8 +23,8 @@ NAMED = 5  # equals in a sentence
 @dataclass(frozen=True, eq=False)
 class Leaders:
     """`runs`: the leaders' folders, best first. `intervals`: of the scores of those whose answers can be
-    read. `selection`: the choice among `compared`, the runs validated on the same photos as the first; None
-    if there is nothing to choose from. `notes`: sentences on what could not be done. `confirmed`: what
+    read. `selection`: the choice among `compared`, the runs validated on the same photos as the first, and
+    their epochs; None if that is not known. `notes`: sentences on what could not be done. `confirmed`: what
     further folds say of the first ones, which then holds instead of the selection."""
 
     metric: str
@@ -74,11 +75,7 @@ class Leaders:
         if promise is None:
             return {}
         return {
-            "promise": {
-                column_of(self.metric): round(promise.value, 4), **promise.limits(),
-                "chosen_from": self.chosen_from, "corrected_by": round(self.corrected_by, 4),
-                "groups": promise.n_groups, "absent_classes": promise.absent,
-            },
+            "promise": promise_of(promise, self.metric, self.chosen_from, self.corrected_by),
             "equal_within_noise": [run.name for run in self.equal],
             **({"confirmed_on": [list(one) for one in self.confirmed.rounds]} if self.confirmed else {}),
         }  # fmt: skip
@@ -110,7 +107,7 @@ def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
             "the first one, so the promise is not corrected for having chosen among them"
         )
     selection = None
-    if len(first) > 1 and first[0] == runs[0]:
+    if first and first[0] == runs[0]:
         try:
             selection = select(
                 counts_of([read[run] for run in first]), metric, curves_of(first, metric), seed=seed
@@ -126,6 +123,38 @@ def interval_facts(run: Path, metric: str) -> dict[str, float]:
     return interval_of(read_answers(run), metric).limits()
 
 
+def promise_of(promise: Interval, metric: str, chosen_from: int, corrected_by: float) -> dict[str, Any]:
+    """A promise for JSON."""
+    return {
+        column_of(metric): round(promise.value, 4), **promise.limits(), "chosen_from": chosen_from,
+        "corrected_by": round(corrected_by, 4), "groups": promise.n_groups, "absent_classes": promise.absent,
+    }  # fmt: skip
+
+
+def promise_facts(run: Path, metric: str) -> dict[str, Any]:
+    """{"promise": what a single run promises on new groups}, corrected for the choice of its epoch (that of a
+    soup is in its origin.json), for submission.json; {} if that is not known."""
+    try:
+        kept = RunFolder(run).origin().get("promise")
+    except (FileNotFoundError, UsageError):
+        kept = None
+    if kept:
+        return {"promise": kept}
+    return {name: facts for name, facts in leaders_of([run], metric).facts().items() if name == "promise"}
+
+
+def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
+    """The promise in a submission.json, for people. `groups`: the task's word."""
+    many = promise.get("chosen_from", 1)
+    of = f"the best of {many} trials and their epochs" if many > 1 else "its epoch"
+    of = promise.get("choice", of)
+    limits = f"{promise['low']:.3f} to {promise['high']:.3f}"
+    return (
+        f"{title_of(metric)} {promise[column_of(metric)]:.3f} ({limits}) "
+        f"on new {groups}, after a correction by {promise['corrected_by']:.3f} for the choice of {of}"
+    )
+
+
 def _photos(answers: Answers) -> bytes:
     """The same for answers to the same photos with the same labels."""
     names = np.char.add(np.char.add(answers.photos, "/"), answers.groups)
@@ -138,13 +167,16 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
     promise, confirmed = leaders.promise, leaders.confirmed
     if promise is None:
         return ""
-    seen, of = f"These {promise.n_groups:,} {groups}", f"{leaders.chosen_from} trials and of their epochs"
+    seen = f"These {promise.n_groups:,} {groups}"
+    whose, of = " of the best one", f"the best of {leaders.chosen_from} trials and of their epochs"
     if confirmed:
         seen = f"The {promise.n_groups:,} {groups} of {confirmed.where}"
-        of = f"{leaders.chosen_from} leaders there"
+        of = f"the best of {leaders.chosen_from} leaders there"
+    elif leaders.chosen_from == 1:
+        whose, of = "", "at the best of its epochs"
     words = (
-        f"Promise of the best one on new {groups}: {title_of(leaders.metric)} {promise}, after a correction "
-        f"by {leaders.corrected_by:.3f} for being the best of {of}."
+        f"Promise{whose} on new {groups}: {title_of(leaders.metric)} {promise}, after a correction "
+        f"by {leaders.corrected_by:.3f} for being {of}."
     )
     if equal := leaders.equal:
         words += f" {seen} can't tell it from {_named(equal, numbers)}."

@@ -13,6 +13,7 @@ from analysis.pipeline import export_best, export_best_and_retrain, retrain_and_
 from analysis.recipes import Recipe
 from analysis.retrain import retrain
 from common.errors import UsageError
+from common.files import sha256_of
 from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
 from trial.config import parse
@@ -97,6 +98,8 @@ def test_exported_recipes_can_be_retrained_as_they_were_found(people, experiment
     made = read_bundle(tmp_path / "best")
     (member,) = made.members
     assert (made.files, member.network, member.average) == ({}, None, 1)
+    (best,) = experiment.folder.glob(f"trials/t{member.recipe['seed']}/weights.safetensors")
+    assert member.trial_networks == {best.name: sha256_of(best)}
     assert member.split == "validated on fold 0 of 5, dealt by seed " + str(member.recipe["seed"])
     assert pipeline.reproduce(tmp_path / "best", people, tmp_path / "again")
     said = capsys.readouterr().out

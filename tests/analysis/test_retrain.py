@@ -163,6 +163,8 @@ def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path, ranki
     about = json.loads((out / "submission.json").read_text())
     assert about["vote"] == "soft"
     assert len(about["members"]) == 2
+    assert "promise" not in about and about["promise_of_best_member"]["groups"] > 0
+    assert about["validation"].keys() == {"none"}, "their seeds deal other folds"
     assert about["rule"]["photos"].startswith("all people")
     assert about["data_fingerprint"] == about["searched_on"]
     assert (out / "report.html").stat().st_size > 10_000

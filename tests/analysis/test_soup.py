@@ -1,11 +1,17 @@
 """A greedy soup of runs with a common start."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from analysis.pipeline import predict_and_submit
+from analysis.recipes import read_recipe
 from analysis.soup import soup
+from analysis.submit import about_run
+from analysis.trials.ranking import rank
+from analysis.trials.runs import any_table
 from common.errors import UsageError
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
@@ -49,9 +55,35 @@ def test_the_soup_is_the_mean_of_the_runs_that_raise_its_score(runs, people, tmp
                 torch.testing.assert_close(value, sum(state[key] for state in states) / len(states))
     assert written.origin()["soup"] == [str(run) for run in members]
     assert written.status()["state"] == "done"
-    assert f"soup of {len(members)} of 2 runs: macro-F1 " in said
-    predict_and_submit(tmp_path / "soup", people, tmp_path / "out")
-    assert (tmp_path / "out" / "submission.csv").exists()
+    promise = written.origin()["promise"]
+    assert f"soup of {len(members)} of 2 runs promises macro-F1 {promise['macro_f1']:.3f} " in said
+    assert promise["macro_f1"] <= kept and promise["chosen_from"] == 3
+    _, about = predict_and_submit(tmp_path / "soup", people, tmp_path / "out")
+    assert about["promise"] == promise
+    assert "promise: macro-F1 " in capsys.readouterr().out
+
+
+def test_a_soup_beside_its_runs_is_listed_with_its_promise_and_not_ranked(tmp_path):
+    """It has no epochs by which it would be ranked, and its score is of the best of many means."""
+    for name in ("a", "b", "soup"):
+        untrained(tmp_path / name, 0, example_search.validation(30))
+        if name != "soup":
+            (tmp_path / name / "epochs.csv").write_text("epoch,macro_f1,fold\n1,0.2,0\n")
+    promise = {"macro_f1": 0.4, "low": 0.3, "high": 0.5, "chosen_from": 3, "corrected_by": 0.01,
+               "choice": "the best of 2 runs and 1 means of weights"}  # fmt: skip
+    origin = RunFolder(tmp_path / "soup").origin() | {"soup": ["a", "b"], "promise": promise}
+    (tmp_path / "soup" / "origin.json").write_text(json.dumps(origin))
+    ranking = rank(any_table(str(tmp_path)))
+    assert set(ranking.ranked["trial"]) == {"a", "b"} and ranking.leaders.promise is not None
+    assert not ranking.leaders.notes
+    (soup_row,) = (row for _, row in ranking.unranked.iterrows())
+    assert soup_row["state"] == "soup"
+    assert soup_row["reason"].startswith(
+        "the mean of the weights of 2 runs, not a recipe; promises macro-F1 0.400"
+    )
+    assert about_run(tmp_path / "soup")["promise"] == promise
+    with pytest.raises(UsageError, match=r"which no recipe trains; give one of these: a/config\.json, b/"):
+        read_recipe(tmp_path / "soup" / "config.json")
 
 
 def test_a_run_that_lowers_the_score_is_left_out(runs, people, tmp_path, capsys):

@@ -133,6 +133,9 @@ def test_the_interval_is_over_the_groups_that_the_answers_name(tmp_path):
         interval, lines = found["interval"], "\n".join(trust_lines(found))
         assert (interval["by"], interval["of"]) == (by, 140 if by == "photos" else 20)
         assert interval["low"] < found["macro_f1"] < interval["high"]
+        assert found["intervals"].keys() == {"macro_f1", "accuracy", "balanced_accuracy"}
+        assert found["intervals"]["macro_f1"] == {"low": interval["low"], "high": interval["high"]}
+        assert all(own["low"] < found[name] < own["high"] for name, own in found["intervals"].items())
         assert ("too narrow" in lines) == (by == "photos")
         assert f"by bootstrap over {interval['of']} {by}" in lines
         widths[by] = interval["high"] - interval["low"]

@@ -15,9 +15,11 @@ from tests.analysis.fake_run import untrained
 from tests.conftest import call
 
 
-def made(folder, seed=0, promise=None, **about):
+def made(folder, seed=0, promise=None, promise_facts=None, **about):
     """A submission of other answers for each seed."""
     random = np.random.default_rng(seed)
+    if promise_facts is not None:
+        about["promise"] = promise_facts
     if promise is not None:
         about["promise"] = {
             "macro_f1": promise,
@@ -60,6 +62,12 @@ def test_whether_a_gap_is_noise_follows_from_both_errors(tmp_path):
     more = entry_of(made(tmp_path / "a", promise=0.6, trial_folder=str(tmp_path / "trial")))
     assert more.noise == pytest.approx(0.05 / 1.96 * 2)
     assert entry_of(made(tmp_path / "b", promise=0.6)).noise == pytest.approx(0.05 / 1.96)
+    # The interval is over the people of further folds, too, so a score on the same photos is as noisy as before.
+    people = example_search.validation(12)["group"].nunique()
+    about = {"trial_folder": str(tmp_path / "trial")}
+    facts = {"macro_f1": 0.6, "low": 0.55, "high": 0.65, "chosen_from": 3, "groups": 4 * people}
+    confirmed = entry_of(made(tmp_path / "c", promise=None, **about, promise_facts=facts))
+    assert confirmed.noise == pytest.approx(0.05 / 1.96 * 4)
 
 
 def test_the_interval_covers_the_leaderboard_as_often_as_it_says():
@@ -122,6 +130,30 @@ def test_a_validation_score_is_a_promise_that_is_not_corrected(tmp_path):
     entry = entry_of(made(tmp_path / "a", validation={"macro_f1": 0.5, "low": 0.4, "high": 0.6}))
     assert (entry.promise, entry.corrected) == (0.5, False)
     assert "not corrected for the choice" in submissions.lines([entry], [])[1]
+
+
+def test_promises_that_are_not_corrected_for_the_choice_are_not_sorted_among_those_that_are(tmp_path):
+    made(tmp_path / "corrected", 0, 0.60)
+    made(tmp_path / "flattered", 1, validation={"macro_f1": 0.7, "low": 0.6, "high": 0.8})
+    single = {"macro_f1": 0.65, "low": 0.6, "high": 0.7, "chosen_from": 1}
+    made(tmp_path / "single", 2, promise_facts=single)
+    waiting = candidates([], tmp_path)
+    assert [(one.promise, one.corrected) for one in waiting] == [(0.6, True), (0.7, False), (0.65, False)]
+    said = submissions.lines([], waiting)[-1]
+    assert said.startswith(f"send next: {tmp_path / 'corrected'}: macro-F1 0.600 promised")
+    assert f"not corrected for the choice: {tmp_path / 'flattered'}, {tmp_path / 'single'}" in said
+    assert "may be as good" not in said
+    assert "may be as good" in submissions.lines([], waiting[1:])[-1]
+
+
+def test_a_vote_has_the_promise_of_its_best_member_and_says_so(tmp_path):
+    facts = {"macro_f1": 0.6, "low": 0.55, "high": 0.65, "chosen_from": 9}
+    about = {"promise_of_best_member": facts, "validation": {"macro_f1": 0.7, "low": 0.6, "high": 0.8}}
+    entry = entry_of(made(tmp_path / "vote", **about))
+    assert (entry.promise, entry.corrected, entry.of) == (0.6, True, "the best member")
+    assert "macro-F1 0.600 promised of the best member" in submissions.lines([entry], [])[1]
+    alone = entry_of(made(tmp_path / "b", 1, validation={"none": "no photos in common"}))
+    assert alone.promise is None
 
 
 @pytest.mark.parametrize(

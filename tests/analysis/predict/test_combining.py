@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from analysis.predict.combining import Combination, _Greedy, combine
+from analysis.predict.combining import _Greedy, combine, fits_of
 from analysis.predict.vote import WAYS, hard, soft
 from analysis.trust.nested import deal, out_of_fold
 from common.errors import UsageError
@@ -48,7 +48,7 @@ def test_a_useless_member_gets_little_weight_and_a_good_one_adds():
     bad = np.random.default_rng(0).dirichlet(np.full(18, 0.3), len(labels))
     found = combine([*good, bad], labels, groups, "macro_f1", "greedy")
     assert found.chosen.weights[2] < 0.15
-    assert found.adds[0] is not None and found.adds[0].value > 0
+    assert found.adds[0].value > 0
     assert found.chosen.weights.sum() == pytest.approx(1)
     assert found.scores["greedy"].value > found.scores["soft"].value
 
@@ -109,10 +109,19 @@ def test_other_metrics_and_classes_that_are_missing(way, metric):
     assert np.isfinite(found.scores[way].value)
 
 
-def test_without_a_member_the_weights_of_the_others_grow():
-    left = Combination("greedy", np.array([0.5, 0.3, 0.2])).without(0)
-    assert left is not None and left.weights.tolist() == pytest.approx([0, 0.6, 0.4])
-    assert Combination("greedy", np.array([0.0, 1.0])).without(1) is None
+@pytest.mark.parametrize("way", ["greedy", "stacking"])
+def test_what_a_member_adds_is_the_nested_score_with_it_minus_that_of_a_fit_without_it(way):
+    members, labels, groups = drawn(24, noise=2.0, members=3)
+    found, fold = combine(members, labels, groups, "macro_f1", way), deal(groups, labels)
+    left = np.array(members[1:])
+    fit = fits_of(left, labels, groups, "macro_f1")[way]
+    alone = out_of_fold(lambda rows: lambda others: fit(rows).apply(left[:, others]), fold)
+    adds = found.adds[0]
+    assert adds.value == pytest.approx(macro_f1(labels, found.nested) - macro_f1(labels, alone))
+    assert adds.low <= adds.value <= adds.high
+    assert set(found.adds_facts(0)) == {"adds", "adds_low", "adds_high"}
+    said = found.lines(list("abc"), "macro-F1")[-3:]
+    assert all("adds " in line and ("weight" in line) == (way != "stacking") for line in said)
 
 
 def test_one_group_or_one_class_has_no_nested_estimate():

@@ -56,7 +56,8 @@ def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
     for words in (
         "A trial of fold 0 of 5; finished after 2 of 2 epochs", f"<b>{macro_f1:.3f}</b>", f"{people} people, ",
         "People held out of this run&#39;s training: fold 0 of 5.", "Recall of 60+", "<dd>0.003162</dd>",
-        "data fingerprint", f"python -m analysis predict {trial}",
+        "data fingerprint", f"python -m analysis predict {trial}", "This run promises macro-F1 ",
+        "for the choice of its epoch.",
     ):  # fmt: skip
         assert words in text
     assert text.count('class="figure"') == 5, "scores, losses, recalls, confusion, calibration"

@@ -144,3 +144,15 @@ def test_the_command_reads_an_experiment(tmp_path):
         line.startswith("  seed ") and line.endswith("can't be told from none")
         for line in said.stdout.splitlines()
     )
+
+
+def test_values_of_one_or_two_trials_are_named_as_too_few():
+    values, scores = search(60)
+    values["optimizer"] = ["adamw"] * 30 + ["sgd"] * 27 + ["lion"] * 2 + ["adan"]
+    columns, _ = attribution._columns(values)
+    effects, notes = attribution._effects(columns, scores, ())
+    assert {one.value for one in effects if one.name == "optimizer"} == {"sgd"}
+    assert (
+        "effects of optimizer lion (2), optimizer adan (1): too few trials to say (3 with the value are needed)"
+        in notes
+    )

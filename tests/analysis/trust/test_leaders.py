@@ -5,7 +5,7 @@ import pytest
 from analysis.trust.answers import counts_of, read_answers
 from analysis.trust.bootstrap import intervals
 from analysis.trust.curves import curves_of
-from analysis.trust.leaders import leaders_of, promise_words
+from analysis.trust.leaders import leaders_of, promise_facts, promise_words, promised_words
 from analysis.trust.selection import select
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.test_answers import predictions
@@ -58,8 +58,19 @@ def test_runs_of_other_people_and_damaged_ones_are_set_apart(runs, tmp_path):
     assert second.startswith("1 of the first 4 trials were validated on other photos than the first one")
 
 
-def test_one_run_alone_has_an_interval_and_no_choice(runs):
+def test_one_run_alone_promises_its_score_corrected_for_the_choice_of_its_epoch(runs):
     found = leaders_of(runs[:1], "macro_f1")
-    assert list(found.intervals) == runs[:1]
-    assert (found.selection, found.equal, found.facts(), promise_words(found, {})) == (None, [], {}, "")
+    alone = select(counts_of([read_answers(runs[0])]), "macro_f1", curves_of(runs[:1], "macro_f1"))
+    assert found.selection is not None and found.selection.promise == alone.promise
+    assert (found.equal, found.chosen_from) == ([], 1)
+    facts = promise_facts(runs[0], "macro_f1")
+    assert facts == {"promise": found.facts()["promise"]} and facts["promise"]["chosen_from"] == 1
+    assert promise_words(found, {}, "people").startswith("Promise on new people: macro-F1 ")
+    assert "the best of its epochs" in promise_words(found, {})
+    assert promised_words(facts["promise"], "macro_f1", "people").endswith("for the choice of its epoch")
     assert leaders_of([], "macro_f1").intervals == {}
+
+
+def test_a_run_without_validation_answers_promises_nothing(tmp_path):
+    untrained(tmp_path / "all")
+    assert promise_facts(tmp_path / "all", "macro_f1") == {}
