@@ -27,7 +27,7 @@ from scipy.stats import rankdata
 from benchmarks.search import table
 from benchmarks.search.compare import MARGIN
 from benchmarks.search.record import RUNGS
-from benchmarks.search.rivals import RecordedSearch
+from benchmarks.search.recorded import RecordedSearch
 from benchmarks.search.simulate import Replay, play
 from benchmarks.search.table import Curves, Table, filled
 from common.errors import UsageError, exit_on_usage_error

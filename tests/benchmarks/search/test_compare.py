@@ -10,15 +10,8 @@ from benchmarks.search import compare, generated
 from benchmarks.search.__main__ import main
 from benchmarks.search.compare import GRID, Job, Played, lines, share_of
 from benchmarks.search.figure import regret_figure
-from benchmarks.search.rivals import (
-    METHODS,
-    OURS,
-    RIVALS,
-    AfterFewEpochs,
-    FewEpochsFirst,
-    RecordedSearch,
-    RecordedSpace,
-)
+from benchmarks.search.recorded import RecordedSearch, RecordedSpace
+from benchmarks.search.rivals import METHODS, OURS, RIVALS, AfterFewEpochs, FewEpochsFirst
 from benchmarks.search.simulate import play
 from common.errors import UsageError
 from tuners.search import PauseAndGoOn
