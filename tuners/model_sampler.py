@@ -69,6 +69,7 @@ class GaussianProcessSampler(BaseSampler):
             raise ValueError(f"the default is not a recipe of the search space: {default}")
         self.space, self.seed, self.default = space, seed, default
         self.pauses = False  # whether trainings may be paused, as `tuners.search.PauseAndGoOn` does
+        self._seconds = math.inf  # that the search has left, as `options` was told last
         self._kernels = Kernels(space.categories)
         self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
         self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
@@ -100,7 +101,7 @@ class GaussianProcessSampler(BaseSampler):
             rng = np.random.default_rng([self.seed, trial.number])
             _note(study, trial, CHOSEN, "farthest")
             return self.space.at(self._farthest(rng, evidence, tried))
-        new = self._new(trial.number, evidence, math.inf)
+        new = self._new(trial.number, evidence)
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
         _note(study, trial, PREDICTED, [sign * new.mean, new.deviation])
@@ -111,13 +112,14 @@ class GaussianProcessSampler(BaseSampler):
         """The recipe that would be suggested next, and the paused ones; [] if the model can't choose yet.
 
         `pausing`: a running trial that counts as paused. Of new recipes those are left aside, if possible,
-        whose training would take longer than `seconds`.
+        whose training would take longer than `seconds`, here and in the next suggestion.
         """
+        self._seconds = seconds
         evidence = self.evidence(study, pausing)
         if self._starts(evidence):
             return []
         number = len(study.get_trials(deepcopy=False))
-        surrogate, new = self._surrogate(evidence), self._new(number, evidence, seconds)
+        surrogate, new = self._surrogate(evidence), self._new(number, evidence)
         if not evidence.paused:
             return [new]
         recipes = np.array([one.recipe for one in evidence.paused])
@@ -141,10 +143,11 @@ class GaussianProcessSampler(BaseSampler):
     def _surrogate(self, evidence: Evidence) -> Surrogate:
         return self._latest(evidence, ("surrogate",), lambda: Surrogate(self.space, evidence, self._kernels))
 
-    def _new(self, number: int, evidence: Evidence, seconds: float) -> "Option":
+    def _new(self, number: int, evidence: Evidence) -> "Option":
         """What the model chooses as trial `number` of the study: what it chose before, if nothing has
-        changed since."""
-        return self._latest(evidence, ("new", number), lambda: self._choose(number, evidence, seconds))
+        changed since, nor the time that is left."""
+        key = "new", number, self._seconds
+        return self._latest(evidence, key, lambda: self._choose(number, evidence))
 
     def _latest(self, evidence: Evidence, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         rows = (evidence.recipes, evidence.scores, evidence.noise, evidence.seconds, evidence.running)
@@ -155,10 +158,10 @@ class GaussianProcessSampler(BaseSampler):
             self._kept[1][key] = make()
         return self._kept[1][key]
 
-    def _choose(self, number: int, evidence: Evidence, seconds: float) -> "Option":
+    def _choose(self, number: int, evidence: Evidence) -> "Option":
         surrogate = self._surrogate(evidence)
         rng = np.random.default_rng([self.seed, number])
-        chosen, value = self._best(rng, surrogate, evidence, seconds)
+        chosen, value = self._best(rng, surrogate, evidence)
         mean, deviation = (float(one[0]) for one in surrogate.predict(chosen[None]))
         improvement = log_expected_improvement(np.array(mean), np.array(deviation), surrogate.best)
         log = float(surrogate.log_seconds(chosen[None])[0])
@@ -315,7 +318,7 @@ class GaussianProcessSampler(BaseSampler):
         return drawn[np.argmax(distances)]
 
     def _best(
-        self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence, seconds: float
+        self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence
     ) -> tuple[np.ndarray, float]:
         """The best of random recipes, earlier experiments' and neighbours of the best ones, then of the
         neighbours of the best of these; and the logarithm of its value."""
@@ -323,12 +326,12 @@ class GaussianProcessSampler(BaseSampler):
         best = surrogate.best_recipes[:BEST]
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
         candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near, earlier]), known)
-        values = surrogate.log_value(candidates, seconds)
+        values = surrogate.log_value(candidates, self._seconds)
         for scale in CLOSER:
             top = np.argsort(-values, kind="stable")[:10]
             near = _new(self.space.around(rng, np.repeat(candidates[top], 10, 0), scale), known)
             candidates = np.concatenate([candidates[top], near])
-            values = np.r_[values[top], surrogate.log_value(near, seconds)]
+            values = np.r_[values[top], surrogate.log_value(near, self._seconds)]
         return candidates[np.argmax(values)], float(values.max())
 
 

@@ -18,7 +18,7 @@ import nni
 import optuna
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from tuners.bound import Bound, StopRule
 from tuners.chosen import BY, JOURNAL
@@ -29,18 +29,13 @@ from tuners.model_sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Op
 from tuners.parameter import Params
 from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
 from tuners.reports import PARENT, Reported, Reports, score
-from tuners.samplers import SAMPLERS, sampler
+from tuners.samplers import SAMPLERS, sampler, word
 from tuners.space import Space, recipe_key
 from tuners.stints import Left
 from tuners.study import open_study
 from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
 
 EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
-RANDOM_STARTS = {
-    "tpe": 10,
-    "optuna_gp": 10,
-    "cma_es": 1,
-}  # trials that Optuna's samplers draw at random first
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
 # How many times as much something else must be worth for a trial to be paused: the best of hundreds of new
 # recipes looks better than it is, and going on costs a start.
@@ -139,7 +134,8 @@ class Search(Tuner):
             self._has_more = True
             self.trials.begin(trial, parameter_id)
             if trial.user_attrs.get(CHOSEN) not in BY:
-                self.trials.note(trial, CHOSEN, self._word(trial))
+                queued = trial.user_attrs.get(QUEUED)
+                self.trials.note(trial, CHOSEN, queued or word(self._sampler, self.study, trial))
             self._write()
             return self._handed_out(self.trials[trial.number], parameter_id)
 
@@ -147,12 +143,12 @@ class Search(Tuner):
         attributes = trial.user_attrs
         point = self.space.point(trial.params)
         if parent := attributes.get(GOES_ON_FROM):
-            word = f"goes on after epoch {len(trial.intermediate_values)}, from trial {parent}"
+            why = f"goes on after epoch {len(trial.intermediate_values)}, from trial {parent}"
             point = {**point, PARENT: parent}
         else:
             expected = attributes.get(IMPROVEMENT)
-            word = attributes[CHOSEN] + ("" if expected is None else f", expected improvement {expected:.4f}")
-        _logger.info("recipe %d (parameters %d): %s", trial.number, parameter_id, word)
+            why = attributes[CHOSEN] + ("" if expected is None else f", expected improvement {expected:.4f}")
+        _logger.info("recipe %d (parameters %d): %s", trial.number, parameter_id, why)
         return point
 
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:
@@ -180,7 +176,7 @@ class Search(Tuner):
             states = Counter(row.state for row in rows)
             _logger.info(
                 "%d recipes, chosen by: %s; %s", len(rows),
-                ", ".join(f"{word} {count}" for word, count in by.items()),
+                ", ".join(f"{who} {count}" for who, count in by.items()),
                 ", ".join(f"{count} {state}" for state, count in states.items()),
             )  # fmt: skip
 
@@ -338,17 +334,6 @@ class Search(Tuner):
         """For how long was searched since the first trial, without the time between two processes."""
         before, began = self._searched
         return before + self.clock() - began
-
-    def _word(self, trial: FrozenTrial) -> str:
-        """Who chose the recipe, one of BY."""
-        if QUEUED in trial.user_attrs:
-            return str(trial.user_attrs[QUEUED])
-        if self._sampler in ("random", "grid"):
-            return self._sampler
-        if self._sampler == "gaussian_process":
-            return "model" if trial.user_attrs.get(CHOSEN) == "model" else "start-up"
-        learnt = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        return "start-up" if len(learnt) < RANDOM_STARTS[self._sampler] else "model"
 
     def _is_exhausted(self) -> bool:
         if self.trials.queued():
