@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -14,11 +14,13 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.curves import FinalScores, stint_ends
-from tuners.gaussian_process import SCORES, Posterior, Prior, log_expected_improvement, similarity
+from tuners.gaussian_process import log_expected_improvement, similarity
 from tuners.parameter import Params
 from tuners.space import Space, recipe_key
 from tuners.surrogate import (
     DOUBT,
+    EARLIER_DOUBT,
+    EarlierRecipes,
     Evidence,
     Kernels,
     Part,
@@ -26,17 +28,13 @@ from tuners.surrogate import (
     Surrogate,
     failure_processes,
     log_success,
+    with_earlier,
 )
 
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
 WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
-
-# What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of
-# EARLIER_DOUBT.
-EARLIER = Prior(deviation=1.0)
-EARLIER_DOUBT = 1.0
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
 # PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
@@ -75,12 +73,22 @@ class GaussianProcessSampler(BaseSampler):
         self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
         self._evidence: tuple[Any, Evidence] | None = None  # the latest, and of which trials
         self._kept: tuple[bytes, dict[Any, Any]] = b"", {}  # what was computed from the latest evidence
-        self._earlier: tuple[np.ndarray, np.ndarray] | None = None
+        self._earlier: EarlierRecipes | None = None
 
-    def learn_earlier(self, params: Sequence[Params], scores: Sequence[float]) -> None:
+    def learn_earlier(
+        self, params: Sequence[Params], scores: Sequence[float], doubts: Sequence[float] = ()
+    ) -> None:
         """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are
-        uncertain observations, moved and stretched to the scores of this study. There is no start-up then."""
-        self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
+        uncertain observations, moved and stretched to the scores of this study. There is no start-up then.
+
+        `doubts`: standard deviations of the scores, beside EARLIER_DOUBT. Values may lie outside the space.
+        """
+        self._earlier = EarlierRecipes(
+            np.array([self.space.places(one) for one in params]),
+            np.array(scores, float),
+            EARLIER_DOUBT**2 + (np.array(doubts, float) if len(doubts) else np.zeros(len(scores))) ** 2,
+            np.array([not self.space.holds(one) for one in params]),
+        )
         self._evidence = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -251,10 +259,11 @@ class GaussianProcessSampler(BaseSampler):
             seconds_of,
             np.array(running).reshape(-1, width),
             np.zeros(len(rows), bool),
+            np.zeros(len(rows), bool),
             tuple(paused),
             part(0, longest) if self.pauses and longest > 1 else None,
         )
-        return self._with_earlier(evidence) if self._earlier else evidence
+        return with_earlier(evidence, self._earlier, self._kernels) if self._earlier else evidence
 
     def _curve(self, study: Study, trial: FrozenTrial, sign: int) -> list[float]:
         key = study.study_name, trial.number, len(trial.intermediate_values)
@@ -262,35 +271,6 @@ class GaussianProcessSampler(BaseSampler):
             reports = sorted(trial.intermediate_values.items())
             self._curves[key] = [sign * value for _, value in reports if math.isfinite(value)]
         return self._curves[key]
-
-    def _with_earlier(self, evidence: Evidence) -> Evidence:
-        """The evidence with that of earlier experiments, whose scores are standard normal.
-
-        The standard deviation here is that of this study's finished trials and of the prior; the mean is the
-        one that fits them, given what the earlier experiments say about their recipes.
-        """
-        assert self._earlier
-        recipes, scores = self._earlier
-        ours, count = evidence.scores[evidence.finished], int(evidence.finished.sum())
-        deviation = math.sqrt(SCORES.variance(count * ours.var() if count else 0.0, count))
-        mean = 0.0
-        if count:
-            kernel = self._kernels.fitted(EARLIER, recipes, scores)
-            noise = np.full(len(scores), EARLIER_DOUBT**2)
-            theirs = Posterior(kernel, recipes, scores, noise, mean=0.0, variance=EARLIER.deviation**2)
-            mean = float((ours - deviation * theirs.mean_at(evidence.recipes[evidence.finished])).mean())
-        return Evidence(
-            np.concatenate([recipes, evidence.recipes]),
-            np.r_[mean + deviation * scores, evidence.scores],
-            np.r_[np.full(len(scores), (EARLIER_DOUBT * deviation) ** 2), evidence.noise],
-            np.r_[np.full(len(scores), math.nan), evidence.seconds],
-            evidence.running,
-            np.r_[np.ones(len(scores), bool), evidence.earlier],
-            tuple(
-                one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused
-            ),
-            evidence.first,
-        )
 
     def surrogate(self, study: Study) -> Surrogate:
         """The model as of now."""
@@ -322,8 +302,10 @@ class GaussianProcessSampler(BaseSampler):
     ) -> tuple[np.ndarray, float]:
         """The best of random recipes, earlier experiments' and neighbours of the best ones, then of the
         neighbours of the best of these; and the logarithm of its value."""
-        known, earlier = evidence.worked, evidence.recipes[evidence.earlier]
+        known, earlier = evidence.worked, evidence.recipes[evidence.earlier & ~evidence.outside]
         best = surrogate.best_recipes[:BEST]
+        if not len(best):  # all that is known lies outside the space
+            best = self.space.draw(rng, BEST)
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
         candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near, earlier]), known)
         values = surrogate.log_value(candidates, self._seconds)
