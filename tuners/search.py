@@ -250,11 +250,14 @@ class Search(Tuner):
                 _logger.warning("warm_start: %s", note)
             self.trials.queue(default, "default")
             self._queue_first(nni_space)
-        if isinstance(study.sampler, GaussianProcessSampler) and EARLIER in study.user_attrs:
-            kept = Earlier(**study.user_attrs[EARLIER])
-            study.sampler.learn_earlier(kept.params, kept.scores, kept.doubts)
+        self._learn_earlier()
         self.trials.take_up()
         self._write()
+
+    def _learn_earlier(self) -> None:
+        if isinstance(self.study.sampler, GaussianProcessSampler) and EARLIER in self.study.user_attrs:
+            kept = Earlier(**self.study.user_attrs[EARLIER])
+            self.study.sampler.learn_earlier(kept.params, kept.scores, kept.doubts)
 
     def _queue_first(self, nni_space: dict[str, Any]) -> None:
         for one in self._first:

@@ -1,7 +1,7 @@
 """Searches kept to the recorded recipes: they look for the best among these, or in the whole space, and have
 each suggestion moved to the nearest recorded recipe. Either way they learn results at the recipe played."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from benchmarks.search.simulate import Lookup
 from benchmarks.search.table import Point
 from tuners.model_sampler import GaussianProcessSampler
 from tuners.search import Search
-from tuners.space import Space
+from tuners.space import Space, recipe_key
 
 
 class RecordedSpace(Space):
@@ -25,6 +25,10 @@ class RecordedSpace(Space):
         super().__init__(nni_space)
         self._params = params
         self._recorded = np.array([self.positions(one) for one in params])
+        self._keys = set(map(recipe_key, params))
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        return recipe_key(params) in self._keys
 
     def at(self, positions: np.ndarray) -> dict[str, Any]:
         """The recorded values themselves: from its position a number would come back rounded otherwise, and
@@ -46,6 +50,7 @@ class RecordedSearch(Search):
         params = [self.space.params(point) for point in points]
         assert isinstance(self.study.sampler, GaussianProcessSampler)
         self.study.sampler.space = RecordedSpace(self._nni_space, params)
+        self._learn_earlier()  # again: which of those recipes lie outside?
         self._size = len(params)
 
 
