@@ -24,8 +24,8 @@ class First:
     is_point: bool = False
 
     def params(self, nni_space: NNISpace, default: Mapping[str, Any] | None) -> tuple[Params, list[str]]:
-        """Its params, and the fields it lacks, which have the default's values; ValueError says what does not
-        fit.
+        """Its params, and a sentence on each field that it lacks or that loses something; ValueError says
+        what does not fit.
 
         A point may name only what is searched; a recipe's other fields are the experiment's.
         """
@@ -35,7 +35,17 @@ class First:
         point, missing, wrong = point_of(nni_space, self.fields)
         if wrong:
             raise ValueError("; ".join(wrong))
-        return space.params({**default_point(nni_space, default), **point}), missing
+        notes = [f"has no {', '.join(missing)}: the default's"] if missing else []
+        notes += [lost for key in point if (lost := _lost(key, point[key], self.fields.get(key)))]
+        return space.params({**default_point(nni_space, default), **point}), notes
+
+
+def _lost(key: str, taken: Any, given: Any) -> str:
+    """What a choice's parameters are that the option of the space has no place for; '' if there are none."""
+    inside = taken if _named(taken) else {}
+    lost = given.keys() - inside.keys() - {"_name", "steps"} if _named(given) else ()
+    words = ", ".join(f"{key}.{name}={given[name]}" for name in sorted(lost))
+    return f"is tried without its {words}: the search space has no place for that" if words else ""
 
 
 def read_first(given: Any) -> list[First]:

@@ -262,14 +262,14 @@ class Search(Tuner):
     def _queue_first(self, nni_space: dict[str, Any]) -> None:
         for one in self._first:
             try:
-                params, missing = one.params(nni_space, self._default)
+                params, notes = one.params(nni_space, self._default)
             except ValueError as error:
                 _logger.warning(
                     "first: %s is not tried, it does not fit the search space: %s", one.name, error
                 )
                 continue
-            if missing:
-                _logger.info("first: %s has no %s: the default's", one.name, ", ".join(missing))
+            for note in notes:
+                _logger.warning("first: %s %s", one.name, note)
             self.trials.queue(params, "first")
 
     def _next(self) -> FrozenTrial:

@@ -7,7 +7,8 @@ searches, scored on the people that no other replay sees; the other half, withou
 second one does, scored on the validation people. So the second one has other recipes, another space and other
 people. Both pause trials. Prints how many trainings' worth of compute the second search needs until a fully
 trained recipe is within .01 of its best: that knows nothing; that was handed the finished recipes which fit
-its space; and that was handed all run folders. What the first experiment cost does not count.
+its space (nothing, if these are too few for warm_start); and that was handed all run folders. What the first
+experiment cost does not count.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from benchmarks.search.table import Curves
 from common.errors import exit_on_usage_error
 from common.files import write_json
 from common.progress import track
+from tuners.errors import UsageError
 from tuners.search import PauseAndGoOn
 
 ONLY_FIRST, ONLY_SECOND = "mobilenetv3_small_050", "tf_efficientnet_lite1"
@@ -86,7 +88,10 @@ def trainings_needed(whole: Curves, seed: int, trainings: int) -> list[float]:
             run_folders(earlier, Path(folder), finished_alone)
             if finished_alone:
                 _drop_outside(Path(folder))
-            found.append(_until_good(second, seed, [folder]))
+            try:
+                found.append(_until_good(second, seed, [folder]))
+            except UsageError:  # too few recipes, as warm_start says
+                found.append(found[0])
     return [seconds / (second.compute / len(second.points)) for seconds in found]
 
 
