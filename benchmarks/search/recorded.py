@@ -59,25 +59,26 @@ class NearestSearch(Search):
 
     def candidates(self, points: Sequence[Point]) -> None:
         params = [self.space.params(point) for point in points]
-        self.study.sampler = Nearest(self.study.sampler, self.space, params)
+        queued = [trial.system_attrs["fixed_params"] for trial in self.trials.queued()]
+        self.study.sampler = Nearest(self.study.sampler, self.space, params, queued)
         self._size = len(params)
 
 
 class Nearest(GaussianProcessSampler):
     """Our sampler, which weighs a new recipe against the paused ones by what it suggests itself."""
 
-    def __init__(self, own: Any, space: Space, params: list[dict[str, Any]]):
+    def __init__(self, own: Any, space: Space, params: list[dict[str, Any]], queued: list[dict[str, Any]]):
         assert isinstance(own, GaussianProcessSampler)
         super().__init__(space, own.seed, own.default)
         self.pauses = own.pauses
         self._lookup = Lookup(space, params)
+        self._lookup.free[:] = [one not in queued for one in params]
 
     def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
-        params = super().sample_relative(study, trial, search_space)
-        recipe = self._lookup.nearest(params or trial.system_attrs["fixed_params"])
+        recipe = self._lookup.nearest(super().sample_relative(study, trial, search_space))
         assert recipe is not None  # the search ends when all were tried
         self._lookup.free[recipe] = False
-        return dict(self._lookup.params[recipe]) if params else {}
+        return dict(self._lookup.params[recipe])
 
 
 class NearestTPE(DefaultFirstTPE):

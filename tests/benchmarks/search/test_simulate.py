@@ -195,6 +195,8 @@ def test_a_trial_goes_on_where_its_parent_was_stopped():
     on = play(table, InOrder(0, 1, {"x": 0.0, PARENT: "0"}), StopAt({"0": 2}))
     assert on.trials[2].outcome == "finished"
     assert on.stopped() == set()
+    # 20 for two epochs of recipe 0, 4 for recipe 1; the rest of 0 begins at 24.
+    assert [on.stopped(compute) for compute in (19, 20, 24, 25)] == [set(), {0}, {0}, set()]
     assert on.best == [(24.0, 1)]
 
 
