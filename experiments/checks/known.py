@@ -49,7 +49,10 @@ def known_recipes(
     asked = [one for one in first if isinstance(one, str)]
     room = max(0, min(MOST, MOST if trainings is None else int(trainings // PART)) - len(first))
     points: list[dict[str, Any]] = []
-    named, over, others, notes = [], [], [], []
+    named: list[str] = []
+    over: list[str] = []
+    others: list[str] = []
+    notes: list[str] = []
     for path, recipe in _recipes(folder):
         point, differ = point_of(space, fixed, recipe)
         if f"recipes/{path.name}" in asked:
