@@ -16,6 +16,7 @@ from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.disk import Need, need
 from experiments.checks.folds import fold_errors
 from experiments.checks.gpu_memory import memory_of
+from experiments.checks.known import known_recipes
 from experiments.checks.ports import port_errors
 from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
@@ -25,7 +26,7 @@ from experiments.checks.walltime import walltime_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine, read_machines
-from experiments.plan import Plan, read_plan
+from experiments.plan import SEARCH, Plan, read_plan
 from trial.aliases import current_field
 from trial.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
@@ -87,6 +88,7 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
+            plan, known = with_known_recipes(plan)
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             needed = disk_need(plan)
             errors += rehearsal_errors(plan, rehearsed) + needed.errors() + walltime_errors(plan)
@@ -94,7 +96,7 @@ def check(
             if memory:
                 errors += memory.errors(plan.config["trainingService"].get("maxTrialNumberPerGpu") or 1)
             lines = [needed.line(), memory.line() if memory else ""]
-            notes = (*rehearsed.warnings, *filter(None, lines))
+            notes = (*known, *rehearsed.warnings, *filter(None, lines))
             plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
             if listed and not errors:
                 plan = with_machines(plan, listed, without_failing)
@@ -102,6 +104,17 @@ def check(
     if errors or plan is None:
         raise UsageError(dict.fromkeys(errors))
     return plan
+
+
+def with_known_recipes(plan: Plan) -> tuple[Plan, list[str]]:
+    """The plan whose search asks the project's known good recipes first, and notes on them."""
+    if plan.config["tuner"].get("className") != SEARCH:
+        return plan, []
+    first = (plan.config["tuner"].get("classArgs") or {}).get("first") or []
+    first = first if isinstance(first, list) else [first]
+    with contextlib.chdir(plan.code):
+        known = known_recipes(plan.space, plan.fixed, first, plan.number)
+    return plan.with_tuner(first=[*first, *known.points] or None), known.notes
 
 
 def with_machines(plan: Plan, machines: Sequence[Machine], without_failing: bool = False) -> Plan:

@@ -14,8 +14,9 @@ from nni.assessor import Assessor, AssessResult
 from scipy.stats import wilcoxon
 
 from tuners.errors import UsageError
-from tuners.reports import REPORTS_FOLDS
-from tuners.search import Search, curve_of, experiment_folder
+from tuners.reports import REPORTS_FOLDS, curve_of
+from tuners.search import Search
+from tuners.study import experiment_folder
 
 LARGEST = 0.5
 DIGITS = 9  # to which fold scores are compared: they come from means

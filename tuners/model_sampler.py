@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -14,11 +14,13 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.curves import FinalScores, stint_ends
-from tuners.gaussian_process import SCORES, Posterior, Prior, log_expected_improvement, similarity
+from tuners.gaussian_process import log_expected_improvement, similarity
 from tuners.parameter import Params
 from tuners.space import Space, recipe_key
 from tuners.surrogate import (
     DOUBT,
+    EARLIER_DOUBT,
+    EarlierRecipes,
     Evidence,
     Kernels,
     Part,
@@ -26,17 +28,13 @@ from tuners.surrogate import (
     Surrogate,
     failure_processes,
     log_success,
+    with_earlier,
 )
 
 START = 3  # trials before the model chooses: the default and those far from it
 FAR = 60  # random recipes of which the start takes the farthest
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
 WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
-
-# What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of
-# EARLIER_DOUBT.
-EARLIER = Prior(deviation=1.0)
-EARLIER_DOUBT = 1.0
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
 # PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
@@ -69,17 +67,28 @@ class GaussianProcessSampler(BaseSampler):
             raise ValueError(f"the default is not a recipe of the search space: {default}")
         self.space, self.seed, self.default = space, seed, default
         self.pauses = False  # whether trainings may be paused, as `tuners.search.PauseAndGoOn` does
+        self._seconds = math.inf  # that the search has left, as `options` was told last
         self._kernels = Kernels(space.categories)
         self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
         self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
         self._evidence: tuple[Any, Evidence] | None = None  # the latest, and of which trials
         self._kept: tuple[bytes, dict[Any, Any]] = b"", {}  # what was computed from the latest evidence
-        self._earlier: tuple[np.ndarray, np.ndarray] | None = None
+        self._earlier: EarlierRecipes | None = None
 
-    def learn_earlier(self, params: Sequence[Params], scores: Sequence[float]) -> None:
+    def learn_earlier(
+        self, params: Sequence[Params], scores: Sequence[float], doubts: Sequence[float] = ()
+    ) -> None:
         """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are
-        uncertain observations, moved and stretched to the scores of this study. There is no start-up then."""
-        self._earlier = np.array([self.space.positions(one) for one in params]), np.array(scores)
+        uncertain observations, moved and stretched to the scores of this study. There is no start-up then.
+
+        `doubts`: standard deviations of the scores, beside EARLIER_DOUBT. Values may lie outside the space.
+        """
+        self._earlier = EarlierRecipes(
+            np.array([self.space.places(one) for one in params]),
+            np.array(scores, float),
+            EARLIER_DOUBT**2 + (np.array(doubts, float) if len(doubts) else np.zeros(len(scores))) ** 2,
+            np.array([not self.space.holds(one) for one in params]),
+        )
         self._evidence = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -100,7 +109,7 @@ class GaussianProcessSampler(BaseSampler):
             rng = np.random.default_rng([self.seed, trial.number])
             _note(study, trial, CHOSEN, "farthest")
             return self.space.at(self._farthest(rng, evidence, tried))
-        new = self._new(trial.number, evidence, math.inf)
+        new = self._new(trial.number, evidence)
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
         _note(study, trial, PREDICTED, [sign * new.mean, new.deviation])
@@ -111,13 +120,14 @@ class GaussianProcessSampler(BaseSampler):
         """The recipe that would be suggested next, and the paused ones; [] if the model can't choose yet.
 
         `pausing`: a running trial that counts as paused. Of new recipes those are left aside, if possible,
-        whose training would take longer than `seconds`.
+        whose training would take longer than `seconds`, here and in the next suggestion.
         """
+        self._seconds = seconds
         evidence = self.evidence(study, pausing)
         if self._starts(evidence):
             return []
         number = len(study.get_trials(deepcopy=False))
-        surrogate, new = self._surrogate(evidence), self._new(number, evidence, seconds)
+        surrogate, new = self._surrogate(evidence), self._new(number, evidence)
         if not evidence.paused:
             return [new]
         recipes = np.array([one.recipe for one in evidence.paused])
@@ -141,10 +151,11 @@ class GaussianProcessSampler(BaseSampler):
     def _surrogate(self, evidence: Evidence) -> Surrogate:
         return self._latest(evidence, ("surrogate",), lambda: Surrogate(self.space, evidence, self._kernels))
 
-    def _new(self, number: int, evidence: Evidence, seconds: float) -> "Option":
+    def _new(self, number: int, evidence: Evidence) -> "Option":
         """What the model chooses as trial `number` of the study: what it chose before, if nothing has
-        changed since."""
-        return self._latest(evidence, ("new", number), lambda: self._choose(number, evidence, seconds))
+        changed since, nor the time that is left."""
+        key = "new", number, self._seconds
+        return self._latest(evidence, key, lambda: self._choose(number, evidence))
 
     def _latest(self, evidence: Evidence, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         rows = (evidence.recipes, evidence.scores, evidence.noise, evidence.seconds, evidence.running)
@@ -155,10 +166,10 @@ class GaussianProcessSampler(BaseSampler):
             self._kept[1][key] = make()
         return self._kept[1][key]
 
-    def _choose(self, number: int, evidence: Evidence, seconds: float) -> "Option":
+    def _choose(self, number: int, evidence: Evidence) -> "Option":
         surrogate = self._surrogate(evidence)
         rng = np.random.default_rng([self.seed, number])
-        chosen, value = self._best(rng, surrogate, evidence, seconds)
+        chosen, value = self._best(rng, surrogate, evidence)
         mean, deviation = (float(one[0]) for one in surrogate.predict(chosen[None]))
         improvement = log_expected_improvement(np.array(mean), np.array(deviation), surrogate.best)
         log = float(surrogate.log_seconds(chosen[None])[0])
@@ -248,10 +259,11 @@ class GaussianProcessSampler(BaseSampler):
             seconds_of,
             np.array(running).reshape(-1, width),
             np.zeros(len(rows), bool),
+            np.zeros(len(rows), bool),
             tuple(paused),
             part(0, longest) if self.pauses and longest > 1 else None,
         )
-        return self._with_earlier(evidence) if self._earlier else evidence
+        return with_earlier(evidence, self._earlier, self._kernels) if self._earlier else evidence
 
     def _curve(self, study: Study, trial: FrozenTrial, sign: int) -> list[float]:
         key = study.study_name, trial.number, len(trial.intermediate_values)
@@ -259,35 +271,6 @@ class GaussianProcessSampler(BaseSampler):
             reports = sorted(trial.intermediate_values.items())
             self._curves[key] = [sign * value for _, value in reports if math.isfinite(value)]
         return self._curves[key]
-
-    def _with_earlier(self, evidence: Evidence) -> Evidence:
-        """The evidence with that of earlier experiments, whose scores are standard normal.
-
-        The standard deviation here is that of this study's finished trials and of the prior; the mean is the
-        one that fits them, given what the earlier experiments say about their recipes.
-        """
-        assert self._earlier
-        recipes, scores = self._earlier
-        ours, count = evidence.scores[evidence.finished], int(evidence.finished.sum())
-        deviation = math.sqrt(SCORES.variance(count * ours.var() if count else 0.0, count))
-        mean = 0.0
-        if count:
-            kernel = self._kernels.fitted(EARLIER, recipes, scores)
-            noise = np.full(len(scores), EARLIER_DOUBT**2)
-            theirs = Posterior(kernel, recipes, scores, noise, mean=0.0, variance=EARLIER.deviation**2)
-            mean = float((ours - deviation * theirs.mean_at(evidence.recipes[evidence.finished])).mean())
-        return Evidence(
-            np.concatenate([recipes, evidence.recipes]),
-            np.r_[mean + deviation * scores, evidence.scores],
-            np.r_[np.full(len(scores), (EARLIER_DOUBT * deviation) ** 2), evidence.noise],
-            np.r_[np.full(len(scores), math.nan), evidence.seconds],
-            evidence.running,
-            np.r_[np.ones(len(scores), bool), evidence.earlier],
-            tuple(
-                one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused
-            ),
-            evidence.first,
-        )
 
     def surrogate(self, study: Study) -> Surrogate:
         """The model as of now."""
@@ -315,20 +298,22 @@ class GaussianProcessSampler(BaseSampler):
         return drawn[np.argmax(distances)]
 
     def _best(
-        self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence, seconds: float
+        self, rng: np.random.Generator, surrogate: Surrogate, evidence: Evidence
     ) -> tuple[np.ndarray, float]:
         """The best of random recipes, earlier experiments' and neighbours of the best ones, then of the
         neighbours of the best of these; and the logarithm of its value."""
-        known, earlier = evidence.worked, evidence.recipes[evidence.earlier]
+        known, earlier = evidence.worked, evidence.recipes[evidence.earlier & ~evidence.outside]
         best = surrogate.best_recipes[:BEST]
+        if not len(best):  # all that is known lies outside the space
+            best = self.space.draw(rng, BEST)
         near = self.space.around(rng, best[rng.integers(len(best), size=LOCAL)], WIDE)
         candidates = _new(np.concatenate([self.space.draw(rng, RANDOM), near, earlier]), known)
-        values = surrogate.log_value(candidates, seconds)
+        values = surrogate.log_value(candidates, self._seconds)
         for scale in CLOSER:
             top = np.argsort(-values, kind="stable")[:10]
             near = _new(self.space.around(rng, np.repeat(candidates[top], 10, 0), scale), known)
             candidates = np.concatenate([candidates[top], near])
-            values = np.r_[values[top], surrogate.log_value(near, seconds)]
+            values = np.r_[values[top], surrogate.log_value(near, self._seconds)]
         return candidates[np.argmax(values)], float(values.max())
 
 

@@ -79,6 +79,20 @@ class Parameter:
         low, span, log = self._scaled
         return ((math.log(value) if log else value) - low) / span
 
+    def place(self, value: Any) -> float:
+        """As `position`; of a value outside the space -1, which no option has, or where a number would lie on
+        the longer range. ValueError if it would lie nowhere."""
+        fitted, message = self.fitting(value)
+        if not message:
+            return self.position(fitted)
+        if self.is_category:
+            return -1.0
+        low, span, log = self._scaled
+        number = _number(value)
+        if number is None or (log and number <= 0):
+            raise ValueError(message)
+        return ((math.log(number) if log else number) - low) / span
+
     def value(self, position: float) -> Any:
         """The value nearest to a position."""
         if isinstance(self.distribution, CategoricalDistribution):

@@ -1,13 +1,10 @@
-"""Recipes from elsewhere as points of a search space: known good ones, and those of earlier experiments."""
+"""Recipes from elsewhere as points of a search space."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from scipy.special import ndtri
 
 from tuners.default_point import default_point
 from tuners.errors import UsageError
@@ -15,12 +12,7 @@ from tuners.parameter import Params
 from tuners.space import Space
 
 PROJECT = Path(__file__).resolve().parents[1]
-EXPERIMENTS = PROJECT / "out" / "experiments"
 NNISpace = Mapping[str, Any]
-MIN_TRIALS = 4  # of an earlier experiment that tell something by their ranks
-
-
-# Known good recipes
 
 
 @dataclass(frozen=True)
@@ -32,8 +24,8 @@ class First:
     is_point: bool = False
 
     def params(self, nni_space: NNISpace, default: Mapping[str, Any] | None) -> tuple[Params, list[str]]:
-        """Its params, and the fields it lacks, which have the default's values; ValueError says what does not
-        fit.
+        """Its params, and a sentence on each field that it lacks or that loses something; ValueError says
+        what does not fit.
 
         A point may name only what is searched; a recipe's other fields are the experiment's.
         """
@@ -43,7 +35,17 @@ class First:
         point, missing, wrong = point_of(nni_space, self.fields)
         if wrong:
             raise ValueError("; ".join(wrong))
-        return space.params({**default_point(nni_space, default), **point}), missing
+        notes = [f"has no {', '.join(missing)}: the default's"] if missing else []
+        notes += [lost for key in point if (lost := _lost(key, point[key], self.fields.get(key)))]
+        return space.params({**default_point(nni_space, default), **point}), notes
+
+
+def _lost(key: str, taken: Any, given: Any) -> str:
+    """What a choice's parameters are that the option of the space has no place for; '' if there are none."""
+    inside = taken if _named(taken) else {}
+    lost = given.keys() - inside.keys() - {"_name", "steps"} if _named(given) else ()
+    words = ", ".join(f"{key}.{name}={given[name]}" for name in sorted(lost))
+    return f"is tried without its {words}: the search space has no place for that" if words else ""
 
 
 def read_first(given: Any) -> list[First]:
@@ -82,7 +84,8 @@ def _recipe(name: str) -> Mapping[str, Any]:
 
 
 def point_of(nni_space: NNISpace, recipe: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """(point, fields that the recipe lacks, what does not fit) for the searched fields of a recipe.
+    """(point, fields that the recipe lacks, what does not fit) for the searched fields of a recipe; the point
+    holds what does not fit, too.
 
     A recipe names a choice with all its parameters, {"_name": "focal", "gamma": 2.0}; an option of the space
     may name it alone. A network carries fields of the recipe: {"_name": "resnet34", "batch_size": ...}.
@@ -94,10 +97,8 @@ def point_of(nni_space: NNISpace, recipe: Mapping[str, Any]) -> tuple[dict[str, 
         if value is None:
             missing.append(key)
             continue
-        try:
-            point[key] = _fitted(key, spec, value, recipe)
-        except ValueError as error:
-            wrong.append(str(error))
+        point[key], errors = _fitted(key, spec, value, recipe)
+        wrong += errors
     return point, missing, wrong
 
 
@@ -112,27 +113,26 @@ def _given(recipe: Mapping[str, Any], key: str) -> Any:
     return inside.get(param) if isinstance(inside, Mapping) and param else None
 
 
-def _fitted(key: str, spec: Mapping[str, Any], value: Any, recipe: Mapping[str, Any]) -> Any:
-    """The value as the space holds it."""
+def _fitted(
+    key: str, spec: Mapping[str, Any], value: Any, recipe: Mapping[str, Any]
+) -> tuple[Any, list[str]]:
+    """The value as the space holds it, or as it is, and what does not fit."""
     if spec["_type"] == "choice":
         for option in spec["_value"]:
             if _is_option(option, value):
-                inner = (
-                    {name: sub for name, sub in option.items() if name != "_name"} if _named(option) else {}
-                )
-                given = value if _named(value) else recipe
-                return {"_name": option["_name"], **_inside(key, inner, given)} if _named(option) else option
+                if not _named(option):
+                    return option, []
+                inner = {name: sub for name, sub in option.items() if name != "_name"}
+                point, missing, wrong = point_of(inner, value if _named(value) else recipe)
+                point = {**default_point({name: inner[name] for name in missing}), **point}
+                return {"_name": option["_name"], **point}, [f"{key}.{one}" for one in wrong]
         told = value["_name"] if _named(value) else value
-        raise ValueError(f"{key}: {told!r} is not an option of the search space")
+        return told, [f"{key}: {told!r} is not an option of the search space"]
     alone = Space({key: spec})
-    return alone.point(alone.params({key: value}))[key]
-
-
-def _inside(key: str, inner: NNISpace, given: Mapping[str, Any]) -> dict[str, Any]:
-    point, missing, wrong = point_of(inner, given)
-    if wrong:
-        raise ValueError("; ".join(f"{key}.{one}" for one in wrong))
-    return {**default_point({name: inner[name] for name in missing}), **point}
+    try:
+        return alone.point(alone.params({key: value}))[key], []
+    except ValueError as error:
+        return value, [str(error)]
 
 
 def _is_option(option: Any, value: Any) -> bool:
@@ -159,79 +159,3 @@ def _step(step: Any) -> dict[str, Any]:
 
 def _named(value: Any) -> bool:
     return isinstance(value, Mapping) and "_name" in value
-
-
-# Earlier experiments
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """Recipes of earlier experiments in this space, with their normal scores: the quantile of the standard
-    normal distribution for their rank within their experiment, so that neither data nor size nor metric has
-    to be the same."""
-
-    params: list[Params]
-    scores: list[float]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"params": self.params, "scores": self.scores}
-
-
-def earlier_folders(given: Any) -> list[Path]:
-    """The folders of earlier experiments: ids, or paths relative to the project. UsageError names all that do
-    not exist."""
-    found, errors = [], []
-    for one in [given] if isinstance(given, str) else given or ():
-        places = [PROJECT / str(one), EXPERIMENTS / str(one)]
-        folder = next((place for place in places if (place / "trials").is_dir()), None)
-        if folder:
-            found.append(folder)
-        else:
-            errors.append(f"warm_start: {one}: there is no experiment, neither {places[0]} nor {places[1]}")
-    if errors:
-        raise UsageError(errors)
-    return found
-
-
-def read_earlier(folders: list[Path], nni_space: NNISpace) -> tuple[Earlier, list[str]]:
-    """What the run folders of earlier experiments say about recipes of this space, and a sentence on each
-    experiment.
-
-    UsageError if their spaces share nothing with this one: no recipe of theirs fits it, or all are the same
-    in it.
-    """
-    space = Space(nni_space)
-    params: list[Params] = []
-    scores: list[float] = []
-    notes = []
-    for folder in folders:
-        runs = list(_runs(folder))
-        ranks = np.argsort(np.argsort([score for _, score in runs], kind="stable"), kind="stable")
-        fitting = []
-        for (recipe, _), rank in zip(runs, ranks, strict=True):
-            point, missing, wrong = point_of(nni_space, recipe)
-            if not missing and not wrong:
-                fitting.append((space.params(point), float(ndtri((rank + 0.5) / len(runs)))))
-        notes.append(f"{folder.name}: {len(fitting)} of its {len(runs)} finished recipes fit this space")
-        if len(runs) >= MIN_TRIALS:
-            params += [one for one, _ in fitting]
-            scores += [score for _, score in fitting]
-    if len({tuple(sorted(one.items())) for one in params}) < 2:
-        raise UsageError(
-            f"warm_start: the search space shares nothing with the earlier experiments ({'; '.join(notes)}): "
-            f"at least two different recipes, of experiments with {MIN_TRIALS} finished ones, must fit it"
-        )
-    return Earlier(params, scores), notes
-
-
-def _runs(folder: Path) -> Iterator[tuple[dict[str, Any], float]]:
-    """(recipe, score) of the finished runs of an experiment."""
-    for run in sorted((folder / "trials").iterdir()):
-        try:
-            status = json.loads((run / "status.json").read_text())
-            recipe = json.loads((run / "config.json").read_text())
-            score = status.get("score", status.get("macro_f1"))
-            if status["state"] == "done" and isinstance(score, float | int) and isinstance(recipe, dict):
-                yield recipe, float(score)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue

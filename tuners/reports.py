@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count, takewhile
@@ -176,3 +176,10 @@ def score(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def curve_of(history: Sequence[Any]) -> list[float]:
+    """The scores in the reports of a trial; [] if one of them has none."""
+    curve = [score(value) for value in history]
+    found = [value for value in curve if value is not None]
+    return found if len(found) == len(curve) else []

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tuners.errors import unknown
-from tuners.model_sampler import GaussianProcessSampler
+from tuners.model_sampler import CHOSEN, GaussianProcessSampler
 from tuners.parameter import Params
 from tuners.space import Space, recipe_key
 
@@ -57,21 +57,27 @@ def _tpe(space: Space, seed: int, default: Params | None) -> BaseSampler:
 
 
 def _cma_es(space: Space, seed: int, default: Params | None) -> BaseSampler:
-    _refuse_nested("cma_es", space)
+    choices = [
+        one.name
+        for one in space.parameters
+        if isinstance(one.distribution, CategoricalDistribution) and not one.distribution.single()
+    ]
+    nested = [one.name for one in space.parameters if one.condition and one.name not in choices]
+    _refuse("cma_es", "choices, of numbers too, and parameters of nested ones", [*nested, *choices])
     return optuna.samplers.CmaEsSampler(seed=seed)
 
 
 def _optuna_gp(space: Space, seed: int, default: Params | None) -> BaseSampler:
-    _refuse_nested("optuna_gp", space)
+    nested = [one.name for one in space.parameters if one.condition]
+    _refuse("optuna_gp", "parameters of nested choices", nested)
     return optuna.samplers.GPSampler(seed=seed)
 
 
-def _refuse_nested(name: str, space: Space) -> None:
-    nested = [parameter.name for parameter in space.parameters if parameter.condition]
-    if nested:
+def _refuse(name: str, what: str, found: list[str]) -> None:
+    if found:
         raise ValueError(
-            f"sampler {name}: it draws parameters of nested choices at random, for ever, and this space has "
-            f"{', '.join(nested[:3])}{', ...' if nested[3:] else ''}; use gaussian_process or tpe"
+            f"sampler {name}: it draws {what} at random, for ever, and this space has "
+            f"{', '.join(found[:3])}{', ...' if found[3:] else ''}; use gaussian_process or tpe"
         )
 
 
@@ -83,6 +89,12 @@ SAMPLERS: Mapping[str, Callable[[Space, int, Params | None], BaseSampler]] = {
     "cma_es": _cma_es,
     "optuna_gp": _optuna_gp,
 }
+# How many trials Optuna's samplers draw at random first, and which count.
+_RANDOM_STARTS = {
+    "tpe": (10, (TrialState.COMPLETE, TrialState.PRUNED)),
+    "optuna_gp": (10, (TrialState.COMPLETE,)),
+    "cma_es": (1, (TrialState.COMPLETE,)),
+}
 
 
 def sampler(name: str, space: Space, seed: int = 0, default: Params | None = None) -> BaseSampler:
@@ -93,3 +105,13 @@ def sampler(name: str, space: Space, seed: int = 0, default: Params | None = Non
     if name not in SAMPLERS:
         raise ValueError(unknown("sampler", name, SAMPLERS))
     return SAMPLERS[name](space, seed, default)
+
+
+def word(name: str, study: Study, trial: FrozenTrial) -> str:
+    """What chose the newest trial of the study: random, grid, start-up or model."""
+    if name == "gaussian_process":
+        return "model" if trial.user_attrs.get(CHOSEN) == "model" else "start-up"
+    if name not in _RANDOM_STARTS:
+        return name
+    count, states = _RANDOM_STARTS[name]
+    return "start-up" if len(study.get_trials(deepcopy=False, states=states)) < count else "model"

@@ -5,7 +5,6 @@ NNI's dispatcher runs both in one process, with two threads, and an exception in
 
 import logging
 import math
-import os
 import threading
 import time
 from collections import Counter
@@ -18,33 +17,26 @@ import nni
 import optuna
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from tuners.bound import Bound, StopRule
 from tuners.chosen import BY, JOURNAL
 from tuners.curves import stint_ends
 from tuners.default_point import default_point
+from tuners.earlier import Earlier, earlier_folders, read_earlier
 from tuners.errors import UsageError, unknown
 from tuners.model_sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Option
 from tuners.parameter import Params
-from tuners.recipes import Earlier, First, earlier_folders, read_earlier, read_first
-from tuners.reports import PARENT, Reported, Reports, score
-from tuners.samplers import SAMPLERS, sampler
+from tuners.recipes import First, read_first
+from tuners.reports import PARENT, Reported, Reports, curve_of, score
+from tuners.samplers import SAMPLERS, sampler, word
 from tuners.space import Space, recipe_key
-from tuners.stints import Left
-from tuners.study import open_study
+from tuners.stints import Left, budget_errors
+from tuners.study import experiment_folder, open_study
 from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
 
 EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
-RANDOM_STARTS = {
-    "tpe": 10,
-    "optuna_gp": 10,
-    "cma_es": 1,
-}  # trials that Optuna's samplers draw at random first
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
-# How many times as much something else must be worth for a trial to be paused: the best of hundreds of new
-# recipes looks better than it is, and going on costs a start.
-ADVANTAGE = 2.0
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
 
 _logger = logging.getLogger("tuners.search")
@@ -101,11 +93,7 @@ class Search(Tuner):
             errors.append(f"sampler: {unknown('name', sampler, SAMPLERS)}")
         elif warm_start and sampler != "gaussian_process":
             errors.append(f"warm_start: is for the sampler gaussian_process, not for {sampler}")
-        for name, value in (("trainings", trainings), ("hours", hours)):
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf
-            ):
-                errors.append(f"{name}: {value!r} is not a number above 0")
+        errors += budget_errors(trainings=trainings, hours=hours)
         if not self._is_resumed:  # the study has them
             try:
                 self._first = read_first(first)
@@ -139,7 +127,8 @@ class Search(Tuner):
             self._has_more = True
             self.trials.begin(trial, parameter_id)
             if trial.user_attrs.get(CHOSEN) not in BY:
-                self.trials.note(trial, CHOSEN, self._word(trial))
+                queued = trial.user_attrs.get(QUEUED)
+                self.trials.note(trial, CHOSEN, queued or word(self._sampler, self.study, trial))
             self._write()
             return self._handed_out(self.trials[trial.number], parameter_id)
 
@@ -147,12 +136,12 @@ class Search(Tuner):
         attributes = trial.user_attrs
         point = self.space.point(trial.params)
         if parent := attributes.get(GOES_ON_FROM):
-            word = f"goes on after epoch {len(trial.intermediate_values)}, from trial {parent}"
+            why = f"goes on after epoch {len(trial.intermediate_values)}, from trial {parent}"
             point = {**point, PARENT: parent}
         else:
             expected = attributes.get(IMPROVEMENT)
-            word = attributes[CHOSEN] + ("" if expected is None else f", expected improvement {expected:.4f}")
-        _logger.info("recipe %d (parameters %d): %s", trial.number, parameter_id, word)
+            why = attributes[CHOSEN] + ("" if expected is None else f", expected improvement {expected:.4f}")
+        _logger.info("recipe %d (parameters %d): %s", trial.number, parameter_id, why)
         return point
 
     def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:
@@ -180,7 +169,7 @@ class Search(Tuner):
             states = Counter(row.state for row in rows)
             _logger.info(
                 "%d recipes, chosen by: %s; %s", len(rows),
-                ", ".join(f"{word} {count}" for word, count in by.items()),
+                ", ".join(f"{who} {count}" for who, count in by.items()),
                 ", ".join(f"{count} {state}" for state, count in states.items()),
             )  # fmt: skip
 
@@ -230,16 +219,7 @@ class Search(Tuner):
         left = self._left(number)
         if left.is_over:
             return "the hours are over"
-        options = self._options(left, number)
-        best = left.best(options)
-        own = next((option for option in options if option.number == number), None)
-        if best is None or own is None or best.number == number:
-            return ""
-        if best.value < own.value + math.log(ADVANTAGE) and not own.seconds > left.seconds:
-            return ""
-        what = "a new recipe" if best.number is None else f"recipe {best.number}"
-        times = math.exp(min(best.value - own.value, 9))
-        return f"{what} is worth {times:.1f} times as much" if times < 1000 else f"{what} is worth far more"
+        return left.worth_more(self._options(left, number), number)
 
     # Trials of the study
 
@@ -267,26 +247,29 @@ class Search(Tuner):
             if earlier:
                 study.set_user_attr(EARLIER, earlier.to_json())
             for note in notes:
-                _logger.info("warm_start: %s", note)
+                _logger.warning("warm_start: %s", note)
             self.trials.queue(default, "default")
             self._queue_first(nni_space)
-        if isinstance(study.sampler, GaussianProcessSampler) and EARLIER in study.user_attrs:
-            kept = Earlier(**study.user_attrs[EARLIER])
-            study.sampler.learn_earlier(kept.params, kept.scores)
+        self._learn_earlier()
         self.trials.take_up()
         self._write()
+
+    def _learn_earlier(self) -> None:
+        if isinstance(self.study.sampler, GaussianProcessSampler) and EARLIER in self.study.user_attrs:
+            kept = Earlier(**self.study.user_attrs[EARLIER])
+            self.study.sampler.learn_earlier(kept.params, kept.scores, kept.doubts)
 
     def _queue_first(self, nni_space: dict[str, Any]) -> None:
         for one in self._first:
             try:
-                params, missing = one.params(nni_space, self._default)
+                params, notes = one.params(nni_space, self._default)
             except ValueError as error:
                 _logger.warning(
                     "first: %s is not tried, it does not fit the search space: %s", one.name, error
                 )
                 continue
-            if missing:
-                _logger.info("first: %s has no %s: the default's", one.name, ", ".join(missing))
+            for note in notes:
+                _logger.warning("first: %s %s", one.name, note)
             self.trials.queue(params, "first")
 
     def _next(self) -> FrozenTrial:
@@ -338,17 +321,6 @@ class Search(Tuner):
         """For how long was searched since the first trial, without the time between two processes."""
         before, began = self._searched
         return before + self.clock() - began
-
-    def _word(self, trial: FrozenTrial) -> str:
-        """Who chose the recipe, one of BY."""
-        if QUEUED in trial.user_attrs:
-            return str(trial.user_attrs[QUEUED])
-        if self._sampler in ("random", "grid"):
-            return self._sampler
-        if self._sampler == "gaussian_process":
-            return "model" if trial.user_attrs.get(CHOSEN) == "model" else "start-up"
-        learnt = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        return "start-up" if len(learnt) < RANDOM_STARTS[self._sampler] else "model"
 
     def _is_exhausted(self) -> bool:
         if self.trials.queued():
@@ -421,16 +393,3 @@ class PauseAndGoOn(Assessor):
         curve = curve_of(trial_history)
         pause = curve and self._search.reason_to_pause(trial_job_id, len(curve), self._min_finished)
         return AssessResult.Bad if pause else AssessResult.Good
-
-
-def curve_of(history: Sequence[Any]) -> list[float]:
-    """The scores in the reports of a trial; [] if one of them has none."""
-    curve = [score(value) for value in history]
-    found = [value for value in curve if value is not None]
-    return found if len(found) == len(curve) else []
-
-
-def experiment_folder() -> Path | None:
-    """The folder of the experiment whose dispatcher this process is; None if it is none."""
-    log = os.environ.get("NNI_LOG_DIRECTORY")
-    return Path(log).parent if log else None

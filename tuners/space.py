@@ -84,7 +84,7 @@ class Space:
         """The params of NNI's nested point; ValueError names everything that does not fit the space."""
         params: Params = {}
         errors: list[str] = []
-        left = _flat(point)
+        left = flat(point)
         for parameter in self._active(params):
             if parameter.name not in left:
                 errors.append(f"{parameter.name} is missing")
@@ -146,6 +146,18 @@ class Space:
         ]
         return np.array(found)
 
+    def places(self, values: Mapping[str, Any]) -> np.ndarray:
+        """As `positions`, of values that may lie outside the space (`Parameter.place`)."""
+        places = {one.name: one.place(values[one.name]) for one in self._active(values)}
+        return np.array([places.get(one.name, math.nan) for one in self.parameters])
+
+    def has_place(self, values: Mapping[str, Any]) -> bool:
+        """Whether every active parameter has a value that has a place."""
+        try:
+            return not np.isnan(self.places(values)).all()
+        except (KeyError, ValueError):
+            return False
+
     def at(self, positions: np.ndarray) -> Params:
         """The params at the positions (parameters,) of one recipe."""
         pairs = zip(self.parameters, positions.tolist(), strict=True)
@@ -191,18 +203,18 @@ class Space:
         return np.stack([parameter.draw(rng, count) for parameter in self.parameters], axis=1)
 
 
-def _flat(point: Mapping[str, Any], prefix: str = "") -> Params:
+def flat(point: Mapping[str, Any], prefix: str = "") -> Params:
     """NNI's point with a key for each value: the option's `_name` as the choice's, the rest beside it."""
-    flat: Params = {}
+    found: Params = {}
     for key, value in point.items():
         name = f"{prefix}{key}"
         if is_nested(value):
-            flat[name] = value["_name"]
+            found[name] = value["_name"]
             inner = {inner: v for inner, v in value.items() if inner != "_name"}
-            flat |= _flat(inner, f"{name}.{value['_name']}.")
+            found |= flat(inner, f"{name}.{value['_name']}.")
         else:
-            flat[name] = value
-    return flat
+            found[name] = value
+    return found
 
 
 def recipe_key(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

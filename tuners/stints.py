@@ -1,12 +1,26 @@
 """What is worth training next, and whether enough is left of what a search may spend."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tuners.model_sampler import Option
 
 ROUNDING = 1e-6
+# How many times as much something else must be worth for a trial to be paused: the best of hundreds of new
+# recipes looks better than it is, and going on costs a start.
+ADVANTAGE = 2.0
+
+
+def budget_errors(**budgets: Any) -> list[str]:
+    """What can't be spent; None is no limit."""
+    return [
+        f"{name}: {value!r} is not a number above 0"
+        for name, value in budgets.items()
+        if value is not None
+        and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf)
+    ]
 
 
 @dataclass(frozen=True)
@@ -37,3 +51,15 @@ class Left:
         if in_time:
             return max(in_time, key=lambda option: option.value)
         return min(possible, key=lambda option: option.seconds, default=None)
+
+    def worth_more(self, options: Sequence[Option], number: int) -> str:
+        """What is worth more than to go on with the trial `number`, one of the options; '' if nothing is."""
+        best = self.best(options)
+        own = next((option for option in options if option.number == number), None)
+        if best is None or own is None or best.number == number:
+            return ""
+        if best.value < own.value + math.log(ADVANTAGE) and not own.seconds > self.seconds:
+            return ""
+        what = "a new recipe" if best.number is None else f"recipe {best.number}"
+        times = math.exp(min(best.value - own.value, 9))
+        return f"{what} is worth {times:.1f} times as much" if times < 1000 else f"{what} is worth far more"

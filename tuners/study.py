@@ -64,6 +64,12 @@ def open_study(folder: Path | None, nni_space: Mapping[str, Any], sampler: BaseS
     return study
 
 
+def experiment_folder() -> Path | None:
+    """The folder of the experiment whose dispatcher this process is; None if it is none."""
+    log = os.environ.get("NNI_LOG_DIRECTORY")
+    return Path(log).parent if log else None
+
+
 def _difference(one: Space, other: Space) -> str:
     ours, theirs = ({parameter.name: parameter for parameter in space.parameters} for space in (one, other))
     names = [name for name in (ours | theirs) if ours.get(name) != theirs.get(name)]

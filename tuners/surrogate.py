@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -33,6 +33,10 @@ FAILURES = (
     Prior(theta=2.0, nugget=0.2, length=0.05, deviation=0.5),
 )
 HOPELESS = 0.25  # a recipe with a smaller chance to succeed is taken if there are no others only
+# What earlier experiments say: the normal score of a recipe's rank, with a standard deviation of
+# EARLIER_DOUBT.
+EARLIER = Prior(deviation=1.0)
+EARLIER_DOUBT = 1.0
 LATE = 1e6  # weighs, in the logarithm of a value, by how much a training would be late
 
 
@@ -43,9 +47,10 @@ class Evidence:
     Of the ended trials, in the order of their ends, and of those that were paused before: `recipes` (n,
     parameters), `scores` (n,), NaN of failed ones, predicted ones of stopped and paused trials, with the
     variance `noise` (n,) of the prediction, DOUBT included, 0 of finished ones; `seconds` (n,) of the whole
-    training, NaN if unknown; `earlier` (n,): whether it is of an earlier experiment. `running` (m,
-    parameters): those under way. `paused`: those that may go on. `first`: the part of its training after
-    which a new recipe may be paused; None: trainings run to their ends.
+    training, NaN if unknown; `earlier` (n,): whether it is of an earlier experiment, `outside` (n,): whether
+    such a one lies outside the space. `running` (m, parameters): those under way. `paused`: those that may go
+    on. `first`: the part of its training after which a new recipe may be paused; None: trainings run to their
+    ends.
     """
 
     recipes: np.ndarray
@@ -54,6 +59,7 @@ class Evidence:
     seconds: np.ndarray
     running: np.ndarray
     earlier: np.ndarray
+    outside: np.ndarray
     paused: tuple["Paused", ...] = ()
     first: "Part | None" = None
 
@@ -118,9 +124,12 @@ class Surrogate:
         process = Posterior(kernel, recipes, evidence.scores[scored], evidence.noise[scored])
         means = process.mean_at(recipes)
         # Not the highest score, which has been lucky.
-        self.best = float(means[finished].max() if finished.any() else means.max())
+        inside = ~evidence.outside[scored]
+        among = finished if finished.any() else inside if inside.any() else ~inside
+        self.best = float(means[among].max())
         self.goal = self.best + MARGIN * math.sqrt(process.variance)
-        self.best_recipes = recipes[np.argsort(-means, kind="stable")]
+        order = np.argsort(-means, kind="stable")
+        self.best_recipes = recipes[order[inside[order]]]
         self._scores = process.believing(evidence.running)
         # Where the evidence's trials are in the process.
         self._at: dict[int | None, int] = {int(at): number for number, at in enumerate(scored)}
@@ -216,6 +225,47 @@ def _spread(values: np.ndarray, limit: int) -> np.ndarray:
     best, others = np.split(np.argsort(-values, kind="stable"), [limit // 2])
     others = np.sort(others)[np.linspace(0, len(others) - 1, limit - limit // 2).round().astype(int)]
     return np.sort(np.r_[best, others])
+
+
+# Earlier experiments
+
+
+@dataclass(frozen=True)
+class EarlierRecipes:
+    """Recipes of earlier experiments (n, parameters), their normal `scores` (n,), the variances of these as
+    `noise` (n,), and whether they lie `outside` the space (n,)."""
+
+    recipes: np.ndarray
+    scores: np.ndarray
+    noise: np.ndarray
+    outside: np.ndarray
+
+
+def with_earlier(evidence: Evidence, earlier: EarlierRecipes, kernels: Kernels) -> Evidence:
+    """The evidence with that of earlier experiments, whose scores are standard normal.
+
+    The standard deviation here is that of this study's finished trials and of the prior; the mean is the
+    one that fits them, given what the earlier experiments say about their recipes.
+    """
+    recipes, scores, noise = earlier.recipes, earlier.scores, earlier.noise
+    ours, count = evidence.scores[evidence.finished], int(evidence.finished.sum())
+    deviation = math.sqrt(SCORES.variance(count * ours.var() if count else 0.0, count))
+    mean = 0.0
+    if count:
+        kernel = kernels.fitted(EARLIER, recipes, scores)
+        theirs = Posterior(kernel, recipes, scores, noise, mean=0.0, variance=EARLIER.deviation**2)
+        mean = float((ours - deviation * theirs.mean_at(evidence.recipes[evidence.finished])).mean())
+    return Evidence(
+        np.concatenate([recipes, evidence.recipes]),
+        np.r_[mean + deviation * scores, evidence.scores],
+        np.r_[deviation**2 * noise, evidence.noise],
+        np.r_[np.full(len(scores), math.nan), evidence.seconds],
+        evidence.running,
+        np.r_[np.ones(len(scores), bool), evidence.earlier],
+        np.r_[earlier.outside, evidence.outside],
+        tuple(one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused),
+        evidence.first,
+    )
 
 
 # Failures

@@ -124,7 +124,9 @@ def scores(name: str, seed: int) -> list[float]:
     anywhere = Anywhere(recorded)
     tuner, assessor = METHODS[name](seed, recorded.points[recorded.default])
     one = recorded.compute / len(recorded.points)
-    replay = play(anywhere.curves, tuner, assessor, compute=TRAININGS[-1] * one, lookup=anywhere)
+    replay = play(
+        anywhere.curves, tuner, assessor, compute=TRAININGS[-1] * one, lookup=anywhere, offer_candidates=False
+    )
     true = anywhere.curves.others.max(1)
     return [
         float(true[[recipe for spent, recipe in replay.best if spent <= trainings * one][-1:]].sum())

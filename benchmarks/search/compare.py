@@ -51,8 +51,8 @@ class Played:
     """What is kept of a replay; compute in shares of the table's. `reached`: None if never. `regret` and
     `others`, at the shares GRID: how far the best finished result is below the table's best, and the macro-F1
     of that recipe on people that the search does not see. `lost`: how many of the `good` recipes, those
-    within MARGIN of the best, were stopped for good: none if the assessor has `pauses` = True, as its tuner
-    may take them up again."""
+    within MARGIN of the best, had been begun and lay stopped, or paused, when PLAYED of the table's compute
+    was spent."""
 
     job: Job
     reached: float | None
@@ -71,7 +71,7 @@ def play(job: Job) -> Played:
     target = curves.final.max() - MARGIN
     tuner, assessor = METHODS[job.method](curves, job.repetition, job.workers)
     replay = play(curves, tuner, assessor, workers=job.workers, compute=PLAYED * curves.compute, reach=target)
-    lost = set() if getattr(assessor, "pauses", False) else replay.stopped_for_good()
+    lost = replay.stopped(PLAYED * curves.compute)
     reached = next(
         (spent / curves.compute for spent, one in replay.best if curves.final[one] >= target), None
     )
@@ -175,7 +175,9 @@ def _mark(method: str, table: str) -> str:
     """A hash of the table and of the code that a replay of the method depends on."""
     from benchmarks.search.rivals import OURS
 
-    files = [HERE / f"{name}.py" for name in ("table", "simulate", "rivals", "generated")]
+    files = [
+        HERE / f"{name}.py" for name in ("table", "simulate", "rivals", "recorded", "earlier", "generated")
+    ]
     tuners = HERE.parent.parent / "tuners"
     files += sorted(tuners.glob("*.py")) if method in OURS else [tuners / "space.py"]
     files += [] if table in generated.KINDS else [Path(table)]
@@ -185,8 +187,9 @@ def _mark(method: str, table: str) -> str:
 @dataclass(frozen=True)
 class Line:
     """A method on one table. `share` of random search's mean compute, from `low` to `high`; `never`: the
-    fraction of replays that found no recipe within MARGIN of the best; `lost`: of those that stopped one for
-    good; `recipes_lost`: the fraction of such recipes that was; `regret` and `others`: means at the shares
+    fraction of replays that found no recipe within MARGIN of the best; `lost`: of those in which one lay
+    stopped or paused when PLAYED of the table's compute was spent, `missed`: and no other was finished;
+    `recipes_lost`: the fraction of such recipes that lay so; `regret` and `others`: means at the shares
     GRID."""
 
     table: str
@@ -199,6 +202,7 @@ class Line:
     high: float
     never: float
     lost: float
+    missed: float
     recipes_lost: float
     regret: list[float]
     others: list[float]
@@ -233,6 +237,7 @@ def _line(where: str, workers: int, method: str, found: list[Played], by_chance:
         high=high,
         never=float(np.mean([one.reached is None for one in found])),
         lost=float(np.mean([one.lost > 0 for one in found])),
+        missed=float(np.mean([one.lost > 0 and (one.reached or 1.0) > PLAYED for one in found])),
         recipes_lost=float(np.mean([one.lost / one.good for one in found])),
         regret=np.mean([one.regret for one in found], 0).tolist(),
         others=np.mean([one.others for one in found], 0).tolist(),
@@ -252,12 +257,13 @@ def text(found: Sequence[Line]) -> str:
     """The lines as text, a table for each table and number of workers.
 
     compute: mean until a recipe within MARGIN of the best was fully trained, as a share of the whole table's;
-    of random: the same as a share of random search's; never: searches that found none; lost: searches that
-    stopped such a recipe for good; of good: how many of these recipes they stopped.
+    of random: the same as a share of random search's; never: searches that found none; lost: searches in
+    which such a recipe had been begun and lay stopped or paused when half of the table's compute was spent,
+    missed: and no other had been finished; of good: how many of these recipes lay so.
     """
-    heads = ["compute", "of random", "95 %", "never", "lost", "of good", "regret at"]
+    heads = ["compute", "of random", "95 %", "never", "lost", "missed", "of good", "regret at"]
     heads += [f"{share:.0%}" for share in SHOWN]
-    widths = [8, 10, 13, 7, 6, 8, 10, *(8 for _ in SHOWN)]
+    widths = [8, 10, 13, 7, 6, 8, 8, 10, *(8 for _ in SHOWN)]
     rows: list[str] = []
     before = None
     for line in found:
@@ -267,7 +273,8 @@ def text(found: Sequence[Line]) -> str:
             rows += ["", title, f"{'':32}" + _row(heads, widths)]
         cells = [
             f"{line.compute:.3f}", f"{line.share:.2f}", f"{line.low:.2f} to {line.high:.2f}",
-            f"{line.never:.0%}", f"{line.lost:.0%}", f"{line.recipes_lost:.0%}", "",
+            f"{line.never:.0%}", f"{line.lost:.0%}", f"{line.missed:.0%}",
+            f"{line.recipes_lost:.0%}", "",
             *(f"{line.regret[round(share * 100)]:.4f}" for share in SHOWN),
         ]  # fmt: skip
         rows.append(f"{line.method:32}{_row(cells, widths)}  ({line.repetitions} times)")

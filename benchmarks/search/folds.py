@@ -19,7 +19,7 @@ import numpy as np
 from nni.assessor import Assessor
 
 from benchmarks.search import table
-from benchmarks.search.rivals import RecordedSearch
+from benchmarks.search.recorded import RecordedSearch
 from benchmarks.search.simulate import play
 from benchmarks.search.table import Curves
 from common.errors import exit_on_usage_error

@@ -137,19 +137,18 @@ def _analysis(*words: Any) -> str:
 
 def search(kind: str, methods: Sequence[str], seed: int, minutes: float, data: Path, out: Path) -> None:
     """Run the searches of one seed side by side; those that have ended before are left as they are."""
-    running = []
-    for method in methods:
-        folder = out / f"{method}-{seed}"
-        if (folder / "ended").exists():
-            continue
-        if folder.exists():
-            raise UsageError(f"{folder}: holds a search that did not end; move it away")
-        folder.mkdir(parents=True)
-        path = write_experiment(kind, method, seed, minutes, data, folder)
-        log = (folder / "run.log").open("w")
-        command = [sys.executable, "-m", "experiments", "run", str(path)]
-        running.append((folder, subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)))
+    folders = {method: out / f"{method}-{seed}" for method in methods}
+    left = {method: folder for method, folder in folders.items() if not (folder / "ended").exists()}
+    if cut := [folder for folder in left.values() if folder.exists()]:
+        raise UsageError([f"{folder}: holds a search that did not end; move it away" for folder in cut])
+    running: list[tuple[Path, subprocess.Popen[bytes]]] = []
     try:
+        for method, folder in left.items():
+            folder.mkdir(parents=True)
+            path = write_experiment(kind, method, seed, minutes, data, folder)
+            command = [sys.executable, "-m", "experiments", "run", str(path)]
+            with (folder / "run.log").open("w") as log:
+                running.append((folder, subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)))
         for folder, process in running:
             if process.wait():
                 raise RuntimeError(f"the search failed; see {folder / 'run.log'}")

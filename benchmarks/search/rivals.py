@@ -6,7 +6,8 @@ is not among the project's requirements (about 300 MB); without it they are left
 
 Tuners here share their assessor's trials by name: in a replay, and only there, NNI's name of a trial is its
 number. Those that model scores are told each result at the recorded recipe that was played, not at their own
-suggestion.
+suggestion. Ours look for the best among the recorded recipes; with "nearest" in its name, and the rivals,
+a search looks in the whole space, and each of its suggestions is moved to the nearest recorded recipe.
 """
 
 import warnings
@@ -19,13 +20,14 @@ import optuna
 from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 from nni.utils import extract_scalar_reward
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
-from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
+from benchmarks.search.earlier import MedianOfFinished
+from benchmarks.search.recorded import NearestSearch, NearestTPE, Recorded, RecordedSearch, RecordedSpace
 from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
-from tuners.model_sampler import SECONDS, GaussianProcessSampler
+from tuners.model_sampler import SECONDS
 from tuners.samplers import SAMPLERS
 from tuners.search import CannotWin, PauseAndGoOn
 from tuners.search import Search as OurSearch
@@ -169,88 +171,6 @@ class Pruner(Assessor):
         return AssessResult.Bad
 
 
-class RecordedSpace(Space):
-    """A space whose random recipes and neighbours are the recorded ones."""
-
-    def __init__(self, nni_space: dict[str, Any], params: list[dict[str, Any]]):
-        super().__init__(nni_space)
-        self._params = params
-        self._recorded = np.array([self.positions(one) for one in params])
-
-    def at(self, positions: np.ndarray) -> dict[str, Any]:
-        """The recorded values themselves: from its position a number would come back rounded otherwise, and
-        as if it were another recipe."""
-        same = np.isclose(self._recorded, positions, rtol=0, atol=1e-12, equal_nan=True).all(1)
-        return dict(self._params[int(same.argmax())])
-
-    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        return self._recorded[rng.permutation(len(self._recorded))[:count]]
-
-    def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
-        return self._recorded
-
-
-class RecordedSearch(OurSearch):
-    """What NNI loads, kept to the recorded recipes."""
-
-    def candidates(self, points: Sequence[Point]) -> None:
-        params = [self.space.params(point) for point in points]
-        assert isinstance(self.study.sampler, GaussianProcessSampler)
-        self.study.sampler.space = RecordedSpace(self._nni_space, params)
-        self._size = len(params)
-
-
-class Recorded(BaseSampler):
-    """Another sampler's suggestions, each moved to the nearest recorded recipe that no trial has had yet."""
-
-    def __init__(self, sampler: BaseSampler, space: Space, params: list[dict[str, Any]]):
-        self._sampler, self._space = sampler, space
-        self._lookup = Lookup(space, params)
-
-    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
-        return dict(self._space.distributions)
-
-    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
-        theirs = self._sampler.infer_relative_search_space(study, trial)
-        relative = self._sampler.sample_relative(study, trial, theirs)
-        asked = _Suggested(self._sampler, study, trial, relative)
-        recipe = self._lookup.nearest(self._space.params(self._space.ask(asked)))  # type: ignore[arg-type]
-        if recipe is None:
-            return {}
-        self._lookup.free[recipe] = False
-        return dict(self._lookup.params[recipe])
-
-    def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
-        return self._sampler.sample_independent(study, trial, name, distribution)
-
-    def before_trial(self, study: Any, trial: Any) -> None:
-        self._sampler.before_trial(study, trial)
-
-    def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
-        self._sampler.after_trial(study, trial, state, values)
-
-
-class _Suggested:
-    """What a trial would suggest, without telling the study."""
-
-    def __init__(self, sampler: BaseSampler, study: Any, trial: Any, relative: dict[str, Any]):
-        self._sampler, self._study, self._trial, self._relative = sampler, study, trial, relative
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._value(name, CategoricalDistribution(choices))
-
-    def suggest_int(self, name: str, low: int, high: int) -> Any:
-        return self._value(name, IntDistribution(low, high))
-
-    def suggest_float(self, name: str, low: float, high: float, **options: Any) -> Any:
-        return self._value(name, FloatDistribution(low, high, **options))
-
-    def _value(self, name: str, distribution: Any) -> Any:
-        if name in self._relative:
-            return self._relative[name]
-        return self._sampler.sample_independent(self._study, self._trial, name, distribution)
-
-
 class SyneTune(Tuner):
     """A scheduler of Syne Tune as NNI's tuner. Its space has no conditions: every parameter always has a
     value, of which a recipe takes those it needs."""
@@ -330,7 +250,7 @@ def _from_domain(parameter: Any, value: Any) -> Any:
 
 
 def _before(curves: Curves, seed: int, workers: int) -> Search:
-    tuner = DefaultFirstTPE(seed=seed, default=curves.points[curves.default], tpe_args={"n_startup_jobs": 15})
+    tuner = NearestTPE(seed=seed, default=curves.points[curves.default], tpe_args={"n_startup_jobs": 15})
     return tuner, MedianOfFinished(start_epoch=2, min_finished=5)
 
 
@@ -362,12 +282,12 @@ def _ours(restricted: bool = True, timed: bool = True) -> Build:
     return build
 
 
-def _cannot_win(curves: Curves, seed: int, workers: int) -> Search:
-    return RecordedSearch(seed=seed, default=curves.points[curves.default]), CannotWin()
-
-
-def _pause_and_go_on(curves: Curves, seed: int, workers: int) -> Search:
-    return RecordedSearch(seed=seed, default=curves.points[curves.default]), PauseAndGoOn()
+def _search(search: type[OurSearch], assessor: type[Assessor]) -> Build:
+    # The tuner first: the assessor looks for it.
+    return lambda curves, seed, workers: (
+        search(seed=seed, default=curves.points[curves.default]),
+        assessor(),
+    )
 
 
 def _syne_tune(name: str) -> Callable[[Curves, int, int], Search]:
@@ -401,8 +321,9 @@ RIVALS: dict[str, Build] = {
 OURS: dict[str, Build] = {
     "Gaussian process": _ours(),
     "Gaussian process, nearest": _ours(restricted=False),
-    "Gaussian process, cannot win": _cannot_win,
-    "Gaussian process, pauses": _pause_and_go_on,
+    "Gaussian process, cannot win": _search(RecordedSearch, CannotWin),
+    "Gaussian process, pauses": _search(RecordedSearch, PauseAndGoOn),
+    "Gaussian process, pauses, nearest": _search(NearestSearch, PauseAndGoOn),
     "Gaussian process, costs ignored": _ours(timed=False),
 }
 METHODS = RIVALS | OURS

@@ -27,11 +27,12 @@ from scipy.stats import rankdata
 from benchmarks.search import table
 from benchmarks.search.compare import MARGIN
 from benchmarks.search.record import RUNGS
-from benchmarks.search.rivals import RecordedSearch
-from benchmarks.search.simulate import Replay, play
+from benchmarks.search.recorded import RecordedSearch
+from benchmarks.search.second import run_folders
+from benchmarks.search.simulate import play
 from benchmarks.search.table import Curves, Table, filled
 from common.errors import UsageError, exit_on_usage_error
-from common.files import write_atomic, write_json
+from common.files import write_atomic
 from trial.metrics import score
 
 SHIPPED = Path(__file__).with_name("rungs.parquet")
@@ -231,7 +232,7 @@ def _replay(found: Both, trials: int, seed: int) -> tuple[float, float]:
     alone = _until_good(full, seed) / unit
     first = play(cheap, RecordedSearch(seed=seed, default=cheap.points[cheap.default]), trials=trials)
     with tempfile.TemporaryDirectory(prefix="rung-") as folder:
-        _run_folders(first, Path(folder))
+        run_folders(first, Path(folder))
         after = _until_good(full, seed, [folder]) / unit
     return alone, after + first.spent(np.inf) / unit
 
@@ -241,18 +242,6 @@ def _until_good(full: Curves, seed: int, warm_start: Sequence[str] = ()) -> floa
     target = full.final.max() - MARGIN
     best = play(full, search, compute=0.0, reach=target).best
     return next(spent for spent, recipe in best if full.final[recipe] >= target)
-
-
-def _run_folders(replay: Replay, folder: Path) -> None:
-    """The finished trials as an experiment that warm_start can read."""
-    for trial in replay.trials:
-        if trial.outcome == "finished":
-            run = folder / "trials" / str(trial.number)
-            run.mkdir(parents=True)
-            write_json(run / "config.json", replay.curves.points[trial.recipe])
-            write_json(
-                run / "status.json", {"state": "done", "score": float(replay.curves.final[trial.recipe])}
-            )
 
 
 def cut(found: Both, epochs: int) -> Both:

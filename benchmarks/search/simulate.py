@@ -5,8 +5,8 @@ the order of NNI's dispatcher (`nni.runtime.msg_dispatcher`): the assessor hears
 trial's result, then its end, go to the tuner; a trial that is stopped or fails has only an end.
 
 - A suggested point that was not recorded gets the nearest recipe that no trial of this replay has had:
-  distances of the parameters are summed, see `Lookup`. A tuner with a method `candidates(points)` may be
-  given the recorded points first, to suggest only those.
+  distances of the parameters are summed, see `Lookup`. A tuner with a method `candidates(points)` is given
+  the recorded points first, to suggest only those, or to move its suggestions itself and know of it.
 - A trial may go on where another one ended: its point then has the key PARENT with that trial's id beside the
   parameters. What the parent reported counts as this trial's, too.
 """
@@ -65,10 +65,13 @@ class Replay:
                 found.append((self.spent(trial.end), trial.recipe))
         return found
 
-    def stopped_for_good(self) -> set[int]:
-        """Recipes that were stopped and did not go on."""
-        last = {trial.recipe: trial.outcome for trial in sorted(self.trials, key=lambda trial: trial.number)}
-        return {recipe for recipe, outcome in last.items() if outcome == "stopped"}
+    def stopped(self, compute: float = np.inf) -> set[int]:
+        """Recipes that lay stopped, or paused, when this compute had been spent: those of which no later
+        trial had begun by then."""
+        begun = [trial for trial in self.trials if self.spent(trial.start) < compute]
+        last = {trial.recipe: trial for trial in sorted(begun, key=lambda trial: trial.number)}
+        ended = {recipe: trial for recipe, trial in last.items() if self.spent(trial.end) <= compute}
+        return {recipe for recipe, trial in ended.items() if trial.outcome == "stopped"}
 
 
 class Lookup:

@@ -57,6 +57,33 @@ def test_a_policy_is_another_if_a_step_differs():
         ]
 
 
+def test_what_an_option_has_no_place_for_is_said():
+    space = {
+        "schedule": {"_type": "choice", "_value": ["constant", "cosine"]},
+        "augment": {"_type": "choice", "_value": ["none", "baseline"]},
+        "loss": {
+            "_type": "choice",
+            "_value": [{"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}],
+        },
+    }
+    fields = {
+        "schedule": {"_name": "cosine", "warmup": 0.25},
+        "augment": {"_name": "baseline", "steps": []},
+        "loss": {"_name": "focal", "gamma": 2.0, "alpha": 0.5},
+    }
+    params, notes = First("mine.json", fields).params(space, None)
+    assert params["schedule"] == "cosine"
+    assert notes == [
+        "is tried without its schedule.warmup=0.25: the search space has no place for that",
+        "is tried without its loss.alpha=0.5: the search space has no place for that",
+    ]
+    _, notes = First("mine.json", {"schedule": "cosine", "loss": fields["loss"] | {"alpha": 1}}).params(
+        space | {"loss": {"_type": "choice", "_value": ["focal"]}}, None
+    )
+    assert notes[0] == "has no augment: the default's"
+    assert "loss.alpha=1, loss.gamma=2.0" in notes[1]
+
+
 def test_true_is_not_one():
     space = {"compile": {"_type": "choice", "_value": [1, True]}}
     assert point_of(space, {"compile": True})[0]["compile"] is True

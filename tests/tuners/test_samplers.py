@@ -324,6 +324,23 @@ def test_the_cheap_recipe_comes_first_when_scores_are_alike():
     assert share_of_small(20.0) > share_of_small(1.0) + 0.1
 
 
+def test_a_suggestion_is_made_anew_when_too_little_time_is_left_for_it():
+    """Nothing else has changed since: the large model was worth more, and takes too long now."""
+    study = optuna.create_study(direction="maximize", sampler=ours())
+    for _ in range(12):
+        trial = study.ask()
+        SPACE.ask(trial)
+        trial.set_user_attr(SECONDS, 20.0 if trial.params["model"] == "large" else 10.0)
+        study.tell(trial, score(trial.params) + 0.3 * (trial.params["model"] == "large"))
+    (before,) = study.sampler.options(study, seconds=1e6)
+    (now,) = study.sampler.options(study, seconds=14.0)
+    assert SPACE.at(before.recipe)["model"] == "large"
+    assert now.seconds < 14 < before.seconds
+    trial = study.ask()
+    SPACE.ask(trial)
+    assert trial.params == SPACE.at(now.recipe), "what was weighed is what is handed out"
+
+
 # Speed
 
 
@@ -364,8 +381,7 @@ def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials(paused)
         seconds.append(time.process_time() - began)
         assert len(options) == 1 + paused
         study.tell(trial, 0.6)
-    print(np.median(seconds[2:]), max(seconds))
-    assert np.median(seconds[2:]) < 0.3  # .1 alone on a machine; generous for a busy one
+    assert np.quantile(seconds, 0.25) < 0.1, "as docs/searching.md promises; others' load only adds to it"
 
 
 # The study and its tools
@@ -429,6 +445,26 @@ def test_what_draws_nested_parameters_at_random_is_refused(name):
         ValueError, match=r"at random, for ever.*loss\.focal\.gamma.*use gaussian_process or tpe"
     ):
         sampler(name, SPACE)
+
+
+CHOSEN_AMONG = {"names": ("a", "b", "c"), "numbers": (0.001, 0.01, 0.1)}
+
+
+@pytest.mark.parametrize("options", CHOSEN_AMONG.values(), ids=CHOSEN_AMONG)
+def test_cma_es_refuses_choices(options):
+    space = Space({"x": spec("uniform", 0, 1), "rate": spec("choice", *options)})
+    with pytest.raises(ValueError, match=r"cma_es: it draws choices, of numbers too.* has rate; use gauss"):
+        sampler("cma_es", space)
+    sampler("optuna_gp", space)
+    sampler("cma_es", Space({"x": spec("uniform", 0, 1), "one": spec("choice", options[0])}))
+
+
+def test_cma_es_would_have_drawn_choices_at_random():
+    """The reason of the refusal: a rate that decides alone is drawn as at the start."""
+    space = Space({"x": spec("uniform", 0, 1), "y": spec("uniform", 0, 1), "rate": spec("choice", 1, 2, 3)})
+    chosen = optuna.samplers.CmaEsSampler(seed=0, warn_independent_sampling=False)
+    study = search(chosen, 40, space, lambda params: params["rate"] == 2, noise=0)
+    assert sum(params["rate"] == 2 for params in params_of(study)[20:]) < 13  # all 20, if it had learned
 
 
 def test_optunas_process_would_have_drawn_them_at_random():

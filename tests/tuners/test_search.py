@@ -533,7 +533,7 @@ def earlier_experiment(folder, runs):
 @pytest.fixture
 def earlier(tmp_path, monkeypatch):
     """Experiments of other spaces and other data, in which model b and a rate of .003 were best."""
-    monkeypatch.setattr("tuners.recipes.PROJECT", tmp_path)
+    monkeypatch.setattr("tuners.earlier.PROJECT", tmp_path)
     runs = [
         ({"model": model, "lr": lr, "loss": {"_name": "focal", "gamma": 2.0, "more": 1}, "epochs": 3},
          10 * (model == "b") - abs(math.log(lr / 0.003)))
@@ -551,7 +551,10 @@ def test_a_warm_start_begins_where_earlier_experiments_were_good(earlier, fake, 
     assert points[1]["model"] == "b"
     assert 0.001 < points[1]["lr"] < 0.008
     assert chosen_by(made)[1] == "model"
-    assert "before: 12 of its 20 finished recipes fit this space" in caplog.text
+    assert (
+        "before: 19 of its 20 finished and 0 of its 0 paused or stopped recipes fit this space, 7 of them but "
+        "for one value"
+    ) in caplog.text
     assert states(made) == ["COMPLETE"] * 2, "earlier trials are not among the study's"
 
 

@@ -5,20 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from nni.assessor import Assessor, AssessResult
 
 from benchmarks.search import compare, generated
 from benchmarks.search.__main__ import main
 from benchmarks.search.compare import GRID, Job, Played, lines, share_of
 from benchmarks.search.figure import regret_figure
-from benchmarks.search.rivals import (
-    METHODS,
-    OURS,
-    RIVALS,
-    AfterFewEpochs,
-    FewEpochsFirst,
-    RecordedSearch,
-    RecordedSpace,
-)
+from benchmarks.search.recorded import RecordedSearch, RecordedSpace
+from benchmarks.search.rivals import METHODS, OURS, RIVALS, AfterFewEpochs, FewEpochsFirst, RandomOrder
 from benchmarks.search.simulate import play
 from common.errors import UsageError
 from tuners.search import PauseAndGoOn
@@ -82,6 +76,9 @@ def test_a_line_counts_searches_that_never_find_one_with_the_whole_compute():
     assert line.compute == pytest.approx(0.4)
     assert line.share == pytest.approx(1.0)
     assert (line.never, line.lost, line.recipes_lost, line.repetitions) == (0.25, 0.25, 0.125, 4)
+    assert line.missed == 0, "another one was finished in time"
+    late, never = (played("ours", reached, lost=1) for reached in (compare.PLAYED + 0.1, None))
+    assert lines([*some, *ours, late, never])[1].missed == pytest.approx(2 / 6)
 
 
 def test_the_interval_holds_the_true_share_about_95_times_in_100():
@@ -115,7 +112,10 @@ def test_at_most_the_best_ones_go_on():
     assert sum(trial.first == 1 for trial in replay.trials) == 3
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if "Syne" not in name])
+SEEDED = [name for name in METHODS if "Syne" not in name and name != "Gaussian process, pauses, nearest"]
+
+
+@pytest.mark.parametrize("method", SEEDED)
 def test_every_method_plays_the_same_twice_and_another_seed_otherwise(method):
     # More than the 60 random recipes of which the Gaussian process begins with the farthest.
     curves = generated.generate("late_noisy", 1, 200)
@@ -164,6 +164,45 @@ def test_models_are_told_the_recorded_recipes_with_their_results_costs_and_failu
             assert study.value == curves.final[trial.recipe]
         else:
             assert study.state.name == "FAIL"
+
+
+def test_our_search_is_told_the_recipes_to_which_its_suggestions_were_moved():
+    curves = generated.generate("early_reliable", 1, 15)
+    tuner, assessor = METHODS["Gaussian process, pauses, nearest"](curves, 0, 2)
+    replay = play(curves, tuner, assessor, workers=2)
+    space = Space(curves.space)
+    recorded = [space.params(point) for point in curves.points]
+    begun = [trial.recipe for trial in sorted(replay.trials, key=lambda one: one.number) if trial.first == 0]
+    assert sorted(begun) == list(range(15)), "each was begun, and once"
+    assert [trial.params for trial in tuner.study.trials] == [recorded[recipe] for recipe in begun]
+    chosen = [trial.user_attrs["chosen_by"] for trial in tuner.study.trials]
+    assert chosen[0] == "default" and chosen.count("model") >= 12
+
+
+def test_nnis_tpe_is_told_the_recipes_to_which_its_suggestions_were_moved():
+    curves = generated.generate("early_reliable", 1, 30)
+    tuner, assessor = METHODS["NNI's TPE, median of finished"](curves, 0, 1)
+    replay = play(curves, tuner, assessor)
+    finished = [one.recipe for one in replay.trials if one.outcome == "finished"]
+    (key,) = [key for key in tuner._history if key[-1] == "rate"]
+    told = [math.exp(record.param) for record in tuner._history[key]]
+    assert told == pytest.approx([curves.points[recipe]["rate"] for recipe in finished])
+
+
+def test_a_good_recipe_that_is_left_paused_is_lost(monkeypatch):
+    """Pausing for ever is no better than stopping for good."""
+
+    class PauseAll(Assessor):
+        pauses = True
+
+        def assess_trial(self, trial_job_id, trial_history):
+            return AssessResult.Bad
+
+    job = Job("early_reliable", "random", 1, 3, recipes=40)
+    assert compare.play(job).lost == 0
+    monkeypatch.setitem(METHODS, "random", lambda curves, seed, workers: (RandomOrder(seed), PauseAll()))
+    found = compare.play(job)
+    assert found.lost == found.good > 0
 
 
 def test_a_pruned_trial_keeps_its_curve():

@@ -128,7 +128,7 @@ def test_a_stopped_trial_ends_at_that_epoch_without_a_result():
     assert not [one for one in tuner.told if one[:2] == ("result", 0)]
     assert assessor.heard[:3] == [("0", [0.1]), ("0", [0.1, 0.2]), ("assessor's end", "0", False)]
     assert replay.best == [(50.0, 1)]
-    assert replay.stopped_for_good() == {0}
+    assert replay.stopped() == {0}
 
 
 def test_a_stop_at_the_last_epoch_comes_too_late():
@@ -191,10 +191,12 @@ def test_a_trial_goes_on_where_its_parent_was_stopped():
     replay = play(table, tuner, assessor)
     assert replay.trials[2] == Trial(2, 0, 2, 3, 24.0, 34.0, "stopped")
     assert ("2", [0.1, 0.2, 0.3]) in assessor.heard
-    assert replay.stopped_for_good() == {0}
+    assert replay.stopped() == {0}
     on = play(table, InOrder(0, 1, {"x": 0.0, PARENT: "0"}), StopAt({"0": 2}))
     assert on.trials[2].outcome == "finished"
-    assert on.stopped_for_good() == set()
+    assert on.stopped() == set()
+    # 20 for two epochs of recipe 0, 4 for recipe 1; the rest of 0 begins at 24.
+    assert [on.stopped(compute) for compute in (19, 20, 24, 25)] == [set(), {0}, {0}, set()]
     assert on.best == [(24.0, 1)]
 
 

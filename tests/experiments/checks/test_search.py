@@ -43,7 +43,7 @@ def test_a_known_good_recipe_that_does_not_fit_is_said(mine, fast):
         "first: recipes/baseline_resnet34.json is not tried, it does not fit the search space: "
         "learning_rate: 0.0001 is not from 0.001 to 0.01; loss: 'weighted' is not an option of the search space"
     )
-    assert check(give(mine, tuner=searched(first=first[1:]))).notes == ()
+    assert not [note for note in check(give(mine, tuner=searched(first=first[1:]))).notes if "first:" in note]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_warm_start_that_shares_nothing(mine, fast, tmp_path):
     (error,) = errors(give(mine, tuner=searched(warm_start=[str(tmp_path / "earlier")]), assessor=ASSESSOR))
     assert error.startswith(
         "tuner: warm_start: the search space shares nothing with the earlier experiments (earlier: 0 of its 4 "
-        "finished recipes fit this space)"
+        "finished and 0 of its 0 paused or stopped recipes fit this space)"
     )
 
 
