@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from common.errors import UsageError
 from trial.aliases import current_field
+from trial.catalogue import model_fields
 from trial.config import FIELDS
 
 
@@ -40,7 +41,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
     for given, value in (tuner or {}).items():
         key = current_field(given)
         # A network carries fields of its own: {"_name": "resnet18", "batch_size": 32}.
-        if "metric" in (key, *(value if key == "model" and isinstance(value, Mapping) else ())):
+        if "metric" in (key, *(model_fields(value) if key == "model" else ())):
             errors.append("metric: is what the search optimises, it can't be searched")
             continue
         if key.partition(".")[0] in values:

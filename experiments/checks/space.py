@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import unknown
 from trial.aliases import current_field
+from trial.catalogue import model_fields
 from trial.choice import number_hint
 
 # Length of `_value` for each kind of range.
@@ -58,6 +59,8 @@ def _choice_errors(name: str, values: list[Any]) -> list[str]:
     for value in nested:
         inner = {key: spec for key, spec in value.items() if key != "_name"}
         errors += space_errors(inner, f"{name}.{value['_name']}.")
+        if name == "model":
+            model_fields(value, errors)
     return errors
 
 
@@ -221,13 +224,10 @@ def without(space: Space, field: str) -> dict[str, Any]:
     for key, spec in space.items():
         if current_field(key) == field:
             continue
-        if spec["_type"] == "choice":
-            values = [
-                {k: v for k, v in value.items() if current_field(k) != field}
-                if isinstance(value, Mapping) and "_name" in value and key == "model"
-                else value
-                for value in spec["_value"]
-            ]
-            spec = {**spec, "_value": values}
+        if key == "model" and _nested(spec):
+            options = [model_fields(value) for value in spec["_value"]]
+            for option in options:
+                option.pop(field, None)
+            spec = {**spec, "_value": [{"_name": option.pop("model"), **option} for option in options]}
         kept[key] = spec
     return kept

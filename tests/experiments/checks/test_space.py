@@ -42,6 +42,10 @@ SPACE = {
             "loss.focal.gamma: _value [] is not a list",
         ),
         ({"lr": spec("loguniform", -1, 1)}, "must start above 0"),
+        (
+            {"model": spec(C, {"_name": "a", "train_share": spec(C, 1), "train_fraction": spec(C, 1)})},
+            "train_fraction is given twice inside model=a, by its earlier name too",
+        ),
     ],
 )
 def test_every_mistake_is_named(wrong, said):
@@ -88,3 +92,5 @@ def test_a_fixed_field_is_searched_no_longer():
     assert without(carried, "weights")["model"] == spec(C, {"_name": "a"}, {"_name": "b"})
     assert without(carried, "lr").keys() == {"model"}
     assert without(SPACE, "weights") == SPACE
+    earlier = {"model": spec(C, {"_name": "a", "train_share": spec(C, 1)}, {"_name": "b"})}
+    assert without(earlier, "train_fraction")["model"] == spec(C, {"_name": "a"}, {"_name": "b"})
