@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.trials.nni_database import OPEN
 from analysis.trials.ranking import Ranking
 from common.nni_database import query
 
@@ -57,7 +58,7 @@ def _spans(folder: Path) -> dict[str, list[Span]]:
     events = query(folder, "select trialJobId, event, timestamp from TrialJobEvent order by rowid")
     for trial, event, milliseconds in events:
         second = milliseconds / 1000
-        if event in ("WAITING", "RUNNING"):
+        if event in OPEN:
             began.setdefault(trial, second)
         elif event in ENDS:
             end(trial, second)

@@ -9,13 +9,15 @@ from common.errors import UsageError
 from common.nni_database import profile, query
 from trial.advisor import PARENT
 
+OPEN = ("WAITING", "RUNNING", "UNKNOWN")  # NNI's states of trials that have not ended
+
 
 @dataclass
 class Recorded:
     """One trial as NNI recorded it.
 
     `sequence`: its place in NNI's order (NNI's own numbers are not unique: after a resume it hands out those
-    of earlier trials again); `parameters`: the tuner's values; `event`: the latest state (WAITING, RUNNING,
+    of earlier trials again); `parameters`: the tuner's values; `event`: the latest state (one of OPEN, or
     SUCCEEDED, FAILED, EARLY_STOPPED, USER_CANCELED, SYS_CANCELED); `by_person`: whether a person stopped it,
     in NNI's page or by nnictl; `parent`: the trial that it goes on from, '' if it began by itself.
     """
@@ -26,6 +28,11 @@ class Recorded:
     event: str = "WAITING"
     by_person: bool = False
     parent: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs in NNI's eyes, or its machine is out of reach."""
+        return self.event in OPEN
 
 
 def recorded_trials(folder: Path) -> list[Recorded]:
