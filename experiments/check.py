@@ -20,7 +20,7 @@ from experiments.checks.ports import port_errors
 from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
-from experiments.checks.space import covering, each_value, sound, space_errors
+from experiments.checks.space import covering, each_value, sound, space_errors, values_of
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine, read_machines
@@ -144,7 +144,7 @@ def plan_errors(plan: Plan, here: bool = True) -> list[str]:
 
 def _recipes(plan: Plan) -> Iterator[TrialConfig]:
     """Recipes in which each value of the space appears, without those that a trial refuses."""
-    for point in each_value(plan.space):
+    for point in each_value(values_of(plan.space)):
         recipe = None
         with contextlib.chdir(plan.code if plan.code.is_dir() else "."), contextlib.suppress(UsageError):
             recipe = _read(plan, False)(point)

@@ -1,7 +1,7 @@
 """A search space: its errors, its description, points that cover it, and the space without a field."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
@@ -173,7 +173,6 @@ def _option(value: Any) -> str:
 
 
 def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
-    """All options of a choice, with all values of their parameters; both ends and the inside of a range."""
     kind, values = spec["_type"], spec["_value"]
     if kind == "choice":
         found: list[Any] = []
@@ -201,7 +200,7 @@ def covering(space: Space) -> Iterator[dict[str, Any]]:
     A recipe is impossible because of one value or of two (a network and its image size), so these points find
     it, and they are far fewer than all points of the space.
     """
-    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+    options = values_of(space)
     first = {key: values[0] for key, values in options.items()}
     yield first
     for key, values in options.items():
@@ -211,11 +210,16 @@ def covering(space: Space) -> Iterator[dict[str, Any]]:
             yield {**first, one: a, two: b}
 
 
-def each_value(space: Space) -> Iterator[dict[str, Any]]:
-    """As few points of the space as hold every value of all choices; `covering` has every pair of them."""
-    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
-    for number in range(max(map(len, options.values()), default=1)):
-        yield {key: values[number % len(values)] for key, values in options.items()}
+def values_of(space: Space) -> dict[str, list[Any]]:
+    """{field: all options of a choice, with all values of their parameters; both ends and the inside of a
+    range}. A range without any of these is left out."""
+    return {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+
+
+def each_value(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """As few points as hold each of the `values` (see `values_of`); `covering` has every pair of them."""
+    for number in range(max(map(len, values.values()), default=1)):
+        yield {key: of_it[number % len(of_it)] for key, of_it in values.items()}
 
 
 def without(space: Space, field: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.checks.space import covering, each_value, space_errors, without
+from experiments.checks.space import covering, each_value, space_errors, values_of, without
 
 C = "choice"
 
@@ -68,7 +68,7 @@ def test_every_value_and_every_pair_of_choices_is_covered():
 
 
 def test_few_points_hold_each_value():
-    points = list(each_value(SPACE))
+    points = list(each_value(values_of(SPACE)))
     assert [point["model"] for point in points] == ["a", "b", "c", "a"]
     assert [point["size"] for point in points] == [1, 2, 1, 2]
     assert [point["loss"].get("gamma") for point in points] == [None, 1.76, 1, 3]
@@ -81,7 +81,7 @@ def test_inside_of_a_step_range_lies_on_its_steps():
 
 
 def test_an_empty_space_is_one_point():
-    assert list(covering({})) == list(each_value({})) == [{}]
+    assert list(covering({})) == list(each_value(values_of({}))) == [{}]
 
 
 def test_a_fixed_field_is_searched_no_longer():
