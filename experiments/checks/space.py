@@ -6,6 +6,7 @@ from itertools import combinations, product
 from typing import Any
 
 from common.errors import unknown
+from common.text import value_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.choice import number_hint
@@ -163,11 +164,11 @@ def _option(value: Any) -> str:
     if isinstance(value, list):  # the steps of a policy
         return f"[{', '.join(map(_option, value))}]"
     if not isinstance(value, Mapping):
-        return str(value)
+        return value_text(value)
     params = []
     for key, spec in value.items():
         if key != "_name":
-            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else str(spec)
+            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else value_text(spec)
             params.append(f"{key}: {text}")
     return str(value.get("_name", "")) + (f" ({'; '.join(params)})" if params else "")
 
