@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.machine import shipped
+from common.machine import tracked
 from experiments import smoke
 from experiments.checks.space import each_value, values_of
 from experiments.plan import read_plan
@@ -13,7 +13,7 @@ from trial.arguments import parse_arguments
 from trial.config import parse
 
 
-@pytest.mark.parametrize("path", shipped("experiments", "*.yaml"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", tracked("experiments", "*.yaml"), ids=lambda path: path.stem)
 def test_a_trial_takes_each_tiny_recipe(path, people):
     plan = smoke._tiny(read_plan(path)[0], people)
     for point in each_value(values_of(plan.space)):
