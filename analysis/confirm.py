@@ -14,12 +14,15 @@ from analysis.trials.ranking import Ranking
 from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, judge, staying
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
+from common.log import output_of
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
 from trial.record import RunFolder, RunWriter
 from trial.resume import again, is_finished
 from trial.run import Report, run
+
+output = output_of(__name__)
 
 LEADERS = 5
 
@@ -72,8 +75,10 @@ def confirm(
     tied = equal[:most]
     groups = groups_of(best)
     if len(tied) < 2:
-        print(f"nothing to confirm: the search's {found.promise.n_groups:,} {groups} tell #{numbers[best]} "
-              "from all other trials")  # fmt: skip
+        output.info(
+            f"nothing to confirm: the search's {found.promise.n_groups:,} {groups} tell #{numbers[best]} "
+            "from all other trials"
+        )
         return None
     configs = dict(zip(tied, _configs(tied, data, places or {}), strict=True))
     rounds = _Rounds(configs, numbers, ranking.metric, groups)
@@ -86,8 +91,10 @@ def confirm(
             "give more, or compare fewer leaders (--leaders)"
         )
     of = f"the first {most} of {len(equal)}" if len(equal) > most else len(tied)
-    print(f"{of} leaders are trained on further folds, within {budget}: "
-          f"{', '.join(f'#{numbers[one]}' for one in tied)}", flush=True)  # fmt: skip
+    output.info(
+        f"{of} leaders are trained on further folds, within {budget}: "
+        f"{', '.join(f'#{numbers[one]}' for one in tied)}"
+    )
     with only_writer(rounds.folder):
         rounds.play(*first)
         for seed, fold in some:
@@ -174,9 +181,7 @@ class _Rounds:
                 _train(config, folder, name)
                 self.trained[leader].append(folder)
             except (UsageError, ArithmeticError, RuntimeError) as error:  # RuntimeError: out of memory, too
-                print(
-                    f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}", flush=True
-                )
+                output.info(f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}")
                 self.alive.remove(leader)
                 self.known.pop(leader, None)
             self.runs, self.seconds = self.runs + 1, self.seconds + _seconds(folder)
@@ -201,10 +206,12 @@ class _Rounds:
         )  # fmt: skip
         self.confirmed.write(self.folder)
         first = self.known[kept[0]].score
-        print(f"round {len(self.rounds)}, {first.n_groups:,} {self.groups}: first #{self.numbers[kept[0]]}, "
-              f"{title_of(self.metric)} {first}", flush=True)  # fmt: skip
+        output.info(
+            f"round {len(self.rounds)}, {first.n_groups:,} {self.groups}: first #{self.numbers[kept[0]]}, "
+            f"{title_of(self.metric)} {first}"
+        )
         for leader in gone:
-            print(f"  #{self.numbers[leader]} is behind: {self.known[leader].difference}", flush=True)
+            output.info(f"  #{self.numbers[leader]} is behind: {self.known[leader].difference}")
 
 
 def _seconds(folder: Path) -> float:
@@ -219,7 +226,7 @@ def _train(config: TrialConfig, folder: Path, name: str) -> None:
     def on_report(report: Report) -> None:
         if not report.earlier:
             score = f"{title_of(config.metric)} {report.score:.4f}"
-            print(f"{name}, {report.done}  {score}  {report.seconds:.1f} s", flush=True)
+            output.info(f"{name}, {report.done}  {score}  {report.seconds:.1f} s")
 
     checkpoint = again(folder, config, None)
     writer = RunWriter(folder, config, again=True, checkpoint=checkpoint)

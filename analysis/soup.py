@@ -21,9 +21,12 @@ from analysis.trust.answers import Answers, answers_of, counts_of, differing, re
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, all_at_once
 from common.files import folder_atomic, is_taken, only_writer_of_out
+from common.log import output_of
 from trial.config import TrialConfig
 from trial.metrics import METRICS, title_of
 from trial.record import RunFolder, RunWriter, scores_of
+
+output = output_of(__name__)
 
 SAME = ("model", "weights", "head", "fold", "folds", "group")  # fields of the recipe
 
@@ -51,19 +54,21 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     first = order[0]
     taken, best, table = [first], own[first], folders[first].validation()
     weights, tried = states[first], [answers[first]]
-    print(f"{runs[first]}: {title_of(metric)} {best:.4f}", flush=True)
+    output.info(f"{runs[first]}: {title_of(metric)} {best:.4f}")
     for number in order[1:]:
         both = [mean([states[one][fold] for one in (*taken, number)]) for fold in range(len(weights))]
         answered = predict_validation(runs[first], _with(trained[first], both), data, "none")
         found = score(scores_of(answered))
         tried.append(answers_of(answered, str(runs[number])))
         rises = found > best
-        print(f"with {runs[number]}: {found:.4f}, {'kept' if rises else 'left out'}", flush=True)
+        output.info(f"with {runs[number]}: {found:.4f}, {'kept' if rises else 'left out'}")
         if rises:
             taken, best, table, weights = [*taken, number], found, answered, both
     members = [runs[number] for number in taken]
     _write(out, configs[first], folders[first], members, weights, table)
-    print(f"soup of {len(taken)} of {len(runs)} runs: {_promise(select(counts_of(tried), metric), metric)}")
+    output.info(
+        f"soup of {len(taken)} of {len(runs)} runs: {_promise(select(counts_of(tried), metric), metric)}"
+    )
     return members
 
 

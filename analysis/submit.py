@@ -21,8 +21,11 @@ from analysis.trials.unfinished import WARNING, unfinished
 from analysis.trust.answers import VALIDATION
 from analysis.trust.leaders import interval_facts
 from common.errors import UsageError
+from common.log import output_of
 from trial.metrics import column_of
 from trial.record import RunFolder
+
+output = output_of(__name__)
 
 REPORT = "report.html"
 
@@ -54,9 +57,9 @@ def submit(
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
-        print("\n".join(table_lines(given)), flush=True)
+        output.info("\n".join(table_lines(given)))
     for words in about["warnings"]:
-        print(f"{WARNING}{words}", flush=True)
+        output.info(f"{WARNING}{words}")
     return about
 
 

@@ -138,7 +138,8 @@ def plan_errors(plan: Plan, here: bool = True) -> list[str]:
     if "trainingService" in plan.config:
         errors += service_errors(plan.config["trainingService"])
     errors += queue_errors(plan.config, plan.start, plan.code)
-    errors += fold_errors(plan.config.get("assessor"), _recipes(plan))
+    folds = ((one.fold, one.fold_order, one.folds) for one in _recipes(plan))
+    errors += fold_errors(plan.config.get("assessor"), folds)
     return errors + gpu_errors(plan.config, here) + _folder_errors(plan)
 
 
@@ -154,12 +155,13 @@ def _recipes(plan: Plan) -> Iterator[TrialConfig]:
 
 def disk_need(plan: Plan) -> Need:
     """The disk space that the trials may need."""
-    number, recipes = plan.number, list(_recipes(plan))
+    number = plan.number
+    networks = [(one.model, one.weights, one.folds if one.fold == "all" else 1) for one in _recipes(plan)]
     # A paused training keeps its checkpoint; half of them are assumed to be paused.
     at_once = math.ceil((number or 0) / 2) if plan.pauses else plan.config["trialConcurrency"]
     with contextlib.chdir(plan.code):  # the weights' relative paths are relative to where trials run
         trials = None if number is None else math.ceil(number)
-        return need(plan.runs, recipes, trials, at_once, plan.keep)
+        return need(plan.runs, networks, trials, at_once, plan.keep)
 
 
 def rehearsal_errors(plan: Plan, rehearsed: Rehearsed) -> list[str]:
