@@ -103,7 +103,7 @@ def test_a_task_is_added_by_a_format(tmp_path, monkeypatch):
     trained = train("Add a task", data, tmp_path, model=TINY["model"], weights="none")
     assert trained.status()["state"] == "done" and trained.task().classes == task.classes
     (data / "train" / names[0]).rename(data / "train" / "odd.jpg")
-    with pytest.raises(UsageError, match="odd[.]jpg: is not GROUP_CLASS_NUMBER[.]jpg"):
+    with pytest.raises(UsageError, match=r"odd[.]jpg: is not GROUP_CLASS_NUMBER[.]jpg"):
         read.read_train(data)
 
 
