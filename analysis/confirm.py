@@ -49,14 +49,14 @@ class Budget:
 def confirm(
     ranking: Ranking,
     budget: Budget,
-    most: int | None = None,
+    max_leaders: int | None = None,
     data: Path | None = None,
     places: Mapping[str, Any] | None = None,
 ) -> Confirmed | None:
-    """Train the best of the leaders that the search can't tell apart, at most `most` (default: LEADERS), on
-    further folds, each round all of them on the same; those that fall behind are out. Write what is known
-    after each round beside the trials, where the ranking reads it. None if the search's own groups tell the
-    best one from all others.
+    """Train the best of the leaders, which do not differ significantly in the search, at most `max_leaders`
+    (default: LEADERS), on further folds, each round all of them on the same; those that fall behind are out.
+    Write what is known after each round beside the trials, where the ranking reads it. None if the best one
+    is significantly better than all others on the search's own groups.
 
     Rounds take the other folds of the search's split, so that nobody is scored twice, then those of fresh
     seeds. A round is begun if the `budget` has room for all of it. Finished runs are not trained again, and
@@ -65,19 +65,19 @@ def confirm(
     UsageError, before anything is trained, if there is nothing to compare, the budget is too small for a
     round, or the data are not those of the search.
     """
-    leaders, numbers, most = ranking.leaders, _numbers(ranking), most or LEADERS
+    leaders, numbers, max_leaders = ranking.leaders, _numbers(ranking), max_leaders or LEADERS
     found = leaders.selection
     if found is None:
         why = leaders.notes[0] if leaders.notes else "fewer than two trials have finished"
         raise UsageError(f"nothing to confirm: {why}")
     best = leaders.compared[found.winner]
     equal = [best, *(leaders.compared[one] for one in found.equal)]
-    tied = equal[:most]
+    tied = equal[:max_leaders]
     groups = groups_of(best)
     if len(tied) < 2:
         output.info(
-            f"nothing to confirm: the search's {found.promise.n_groups:,} {groups} tell #{numbers[best]} "
-            "from all other trials"
+            f"nothing to confirm: on the search's {found.promise.n_groups:,} {groups} #{numbers[best]} is "
+            "significantly better than all other trials"
         )
         return None
     configs = dict(zip(tied, _configs(tied, data, places or {}), strict=True))
@@ -90,7 +90,7 @@ def confirm(
             f"{budget} is too little: one network of each of {len(tied)} leaders takes about {hours:.2g} h; "
             "give more, or compare fewer leaders (--leaders)"
         )
-    of = f"the first {most} of {len(equal)}" if len(equal) > most else len(tied)
+    of = f"the first {max_leaders} of {len(equal)}" if len(equal) > max_leaders else len(tied)
     output.info(
         f"{of} leaders are trained on further folds, within {budget}: "
         f"{', '.join(f'#{numbers[one]}' for one in tied)}"
