@@ -1,5 +1,5 @@
-"""The leaders that a search can't tell apart, trained on further folds until one is left or the budget is
-used."""
+"""The leaders of a search that do not differ significantly, trained on further folds until one is left or the
+budget is used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

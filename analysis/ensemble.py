@@ -48,9 +48,9 @@ def ensemble(
     path.
 
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: one of VOTES; `auto`
-    is the simplest way that can't be told from the one with the best nested score, the soft vote if the runs
-    share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
-    everything that can be refused.
+    is the simplest way that is not significantly different from the one with the best nested score, the soft
+    vote if the runs share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first
+    prediction, for everything that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]
     _, _, _, photos, _, *networks = all_at_once(

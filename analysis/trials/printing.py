@@ -23,7 +23,7 @@ LOW, HIGH, LIMITS = "score_low", "score_high", "95 %"  # the interval of a score
 TITLES = {"chosen_by": "chosen by", STEADY: "mean of 3 epochs"}
 MAX_ROWS = 100  # of each table in a terminal: more would push the best trials out of sight
 
-ZERO = ", can't be told from none"  # of an effect
+ZERO = ", not significantly different from none"  # of an effect
 
 Cells = dict[str, list[str]]
 

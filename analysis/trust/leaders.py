@@ -54,7 +54,7 @@ class Leaders:
 
     @property
     def equal(self) -> list[Path]:
-        """The runs that can't be told from the best one, best first."""
+        """The runs that are not significantly different from the best one, best first."""
         if self.confirmed:
             return self._runs(self.confirmed.equal)
         return [] if self.selection is None else [self.compared[one] for one in self.selection.equal]
@@ -138,18 +138,18 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
     promise, confirmed = leaders.promise, leaders.confirmed
     if promise is None:
         return ""
-    seen, of = f"These {promise.n_groups:,} {groups}", f"{leaders.chosen_from} trials and of their epochs"
+    seen, of = f"these {promise.n_groups:,} {groups}", f"{leaders.chosen_from} trials and of their epochs"
     if confirmed:
-        seen = f"The {promise.n_groups:,} {groups} of {confirmed.where}"
+        seen = f"the {promise.n_groups:,} {groups} of {confirmed.where}"
         of = f"{leaders.chosen_from} leaders there"
     words = (
         f"Promise of the best one on new {groups}: {title_of(leaders.metric)} {promise}, after a correction "
         f"by {leaders.corrected_by:.3f} for being the best of {of}."
     )
     if equal := leaders.equal:
-        words += f" {seen} can't tell it from {_named(equal, numbers)}."
+        words += f" On {seen} it is not significantly different from {_named(equal, numbers)}."
     if behind := leaders.behind:
-        words += f" {'They' if equal else seen} show it better than {_named(behind, numbers)}."
+        words += f" {'There' if equal else f'On {seen}'} it is better than {_named(behind, numbers)}."
     if absent := promise.absent:
         words += f" {absent} class{'es have' if absent > 1 else ' has'} no validation photo."
     return words
