@@ -120,8 +120,10 @@ def _varied(space: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     varied = {current_field(key) for key in space}
     if "model" not in varied:
         return varied, set()
-    carried = {name for option in space["model"]["_value"] for name in model_fields(option)}
-    return varied, (carried | {"weights"}) - varied
+    spec = space["model"]
+    options = spec.get("_value") if isinstance(spec, Mapping) else None  # NNI's database may be damaged
+    carried = {name for one in options or () for name in model_fields(one)} | {"weights"}
+    return varied, carried - varied
 
 
 def _early_stopper(config: dict[str, Any]) -> str:
