@@ -1,5 +1,5 @@
-"""The leaders that a search can't tell apart, trained on further folds until one is left or the budget is
-used."""
+"""The leaders of a search that do not differ significantly, trained on further folds until one is left or the
+budget is used."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,15 @@ from analysis.trials.ranking import Ranking
 from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, judge, staying
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
+from common.log import output_of
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
 from trial.record import RunFolder, RunWriter
 from trial.resume import again, is_finished
 from trial.run import Report, run
+
+output = output_of(__name__)
 
 LEADERS = 5
 
@@ -46,14 +49,14 @@ class Budget:
 def confirm(
     ranking: Ranking,
     budget: Budget,
-    most: int | None = None,
+    max_leaders: int | None = None,
     data: Path | None = None,
     places: Mapping[str, Any] | None = None,
 ) -> Confirmed | None:
-    """Train the best of the leaders that the search can't tell apart, at most `most` (default: LEADERS), on
-    further folds, each round all of them on the same; those that fall behind are out. Write what is known
-    after each round beside the trials, where the ranking reads it. None if the search's own groups tell the
-    best one from all others.
+    """Train the best of the leaders, which do not differ significantly in the search, at most `max_leaders`
+    (default: LEADERS), on further folds, each round all of them on the same; those that fall behind are out.
+    Write what is known after each round beside the trials, where the ranking reads it. None if the best one
+    is significantly better than all others on the search's own groups.
 
     Rounds take the other folds of the search's split, so that nobody is scored twice, then those of fresh
     seeds. A round is begun if the `budget` has room for all of it. Finished runs are not trained again, and
@@ -62,18 +65,20 @@ def confirm(
     UsageError, before anything is trained, if there is nothing to compare, the budget is too small for a
     round, or the data are not those of the search.
     """
-    leaders, numbers, most = ranking.leaders, _numbers(ranking), most or LEADERS
+    leaders, numbers, max_leaders = ranking.leaders, _numbers(ranking), max_leaders or LEADERS
     found = leaders.selection
     if found is None or len(leaders.compared) < 2:
         why = leaders.notes[0] if leaders.notes else "fewer than two trials have finished"
         raise UsageError(f"nothing to confirm: {why}")
     best = leaders.compared[found.winner]
     equal = [best, *(leaders.compared[one] for one in found.equal)]
-    tied = equal[:most]
+    tied = equal[:max_leaders]
     groups = groups_of(best)
     if len(tied) < 2:
-        print(f"nothing to confirm: the search's {found.promise.n_groups:,} {groups} tell #{numbers[best]} "
-              "from all other trials")  # fmt: skip
+        output.info(
+            f"nothing to confirm: on the search's {found.promise.n_groups:,} {groups} #{numbers[best]} is "
+            "significantly better than all other trials"
+        )
         return None
     configs = dict(zip(tied, _configs(tied, data, places or {}), strict=True))
     rounds = _Rounds(configs, numbers, ranking.metric, groups)
@@ -85,9 +90,11 @@ def confirm(
             f"{budget} is too little: one network of each of {len(tied)} leaders takes about {hours:.2g} h; "
             "give more, or compare fewer leaders (--leaders)"
         )
-    of = f"the first {most} of {len(equal)}" if len(equal) > most else len(tied)
-    print(f"{of} leaders are trained on further folds, within {budget}: "
-          f"{', '.join(f'#{numbers[one]}' for one in tied)}", flush=True)  # fmt: skip
+    of = f"the first {max_leaders} of {len(equal)}" if len(equal) > max_leaders else len(tied)
+    output.info(
+        f"{of} leaders are trained on further folds, within {budget}: "
+        f"{', '.join(f'#{numbers[one]}' for one in tied)}"
+    )
     with only_writer(rounds.folder):
         rounds.play(*first)
         for seed, fold in some:
@@ -174,9 +181,7 @@ class _Rounds:
                 _train(config, folder, name)
                 self.trained[leader].append(folder)
             except (UsageError, ArithmeticError, RuntimeError) as error:  # RuntimeError: out of memory, too
-                print(
-                    f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}", flush=True
-                )
+                output.info(f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}")
                 self.alive.remove(leader)
                 self.known.pop(leader, None)
             self.runs, self.seconds = self.runs + 1, self.seconds + _seconds(folder)
@@ -201,10 +206,12 @@ class _Rounds:
         )  # fmt: skip
         self.confirmed.write(self.folder)
         first = self.known[kept[0]].score
-        print(f"round {len(self.rounds)}, {first.n_groups:,} {self.groups}: first #{self.numbers[kept[0]]}, "
-              f"{title_of(self.metric)} {first}", flush=True)  # fmt: skip
+        output.info(
+            f"round {len(self.rounds)}, {first.n_groups:,} {self.groups}: first #{self.numbers[kept[0]]}, "
+            f"{title_of(self.metric)} {first}"
+        )
         for leader in gone:
-            print(f"  #{self.numbers[leader]} is behind: {self.known[leader].difference}", flush=True)
+            output.info(f"  #{self.numbers[leader]} is behind: {self.known[leader].difference}")
 
 
 def _seconds(folder: Path) -> float:
@@ -219,7 +226,7 @@ def _train(config: TrialConfig, folder: Path, name: str) -> None:
     def on_report(report: Report) -> None:
         if not report.earlier:
             score = f"{title_of(config.metric)} {report.score:.4f}"
-            print(f"{name}, {report.done}  {score}  {report.seconds:.1f} s", flush=True)
+            output.info(f"{name}, {report.done}  {score}  {report.seconds:.1f} s")
 
     checkpoint = again(folder, config, None)
     writer = RunWriter(folder, config, again=True, checkpoint=checkpoint)

@@ -26,10 +26,13 @@ from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, 
 from analysis.trust.calibration import tempered
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
+from common.log import output_of
 from dataset.read import read_eval
 from trial.metrics import column_of, scores_text, title_of
 from trial.origin import code, versions
 from trial.record import RunFolder, probabilities_of
+
+output = output_of(__name__)
 
 VOTES = (AUTO, *WAYS)
 
@@ -43,9 +46,9 @@ def ensemble(
     path.
 
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: one of VOTES; `auto`
-    is the simplest way that can't be told from the one with the best nested score, the soft vote if the runs
-    share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first prediction, for
-    everything that can be refused.
+    is the simplest way that is not significantly different from the one with the best nested score, the soft
+    vote if the runs share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first
+    prediction, for everything that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]
     _, _, _, photos, _, *networks = all_at_once(
@@ -62,10 +65,10 @@ def ensemble(
     members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
                for name, run in zip(names, runs, strict=True)]  # fmt: skip
     if note := other_data(members):
-        print(note, flush=True)
+        output.info(note)
     for member in members:
         if state := member["unfinished"]:
-            print(weights_words(state), flush=True)
+            output.info(weights_words(state))
     task, metric = networks[0].task, metric_of({"members": members})
     shared, why = shared_validation(
         runs, lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
@@ -79,9 +82,10 @@ def ensemble(
         )
     validated = vote_scores(voted, why, task, metric)
     if combined:
-        print("\n".join(combined.lines(names, title_of(metric))), flush=True)
-    print(f"validation of the vote: {_words(validated, metric)}", flush=True)
-    planned = finishing.plan(finish, data, photos, voted, task, RunFolder(runs[0]).config(), metric)
+        output.info("\n".join(combined.lines(names, title_of(metric))))
+    output.info(f"validation of the vote: {_words(validated, metric)}")
+    first = RunFolder(runs[0]).config()
+    planned = finishing.plan(finish, data, photos, voted, task, metric, first.corrections, first.group)
     answers, seconds = _predict(runs, networks, chosen, photos, tta, temperature)
     for number, (member, weight, cost) in enumerate(zip(members, chosen.weights, seconds, strict=True)):
         member |= {"weight": round(float(weight), 4), "prediction_seconds": round(cost, 2)}
@@ -107,16 +111,16 @@ def _predict(
         zip(runs, networks, chosen.weights, strict=True), start=1
     ):
         if not weight:
-            print(f"run {number} of {len(runs)}: {run}: without weight, not asked", flush=True)
+            output.info(f"run {number} of {len(runs)}: {run}: without weight, not asked")
             answers.append(np.zeros((len(photos), trained.task.n_classes)))
             seconds.append(0.0)
             continue
-        print(f"run {number} of {len(runs)}: {run}", flush=True)
+        output.info(f"run {number} of {len(runs)}: {run}")
         started = time.perf_counter()
         answers.append(trained.predict(photos, tta, temperature))
         seconds.append(time.perf_counter() - started)
     each = ", ".join(f"{cost / sum(seconds):.0%}" for cost in seconds)
-    print(f"prediction of {len(photos):,} photos took {sum(seconds):.1f} s: by run {each}", flush=True)
+    output.info(f"prediction of {len(photos):,} photos took {sum(seconds):.1f} s: by run {each}")
     return answers, seconds
 
 

@@ -41,6 +41,7 @@ from analysis.trials.unfinished import recipe_words, weights_words
 from analysis.trust.leaders import promised_words
 from common.errors import UsageError, all_at_once, errors_of
 from common.files import only_writer_of_out
+from common.log import output_of
 from dataset.check import check
 from dataset.fingerprint import fingerprint
 from dataset.images import read_images
@@ -52,6 +53,8 @@ from trial.config import PLACES, TrialConfig, refuse_together
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
 from trial.record import RunFolder, refuse_run
+
+output = output_of(__name__)
 
 TRIALS = "trials.csv"
 
@@ -72,8 +75,8 @@ def export_best(
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     with writing(out, [*names, BUNDLE]):
         for recipe, name in zip(recipes, names, strict=True):
-            print(recipe.write(out / name))
-        print(bundle.write_bundle(out, bundle.of_trials(recipes)))
+            output.info(recipe.write(out / name))
+        output.info(bundle.write_bundle(out, bundle.of_trials(recipes)))
     _print_trust(ranking, rows)
     return recipes
 
@@ -96,7 +99,7 @@ def _is_first(ranking: Ranking, rows: pd.DataFrame) -> bool:
 
 def _print_trust(ranking: Ranking, rows: pd.DataFrame) -> None:
     for words in trust_words(ranking) if _is_first(ranking, rows) else ():
-        print(words, flush=True)
+        output.info(words)
 
 
 @only_writer_of_out
@@ -117,11 +120,11 @@ def retrain_and_submit(
     refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
     validated = _validated(recipe, config, task)
-    planned = plan(finish, data, photos, validated, task, config)
+    planned = plan(finish, data, photos, validated, task, *_read_by(config))
     tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
     print_unpromised([recipe], [config])
     if recipe.unfinished:
-        print(recipe_words(recipe.unfinished, recipe.stop_with(values)), flush=True)
+        output.info(recipe_words(recipe.unfinished, recipe.stop_with(values)))
     stop_after = recipe.stop_with(values)
     what = _what([config], [stop_after], average, data)
     _refuse_run(out, what)
@@ -131,6 +134,11 @@ def retrain_and_submit(
         )
         bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
     return planned.apply(probabilities), about
+
+
+def _read_by(config: TrialConfig) -> tuple[str, str, str]:
+    """What `plan` needs of a recipe: how it is scored, and how its data are read."""
+    return config.metric, config.corrections, config.group
 
 
 def _files(folders: Sequence[str] = ()) -> list[str]:
@@ -241,11 +249,12 @@ def predict_and_submit(
     )
     about = about_kept(run) | {"networks": len(trained.networks), "temperature": temperature}
     if state := about.get("unfinished"):
-        print(weights_words(state), flush=True)
+        output.info(weights_words(state))
     config = RunFolder(run).config()
     if promise := about.get("promise"):
-        print(f"promise: {promised_words(promise, config.metric, trained.task.groups)}", flush=True)
-    planned = plan(finish, images or data, photos, known_answers(run, temperature), trained.task, config)
+        output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
+    known_to = known_answers(run, temperature)
+    planned = plan(finish, images or data, photos, known_to, trained.task, *_read_by(config))
     measured_on = Path(config.data) if images else data
     if tta == AUTO:
         validated = finishing.validated_run(run)
@@ -254,7 +263,7 @@ def predict_and_submit(
     elif tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
         about["validation"] |= {f"{column_of(config.metric)}_by_tta": known}
         plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
-        print(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
+        output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
     about["tta"] = tta
     probabilities = planned.apply(trained.predict(photos, tta, temperature))
     with writing(out, [*SUBMISSION, REPORT]):
@@ -308,13 +317,12 @@ def export_best_and_retrain(
     pairs = zip(recipes, configs, strict=True)
     validated = [_validated(recipe, config, task) for recipe, config in pairs]
     voted = shared_vote(validated)
-    planned = plan(finish, data, photos, voted, task, configs[0])
+    planned = plan(finish, data, photos, voted, task, *_read_by(configs[0]))
     trials = [recipe.folder for recipe in recipes]
     tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
-        print(
-            f"note: the search ran on other photos than those in {data} (or these have changed since)",
-            flush=True,
+        output.info(
+            f"note: the search ran on other photos than those in {data} (or these have changed since)"
         )
     what = _what(configs, [recipe.stop_with(values) for recipe in recipes], average, data)
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
@@ -343,7 +351,7 @@ def _members(
     is `planned` for their vote is done for a single one, too. `again`: an earlier try was killed."""
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
-        print(f"recipe {number} of {len(recipes)}: {recipe.about}", flush=True)
+        output.info(f"recipe {number} of {len(recipes)}: {recipe.about}")
         recipe.write(folder / "recipe.json")
         stop_after = recipe.stop_with(values)
         own = planned if len(recipes) == 1 else Plan(planned.task)
@@ -375,8 +383,8 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
         raise UsageError(f"{data}: {words}; nothing is trained")
     differing = bundle.differences(made, configs, gpus)
     for words in differing:
-        print(f"note: differs from where the bundle was made: {words}", flush=True)
-    planned = plan(finish, data, photos, None, task, configs[0]).decided(made.decision)
+        output.info(f"note: differs from where the bundle was made: {words}")
+    planned = plan(finish, data, photos, None, task, *_read_by(configs[0])).decided(made.decision)
     stops = [recipe.stop_after for recipe in recipes]
     what = _what(configs, stops, made.average, data)
     if not made.voted:
@@ -396,15 +404,15 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
         again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
         bundle.write_bundle(out, again)
     if not made.files:
-        print("the bundle was written before a submission was made: there is none to compare with")
+        output.info("the bundle was written before a submission was made: there is none to compare with")
         return True
     if not (others := bundle.differing_files(made, out)):
-        print(f"the same submission, byte for byte: {', '.join(made.files)}")
+        output.info(f"the same submission, byte for byte: {', '.join(made.files)}")
         return True
-    print(f"not the same, byte for byte: {', '.join(others)}{bundle.answers_that_differ(path, out)}")
+    output.info(f"not the same, byte for byte: {', '.join(others)}{bundle.answers_that_differ(path, out)}")
     same_networks = [
         one.network == other.network for one, other in zip(made.members, again.members, strict=True)
     ]
-    print(f"networks with the same weights: {sum(same_networks)} of {len(same_networks)}")
-    print("what differs: " + ("; ".join(differing) or "nothing that the bundle records"))
+    output.info(f"networks with the same weights: {sum(same_networks)} of {len(same_networks)}")
+    output.info("what differs: " + ("; ".join(differing) or "nothing that the bundle records"))
     return False

@@ -4,6 +4,7 @@
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from common.errors import exit_on_usage_error, failure_words, gone_words
+from common.log import output_of
 from common.machine import cores
 from common.progress import track
 from dataset.task import Task
@@ -26,6 +28,9 @@ from trial.fit import fit
 from trial.ranks import ALONE, Ranks, following, run_ranks, started_as
 from trial.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
 from trial.resume import Saver, read
+
+output = output_of(__name__)
+logger = logging.getLogger(__name__)
 
 _WHY = {
     False: "the epoch whose validation score, averaged with its neighbours', was best",
@@ -78,14 +83,16 @@ def retrain(
         saver = Saver(writer, what, start.fingerprint)
         kept: list[dict[str, Tensor]] = list(state["kept"]) if state else []
         if checkpoint:
-            print(f"going on after {checkpoint.where}", flush=True)
+            output.info(f"going on after {checkpoint.where}")
         shown = track(training.train, f"retraining, epoch {training.done + 1}/{stop_after}", "batches")
         for epoch in islice(fit(replace(training, train=shown)), stop_after - training.done):
             shown.label = f"retraining, epoch {epoch.epoch + 1}/{stop_after}"
             writer.note_memory(epoch.parts, epoch.device_bytes)
             writer.epoch(epoch.row())
-            print(f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  "
-                  f"loss {epoch.train_loss:.4f}  {epoch.seconds:.1f} s", flush=True)  # fmt: skip
+            output.info(
+                f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  "
+                f"loss {epoch.train_loss:.4f}  {epoch.seconds:.1f} s"
+            )
             if epoch.epoch > stop_after - average:
                 kept.append(
                     {
@@ -107,10 +114,9 @@ def retrain_on_gpus(
     given = [config.to_json(), str(out), stop_after, average, again]
     threads = config.threads or max(1, cores() // gpus)
     if run_ranks(gpus, ["-m", "analysis.retrain", json.dumps(given)], threads):
-        print(
+        logger.warning(
             f"retraining by {gpus} processes failed, see above; the same command goes on after its last "
-            "checkpoint",
-            file=sys.stderr,
+            "checkpoint"
         )
         raise SystemExit(1)
     return rule(config, *_at_most(config.epochs, stop_after, average), RunFolder(out).task())

@@ -1,6 +1,6 @@
 """The score of a submission if the answers are known."""
 
-import sys
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from trial.metrics import (
     title_of,
 )
 from trial.record import probabilities_of
+
+logger = logging.getLogger(__name__)
 
 MAX_LINES = 60  # of classes in a terminal
 MAX_WIDTH = 40  # of the column of their names there
@@ -174,15 +176,15 @@ def _task_of_answers(submission: Path, answers: Path, labelled: pd.DataFrame | N
     known = set(truth["ans"]) - {""}
     # The home task's photos to predict have no labels in its data folder, so such labels are names.
     if labelled is None and known and {whole_number(name) for name in known} <= set(FACE_MASK.answers):
-        print(f"note: no {JSON} beside {submission}: the numbers are taken as the competition's classes",
-              file=sys.stderr, flush=True)  # fmt: skip
+        logger.warning(
+            f"note: no {JSON} beside {submission}: the numbers are taken as the competition's classes"
+        )
         return FACE_MASK
     names = in_order(known | set(given["ans"]) - {""})
-    print(
+    logger.warning(
         f"note: no {JSON} beside {submission}: the classes are the {len(names):,} names in the two files, so "
-        "the macro-F1 is without classes that neither has",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+        "the macro-F1 is without classes that neither has"
+    )
     return Task("answers", names)
 
 

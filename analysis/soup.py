@@ -24,9 +24,12 @@ from analysis.trust.leaders import promise_of, promised_words
 from analysis.trust.selection import select
 from common.errors import UsageError, all_at_once
 from common.files import folder_atomic, is_taken, only_writer_of_out
+from common.log import output_of
 from trial.config import TrialConfig
 from trial.metrics import METRICS, title_of
 from trial.record import RunFolder, RunWriter, scores_of
+
+output = output_of(__name__)
 
 SAME = ("model", "weights", "head", "fold", "folds", "group")  # fields of the recipe
 
@@ -55,14 +58,14 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     first = order[0]
     taken, best, table = [first], own[first], folders[first].validation()
     weights, tried = states[first], list(answers)
-    print(f"{runs[first]}: {title_of(metric)} {best:.4f}", flush=True)
+    output.info(f"{runs[first]}: {title_of(metric)} {best:.4f}")
     for number in order[1:]:
         both = [mean([states[one][fold] for one in (*taken, number)]) for fold in range(len(weights))]
         answered = predict_validation(runs[first], _with(trained[first], both), data, "none")
         reached = score(scores_of(answered))
         tried.append(answers_of(answered, str(runs[number])))
         rises = reached > best
-        print(f"with {runs[number]}: {reached:.4f}, {'kept' if rises else 'left out'}", flush=True)
+        output.info(f"with {runs[number]}: {reached:.4f}, {'kept' if rises else 'left out'}")
         if rises:
             taken, best, table, weights = [*taken, number], reached, answered, both
     members = [runs[number] for number in taken]
@@ -71,7 +74,7 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     promise |= {"choice": f"the best of {len(runs)} runs and {len(tried) - len(runs)} means of weights"}
     _write(out, configs[first], folders[first], members, promise, weights, table)
     words = promised_words(promise, metric, trained[first].task.groups)
-    print(f"soup of {len(taken)} of {len(runs)} runs promises {words}")
+    output.info(f"soup of {len(taken)} of {len(runs)} runs promises {words}")
     return members
 
 

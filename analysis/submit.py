@@ -22,10 +22,13 @@ from analysis.trust.answers import VALIDATION, answers_of
 from analysis.trust.bootstrap import interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
+from common.log import output_of
 from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import DEFAULT, METRICS, column_of
 from trial.record import RunFolder, scores_of
+
+output = output_of(__name__)
 
 REPORT = "report.html"
 
@@ -57,9 +60,9 @@ def submit(
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
-        print("\n".join(table_lines(given)), flush=True)
+        output.info("\n".join(table_lines(given)))
     for words in about["warnings"]:
-        print(f"{WARNING}{words}", flush=True)
+        output.info(f"{WARNING}{words}")
     return about
 
 
@@ -160,7 +163,7 @@ def print_unpromised(recipes: Sequence[Recipe], configs: Sequence[TrialConfig]) 
     pairs = zip(recipes, configs, strict=True)
     found = dict.fromkeys(words for recipe, config in pairs if (words := recipe.unpromised(config)))
     for words in found:
-        print(f"no promise: {words}", flush=True)
+        output.info(f"no promise: {words}")
     return bool(found)
 
 

@@ -14,12 +14,20 @@ def shipped(folder: str, pattern: str) -> list[Path]:
 
     Links, which keep earlier names alive, are left out.
     """
-    files = sorted(path for path in (PROJECT / folder).glob(pattern) if not path.is_symlink())
-    tracked = _tracked(PROJECT / folder)
-    return [path for path in files if path.name in tracked] if tracked else files
+    return tracked(folder, pattern) or _files(folder, pattern)
 
 
-def _tracked(folder: Path) -> set[str]:
+def tracked(folder: str, pattern: str) -> list[Path]:
+    """As `shipped`, but [] without git: a person's own files can't be told from the project's then."""
+    names = _tracked_names(PROJECT / folder)
+    return [path for path in _files(folder, pattern) if path.name in names]
+
+
+def _files(folder: str, pattern: str) -> list[Path]:
+    return sorted(path for path in (PROJECT / folder).glob(pattern) if not path.is_symlink())
+
+
+def _tracked_names(folder: Path) -> set[str]:
     """The names of files in `folder` that git tracks; empty if there is no git or no checkout."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=folder, capture_output=True, text=True)

@@ -166,7 +166,10 @@ def resume_command(
 @app.command("list", epilog=EXAMPLE + "list")
 @exit_on_usage_error()
 def list_command() -> None:
-    """List the experiments, newest first: those in out/experiments, and those that run elsewhere."""
+    """List the experiments, the newest first.
+
+    Those in out/experiments, and those that run elsewhere.
+    """
     from experiments.saved.overview import lines, overview
 
     print("\n".join(lines(overview())))
@@ -179,7 +182,7 @@ def clean_command(
     keep: Annotated[int, typer.Option(min=1, help="finished trials that keep their networks")] = 10,
     yes: Annotated[bool, typer.Option("--yes", help="remove them; without it they are only counted")] = False,
 ) -> None:
-    """Free disk space: drop the networks of trials that are not among the best.
+    """Free disk space: remove networks of all but the best trials.
 
     Table, report, export and retraining need none of what is removed; predict and ensemble need a network.
     Paused trials, and those that resume runs again, keep theirs."""
@@ -234,7 +237,10 @@ def dashboard_command(
     experiment: Wanted = "latest",
     port: Annotated[int | None, typer.Option(help="default: 8180, or the next free one")] = None,
 ) -> None:
-    """Show the study of a search in Optuna's dashboard, also while it runs."""
+    """Show the study of a search in Optuna's dashboard.
+
+    Also while the search runs.
+    """
     from analysis.trials.table import find
     from experiments.dashboard import dashboard
 

@@ -21,7 +21,7 @@ from experiments.checks.ports import port_errors
 from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
-from experiments.checks.space import covering, each_value, sound, space_errors
+from experiments.checks.space import covering, each_value, sound, space_errors, values_of
 from experiments.checks.walltime import walltime_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
@@ -152,13 +152,14 @@ def plan_errors(plan: Plan, here: bool = True) -> list[str]:
     if "trainingService" in plan.config:
         errors += service_errors(plan.config["trainingService"])
     errors += queue_errors(plan.config, plan.start, plan.code)
-    errors += fold_errors(plan.config.get("assessor"), _recipes(plan))
+    folds = ((one.fold, one.fold_order, one.folds) for one in _recipes(plan))
+    errors += fold_errors(plan.config.get("assessor"), folds)
     return errors + gpu_errors(plan.config, here) + _folder_errors(plan)
 
 
 def _recipes(plan: Plan) -> Iterator[TrialConfig]:
     """Recipes in which each value of the space appears, without those that a trial refuses."""
-    for point in each_value(plan.space):
+    for point in each_value(values_of(plan.space)):
         recipe = None
         with contextlib.chdir(plan.code if plan.code.is_dir() else "."), contextlib.suppress(UsageError):
             recipe = _read(plan, False)(point)
@@ -168,12 +169,13 @@ def _recipes(plan: Plan) -> Iterator[TrialConfig]:
 
 def disk_need(plan: Plan) -> Need:
     """The disk space that the trials may need."""
-    number, recipes = plan.number, list(_recipes(plan))
+    number = plan.number
+    networks = [(one.model, one.weights, one.folds if one.fold == "all" else 1) for one in _recipes(plan)]
     # A paused training keeps its checkpoint; half of them are assumed to be paused.
     at_once = math.ceil((number or 0) / 2) if plan.pauses else plan.config["trialConcurrency"]
     with contextlib.chdir(plan.code):  # the weights' relative paths are relative to where trials run
         trials = None if number is None else math.ceil(number)
-        return need(plan.runs, recipes, trials, at_once, plan.keep)
+        return need(plan.runs, networks, trials, at_once, plan.keep)
 
 
 def rehearsal_errors(plan: Plan, rehearsed: Rehearsed) -> list[str]:

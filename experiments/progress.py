@@ -99,7 +99,7 @@ def look(folder: Path, total: int | None) -> State:
     for one in outcomes(folder, read_or_damage(folder)[0]):
         status = one.status
         states[status["state"]] += 1
-        at_work += any(part.recorded.event in ("WAITING", "RUNNING") for part in (one, *one.earlier))
+        at_work += any(part.recorded.is_open for part in (one, *one.earlier))
         metric = status.get("metric", metric)  # the same for all: it can't be searched
         if status["state"] in scores and status.get("score") is not None:
             if status["state"] == "done" and status["score"] > max(scores["done"], default=-math.inf):

@@ -1,7 +1,8 @@
 """Every shipped experiment tried at a tiny size on drawn people.
 
-The values of each search space are trained in this process. Each pair of tuner and assessor also runs two
-trials through NNI, in the first experiment that has it: NNI's manager is slower to start than a trial.
+The values of each search space are trained in this process: all of short lists, some of lists of dozens, with
+the number of those that are left out. Each pair of tuner and assessor also runs two trials through NNI, in
+the first experiment that has it: NNI's manager is slower to start than a trial.
 """
 
 import os
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from common.errors import UsageError, errors_of
 from common.machine import PROJECT, shipped
 from dataset.face_masks.drawing.synthetic import draw
 from experiments.checks.ports import any_port
-from experiments.checks.space import each_value
+from experiments.checks.space import each_value, values_of
 from experiments.plan import Plan, read_plan
 from trial.arguments import parse_arguments
 from trial.config import TrialConfig, parse
@@ -36,8 +37,8 @@ TINY = (
     "cache_limit=0",
 )  # fmt: skip
 NETWORK = "model=test_resnet.r160_in1k"  # of experiments that don't search it
-MAX_RECIPES = 12  # of one experiment; if a field has more values, evenly spaced ones are trained
-MAX_NETWORKS = 6  # instead, if networks are searched: large ones take seconds, and the tests train all kinds
+MAX_VALUES = 12  # of one field; if it has more, evenly spaced ones are trained
+MAX_NETWORKS = 6  # of the field model: large ones take seconds, and the tests train all kinds
 SECONDS = 600  # for two trials through NNI
 
 
@@ -58,9 +59,9 @@ def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
                     tried.add(pair)
                     errors = _run_through_nni(plan, folder)
                     what = [f"{NNI_TRIALS} trials through NNI"]
-                number, more = _train_each_value(plan, folder)
+                number, left_out, more = _train_each_value(plan, folder)
                 errors = [*errors, *more]
-                what += [f"{number} recipes trained"]
+                what += [f"{number} recipes trained" + (f", without {left_out}" if left_out else "")]
             result = "; ".join(errors) or f"ok, {' and '.join(what)}"
             print(f"{path.name}: {result}, {time.monotonic() - began:.0f} s", flush=True)
             all_done = all_done and not errors
@@ -80,7 +81,7 @@ def _tiny(plan: Plan, data: Path) -> Plan:
         if "model" not in space:
             settings.append(NETWORK)
         tiny = replace(plan, space=space).with_settings(settings)
-        if not any(errors_of(_read, tiny, point) for point in each_value(tiny.space)):
+        if not any(errors_of(_read, tiny, point) for point in each_value(values_of(tiny.space))):
             break
     return tiny
 
@@ -95,11 +96,21 @@ def _algorithm(plan: Plan, key: str) -> Any:
     return given.get("name") or given.get("className")
 
 
-def _train_each_value(plan: Plan, folder: Path) -> tuple[int, list[str]]:
-    """(number of recipes, errors) of training recipes in which each value of the space appears."""
+def _train_each_value(plan: Plan, folder: Path) -> tuple[int, str, list[str]]:
+    """(number of recipes, what is left out, errors) of training recipes in which each value of the space
+    appears; of more than MAX_VALUES or MAX_NETWORKS of one field, so many."""
     errors = []
-    points = list(each_value(plan.space))
-    points = points[:: -(-len(points) // (MAX_NETWORKS if "model" in plan.space else MAX_RECIPES))]
+    values = values_of(plan.space)
+    tried = {
+        field: _evenly(of_it, MAX_NETWORKS if field == "model" else MAX_VALUES)
+        for field, of_it in values.items()
+    }
+    left_out = [
+        f"{len(of_it) - len(tried[field])} of {len(of_it)} values of {field}"
+        for field, of_it in values.items()
+        if len(tried[field]) < len(of_it)
+    ]
+    points = list(each_value(tried))
     for point in points:
         try:
             _train(_read(plan, point), folder / "run")
@@ -108,7 +119,14 @@ def _train_each_value(plan: Plan, folder: Path) -> tuple[int, list[str]]:
         except Exception as error:
             errors.append(f"{point}: {type(error).__name__}: {error}")
         shutil.rmtree(folder / "run", ignore_errors=True)
-    return len(points), errors
+    return len(points), " and ".join(left_out), errors
+
+
+def _evenly(values: Sequence[Any], number: int) -> Sequence[Any]:
+    """At most `number` of the values, evenly spaced, the first and the last among them."""
+    if len(values) <= number:
+        return values
+    return [values[round(i * (len(values) - 1) / (number - 1))] for i in range(number)]
 
 
 def _train(config: TrialConfig, folder: Path) -> None:

@@ -7,8 +7,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from common.log import show_logs
 from common.machine import PROJECT, cores
 from dataset.face_masks.drawing.synthetic import draw
+
+show_logs()  # as in a command, also if a test calls a function of a library
 
 # Before torch is imported: tests run side by side, and with a thread for each core in every one of them they take
 # several times as long.

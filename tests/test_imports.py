@@ -94,6 +94,37 @@ def test_only_those_who_talk_to_nni_import_it():
             assert allowed or "nni" not in {name.partition(".")[0] for name in names}, f"{path} imports nni"
 
 
+# They are commands, or show a command's progress; `common.log` shows what the others have to say.
+MAY_PRINT = {
+    "analysis.commands",
+    "common.errors",
+    "common.log",
+    "common.progress",
+    "dataset.cache_command",
+    "experiments.demo",
+    "experiments.progress",
+    "experiments.smoke",
+    "experiments.submit",
+    "trial.command",
+    "trial.listing",
+    # Run as processes of their own, whose answer is what they print.
+    "experiments.checks.gpu_memory",
+    "experiments.machines.probe",
+}
+
+
+def test_only_commands_print():
+    for room in (*ROOMS, "tuners"):
+        for path in sorted((PROJECT / room).rglob("*.py")):
+            module = ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+            if path.stem == "__main__" or {module, module.rpartition(".")[0]} & MAY_PRINT:
+                continue
+            calls = [
+                node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+            ]
+            assert "print" not in {node.id for node in calls if isinstance(node, ast.Name)}, module
+
+
 @cache
 def at_top(module: str) -> set[str]:
     """The modules that are imported as `module` is, packages above them included; what is inside functions or
@@ -155,6 +186,9 @@ def test_slow_packages_are_imported_inside_functions_only():
 def test_the_recipe_level_alone_knows_the_config():
     """All other parts of a training take values."""
     parts = [
+        "analysis.predict.finishing",
+        "experiments.checks.disk",
+        "experiments.checks.folds",
         "trial.compute",
         "trial.constraints",
         "trial.fit",

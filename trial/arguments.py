@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from common.errors import UsageError
+from common.text import number_text
 from trial.aliases import current_field
+from trial.catalogue import model_fields
 from trial.config import FIELDS
 
 
@@ -40,7 +42,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
     for given, value in (tuner or {}).items():
         key = current_field(given)
         # A network carries fields of its own: {"_name": "resnet18", "batch_size": 32}.
-        if "metric" in (key, *(value if key == "model" and isinstance(value, Mapping) else ())):
+        if "metric" in (key, *(model_fields(value) if key == "model" else ())):
             errors.append("metric: is what the search optimises, it can't be searched")
             continue
         if key.partition(".")[0] in values:
@@ -49,6 +51,15 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
     if errors:
         raise UsageError(errors)
     return values
+
+
+def argument_text(value: Any) -> str:
+    """A JSON value of a field as `parse_arguments` reads it back from `key=value`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and float(short := number_text(value)) == value:
+        return short
+    return json.dumps(value)
 
 
 def _from_text(field: str, text: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from common.errors import unknown
 from common.image_size import Size
-from trial.aliases import FIELDS
+from trial.aliases import current_field
 from trial.models.repositories import FORM, repository_of
 
 HERE = Path(__file__).parent
@@ -73,16 +73,24 @@ def read_model(value: Any, errors: list[str]) -> str:
     return str(value)
 
 
-def model_fields(value: Any) -> dict[str, Any]:
+def model_fields(value: Any, errors: list[str] | None = None) -> dict[str, Any]:
     """The fields that a value of `model` (or an option for it in a space) sets: a mapping sets others too.
+    They have today's names; if one is given by an earlier name as well, a message is added to `errors`.
 
     'resnet34' -> {"model": "resnet34"}; {"_name": "resnet34", "weights": "none"} -> {"model": "resnet34",
     "weights": "none"}. In a search space the value of such a field is a mapping with `_type` and `_value`.
     """
     if not isinstance(value, Mapping):
         return {"model": value}
-    others = {FIELDS.get(str(key), str(key)): inner for key, inner in value.items() if key != "_name"}
-    return {"model": value.get("_name"), **others}
+    set_by_it = {"model": value.get("_name")}
+    for key, inner in value.items():
+        if key == "_name":
+            continue
+        name = current_field(str(key))
+        if name in set_by_it and errors is not None:
+            errors.append(f"{name} is given twice inside model={value.get('_name')}, by its earlier name too")
+        set_by_it[name] = inner
+    return set_by_it
 
 
 @cache

@@ -135,7 +135,7 @@ def _train(begin: Callable[[OnStop], _Begun | None], ranks: Ranks, in_experiment
     if begun:
         writers.append(begun.writer)
     ranks.join()
-    ranks.told(begun and (begun.config, begun.checkpoint and begun.writer.folder))
+    ranks.broadcast(begun and (begun.config, begun.checkpoint and begun.writer.folder))
     if begun:
         _run(begun.config, begun.writer, in_experiment, begun.checkpoint, ranks)
         print(f"run folder: {begun.writer.folder}")
@@ -151,7 +151,7 @@ def _follow(ranks: Ranks) -> None:
     on_stop(lambda reason: None)
     with following():
         ranks.join()
-        if begun := ranks.told():
+        if begun := ranks.broadcast():
             from trial.run import run
 
             config, going_on = begun

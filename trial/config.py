@@ -172,7 +172,7 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
     With `present` the files and packages that it needs must be on this machine.
     """
     errors: list[str] = []
-    values = _spread(values, errors)
+    values = spread(values, errors)
     good = {}
     for name, value in values.items():
         if name not in FIELDS:
@@ -208,22 +208,23 @@ def _plain(value: Any) -> Any:
     return size_text(value) if isinstance(value, tuple) else value
 
 
-def _spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
-    """`values` by current field names; parameters inside a model become fields (`model_fields`)."""
-    spread = {}
+def spread(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
+    """`values` by today's names of the fields; those inside a model are set beside it (`model_fields`).
+    Messages about fields that are given twice are added to `errors`."""
+    given = {}
     for name, value in values.items():
         if not isinstance(name, str):
             errors.append(f"{name!r} is not the name of a key")
             continue
         current = aliases.current_field(name)
-        if current in spread:
+        if current in given:
             errors.append(f"{current} is given twice, by its earlier name too")
-        spread[current] = value
-    if "model" in spread:
-        own = model_fields(spread.pop("model"))
-        errors += [f"{name} is given twice: beside model and inside it" for name in own if name in spread]
-        spread = own | spread
-    return spread
+        given[current] = value
+    if "model" in given:
+        own = model_fields(given.pop("model"), errors)
+        errors += [f"{name} is given twice: beside model and inside it" for name in own if name in given]
+        given = own | given
+    return given
 
 
 def _unknown_key(name: str) -> str:

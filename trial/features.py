@@ -17,7 +17,7 @@ from common.image_size import Size
 from common.progress import track
 from common.text import bytes_text
 from dataset.cache import arrays
-from dataset.cache.kept import kept
+from dataset.cache.computed import computed
 from dataset.cache.store import ArrayInfo, NoRoom, identity
 from trial.compute import Compute
 from trial.data import batches
@@ -124,7 +124,7 @@ def features_of(
     wanted = ArrayInfo(*photos, len(table), None, crop=str(preprocessing.crop), kind="features")
     what = f"computing the features of {len(table):,} photos in {number} views"
     try:
-        return kept(folder or arrays.CACHE, wanted, run, what, need, math.ceil(limit * 2**30))
+        return computed(folder or arrays.CACHE, wanted, run, what, need, math.ceil(limit * 2**30))
     except NoRoom as error:
         raise UsageError(_no_room(len(table), number, need, str(error))) from None
 

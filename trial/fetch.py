@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from common.errors import UsageError, first_line
+from common.log import output_of
 from common.nni_yaml import read_experiment, split_command
 from trial.arguments import parse_arguments
 from trial.catalogue import model_fields, plain, read_model
@@ -28,6 +29,7 @@ from trial.models.weights import (
 )
 from trial.tensors import write_tensors
 
+output = output_of(__name__)
 logger = logging.getLogger(__name__)
 REACH_SECONDS = 10  # how long to wait for a server's first answer
 ANY_SIZE = (224, 224)  # that a network which takes any size is built for, to see whether it can be
@@ -66,7 +68,7 @@ def fetch_all(names: list[str]) -> None:
             unasked.append(name)
             continue
         try:
-            print(_fetch(name), flush=True)
+            output.info(_fetch(name))
         except UsageError as error:
             failed[name] = str(error)
         except Exception as error:

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, get_args
 
 from common.errors import UsageError, unknown
-from common.text import number_text
+from trial.arguments import argument_text
 from trial.augment.per_image import PER_IMAGE
 from trial.augment.policies import DESCRIPTIONS, POLICIES, STEPS
 from trial.catalogue import networks, steps
@@ -86,7 +86,7 @@ def field_rows(names: Collection[str] = tuple(FIELDS)) -> Iterator[tuple[str, st
     for name in names:
         default = TrialConfig().to_json()[name]
         yield (
-            f"{name}={_written(default['_name'] if isinstance(default, dict) else default)}",
+            f"{name}={argument_text(default['_name'] if isinstance(default, dict) else default)}",
             field_text(name),
         )
 
@@ -158,12 +158,5 @@ def _params(field: str, name: str) -> Mapping[str, Any]:
 
 def _params_text(field: str, name: str) -> str:
     """' (gamma=2)' of a choice that has parameters."""
-    written = [f"{param}={_written(default)}" for param, default in _params(field, name).items()]
+    written = [f"{param}={argument_text(default)}" for param, default in _params(field, name).items()]
     return f" ({', '.join(written)})" if written else ""
-
-
-def _written(value: Any) -> str:
-    """A value as the command line takes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return number_text(value) if isinstance(value, float) else str(value)

@@ -61,15 +61,15 @@ class Ranks:
 
             torch.distributed.destroy_process_group()
 
-    def told(self, content: Any = None) -> Any:
+    def broadcast(self, content: Any = None) -> Any:
         """What rank 0 gives here, on every rank."""
         if self.world == 1:
             return content
         import torch
 
-        told = [content]
-        torch.distributed.broadcast_object_list(told)
-        return told[0]
+        given = [content]
+        torch.distributed.broadcast_object_list(given)
+        return given[0]
 
     def logits(self, network: "Callable[[Tensor], Tensor]", images: "Tensor") -> "Tensor":
         """`network(images)`, float32 (B, classes), for which each rank runs the network on its part of the

@@ -20,7 +20,7 @@ from tuners.space import Space
 
 _logger = logging.getLogger("tuners.reports")
 DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder
-ALIVE = ("WAITING", "RUNNING", "UNKNOWN")
+ALIVE = ("WAITING", "RUNNING", "UNKNOWN")  # as analysis.trials.nni_database.OPEN, which tuners don't import
 REPORTS_FOLDS = {"fold": "all", "fold_order": "one_by_one"}  # values of a recipe whose reports are folds
 PARENT = "parent"  # key beside the parameters: NNI's id of the trial that one goes on from
 

@@ -203,7 +203,7 @@ class Search(Tuner):
                 return ""
             if trial.user_attrs.get(PAUSES) or trial.user_attrs.get(QUEUED) == "default":
                 return ""
-            self.trials.hear(trial, known)
+            self.trials.report(trial, known)
             if not self._has_more or self.trials.queued() or len(self.trials.finals) < min_finished:
                 return ""
             self.trials.settle()

@@ -142,7 +142,7 @@ class Trials:
     def go_on(self, number: int) -> FrozenTrial:
         """A paused trial, running again."""
         if known := self.known(self[number]):
-            self.hear(self[number], known)  # an epoch may have been reported after it had ended
+            self.report(self[number], known)  # an epoch may have been reported after it had ended
         trial = self[number]
         attributes = trial.user_attrs
         changes: dict[str, Any] = {
@@ -169,7 +169,7 @@ class Trials:
     def note(self, trial: FrozenTrial, key: str, value: Any) -> None:
         self.study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
-    def hear(self, trial: FrozenTrial, known: Reported) -> None:
+    def report(self, trial: FrozenTrial, known: Reported) -> None:
         """Note the curve of a trial so far, and what it cost."""
         for epoch, value in enumerate(known.curve):
             if value == value and trial.intermediate_values.get(epoch) != value:
@@ -276,7 +276,7 @@ class Trials:
             self._tell(trial, known, known.result)
 
     def _pause(self, trial: FrozenTrial, known: Reported, why: str) -> None:
-        self.hear(trial, known)
+        self.report(trial, known)
         self.note(trial, WHY, why)
         self.note(trial, PAUSED, True)
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
@@ -294,7 +294,7 @@ class Trials:
         else:
             state = TrialState.FAIL
             why = why or ("no final score" if known.event in ("SUCCEEDED", "") else "failed")
-        self.hear(trial, known)
+        self.report(trial, known)
         if why:
             self.note(trial, WHY, why)
         if trial.state == TrialState.WAITING:  # a result that came after it was paused

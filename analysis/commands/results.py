@@ -47,10 +47,10 @@ def confirm(
 ) -> None:
     """Find the best of leaders that look equal.
 
-    Those that the search's validation photos can't tell apart are trained on other folds, and with other
-    seeds, one after the other; who falls behind is out. It ends when one is left or the budget (--hours,
-    --runs) has no room for all that are left. The same command again goes on. The exports and the report take
-    the result from the folder confirm/ of EXPERIMENT."""
+    Those that are not significantly different on the search's validation photos are trained on other folds,
+    and with other seeds, one after the other; who falls behind is out. It ends when one is left or the budget
+    (--hours, --runs) has no room for all that are left. The same command again goes on. The exports and the
+    report take the result from the folder confirm/ of EXPERIMENT."""
     from analysis.confirm import Budget
     from analysis.confirm import confirm as confirmed
     from analysis.trials.printing import trust_words

@@ -143,8 +143,8 @@ def ensemble(
     vote: Annotated[
         str,
         typer.Option(
-            help=f"how predictions are combined: {', '.join(WAYS)}; auto: the simplest that can't be told "
-            "from the best"
+            help=f"how predictions are combined: {', '.join(WAYS)}; auto: the simplest that is not "
+            "significantly different from the best"
         ),
     ] = AUTO,
     data: Data = Path("input"),

@@ -19,9 +19,12 @@ from analysis.predict.validation import predict_validation
 from analysis.trust.bootstrap import Interval
 from analysis.trust.nested import deal, gains, out_of_fold
 from common.errors import UsageError, first_line
+from common.log import output_of
 from trial.data.views import VIEWS
 from trial.metrics import METRICS, title_of
 from trial.record import probabilities_of, scores_of
+
+output = output_of(__name__)
 
 ALONE = "none"  # the photo without other views
 
@@ -86,10 +89,10 @@ def views_for(
     except (FileNotFoundError, ValueError, UsageError) as error:
         missing = isinstance(error, FileNotFoundError)
         why = "a run has no validation answers" if missing else first_line(error)
-        print(f"--tta auto: not measured, so --tta {ALONE} is used: {why}", flush=True)
+        output.info(f"--tta auto: not measured, so --tta {ALONE} is used: {why}")
         return ALONE, {"why": why}
     shown = ", ".join(f"{views} {score:.4f}" for views, score in found.scores.items())
-    print(f"validation {title_of(metric)} by views: {shown}\n{found.words()}", flush=True)
+    output.info(f"validation {title_of(metric)} by views: {shown}\n{found.words()}")
     return found.used, found.facts()
 
 

@@ -156,7 +156,11 @@ class Combined:
         lines = [f"{title}, nested (fitted to other groups), and the gain over the best run:"]
         lines.append(f"  {BEST + ' run':10} {self.scores[BEST]}")
         lines += [f"  {way:10} {self.scores[way]}  {signed(self.gains[way])}" for way in WAYS]
-        why = "as asked" if self.asked != AUTO else "the simplest that can't be told from the best"
+        why = (
+            "as asked"
+            if self.asked != AUTO
+            else "the simplest that is not significantly different from the best"
+        )
         shown = "no gain is shown" if self.gain.low <= 0 else "a gain"
         lines.append(f"taken: {self.chosen.way} ({why}); {shown} over the best run")
         for name, weight, adds in zip(names, self.chosen.weights, self.adds, strict=True):
@@ -202,7 +206,8 @@ def combine(
 ) -> Combined:  # fmt: skip
     """Combine the `members`' probabilities (photos, classes) for photos of groups that none was trained on.
 
-    `way`: one of WAYS; with AUTO the simplest one whose nested score can't be told from the best.
+    `way`: one of WAYS; with AUTO the simplest one whose nested score is not significantly different from the
+    best.
     UsageError if there is only one group, or one class without one of the folds.
     """
     every = np.asarray(members, np.float64)
@@ -228,7 +233,7 @@ def combine(
 
 
 def _simplest(counts: Counts, known: Mapping[str, Interval], metric: str) -> str:
-    """The simplest of WAYS that can't be told from the one with the best score."""
+    """The simplest of WAYS that is not significantly different from the one with the best score."""
     names = list(known)
     top = max(WAYS, key=lambda way: known[way].value)
     behind = dict(zip(names, differences(counts, names.index(top), metric), strict=True))

@@ -17,11 +17,13 @@ from analysis.trust.calibration import tempered
 from analysis.trust.covered import coverage_lines, not_covered
 from analysis.trust.decision import METRIC, Decision, decide, decision_from
 from common.errors import UsageError, first_line, unknown
+from common.log import output_of
 from dataset.read import read_train
 from dataset.task import Task
-from trial.config import TrialConfig
 from trial.metrics import METRICS, title_of
 from trial.record import probabilities_of, probability_columns, scores_of
+
+output = output_of(__name__)
 
 AUTO, NONE = "auto", "none"
 DECIDE = (AUTO, NONE, METRIC)
@@ -71,16 +73,15 @@ def refuse(finish: Finish) -> None:
 
 def plan(
     finish: Finish, data: Path, photos: pd.DataFrame, validated: pd.DataFrame | None, task: Task,
-    config: TrialConfig, metric: str = "",
+    metric: str, corrections: str, group: str,
 ) -> Plan:  # fmt: skip
     """What is done with the predictions for `photos` of `data`; printed, with what it is worth and which
     classes validation does not cover.
 
     `validated`: answers (photo, group, label, p00, ...) for groups that the networks were not trained on,
-    None if there are none. `config`: of the networks' recipe, or of one of them; `metric`: if not the
-    recipe's. UsageError if what was asked for cannot be done.
+    None if there are none. `metric`, `corrections`, `group`: of the networks' recipe. UsageError if what was
+    asked for cannot be done.
     """
-    metric = metric or config.metric
     groups: np.ndarray | None = None
     shared: tuple[int, ...] = ()
     about: dict[str, Any] = {}
@@ -89,10 +90,10 @@ def plan(
             validated["label"].to_numpy(), validated["group"].to_numpy(str), task
         )
         for words in coverage_lines(about["not_covered"], "validation"):
-            print(words, flush=True)
+            output.info(words)
     if finish.combine_photos:
         groups = groups_to_answer(photos, task, str(data))
-        shared = _shared_in(data, config, task)
+        shared = _shared_in(data, corrections, group, task)
         names = [list(task.factors)[axis] for axis in shared] if task.factors else ["class"]
         about["combined_photos"] = {"of": task.group, "shared": names}
         if validated is not None:
@@ -101,15 +102,17 @@ def plan(
             ))  # fmt: skip
             known = [METRICS[metric](scores_of(table)) for table in (validated, combined)]
             about["combined_photos"] |= {"validation_alone": known[0], "validation": known[1]}
-            print(f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
-                  f"{known[1]:.4f} with the photos of a {task.group} combined", flush=True)  # fmt: skip
+            output.info(
+                f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
+                f"{known[1]:.4f} with the photos of a {task.group} combined"
+            )
             validated = combined
     decision, about["decision"] = _decision(finish, validated, task, metric)
     return Plan(task, groups, shared, decision, about)
 
 
-def _shared_in(data: Path, config: TrialConfig, task: Task) -> tuple[int, ...]:
-    _, table = read_train(data, config.corrections or None, config.group)
+def _shared_in(data: Path, corrections: str, group: str, task: Task) -> tuple[int, ...]:
+    _, table = read_train(data, corrections or None, group)
     shared = shared_axes(task, table["label"].to_numpy(), table["group"].to_numpy(str))
     if not shared:
         raise UsageError(
@@ -141,7 +144,7 @@ def _decision(
             raise UsageError(f"--decide {METRIC}: {why}")
         return None, {"applied": False, "why": why}
     applied = finish.decide == METRIC or found.is_worth_it
-    print(f"validation {task.groups}: {found.words()}; it is {'' if applied else 'not '}applied", flush=True)
+    output.info(f"validation {task.groups}: {found.words()}; it is {'' if applied else 'not '}applied")
     facts = {"applied": applied, **found.facts()}
     if not applied:
         return None, facts

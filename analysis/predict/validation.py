@@ -8,10 +8,13 @@ import pandas as pd
 
 from analysis.predict.trained import Trained, other_classes
 from common.errors import UsageError, first_line
+from common.log import output_of
 from dataset.read import read_train
 from trial.data import batches
 from trial.metrics import METRICS
 from trial.record import RunFolder, probability_columns, scores_of
+
+output = output_of(__name__)
 
 
 def predict_validation(
@@ -50,7 +53,7 @@ def worth(
         table = predict_validation(run, trained, data, tta, temperature)
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
-        print(f"not measured on validation {trained.task.groups}: {why}", flush=True)
+        output.info(f"not measured on validation {trained.task.groups}: {why}")
         return None
     folder = RunFolder(run)
     metric = METRICS[folder.config().metric]

@@ -25,4 +25,4 @@ def hard(probabilities: Members) -> np.ndarray:
 VOTES: dict[str, Vote] = {"soft": soft, "hard": hard}
 FITTED = ("greedy", "stacking")  # to validation answers, by combining.py
 WAYS = (*VOTES, *FITTED)  # the simplest first
-AUTO = "auto"  # the simplest of them that can't be told from the best
+AUTO = "auto"  # the simplest of them that is not significantly different from the best

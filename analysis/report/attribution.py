@@ -45,7 +45,10 @@ def effects_figure(effects: Sequence[Effect], score: str) -> go.Figure:
     shown = effects[:MAX_EFFECTS]
     figure, names = blank(80 + LINES * len(shown)), {one: _label(one) for one in shown}
     figure.add_vline(x=0, line=dict(color=LIGHT["muted"], width=1))
-    for none, name, tone in ((False, "differs from 0", "best"), (True, "can't be told from 0", "faint")):
+    for none, name, tone in (
+        (False, "differs from 0", "best"),
+        (True, "not significantly different from 0", "faint"),
+    ):
         some = [one for one in shown if one.contains_zero == none]
         if not some:
             continue

@@ -109,7 +109,7 @@ def _verdict(paired: Comparison | None, one: Side, other: Side) -> str:
     of_best = f"best trials on the {gap.n_groups:,} {paired.groups} that both were validated on"
     scores = f"{title} {mine.value:.3f} and {its.value:.3f}, difference {gap}"
     if gap.contains_zero:
-        return f"The {of_best} can't be told apart: {scores}."
+        return f"The {of_best} are not significantly different: {scores}."
     better = one if gap.value > 0 else other
     return f"{better.name} is better, by the {of_best}: {scores}."
 

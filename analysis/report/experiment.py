@@ -170,7 +170,7 @@ def _answer(ranking: Ranking, best: pd.Series | None, searched: Sequence[str]) -
 
 
 def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
-    """What the chosen trial promises on new groups, and which trials can't be told from it."""
+    """What the chosen trial promises on new groups, and which trials are not significantly different."""
     leaders, promise = ranking.leaders, ranking.leaders.promise
     if promise is None or not _is_first(ranking, best):
         return None

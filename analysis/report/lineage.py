@@ -1,6 +1,5 @@
 """Where a run, its recipe and its submission come from, and the commands that make them again."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from analysis.trials.chosen import OTHERS
 from analysis.trials.table import SOUP
 from common.errors import UsageError
 from common.text import path_text, value_text
+from trial.arguments import argument_text
 from trial.config import TrialConfig
 from trial.record import RunFolder
 
@@ -131,8 +131,7 @@ def arguments_of(config: TrialConfig) -> str:
     """The key=value arguments of `python -m trial` that make this config, without `out`."""
     usual, own = TrialConfig().to_json(), config.to_json()
     changed = {name: value for name, value in own.items() if name != "out" and value != usual[name]}
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in changed.items()}
-    return " ".join(shlex.quote(f"{name}={text}") for name, text in texts.items())
+    return " ".join(shlex.quote(f"{name}={argument_text(value)}") for name, value in changed.items())
 
 
 def data_of(run: RunFolder | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.trials.nni_database import is_trial
+from analysis.trials.nni_database import OPEN, is_trial
 from analysis.trials.ranking import Ranking
 from common.nni_database import query
 
@@ -58,7 +58,7 @@ def _spans(folder: Path) -> dict[str, list[Span]]:
 
     for trial, event, milliseconds in _timed(folder, "trialJobId, event", "TrialJobEvent"):
         second = milliseconds / 1000
-        if event in ("WAITING", "RUNNING"):
+        if event in OPEN:
             began.setdefault(trial, second)
         elif event in ENDS:
             end(trial, second)

@@ -11,10 +11,8 @@ from common.files import check_kinds
 from common.nni_database import profile, query
 from trial.advisor import PARENT
 
-EVENTS = (
-    "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED", "UNKNOWN",
-    "ADD_CUSTOMIZED",
-)  # fmt: skip
+OPEN = ("WAITING", "RUNNING", "UNKNOWN")  # NNI's states of trials that have not ended
+EVENTS = (*OPEN, "SUCCEEDED", "FAILED", "EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED", "ADD_CUSTOMIZED")
 
 
 @dataclass
@@ -36,6 +34,11 @@ class Recorded:
     parent: str = ""
     parameter_id: str = ""
     damage: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs in NNI's eyes, or its machine is out of reach."""
+        return self.event in OPEN
 
 
 def recorded_trials(folder: Path) -> list[Recorded]:

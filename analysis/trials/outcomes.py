@@ -81,7 +81,7 @@ def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -
     started = (run.folder / "status.json").exists()
     if not started and recorded.event == "WAITING":
         return {"state": "waiting", "reason": "waiting for its turn"}
-    if not started and recorded.event == "RUNNING":
+    if not started and recorded.is_open:
         return {"state": "running", "reason": ""}
     status = run.status()
     if status["state"] in ("stopped_early", INTERRUPTED) and status["reason"] == OUTSIDE:

@@ -13,14 +13,17 @@ from analysis.trust.curves import STEADY
 from analysis.trust.leaders import promise_words
 from common.errors import UsageError
 from common.files import write_sheet
+from common.log import output_of
 from common.text import value_text
 from trial.record import RunFolder
+
+output = output_of(__name__)
 
 LOW, HIGH, LIMITS = "score_low", "score_high", "95 %"  # the interval of a score: two numbers, or as text
 TITLES = {"chosen_by": "chosen by", STEADY: "mean of 3 epochs"}
 MAX_ROWS = 100  # of each table in a terminal: more would push the best trials out of sight
 
-ZERO = ", can't be told from none"  # of an effect
+ZERO = ", not significantly different from none"  # of an effect
 
 Cells = dict[str, list[str]]
 
@@ -36,9 +39,9 @@ def print_trials(ranking: Ranking) -> None:
         _cells(with_limits(ranking), score, [STEADY, LIMITS, *extra]),
     )
     if attrs.get("note"):
-        print(attrs["note"])
+        output.info(attrs["note"])
     if ranking.note:
-        print(f"note: {ranking.note}")
+        output.info(f"note: {ranking.note}")
     if not ranking.unranked.empty:
         draw(
             f"{len(ranking.unranked)} not ranked",
@@ -46,7 +49,7 @@ def print_trials(ranking: Ranking) -> None:
         )
     for words in (*trust_words(ranking), attrs.get("chosen"), hours_words(ranking)):
         if words:
-            print(words)
+            output.info(words)
 
 
 def write_trials(ranking: Ranking, path: Path) -> Path:
@@ -84,13 +87,13 @@ def print_attribution(ranking: Ranking) -> None:
     """Print how much each searched parameter decides the score, and the effects of their values."""
     found = ranking.attribution
     if found.importance:
-        print(f"importance for the {ranking.score} of {found.n_trials:,} finished trials")
-        print("\n".join(f"  {one}" for one in found.importance))
+        output.info(f"importance for the {ranking.score} of {found.n_trials:,} finished trials")
+        output.info("\n".join(f"  {one}" for one in found.importance))
     if found.effects:
-        print(f"effects on the {ranking.score} with the rest equal, ± for 95 %")
-        print("\n".join(f"  {one}{ZERO if one.contains_zero else ''}" for one in found.effects))
+        output.info(f"effects on the {ranking.score} with the rest equal, ± for 95 %")
+        output.info("\n".join(f"  {one}{ZERO if one.contains_zero else ''}" for one in found.effects))
     for note in found.notes:
-        print(f"note: {note}")
+        output.info(f"note: {note}")
 
 
 def groups_of(run: Path) -> str:
@@ -139,8 +142,8 @@ def _print_whole(title: str, cells: Cells) -> None:
         lines = [name, *(" ".join(text.split()) for text in texts)]
         width = max(map(len, lines))
         columns.append([line.ljust(width) for line in lines])
-    print(title)
-    print("\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)))
+    output.info(title)
+    output.info("\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)))
 
 
 def _integer(value: object) -> str:

@@ -21,7 +21,10 @@ RULE = (
     "the finished trial with the highest mean {score} of three neighbouring epochs, on the photos held out; "
     "of equal ones the earlier. Paused, stopped, failed, mismatched and damaged trials are not ranked."
 )
-CONFIRMED = " Of {leaders} that the photos held out can't tell apart, the one that is best on {where}."
+CONFIRMED = (
+    " Of {leaders} that are not significantly different on the photos held out, the one that is best on "
+    "{where}."
+)
 # Of the trials that are not ranked, the first ones need a look most.
 URGENCY = {DAMAGED: 0, "mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
 

@@ -22,7 +22,8 @@ from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
 from trial.aliases import current_field
-from trial.config import TrialConfig, parse
+from trial.catalogue import model_fields
+from trial.config import TrialConfig, parse, spread
 from trial.metrics import METRICS, column_of
 from trial.record import DAMAGED, RunFolder
 
@@ -95,7 +96,7 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     that is known, or that their file is damaged.
     """
     config = profile(experiment.folder)
-    varied = set(config.get("searchSpace") or {})
+    varied, carried = _varied(config.get("searchSpace") or {})
     stopper = _early_stopper(config)
     choices, damage = read_or_damage(experiment.folder)
     trials = outcomes(experiment.folder, choices, stopper)
@@ -107,15 +108,24 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
     paused = sum(one.status["state"] == PAUSED or bool(one.earlier) for one in trials)
     went_on = sum(bool(one.earlier) for one in trials)
     table.attrs["chosen"] = damage or choice_words(choices, paused, went_on)
-    if "model" in varied:
-        varied.add("weights")
     table.attrs["searched"] = [
-        c for c in recipe_columns(table) if (c.partition(".")[0] in varied and table[c].nunique() > 1)
-        or (c in varied and c != "weights")
+        c for c in recipe_columns(table)
+        if c in varied or (c.partition(".")[0] in varied | carried and table[c].nunique() > 1)
     ]  # fmt: skip
     tuner = config.get("tuner") or {}
     table.attrs["default_first"] = tuner.get("className") in DEFAULT_FIRST
     return table
+
+
+def _varied(space: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """(fields of a search space, fields that its networks bring along), by today's names."""
+    varied = {current_field(key) for key in space}
+    if "model" not in varied:
+        return varied, set()
+    spec = space["model"]
+    options = spec.get("_value") if isinstance(spec, Mapping) else None  # NNI's database may be damaged
+    carried = {name for one in options or () for name in model_fields(one)} | {"weights"}
+    return varied, carried - varied
 
 
 def _early_stopper(config: dict[str, Any]) -> str:
@@ -207,40 +217,34 @@ def recipe_columns(table: pd.DataFrame) -> list[str]:
 def mispaired(config: TrialConfig, parameters: dict[str, Any]) -> list[str]:
     """The fields in which the config that ran differs from the values that NNI recorded; [] if they agree."""
     ran = config.to_json()
-    parameters = {current_field(name): value for name, value in parameters.items()}
-    if _plainly_agree(ran, parameters):
+    errors: list[str] = []
+    given = spread(parameters, errors)
+    if errors:
+        return errors
+    if _plainly_agree(ran, given):
         return []
-    model = parameters.get("model")
-    inner = model.keys() if isinstance(model, dict) else ()
-    kept = {key: value for key, value in ran.items() if key not in inner}
     try:
-        recorded = parse({**kept, **parameters}, present=False).to_json()
+        recorded = parse({**ran, **given}, present=False).to_json()
     except UsageError as error:
         return error.errors
     return [key for key in ran if ran[key] != recorded[key]]
 
 
-def _plainly_agree(ran: dict[str, Any], parameters: dict[str, Any]) -> bool:
-    """Whether each recorded value, parsed by itself, is what ran; False does not prove a difference.
+def _plainly_agree(ran: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether each given value, parsed by itself, is what ran; False does not prove a difference.
 
     A shortcut: fields are parsed independently, so values that agree one by one also agree together. It
     saves nearly all trials a second parse, a third of the time that a large table takes.
     """
-    model = parameters.get("model")
-    if isinstance(model, dict):
-        if model.keys() & parameters.keys():
-            return False
-        parameters = parameters | model | {"model": model.get("_name")}
-        parameters.pop("_name", None)
-    for name, value in parameters.items():
+    for name, value in given.items():
         if name not in ran:
             return False
         actual = ran[name]
         if type(value) is type(actual) and value == actual and not isinstance(value, dict):
             continue
         # Compared as JSON, since 1 == True == 1.0 in Python.
-        given, wanted = json.dumps(value), json.dumps(actual)
-        if given != wanted and _read_alone(name, given) != wanted:
+        text, wanted = json.dumps(value), json.dumps(actual)
+        if text != wanted and _read_alone(name, text) != wanted:
             return False
     return True
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
-from common.text import few
+from common.text import few, is_missing, value_text
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -146,9 +146,7 @@ def _columns(values: pd.DataFrame) -> tuple[dict[str, pd.Series], list[str]]:
 
 
 def _text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value) or value == "":
-        return None
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return None if is_missing(value) else value_text(value)
 
 
 def _decides(one: pd.Series, other: pd.Series, or_equal: bool) -> bool:

@@ -30,7 +30,7 @@ class Comparison:
             )
         for metric, (one, other, gap) in self.scores.items():
             better = "the first is better" if gap.value > 0 else "the second is better"
-            verdict = "can't be told apart" if gap.contains_zero else better
+            verdict = "not significantly different" if gap.contains_zero else better
             lines.append(
                 f"{title_of(metric):17}  {one.value:.3f} and {other.value:.3f}: difference {gap}, {verdict}"
             )

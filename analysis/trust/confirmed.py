@@ -1,5 +1,5 @@
-"""What more folds and seeds say of a search's leaders that its validation groups can't tell apart: judged,
-written and read here; trained by analysis/confirm.py."""
+"""What more folds and seeds say of a search's leaders that do not differ significantly on its validation
+groups: judged, written and read here; trained by analysis/confirm.py."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ class Leader:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """`leaders`: the best one, those that can't be told from it, best first, and those that fell behind.
+    """`leaders`: the best one, those not significantly different, best first, and those that fell behind.
     `promise`: the score of the best one on new groups, corrected by `corrected_by` for having chosen it.
     `rounds`: the folds on which they were trained again, `runs` networks, `seconds` of training in all."""
 
@@ -57,7 +57,7 @@ class Confirmed:
 
     @property
     def equal(self) -> tuple[str, ...]:
-        """The trials that can't be told from the best one."""
+        """The trials that are not significantly different from the best one."""
         return tuple(one.trial for one in self.leaders[1:] if not one.is_behind)
 
     @property

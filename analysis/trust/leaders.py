@@ -55,7 +55,7 @@ class Leaders:
 
     @property
     def equal(self) -> list[Path]:
-        """The runs that can't be told from the best one, best first."""
+        """The runs that are not significantly different from the best one, best first."""
         if self.confirmed:
             return self._runs(self.confirmed.equal)
         return [] if self.selection is None else [self.compared[one] for one in self.selection.equal]
@@ -167,10 +167,10 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
     promise, confirmed = leaders.promise, leaders.confirmed
     if promise is None:
         return ""
-    seen = f"These {promise.n_groups:,} {groups}"
+    seen = f"these {promise.n_groups:,} {groups}"
     whose, of = " of the best one", f"the best of {leaders.chosen_from} trials and of their epochs"
     if confirmed:
-        seen = f"The {promise.n_groups:,} {groups} of {confirmed.where}"
+        seen = f"the {promise.n_groups:,} {groups} of {confirmed.where}"
         of = f"the best of {leaders.chosen_from} leaders there"
     elif leaders.chosen_from == 1:
         whose, of = "", "at the best of its epochs"
@@ -179,9 +179,9 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
         f"by {leaders.corrected_by:.3f} for being {of}."
     )
     if equal := leaders.equal:
-        words += f" {seen} can't tell it from {_named(equal, numbers)}."
+        words += f" On {seen} it is not significantly different from {_named(equal, numbers)}."
     if behind := leaders.behind:
-        words += f" {'They' if equal else seen} show it better than {_named(behind, numbers)}."
+        words += f" {'There' if equal else f'On {seen}'} it is better than {_named(behind, numbers)}."
     if absent := promise.absent:
         words += f" {absent} class{'es have' if absent > 1 else ' has'} no validation photo."
     return words

@@ -1,4 +1,4 @@
-"""What the best of many recipes promises on new groups, and which others can't be told from it.
+"""What the best of many recipes promises on new groups, and which others are not significantly worse.
 
 The highest of many scores is high by luck too. Bootstrap bias correction (BBC-CV; Tsamardinos, Greasidou and
 Borboudakis 2018, "Bootstrapping the out-of-sample predictions for efficient and accurate cross-validation")
@@ -96,9 +96,9 @@ class Selection:
     """The choice among the recipes of a Counts.
 
     `winner`: its number. `promise`: its score on new groups like these, corrected for the choice, with the
-    interval. `flattered`: by what the score that it was chosen by is higher. `equal`: the recipes that these
-    groups can't tell from the winner, the best first: the interval of the paired difference, among
-    `behind_by` (recipes,), contains 0. `chosen`: the fraction of resamples in which each recipe wins.
+    interval. `flattered`: by what the score that it was chosen by is higher. `equal`: the recipes that
+    are not significantly different from the winner, the best first: the interval of the paired difference,
+    among `behind_by` (recipes,), contains 0. `chosen`: the fraction of resamples in which each recipe wins.
     """
 
     winner: int

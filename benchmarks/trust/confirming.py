@@ -1,4 +1,4 @@
-"""Does a search choose better if the leaders that it can't tell apart are trained on further folds?
+"""Does a search choose better if leaders that do not differ significantly are trained on further folds?
 
     python -m benchmarks.trust.confirming [--searches 300] [--leaders 5] [--only recorded]
 

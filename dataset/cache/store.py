@@ -147,18 +147,34 @@ def only_builder(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def only_computer(folder: Path, wanted: ArrayInfo, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Exclusive lock on one array of the cache folder, while it is computed. It is taken before
+    `only_builder`'s, never inside it. Released by the OS if the process dies."""
+    path = folder / f"{wanted.kind}-{wanted.key}.lock"
+    with lock(path, lambda _: on_wait()):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+
 def tidy(folder: Path) -> None:
     """Remove what killed builders left, unless another process is building."""
-
-    def give_up(_: object) -> None:
-        raise BlockingIOError
-
-    with suppress(OSError), lock(folder / LOCK, give_up):
+    with suppress(OSError), lock(folder / LOCK, _give_up):
         sweep(folder)
+
+
+def _give_up(_: object) -> None:
+    raise BlockingIOError
 
 
 def sweep(folder: Path) -> None:
     """Remove unfinished files. Only for the process that holds the lock (`only_builder`)."""
+    for path in folder.glob("*-*.lock"):
+        with suppress(OSError), lock(path, _give_up):  # of a killed process
+            path.unlink()
     unfinished = folder.glob("*.part")
     without_array = [path for path in folder.glob("*-*.json") if not path.with_suffix(".npy").exists()]
     for path in (*unfinished, *without_array):

@@ -12,7 +12,7 @@ from common.errors import UsageError
 from common.image_size import Size
 from common.progress import track
 from dataset import boxes
-from dataset.cache import arrays, kept
+from dataset.cache import arrays, computed
 from dataset.cache.store import ArrayInfo, identity
 from dataset.faces.detector import find_faces
 from dataset.pixels import read_photo, resize
@@ -44,12 +44,12 @@ def faces_in(paths: Sequence[str], folder: Path | None = None) -> np.ndarray:
     UsageError lists every file that is not an image.
     """
     what = f"finding faces in {len(paths):,} photos"
-    return kept.kept(folder or arrays.CACHE, _wanted(paths), lambda: _detect(paths), what)
+    return computed.computed(folder or arrays.CACHE, _wanted(paths), lambda: _detect(paths), what)
 
 
 def cached_faces(paths: Sequence[str], folder: Path | None = None) -> np.ndarray | None:
     """As `faces_in`, but None if they were not detected before."""
-    return kept.read(folder or arrays.CACHE, _wanted(paths))
+    return computed.read(folder or arrays.CACHE, _wanted(paths))
 
 
 def _wanted(paths: Sequence[str]) -> ArrayInfo:

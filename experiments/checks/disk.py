@@ -7,7 +7,6 @@ from pathlib import Path
 
 from common.errors import UsageError
 from common.text import bytes_text, path_text
-from trial.config import TrialConfig
 from trial.models.weights import locate, with_sources
 
 OTHERS = 2 * 2**20  # bytes of a trial's other files: answers, curve, NNI's logs
@@ -42,18 +41,17 @@ class Need:
 
 def need(
     place: Path,
-    recipes: Iterable[TrialConfig],
+    networks: Iterable[tuple[str, str, int]],
     trials: int | None,
     concurrency: int,
     keep: int | None = None,
 ) -> Need:
-    """What `trials` trials of these recipes may need at `place`: each keeps its networks, or only `keep` do,
-    and as many as run at once have a checkpoint. Recipes whose networks' size is not known (weights=none) are
-    left out."""
+    """What `trials` trials with these networks, (model, weights, number of folds), may need at `place`: each
+    keeps its networks, or only `keep` do, and as many as run at once have a checkpoint. Networks whose size
+    is not known (weights=none) are left out."""
     place = next(folder for folder in (place, *place.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
-    networks = {(one.model, one.weights, one.folds if one.fold == "all" else 1) for one in recipes}
-    sizes = [size * folds for model, weights, folds in networks if (size := _bytes(model, weights))]
+    sizes = [size * folds for model, weights, folds in set(networks) if (size := _bytes(model, weights))]
     if not sizes or trials is None:
         return Need(place, free)
     mean = sum(sizes) / len(sizes)

@@ -1,12 +1,14 @@
 """A search space: its errors, its description, points that cover it, and the space without a field."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
 from common.errors import unknown
+from common.text import value_text
 from trial.aliases import current_field
+from trial.catalogue import model_fields
 from trial.choice import number_hint
 
 # Length of `_value` for each kind of range.
@@ -58,6 +60,8 @@ def _choice_errors(name: str, values: list[Any]) -> list[str]:
     for value in nested:
         inner = {key: spec for key, spec in value.items() if key != "_name"}
         errors += space_errors(inner, f"{name}.{value['_name']}.")
+        if name == "model":
+            model_fields(value, errors)
     return errors
 
 
@@ -160,17 +164,16 @@ def _option(value: Any) -> str:
     if isinstance(value, list):  # the steps of a policy
         return f"[{', '.join(map(_option, value))}]"
     if not isinstance(value, Mapping):
-        return str(value)
+        return value_text(value)
     params = []
     for key, spec in value.items():
         if key != "_name":
-            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else str(spec)
+            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else value_text(spec)
             params.append(f"{key}: {text}")
     return str(value.get("_name", "")) + (f" ({'; '.join(params)})" if params else "")
 
 
 def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
-    """All options of a choice, with all values of their parameters; both ends and the inside of a range."""
     kind, values = spec["_type"], spec["_value"]
     if kind == "choice":
         found: list[Any] = []
@@ -198,7 +201,7 @@ def covering(space: Space) -> Iterator[dict[str, Any]]:
     A recipe is impossible because of one value or of two (a network and its image size), so these points find
     it, and they are far fewer than all points of the space.
     """
-    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+    options = values_of(space)
     first = {key: values[0] for key, values in options.items()}
     yield first
     for key, values in options.items():
@@ -208,11 +211,16 @@ def covering(space: Space) -> Iterator[dict[str, Any]]:
             yield {**first, one: a, two: b}
 
 
-def each_value(space: Space) -> Iterator[dict[str, Any]]:
-    """As few points of the space as hold every value of all choices; `covering` has every pair of them."""
-    options = {key: values for key, spec in space.items() if (values := _alternatives(spec))}
-    for number in range(max(map(len, options.values()), default=1)):
-        yield {key: values[number % len(values)] for key, values in options.items()}
+def values_of(space: Space) -> dict[str, list[Any]]:
+    """{field: all options of a choice, with all values of their parameters; both ends and the inside of a
+    range}. A range without any of these is left out."""
+    return {key: values for key, spec in space.items() if (values := _alternatives(spec))}
+
+
+def each_value(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """As few points as hold each of the `values` (see `values_of`); `covering` has every pair of them."""
+    for number in range(max(map(len, values.values()), default=1)):
+        yield {key: of_it[number % len(of_it)] for key, of_it in values.items()}
 
 
 def without(space: Space, field: str) -> dict[str, Any]:
@@ -221,13 +229,10 @@ def without(space: Space, field: str) -> dict[str, Any]:
     for key, spec in space.items():
         if current_field(key) == field:
             continue
-        if spec["_type"] == "choice":
-            values = [
-                {k: v for k, v in value.items() if current_field(k) != field}
-                if isinstance(value, Mapping) and "_name" in value and key == "model"
-                else value
-                for value in spec["_value"]
-            ]
-            spec = {**spec, "_value": values}
+        if key == "model" and _nested(spec):
+            options = [model_fields(value) for value in spec["_value"]]
+            for option in options:
+                option.pop(field, None)
+            spec = {**spec, "_value": [{"_name": option.pop("model"), **option} for option in options]}
         kept[key] = spec
     return kept

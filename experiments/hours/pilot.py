@@ -1,6 +1,5 @@
 """A pilot: the first epochs of one recipe, by the trials' own command, to measure what an epoch costs."""
 
-import json
 import os
 import shlex
 import signal
@@ -20,6 +19,7 @@ from common.machine import cores
 from experiments.checks.queue import MODULE
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
+from trial.arguments import argument_text
 from trial.config import TrialConfig
 from trial.record import RunFolder
 
@@ -79,9 +79,7 @@ def fly(plan: Plan, point: Mapping[str, Any], available: float, interrupts: Inte
 
 
 def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "subprocess.Popen[bytes]":
-    words = [
-        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in point.items()
-    ]
+    words = [f"{key}={argument_text(value)}" for key, value in point.items()]
     fixed = [word for word in plan.fixed if not word.startswith(("out=", "threads="))]
     threads = [word for word in plan.fixed if word.startswith("threads=")]
     if not threads and MODULE not in plan.start:  # a job has cores of its own

@@ -22,7 +22,6 @@ from experiments.machines.remote import local_service
 from experiments.plan import Plan
 from trial.record import INTERRUPTED, RunFolder
 
-OPEN = ("WAITING", "RUNNING", "UNKNOWN")  # NNI's states of trials that have not ended
 STOPPED = ("USER_CANCELED", "SYS_CANCELED")  # by a person, or with the experiment
 
 
@@ -65,7 +64,7 @@ class Saved:
         """The trials that are still to end: those that were at work when the manager was killed, or when the
         experiment was stopped, unless another trial began since; and those that were interrupted, unless
         another one has gone on from them."""
-        kept = [t for t in self.trials if t.event in OPEN]
+        kept = [t for t in self.trials if t.is_open]
         parents = {trial.parent for trial in self.trials}
         kept += [t for t in self.trials if self._was_interrupted(t) and t.trial not in parents]
         ids = [trial.parameter_id for trial in kept]
@@ -93,7 +92,7 @@ class Saved:
 
     def done_unnoticed(self) -> list[Recorded]:
         """Trials that were done in the second of the kill, so that NNI does not know of it."""
-        return [trial for trial in self.trials if trial.event in OPEN and self._is_done(trial)]
+        return [trial for trial in self.trials if trial.is_open and self._is_done(trial)]
 
 
 def read_saved(folder: Path) -> Saved:
@@ -163,11 +162,11 @@ def change(
     """
     now = round(time.time() * 1000)
     events: list[tuple[str, str, str | None, int | None]]
-    events = [(trial.trial, "WAITING", None, trial.sequence) for trial in again if trial.event not in OPEN]
+    events = [(trial.trial, "WAITING", None, trial.sequence) for trial in again if not trial.is_open]
     done = saved.done_unnoticed()
     events += [(trial.trial, "SUCCEEDED", None, trial.sequence) for trial in done]
     # NNI would start again what it can't read.
-    broken = [trial for trial in saved.trials if trial.damage and trial.event in OPEN and trial not in done]
+    broken = [trial for trial in saved.trials if trial.damage and trial.is_open and trial not in done]
     events += [(trial.trial, "FAILED", None, trial.sequence) for trial in broken]
     if tried:
         results = json.dumps([{"parameter": one, "value": 0} for one in tried])

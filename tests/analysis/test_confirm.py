@@ -1,4 +1,4 @@
-"""Leaders that a search can't tell apart, trained on further folds."""
+"""Leaders that do not differ significantly, trained on further folds."""
 
 import json
 import shutil
@@ -67,7 +67,7 @@ def test_further_folds_are_those_not_seen_then_those_of_other_seeds():
 def test_leaders_are_trained_on_the_same_further_folds_within_the_budget(experiment, capsys):
     before = ranking_of(experiment)
     tied = 1 + len(before.leaders.equal)
-    assert tied == 3  # so the search's own people can't tell them apart
+    assert tied == 3  # so they do not differ significantly on the search's own people
     found = confirm(before, Budget(runs=5))
     assert (found.rounds, found.runs) == (((0, 1),), 3)  # a second round would need more than is left
     assert folders(experiment) == [f"confirm/{trial}/seed0_fold1" for trial in "abc"]
@@ -177,7 +177,8 @@ def test_the_commands_say_what_is_confirmed(experiment, tmp_path):
     last = done.stdout.splitlines()[-1]
     assert last.startswith("Promise of the best one on new people: macro-F1 ")
     assert (
-        "for being the best of 3 leaders there. The 5 people of 1 further fold can't tell it from #" in last
+        "for being the best of 3 leaders there. On the 5 people of 1 further fold it is not significantly "
+        "different from #" in last
     )
     ranking = ranking_of(experiment)
     assert trust_words(ranking)[0] == last

@@ -36,6 +36,15 @@ def test_every_command_shows_the_logs_of_every_package(package):
     assert (done.stdout, done.stderr) == ("", "inside\n")
 
 
+def test_output_goes_to_stdout_once_and_nowhere_without_a_command():
+    code = (
+        "from common.log import output_of, show_logs\noutput = output_of('analysis.part')\n"
+        "output.info('before')\nshow_logs()\nshow_logs()\noutput.info('100 % inside')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("100 % inside\n", "")
+
+
 def test_a_level_that_the_program_has_set_is_kept(capsys):
     logger = logging.getLogger("dataset")
     before = logger.level

@@ -24,7 +24,9 @@ def test_files_of_ones_own_are_not_shipped(tmp_path, monkeypatch):
         (folder / name).touch()
     (folder / "earlier.yaml").symlink_to("loss.yaml")
     assert [path.name for path in machine.shipped("experiments", "*.yaml")] == ["loss.yaml", "mine.yaml"]
+    assert machine.tracked("experiments", "*.yaml") == []
     if shutil.which("git"):
         subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
         subprocess.run(["git", "add", "experiments/loss.yaml"], cwd=tmp_path, check=True)
-        assert [path.name for path in machine.shipped("experiments", "*.yaml")] == ["loss.yaml"]
+        for files in (machine.shipped, machine.tracked):
+            assert [path.name for path in files("experiments", "*.yaml")] == ["loss.yaml"]

@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.log import show_logs
 from dataset.face_masks.labels import PHOTO_MASKS
 
 AGES = {"male": (18, 29, 30, 45, 59, 60, 60), "female": (19, 25, 31, 50, 58, 60, 60)}
 CLASSES = ("cat", "dog", "eel")
-
-
-@pytest.fixture(autouse=True)
-def _logs_on_stderr():
-    """As in a command: what the library logs is on stderr."""
-    show_logs()
 
 
 @pytest.fixture

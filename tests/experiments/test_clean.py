@@ -17,7 +17,6 @@ from experiments.trouble import disk_full
 from tests.analysis.fake_experiment import finished, more_events
 from tests.conftest import call
 from tests.experiments.saved.saved_experiment import SavedExperiment
-from trial.config import parse
 
 VALUES = {"model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32"}
 KIB = 1024
@@ -133,13 +132,13 @@ def test_the_need_counts_networks_and_checkpoints(
     tmp_path, weights, monkeypatch, trials, concurrency, folds, mib
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 2**30))
-    values = VALUES | {"weights": str(weights), "fold": "all" if folds > 1 else 0, "folds": max(folds, 5)}
-    found = disk.need(tmp_path / "not" / "yet", [parse(values)] * 3, trials, concurrency)
+    networks = [(VALUES["model"], str(weights), folds)]
+    found = disk.need(tmp_path / "not" / "yet", networks * 3, trials, concurrency)
     assert found.bytes == mib * 2**20
     assert found.line() == f"disk: about {mib}.0 MiB of the 1.0 GiB that are free"
     assert found.errors() == []
     if trials == 10 and folds == 1:
-        found = disk.need(tmp_path, [parse(values)], trials, concurrency, keep=3)
+        found = disk.need(tmp_path, networks, trials, concurrency, keep=3)
         assert found.bytes == (10 * 2 + 5 + 4 * 2) * 2**20
 
 
@@ -152,9 +151,9 @@ def test_a_search_on_a_full_disk_is_stopped(tmp_path, monkeypatch):
 
 def test_an_experiment_that_does_not_fit_is_refused(tmp_path, weights, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 20 * 2**20))
-    (error,) = disk.need(tmp_path, [parse(VALUES | {"weights": str(weights)})], 10, 2).errors()
+    (error,) = disk.need(tmp_path, [(VALUES["model"], str(weights), 1)], 10, 2).errors()
     assert "10 trials may need 38.0 MiB, and 20.0 MiB are free" in error
-    assert not disk.need(tmp_path, [parse(VALUES)], 10, 2).line(), "not known"
+    assert not disk.need(tmp_path, [(VALUES["model"], "none", 1)], 10, 2).line(), "not known"
 
 
 def test_a_shipped_experiments_need_is_known():

@@ -24,6 +24,14 @@ def test_the_next_commands_name_the_experiments_own_folder_and_photos(folder, na
     assert f"export-best-and-retrain {name} --data 'my photos' --out out/final" in printed
 
 
+def test_the_help_shows_each_summary_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = CliRunner().invoke(app, ["--help"]).output.partition("Commands:\n")[2].splitlines()
+    summaries = dict(line.split(maxsplit=1) for line in lines)
+    assert {"list", "clean", "dashboard"} <= summaries.keys()
+    assert all(text.endswith(".") and not text.endswith("...") for text in summaries.values()), summaries
+
+
 @pytest.mark.parametrize("command", ["run", "resume"])
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "1e300", "two"])
 def test_hours_that_are_none(command, hours):

@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 
+from analysis.trials.nni_database import OPEN
 from experiments.progress import Display, State, clock, look
+from tuners.reports import ALIVE
 
 
 def database(folder, rows):
@@ -38,6 +40,17 @@ def test_counts_and_the_best_finished(tmp_path):
     assert state.line().startswith(
         "3 of 8 trials ended, 1 running, 1 stopped early, 1 failed, best macro-F1 0.400"
     )
+
+
+def test_a_trial_that_nni_has_lost_sight_of_is_at_work(tmp_path):
+    """Else `experiments run` ends the search: the tuner suggests nothing while a trial is UNKNOWN."""
+    database(tmp_path, [("a", "WAITING"), ("a", "RUNNING"), ("a", "UNKNOWN")])
+    state = look(tmp_path, 8)
+    assert (state.at_work, state.states) == (1, Counter(running=1))
+
+
+def test_open_trials_are_those_of_the_tuner():
+    assert OPEN == ALIVE
 
 
 def test_the_best_is_by_the_metric_that_the_trials_have(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import UsageError
-from trial.arguments import parse_arguments
+from trial.arguments import argument_text, parse_arguments
 
 
 def test_texts_become_values_of_their_fields():
@@ -55,6 +55,21 @@ def test_the_tuners_values_join_the_fixed_ones():
 def test_ambiguous_arguments_are_refused(arguments, tuner, words):
     with pytest.raises(UsageError, match=words):
         parse_arguments(arguments, tuner)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("learning_rate", 0.0003, "0.0003"), ("learning_rate", 0.00031622776601683794, "0.00031622776601683794"),
+        ("ema", 1e-05, "1e-05"), ("clip_norm", 2.0, "2"), ("epochs", 30, "30"), ("compile", True, "true"),
+        ("model", "resnet18", "resnet18"), ("loss", {"_name": "focal", "gamma": 1.5}, None),
+        ("augment", [{"_name": "flip", "p": 0.3}], None),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_back_from_its_text(field, value, text):
+    written = argument_text(value)
+    assert written == text or text is None
+    assert parse_arguments([f"{field}={written}"]) == {field: value}
 
 
 def test_text_that_does_not_fit_is_left_for_the_parser_to_name():

@@ -3,8 +3,10 @@ import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
 import trial.models.other_networks  # noqa: F401 - registers them with timm
+from common.errors import UsageError
 from tools.make_catalogue import ends, find_min_side, find_steps, other_sizes
 from trial.catalogue import model_fields, networks, steps
+from trial.config import parse
 
 
 def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
@@ -43,3 +45,11 @@ def test_a_model_may_bring_other_fields_along():
     option = {"_name": "resnet34", "weights": {"_type": "choice", "_value": ["hub", "none"]}}
     assert model_fields(option) == {"model": "resnet34", "weights": option["weights"]}
     assert model_fields({"_name": "resnet34", "train_share": 0.5})["train_fraction"] == 0.5  # an earlier name
+
+
+@pytest.mark.parametrize("names", [("train_share", "train_fraction"), ("train_fraction", "train_share")])
+def test_an_earlier_and_todays_name_inside_one_model_are_refused(names):
+    with pytest.raises(UsageError) as caught:
+        parse({"model": {"_name": "resnet34", **dict.fromkeys(names, 0.5)}}, present=False)
+    wanted = "train_fraction is given twice inside model=resnet34, by its earlier name too"
+    assert caught.value.errors == [wanted]

@@ -11,7 +11,7 @@ import timm
 from safetensors.torch import save
 
 from common.errors import UsageError
-from common.machine import PROJECT, shipped
+from common.machine import PROJECT, tracked
 from tests.trial.models.hub import Hub, go_to, served
 from trial import fetch
 from trial.models import weights
@@ -172,7 +172,7 @@ def test_an_experiments_networks_are_those_whose_weights_come_from_the_hub(tmp_p
     assert fetch.wanted_by(yaml) == ["resnet50"]
 
 
-@pytest.mark.parametrize("path", shipped("experiments", "*.yaml"), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", tracked("experiments", "*.yaml"), ids=lambda p: p.stem)
 def test_every_shipped_experiment_says_what_it_needs(path):
     assert all(isinstance(name, str) for name in fetch.wanted_by(path))
 

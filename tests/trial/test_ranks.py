@@ -166,7 +166,7 @@ norm = nn.BatchNorm1d(1)
 norm(torch.tensor([[0.0], [2.0]]) + 10 * ranks.rank)
 ranks.average_statistics(nn.Sequential(norm), norm)
 torch.testing.assert_close(norm.running_mean, torch.tensor([0.6]))
-assert ranks.told("of rank 0" if ranks.rank == 0 else None) == "of rank 0"
+assert ranks.broadcast("of rank 0" if ranks.rank == 0 else None) == "of rank 0"
 ranks.leave()
 """
 
@@ -221,10 +221,10 @@ import psutil, sys
 from trial.ranks import started_as
 ranks = started_as()
 ranks.join()
-heard = ranks.told("told")
+heard = ranks.broadcast("told")
 own = psutil.Process().net_connections("inet")
 print(ranks.rank, heard, *{one.laddr.ip for one in own if one.status == psutil.CONN_LISTEN}, flush=True)
-ranks.told()  # not before the other has looked
+ranks.broadcast()  # not before the other has looked
 ranks.leave()
 sys.exit(7 if ranks.rank else 0)
 """

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from common.machine import shipped
-from experiments.checks.space import each_value
+from experiments.checks.space import each_value, values_of
 from trial.arguments import parse_arguments
 from trial.config import parse
 from tuners.default_point import default_point
@@ -21,7 +21,7 @@ def test_a_run_of_a_shipped_space_is_found_in_it_again(path):
     """What config.json records of a point says which point it was."""
     space = json.loads(path.read_text())
     found = 0
-    for point in each_value(space):
+    for point in each_value(values_of(space)):
         try:
             config = parse(parse_arguments((), point), present=False)
         except UsageError:  # two values that exclude each other

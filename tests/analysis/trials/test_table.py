@@ -93,6 +93,33 @@ def test_a_nested_model_with_its_weights_agrees_with_what_ran():
     assert mispaired(config, {"model": {"_name": "test_vit", "weights": "none"}}) != []
 
 
+def test_a_field_inside_a_nested_model_may_have_its_earlier_name():
+    config = parse({"model": "resnet18", "train_fraction": 0.5}, present=False)
+    recorded = {"model": {"_name": "resnet18", "train_share": 0.5}}
+    assert mispaired(config, recorded) == []
+    assert mispaired(config, recorded | {"learning_rate": "1e-4"}) != []
+    recorded["model"]["train_share"] = 0.6
+    assert mispaired(config, recorded) == ["train_fraction"]
+    assert "given twice" in mispaired(config, recorded | {"train_fraction": 0.6})[0]
+
+
+def test_columns_that_the_space_varies_by_earlier_names_or_inside_a_model_are_searched(tmp_path):
+    def choice(*values):
+        return {"_type": "choice", "_value": list(values)}
+
+    small = {"_name": "test_resnet", "weights": choice("none"), "batch_size": choice(16)}
+    large = {"_name": "test_vit", "weights": choice("none"), "batch_size": choice(8)}
+    folder = make_experiment(tmp_path / "x", {"train_share": choice(0.5, 1.0), "model": choice(small, large)})
+    for trial, share, model, size in (("a", 0.5, "test_resnet", 16), ("b", 1.0, "test_vit", 8)):
+        carried = {"weights": "none", "batch_size": size}
+        given = {"train_share": share, "model": {"_name": model, **carried}}
+        values = {**TINY, "train_share": share, "model": model, **carried}
+        finished(record(folder, trial, given, "SUCCEEDED"), values, 0.5)
+    table = trial_table(Experiment("x", "", folder))
+    assert table["state"].tolist() == ["done", "done"]
+    assert {"train_fraction", "model", "batch_size"} == set(table.attrs["searched"])
+
+
 def test_stopped_failed_and_waiting_trials_are_told_apart(experiment):
     given = {"learning_rate": 0.05, "loss": "cross_entropy"}
     values = {**TINY, **given}

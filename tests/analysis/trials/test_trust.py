@@ -60,7 +60,7 @@ def test_the_table_has_intervals_and_says_what_the_best_one_promises(experiment,
     found = ranking.leaders.intervals[next(iter(ranking.leaders.intervals))]
     assert first[head.index("95 %") :].startswith(f"{found.low:.3f} to {found.high:.3f}")
     assert "Promise of the best one on new people: macro-F1 " in out
-    assert "These 20 people can't tell it from #1" in out
+    assert "On these 20 people it is not significantly different from #1" in out
     written = pd.read_csv(write_trials(ranking, tmp_path / "trials.csv"))
     assert list(written["trial"]) == ["c", "b", "a", "d"]
     assert (written["score_low"] < written["score_high"]).all()

@@ -141,7 +141,7 @@ def test_the_command_reads_an_experiment(tmp_path):
         or "optimizer adamw instead of adam: -0." in said.stdout
     )
     assert any(
-        line.startswith("  seed ") and line.endswith("can't be told from none")
+        line.startswith("  seed ") and line.endswith("not significantly different from none")
         for line in said.stdout.splitlines()
     )
 

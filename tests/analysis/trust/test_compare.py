@@ -57,7 +57,7 @@ def test_the_command_says_which_is_better_or_that_none_is(tmp_path):
     assert sum(line.endswith("the first is better") for line in lines) == 4
     lines = CliRunner().invoke(app, ["compare", str(alike), str(bad)]).output.splitlines()
     assert lines[2].startswith("balanced accuracy")
-    assert lines[3].endswith("can't be told apart")
+    assert lines[3].endswith("not significantly different")
 
 
 def test_runs_of_other_people_are_refused(tmp_path):

@@ -42,7 +42,7 @@ def test_leaders_have_intervals_and_the_first_one_a_promise(runs):
     words = promise_words(found, {one: 7 + number for number, one in enumerate(runs)}, "people")
     assert words.startswith("Promise of the best one on new people: macro-F1 ")
     assert "the best of 4 trials" in words
-    assert "These 20 people can't tell it from #8, #9, #10." in words
+    assert "On these 20 people it is not significantly different from #8, #9, #10." in words
 
 
 def test_runs_of_other_people_and_damaged_ones_are_set_apart(runs, tmp_path):

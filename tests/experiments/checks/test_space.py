@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.checks.space import covering, each_value, space_errors, without
+from experiments.checks.space import covering, each_value, space_errors, values_of, without
 
 C = "choice"
 
@@ -42,6 +42,10 @@ SPACE = {
             "loss.focal.gamma: _value [] is not a list",
         ),
         ({"lr": spec("loguniform", -1, 1)}, "must start above 0"),
+        (
+            {"model": spec(C, {"_name": "a", "train_share": spec(C, 1), "train_fraction": spec(C, 1)})},
+            "train_fraction is given twice inside model=a, by its earlier name too",
+        ),
     ],
 )
 def test_every_mistake_is_named(wrong, said):
@@ -64,7 +68,7 @@ def test_every_value_and_every_pair_of_choices_is_covered():
 
 
 def test_few_points_hold_each_value():
-    points = list(each_value(SPACE))
+    points = list(each_value(values_of(SPACE)))
     assert [point["model"] for point in points] == ["a", "b", "c", "a"]
     assert [point["size"] for point in points] == [1, 2, 1, 2]
     assert [point["loss"].get("gamma") for point in points] == [None, 1.76, 1, 3]
@@ -77,7 +81,7 @@ def test_inside_of_a_step_range_lies_on_its_steps():
 
 
 def test_an_empty_space_is_one_point():
-    assert list(covering({})) == list(each_value({})) == [{}]
+    assert list(covering({})) == list(each_value(values_of({}))) == [{}]
 
 
 def test_a_fixed_field_is_searched_no_longer():
@@ -88,3 +92,5 @@ def test_a_fixed_field_is_searched_no_longer():
     assert without(carried, "weights")["model"] == spec(C, {"_name": "a"}, {"_name": "b"})
     assert without(carried, "lr").keys() == {"model"}
     assert without(SPACE, "weights") == SPACE
+    earlier = {"model": spec(C, {"_name": "a", "train_share": spec(C, 1)}, {"_name": "b"})}
+    assert without(earlier, "train_fraction")["model"] == spec(C, {"_name": "a"}, {"_name": "b"})
