@@ -1,6 +1,5 @@
 """Recipe files: a recipe worth keeping as JSON, with where it comes from."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,8 @@ from analysis.trust.leaders import interval_facts
 from common.errors import UsageError, first_line, unknown
 from common.files import write_json
 from common.text import few
-from trial.config import PLACES, TrialConfig, parse
+from trial.arguments import read_recipe_file
+from trial.config import TrialConfig, parse
 from trial.metrics import column_of, title_of
 from trial.record import RunFolder, scores_of
 
@@ -89,18 +89,9 @@ def read_recipe(path: Path) -> Recipe:
                 f"give one of these: {', '.join(f'{run}/config.json' for run in soup)}"
             )
         return recipe
-    try:
-        read = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
-    if not isinstance(read, dict):
-        raise UsageError(f"{path}: not a recipe; recipes/ has examples")
-    if "recipe" not in read:  # a run's config.json, by itself
-        read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
+    read = read_recipe_file(path)
     if errors := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
         raise UsageError(errors)
-    if not isinstance(read["recipe"], dict):
-        raise UsageError(f"{path}: 'recipe' must hold a recipe's fields; recipes/ has examples")
     return Recipe(**read)
 
 

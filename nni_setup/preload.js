@@ -3,7 +3,8 @@
 //      this user's programs and the page itself only (access.js).
 //   2. Its two loops that start trials and notice their ends sleep for 5 s, longer than a short trial runs.
 //   3. Its page loads its icons from the internet; without a connection all are empty boxes (icons.js).
-//   4. After `nnictl resume` it runs fewer trials than asked for, and numbers them again (resume.js).
+//   4. It begins two experiments if two nnictl choose one port at once, and after `nnictl resume` it runs fewer
+//      trials than asked for, and numbers them again (manager.js).
 //   5. It gives its tuner 10 s to start and 5 s to answer, and ends the experiment otherwise: too little on a busy machine.
 //   6. A trial that a signal ended counts as failed: it is run again and goes on (again.js).
 //   7. On other machines it starts trials in turn, however many run on each (remote.js).
@@ -77,7 +78,7 @@ if (isManager(process.argv[1])) {
   const page = path.join(path.dirname(process.argv[1]), 'static', 'static');
   require('./icons.js').serveIcons(require('http'), page);
   patchClasses({
-    NNIManager: './resume.js', LocalTrainingService: './again.js', RemoteMachineTrainingService: './remote.js',
+    NNIManager: './manager.js', LocalTrainingService: './again.js', RemoteMachineTrainingService: './remote.js',
   });
   const access = require('./access.js');
   access.guardRequests(require('http'));  // last, so that it comes before the icons

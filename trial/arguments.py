@@ -1,14 +1,16 @@
-"""The `key=value` arguments of the command line and the tuner's values, as one mapping for `parse`."""
+"""The `key=value` arguments of the command line, the tuner's values and a recipe file's, as one mapping for
+`parse`."""
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 from common.errors import UsageError
 from common.text import number_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
-from trial.config import FIELDS
+from trial.config import FIELDS, PLACES
 
 
 def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -51,6 +53,35 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
     if errors:
         raise UsageError(errors)
     return values
+
+
+def read_recipe_file(path: Path) -> dict[str, Any]:
+    """The JSON object in a recipe file: the fields are its `recipe`. A run's config.json is such an object's
+    `recipe` without PLACES. UsageError if it is damaged."""
+    try:
+        read = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
+    if not isinstance(read, dict):
+        raise UsageError(f"{path}: not a recipe; recipes/ has examples")
+    if "recipe" not in read:
+        read = {"recipe": {key: value for key, value in read.items() if key not in PLACES}}
+    if not isinstance(read["recipe"], dict):
+        raise UsageError(f"{path}: 'recipe' must hold a recipe's fields; recipes/ has examples")
+    return read
+
+
+def changed(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `recipe`, with `values` (of `parse_arguments`) instead of its own. A parameter alone
+    (`loss.gamma=1`) is changed in the recipe's choice."""
+    own = {key: value for key, value in recipe.items() if current_field(key) not in values}
+    before = {current_field(key): value for key, value in recipe.items()}
+    for field, value in values.items():
+        if isinstance(value, Mapping) and "_name" not in value and field in before:
+            choice = before[field] if isinstance(before[field], dict) else {"_name": before[field]}
+            value = {**choice, **value}
+        own[field] = value
+    return own
 
 
 def argument_text(value: Any) -> str:

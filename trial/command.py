@@ -19,7 +19,7 @@ from common.files import only_writer
 from common.image_size import size_text
 from common.machine import cores
 from trial import advisor
-from trial.arguments import parse_arguments
+from trial.arguments import changed, parse_arguments, read_recipe_file
 from trial.config import NO_DATA, TrialConfig, parse, refuse_together
 from trial.metrics import scores_text, title_of
 from trial.ranks import ALONE, Ranks, following, started_as
@@ -59,6 +59,10 @@ def main(
     values: Annotated[
         list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe; with --list: words")
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="a recipe file or a run's config.json, which key=value changes"),
+    ] = None,
     show: Annotated[
         bool, typer.Option("--list", help="show what there is to choose from; with words: what matches one")
     ] = False,
@@ -89,12 +93,16 @@ def main(
     FACE_MASK_WARM=0 each starts by itself.
     """
     ranks = started_as()
+    if recipe and (going_on or advisor.in_experiment()):
+        raise UsageError(
+            "--recipe: is for a run of its own; with --continue or in an experiment give key=value"
+        )
     if show:
         from trial.listing import show as show_choices
 
         show_choices(as_json, values or [])
     elif dry_run:
-        config = parse(parse_arguments(values or []))
+        config = parse(_given(values, recipe))
         _refuse_features(config)
         print(json.dumps(config.to_json(), indent=2))
     elif ranks.rank:
@@ -108,7 +116,12 @@ def main(
         folder = advisor.trial_folder()
         _train(lambda stopped: _begins_for_nni(values or [], folder, stopped, ranks), ranks, True)
     else:
-        _train(lambda stopped: _begins(values or [], keep_checkpoint, ranks), ranks)
+        _train(lambda stopped: _begins(_given(values, recipe), keep_checkpoint, ranks), ranks)
+
+
+def _given(arguments: list[str] | None, recipe: Path | None) -> dict[str, Any]:
+    values = parse_arguments(arguments or [])
+    return changed(read_recipe_file(recipe)["recipe"], values) if recipe else values
 
 
 class _Begun(NamedTuple):
@@ -160,10 +173,10 @@ def _follow(ranks: Ranks) -> None:
         ranks.leave()
 
 
-def _begins(arguments: list[str], keep_checkpoint: bool, ranks: Ranks) -> _Begun:
+def _begins(values: Mapping[str, Any], keep_checkpoint: bool, ranks: Ranks) -> _Begun:
     from trial.record import RunWriter
 
-    config = _config(parse_arguments(arguments), ranks)
+    config = _config(values, ranks)
     folder = Path(config.out or f"out/runs/{time.strftime('%Y%m%d-%H%M%S')}")
     return _Begun(config, RunWriter(folder, config, keep_checkpoint=keep_checkpoint))
 

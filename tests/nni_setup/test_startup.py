@@ -46,7 +46,7 @@ def test_any_path_of_the_preload_is_read_by_node(tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
     preload = shutil.copy(PRELOAD, folder)
-    for part in ("icons.js", "resume.js", "again.js", "access.js"):
+    for part in ("icons.js", "manager.js", "again.js", "access.js"):
         shutil.copy(Path(PRELOAD).with_name(part), folder)
     assert listens_on(tmp_path / "nni_node" / "main.js", node_option(str(preload))) == ["127.0.0.1", "1"]
 

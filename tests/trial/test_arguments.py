@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import UsageError
-from trial.arguments import argument_text, parse_arguments
+from trial.arguments import argument_text, changed, parse_arguments, read_recipe_file
 
 
 def test_texts_become_values_of_their_fields():
@@ -74,3 +74,23 @@ def test_a_value_is_read_back_from_its_text(field, value, text):
 
 def test_text_that_does_not_fit_is_left_for_the_parser_to_name():
     assert parse_arguments(["epochs=many"]) == {"epochs": "many"}
+
+
+def test_words_change_a_recipe_and_a_parameter_alone_its_choice():
+    recipe = {"loss": {"_name": "focal", "gamma": 3}, "head": "factors", "train_share": 0.5, "epochs": 5}
+    words = ["loss.gamma=1", "head.dropout=.2", "train_fraction=1", "fold=all"]
+    assert changed(recipe, parse_arguments(words)) == {
+        "loss": {"_name": "focal", "gamma": 1}, "head": {"_name": "factors", "dropout": 0.2},
+        "train_fraction": 1.0, "epochs": 5, "fold": "all",
+    }  # fmt: skip
+    assert changed(recipe, parse_arguments(["loss=weighted"]))["loss"] == "weighted"
+    assert recipe["loss"]["gamma"] == 3
+
+
+def test_a_recipe_file_and_a_runs_config_hold_the_same_fields(tmp_path):
+    (tmp_path / "recipe.json").write_text('{"about": "x", "recipe": {"epochs": 3}}')
+    (tmp_path / "config.json").write_text('{"epochs": 3, "data": "input", "out": "x"}')
+    for name in ("recipe.json", "config.json"):
+        assert read_recipe_file(tmp_path / name)["recipe"] == {"epochs": 3}
+    with pytest.raises(UsageError, match=r"none\.json: can't be read as a recipe"):
+        read_recipe_file(tmp_path / "none.json")

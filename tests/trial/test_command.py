@@ -73,6 +73,16 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert parsed["model"] == "resnet34"
 
 
+def test_a_recipe_file_is_trained_as_it_is_or_changed():
+    file = str(PROJECT / "recipes" / "cpu_frozen.json")
+    parsed = json.loads(forked_command("--dry-run", "--recipe", file, "fold=all", "init.balance=0.5").stdout)
+    assert parsed["fold"] == "all" and parsed["model"] == "tf_efficientnet_lite0"
+    assert parsed["init"]["shrinkage"] == 0.3 and parsed["init"]["balance"] == 0.5
+    done = forked_command("--recipe", file, "--continue", ".")
+    assert done.returncode == 2 and "--recipe: is for a run of its own" in done.stderr
+    assert forked_command("--recipe", "none.json").returncode == 2
+
+
 def test_a_dry_run_refuses_features_that_the_cache_can_not_hold(people):
     cached = ["weights=none", "model=test_resnet", "image_size=64x64", "features=cached", f"data={people}"]
     assert forked_command("--dry-run", *cached).returncode == 0
