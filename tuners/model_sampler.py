@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,11 @@ WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: fir
 
 # User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
 # PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
-# The caller sets SECONDS, EPOCHS and REPEATS: what a trial took so far; of how many epochs a whole training
-# of its recipe is; that it was not run, since its recipe is that of another trial.
+# The caller sets SECONDS, STARTING, EPOCHS and REPEATS: what a trial's training took so far, and what its
+# last start took before that; of how many epochs a whole training of its recipe is; that it was not run,
+# since its recipe is that of another trial.
 CHOSEN, PREDICTED, IMPROVEMENT = "chosen_by", "predicted", "expected_improvement"
-SECONDS, EPOCHS, REPEATS = "seconds", "epochs", "repeats"
+SECONDS, STARTING, EPOCHS, REPEATS = "seconds", "starting", "epochs", "repeats"
 
 
 class GaussianProcessSampler(BaseSampler):
@@ -138,7 +140,7 @@ class GaussianProcessSampler(BaseSampler):
                 one.recipe,
                 float(value),
                 one.left,
-                one.left * (one.seconds if one.seconds == one.seconds else math.exp(log)),
+                one.start + one.left * (one.seconds if one.seconds == one.seconds else math.exp(log)),
             )
             for one, value, log in zip(evidence.paused, values, logs, strict=True)
         ]
@@ -159,7 +161,7 @@ class GaussianProcessSampler(BaseSampler):
 
     def _latest(self, evidence: Evidence, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         rows = (evidence.recipes, evidence.scores, evidence.noise, evidence.seconds, evidence.running)
-        mark = b"".join(part.tobytes() for part in rows)
+        mark = b"".join(part.tobytes() for part in (*rows, np.array(evidence.start)))
         if self._kept[0] != mark:
             self._kept = mark, {}
         if key not in self._kept[1]:
@@ -173,7 +175,8 @@ class GaussianProcessSampler(BaseSampler):
         mean, deviation = (float(one[0]) for one in surrogate.predict(chosen[None]))
         improvement = log_expected_improvement(np.array(mean), np.array(deviation), surrogate.best)
         log = float(surrogate.log_seconds(chosen[None])[0])
-        return Option(None, chosen, value, 1.0, math.exp(log), mean, deviation, math.exp(improvement))
+        seconds = evidence.start + math.exp(log)
+        return Option(None, chosen, value, 1.0, seconds, mean, deviation, math.exp(improvement))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -220,6 +223,8 @@ class GaussianProcessSampler(BaseSampler):
             if trial.state.is_finished() or trial.intermediate_values
         }
         part = cache(partial(_part, predictor))  # hundreds are paused after the same few epochs
+        starts = [one for trial in trials if (one := trial.user_attrs.get(STARTING))]
+        start = median(starts) if starts else 0.0
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
@@ -243,7 +248,10 @@ class GaussianProcessSampler(BaseSampler):
                 at, seconds = len(known), trial.user_attrs.get(SECONDS, math.nan) * epochs / epoch
                 known.append((row, *predicted[trial.number], seconds))
             if trial.state == TrialState.WAITING or trial.number == pausing:
-                paused.append(Paused(trial.number, row, at, 1 - epoch / epochs, seconds, part(epoch, epochs)))
+                own = 0.0 if trial.number == pausing else start
+                paused.append(
+                    Paused(trial.number, row, at, 1 - epoch / epochs, seconds, part(epoch, epochs), own)
+                )
         running = [
             self._row(study, trial)
             for trial in trials
@@ -262,6 +270,7 @@ class GaussianProcessSampler(BaseSampler):
             np.zeros(len(rows), bool),
             tuple(paused),
             part(0, longest) if self.pauses and longest > 1 else None,
+            start,
         )
         return with_earlier(evidence, self._earlier, self._kernels) if self._earlier else evidence
 

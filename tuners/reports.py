@@ -30,7 +30,8 @@ class Reported:
     """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch;
     `result`: the final one; `seconds` from its start to its last report; `ended`: when its end was recorded
     (Unix time); `epochs`: of its whole training, None while it has not begun one; `interrupted`: whether it
-    failed because it was ended from outside, not by NNI, so that it may go on."""
+    failed because it was ended from outside, not by NNI, so that it may go on; `starting`: those of its
+    `seconds` that went by before its first epoch."""
 
     trial: str = ""
     event: str = ""
@@ -40,6 +41,7 @@ class Reported:
     ended: float | None = None
     epochs: int | None = None
     interrupted: bool = False
+    starting: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -116,6 +118,7 @@ def _report(folder: Path, trial: str) -> Reported:
     )
     # By their numbers, as NNI stores them in any order; of a trial that it ran again those since then.
     reports: dict[int, float] = {}
+    times: list[float] = []
     since = resumed if any(time >= resumed for *_, time in metrics) else 0
     for kind, sequence, data, time in metrics:
         value = score(json.loads(json.loads(data)))
@@ -124,13 +127,23 @@ def _report(folder: Path, trial: str) -> Reported:
             result = value if result is None else result
         elif kind == "PERIODICAL" and time >= since:
             reports[int(sequence)] = math.nan if value is None else value
+            times.append(time / 1000)
     curve = [reports[number] for number in takewhile(reports.__contains__, count())]
     run = folder / "trials" / trial
     if result is None and event and event not in ALIVE:
         result = _result_of(run)
     seconds = last - start if last and start and last > start else None
     interrupted = event == "FAILED" and _json(run / "status.json").get("state") == "interrupted"
-    return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted)
+    starting = _starting(start, times) if seconds else 0.0
+    return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted, starting)
+
+
+def _starting(start: float | None, reports: Sequence[float]) -> float:
+    """The seconds from `start` to the first epoch, by the times of `reports`: the first one less an epoch."""
+    if start is None or len(reports) < 2:
+        return 0.0
+    first, last = min(reports), max(reports)
+    return max(0.0, first - start - (last - first) / (len(reports) - 1))
 
 
 def _query(folder: Path, sql: str) -> list[tuple[Any, ...]]:

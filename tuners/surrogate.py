@@ -47,10 +47,11 @@ class Evidence:
     Of the ended trials, in the order of their ends, and of those that were paused before: `recipes` (n,
     parameters), `scores` (n,), NaN of failed ones, predicted ones of stopped and paused trials, with the
     variance `noise` (n,) of the prediction, DOUBT included, 0 of finished ones; `seconds` (n,) of the whole
-    training, NaN if unknown; `earlier` (n,): whether it is of an earlier experiment, `outside` (n,): whether
-    such a one lies outside the space. `running` (m, parameters): those under way. `paused`: those that may go
-    on. `first`: the part of its training after which a new recipe may be paused; None: trainings run to their
-    ends.
+    training without its start, NaN if unknown; `earlier` (n,): whether it is of an earlier experiment,
+    `outside` (n,): whether such a one lies outside the space. `running` (m, parameters): those under way.
+    `paused`: those that may go on. `first`: the part of its training after which a new recipe may be paused;
+    None: trainings run to their ends. `start`: the seconds of a trial before its first epoch, each time that
+    it starts or goes on.
     """
 
     recipes: np.ndarray
@@ -62,6 +63,7 @@ class Evidence:
     outside: np.ndarray
     paused: tuple["Paused", ...] = ()
     first: "Part | None" = None
+    start: float = 0.0
 
     @property
     def tried(self) -> np.ndarray:
@@ -100,7 +102,7 @@ class Part:
 class Paused:
     """The `number` of a paused trial in the study, its `recipe` (parameters,), where it is among the evidence
     (`at`; None: it has no curve), the share of its training that is `left`, the `seconds` of a whole
-    training, NaN if unknown, and the `next` part."""
+    training, NaN if unknown, the `next` part, and the seconds of its `start`, 0 if it still runs."""
 
     number: int
     recipe: np.ndarray
@@ -108,6 +110,7 @@ class Paused:
     left: float
     seconds: float
     next: Part
+    start: float = 0.0
 
 
 class Surrogate:
@@ -133,7 +136,7 @@ class Surrogate:
         self._scores = process.believing(evidence.running)
         # Where the evidence's trials are in the process.
         self._at: dict[int | None, int] = {int(at): number for number, at in enumerate(scored)}
-        self._first = evidence.first
+        self._first, self._start = evidence.first, evidence.start
         self._failures = failure_processes(evidence, kernels)
         self._costs = _costs(space, evidence)
 
@@ -147,18 +150,27 @@ class Surrogate:
         those of the first part where that shows enough; much less of recipes whose training takes longer
         than `seconds_left`."""
         means, deviations = self.predict(recipes)
+        start = self._start_share(self._start, recipes)
         if self._first is None:
-            value = log_expected_improvement(means, deviations, self.goal)
+            value = log_expected_improvement(means, deviations, self.goal) - np.log1p(start)
         else:
-            part = (np.full(len(recipes), one) for one in (self._first.precision, self._first.share, 1.0))
-            value = log_improvement_rate(means, deviations, self.goal, *part)
+            precision, costs = (
+                np.full(len(recipes), self._first.precision),
+                (self._first.share + start, 1 + start),
+            )
+            value = log_improvement_rate(means, deviations, self.goal, precision, *costs)
         return self._per_second(value, recipes, seconds_left)
 
     def log_value_of(self, paused: Sequence[Paused]) -> np.ndarray:
         """The same (m,) of paused trials: their improvement is that of `finals`, their seconds those left."""
         recipes = np.array([one.recipe for one in paused])
         parts = np.array([(one.next.precision, one.next.share, one.left) for one in paused]).T
+        parts[1:] += self._start_share(np.array([one.start for one in paused]), recipes)
         return self._per_second(log_improvement_rate(*self.finals(paused), self.best, *parts), recipes)
+
+    def _start_share(self, seconds: float | np.ndarray, recipes: np.ndarray) -> np.ndarray:
+        """What starts of these `seconds` cost (m,), in trainings of the recipes; 0 if that is not known."""
+        return np.nan_to_num(seconds / np.exp(self.log_seconds(recipes)))
 
     def finals(self, paused: Sequence[Paused]) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (m,) of the scores that paused trainings end with.
@@ -188,7 +200,10 @@ class Surrogate:
         if self._costs is not None:
             logs = self.log_seconds(recipes)
             value -= logs
-            value -= LATE * np.maximum(0, logs - math.log(max(seconds_left, 1e-9)))
+            late = (
+                logs + np.log1p(self._start_share(self._start, recipes)) - math.log(max(seconds_left, 1e-9))
+            )
+            value -= LATE * np.maximum(0, late)
         return value
 
     def log_seconds(self, recipes: np.ndarray) -> np.ndarray:
@@ -265,6 +280,7 @@ def with_earlier(evidence: Evidence, earlier: EarlierRecipes, kernels: Kernels) 
         np.r_[earlier.outside, evidence.outside],
         tuple(one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused),
         evidence.first,
+        evidence.start,
     )
 
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuners.chosen import Chosen, write_chosen
 from tuners.curves import STINTS
-from tuners.model_sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS
+from tuners.model_sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS, STARTING
 from tuners.parameter import Params
 from tuners.reports import Reported
 from tuners.space import Space, recipe_key
@@ -175,8 +175,9 @@ class Trials:
             if value == value and trial.intermediate_values.get(epoch) != value:
                 self.study._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
         if known.seconds:
-            self.note(trial, SECONDS, trial.user_attrs.get(BEFORE, 0.0) + known.seconds)
-        facts = {TRIAL: known.trial, EPOCHS: known.epochs}
+            trained = known.seconds - known.starting
+            self.note(trial, SECONDS, trial.user_attrs.get(BEFORE, 0.0) + trained)
+        facts = {TRIAL: known.trial, EPOCHS: known.epochs, STARTING: round(known.starting, 1)}
         for key, fact in facts.items():
             if fact and trial.user_attrs.get(key) != fact:
                 self.note(trial, key, fact)

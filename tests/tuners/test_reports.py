@@ -1,6 +1,8 @@
+import pytest
+
 from tests.tuners.fake_nni import FakeNNI
 from tuners import reports
-from tuners.reports import Reports
+from tuners.reports import Reports, _starting
 from tuners.space import Space
 
 SPACE = Space({"lr": {"_type": "uniform", "_value": [0, 1]}})
@@ -26,3 +28,18 @@ def test_what_nni_gave_its_trials_is_read_once(tmp_path, monkeypatch):
     assert asked.of(3, {"lr": 0.5}) is None, "the id is of another recipe"
     fake.begin("again", 3, {"lr": 3 / 20})
     assert asked.of(3, {"lr": 3 / 20}).trial == "again", "NNI hands out ids again after a resume"
+
+
+@pytest.mark.parametrize(
+    ("start", "reports", "seconds"),
+    [
+        (100.0, [109.0, 110.0, 111.0], 8.0),
+        (100.0, [111.0, 109.0, 110.0], 8.0),  # NNI stores them in any order
+        (100.0, [101.0, 102.0], 0.0),
+        (100.0, [100.5, 102.0], 0.0),
+        (100.0, [109.0], 0.0),  # not known yet
+        (None, [1.0, 2.0], 0.0),
+    ],
+)
+def test_a_start_is_what_the_first_epoch_took_longer_than_others(start, reports, seconds):
+    assert _starting(start, reports) == pytest.approx(seconds)

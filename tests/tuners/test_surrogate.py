@@ -1,4 +1,6 @@
-"""What paused trainings end with, against a direct computation."""
+"""What paused trainings end with, against a direct computation, and what starts cost."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,3 +46,29 @@ def test_what_is_almost_finished_is_almost_certain():
         evidence(noise).paused) for noise in (1e-8, 1e-4, 1e-2)), strict=True)  # fmt: skip
     assert means[0][0] == pytest.approx(evidence(0.1).scores[6], abs=1e-3)
     assert deviations[0][0] < 1e-3 < deviations[1][0] < deviations[2][0]
+
+
+def test_a_start_costs_what_it_takes_and_a_trial_that_runs_needs_none():
+    known = replace(evidence(0.01), seconds=np.full(7, 10.0), first=Part(0.25, 50.0))
+    (paused,) = known.paused
+    kernels, new = Kernels(SPACE.categories), known.recipes[:1] + 0.01
+
+    def values(start, of_paused):
+        surrogate = Surrogate(SPACE, replace(known, start=start), kernels)
+        ((own,), (other,)) = (
+            surrogate.log_value_of([replace(paused, start=of_paused)]),
+            surrogate.log_value(new),
+        )
+        return own, other
+
+    running, new_without = values(0.0, 0.0)
+    at_rest, new_with = values(20.0, 20.0)
+    # Half a training (5 s) is left: with its start 25 s. What is new costs at most 20 s in 22.5 s more.
+    assert running - at_rest == pytest.approx(np.log(25 / 5))
+    assert new_without - new_with > np.log(2)
+    assert values(20.0, 0.0)[0] == pytest.approx(running)
+    whole = replace(known, first=None)
+    without, with_start = (
+        Surrogate(SPACE, replace(whole, start=start), kernels).log_value(new) for start in (0.0, 10.0)
+    )
+    assert without - with_start == pytest.approx(np.log(2), abs=1e-6)
