@@ -151,7 +151,8 @@ def _member(
 ) -> Member:
     weights, start = run.folder / WEIGHTS, start_weights(config)
     network = sha256_of(weights) if trained and weights.is_file() else None
-    of_trial = {} if trained else {path.name: sha256_of(path) for path in run.weights_files()}
+    kept = [] if trained else [path for path in run.weights_files() if path.is_file()]  # it may be damaged
+    of_trial = {path.name: sha256_of(path) for path in kept}
     compute = dict(run.origin().get("compute", {}))
     return Member(config.recipe(), stop_after, average, split, compute, start, network, of_trial)
 

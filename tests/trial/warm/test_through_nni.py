@@ -30,7 +30,7 @@ def test_warm_trials_end_and_are_stopped_as_cold_ones_and_leave_nothing(people, 
                     servers.add(psutil.Process(status["process"]["pid"]).parent())
             return len(tiny.ends()) == 3
 
-        tiny.wait_for(all_ended, 120)
+        tiny.wait_for(all_ended, 300)
         stderrs = [(folder / "stderr").read_text() for folder in trials.glob("*")]
     finally:
         tiny.stop()
