@@ -179,7 +179,7 @@ def _begin(*words: str, environ: Mapping[str, str] | None = None) -> "subprocess
     """Start nnictl in a session of its own, so that Ctrl-C reaches only this process, which stops the
     rest."""
     return subprocess.Popen(
-        [sys.executable, "-m", "nni_setup.nnictl", *words],
+        [sys.executable, "-m", "tuners.nnictl", *words],
         env={**os.environ, **(environ or {})},
         start_new_session=True,
         text=True,

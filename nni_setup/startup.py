@@ -41,7 +41,7 @@ def prepare(environ: MutableMapping[str, str], prefix: str, preload: str = PRELO
 
 def silence(command: Sequence[str]) -> None:
     """Hide the warning of pkg_resources, which nnictl imports, that it will be removed; the pins keep it."""
-    if "nnictl" in map(os.path.basename, command) or "nni_setup.nnictl" in command:
+    if "nnictl" in map(os.path.basename, command) or "tuners.nnictl" in command:
         import warnings
 
         warnings.filterwarnings("ignore", "pkg_resources is deprecated")

@@ -49,7 +49,7 @@ BELOW = {
     "experiments.machines": {"experiments.checks"},
     "experiments.saved": {"experiments.checks", "experiments.machines"},
 }
-MAY_IMPORT_NNI = {"nni_setup/nnictl.py", "trial/advisor.py"}
+MAY_IMPORT_NNI = {"trial/advisor.py"}
 
 # The modules that refuse mistakes in under a second: they, and all that they import, have slow packages inside
 # functions only.

@@ -9,8 +9,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from nni_setup import nnictl
 from tests.nni_server import NNICTL, TinyExperiment, free_port
+from tuners import nnictl
 
 LISTENS = """
 import socket, sys, time
@@ -58,7 +58,7 @@ def test_nni_asks_by_the_name_that_is_replaced():
 
 @pytest.mark.server
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [[str(NNICTL)], ["-m", "nni_setup.nnictl"]])
+@pytest.mark.parametrize("program", [[str(NNICTL)], ["-m", "tuners.nnictl"]])
 def test_of_two_that_choose_one_port_at_once_one_runs_with_its_own_trials(program, tmp_path):
     folders = [tmp_path / name for name in ("one", "other")]
     for folder in folders:
