@@ -236,7 +236,7 @@ def data_errors(plan: Plan) -> list[str]:
 
 
 def _features_errors(plan: Plan, photos: int) -> list[str]:
-    """Why the cache can't hold the features of so many `photos` that some trials need."""
+    """Why the cache can't hold the features of this number of `photos` that some trials need."""
     from trial.recipe import features_errors  # imports timm, which most searches need not wait for
 
     found = dict[tuple[Any, ...], list[str]]()

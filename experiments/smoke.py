@@ -98,7 +98,7 @@ def _algorithm(plan: Plan, key: str) -> Any:
 
 def _train_each_value(plan: Plan, folder: Path) -> tuple[int, str, list[str]]:
     """(number of recipes, what is left out, errors) of training recipes in which each value of the space
-    appears; of more than MAX_VALUES or MAX_NETWORKS of one field, so many."""
+    appears; of more than MAX_VALUES or MAX_NETWORKS of one field, that number."""
     errors = []
     values = values_of(plan.space)
     tried = {

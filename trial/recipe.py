@@ -129,8 +129,8 @@ def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
 
 
 def features_errors(config: TrialConfig, photos: int) -> list[str]:
-    """Why the cache can't hold the features that `config` needs of so many `photos`: known before they are
-    computed."""
+    """Why the cache can't hold the features that `config` needs of this number of `photos`: known before they
+    are computed."""
     if not _needs_features(config):
         return []
     width = factory.width_of(config.model, config.image_size)

@@ -44,7 +44,7 @@ def known_recipes(
     """The recipes in `folder` that trials with these `fixed` words can train, but for what `first` names.
 
     `first`: recipes and points that the YAML names; they count among those that may be asked of a search of
-    so many `trainings` (None: any number).
+    this many `trainings` (None: any number).
     """
     asked = [one for one in first if isinstance(one, str)]
     room = max(0, min(MOST, MOST if trainings is None else int(trainings // PART)) - len(first))

@@ -34,7 +34,7 @@ def walltime_errors(plan: Plan) -> list[str]:
 
 
 def too_short(queue: Queue, epoch: float, where: str) -> list[str]:
-    """[The message that jobs are shorter than an `epoch` of so many seconds, measured `where`], [] if not."""
+    """[The message that jobs are shorter than an `epoch` (seconds), measured `where`], [] if not."""
     if epoch <= 60 * queue.minutes - WARNING:
         return []
     least = -(-(epoch + WARNING) // 60)

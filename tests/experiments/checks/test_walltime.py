@@ -18,7 +18,7 @@ from trial.config import parse
 
 
 def searched(plan, name, seconds, device="cpu", **other):
-    """An earlier experiment, whose trials took so many seconds an epoch."""
+    """An earlier experiment, whose trials took these seconds an epoch."""
     folder = plan.runs / name
     write_experiment(folder, json.loads(json.dumps(plan.effective())) | other, [0] * len(seconds))
     for number, second in enumerate(seconds):
