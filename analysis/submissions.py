@@ -99,8 +99,8 @@ def entry_of(submission: Path) -> Entry:
 
 def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
     """Photos behind the interval per photo to predict: by how much the variance of a score on these is
-    larger. The interval is over so many `groups` (None: the trial's fold), with as many photos each as those
-    of the trial's fold. 1 if the trial's folder is gone."""
+    larger. The interval is over this number of `groups` (None: the trial's fold), with as many photos each as
+    those of the trial's fold. 1 if the trial's folder is gone."""
     try:
         table = RunFolder(Path(about["trial_folder"])).validation()
         validated = len(table) * (groups / table["group"].nunique() if groups else 1)

@@ -246,8 +246,7 @@ def _check_data(values: Mapping[str, Any]) -> None:
 
 def _refuse_features(config: TrialConfig) -> None:
     """UsageError if the cache can't hold the features of the photos, if these are here."""
-    needed = config.features.name != "none" or config.init.name != "random"
-    if not needed or not Path(config.data).is_dir():
+    if not config.needs_features or not Path(config.data).is_dir():
         return
     from dataset.read import scan_train
     from trial.recipe import features_errors

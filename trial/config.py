@@ -153,6 +153,16 @@ class TrialConfig:
         "place of decoded photos; auto: the GPU, if they fit into a quarter of its free memory",
     )
 
+    @property
+    def trains_on_features(self) -> bool:
+        """Whether only the last layer is trained, on features that the rest of the network makes once."""
+        return self.features.name != "none"
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether features of all photos are computed before the training: for it, or for its start."""
+        return self.trains_on_features or self.init.name != "random"
+
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values; `parse` reads them back."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}

@@ -101,7 +101,7 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
     views = config.features.build(FEATURES)
     features: np.ndarray | None = None
     pixels: batches.Pixels = batches.uncached(every, preprocessing)
-    if _needs_features(config):
+    if config.needs_features:
         compute.place(network)
         features = features_of(network, every, preprocessing, compute, views or "none", config.cache_limit)
     if not views:
@@ -115,7 +115,7 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
 def room_for(config: TrialConfig, compute: Compute, photos: int) -> Tensor | None:
     """As `Compute.room_for`, for this number of photos; None if the recipe changes some of them one by one,
     which is done on the CPU, or does not train on photos."""
-    if _trains_on_features(config) or config.augment.on("photo") or config.copies.name != "none":
+    if config.trains_on_features or config.augment.on("photo") or config.copies.name != "none":
         return None
     return compute.room_for(config.pixels, (photos, *config.image_size, 3))
 
@@ -131,7 +131,7 @@ def build(config: TrialConfig, task: Task) -> tuple[nn.Module, Preprocessing]:
 def features_errors(config: TrialConfig, photos: int) -> list[str]:
     """Why the cache can't hold the features that `config` needs of this number of `photos`: known before they
     are computed."""
-    if not _needs_features(config):
+    if not config.needs_features:
         return []
     width = factory.width_of(config.model, config.image_size)
     return room_errors(photos, width, config.features.build(FEATURES) or "none", config.cache_limit)
@@ -166,7 +166,7 @@ def training(
     shown: batches.Shown
     trained, processing = network, start.preprocessing
     whole_state: Callable[[Any], Mapping[str, Tensor]] = nn.Module.state_dict
-    if _trains_on_features(config):
+    if config.trains_on_features:
         assert start.features is not None
         shown = Features(photos, start.features, start.features.shape[1], config.seed)
         trained, processing = Probe(network, head.to_logits), AsTheyAre()
@@ -204,7 +204,7 @@ def training(
         learner=Learner(trained, optimizer, start.compute, config.clip_norm),
         learning_rate=config.learning_rate,
         schedule=config.schedule.build(SCHEDULES, config.epochs),
-        freeze=none() if _trains_on_features(config) else config.freeze.build(FREEZES),
+        freeze=none() if config.trains_on_features else config.freeze.build(FREEZES),
         epochs=config.epochs,
         seed=config.seed,
         accumulate=config.accumulate,
@@ -224,7 +224,7 @@ def validation(config: TrialConfig, start: Start, photos: pd.DataFrame) -> DataL
     where larger ones would need more beside it, and they are no faster.
     """
     shown: batches.Shown
-    if _trains_on_features(config):
+    if config.trains_on_features:
         assert start.features is not None
         shown = Features(photos, start.features)
     else:
@@ -243,14 +243,6 @@ def _soften(config: TrialConfig, start: Start, photos: pd.DataFrame) -> Soften |
     labelled = photos.index < len(start.table)
     known[labelled] = start.taught[photos.index[labelled]]
     return softened(known, teacher.fraction)
-
-
-def _trains_on_features(config: TrialConfig) -> bool:
-    return config.features.name != "none"
-
-
-def _needs_features(config: TrialConfig) -> bool:
-    return _trains_on_features(config) or config.init.name != "random"
 
 
 def _initialise(

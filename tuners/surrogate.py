@@ -270,17 +270,16 @@ def with_earlier(evidence: Evidence, earlier: EarlierRecipes, kernels: Kernels) 
         kernel = kernels.fitted(EARLIER, recipes, scores)
         theirs = Posterior(kernel, recipes, scores, noise, mean=0.0, variance=EARLIER.deviation**2)
         mean = float((ours - deviation * theirs.mean_at(evidence.recipes[evidence.finished])).mean())
-    return Evidence(
-        np.concatenate([recipes, evidence.recipes]),
-        np.r_[mean + deviation * scores, evidence.scores],
-        np.r_[deviation**2 * noise, evidence.noise],
-        np.r_[np.full(len(scores), math.nan), evidence.seconds],
-        evidence.running,
-        np.r_[np.ones(len(scores), bool), evidence.earlier],
-        np.r_[earlier.outside, evidence.outside],
-        tuple(one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused),
-        evidence.first,
-        evidence.start,
+    paused = (one if one.at is None else replace(one, at=one.at + len(scores)) for one in evidence.paused)
+    return replace(
+        evidence,
+        recipes=np.concatenate([recipes, evidence.recipes]),
+        scores=np.r_[mean + deviation * scores, evidence.scores],
+        noise=np.r_[deviation**2 * noise, evidence.noise],
+        seconds=np.r_[np.full(len(scores), math.nan), evidence.seconds],
+        earlier=np.r_[np.ones(len(scores), bool), evidence.earlier],
+        outside=np.r_[earlier.outside, evidence.outside],
+        paused=tuple(paused),
     )
 
 

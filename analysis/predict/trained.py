@@ -126,7 +126,7 @@ def load(run: Path) -> Trained:
                 f"{path}: not the weights of a {config.model} of {task.n_classes} classes ({why})"
             ) from None
         networks.append(network)
-    head = config.head.build(HEADS, task) if config.features.name == "cached" else None
+    head = config.head.build(HEADS, task) if config.trains_on_features else None
     return Trained(Path(run), task, networks, preprocessing, decide(networks[0], precision=precision), head)
 
 
