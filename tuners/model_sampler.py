@@ -237,6 +237,7 @@ class GaussianProcessSampler(BaseSampler):
                 seconds *= max(longest, epochs) / epochs
             seconds = seconds if score == score and seconds > 0 else math.nan
             known.append((self._row(study, trial), score, noise, seconds))
+        count = len(known)
         for trial in trials:
             if trial.state.is_finished():
                 continue
@@ -266,6 +267,7 @@ class GaussianProcessSampler(BaseSampler):
             noise_of,
             seconds_of,
             np.array(running).reshape(-1, width),
+            np.arange(len(rows)) < count,
             np.zeros(len(rows), bool),
             np.zeros(len(rows), bool),
             tuple(paused),

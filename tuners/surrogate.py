@@ -47,7 +47,7 @@ class Evidence:
     Of the ended trials, in the order of their ends, and of those that were paused before: `recipes` (n,
     parameters), `scores` (n,), NaN of failed ones, predicted ones of stopped and paused trials, with the
     variance `noise` (n,) of the prediction, DOUBT included, 0 of finished ones; `seconds` (n,) of the whole
-    training without its start, NaN if unknown; `earlier` (n,): whether it is of an earlier experiment,
+    training without its start, NaN if unknown; `ended` (n,): whether it has ended; `earlier` (n,): whether it is of an earlier experiment,
     `outside` (n,): whether such a one lies outside the space. `running` (m, parameters): those under way.
     `paused`: those that may go on. `first`: the part of its training after which a new recipe may be paused;
     None: trainings run to their ends. `start`: the seconds of a trial before its first epoch, each time that
@@ -59,6 +59,7 @@ class Evidence:
     noise: np.ndarray
     seconds: np.ndarray
     running: np.ndarray
+    ended: np.ndarray
     earlier: np.ndarray
     outside: np.ndarray
     paused: tuple["Paused", ...] = ()
@@ -277,6 +278,7 @@ def with_earlier(evidence: Evidence, earlier: EarlierRecipes, kernels: Kernels) 
         scores=np.r_[mean + deviation * scores, evidence.scores],
         noise=np.r_[deviation**2 * noise, evidence.noise],
         seconds=np.r_[np.full(len(scores), math.nan), evidence.seconds],
+        ended=np.r_[np.ones(len(scores), bool), evidence.ended],
         earlier=np.r_[np.ones(len(scores), bool), evidence.earlier],
         outside=np.r_[earlier.outside, evidence.outside],
         paused=tuple(paused),
@@ -296,7 +298,7 @@ def failure_processes(evidence: Evidence, kernels: Kernels) -> list[Posterior]:
     recipes = evidence.recipes[kept]
     return [
         Posterior(
-            kernels.fitted(prior, evidence.recipes, labels),
+            kernels.fitted(prior, evidence.recipes[evidence.ended], labels[evidence.ended]),
             recipes,
             labels[kept],
             mean=0.0,

@@ -20,7 +20,8 @@ def evidence(noise):
     paused = Paused(6, recipes[6], 6, 0.5, float("nan"), Part(0.25, 0.0))
     nan, none = np.full(7, np.nan), np.empty((0, 2))
     no = np.zeros(7, bool)
-    return Evidence(recipes, scores, np.r_[np.zeros(6), noise], nan, none, no, no, (paused,))
+    ended = np.arange(7) < 6
+    return Evidence(recipes, scores, np.r_[np.zeros(6), noise], nan, none, ended, no, no, (paused,))
 
 
 @pytest.mark.parametrize("noise", [1e-6, 0.0004, 0.01, 1.0])
