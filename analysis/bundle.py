@@ -25,8 +25,8 @@ from common.text import few
 from dataset.fingerprint import content, fingerprint
 from trial.config import TrialConfig
 from trial.models.weights import locate, pinned, with_sources
-from trial.origin import code
-from trial.record import WEIGHTS, RunFolder
+from trial.run_folder.origin import code
+from trial.run_folder.record import WEIGHTS, RunFolder
 
 BUNDLE = "bundle.json"
 VERSION = 1
@@ -38,7 +38,7 @@ class Member:
 
     `recipe`: as it was trained, with the seed and the split of its trial; `stop_after`: the epoch after which
     training ended; `average`: the number of last epochs whose weights are averaged; `split`: in words;
-    `compute`: threads, device, precision and number of processes (trial/compute.py); `start_weights`:
+    `compute`: threads, device, precision and number of processes (trial/process/compute.py); `start_weights`:
     {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained;
     `trial_networks`: {file: hash} of those of the trial that a recipe was exported from."""
 

@@ -18,9 +18,9 @@ from common.log import output_of
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
-from trial.record import RunFolder, RunWriter
-from trial.resume import again, is_finished
 from trial.run import Report, run
+from trial.run_folder.record import RunFolder, RunWriter
+from trial.run_folder.resume import again, is_finished
 
 output = output_of(__name__)
 

@@ -29,8 +29,8 @@ from common.files import only_writer_of_out
 from common.log import output_of
 from dataset.read import read_eval
 from trial.metrics import column_of, scores_text, title_of
-from trial.origin import code, versions
-from trial.record import RunFolder, probabilities_of
+from trial.run_folder.origin import code, versions
+from trial.run_folder.record import RunFolder, probabilities_of
 
 output = output_of(__name__)
 

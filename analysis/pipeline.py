@@ -48,11 +48,11 @@ from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from dataset.task import Task
-from trial.checkpoint import CHECKPOINT
 from trial.config import PLACES, TrialConfig, refuse_together
 from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
-from trial.record import RunFolder, refuse_run
+from trial.run_folder.checkpoint import CHECKPOINT
+from trial.run_folder.record import RunFolder, refuse_run
 
 output = output_of(__name__)
 

@@ -16,10 +16,10 @@ from analysis.trust.leaders import interval_facts
 from common.errors import UsageError, first_line, unknown
 from common.files import write_json
 from common.text import few
-from trial.arguments import read_recipe_file
+from trial.commands.arguments import read_recipe_file
 from trial.config import TrialConfig, parse
 from trial.metrics import column_of, title_of
-from trial.record import RunFolder, scores_of
+from trial.run_folder.record import RunFolder, scores_of
 
 logger = logging.getLogger(__name__)
 UNPROMISING = ("pseudo_labels", "train_fraction")  # fields that no promise depends on

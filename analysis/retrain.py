@@ -22,12 +22,12 @@ from common.machine import cores
 from common.progress import track
 from dataset.task import Task
 from trial import recipe
-from trial.checkpoint import CHECKPOINT
 from trial.config import TrialConfig, parse
 from trial.fit import fit
-from trial.ranks import ALONE, Ranks, following, run_ranks, started_as
-from trial.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
-from trial.resume import Saver, read
+from trial.process.ranks import ALONE, Ranks, following, run_ranks, started_as
+from trial.run_folder.checkpoint import CHECKPOINT
+from trial.run_folder.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
+from trial.run_folder.resume import Saver, read
 
 output = output_of(__name__)
 logger = logging.getLogger(__name__)

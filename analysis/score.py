@@ -39,7 +39,7 @@ from trial.metrics import (
     score_probabilities,
     title_of,
 )
-from trial.record import probabilities_of
+from trial.run_folder.record import probabilities_of
 
 logger = logging.getLogger(__name__)
 

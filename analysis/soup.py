@@ -27,7 +27,7 @@ from common.files import folder_atomic, is_taken, only_writer_of_out
 from common.log import output_of
 from trial.config import TrialConfig
 from trial.metrics import METRICS, title_of
-from trial.record import RunFolder, RunWriter, scores_of
+from trial.run_folder.record import RunFolder, RunWriter, scores_of
 
 output = output_of(__name__)
 

@@ -19,7 +19,7 @@ from dataset.formats.labelled import in_order
 from dataset.tables import read_table
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS
-from trial.record import IS_PROBABILITY, probability_columns
+from trial.run_folder.record import IS_PROBABILITY, probability_columns
 
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 SUBMISSION = (CSV, JSON, PREDICTIONS)

@@ -22,7 +22,7 @@ from common.files import sha256_of, write_json
 from common.machine import PROJECT
 from common.text import few, path_text
 from trial.metrics import column_of, title_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 LOG = PROJECT / "out" / "submissions.json"
 NORMAL = 1.96  # 95 % of a normal distribution

@@ -26,7 +26,7 @@ from common.log import output_of
 from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import DEFAULT, METRICS, column_of
-from trial.record import RunFolder, scores_of
+from trial.run_folder.record import RunFolder, scores_of
 
 output = output_of(__name__)
 

@@ -27,9 +27,9 @@ from common.machine import PROJECT, cores
 from common.progress import track
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
-from trial.record import FILES, RunFolder, scores_of
+from trial.run_folder.record import FILES, RunFolder, scores_of
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",

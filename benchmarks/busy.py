@@ -75,7 +75,7 @@ def precision() -> str:
     from benchmarks.training import recipe
     from dataset.face_masks.labels import FACE_MASK
     from trial import recipe as recipe_parts
-    from trial.compute import decide
+    from trial.process.compute import decide
 
     network, _ = recipe_parts.build(recipe(MODEL, SIZE, BATCH), FACE_MASK)
     return str(decide(network).precision).removeprefix("torch.")

@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from common.errors import UsageError, exit_on_usage_error
 from common.machine import PROJECT, cores
 from common.progress import track
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 SPACE = PROJECT / "search_spaces" / "backbones.json"
 EPOCHS, FRACTION, LARGEST = 3, 0.25, 128

@@ -44,8 +44,8 @@ from experiments.checks.gpu_memory import Memory, free_bytes
 from experiments.mps import shared_gpus
 from experiments.plan import Plan as Experiment
 from trial import recipe as recipe_parts
-from trial.compute import decide
-from trial.record import RunFolder
+from trial.process.compute import decide
+from trial.run_folder.record import RunFolder
 
 WORKERS = 12  # of the plain way
 # Deadlines of the parts, in seconds: together less than eight minutes.
@@ -98,7 +98,7 @@ GPU = Plan(
     (("lcnet_050", (128, 96), 10240), ("resnet34", (224, 168), 5120)),
 )  # fmt: skip
 DRY = Plan(
-    (("lcnet_050", (32, 24), 16),), 8, 1, 16, (64, 48), ("tests/trial/test_compute.py",),
+    (("lcnet_050", (32, 24), 16),), 8, 1, 16, (64, 48), ("tests/trial/process/test_compute.py",),
     ("lcnet_050", (32, 24)), 30, (("test_resnet.r160_in1k", (32, 32), 16),), (2,), "device",
 )  # fmt: skip
 

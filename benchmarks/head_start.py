@@ -27,10 +27,10 @@ from benchmarks.paired import paired
 from common.machine import cores
 from common.progress import track
 from dataset.face_masks.labels import FACE_MASK
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
-from trial.record import RunWriter
 from trial.run import Report, run
+from trial.run_folder.record import RunWriter
 
 TIMMS, OURS = WAYS = ("timm's", "small")
 

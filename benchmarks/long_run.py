@@ -27,7 +27,7 @@ from analysis.trials.outcomes import outcomes
 from analysis.trials.table import Experiment, experiments, trial_table
 from common.machine import PROJECT
 from experiments.checks.ports import any_port
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 SAMPLE_SECONDS = 10
 RECIPE = "model=test_resnet.r160_in1k weights=none image_size=32x32 epochs=2 batch_size=32 threads=1"

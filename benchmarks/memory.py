@@ -80,7 +80,7 @@ def ours(cache: str) -> float:
 def limit(_: str) -> float:
     """Peak in MB of the network alone."""
     from benchmarks import rivals
-    from trial.compute import decide
+    from trial.process.compute import decide
 
     network = rivals.plain_network("lcnet_050", channels_last=True)
     decide(network)

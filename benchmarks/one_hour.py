@@ -25,7 +25,7 @@ from common.errors import UsageError, exit_on_usage_error
 from common.files import folder_atomic
 from common.machine import PROJECT
 from dataset.face_masks.labels import FACE_MASK
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 OURS, BASELINE = PROJECT / "recipes" / "cpu_hour.json", PROJECT / "recipes" / "baseline_resnet34.json"
 SAME = ("model", "weights", "image_size")  # in both

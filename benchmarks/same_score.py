@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.paired import paired
 from common.progress import track
 from trial.config import TrialConfig, parse
-from trial.record import RunWriter
 from trial.run import run
+from trial.run_folder.record import RunWriter
 
 ONE_BY_ONE = [
     {"_name": "HorizontalFlip", "p": 0.5},

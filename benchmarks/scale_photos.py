@@ -109,8 +109,8 @@ def trial(data: Path, out: Path) -> dict[str, float]:
     """From its start, with the cache that the part before built, through an epoch to the end."""
     from dataset.cache import arrays
     from trial.config import parse
-    from trial.record import RunWriter
     from trial.run import run
+    from trial.run_folder.record import RunWriter
 
     arrays.CACHE = out / "cache"
     config = parse(
@@ -148,7 +148,7 @@ def network(data: Path, out: Path) -> dict[str, float]:
     import torch
 
     from benchmarks import rivals
-    from trial.compute import decide
+    from trial.process.compute import decide
 
     photos = sum(len(names) for *_, names in os.walk(data / "train" / "images"))
     plain = rivals.plain_network(MODEL, channels_last=True)

@@ -36,7 +36,7 @@ from common.machine import PROJECT
 from tuners.chosen import JOURNAL
 from tuners.reports import PARENT
 from tuners.search import PauseAndGoOn, Search
-from tuners.space import Space
+from tuners.spaces.space import Space
 from tuners.study import journal_of
 from tuners.trials import PAUSES
 

@@ -23,7 +23,7 @@ from benchmarks.measure import Row, in_turn
 from common.machine import PROJECT
 from dataset.face_masks.drawing.synthetic import draw
 from experiments.checks.ports import any_port
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 from trial.warm.client import SWITCH
 
 RECIPE = (
@@ -34,9 +34,9 @@ BARE = "import torch, timm, time; print(time.time())"
 # `_run` is called before torch is imported; a hook of all modules needs no change of the loop.
 TO_FIRST_STEP = """
 import os, sys, time
-from trial import command
+from trial.commands import train
 
-def run(*arguments, begin=command._run):
+def run(*arguments, begin=train._run):
     import torch
 
     def first(module, _):
@@ -47,8 +47,8 @@ def run(*arguments, begin=command._run):
     torch.nn.modules.module.register_module_forward_pre_hook(first)
     begin(*arguments)
 
-command._run = run
-command.run_command(sys.argv[1:])
+train._run = run
+train.run_command(sys.argv[1:])
 """
 TRIALS = 3  # of one experiment: two gaps
 YAML = """

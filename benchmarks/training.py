@@ -23,10 +23,10 @@ from common.image_size import size_text
 from dataset.face_masks.labels import FACE_MASK
 from trial import recipe as recipe_parts
 from trial.augment.pipeline import batch_transform
-from trial.compute import decide
 from trial.config import TrialConfig, parse
 from trial.data import batches
 from trial.fit import fit
+from trial.process.compute import decide
 from trial.rng import Draw, stream
 
 SIZES = ((96, 72), (128, 96), (224, 168), (512, 384))

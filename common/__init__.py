@@ -7,6 +7,6 @@ import os
 # than free cores the long default makes training many times slower; this one costs an idle machine a few
 # percent.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-# numpy's OpenBLAS would start a thread per core at import, before trial/signals.py blocks SIGTERM for them,
-# and its matrices here are small.
+# numpy's OpenBLAS would start a thread per core at import, before trial/process/signals.py blocks SIGTERM for
+# them, and its matrices here are small.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

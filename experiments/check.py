@@ -28,7 +28,7 @@ from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine, read_machines
 from experiments.plan import SEARCH, Plan, read_plan
 from trial.aliases import current_field
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
 from trial.models.weights import WITHOUT_INTERNET, with_sources
 

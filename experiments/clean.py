@@ -12,7 +12,7 @@ from common.errors import UsageError
 from common.files import read_object, write_json
 from common.text import bytes_text, path_text
 from experiments.saved.experiment import read_saved
-from trial.checkpoint import CHECKPOINT
+from trial.run_folder.checkpoint import CHECKPOINT
 
 logger = logging.getLogger(__name__)
 KEEP = "keep.json"  # in the folder of an experiment that is cleaned while it runs

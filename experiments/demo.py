@@ -16,7 +16,7 @@ from common.text import path_text, value_text
 from dataset.face_masks.drawing.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import errors_of
-from trial.arguments import parse_arguments
 from trial.catalogue import model_fields
+from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 
 FIELDS = ("model", "image_size", "epochs", "train_fraction", "fold", "folds")  # that decide the cost

@@ -27,7 +27,7 @@ from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
 from experiments.server import Server
 from experiments.trouble import NEW, disk_full, last_word, tuner_died
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0

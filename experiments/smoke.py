@@ -26,9 +26,9 @@ from dataset.face_masks.drawing.synthetic import draw
 from experiments.checks.ports import any_port
 from experiments.checks.space import each_value, values_of
 from experiments.plan import Plan, read_plan
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
-from trial.record import RunFolder, RunWriter
+from trial.run_folder.record import RunFolder, RunWriter
 
 NNI_TRIALS = 2
 SIDES, NEXT_SIDE = (32, 64), 16  # of images; some networks need the larger; what each further size adds

@@ -29,8 +29,8 @@ from common.files import write_atomic
 from common.process import as_exit_code, end_with_parent, lives, process_lives, process_mark
 from experiments.checks.queue import DEFAULT, Queue, read_queue
 from trial import advisor
-from trial.record import note_gone
-from trial.signals import STOPPED
+from trial.process.signals import STOPPED
+from trial.run_folder.record import note_gone
 from trial.warm.client import SWITCH
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ function read(...names) {
   }
 }
 
-function statusOf(folder) {  // the trial's own (trial/record.py); {} before it has written one
+function statusOf(folder) {  // the trial's own (trial/run_folder/record.py); {} before it has written one
   try {
     return JSON.parse(read(folder, 'status.json')) ?? {};
   } catch (error) {

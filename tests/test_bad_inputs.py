@@ -28,7 +28,7 @@ from tests.dataset.image_bytes import chunk, jpeg, png
 from trial.config import FIELDS, parse
 from trial.data import pseudo_labels
 from trial.models.weights import load
-from trial.out_of_fold import predictions
+from trial.run_folder.out_of_fold import predictions
 
 MAX_LENGTH = 700  # of a message, without the path
 Change = Callable[[bytes], bytes]

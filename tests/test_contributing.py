@@ -14,13 +14,13 @@ from common.machine import PROJECT
 from dataset import read
 from experiments.check import check
 from tests.conftest import TINY
-from trial.arguments import parse_arguments
 from trial.catalogue import Network, networks
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
 from trial.learning import losses
 from trial.models import other_networks
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text()
 

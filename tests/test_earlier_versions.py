@@ -18,9 +18,9 @@ from dataset.face_masks.drawing.synthetic import draw
 from dataset.read import read_eval
 from experiments.plan import read_plan
 from tests.analysis.fake_run import untrained
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 RUN = Path(__file__).parent / "fixtures" / "run_of_first_version"
 PREDICTIONS = RUN.with_suffix(".csv")  # by the version that trained the run, on people drawn as below

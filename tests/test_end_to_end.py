@@ -17,7 +17,7 @@ from dataset.read import read_eval
 from tests import forked
 from tests.conftest import TINY, call
 from tests.nni_server import free_port
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 # With a learning rate of 1e30 the loss is not a number: that trial fails, and the search goes on.

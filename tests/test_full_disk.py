@@ -20,8 +20,8 @@ from common.machine import PROJECT
 from tests import forked
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY, call
-from trial.record import RunFolder, RunWriter
-from trial.tensors import write_tensors
+from trial.models.tensors import write_tensors
+from trial.run_folder.record import RunFolder, RunWriter
 
 GONE = 2**22 + 1  # no process has such an id
 

@@ -31,7 +31,7 @@ REGISTERED = {
     "trial/constraints.py": "other tasks are refused what only this one has",
     "trial/models/hse_faceres.py": "drawn faces calibrate a network for faces",
     "trial/recipe.py": "borders change training photos",
-    "trial/record.py": "run folders of the first versions have no task.json",
+    "trial/run_folder/record.py": "run folders of the first versions have no task.json",
 }
 WORDS = re.compile(
     r"""(?<![\w-])(?:masks?|genders?|(?:fe)?males?|ages?|aged|age_bands?|oldest   # not ._mask1.jpg, not face-mask

@@ -17,11 +17,16 @@ BELOW = {
     "dataset.face_masks": set(),
     "dataset.face_masks.drawing": {"dataset.face_masks"},
     "dataset.formats": {"dataset.face_masks"},
+    "trial.process": set(),
     "trial.augment": set(),
     "trial.data": {"trial.augment"},
     "trial.models": set(),
-    "trial.learning": {"trial.models"},
-    "trial.warm": set(),
+    "trial.learning": {"trial.models", "trial.process"},
+    "trial.run_folder": {"trial.learning", "trial.models", "trial.process"},
+    "trial.commands": {"trial.augment", "trial.models", "trial.process", "trial.run_folder"},
+    "trial.warm": {"trial.commands", "trial.process", "trial.run_folder"},
+    "tuners.spaces": set(),
+    "tuners.model": {"tuners.spaces"},
     "analysis.commands": {
         "analysis.audit",
         "analysis.eda",
@@ -53,7 +58,7 @@ MAY_IMPORT_NNI = {"trial/advisor.py"}
 
 # The modules that refuse mistakes in under a second: they, and all that they import, have slow packages inside
 # functions only.
-QUICK = ("trial.config", "trial.listing", "experiments.check", "trial.warm.client")
+QUICK = ("trial.config", "trial.commands.listing", "experiments.check", "trial.warm.client")
 SLOW = {"torch", "torchvision", "timm", "albumentations"}
 OURS = (*ROOMS, *ALONE, "benchmarks", "tools")
 
@@ -105,8 +110,8 @@ MAY_PRINT = {
     "experiments.progress",
     "experiments.smoke",
     "experiments.submit",
-    "trial.command",
-    "trial.listing",
+    "trial.commands.train",
+    "trial.commands.listing",
     # Run as processes of their own, whose answer is what they print.
     "experiments.checks.gpu_memory",
     "experiments.machines.probe",
@@ -189,15 +194,15 @@ def test_the_recipe_level_alone_knows_the_config():
         "analysis.predict.finishing",
         "experiments.checks.disk",
         "experiments.checks.folds",
-        "trial.compute",
+        "trial.process.compute",
         "trial.constraints",
         "trial.fit",
         "trial.folds",
         "trial.forward",
         "trial.metrics",
-        "trial.origin",
+        "trial.run_folder.origin",
         "trial.rng",
-        "trial.tensors",
+        "trial.models.tensors",
     ]
     for room in ("data", "learning", "augment", "models"):
         parts += of_room(f"trial/{room}")

@@ -16,7 +16,7 @@ from common.nni_yaml import read_file
 from common.text import FORMULA, cell, from_cell
 from dataset.tables import read_table
 from dataset.task import Task
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import FIELDS, parse
 
 settings.register_profile(

@@ -15,9 +15,9 @@ from analysis.__main__ import app as analysis_app
 from common.machine import PROJECT
 from dataset.__main__ import app as dataset_app
 from experiments.__main__ import app as experiments_app
-from trial.arguments import parse_arguments
-from trial.command import app as trial_app
-from trial.command import weights_app
+from trial.commands.arguments import parse_arguments
+from trial.commands.train import app as trial_app
+from trial.commands.train import weights_app
 from trial.config import parse
 
 PAGES = [*sorted(PROJECT.glob("*.md")), *sorted((PROJECT / "docs").glob("*.md"))]

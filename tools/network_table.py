@@ -11,7 +11,7 @@ from typing import Any
 from common.image_size import size_text
 from common.machine import PROJECT, shipped
 from trial.catalogue import networks, plain
-from trial.fetch import named_by
+from trial.commands.fetch import named_by
 from trial.models.weights import PACKAGES, full_name, similar_with_weights
 
 DOCUMENT = PROJECT / "docs" / "networks.md"

@@ -4,7 +4,7 @@ import sys
 
 from common.process import end_with_parent
 from trial import advisor
-from trial.ranks import is_one_of_several
+from trial.process.ranks import is_one_of_several
 from trial.warm.client import hand_over
 
 
@@ -15,7 +15,9 @@ def main() -> None:
         end_with_parent()  # NNI's shell: if that alone is killed, NNI takes the trial for gone; or torchrun
     code = None if one_of_several else hand_over(sys.argv[1:])
     if code is None:  # by hand, or there is no server to hand it to
-        from trial.command import run_command  # here: a trial that is handed over does without its imports
+        from trial.commands.train import (
+            run_command,  # here: a trial that is handed over does without its imports
+        )
 
         run_command(sys.argv[1:])
     sys.exit(code)

@@ -25,7 +25,7 @@ from trial.choice import Choice
 from trial.learning.resizing import RESIZINGS
 from trial.learning.teachers import TEACHERS
 from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
-from trial.ranks import MIN_PART
+from trial.process.ranks import MIN_PART
 
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
@@ -222,7 +222,7 @@ def weights_errors(model: str, weights: str) -> list[str]:
 def world_errors(
     world: int, fold: int | str, features: Choice, compile: bool | str, batch_size: int, device: str
 ) -> list[str]:
-    """What `world` processes, each with a GPU, can't train together (trial/ranks.py)."""
+    """What `world` processes, each with a GPU, can't train together (trial/process/ranks.py)."""
     if world == 1:
         return []
     import torch

@@ -19,7 +19,6 @@ from common.text import bytes_text
 from dataset.cache import arrays
 from dataset.cache.computed import computed
 from dataset.cache.store import ArrayInfo, NoRoom, identity
-from trial.compute import Compute
 from trial.data import batches
 from trial.data.batch_sampler import Item
 from trial.data.batches import Batch
@@ -28,7 +27,8 @@ from trial.fit import infer
 from trial.models.features import Backbone
 from trial.models.heads import input_shape, last_layer
 from trial.preprocessing import Preprocessing
-from trial.ranks import ALONE
+from trial.process.compute import Compute
+from trial.process.ranks import ALONE
 from trial.rng import stream
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trial.compute import Compute
 from trial.data.batches import Batch, on_device
 from trial.forward import Forward
 from trial.learning.ema import Average
@@ -21,7 +20,8 @@ from trial.learning.losses import Loss
 from trial.learning.schedules import Schedule, middle
 from trial.metrics import METRICS, Scores, column_of, score_probabilities
 from trial.preprocessing import Preprocessing
-from trial.ranks import MIN_PART
+from trial.process.compute import Compute
+from trial.process.ranks import MIN_PART
 from trial.rng import stream
 
 logger = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from torch import Tensor
 from trial.augment.mixing import Mix
 from trial.augment.pipeline import batch_transform
 from trial.augment.policies import Policy
-from trial.compute import Compute
 from trial.data.batches import Batch
 from trial.learning.losses import Loss
 from trial.learning.resizing import SizeOf, resized
 from trial.learning.teachers import Soften
 from trial.preprocessing import Preprocessing
-from trial.ranks import MIN_PART
+from trial.process.compute import Compute
+from trial.process.ranks import MIN_PART
 from trial.rng import Draw, stream
 
 Network = Callable[[Tensor], Tensor]  # images (B, 3, height, width) -> logits (B, classes)

@@ -22,7 +22,6 @@ from dataset.read import corrected, read_eval, scan_train
 from dataset.tables import log_notes
 from dataset.task import Task
 from trial.augment.mixing import MIXINGS
-from trial.compute import Compute, decide
 from trial.config import TrialConfig, task_errors
 from trial.data import batches, pseudo_labels
 from trial.data.sampling import COPIES, SAMPLERS
@@ -44,11 +43,12 @@ from trial.models import factory
 from trial.models.features import Probe, whole
 from trial.models.heads import HEADS, Head, last_layer
 from trial.models.weights import pinned, with_sources
-from trial.origin import origin
-from trial.out_of_fold import predictions
 from trial.preprocessing import Preprocessing
-from trial.ranks import ALONE, Ranks
-from trial.record import RunWriter
+from trial.process.compute import Compute, decide
+from trial.process.ranks import ALONE, Ranks
+from trial.run_folder.origin import origin
+from trial.run_folder.out_of_fold import predictions
+from trial.run_folder.record import RunWriter
 
 
 class Start(NamedTuple):

@@ -10,15 +10,15 @@ import pandas as pd
 import torch
 
 from trial import recipe
-from trial.checkpoint import Checkpoint
 from trial.config import TrialConfig
 from trial.data import pseudo_labels
 from trial.fit import fit
 from trial.folds import Fold, Patience
 from trial.metrics import column_of
-from trial.ranks import ALONE, Ranks
-from trial.record import RunWriter
-from trial.resume import Saver
+from trial.process.ranks import ALONE, Ranks
+from trial.run_folder.checkpoint import Checkpoint
+from trial.run_folder.record import RunWriter
+from trial.run_folder.resume import Saver
 
 
 @dataclass(frozen=True)

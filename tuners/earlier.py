@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from tuners.curves import FinalScores
 from tuners.errors import UsageError
-from tuners.parameter import Params
-from tuners.recipes import PROJECT, point_of
+from tuners.model.curves import FinalScores
 from tuners.reports import REPORTS_FOLDS, score
-from tuners.space import Space, flat
+from tuners.spaces.parameter import Params
+from tuners.spaces.recipes import PROJECT, point_of
+from tuners.spaces.space import Space, flat
 
 EXPERIMENTS = PROJECT / "out" / "experiments"
 MIN_TRIALS = 4  # of an earlier experiment that tell something by their ranks

@@ -15,8 +15,8 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from tuners.parameter import Params
-from tuners.space import Space
+from tuners.spaces.parameter import Params
+from tuners.spaces.space import Space
 
 _logger = logging.getLogger("tuners.reports")
 DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder

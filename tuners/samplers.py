@@ -13,9 +13,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.errors import unknown
-from tuners.model_sampler import CHOSEN, GaussianProcessSampler
-from tuners.parameter import Params
-from tuners.space import Space, recipe_key
+from tuners.model.sampler import CHOSEN, GaussianProcessSampler
+from tuners.spaces.parameter import Params
+from tuners.spaces.space import Space, recipe_key
 
 
 class GridSampler(BaseSampler):

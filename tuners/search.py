@@ -19,18 +19,18 @@ from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 from optuna.trial import FrozenTrial
 
-from tuners.bound import Bound, StopRule
 from tuners.chosen import BY, JOURNAL
-from tuners.curves import stint_ends
-from tuners.default_point import default_point
 from tuners.earlier import Earlier, earlier_folders, read_earlier
 from tuners.errors import UsageError, unknown
-from tuners.model_sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Option
-from tuners.parameter import Params
-from tuners.recipes import First, read_first
+from tuners.model.bound import Bound, StopRule
+from tuners.model.curves import stint_ends
+from tuners.model.sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Option
 from tuners.reports import PARENT, Reported, Reports, curve_of, score
 from tuners.samplers import SAMPLERS, sampler, word
-from tuners.space import Space, recipe_key
+from tuners.spaces.default_point import default_point
+from tuners.spaces.parameter import Params
+from tuners.spaces.recipes import First, read_first
+from tuners.spaces.space import Space, recipe_key
 from tuners.stints import Left, budget_errors
 from tuners.study import experiment_folder, open_study
 from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
@@ -353,8 +353,8 @@ class Search(Tuner):
 
 
 class CannotWin(Assessor):
-    """Stops a trial for good if it can't win any more, by the bound of `tuners.bound.Bound`, whose arguments
-    it takes.
+    """Stops a trial for good if it can't win any more, by the bound of `tuners.model.bound.Bound`, whose
+    arguments it takes.
 
     It works with the tuner Search, whose study has the finished trials.
     """

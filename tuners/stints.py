@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuners.model_sampler import Option
+from tuners.model.sampler import Option
 
 ROUNDING = 1e-6
 # How many times as much something else must be worth for a trial to be paused: the best of hundreds of new

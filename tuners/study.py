@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from tuners.chosen import JOURNAL
 from tuners.errors import UsageError
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 NAME = "search"
 SPACE = "space"  # attribute of the study: NNI's search space

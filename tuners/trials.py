@@ -16,11 +16,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.chosen import Chosen, write_chosen
-from tuners.curves import STINTS
-from tuners.model_sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS, STARTING
-from tuners.parameter import Params
+from tuners.model.curves import STINTS
+from tuners.model.sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS, STARTING
 from tuners.reports import Reported
-from tuners.space import Space, recipe_key
+from tuners.spaces.parameter import Params
+from tuners.spaces.space import Space, recipe_key
 from tuners.study import journal_of
 
 # User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;

@@ -8,11 +8,11 @@ import pandas as pd
 from analysis.predict.trained import Trained, load
 from common.progress import track
 from dataset.task import Task
-from trial.compute import decide
 from trial.data import batches
 from trial.fit import infer
 from trial.models import factory, heads
 from trial.models.features import Backbone
+from trial.process.compute import decide
 
 PACKAGED, SIZE = "tf_efficientnet_lite0", (128, 96)  # its ImageNet weights are an installed package
 BATCH = 64

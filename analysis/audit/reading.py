@@ -15,7 +15,7 @@ from dataset.pixels import decode_errors
 from dataset.read import Labelled, scan_eval, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.record import RunFolder, probabilities_of
+from trial.run_folder.record import RunFolder, probabilities_of
 
 
 class Halves(NamedTuple):

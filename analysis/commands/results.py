@@ -56,7 +56,7 @@ def confirm(
     from analysis.trials.printing import trust_words
     from analysis.trials.ranking import rank
     from analysis.trials.runs import any_table
-    from trial.arguments import parse_arguments
+    from trial.commands.arguments import parse_arguments
 
     if hours is None and runs is None:
         raise UsageError("give a budget: --hours 2 of training, or --runs 10 networks")

@@ -63,7 +63,7 @@ def retrain(
     from analysis.pipeline import retrain_and_submit
     from analysis.predict.finishing import Finish
     from analysis.recipes import read_recipe
-    from trial.arguments import parse_arguments
+    from trial.commands.arguments import parse_arguments
 
     folder = out or Path("out/retrained") / recipe.stem
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
@@ -94,7 +94,7 @@ def export_best_and_retrain(
     from analysis import pipeline
     from analysis.predict.finishing import Finish
     from analysis.trials.table import find
-    from trial.arguments import parse_arguments
+    from trial.commands.arguments import parse_arguments
 
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
     pipeline.export_best_and_retrain(

@@ -169,7 +169,7 @@ def lr_range(
     the loss starts falling and where it diverges. Nothing is frozen or averaged here, whatever freeze= and
     ema= say."""
     from analysis.lr_range.measure import write_lr_range
-    from trial.arguments import parse_arguments
+    from trial.commands.arguments import parse_arguments
 
     found = write_lr_range(parse_arguments(values or []), out, steps, low, high)
     print(f"{found}\nsteps: {out / 'lr_range.csv'}\npage: {out / 'lr_range.html'}")

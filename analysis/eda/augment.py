@@ -11,9 +11,9 @@ from common.errors import UsageError, errors_of
 from common.text import value_text
 from dataset.pixels import read_photo, resize
 from dataset.task import Task
-from trial.arguments import parse_arguments
 from trial.augment.pipeline import batch_transform, photo_transform
 from trial.augment.policies import Policy, parse_policy
+from trial.commands.arguments import parse_arguments
 from trial.preprocessing import Preprocessing
 from trial.rng import Draw, stream
 

@@ -17,7 +17,7 @@ from trial import recipe
 from trial.config import NO_DATA, TrialConfig, parse
 from trial.data import batches
 from trial.folds import Fold
-from trial.record import RunWriter
+from trial.run_folder.record import RunWriter
 
 DIVERGED = 4.0  # the test ends when the running mean of the loss is this many times its minimum
 DECAY = 0.8  # of that running mean, per step

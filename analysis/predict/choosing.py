@@ -22,7 +22,7 @@ from common.errors import UsageError, first_line
 from common.log import output_of
 from trial.data.views import VIEWS
 from trial.metrics import METRICS, title_of
-from trial.record import probabilities_of, scores_of
+from trial.run_folder.record import probabilities_of, scores_of
 
 output = output_of(__name__)
 

@@ -21,7 +21,7 @@ from common.log import output_of
 from dataset.read import read_train
 from dataset.task import Task
 from trial.metrics import METRICS, title_of
-from trial.record import probabilities_of, probability_columns, scores_of
+from trial.run_folder.record import probabilities_of, probability_columns, scores_of
 
 output = output_of(__name__)
 

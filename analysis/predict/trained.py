@@ -17,14 +17,14 @@ from common.text import few
 from dataset.cache.arrays import Uncached
 from dataset.task import Task
 from trial import recipe
-from trial.compute import Compute, decide
 from trial.data import batches
 from trial.data.views import VIEWS, Views
 from trial.fit import infer
 from trial.models.features import Backbone, Probe
 from trial.models.heads import HEADS, Head
 from trial.preprocessing import Preprocessing
-from trial.record import WEIGHTS, RunFolder
+from trial.process.compute import Compute, decide
+from trial.run_folder.record import WEIGHTS, RunFolder
 
 
 class Averaged(nn.Module):

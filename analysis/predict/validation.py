@@ -12,7 +12,7 @@ from common.log import output_of
 from dataset.read import read_train
 from trial.data import batches
 from trial.metrics import METRICS
-from trial.record import RunFolder, probability_columns, scores_of
+from trial.run_folder.record import RunFolder, probability_columns, scores_of
 
 output = output_of(__name__)
 

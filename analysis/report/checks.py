@@ -15,7 +15,7 @@ from analysis.trust.audited import LABELS, LEAKAGE, NAME, SHIFT, Audited, Exampl
 from common.errors import UsageError, all_at_once
 from common.text import path_text
 from trial.metrics import title_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 ENSEMBLE = "ensemble"
 TITLES = {

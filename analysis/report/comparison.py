@@ -23,7 +23,7 @@ from analysis.trust.compare import Comparison, compare
 from common.errors import UsageError, first_line
 from common.text import few
 from trial.metrics import title_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 TONES = ("best", "default")
 ROW, ASIDE = 24, 0.16  # pixels of a class; by how much of it the two are apart

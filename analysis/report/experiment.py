@@ -35,7 +35,7 @@ from analysis.trials.table import Experiment, recipe_columns
 from analysis.trust.answers import VALIDATION, validation_of
 from common.text import few, path_text, value_text
 from dataset.task import Task
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 NAMED = 12  # values of a recipe in a sentence
 

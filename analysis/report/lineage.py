@@ -11,9 +11,9 @@ from analysis.trials.chosen import OTHERS
 from analysis.trials.table import SOUP
 from common.errors import UsageError
 from common.text import path_text, value_text
-from trial.arguments import argument_text
+from trial.commands.arguments import argument_text
 from trial.config import TrialConfig
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 Line = tuple[str, str]
 

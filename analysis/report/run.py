@@ -32,7 +32,7 @@ from analysis.trust.answers import VALIDATION, validation_of
 from common.errors import UsageError
 from common.text import path_text
 from trial.metrics import DEFAULT
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 def write_run_report(

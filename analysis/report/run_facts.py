@@ -18,7 +18,7 @@ from common.text import path_text, value_text
 from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of, recall_of, title_of
-from trial.record import RunFolder, probabilities_of, scores_of
+from trial.run_folder.record import RunFolder, probabilities_of, scores_of
 
 Fact = dict[str, str]
 

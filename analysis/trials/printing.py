@@ -15,7 +15,7 @@ from common.errors import UsageError
 from common.files import write_sheet
 from common.log import output_of
 from common.text import value_text
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 output = output_of(__name__)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.trials.table import find, recipe_columns, row_of, table_of, trial_table
 from common.errors import UsageError
 from common.nni_database import database
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 NO_VALIDATION = "trained on all {groups}: no score to rank it by"
 OTHER_GROUPS = (

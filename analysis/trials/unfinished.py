@@ -6,7 +6,7 @@ from typing import Any
 
 from common.errors import UsageError
 from trial.metrics import title_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 WARNING = "WARNING: "
 

@@ -11,7 +11,7 @@ import pandas as pd
 from common.errors import UsageError, all_at_once
 from common.text import few
 from trial.metrics import MIN_PROBABILITY
-from trial.record import RunFolder, probabilities_of, probability_columns
+from trial.run_folder.record import RunFolder, probabilities_of, probability_columns
 
 VALIDATION = "validation.parquet"
 SUM_TOLERANCE = 1e-3  # probabilities are stored as float32; half precision rounds to about this

@@ -6,7 +6,7 @@ from pathlib import Path
 from analysis.trust.answers import common, counts_of, read_all
 from analysis.trust.bootstrap import Interval, differences, intervals
 from trial.metrics import METRICS, title_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 @dataclass(frozen=True)

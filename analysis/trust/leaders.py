@@ -14,7 +14,7 @@ from analysis.trust.curves import curves_of
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
 from trial.metrics import column_of, title_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 MAX_LEADERS = 50  # read and resampled; those behind them do not win in any resample
 NAMED = 5  # equals in a sentence

@@ -14,7 +14,7 @@ from analysis.trials.table import Experiment, trial_table
 from benchmarks.kills.processes import at_work
 from common.errors import UsageError
 from common.files import sha256_of
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 RECIPE = ["learning_rate", "weight_decay"]  # the columns of what is searched
 

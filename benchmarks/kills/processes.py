@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from common.process import lives
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 KINDS = ("trial", "server", "dispatcher", "manager", "all")
 

@@ -30,9 +30,9 @@ from benchmarks.search.table import Curves, Point
 from common.errors import UsageError, exit_on_usage_error, unknown
 from common.machine import cores
 from common.progress import track
-from tuners.parameter import Params
 from tuners.search import CannotWin, PauseAndGoOn, Search
-from tuners.space import Space
+from tuners.spaces.parameter import Params
+from tuners.spaces.space import Space
 
 TRAININGS = (8, 12, 20, 30, 50)
 NOISE = 0.008  # standard deviation of an epoch's score

@@ -179,7 +179,7 @@ def _mark(method: str, table: str) -> str:
         HERE / f"{name}.py" for name in ("table", "simulate", "rivals", "recorded", "earlier", "generated")
     ]
     tuners = HERE.parent.parent / "tuners"
-    files += sorted(tuners.glob("*.py")) if method in OURS else [tuners / "space.py"]
+    files += sorted(tuners.rglob("*.py")) if method in OURS else sorted((tuners / "spaces").glob("*.py"))
     files += [] if table in generated.KINDS else [Path(table)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:10]
 

@@ -12,7 +12,7 @@ from nni.assessor import Assessor, AssessResult
 from nni.common.hpo_utils import deformat_parameters, format_parameters
 from nni.utils import extract_scalar_reward
 
-from tuners.default_point import default_point
+from tuners.spaces.default_point import default_point
 
 _logger = logging.getLogger("benchmarks.search.earlier")
 

@@ -16,7 +16,7 @@ from nni.algorithms.hpo.random_tuner import RandomTuner
 from scipy.special import ndtr
 
 from benchmarks.search.table import Curves
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 EPOCHS, RECIPES = 8, 300
 

@@ -29,7 +29,7 @@ import torch
 from benchmarks.search.table import SHIPPED, read
 from dataset.split import fold_of, fraction_of
 from trial import recipe
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 from trial.data import batches
 from trial.fit import fit, infer

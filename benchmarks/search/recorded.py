@@ -13,9 +13,9 @@ from optuna.samplers import BaseSampler
 from benchmarks.search.earlier import DefaultFirstTPE
 from benchmarks.search.simulate import Lookup
 from benchmarks.search.table import Point
-from tuners.model_sampler import GaussianProcessSampler
+from tuners.model.sampler import GaussianProcessSampler
 from tuners.search import Search
-from tuners.space import Space, recipe_key
+from tuners.spaces.space import Space, recipe_key
 
 
 class RecordedSpace(Space):

@@ -27,11 +27,11 @@ from benchmarks.search.earlier import MedianOfFinished
 from benchmarks.search.recorded import NearestSearch, NearestTPE, Recorded, RecordedSearch, RecordedSpace
 from benchmarks.search.simulate import PARENT, Lookup
 from benchmarks.search.table import Curves, Point
-from tuners.model_sampler import SECONDS
+from tuners.model.sampler import SECONDS
 from tuners.samplers import SAMPLERS
 from tuners.search import CannotWin, PauseAndGoOn
 from tuners.search import Search as OurSearch
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 Search = tuple[Tuner, Assessor | None]
 Build = Callable[[Curves, int, int], Search]

@@ -24,7 +24,7 @@ from nni.tuner import Tuner
 
 from benchmarks.search.table import Curves, Point
 from tuners.reports import PARENT, Reported
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 Outcome = Literal["finished", "stopped", "failed", "running"]
 EVENTS = {"finished": "SUCCEEDED", "stopped": "EARLY_STOPPED", "failed": "FAILED", "running": "RUNNING"}

@@ -27,7 +27,7 @@ from common.errors import UsageError, exit_on_usage_error
 from common.files import write_atomic
 from common.machine import processor
 from trial.metrics import score
-from trial.origin import versions
+from trial.run_folder.origin import versions
 
 SHIPPED = Path(__file__).with_name("table.parquet")
 SPACE = Path(__file__).with_name("space.json")

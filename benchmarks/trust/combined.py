@@ -39,7 +39,7 @@ from dataset.read import read_eval
 from dataset.split import fold_of
 from dataset.task import Task
 from trial.metrics import score
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 TRIED = 20  # recipes, the best of which are combined
 METRIC, PARTS = "macro_f1", 3  # one part of the people to fit, the others to see

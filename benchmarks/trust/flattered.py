@@ -22,8 +22,8 @@ from dataset.read import read_eval, read_train
 from dataset.split import fold_of, fraction_of
 from trial.config import parse
 from trial.metrics import score
-from trial.record import RunWriter
 from trial.run import run
+from trial.run_folder.record import RunWriter
 
 NETWORK = {
     "model": "tf_efficientnet_lite0", "weights": "package", "image_size": "64x48", "optimizer": "adamw",

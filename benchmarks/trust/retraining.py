@@ -38,7 +38,7 @@ from trial import recipe
 from trial.config import parse
 from trial.data import batches
 from trial.fit import fit, infer
-from trial.record import RunWriter
+from trial.run_folder.record import RunWriter
 
 METRIC, FOLDS, DEALS = "macro_f1", 5, 10
 RECIPE = {

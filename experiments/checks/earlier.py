@@ -7,7 +7,7 @@ from analysis.trials.table import experiments
 from common.errors import UsageError
 from common.nni_database import profile
 from experiments.plan import Plan
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 def earlier(plan: Plan) -> Iterator[list[RunFolder]]:

@@ -165,9 +165,9 @@ def peak_of(config: TrialConfig, task: "Task", table: "pd.DataFrame") -> int:
     import torch
 
     from trial import recipe
-    from trial.compute import decide
     from trial.data.batches import EVALUATION_FACTOR
     from trial.fit import fit
+    from trial.process.compute import decide
 
     number = EVALUATION_FACTOR * config.batch_size  # one batch of validation
     photos = table.iloc[np.resize(np.arange(len(table)), number)].reset_index(drop=True)

@@ -15,8 +15,8 @@ from typing import Any
 from common.errors import UsageError
 from common.machine import PROJECT
 from trial.aliases import current_field
-from trial.arguments import parse_arguments
 from trial.catalogue import model_fields
+from trial.commands.arguments import parse_arguments
 from trial.config import FIELDS, PLACES, TrialConfig, parse
 
 RECIPES = PROJECT / "recipes"

@@ -22,7 +22,7 @@ from experiments.hours.pilot import Pilot, fly
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
 from experiments.progress import clock
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
 
 ENOUGH = 12  # whole trainings; if fewer fit, they are shortened

@@ -19,9 +19,9 @@ from common.machine import cores
 from experiments.checks.queue import MODULE
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
-from trial.arguments import argument_text
+from trial.commands.arguments import argument_text
 from trial.config import TrialConfig
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 EPOCHS = 2  # the first one has costs that the others do not have
 PART = 0.1  # of the time that there is: after it the first epoch is enough
@@ -83,7 +83,7 @@ def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "
     fixed = [word for word in plan.fixed if not word.startswith(("out=", "threads="))]
     threads = [word for word in plan.fixed if word.startswith("threads=")]
     if not threads and MODULE not in plan.start:  # a job has cores of its own
-        threads = [f"threads={max(1, cores() // copies)}"]  # as trial/command.py under NNI
+        threads = [f"threads={max(1, cores() // copies)}"]  # as trial/commands/train.py under NNI
     command = f"exec {plan.start} {shlex.join([*fixed, *words, *threads, f'out={folder}'])}"
     folder.mkdir()
     with (folder / "stderr").open("wb") as errors:

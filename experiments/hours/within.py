@@ -28,7 +28,7 @@ from experiments.hours.budget import (
 )
 from experiments.progress import State, clock
 from experiments.run import ExperimentResult, run_plan
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 logger = logging.getLogger(__name__)
 SLACK = 0.05  # of the hours

@@ -20,7 +20,7 @@ from common.machine import PROJECT, cores
 from dataset.fingerprint import fingerprint
 from experiments.checks.services import gpu_count
 from trial.models.weights import locate
-from trial.origin import versions
+from trial.run_folder.origin import versions
 
 TEMPORARY = "/tmp"  # below it NNI has its trials, on every machine
 CODE = ("common", "dataset", "trial")  # what a trial imports

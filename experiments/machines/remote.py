@@ -28,8 +28,8 @@ from experiments.machines.probe import TEMPORARY, network
 from experiments.machines.ssh import SECONDS, last_line, run_there, ssh, unreachable
 from experiments.server import Server
 from trial.advisor import CONCURRENCY, PRELOADED
-from trial.checkpoint import CHECKPOINT
-from trial.record import RunFolder
+from trial.run_folder.checkpoint import CHECKPOINT
+from trial.run_folder.record import RunFolder
 
 logger = logging.getLogger(__name__)
 MACHINES = "machines.yaml"  # in the experiment's folder

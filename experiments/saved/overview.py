@@ -12,7 +12,7 @@ from common.machine import EXPERIMENTS
 from common.nni_database import configuration, database
 from experiments import server
 from experiments.saved.experiment import latest_revision
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 WIDTHS = {"name": 26, "id": 10}
 TITLES = ("id", "name", "state", "done", "best", "hours", "started")

@@ -8,8 +8,8 @@ from analysis.trials.table import Experiment
 from tests.conftest import TINY
 from trial.config import parse
 from trial.metrics import column_of
-from trial.record import RunWriter
 from trial.run import run
+from trial.run_folder.record import RunWriter
 
 TABLES = (
     "create table TrialJobEvent (timestamp integer, trialJobId text, event text, data text, logPath text, "

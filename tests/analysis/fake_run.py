@@ -13,7 +13,7 @@ from tests.conftest import TINY
 from trial.config import TrialConfig, parse
 from trial.preprocessing import Preprocessing
 from trial.recipe import build
-from trial.record import RunFolder, RunWriter
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 def untrained(

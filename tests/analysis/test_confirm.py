@@ -18,8 +18,8 @@ from common.errors import UsageError
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.conftest import TINY, call
 from trial.config import parse
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 RATES = {"a": 0.003, "b": 0.004, "c": 1e-7}  # c learns nothing
 

@@ -22,7 +22,7 @@ from tests.conftest import TINY
 from trial import run as trial_run
 from trial.config import parse
 from trial.metrics import score
-from trial.record import RunWriter, probabilities_of, probability_columns, scores_of
+from trial.run_folder.record import RunWriter, probabilities_of, probability_columns, scores_of
 
 PROBABILITIES = probability_columns(18)
 

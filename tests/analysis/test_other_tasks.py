@@ -26,8 +26,8 @@ from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY, call
 from trial.config import parse
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 ILL = {**TINY, "group": "patient", "learning_rate": 0.01}
 

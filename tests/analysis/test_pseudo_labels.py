@@ -15,7 +15,7 @@ from tests.analysis import other_tasks
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.drawn_answers import drawn
 from tests.conftest import TINY, call
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 ILL = {"group": "patient"}
 

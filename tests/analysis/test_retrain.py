@@ -19,13 +19,13 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
-from trial.checkpoint import CHECKPOINT
 from trial.config import parse
 from trial.forward import Forward
 from trial.learning.schedules import SCHEDULES
-from trial.record import WEIGHTS, RunFolder, RunWriter
-from trial.resume import Saver, continued
 from trial.run import run
+from trial.run_folder.checkpoint import CHECKPOINT
+from trial.run_folder.record import WEIGHTS, RunFolder, RunWriter
+from trial.run_folder.resume import Saver, continued
 
 
 def test_the_schedule_is_the_trials_and_stops_where_validation_was_best(people, tmp_path):

@@ -4,7 +4,7 @@ from benchmarks import ablation
 from common.errors import UsageError
 from tests.conftest import TINY
 from trial.config import parse
-from trial.record import RunWriter
+from trial.run_folder.record import RunWriter
 
 
 def test_a_folder_of_other_trials_is_refused_and_left_alone(people, tmp_path):

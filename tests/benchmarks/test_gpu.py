@@ -21,7 +21,7 @@ def test_all_parts_run_and_are_recorded(tmp_path, monkeypatch):
         Popen=lambda command, **_: Forked(*command[1:]), run=subprocess.run, DEVNULL=subprocess.DEVNULL
     )
     monkeypatch.setattr(gpu, "subprocess", trials)
-    tests = ("tests/trial/test_compute.py", "-k", "elsewhere", "-n", "0")
+    tests = ("tests/trial/process/test_compute.py", "-k", "elsewhere", "-n", "0")
     cases = (("lcnet_050", (32, 24), 64),)
     monkeypatch.setattr(gpu, "DRY", replace(gpu.DRY, cases=cases, batch=64, tests=tests))
     monkeypatch.setattr("sys.argv", ["gpu", "--dry", "--out", str(tmp_path)])

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.plan import read_plan
 from tests.experiments.conftest import GOOD
-from trial.fetch import named_by
+from trial.commands.fetch import named_by
 
 SNAKE = {
     "experimentName": "experiment_name",

@@ -16,7 +16,7 @@ from experiments.checks.ports import any_port, taken
 from experiments.server import NNICTL
 from tests.forked import Forked
 from tests.nni_server import listening
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

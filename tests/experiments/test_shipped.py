@@ -13,7 +13,7 @@ from experiments.checks.rehearsal import TRIALS
 from experiments.checks.space import space_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.plan import EXPERIMENTS, read_plan
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
 
 SHIPPED = machine.tracked("experiments", "*.yaml")
@@ -68,7 +68,7 @@ def test_its_tuner_and_assessor_can_be_used(path):
 @shipped
 def test_its_known_good_recipes_fit_its_space(path):
     pytest.importorskip("nni")
-    from tuners.recipes import read_first
+    from tuners.spaces.recipes import read_first
 
     plan, _ = read_plan(path)
     arguments = plan.config["tuner"].get("classArgs") or {}

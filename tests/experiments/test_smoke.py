@@ -9,7 +9,7 @@ from common.machine import tracked
 from experiments import smoke
 from experiments.checks.space import each_value, values_of
 from experiments.plan import read_plan
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
 
 

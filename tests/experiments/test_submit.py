@@ -19,9 +19,9 @@ from tests.conftest import TINY
 from tests.forked import Forked
 from tests.nni_server import TinyExperiment
 from tests.trial.killed_runs import assert_same
-from trial.checkpoint import CHECKPOINT
 from trial.metrics import column_of
-from trial.record import RunFolder
+from trial.run_folder.checkpoint import CHECKPOINT
+from trial.run_folder.record import RunFolder
 
 LONG = "import sys, time; print('begins', flush=True); time.sleep(60)"
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import TINY
 from tests.nni_server import TinyExperiment
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 EPOCHS = 60

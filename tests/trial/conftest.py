@@ -3,7 +3,7 @@
 import pytest
 
 from tests.trial.killed_runs import PLAIN, config_of, killed, whole, write_status
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from tests.conftest import TINY
 from trial.config import parse
 from trial.learning.learner import Learner
-from trial.record import RunFolder, RunWriter
-from trial.resume import Saver, read
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
+from trial.run_folder.resume import Saver, read
 
 
 class Killed(BaseException):

@@ -5,10 +5,11 @@ import sqlite3
 import pytest
 
 from tests.conftest import TINY
-from trial import advisor, command
+from trial import advisor
+from trial.commands import train
 from trial.config import parse
 from trial.metrics import column_of
-from trial.record import RunFolder, RunWriter
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_nni_gets_the_score_by_the_trials_metric(people, tmp_path, monkeypatch, 
     monkeypatch.setattr("nni.report_intermediate_result", told.append)
     monkeypatch.setattr("nni.report_final_result", final.append)
     config = parse({**TINY, "data": str(people), "metric": metric})
-    command._run(config, RunWriter(tmp_path / "run", config), in_experiment=True)
+    train._run(config, RunWriter(tmp_path / "run", config), in_experiment=True)
     run = RunFolder(tmp_path / "run")
     epochs = run.epochs()
     assert [value["default"] for value in told] == pytest.approx(list(epochs[column_of(metric)]))

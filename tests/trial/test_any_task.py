@@ -12,8 +12,8 @@ from dataset.read import read_train
 from tests.conftest import TINY
 from trial.config import parse
 from trial.recipe import task_errors
-from trial.record import RunFolder, RunWriter, probability_columns
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter, probability_columns
 
 
 @pytest.fixture

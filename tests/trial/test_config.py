@@ -4,8 +4,8 @@ import json
 import pytest
 
 from common.errors import UsageError
+from trial.commands.listing import choices
 from trial.config import TrialConfig, parse
-from trial.listing import choices
 
 BASE = {"model": "resnet18", "weights": "none", "image_size": "64x48"}
 

@@ -22,8 +22,8 @@ from trial.choice import Choice
 from trial.config import parse
 from trial.data import batches
 from trial.preprocessing import Preprocessing
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 SIZE = (32, 32)
 CENTER = Choice("center", (("height", 0.5), ("width", 0.25)))

@@ -15,15 +15,15 @@ from dataset.read import read_train
 from dataset.task import Task
 from tests.conftest import TINY
 from trial import features, recipe
-from trial.compute import decide
 from trial.config import parse
 from trial.features import AsTheyAre, Features, features_of
 from trial.fit import fit
 from trial.learning.inits import Target, lda
 from trial.models.features import Backbone, Probe
 from trial.models.heads import input_shape, last_layer
-from trial.record import RunFolder, RunWriter
+from trial.process.compute import decide
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 PROBE = {
     **TINY, "model": "tf_efficientnet_lite0", "weights": "package", "epochs": 3, "features": "cached",

@@ -9,11 +9,11 @@ from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import held_out, training_of
 from trial import recipe
-from trial.compute import Compute
 from trial.config import parse
 from trial.fit import _forward, fit
 from trial.learning.schedules import SCHEDULES
 from trial.preprocessing import Preprocessing
+from trial.process.compute import Compute
 
 CONFIG = parse(TINY)
 

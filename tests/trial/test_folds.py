@@ -13,8 +13,8 @@ from trial.config import parse
 from trial.fit import Epoch
 from trial.folds import Fold, Patience
 from trial.metrics import METRICS, column_of, score, score_probabilities
-from trial.record import RunFolder, RunWriter, probabilities_of, scores_of
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter, probabilities_of, scores_of
 
 RECIPE = {**TINY, "folds": 3, "head": {"_name": "classes", "dropout": 0.3}}
 

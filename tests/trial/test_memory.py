@@ -11,12 +11,12 @@ from dataset.read import read_train
 from tests import forked
 from tests.conftest import TINY, call
 from tests.trial.training import training_of
-from trial import command
+from trial.commands import train
 from trial.config import parse
 from trial.data.batches import on_device
 from trial.fit import fit
 from trial.forward import Forward
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 VIT = parse(
     {**TINY, "model": "test_vit.r160_in1k", "precision": "float32", "image_size": "160x160", "epochs": 2}
@@ -26,7 +26,7 @@ VIT = parse(
 @pytest.fixture(autouse=True)
 def _sigterm_is_left_alone(monkeypatch):
     """The command blocks SIGTERM for good, which other tests of this process wait for."""
-    monkeypatch.setattr("trial.signals.on_stop", lambda write: None)
+    monkeypatch.setattr("trial.process.signals.on_stop", lambda write: None)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_a_run_records_the_parts(people, tmp_path, monkeypatch):
         return whole(forward, network, batch, index, parts)
 
     monkeypatch.setattr(Forward, "in_parts", limited)
-    result = call(command.app, *arguments(people, tmp_path / "run", epochs=1))
+    result = call(train.app, *arguments(people, tmp_path / "run", epochs=1))
     assert result.exit_code == 0
     assert "trained in 2 parts from now on" in result.stderr
     status = json.loads((tmp_path / "run" / "status.json").read_text())
@@ -156,7 +156,7 @@ def test_a_run_without_memory_fails_with_that_reason(people, tmp_path, monkeypat
         raise error
 
     monkeypatch.setattr(Forward, "in_parts", fail)
-    result = call(command.app, *arguments(people, tmp_path / "run"))
+    result = call(train.app, *arguments(people, tmp_path / "run"))
     assert result.exit_code == 1
     assert "Traceback" not in result.stderr
     assert f"failed: {words}" in result.stderr
@@ -168,8 +168,8 @@ def test_a_run_whose_disk_fails_in_the_end_is_not_done(people, tmp_path, monkeyp
     def fail(*paths):
         raise OSError(errno.EIO, "Input/output error", "weights.safetensors")
 
-    monkeypatch.setattr("trial.record.sync", fail)
-    result = call(command.app, *arguments(people, tmp_path / "run", epochs=1))
+    monkeypatch.setattr("trial.run_folder.record.sync", fail)
+    result = call(train.app, *arguments(people, tmp_path / "run", epochs=1))
     assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
     status = RunFolder(tmp_path / "run").status()
     assert (status["state"], status["reason"]) == (
@@ -190,14 +190,14 @@ def test_a_run_whose_gpu_is_gone_is_interrupted_and_goes_on(people, tmp_path, mo
         return whole(forward, network, batch, index, parts)
 
     monkeypatch.setattr(Forward, "in_parts", fail)
-    result = call(command.app, *arguments(people, tmp_path / "run"))
+    result = call(train.app, *arguments(people, tmp_path / "run"))
     assert result.exit_code == 143, "of a signal: NNI runs it again"
     words = "its GPU is gone (CUDA error: uncorrectable ECC error encountered)"
     status = RunFolder(tmp_path / "run").status()
     assert (status["state"], status["reason"], status["epochs"]) == ("interrupted", words, 1)
     monkeypatch.undo()
-    monkeypatch.setattr("trial.signals.on_stop", lambda write: None)
-    assert call(command.app, "--continue", tmp_path / "run").exit_code == 0
+    monkeypatch.setattr("trial.process.signals.on_stop", lambda write: None)
+    assert call(train.app, "--continue", tmp_path / "run").exit_code == 0
     assert RunFolder(tmp_path / "run").status()["state"] == "done"
 
 
@@ -215,7 +215,7 @@ def test_a_loss_that_is_no_number_stops_at_its_step_and_keeps_the_best_network(
 
     monkeypatch.setattr(Forward, "in_parts", diverging)
     run = tmp_path / "run"
-    result = call(command.app, *arguments(people, run, epochs=3, accumulate=accumulate))
+    result = call(train.app, *arguments(people, run, epochs=3, accumulate=accumulate))
     steps = -(-(seen.index((2, 0)) if (2, 0) in seen else 0) // accumulate)
     assert result.exit_code == 1
     where = f"is {value} at step {3 // accumulate + 1} of {steps} in epoch 2"

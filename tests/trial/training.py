@@ -6,10 +6,10 @@ from torch import nn
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from trial import recipe
-from trial.compute import decide
 from trial.config import TrialConfig
 from trial.data import batches
 from trial.fit import Batches, Training
+from trial.process.compute import decide
 
 
 def training_of(

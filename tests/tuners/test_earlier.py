@@ -7,8 +7,8 @@ import pytest
 
 from tuners.earlier import Earlier, read_earlier
 from tuners.errors import UsageError
-from tuners.model_sampler import GaussianProcessSampler
-from tuners.space import Space
+from tuners.model.sampler import GaussianProcessSampler
+from tuners.spaces.space import Space
 
 SPACE = {
     "x": {"_type": "uniform", "_value": [0, 1]},
@@ -26,7 +26,7 @@ def recipe(x=0.5, lr=0.01, loss=None, **others):
 
 
 def run(folder, name, recipe, curve, state="done", **status):
-    """A run folder as trial/record.py writes it, its curve by two folds."""
+    """A run folder as trial/run_folder/record.py writes it, its curve by two folds."""
     place = folder / "trials" / name
     place.mkdir(parents=True)
     (place / "config.json").write_text(json.dumps(recipe))

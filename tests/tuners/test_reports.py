@@ -3,7 +3,7 @@ import pytest
 from tests.tuners.fake_nni import FakeNNI
 from tuners import reports
 from tuners.reports import Reports, _starting
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 SPACE = Space({"lr": {"_type": "uniform", "_value": [0, 1]}})
 

@@ -7,10 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from common.machine import PROJECT
-from tuners.default_point import default_point
-from tuners.model_sampler import CHOSEN, EPOCHS, PREDICTED, SECONDS, GaussianProcessSampler
+from tuners.model.sampler import CHOSEN, EPOCHS, PREDICTED, SECONDS, GaussianProcessSampler
 from tuners.samplers import SAMPLERS, sampler
-from tuners.space import Space
+from tuners.spaces.default_point import default_point
+from tuners.spaces.space import Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from common.machine import PROJECT, shipped
-from tuners.default_point import default_point
 from tuners.errors import UsageError
+from tuners.spaces.default_point import default_point
 
 nni = pytest.importorskip("nni")
 from optuna.trial import TrialState  # noqa: E402
@@ -20,7 +20,7 @@ from tests.tuners.fake_nni import FakeNNI  # noqa: E402
 from tests.tuners.read_back import read_back  # noqa: E402
 from tuners import study as study_module  # noqa: E402
 from tuners.chosen import JOURNAL  # noqa: E402
-from tuners.model_sampler import SECONDS  # noqa: E402
+from tuners.model.sampler import SECONDS  # noqa: E402
 from tuners.samplers import SAMPLERS  # noqa: E402
 from tuners.search import CannotWin, Search  # noqa: E402
 from tuners.study import journal_of  # noqa: E402
@@ -442,7 +442,7 @@ def test_known_good_recipes_come_right_after_the_default(tmp_path, caplog, monke
     wide = {"recipe": {"model": "z", "lr": 1.0}}
     for name, content in (("good", good), ("wide", wide)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    monkeypatch.setattr("tuners.recipes.PROJECT", tmp_path)
+    monkeypatch.setattr("tuners.spaces.recipes.PROJECT", tmp_path)
     made = search(first=["good.json", "wide.json", {"model": "c"}, {"model": "a"}])
     points = made.generate_multiple_parameters(range(4))
     assert points[1] == {"model": "b", "lr": 0.002, "loss": {"_name": "focal", "gamma": 1.5}}

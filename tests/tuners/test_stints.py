@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tuners.curves import stint_ends
-from tuners.model_sampler import Option
+from tuners.model.curves import stint_ends
+from tuners.model.sampler import Option
 from tuners.stints import Left
 
 

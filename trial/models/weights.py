@@ -1,7 +1,8 @@
 """Pretrained weights: where they are, and their file as a state dict.
 
-A source is `hub` (a network's weights that were fetched into `weights/` before, by trial/fetch.py: trials
-never download), `package` (an installed Python package), `none` (random), or the path of a file or folder.
+A source is `hub` (a network's weights that were fetched into `weights/` before, by trial/commands/fetch.py:
+trials never download), `package` (an installed Python package), `none` (random), or the path of a file or
+folder.
 """
 
 import importlib.util

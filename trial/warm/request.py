@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from trial.signals import STOPPED
+from trial.process.signals import STOPPED
 from trial.warm.client import GO, MAX_BYTES, READY, STOP, same_user
 
 STOP_SECONDS = 5  # the same as NNI waits
@@ -69,7 +69,7 @@ def become(request: Request) -> None:
     def wait_for_stop() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         client.recv(len(STOP))  # also returns when the client has ended
-        os.kill(os.getpid(), signal.SIGTERM)  # as if from NNI: trial/signals.py handles it
+        os.kill(os.getpid(), signal.SIGTERM)  # as if from NNI: trial/process/signals.py handles it
         time.sleep(STOP_SECONDS)
         os._exit(STOPPED)
 

@@ -28,7 +28,7 @@ from trial.warm.request import Request, become, receive
 CHECK_SECONDS = 1  # between two checks whether the manager still runs
 # What a trial imports, except nni, which reads the trial's environment when imported.
 MODULES = (
-    "trial.command", "trial.run", "timm", "albumentations", "pyarrow.parquet", "safetensors.torch",
+    "trial.commands.train", "trial.run", "timm", "albumentations", "pyarrow.parquet", "safetensors.torch",
 )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def main(manager: int) -> None:
     request = serve(listener, psutil.Process(manager), mark)
     if request is not None:
         become(request)
-        from trial.command import run_command
+        from trial.commands.train import run_command
 
         run_command(request.arguments)
 

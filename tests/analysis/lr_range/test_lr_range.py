@@ -10,7 +10,7 @@ from analysis.lr_range.result import smooth, suggest
 from common.errors import UsageError
 from tests.conftest import TINY
 from trial.learning.optimizers import OPTIMIZERS
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 def curve(losses: np.ndarray, low: float = 1e-6, high: float = 1.0) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from tests.conftest import TINY
 from trial.config import parse
 from trial.data.views import VIEWS
 from trial.metrics import METRICS
-from trial.record import RunWriter, probabilities_of, scores_of
 from trial.run import run as train
+from trial.run_folder.record import RunWriter, probabilities_of, scores_of
 
 
 def tables_of(**members: np.ndarray) -> dict[str, pd.DataFrame]:

@@ -17,8 +17,8 @@ from tests.analysis.fake_run import untrained
 from tests.analysis.trust.drawn_answers import drawn
 from tests.conftest import TINY
 from trial.config import parse
-from trial.record import RunWriter, probability_columns
 from trial.run import run as train
+from trial.run_folder.record import RunWriter, probability_columns
 
 
 def validation(bias: float, people: int = 120) -> pd.DataFrame:

@@ -20,8 +20,8 @@ from tests.conftest import TINY
 from trial.config import parse
 from trial.data import views
 from trial.data.views import VIEWS
-from trial.record import RunFolder, RunWriter, probabilities_of, scores_of
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter, probabilities_of, scores_of
 
 ONLY_IN_TRAINING = {
     "augment": [{"_name": "InvertImg", "p": 1.0}, {"_name": "noise", "p": 1.0}], "copies": "baseline",

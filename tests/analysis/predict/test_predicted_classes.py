@@ -23,7 +23,7 @@ from dataset.read import read_train
 from dataset.task import Task
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 USUAL = np.full(18, 1 / 18)
 

@@ -17,7 +17,7 @@ from tests.analysis.audit.test_sheet import answers, other
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.conftest import call
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 def text_of(page) -> str:

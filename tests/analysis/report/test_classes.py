@@ -8,7 +8,7 @@ from analysis.report import classes
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from tests.analysis import example_search
-from trial.record import probability_columns, scores_of
+from trial.run_folder.record import probability_columns, scores_of
 
 
 def small_validation() -> pd.DataFrame:

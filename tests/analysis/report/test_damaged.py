@@ -9,7 +9,7 @@ from tests.analysis import example_search
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.conftest import call
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 DAMAGES = {
     "config.json": "{", "epochs.csv": "epoch,macro_f1\n1,ab", "validation.parquet": "PAR1", "task.json": "[]",

@@ -13,9 +13,9 @@ from analysis.report.lineage import (
 )
 from tests.analysis.fake_experiment import finished
 from tests.conftest import TINY
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 def test_the_arguments_make_the_same_config():

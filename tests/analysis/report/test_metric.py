@@ -13,8 +13,8 @@ from tests.analysis import example_search
 from tests.conftest import TINY
 from trial.config import parse
 from trial.metrics import METRICS, column_of, title_of
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 OTHERS = [metric for metric in METRICS if metric != "macro_f1"]
 

@@ -20,8 +20,8 @@ from tests.analysis.fake_experiment import finished, make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 EMPTY = ("No trial has", "Nothing was searched", "There is none until", "There are no validation predictions")
 

@@ -10,7 +10,7 @@ from analysis.trials.printing import print_trials, write_trials
 from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, recipe_columns, trial_table
 from tests.analysis.fake_experiment import finished, make_experiment, record
-from trial.signals import OUTSIDE
+from trial.process.signals import OUTSIDE
 from tuners.chosen import CHOSEN_CSV, Chosen, write_chosen
 
 SPACE = {"learning_rate": {"_type": "uniform", "_value": [0.01, 0.1]}}

@@ -16,7 +16,7 @@ from tests.analysis.example_search import validation
 from tests.analysis.fake_experiment import finished, make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 SPACE = {"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.1]}}
 LOG_LOSS = {"a": (0.5, -2.0), "b": (0.3, -0.5), "c": (0.4, -1.0)}  # (macro_f1, score)

@@ -15,8 +15,8 @@ from common.errors import UsageError
 from experiments.progress import look
 from tests.analysis import example_search
 from tests.analysis.fake_experiment import finished, make_experiment, record
-from trial.record import RunFolder
-from trial.signals import OUTSIDE
+from trial.process.signals import OUTSIDE
+from trial.run_folder.record import RunFolder
 from tuners.chosen import Chosen, write_chosen
 
 SPACE = {"learning_rate": {"_type": "uniform", "_value": [0.01, 0.1]}}

@@ -15,7 +15,7 @@ from analysis.trust.leaders import MAX_LEADERS
 from benchmarks.scale import both
 from common.machine import PROJECT
 from tests.analysis.trials.large_experiment import LargeExperiment
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from tests.forked import Forked
 from trial.config import parse
-from trial.record import RunFolder, RunWriter
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 def half(folder, **status):

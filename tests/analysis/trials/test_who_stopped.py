@@ -5,7 +5,7 @@ import pytest
 from analysis.trials.table import Experiment, trial_table
 from tests.analysis.fake_experiment import finished, make_experiment, more_events, record
 from tests.conftest import TINY
-from trial.signals import OUTSIDE
+from trial.process.signals import OUTSIDE
 
 SPACE = {"learning_rate": {"_type": "loguniform", "_value": [0.001, 0.1]}}
 

@@ -16,7 +16,7 @@ from benchmarks.search.rivals import METHODS, OURS, RIVALS, AfterFewEpochs, FewE
 from benchmarks.search.simulate import play
 from common.errors import UsageError
 from tuners.search import PauseAndGoOn
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 KINDS = list(generated.KINDS)
 

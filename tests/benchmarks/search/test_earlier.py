@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tuners.default_point import default_point
+from tuners.spaces.default_point import default_point
 
 pytest.importorskip("nni")
 

@@ -10,7 +10,7 @@ from benchmarks.search.second import ONLY_FIRST, ONLY_SECOND, halves, run_folder
 from benchmarks.search.simulate import play
 from tuners.earlier import read_earlier
 from tuners.search import PauseAndGoOn
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 
 def test_the_experiments_share_a_part_of_their_spaces_and_only_the_default(tmp_path):

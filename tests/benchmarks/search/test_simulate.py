@@ -14,7 +14,7 @@ from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished
 from benchmarks.search.rivals import METHODS
 from benchmarks.search.simulate import PARENT, Lookup, Replay, Trial, play
 from benchmarks.search.table import Curves
-from tuners.space import Space
+from tuners.spaces.space import Space
 
 nan = math.nan
 SPACE = {"x": {"_type": "uniform", "_value": [0, 10]}}

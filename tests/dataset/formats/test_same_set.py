@@ -10,8 +10,8 @@ from dataset.split import fold_of
 from tests.conftest import TINY
 from tests.dataset.formats.rearranged import FORMS, rearranged
 from trial.config import parse
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 def trained(data, folder, group="") -> RunFolder:

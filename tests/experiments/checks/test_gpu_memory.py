@@ -15,8 +15,8 @@ from experiments.plan import Plan, read_plan
 from tests.conftest import TINY
 from tests.experiments.conftest import errors, give
 from trial import fit
-from trial.compute import Compute
 from trial.config import parse
+from trial.process.compute import Compute
 
 GIB = 2**30
 ON_GPU = {"platform": "local", "trialGpuNumber": 1, "useActiveGpu": True}

@@ -10,7 +10,7 @@ from experiments.checks.known import COMPARED, RECIPES, known_recipes
 from experiments.plan import SEARCH, read_plan
 from tests.experiments.checks.test_search import searched
 from tests.experiments.conftest import give
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
 
 RECIPE = {

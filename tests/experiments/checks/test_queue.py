@@ -10,7 +10,7 @@ from experiments.check import check
 from experiments.checks.queue import Queue, queue_errors, read_queue
 from experiments.plan import read_plan
 from tests.experiments.conftest import errors, give
-from trial.fetch import named_by
+from trial.commands.fetch import named_by
 
 START = "python -m experiments.submit --queue {} -- python -m trial"
 SLURM = "executor: slurm\nminutes: 90\n"

@@ -18,7 +18,7 @@ from experiments.hours.pilot import Pilot
 from experiments.plan import read_plan
 from experiments.progress import State
 from tests.experiments.conftest import give
-from trial.arguments import parse_arguments
+from trial.commands.arguments import parse_arguments
 from trial.config import parse
 
 DATA = Data(train=800, eval=100, seconds=10.0)

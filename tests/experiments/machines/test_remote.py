@@ -19,8 +19,8 @@ from experiments.machines.inspect import Inspected
 from experiments.machines.listed import write_machines
 from experiments.machines.remote import Links, fetch, fetch_all, launcher, local_service, remote_service
 from tests.nni_server import TinyExperiment, listening
-from trial.checkpoint import CHECKPOINT
-from trial.record import RunFolder
+from trial.run_folder.checkpoint import CHECKPOINT
+from trial.run_folder.record import RunFolder
 
 DONE = {
     "state": "done", "reason": "", "started": "2026-01-01T00:00:00+0000", "ended": "2026-01-01T00:01:00+0000",

@@ -17,7 +17,7 @@ from tests.experiments.conftest import give
 from tests.experiments.test_run import at_work_in, start
 from tests.experiments.test_trouble import TUNER
 from tests.forked import Forked
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

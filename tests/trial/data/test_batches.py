@@ -7,10 +7,10 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.conftest import TINY
 from trial import recipe
-from trial.compute import decide
 from trial.config import parse
 from trial.data import batches
 from trial.data.batch_sampler import EpochBatchSampler
+from trial.process.compute import decide
 
 CONFIG = parse(TINY)
 

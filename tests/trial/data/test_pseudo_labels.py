@@ -10,8 +10,8 @@ from trial import recipe
 from trial.config import parse
 from trial.data import pseudo_labels
 from trial.data.pseudo_labels import held_out_words, read, refuse_known, write
-from trial.record import RunFolder, RunWriter
 from trial.run import run
+from trial.run_folder.record import RunFolder, RunWriter
 
 FOLD = held_out_words(parse(TINY).recipe())
 

@@ -13,11 +13,11 @@ from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial import recipe
-from trial.compute import decide
 from trial.config import parse
 from trial.data import batches
 from trial.data.sampling import COPIES, COPY, SAMPLERS
 from trial.models.heads import input_shape, last_layer
+from trial.process.compute import decide
 
 LABELS = np.repeat([0, 1, 2], [80, 15, 5])
 
@@ -159,8 +159,8 @@ def test_soft_borders_go_with_cached_features(table):
 
 
 def test_validation_keeps_its_ages_whatever_training_leaves_out(table, tmp_path, people):
-    from trial.record import RunFolder, RunWriter
     from trial.run import run
+    from trial.run_folder.record import RunFolder, RunWriter
 
     config = parse({**TINY, "epochs": 1, "data": str(people), "borders": {"_name": "drop", "before_60": 30}})
     run(config, RunWriter(tmp_path / "run", config), lambda report: None)

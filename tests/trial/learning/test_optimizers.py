@@ -6,9 +6,9 @@ from torch import nn
 
 from tools.make_catalogue import find_optimizers
 from trial.catalogue import optimizers
-from trial.compute import Compute
 from trial.learning.learner import Learner
 from trial.learning.optimizers import OPTIMIZERS, OURS
+from trial.process.compute import Compute
 
 
 def step(name: str, weight_decay: float, gradient: float) -> torch.Tensor:

@@ -14,10 +14,10 @@ from trial.augment.mixing import MIXINGS
 from trial.config import parse
 from trial.learning.losses import LOSSES
 from trial.learning.teachers import softened
-from trial.out_of_fold import predictions
-from trial.record import RunFolder, RunWriter, probability_columns
 from trial.rng import Draw, stream
 from trial.run import run
+from trial.run_folder.out_of_fold import predictions
+from trial.run_folder.record import RunFolder, RunWriter, probability_columns
 
 TASK = Task("pets", ("cat", "dog", "hen"), rare=(2,))
 RIGHT = np.array([0.6, 0.3, 0.1])

@@ -17,7 +17,7 @@ from trial.catalogue import networks
 from trial.config import parse
 from trial.fit import fit
 from trial.models.heads import last_layers
-from trial.record import RunWriter
+from trial.run_folder.record import RunWriter
 
 torch.set_num_threads(1)  # tests run side by side
 

@@ -19,7 +19,7 @@ from dataset.face_masks.drawing.people import sample_person
 from dataset.face_masks.drawing.portrait import portrait
 from dataset.images import scan_images
 from tests.trial.models.tfjs import evaluate
-from trial.fetch import fetch_all
+from trial.commands.fetch import fetch_all
 from trial.models import hse_faceres, weights
 from trial.models.factory import build
 from trial.models.heads import Head

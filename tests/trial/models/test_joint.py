@@ -11,7 +11,7 @@ from trial.config import parse
 from trial.fit import fit
 from trial.models.features import Backbone
 from trial.recipe import build
-from trial.record import RunFolder, RunWriter
+from trial.run_folder.record import RunFolder, RunWriter
 
 torch.set_num_threads(1)  # tests run side by side
 MODEL = "test_resnet+test_efficientnet+test_vit"

@@ -11,8 +11,8 @@ from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from tools.network_table import BASELINE, DOCUMENT, with_table
 from trial.catalogue import networks
+from trial.commands.fetch import fetch_all
 from trial.config import parse
-from trial.fetch import fetch_all
 from trial.models import weights
 from trial.preprocessing import Preprocessing
 from trial.recipe import build
@@ -99,7 +99,7 @@ def test_torchvisions_weights_are_fetched_from_its_address_and_found_by_trials(n
         "timm.models._builder.load_state_dict_from_url", lambda url, **more: asked.append(url) or dict(state)
     )
     monkeypatch.setattr(weights, "FETCHED", tmp_path)
-    monkeypatch.setattr("trial.fetch._status", lambda address: 200)
+    monkeypatch.setattr("trial.commands.fetch._status", lambda address: 200)
     fetch_all([name])
     assert asked == [theirs.url]
     assert (tmp_path / f"{name}.tv_in1k.safetensors").is_file()

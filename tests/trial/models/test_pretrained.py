@@ -159,7 +159,7 @@ def test_integers_are_not_weights(own, tmp_path):
 
 
 def test_what_a_run_kept_can_be_gone_on_from(tmp_path):
-    from trial.record import RunWriter
+    from trial.run_folder.record import RunWriter
 
     torch.manual_seed(3)
     network, _ = recipe.build(parse({"model": NAME, "image_size": "32x32", "weights": "none"}), FACE_MASK)

@@ -19,13 +19,13 @@ from experiments.check import recipe_errors
 from experiments.plan import read_plan
 from tests.conftest import TINY, call
 from tests.trial.models.hub import Hub, go_to, served
-from trial.command import app
+from trial.commands.fetch import fetch_all, wanted_by
+from trial.commands.train import app
 from trial.config import parse
-from trial.fetch import fetch_all, wanted_by
 from trial.models import weights
 from trial.models.weights import fetched_path, locate, network_of, pinned
 from trial.recipe import build
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 
 NAME = "hf-hub:me/tiny.v2"
 NOWHERE = "http://127.0.0.1:9"

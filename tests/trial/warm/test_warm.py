@@ -16,7 +16,7 @@ import pytest
 from common.machine import PROJECT
 from tests.conftest import TINY
 from trial import advisor
-from trial.record import RunFolder
+from trial.run_folder.record import RunFolder
 from trial.warm.client import SWITCH, address
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,54 @@
+"""Run folders -> what their networks predict for photos that they were not trained on, as targets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.errors import UsageError, all_at_once
+from common.text import few
+from dataset.task import Task
+from trial.metrics import MIN_PROBABILITY
+from trial.run_folder.record import RunFolder, probabilities_of, probability_columns
+
+
+def predictions(runs: Sequence[str], table: pd.DataFrame, task: Task, temperature: float = 1.0) -> np.ndarray:
+    """(photos, classes) the mean of the runs' out-of-fold probabilities for the photos of `table`, in its
+    order. `temperature` divides each run's logits.
+
+    UsageError with the errors of all runs: one without predictions for all photos, of other classes, or whose
+    probabilities are no probabilities.
+    """
+    each = all_at_once(*(lambda run=run: _of(Path(run), table, task) for run in runs))
+    tempered = [one.clip(MIN_PROBABILITY) ** (1 / temperature) for one in each]
+    return np.mean([one / one.sum(1, keepdims=True) for one in tempered], axis=0)
+
+
+def _of(run: Path, table: pd.DataFrame, task: Task) -> np.ndarray:
+    folder, what = RunFolder(run), f"teacher.runs: {run}"
+    try:
+        known = folder.validation()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"{what}: holds no predictions of validation photos; give the folder of a run with fold=all"
+        ) from None
+    classes = folder.task().classes
+    if classes != task.classes or list(known.filter(regex=r"^p\d\d+$")) != probability_columns(len(classes)):
+        raise UsageError(f"{what}: predicts other classes ({few(classes, 3)}) than {few(task.classes, 3)}")
+    if (twice := known["photo"].duplicated()).any():
+        raise UsageError(f"{what}: predicts {known['photo'][twice].iloc[0]} more than once")
+    if len(missing := table["photo"][~table["photo"].isin(known["photo"])]):
+        raise UsageError(
+            f"{what}: predicts {len(missing):,} of {len(table):,} training photos not out of fold, first "
+            f"{missing.iloc[0]}; it must be a run with fold=all on the same photos"
+        )
+    rows = known.set_index("photo").loc[table["photo"]]
+    found = probabilities_of(rows).astype(np.float64)
+    wrong = ~np.isfinite(found).all(1) | (found < 0).any(1) | (abs(found.sum(1) - 1) > 1e-3)
+    if wrong.any():
+        raise UsageError(
+            f"{what}: the probabilities of {wrong.sum():,} photos, first {rows.index[wrong.argmax()]}, are "
+            "not numbers from 0 to 1 that sum to 1"
+        )
+    return found

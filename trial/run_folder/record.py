@@ -1,0 +1,453 @@
+"""The run folder: its writer and its reader. Files are written atomically."""
+
+import json
+import logging
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median_low
+from typing import TYPE_CHECKING, Any
+
+from common.errors import UsageError, file_words, first_line
+from common.files import NONE, NUMBER, Kinds, process_part, read_object, sync, write_atomic, write_json
+from common.process import is_mark, memory_kills, process_lives, process_mark
+from dataset.face_masks.labels import FACE_MASK
+from dataset.task import Task
+from trial.config import TrialConfig, parse
+from trial.metrics import DEFAULT, METRICS, Scores, score_probabilities
+from trial.models.tensors import write_tensors
+from trial.preprocessing import Preprocessing
+from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+logger = logging.getLogger(__name__)
+WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
+FILES = (
+    "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
+    WEIGHTS, "status.json", CHECKPOINT,
+)  # fmt: skip
+STATUS: dict[str, Kinds] = {  # of status.json
+    "started": (str,), "ended": (str, NONE), "process": (dict,), "epochs": (int,), "seconds": NUMBER,
+    "best_epoch": (int, NONE), "macro_f1": (*NUMBER, NONE), "metric": (str,), "score": (*NUMBER, NONE),
+    "parent": (str,), "batch_parts": (int,), "device_bytes": (int,), "memory_kills": (int,),
+}  # fmt: skip
+CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
+    "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
+    "seed": (int,),
+}  # fmt: skip
+COUNTS = ("epochs", "seconds", "best_epoch")
+INTERRUPTED = "interrupted"  # a state: ended by a signal or by a person, and may go on
+STATES = ("running", "done", "stopped_early", INTERRUPTED, "failed")  # stopped_early: of earlier versions
+DAMAGED = "damaged"  # a state: what its files say can't be used
+IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
+
+
+class RunWriter:
+    """Writes one run; its state is running, then done, interrupted or failed.
+
+    UsageError if the folder already holds a run, unless that was refused before it started (an unknown
+    column, say): the corrected command takes its place. With `again` any run is an earlier attempt, and is
+    removed: NNI restarts a trial in the same folder.
+
+    `checkpoint`: of the folder, whose run goes on: what it has recorded up to there is kept, later epochs are
+    dropped. The time that it started and its seconds are those of all its parts. `parent`: the trial that
+    began it, in another folder. The checkpoint is removed when the run is done, unless with
+    `keep_checkpoint`. `lock` is held while a file is written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TrialConfig | None = None,
+        again: bool = False,
+        checkpoint: Checkpoint | None = None,
+        parent: str | None = None,
+        keep_checkpoint: bool = False,
+    ):
+        if not (again or checkpoint):
+            refuse_run(folder)
+        existing = _run_files(folder)
+        self.folder = folder
+        self.lock = threading.RLock()
+        self._ended, self.keeps_checkpoint = False, keep_checkpoint
+        folder.mkdir(parents=True, exist_ok=True)
+        self._remove_parts()
+        for name in existing if checkpoint is None else ():
+            (folder / name).unlink(missing_ok=True)
+        self._status: dict[str, Any] = {
+            "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
+            "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
+            "metric": config.metric if config else DEFAULT, "score": None, "memory_kills": memory_kills(),
+        }  # fmt: skip
+        if checkpoint and not parent:
+            parent = RunFolder(folder).status().get("parent")
+        self._parent = parent
+        if parent:
+            self._status["parent"] = parent
+        self.rows: list[dict[str, Any]] = []  # of epochs.csv
+        self._task = FACE_MASK
+        self._n_folds = config.folds if config and config.fold == "all" else 1
+        self._folds: dict[
+            int, tuple[int, Any]
+        ] = {}  # {fold: (its best epoch, its predictions in that epoch)}
+        if checkpoint:
+            self._go_on(checkpoint)
+        self._write_status()
+        if config is not None:
+            write_json(folder / "config.json", config.to_json())
+
+    def _go_on(self, checkpoint: Checkpoint) -> None:
+        run = RunFolder(self.folder)
+        self._task = run.task()
+        if checkpoint.best:
+            answers = dict(list(run.validation().groupby("fold")))
+            self._folds = {fold: (epoch, answers[fold]) for fold, epoch in checkpoint.best.items()}
+            self._note_best(self._answers())
+        self.rows = [dict(row) for row in checkpoint.rows]
+        self._status["started"] = checkpoint.started
+        self._write_epochs()
+
+    def origin(self, origin: Mapping[str, Any]) -> None:
+        """Write origin.json (trial/run_folder/origin.py)."""
+        write_json(self.folder / "origin.json", origin)
+
+    def task(self, task: Task) -> None:
+        """Write task.json."""
+        self._task = task
+        write_json(self.folder / "task.json", task.to_json())
+
+    def preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Write preprocessing.json."""
+        write_json(self.folder / "preprocessing.json", preprocessing.to_json())
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """Add a row to epochs.csv."""
+        with self.lock:
+            self.rows.append(dict(row))
+            self._write_epochs()
+            self._write_status()
+
+    def note_memory(self, parts: int, device_bytes: int) -> None:
+        """Note the number of parts that batches were trained in, if memory was short, and the most memory of
+        a GPU that the process has held, 0 without one."""
+        if parts > 1:
+            self._status["batch_parts"] = max(parts, self._status.get("batch_parts", 1))
+        if device_bytes:
+            self._status["device_bytes"] = max(device_bytes, self._status.get("device_bytes", 0))
+
+    def best(self, fold: int, epoch: int, weights: Mapping[str, Any], predictions: "pd.DataFrame") -> float:
+        """Write a fold's best epoch so far: its weights (a state dict) and its predictions for the groups
+        held out (columns photo, group, fold, label, p00, ...).
+
+        Returns the run's score by its metric, over the groups of all folds so far. The run's best epoch is
+        the median of the folds'.
+        """
+        with self.lock:
+            self.weights(weights, fold if self._n_folds > 1 else None)
+            self._folds[fold] = epoch, predictions
+            validation = self._answers()
+            path = self.folder / "validation.parquet"
+            write_atomic(path, lambda part: validation.to_parquet(part, index=False))
+            self._note_best(validation)
+            self._write_status()
+        return self.score
+
+    @property
+    def score(self) -> float:
+        """The run's score by its metric, over the groups of all folds so far; 0 before the first."""
+        return self._status["score"] or 0.0
+
+    @property
+    def best_epochs(self) -> dict[int, int]:
+        """{fold: its best epoch so far}."""
+        return {fold: epoch for fold, (epoch, _) in self._folds.items()}
+
+    @property
+    def started(self) -> str:
+        """When the first part of the run started."""
+        return self._status["started"]
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is one to go on from."""
+        return (self.folder / CHECKPOINT).exists()
+
+    def release_parent(self) -> None:
+        """Remove the checkpoint of the trial that began this run, which has one of its own, further on."""
+        if self._parent and self.has_checkpoint:
+            (self.folder.resolve().parent / self._parent / CHECKPOINT).unlink(missing_ok=True)
+
+    def weights(self, weights: Mapping[str, Any], fold: int | None = None) -> None:
+        """Write a state dict, of one fold or of the run; as `write_tensors`."""
+        name = WEIGHTS if fold is None else OF_FOLDS.replace("*", str(fold))
+        write_tensors(self.folder / name, weights)
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint, in place of the last one. OSError or RuntimeError if the disk is full."""
+        with self.lock:
+            checkpoint.write(self.folder / CHECKPOINT)
+
+    def end(self, state: str, reason: str = "", wait: float = -1) -> None:
+        """Write the final state; later calls do nothing. Waits up to `wait` s for a write in progress (-1:
+        until it ends).
+
+        A run that is done is on the disk before its status says so, and before NNI hears of it: a power cut
+        leaves it whole, or to be trained further. OSError, and no end, if that fails.
+        """
+        if state == "done" and not self._ended:
+            sync(*(self.folder / name for name in _run_files(self.folder) if name != CHECKPOINT))
+        held = self.lock.acquire(timeout=wait)
+        try:
+            if not self._ended:
+                self._ended = True
+                self._status |= {"state": state, "reason": reason, "ended": _now()}
+                try:
+                    self._write_status()
+                    if state == "done":
+                        sync(self.folder / "status.json", self.folder, self.folder.parent)
+                except OSError as error:  # a full disk, say: the last status stays, and this process is gone
+                    logger.warning(f"WARNING: the end of this run can't be recorded: {file_words(error)}")
+                if state == "done" and not self.keeps_checkpoint:
+                    (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        finally:
+            if held:
+                self.lock.release()
+            else:
+                self._remove_parts(process_part())  # this process ends in the middle of a write
+
+    def _write_epochs(self) -> None:
+        import pandas as pd
+
+        table = pd.DataFrame(self.rows)
+        write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
+        # Epochs of all folds done. Retraining holds nobody out: its rows have no fold.
+        epochs = len(self.rows) // (self._n_folds if "fold" in table else 1)
+        self._status |= {"epochs": epochs, "seconds": round(float(table["seconds"].sum()), 2)}
+
+    def _answers(self) -> "pd.DataFrame":
+        """The content of validation.parquet."""
+        import pandas as pd
+
+        answers = pd.concat([self._folds[fold][1] for fold in sorted(self._folds)], ignore_index=True)
+        return answers.rename(columns={"group": self._task.column})
+
+    def _note_best(self, answers: "pd.DataFrame") -> None:
+        scores = scores_of(answers)
+        score = METRICS[self._status["metric"]](scores)
+        best_epoch = median_low(self.best_epochs.values())
+        self._status |= {"best_epoch": best_epoch, "macro_f1": scores.macro_f1, "score": score}
+
+    def _remove_parts(self, end: str = "*.part") -> None:
+        """Remove half-written files, of killed processes too: a folder has one writer."""
+        for part in self.folder.glob(f".*.{end}"):
+            part.unlink(missing_ok=True)
+
+    def _write_status(self) -> None:
+        write_json(self.folder / "status.json", self._status)
+
+
+class Unrecorded(RunWriter):
+    """The writer of a rank that is not the first (trial/process/ranks.py), which records the same; it writes
+    nothing."""
+
+    def __init__(self) -> None:
+        self.rows, self.keeps_checkpoint = [], False
+        self._folds, self._status = {}, {"started": "", "score": None}
+
+    def _nothing(self, *values: Any, **named: Any) -> Any:
+        pass
+
+    origin = task = preprocessing = epoch = note_memory = best = weights = checkpoint = end = _nothing
+
+
+class RunFolder:
+    """Reads one run. FileNotFoundError if a file was never written, UsageError if it is damaged."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+
+    def config(self) -> TrialConfig:
+        """The config of the run; the files that it names need not exist here."""
+        return parse(read_object(self.folder / "config.json", CONFIG), present=False)
+
+    def preprocessing(self) -> Preprocessing:
+        """How the photos of the run were prepared."""
+        path = self.folder / "preprocessing.json"
+        read = read_object(path, {"image_size": (list,), "mean": (list,), "std": (list,)})
+        try:
+            return Preprocessing.from_json(read)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path}: is damaged ({error})") from None
+
+    def origin(self) -> dict[str, Any]:
+        """origin.json: code, package versions, data and machine of the run."""
+        kinds: dict[str, Kinds] = {
+            "code": (dict,), "versions": (dict,), "class_counts": (list,), "experiment": (str, NONE),
+            "trial": (str, NONE),
+        }  # fmt: skip
+        return read_object(self.folder / "origin.json", {"data_fingerprint": (str,)}, kinds)
+
+    def task(self) -> Task:
+        """The task of the run; that of runs of versions that did not record it is the home task."""
+        path = self.folder / "task.json"
+        try:
+            return Task.from_json(read_object(path, {}))
+        except FileNotFoundError:
+            return FACE_MASK
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UsageError(f"{path}: is damaged ({error!r})") from None
+
+    def class_counts(self) -> list[int] | None:
+        """Photos of each class in its training data; None in runs of versions that did not record
+        them."""
+        return self.origin().get("class_counts")
+
+    def epochs(self) -> "pd.DataFrame":
+        """epochs.csv: `trial.fit.Epoch.row` of every epoch, and its fold (none in a retrained run)."""
+        import pandas as pd
+
+        path = self.folder / "epochs.csv"
+        with _named_if_damaged(path):
+            table = pd.read_csv(path)
+            if texts := [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]:
+                raise ValueError(f"no number in column {texts[0]}")
+            if not (table["epoch"] >= 1).all():
+                raise ValueError("a row without an epoch")
+        return table
+
+    def curve(self) -> "pd.DataFrame":
+        """`epochs` with one row per epoch: the mean over the folds of this run."""
+        return self.epochs().groupby("epoch").mean().copy().reset_index()  # in one block
+
+    def validation(self) -> "pd.DataFrame":
+        """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the
+        groups' column has the task's word for a group (person)."""
+        import pandas as pd
+
+        path = self.folder / "validation.parquet"
+        with _named_if_damaged(path):
+            table = pd.read_parquet(path)
+        return table.rename(columns={self.task().column: "group"})
+
+    def weights_files(self) -> list[Path]:
+        """The paths of weights.safetensors, or of each fold's weights.foldN.safetensors in order; [] if none.
+
+        A retrained fold=all recipe has weights.safetensors: it was trained on all groups."""
+        return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
+
+    def status(self) -> dict[str, Any]:
+        """status.json; the state is 'failed' if it says 'running' and the process is gone, 'damaged' if it
+        can't be read.
+
+        `score` is that of the best epoch by `metric`; runs of versions that did not record these were trained
+        for macro_f1.
+        """
+        path = self.folder / "status.json"
+        try:
+            status = read_object(path, {"state": (str,), "reason": (str,)}, STATUS)
+            if wrong := _wrong_status(status):
+                raise UsageError(f"{path}: is damaged ({wrong})")
+        except FileNotFoundError:
+            return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
+        except UsageError as error:
+            return {"state": DAMAGED, "reason": str(error)}
+        if status.get("metric") not in METRICS:
+            status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
+        if status["state"] == "running" and not process_lives(status["process"]):
+            return status | {"state": "failed", "reason": _gone_words(status)}
+        return status
+
+
+def _gone_words(status: Mapping[str, Any]) -> str:
+    """Why a run whose process is gone did not end: by the number of processes that Linux has killed."""
+    killed = memory_kills() - status.get("memory_kills", math.inf)
+    if killed <= 0:  # or the machine was started again
+        return "its process was killed or crashed; its files may be incomplete"
+    return (
+        f"its process was killed, for want of memory perhaps: the system has killed {killed} for that since "
+        "it began; use a smaller batch_size, fewer workers or fewer trials at a time"
+    )
+
+
+def _wrong_status(status: Mapping[str, Any]) -> str:
+    """What can't be in a status.json whose values are of the right types; '' if nothing."""
+    if status["state"] not in STATES:
+        return f"its state is {status['state'][:40]!r}"
+    if status["state"] == "running" and not is_mark(status.get("process")):
+        return "its process is unknown"
+    scored = status.get("best_epoch") is not None
+    if scored and (status.get("macro_f1") is None or "epochs" not in status):
+        return "it has a best epoch without a score"
+    if scored and not 0 <= status["macro_f1"] <= 1:
+        return f"its macro_f1 is {status['macro_f1']}"
+    if scored and status.get("metric") in METRICS and status.get("score") is None:
+        return "it has no score"
+    return next((f"its {name} is {n}" for name in COUNTS if (n := status.get(name) or 0) < 0), "")
+
+
+@contextmanager
+def _named_if_damaged(path: Path) -> Iterator[None]:
+    """Raise what reading a table raises as a UsageError; FileNotFoundError as it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:  # pandas' and pyarrow's are these
+        raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
+
+
+def note_gone(folder: Path, reason: str) -> None:
+    """Record a run as interrupted if its status still says that it is running. For a process of another
+    machine that is known to have ended: a reader here can't see that."""
+    status = RunFolder(folder).status()
+    if status["state"] == "running":
+        write_json(folder / "status.json", status | {"state": INTERRUPTED, "reason": reason, "ended": _now()})
+
+
+def refuse_run(folder: Path) -> None:
+    """UsageError if the folder already holds a run, unless that was refused before it started."""
+    existing = _run_files(folder)
+    if existing and not _was_refused(folder, existing):
+        raise UsageError(f"{folder} already holds {existing[0]}; choose another folder, or move it away")
+
+
+def _run_files(folder: Path) -> list[str]:
+    names = [name for name in FILES if (folder / name).exists()]
+    return names + sorted(path.name for path in folder.glob(OF_FOLDS))
+
+
+def _was_refused(folder: Path, existing: list[str]) -> bool:
+    """Whether the files `existing` of a run are only a recipe and the state failed."""
+    if not set(existing) <= {"config.json", "status.json"}:
+        return False
+    try:
+        return json.loads((folder / "status.json").read_text())["state"] == "failed"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def scores_of(validation: "pd.DataFrame") -> Scores:
+    """Scores of predictions with the columns label, p00, ..."""
+    return score_probabilities(validation["label"].to_numpy(), probabilities_of(validation))
+
+
+def probability_columns(n_classes: int) -> list[str]:
+    """The columns of the classes' probabilities in tables of predictions: p00, p01, ..."""
+    return [f"p{label:02d}" for label in range(n_classes)]
+
+
+def probabilities_of(table: "pd.DataFrame") -> "np.ndarray":
+    """The probabilities (photos, classes) in a table of predictions."""
+    return table[[name for name in table if IS_PROBABILITY.fullmatch(name)]].to_numpy()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

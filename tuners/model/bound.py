@@ -1,0 +1,59 @@
+"""The bound below which a training can't win. Independent of NNI, so that it can be applied to recorded
+curves, too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tuners.model.curves import FinalScores
+
+
+class StopRule(Protocol):
+    """When a trial is stopped for good."""
+
+    def reason(
+        self, curve: Sequence[float], finished: Sequence[Sequence[float]], finals: Sequence[float]
+    ) -> str:
+        """Why a trial with the reports `curve` is stopped; '' if it goes on.
+
+        `finished`: the reports of trials that ran to their ends; `finals`: their final scores.
+        """
+
+
+@dataclass(frozen=True)
+class Bound:
+    """When a training is stopped for good.
+
+    Its predicted final score (`curves.FinalScores`) plus `z` standard deviations of the prediction must lie
+    more than `margin` below the best finished score. Never before `start_epoch`, nor with fewer than
+    `min_finished` finished trainings that are longer than it is by then.
+
+    In replays (benchmarks/search) these defaults stopped no recipe within .01 of the best for good: 0 of 100
+    searches of recorded recipes, 0 of 120 of generated ones (20 of them with late and noisy curves). With z=3
+    it was 5 of 40: residuals of few trainings are not normal.
+    """
+
+    z: float = 5.0
+    margin: float = 0.01
+    min_finished: int = 12
+    start_epoch: int = 2
+
+    def reason(
+        self, curve: Sequence[float], finished: Sequence[Sequence[float]], finals: Sequence[float]
+    ) -> str:
+        """Why a training with the scores `curve`, one for each epoch so far, is stopped; '' if it goes on.
+
+        `finished`: curves of trainings that ran to their ends; `finals`: their final scores.
+        """
+        epoch = len(curve)
+        if epoch < self.start_epoch or sum(len(other) > epoch for other in finished) < self.min_finished:
+            return ""
+        (predicted,), (variance,) = FinalScores(finished, finals).predict([curve])
+        highest = max(predicted + self.z * variance**0.5, *curve)
+        best = max(finals)
+        if highest >= best - self.margin:
+            return ""
+        return (
+            f"can't win after epoch {epoch}: predicted {predicted:.4f}, at most {highest:.4f} "
+            f"({self.z:g} standard deviations), the best finished {best:.4f}"
+        )

@@ -1,0 +1,1 @@
+"""A search space of NNI as flat parameters, and recipes from elsewhere as points of it."""
