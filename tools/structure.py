@@ -140,8 +140,10 @@ def main(commit: str | None = None) -> None:
     print(f"cycle: {' -> '.join(cycle) or 'none'}")
     if not cycle:
         print(f"longest chain: {len(read.longest_chain())} ({' -> '.join(read.longest_chain())})")
-    files = {name.partition(":")[0] for name in read.takes_config}
-    print(f"a TrialConfig is passed to {len(read.takes_config)} functions and classes in {len(files)} files")
+    for where, prefix in (("", ""), (" of trial/", "trial.")):
+        takes = [name for name in read.takes_config if name.startswith(prefix)]
+        files = {name.partition(":")[0] for name in takes}
+        print(f"a TrialConfig is passed to {len(takes)} functions and classes in {len(files)} files{where}")
     for batches in {"trial.batches", "trial.data.batches"} & read.imports.keys():
         print(f"{batches} reaches {len(read.reached_from(batches))} modules")
 
