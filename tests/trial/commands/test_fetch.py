@@ -111,7 +111,8 @@ def test_without_a_connection_each_server_is_asked_once_and_all_that_is_missing_
         "TORCH_HOME": "/no/cache",
     }
     done = subprocess.run(command, cwd=PROJECT, env=os.environ | local, capture_output=True, text=True)
-    assert time.monotonic() - began < 60  # the hub's own retries would take that long for each network
+    # The hub's own retries would take a minute for each network; alone this takes some seconds.
+    assert time.monotonic() - began < 180
     assert done.returncode == 1
     assert "Retry" not in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,8 +1,11 @@
 """The kinds of networks that are offered, a network of each, for tests that go through them all.
 
-By default: the smallest of each of timm's modules, but for LARGE ones. With FACE_MASK_EVERY_NETWORK=1: the
-smallest of each family, a family being networks that differ in width and depth alone, up to LARGEST parameters
-(some 390; about half an hour of one core and up to 8 GiB):
+A test that only reads shapes goes through SMALLEST: the smallest network of each of timm's modules, but for
+LARGE ones. One that trains them goes through TRAINED, those of SMALLEST that differ in what this project does
+with them: where the last layer lies and how many there are, how photos of any size come in, what is not a
+layer, and what is frozen or decays by depth. Before timm's pin moves, both go through the smallest of each family, a
+family being networks that differ in width and depth alone, up to LARGEST parameters (some 390; about half an hour of
+one core and up to 8 GiB):
 
     FACE_MASK_EVERY_NETWORK=1 python -m pytest -n 2 tests/trial/models/test_every_network.py tests/trial/models/test_own_weights.py
 """
@@ -56,6 +59,11 @@ SMALLEST = {  # of each module: the fewest parameters, but for byoanet, where th
     "volo": "volo_d1_224", "vovnet": "ese_vovnet19b_slim_dw", "xception": "legacy_xception",
     "xception_aligned": "xception41p", "xcit": "xcit_nano_12_p8_224",
 }  # fmt: skip
+TRAINED = (
+    "byobnet", "convnext", "crossvit", "deit", "densenet", "efficientnet", "eva", "levit", "mambaout", "maxxvit",
+    "mobilenetv3", "nfnet", "other_networks", "pit", "pvt_v2", "regnet", "repvit", "resnet", "resnetv2",
+    "vision_transformer", "vision_transformer_relpos",
+)  # fmt: skip
 
 
 def families() -> list[str]:
@@ -82,6 +90,6 @@ def size_of(name: str) -> tuple[int, int]:
     return side, side
 
 
-of_each_kind = pytest.mark.parametrize(
-    "name", families() if os.environ.get("FACE_MASK_EVERY_NETWORK") else SMALLEST.values()
-)
+_every = families() if os.environ.get("FACE_MASK_EVERY_NETWORK") else None
+of_each_kind = pytest.mark.parametrize("name", _every or SMALLEST.values())
+of_each_trained = pytest.mark.parametrize("name", _every or [SMALLEST[module] for module in TRAINED])

@@ -1,5 +1,5 @@
-"""Every kind of network survives what a trial does with it: it is built, trained, saved, loaded, and gives the
-same answers again. All of them: see tests/trial/models/kinds_of_networks.py."""
+"""Networks survive what a trial does with them: they are built, trained, saved, loaded, and give the
+same answers again. Which ones, and how all: see tests/trial/models/kinds_of_networks.py."""
 
 import shutil
 
@@ -11,7 +11,7 @@ import torch
 from analysis.predict.trained import load
 from dataset.read import read_train
 from tests.conftest import TINY
-from tests.trial.models.kinds_of_networks import LARGE, SMALLEST, of_each_kind, size_of
+from tests.trial.models.kinds_of_networks import LARGE, SMALLEST, of_each_trained, size_of
 from tests.trial.training import held_out, training_of
 from trial.catalogue import networks
 from trial.config import parse
@@ -32,7 +32,7 @@ def test_each_module_of_timm_has_a_network_here():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@of_each_kind
+@of_each_trained
 def test_it_learns_is_saved_loaded_and_gives_the_same_answers(name, people, tmp_path):
     size = size_of(name)
     batch = 4 if min(size) < 100 else 2
