@@ -1,6 +1,7 @@
 """Shared by many tests: a small set of drawn people, and commands called in this process."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,13 @@ TINY = {  # a minimal recipe
 
 def call(app: typer.Typer, *words: object) -> Result:
     """Run a command in this process, which saves the seconds that a new one needs for its imports: exit_code,
-    stdout and stderr. An exception that the command lets through is raised."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    stdout and stderr. An exception that the command lets through is raised. A trial blocks SIGTERM in its process
+    (trial/process/signals.py), which is not the test's own."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -251,7 +251,7 @@ def _progress(ranking: Ranking, marked: dict[str, str]) -> dict:
     if rows.empty:
         return {"progress": None, "progress_words": ""}
     words = (
-        f"Validation {ranking.score} of each trial's best epoch against the hours of search at its end, "
+        f"Validation {ranking.score} of each trial's best epoch against the time of search at its end, "
         "without the time between an end and a resume. Only finished trials count as the best; an open point "
         "is a trial that was paused or stopped, failed, or still runs. The bars are 95 % intervals."
     )

@@ -127,4 +127,5 @@ def _scale(numbers: np.ndarray):
         positions, values = np.log(numbers / low) / np.log(high / low), np.geomspace(low, high, 5)
     else:
         positions, values = (numbers - low) / (high - low), np.linspace(low, high, 5)
-    return positions, tuple(zip(np.linspace(0, 1, 5), map(value_text, values.tolist()), strict=True))
+    shown = [value_text(float(f"{value:.3g}")) for value in values]
+    return positions, tuple(zip(np.linspace(0, 1, 5), shown, strict=True))
