@@ -66,7 +66,7 @@ class State:
         """One line of text. `left`: the remaining seconds, from a Forecast."""
         states = self.states
         of = f" of {self.total}" if self.total else ""
-        parts = [f"{self.ended}{of} trials ended"]
+        parts = [f"{self.ended}{of} {'trial' if self.ended == 1 and not of else 'trials'} ended"]
         if self.in_trainings:
             parts = [f"{self.work:.1f}{of} trainings spent", f"{states['done']} finished"]
         parts.append(f"{states['running']} running")
@@ -75,7 +75,8 @@ class State:
         others = (PAUSED, "stopped_early", INTERRUPTED, "failed")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in others if states[s]]
         score = title_of(self.metric) if self.metric else "score"
-        parts.append(f"no {score} yet" if self.best is None else f"best {score} {self.best:.3f}")
+        of = "" if self.best_run else " of what runs"  # a trial that ends may have less than one that ran had
+        parts.append(f"no {score} yet" if self.best is None else f"best {score}{of} {self.best:.3f}")
         how = "very roughly" if is_rough(self.trials) else "about"
         parts.append("time left unknown yet" if left is None else f"{how} {clock(left)} left")
         return ", ".join(parts)
