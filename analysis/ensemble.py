@@ -19,7 +19,7 @@ from analysis.predict.validation import predict_validation
 from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV, SUBMISSION, is_taken_by_others, metric_of, writing
-from analysis.submit import REPORT, about_kept, group_of, member_of, submit, vote_scores
+from analysis.submit import REPORT, about_kept, group_of, member_of, reporting, submit, vote_scores
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, validation_of
@@ -97,7 +97,8 @@ def ensemble(
     }  # fmt: skip
     with writing(out, [*SUBMISSION, REPORT]):
         about = submit(out, photos, planned.apply(chosen.apply(answers)), about, runs)
-        write_vote_report(out / REPORT, runs, about, voted, f"{chosen.way} vote of {len(runs)}")
+        with reporting(out / REPORT):
+            write_vote_report(out / REPORT, runs, about, voted, f"{chosen.way} vote of {len(runs)}")
     return out / CSV
 
 

@@ -31,6 +31,7 @@ from analysis.submit import (
     about_vote,
     group_of,
     print_unpromised,
+    reporting,
     submit,
     submit_run,
 )
@@ -339,7 +340,8 @@ def export_best_and_retrain(
             about = about_vote(about, abouts, voted, task, ranking.metric)
         about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
-        write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
+        with reporting(out / REPORT):
+            write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
     return out / CSV
 
 

@@ -1,7 +1,9 @@
 """Probabilities of one or several runs -> a submission with its origin, warnings and report."""
 
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from trial.metrics import DEFAULT, METRICS, column_of
 from trial.run_folder.record import RunFolder, scores_of
 
 output = output_of(__name__)
+logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
 
@@ -39,8 +42,22 @@ def submit_run(
 ) -> dict[str, Any]:  # fmt: skip
     """`submit` for the network of the run folder `run`, and report.html beside it."""
     about = submit(out, photos, probabilities, about, [run], table)
-    write_run_report(out / REPORT, run, about)
+    with reporting(out / REPORT):
+        write_run_report(out / REPORT, run, about)
     return about
+
+
+@contextmanager
+def reporting(report: Path) -> Iterator[None]:
+    """Make the report of a submission that is written. A fault in it is shown, and leaves the submission:
+    hours of training, at a deadline, are worth more than its page. UsageError and OSError are raised."""
+    try:
+        yield
+    except (UsageError, OSError):
+        raise
+    except Exception:
+        words = f"WARNING: {report} could not be made, by a fault of this program; the submission is whole."
+        logger.warning(f"{words} What happened:", exc_info=True)
 
 
 def submit(

@@ -58,8 +58,8 @@ class Left:
         own = next((option for option in options if option.number == number), None)
         if best is None or own is None or best.number == number:
             return ""
-        if best.value < own.value + math.log(ADVANTAGE) and not own.seconds > self.seconds:
-            return ""
         what = "a new recipe" if best.number is None else f"recipe {best.number}"
+        if best.value < own.value + math.log(ADVANTAGE):
+            return f"it would end too late, {what} is sooner done" if own.seconds > self.seconds else ""
         times = math.exp(min(best.value - own.value, 9))
         return f"{what} is worth {times:.1f} times as much" if times < 1000 else f"{what} is worth far more"

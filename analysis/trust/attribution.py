@@ -96,7 +96,7 @@ class Attribution:
 def as_numbers(values: pd.Series) -> pd.Series | None:
     """A parameter's values as floats, nan where it has none; None if they are names."""
     known = values.notna() & (values.astype(str) != "")
-    if values[known].map(type).eq(bool).any():
+    if any(type(value) is bool for value in values[known]):
         return None
     numbers = pd.to_numeric(values.where(known), errors="coerce").astype(float)
     return numbers if numbers[known].notna().all() else None

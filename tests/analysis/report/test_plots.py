@@ -65,6 +65,12 @@ def test_axis_with_missing_values_has_a_lane_below():
     assert got.ticks[0] == (-parallel_coordinates.GAP, "–")
 
 
+def test_a_column_that_no_trial_has_is_an_axis_of_missing_values():
+    got = parallel_coordinates.axis_of("x", pd.Series([None, None], dtype="str"), pd.Series([0.4, 0.5]))
+    assert got.positions.tolist() == [-parallel_coordinates.GAP] * 2
+    assert got.ticks == ((-parallel_coordinates.GAP, "–"),)
+
+
 def test_parallel_coordinates_have_an_axis_a_column_and_the_score():
     table, _ = example_search.search(60, epochs=2)
     ranked = rank(table).ranked

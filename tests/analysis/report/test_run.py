@@ -71,6 +71,17 @@ def test_a_predicted_submissions_page_adds_what_was_answered(trial, people, tmp_
     assert "105" in text and "in training" in text
 
 
+def test_a_fault_in_the_page_leaves_the_submission(trial, people, tmp_path, monkeypatch, caplog):
+    def fail(*given):
+        raise NotImplementedError("eq not implemented")
+
+    monkeypatch.setattr("analysis.submit.write_run_report", fail)
+    predict_and_submit(trial, people, tmp_path / "out")
+    assert (tmp_path / "out" / "submission.csv").exists() and not (tmp_path / "out" / "report.html").exists()
+    assert "report.html could not be made, by a fault of this program; the submission is whole" in caplog.text
+    assert "NotImplementedError: eq not implemented" in caplog.text, "with its traceback"
+
+
 @pytest.mark.slow
 def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp_path, capsys):
     recipe = read_recipe(trial / "config.json")

@@ -156,3 +156,13 @@ def test_values_of_one_or_two_trials_are_named_as_too_few():
         "effects of optimizer lion (2), optimizer adan (1): too few trials to say (3 with the value are needed)"
         in notes
     )
+
+
+@pytest.mark.parametrize("kind", ["str", "object", "float"])
+def test_a_parameter_that_no_finished_trial_has_says_nothing(kind):
+    """pandas compares the empty rest of a column of texts with nothing but texts."""
+    values, _scores = search(60)
+    values["loss.gamma"] = pd.Series([None] * 60, dtype=kind)
+    columns, _ = attribution._columns(values)
+    assert "loss.gamma" not in columns and "model" in columns
+    assert attribution.as_numbers(values["loss.gamma"]).isna().all()
