@@ -85,13 +85,13 @@ rm -f "$stamp"
 
 if [ ! -x "$venv/bin/python" ]; then
   [ -n "$python" ] || python=$(find_python) || exit 1
-  say "making .venv with $python; the packages are large, this takes some minutes the first time"
+  say "making .venv with $python; the packages are large (7 GB), this takes some minutes the first time"
   "$python" -m venv "$venv" || { say "$python can't make an environment in $venv"; exit 1; }
 elif [ "$made_in" != "$project" ]; then
   "$venv/bin/python" -m venv "$venv" || exit 1  # activate names the folder it was made in
 fi
 # shellcheck disable=SC2086  # PIP_ARGS holds several words
-install() { "$venv/bin/python" -m pip install --disable-pip-version-check ${PIP_ARGS:-} "$@" >&2; }
+install() { "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile ${PIP_ARGS:-} "$@" >&2; }
 if [ "$made_for" != "$pins" ]; then
   # shellcheck disable=SC2086  # no word for the pins
   install $hashes -r requirements.$kind && install $hashes --no-deps -r requirements-no-deps.$kind || {
@@ -105,6 +105,13 @@ if [ "$made_for" != "$pins" ]; then
   }
 fi
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || exit 1
+if [ "$made_for" != "$pins" ]; then
+  # By all cores, where pip uses one. Some packages hold files for other versions of Python, which do not compile.
+  case " ${PIP_ARGS:-} " in
+    *" --no-compile "*) ;;
+    *) "$venv/bin/python" -m compileall -q -j 0 "$site" >/dev/null 2>&1 ;;
+  esac
+fi
 cp nni_setup/startup.pth "$site/face_mask_startup.pth" && "$venv/bin/python" nni_setup/relocate.py || exit 1
 printf '%s\n%s\n' "$pins" "$project" >"$stamp.new" && mv "$stamp.new" "$stamp" || exit 1
 case $(uname -m) in
