@@ -133,11 +133,11 @@ def select(
     low, high = BOUNDS[metric]
     lower = found.value - own.value
     promise = replace(
-        own, value=found.value, low=float(np.clip(own.low + lower, low, high)),
+        own, value=float(np.clip(found.value, low, high)), low=float(np.clip(own.low + lower, low, high)),
         high=float(np.clip(own.high + lower, low, high)),
     )  # fmt: skip
     behind = differences(counts, winner, metric, number, seed)
     order = np.argsort(-np.nanmax(neighbours_mean(curves), 1), kind="stable")
     equal = [int(one) for one in order if one != winner and behind[one].contains_zero]
     shares = found.chosen.sum(1)
-    return Selection(winner, promise, taken - found.value, tuple(equal), tuple(behind), shares)
+    return Selection(winner, promise, taken - promise.value, tuple(equal), tuple(behind), shares)
