@@ -114,7 +114,7 @@ def _of_groups(values: Values, groups: np.ndarray) -> pd.DataFrame:
 def _of_photos(values: Values, table: pd.DataFrame) -> pd.DataFrame:
     found = _suspects(values, values.recorded, values.probabilities)
     rows = table.iloc[found.index]
-    return found.assign(group=rows["group"], photo=rows["photo"], photos=1, agree=1)
+    return found.assign(group=rows["group"].to_numpy(), photo=rows["photo"].to_numpy(), photos=1, agree=1)
 
 
 def _suspects(values: Values, recorded: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:

@@ -56,6 +56,18 @@ def test_wrong_genders_are_peoples_and_wrong_masks_photos():
     assert suspects(FACE_MASK, table, probabilities)["flagged"].sum() == 0
 
 
+def test_what_is_found_does_not_depend_on_the_index_of_the_table():
+    """A table of some of the photos keeps the index that these had among all."""
+    table, probabilities = answered()
+    was = np.unravel_index(table["label"], FACE_MASK.sizes)[1]
+    wrong = relabel(relabel(table, [100, 150], mask=2), table["group"] == "20", gender=1 - was[140])
+    some = np.flatnonzero(wrong["group"] != "3")
+    found = suspects(FACE_MASK, wrong.iloc[some], probabilities[some])
+    plain = suspects(FACE_MASK, wrong.iloc[some].reset_index(drop=True), probabilities[some])
+    assert {"mask", "gender"} <= set(found["factor"])
+    pd.testing.assert_frame_equal(found, plain)
+
+
 def test_photos_that_contradict_their_group_are_found_whatever_the_network_says():
     table, probabilities = answered()
     was = np.unravel_index(table["label"][21], FACE_MASK.sizes)[2]
