@@ -19,12 +19,15 @@ from dataset.task import Task
 from trial import recipe
 from trial.data import batches
 from trial.data.views import VIEWS, Views
+from trial.features import AsTheyAre, Features, features_of
 from trial.fit import infer
 from trial.models.features import Backbone, Probe
 from trial.models.heads import HEADS, Head
 from trial.preprocessing import Preprocessing
 from trial.process.compute import Compute, decide
 from trial.run_folder.record import WEIGHTS, RunFolder
+
+ROWS = 1024  # photos whose features are read at a time
 
 
 class Averaged(nn.Module):
@@ -56,7 +59,8 @@ class Averaged(nn.Module):
 @dataclass(frozen=True)
 class Trained:
     """A run folder's networks, ready to predict: one, or one per fold of a fold=all run. If only their last
-    layers were trained (features=cached), `head` says how their outputs become logits."""
+    layers were trained (features=cached), `head` says how their outputs become logits; what the rest of them
+    makes of photos is kept in the cache, for other runs that share it and for the next prediction."""
 
     run: Path
     task: Task
@@ -64,6 +68,7 @@ class Trained:
     preprocessing: Preprocessing
     compute: Compute
     head: Head | None = None
+    cache_limit: float = 0.0  # GiB, of features
 
     def predict(
         self,
@@ -76,14 +81,11 @@ class Trained:
         """Probabilities (photos, classes), the mean over networks and views, in the order of `photos` (photo,
         path). `tta`: a name in predict/tta.py; `pixels`: those of a whole table that `photos` is a part of.
         UsageError if a probability is not finite."""
-        networks, backbone = self.networks, None
-        if self.head and len(networks) > 1:  # the rest of them is the same, and need not run for each
-            networks = [Probe(network, self.head.to_logits) for network in networks]
-            backbone = Backbone(self.networks[0])
-        network = Averaged(networks, VIEWS[tta], temperature, backbone).to(self.compute.device)
-        loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
-        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
-        probabilities = logits.softmax(1).numpy()
+        kept = self._kept_features(photos, tta) if self.head and pixels is None else None
+        if kept is not None:
+            probabilities = self._of_features(kept, temperature)
+        else:
+            probabilities = self._of_photos(photos, tta, temperature, batch_size, pixels)
         if (lost := ~np.isfinite(probabilities).all(1)).any():
             raise UsageError(
                 f"{self.run}: its network gives probabilities that are not finite for {lost.sum():,} of "
@@ -91,6 +93,47 @@ class Trained:
                 "or its weights are damaged: use another run, or train it again with a smaller learning_rate"
             )
         return probabilities
+
+    def _of_photos(
+        self,
+        photos: pd.DataFrame,
+        tta: str,
+        temperature: float,
+        batch_size: int,
+        pixels: np.ndarray | Uncached | None,
+    ) -> np.ndarray:
+        networks, backbone = self.networks, None
+        if self.head and len(networks) > 1:  # the rest of them is the same, and need not run for each
+            networks, backbone = self._probes(), Backbone(self.networks[0])
+        network = Averaged(networks, VIEWS[tta], temperature, backbone).to(self.compute.device)
+        loader = batches.loader(batches.Photos(photos, self.preprocessing, pixels), batch_size)
+        logits, _ = infer(network, self.preprocessing, self.compute, track(loader, "predicting", "batches"))
+        return logits.softmax(1).numpy()
+
+    def _kept_features(self, photos: pd.DataFrame, views: str) -> np.ndarray | None:
+        """(photos, views, D) from the cache, made if need be; None if it has no room for them."""
+        if not self.cache_limit:
+            return None
+        network = self.networks[0].to(self.compute.device)
+        try:
+            return features_of(network, photos, self.preprocessing, self.compute, views, self.cache_limit)
+        except UsageError:
+            return None
+
+    def _of_features(self, features: np.ndarray, temperature: float) -> np.ndarray:
+        """Probabilities (photos, classes), the mean over networks and views, from features (photos, views,
+        D)."""
+        network = Averaged(self._probes(), VIEWS["none"], temperature).to(self.compute.device)
+        rows = pd.DataFrame({"label": np.zeros(len(features), int)})
+        found = []
+        for view in range(features.shape[1]):
+            loader = batches.loader(Features(rows, features[:, view : view + 1]), ROWS)
+            found.append(infer(network, AsTheyAre(), self.compute, loader)[0].softmax(1))
+        return torch.stack(found).mean(0).numpy()
+
+    def _probes(self) -> list[nn.Module]:
+        assert self.head is not None
+        return [Probe(network, self.head.to_logits) for network in self.networks]
 
 
 def load(run: Path) -> Trained:
@@ -127,7 +170,8 @@ def load(run: Path) -> Trained:
             ) from None
         networks.append(network)
     head = config.head.build(HEADS, task) if config.trains_on_features else None
-    return Trained(Path(run), task, networks, preprocessing, decide(networks[0], precision=precision), head)
+    compute = decide(networks[0], precision=precision)
+    return Trained(Path(run), task, networks, preprocessing, compute, head, config.cache_limit)
 
 
 def predict(run: Path, photos: pd.DataFrame, tta: str = "none") -> np.ndarray:

@@ -1,5 +1,6 @@
 """A pilot: the first epochs of one recipe, by the trials' own command, to measure what an epoch costs."""
 
+import logging
 import os
 import shlex
 import signal
@@ -23,6 +24,7 @@ from trial.commands.arguments import argument_text
 from trial.config import TrialConfig
 from trial.run_folder.record import RunFolder
 
+logger = logging.getLogger(__name__)
 EPOCHS = 2  # the first one has costs that the others do not have
 PART = 0.1  # of the time that there is: after it the first epoch is enough
 LOOK_SECONDS = 0.2
@@ -47,6 +49,11 @@ def fly(plan: Plan, point: Mapping[str, Any], available: float, interrupts: Inte
     """
     # NNI shares GPUs out; without it all copies would land on the first one.
     copies = 1 if plan.config.get("trialGpuNumber") else int(plan.config["trialConcurrency"])
+    of_all = f"{copies} at a time as in the search, " if copies > 1 else ""
+    logger.info(
+        f"training the default recipe for {EPOCHS} epochs, {of_all}to measure what one takes; the first "
+        f"{PART * available / 60:.1f} minutes at most, unless its first epoch takes longer"
+    )
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".pilot.", dir=plan.runs) as made:
         folders = [Path(made) / str(number) for number in range(copies)]

@@ -110,6 +110,34 @@ def test_folds_that_share_a_frozen_backbone_run_it_once(people, photos, tmp_path
     assert not np.allclose(alone[0], alone[1])
 
 
+def test_runs_that_share_a_frozen_backbone_share_its_features(people, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataset.cache.arrays.CACHE", tmp_path / "cache")
+    values = {"features": "cached", "head": "auto", "fold": "all", "folds": 3, "epochs": 1, "cache_limit": 1}
+    runs = []
+    for seed in (0, 1):
+        config = parse({**TINY, **values, "data": str(people), "seed": seed, "learning_rate": 0.1})
+        run(config, RunWriter(tmp_path / str(seed), config), lambda report: None)
+        runs.append(load(tmp_path / str(seed)))
+    for one in runs:  # weights=none: as if both had begun from the same pretrained ones
+        state = {k: v for k, v in runs[0].networks[0].state_dict().items() if not k.startswith("fc.")}
+        for network in one.networks:
+            network.load_state_dict(state, strict=False)
+    others = photos.iloc[::-1]
+    plain = [replace(one, cache_limit=0).predict(others, "flip", 2) for one in runs]
+    seen = []
+    for one in runs:
+        one.networks[0].register_forward_hook(lambda module, inputs, outputs: seen.append(len(inputs[0])))
+    kept = [one.predict(others, "flip", 2) for one in runs]
+    assert sum(seen) == 2 * len(photos), "two views, once for both runs"
+    for ours, theirs in zip(kept, plain, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert not np.allclose(*kept)
+    full = replace(runs[0], cache_limit=1e-9)
+    assert full.predict(others, "flip", 2) == pytest.approx(plain[0], abs=1e-6), (
+        "nothing fits: it is streamed"
+    )
+
+
 def test_the_networks_of_all_folds_are_averaged(photos, tmp_path):
     alone = [predict(untrained(tmp_path / str(seed), seed).folder, photos) for seed in (1, 2)]
     folds = untrained(tmp_path / "folds", folds=(1, 2)).folder
