@@ -11,7 +11,7 @@ from tuners.spaces.default_point import default_point
 from tuners.spaces.parameter import Params
 from tuners.spaces.space import Space
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 NNISpace = Mapping[str, Any]
 
 
