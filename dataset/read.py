@@ -171,5 +171,5 @@ def _nearest(data: Path) -> str:
         )  # fmt: skip
         return f"{nearest}{which.format(few(folders, 3))} into {train}"
     if any(path.suffix.lower() in EXTENSIONS for path in inside):
-        return f"{nearest}move each photo into {train}/ its class"
+        return f"{nearest}move each photo into {train}/CLASS, a folder for each class"
     return ""

@@ -50,7 +50,14 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
     result = run_plan(plan)
     experiment = Experiment(result.id, yaml.stem, result.folder)
     ranking = rank(trial_table(experiment))
-    export_best_and_retrain(experiment, data, out, ranking=ranking, tta=TTA)
+    try:
+        export_best_and_retrain(experiment, data, out, ranking=ranking, tta=TTA)
+    except KeyboardInterrupt:
+        print(
+            "\nthe search is kept; to go on with what comes after it:\n  .venv/bin/python -m analysis "
+            f"export-best-and-retrain {result.id} --data {path_text(data)} --out {path_text(out)} --tta {TTA}"
+        )
+        raise
     _summary(result, ranking, out, data, answers)
 
 

@@ -68,10 +68,11 @@ def _calibration(validation: pd.DataFrame) -> dict:
     """The reliability diagram, and a sentence on it."""
     table = reliability(probabilities_of(validation), validation["label"].to_numpy())
     apart = ((table["confidence"] - table["accuracy"]) * table["photos"]).sum()
-    word = "over" if apart > 0 else "under"
+    word = f"; in the mean the network is {'over' if apart > 0 else 'under'}confident"
+    error = f"{calibration_error(table):.3f}"
     words = (
         f"How often a photo is predicted correctly, by the probability of its predicted class. The expected "
-        f"calibration error is {calibration_error(table):.3f}; in the mean the network is {word}confident."
+        f"calibration error is {error}{word if float(error) else ''}."
     )
     return {"reliability": reliability_diagram({"this network": table}), "calibration": words}
 

@@ -147,6 +147,7 @@ def write_report(
         lineage=found.lineage,
         commands=found.commands,
         submission_path=found.submission,
+        voters=len((submission or {}).get("members", ())),
         **found.checks,
     )
 
@@ -181,7 +182,7 @@ def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
         "score": f"{promise.value:.3f}",
         "words": f"95 %: {promise.low:.3f} to {promise.high:.3f}",
         "equal": few(equal) or "none",
-        "equal_words": f"of the first {leaders.chosen_from} trials{more}" if leaders.chosen_from > 1
+        "equal_words": f"of the best {leaders.chosen_from} trials{more}" if leaders.chosen_from > 1
         else "a single trial",
     }  # fmt: skip
 

@@ -120,9 +120,9 @@ def attribute(values: pd.DataFrame, scores: pd.Series, seed: int = 0) -> Attribu
     n_trials = len(scores)
     if not columns:
         return Attribution(n_trials, (), (), (*notes, "nothing was searched"))
-    if n_trials < MIN_TRIALS:
+    if n_trials < MIN_TRIALS:  # what is decided by what may be chance, too
         why = f"importance: {TOO_FEW} ({n_trials} finished, {MIN_TRIALS} are needed)"
-        return Attribution(n_trials, (), *_effects(columns, scores, (*notes, why)))
+        return Attribution(n_trials, (), *_effects(columns, scores, (why,)))
     found = _importance(columns, scores.to_numpy(float), seed)
     return Attribution(n_trials, found, *_effects(columns, scores, tuple(notes)))
 

@@ -1,5 +1,7 @@
 """What the demo prints at its end."""
 
+import pytest
+
 from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
 from dataset.face_masks.drawing.synthetic import draw
@@ -38,3 +40,24 @@ def test_of_real_photos_nobody_knows_the_answers(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "new people" not in said
     assert "ANSWERS.csv" in said
+
+
+def test_ctrl_c_after_the_search_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    folder = make_experiment(tmp_path / "abc", SPACE)
+    given = {"learning_rate": 0.00031622776601683794}
+    finished(record(folder, "t", given), {**TINY, **given}, 0.5)
+    result = ExperimentResult("abc", folder, State(1), "nnictl view abc", "input")
+
+    def interrupted(*given, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "check", lambda *given, **named: None)
+    monkeypatch.setattr(demo, "run_plan", lambda plan: result)
+    monkeypatch.setattr(demo, "export_best_and_retrain", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo.demo(tmp_path / "photos", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert (
+        "export-best-and-retrain abc --data " in said
+        and f" --out {tmp_path / 'out'} --tta flip_crops" in said
+    )

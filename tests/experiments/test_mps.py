@@ -48,8 +48,8 @@ def stand_in(tmp_path, monkeypatch):
     """Writes the script that stands in, and returns where it records its calls."""
     log, tool = tmp_path / "calls", tmp_path / "bin" / mps.CONTROL
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(mps, "START_SECONDS", 0.5)
-    monkeypatch.setattr(mps, "END_SECONDS", 1)
+    monkeypatch.setattr(mps, "START_SECONDS", 3)
+    monkeypatch.setattr(mps, "END_SECONDS", 5)
     monkeypatch.setattr(mps, "MAX_PATH", 1000)
 
     def write(begin: str = "pass", quits: bool = True) -> Path:
