@@ -44,7 +44,7 @@ def test_the_format_is_found_by_looking_at_the_folder(tmp_path, names, expected)
         ([], ""), (["readme.txt"], ""),
         (["labels.csv", "a.jpg"], "; nearest is (1): is labels.csv meant as photos.csv?"),
         (["cat/a.jpg", "dog/b.jpg"], "; nearest is (3): are cat, dog the folders of the classes? move them into {}/train"),
-        (["a.jpg", "b.jpg"], "; nearest is (3): move each photo into {}/train/ its class"),
+        (["a.jpg", "b.jpg"], "; nearest is (3): move each photo into {}/train/CLASS, a folder for each class"),
         (["cats/a.jpg"], "; nearest is (3): is cats the folder of a class? move it into {}/train"),
         (["train/a.jpg"], "; nearest is (3): move each photo in {}/train into a folder with the name of its class"),
         (["val/cat/a.jpg"], "; nearest is (3): should the folder val be train?"),
