@@ -39,7 +39,8 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
             )
         plan = check(yaml, data, settings=settings)
     if (aside := move_aside(out)) is not None:
-        print(f"the earlier result is now in {path_text(aside)}")
+        moved = path_text(aside)
+        print(f"the earlier result is now in {moved}; what its report says of {path_text(out)} lies there")
     out.mkdir(parents=True)
     answers = None
     if data is None:

@@ -16,6 +16,7 @@ from analysis.trust.answers import VALIDATION, read_probabilities
 from analysis.trust.labels import suspects
 from common.errors import UsageError, all_at_once
 from common.files import is_taken, only_writer_of_out, write_sheet
+from common.text import path_text
 from dataset.face_masks import corrections
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import Labelled, corrected, scan_train
@@ -142,7 +143,8 @@ def _write_page(audit: Audit, photos: pd.DataFrame, runs: Sequence[Path], config
         audit.out / PAGE, "labels.html.j2", audit=audit, task=audit.task, kinds=kinds,
         flagged=len(audit.flagged),
         unsure=len(audit.suspects) - len(audit.flagged), runs=[str(run) for run in runs],
-        corrections=CORRECTIONS, home=audit.task.name == FACE_MASK.name, table=TABLE, own=config.corrections,
+        corrections=CORRECTIONS, corrections_path=path_text(audit.out / CORRECTIONS),
+        home=audit.task.name == FACE_MASK.name, table=TABLE, own=config.corrections,
     )  # fmt: skip
 
 
