@@ -204,7 +204,7 @@ def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
         errors[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
     if WITHOUT_INTERNET in errors:
         del errors[WITHOUT_INTERNET]
-        errors[f"{WITHOUT_INTERNET}; here: --set weights=..."] = None
+        errors[f"{WITHOUT_INTERNET}; here: --set weights=..., for package with --set model=tf_efficientnet_lite0"] = None
     return list(errors)
 
 

@@ -137,7 +137,7 @@ def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:
     if unasked:
         command = f"python -m trial weights {' '.join(unasked)}"
         lines.append(f"on a machine with internet: {command}; then copy weights/ here")
-    return [*lines, f"{WITHOUT_INTERNET}; in an experiment: --set weights=..."]
+    return [*lines, f"{WITHOUT_INTERNET}; in an experiment: --set weights=..., for package with --set model=tf_efficientnet_lite0"]
 
 
 def _address(name: str) -> str:
