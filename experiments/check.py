@@ -30,7 +30,7 @@ from experiments.plan import SEARCH, Plan, read_plan
 from trial.aliases import current_field
 from trial.commands.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
-from trial.models.weights import WITHOUT_INTERNET, with_sources
+from trial.models.weights import BY_SET, WITHOUT_INTERNET, with_sources
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
         errors[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None
     if WITHOUT_INTERNET in errors:
         del errors[WITHOUT_INTERNET]
-        errors[f"{WITHOUT_INTERNET}; here: --set weights=..., for package with --set model=tf_efficientnet_lite0"] = None
+        errors[f"{WITHOUT_INTERNET}; here: {BY_SET}"] = None
     return list(errors)
 
 

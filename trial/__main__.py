@@ -15,9 +15,8 @@ def main() -> None:
         end_with_parent()  # NNI's shell: if that alone is killed, NNI takes the trial for gone; or torchrun
     code = None if one_of_several else hand_over(sys.argv[1:])
     if code is None:  # by hand, or there is no server to hand it to
-        from trial.commands.train import (
-            run_command,  # here: a trial that is handed over does without its imports
-        )
+        # Imported here: a trial that is handed over does without what this imports.
+        from trial.commands.train import run_command
 
         run_command(sys.argv[1:])
     sys.exit(code)

@@ -18,6 +18,7 @@ from trial.config import TrialConfig
 from trial.models.repositories import CONFIG, Repository, repository_of
 from trial.models.tensors import write_tensors
 from trial.models.weights import (
+    BY_SET,
     HSE_FACERES,
     WITHOUT_INTERNET,
     fetched_path,
@@ -137,7 +138,7 @@ def _report(failed: Mapping[str, str], unasked: list[str]) -> list[str]:
     if unasked:
         command = f"python -m trial weights {' '.join(unasked)}"
         lines.append(f"on a machine with internet: {command}; then copy weights/ here")
-    return [*lines, f"{WITHOUT_INTERNET}; in an experiment: --set weights=..., for package with --set model=tf_efficientnet_lite0"]
+    return [*lines, f"{WITHOUT_INTERNET}; in an experiment: {BY_SET}"]
 
 
 def _address(name: str) -> str:

@@ -32,6 +32,7 @@ WITHOUT_INTERNET = (
     f"without internet: weights=package (for {', '.join(PACKAGES)}), weights=FILE or a folder of "
     "NAME.safetensors or NAME.pth, or weights=none (random, learns far slower)"
 )
+BY_SET = "--set weights=..., for package with --set model=tf_efficientnet_lite0"
 
 
 def full_name(model: str) -> str:

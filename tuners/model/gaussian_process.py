@@ -56,22 +56,16 @@ class Kernel:
 
     def correlation(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """(n, m), of recipes (n, parameters) and (m, parameters)."""
-        one, other = (np.where(np.isnan(recipes), ABSENT, recipes).T.copy() for recipes in (one, other))
-        found = np.ones((one.shape[1], other.shape[1]))
-        # Most of a suggestion's time is spent here: so a category's few different rows are made once, and a
-        # number's are made in place.
-        for ours, theirs, category, theta in zip(one, other, self.categories, self.theta, strict=True):
+        found = np.ones((len(one), len(other)))
+        for ours, theirs, category, theta in zip(one.T, other.T, self.categories, self.theta, strict=True):
+            which: np.ndarray | slice = slice(None)
+            if category:  # the few different rows are made once: most of a suggestion's time is spent here
+                ours, which = np.unique(ours, return_inverse=True)
             weight = -math.expm1(-theta)
-            if category:
-                options, which = np.unique(ours, return_inverse=True)
-                found *= np.where(options[:, None] == theirs, 1, 1 - weight)[which]
-                continue
-            factor = ours[:, None] / self.length - theirs / self.length
-            factor *= factor
-            factor += 1
-            np.divide(weight, factor, out=factor)
+            factor = similarity(ours, theirs, category, self.length)
+            factor *= weight
             factor += 1 - weight
-            found *= factor
+            found *= factor[which]
         return found
 
 
