@@ -1,6 +1,7 @@
 """Suspicious labels and files: readable, but possibly wrong, so that a person should look at them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +77,9 @@ def look_alikes(task: Task, table: pd.DataFrame) -> tuple[str, list[Suspect], st
     labels = _labels_of_groups(task, table, {group for pair in pairs for group in pair[:2]})
     found = []
     for one, other, correlation, paths in pairs:
-        why = f"{which} by {correlation:.3f}; labelled {labels[one]} and {labels[other]}"
+        names = " and ".join(Path(path).name for path in paths)
+        which_photos = "" if by_name or task.group == "photo" else f" ({names})"
+        why = f"{which} by {correlation:.3f}{which_photos}; labelled {labels[one]} and {labels[other]}"
         found.append(Suspect(f"{one}, {other}", why, paths))
     return title, found, limit
 
