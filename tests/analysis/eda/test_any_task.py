@@ -241,7 +241,9 @@ def test_near_duplicates_of_two_groups_are_shown(lesions, tmp_path):
     shutil.copy(lesions / "photos" / "0.jpg", lesions / "photos" / "26.jpg")
     found = section(page_of(lesions, tmp_path / "out", group="patient"), "suspects")
     assert "Nearly the same photo in two patients" in found
-    assert "patient 0, patient 8" in found and "a photo of each correlates by 1.000 (0.jpg and 26.jpg)" in found
+    assert (
+        "patient 0, patient 8" in found and "a photo of each correlates by 1.000 (0.jpg and 26.jpg)" in found
+    )
     assert "labelled benign, malignant and benign, malignant" in found
 
 
