@@ -1,6 +1,7 @@
 """Do the whole job in one command: search, best recipe, retraining, submission, report."""
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -54,9 +55,10 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
     try:
         export_best_and_retrain(experiment, data, out, ranking=ranking, tta=TTA)
     except KeyboardInterrupt:
+        photos, folder = shlex.quote(path_text(data)), shlex.quote(path_text(out))
         print(
             "\nthe search is kept; to go on with what comes after it:\n  .venv/bin/python -m analysis "
-            f"export-best-and-retrain {result.id} --data {path_text(data)} --out {path_text(out)} --tta {TTA}"
+            f"export-best-and-retrain {result.id} --data {photos} --out {folder} --tta {TTA}"
         )
         raise
     _summary(result, ranking, out, data, answers)

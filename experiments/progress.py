@@ -75,8 +75,9 @@ class State:
         others = (PAUSED, "stopped_early", INTERRUPTED, "failed")
         parts += [f"{states[s]} {s.replace('_', ' ')}" for s in others if states[s]]
         score = title_of(self.metric) if self.metric else "score"
-        of = "" if self.best_run else " of what runs"  # a trial that ends may have less than one that ran had
-        parts.append(f"no {score} yet" if self.best is None else f"best {score}{of} {self.best:.3f}")
+        # A trial that ends may have less than one that ran had.
+        whose = "" if self.best_run else " of what runs"
+        parts.append(f"no {score} yet" if self.best is None else f"best {score}{whose} {self.best:.3f}")
         how = "very roughly" if is_rough(self.trials) else "about"
         parts.append("time left unknown yet" if left is None else f"{how} {clock(left)} left")
         return ", ".join(parts)

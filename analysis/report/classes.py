@@ -69,10 +69,10 @@ def _calibration(validation: pd.DataFrame) -> dict:
     table = reliability(probabilities_of(validation), validation["label"].to_numpy())
     apart = ((table["confidence"] - table["accuracy"]) * table["photos"]).sum()
     word = f"; in the mean the network is {'over' if apart > 0 else 'under'}confident"
-    error = f"{calibration_error(table):.3f}"
+    error = round(calibration_error(table), 3)
     words = (
         f"How often a photo is predicted correctly, by the probability of its predicted class. The expected "
-        f"calibration error is {error}{word if float(error) else ''}."
+        f"calibration error is {error:.3f}{word if error else ''}."
     )
     return {"reliability": reliability_diagram({"this network": table}), "calibration": words}
 
