@@ -37,6 +37,7 @@ from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
 
 EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
 MOST = 10_000  # recipes of a space that are counted to see whether all were tried
+FIRST_LOOK = "a first look, since it was chosen to lie far from the others"
 REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
 
 _logger = logging.getLogger("tuners.search")
@@ -199,20 +200,29 @@ class Search(Tuner):
                 return ""
             trial, known = found
             heard = len(trial.intermediate_values)  # a trial that goes on reports again what its parent had
-            if not known.epochs or epoch <= heard or epoch not in stint_ends(known.epochs):
+            ends = stint_ends(known.epochs) if known.epochs else []
+            if epoch <= heard or epoch not in ends:
                 return ""
             if trial.user_attrs.get(PAUSES) or trial.user_attrs.get(QUEUED) == "default":
                 return ""
             self.trials.report(trial, known)
-            if not self._has_more or self.trials.queued() or len(self.trials.finals) < min_finished:
+            if not self._has_more or self.trials.queued():
+                return ""
+            is_far = trial.user_attrs.get(CHOSEN) == "start-up" and epoch == ends[0]
+            if not is_far and len(self.trials.finals) < min_finished:
                 return ""
             self.trials.settle()
-            why = self._worth_more(trial.number)
+            why = FIRST_LOOK if is_far and self._can_begin(trial.number) else self._worth_more(trial.number)
             if why:
                 why = f"paused after epoch {epoch} of {known.epochs}: {why}"
                 self.trials.note(trial, PAUSES, why)
             self._write()
             return why
+
+    def _can_begin(self, number: int) -> bool:
+        """Whether a new recipe can be begun and finished if a running trial is paused."""
+        left = self._left(number)
+        return not left.is_over and left.allows(1) and not self._is_exhausted()
 
     def _worth_more(self, number: int) -> str:
         """What is worth more than that a running trial goes on; '' if nothing is."""
@@ -375,7 +385,8 @@ class PauseAndGoOn(Assessor):
     """Pauses a trial at a quarter, half or three quarters of its epochs if a new recipe, or another that is
     paused, is worth more: expected improvement over the time that is left to train it. Search hands a paused
     one out again, with the key `parent`, as soon as it is worth most. The default, with which all others are
-    compared, is never paused, and no other before `min_finished` have finished.
+    compared, is never paused; the farthest recipes of the start-up are at their first quarter; no other is
+    before `min_finished` have finished.
 
     It works with the tuner Search and its sampler gaussian_process, and with trials that go on from their
     parent's checkpoint. After Swersky, Snoek and Adams, Freeze-Thaw Bayesian Optimization, 2014.

@@ -19,6 +19,7 @@ SPACE = {
     "kind": {"_type": "choice", "_value": ["a", "b"]},
 }
 FEW = SPACE | {"x": {"_type": "choice", "_value": [0.1, 0.3, 0.5, 0.7, 0.9]}}  # ten recipes: then none is new
+ONE_MORE = {"x": {"_type": "choice", "_value": [0.1, 0.3]}, "kind": {"_type": "choice", "_value": ["a"]}}
 EPOCHS = 8
 
 
@@ -110,9 +111,13 @@ def manager(tmp_path, monkeypatch):
     return Manager(FakeNNI(tmp_path / "abcdefgh", monkeypatch))
 
 
+def of_the_model(manager):
+    return [row for row in manager.rows("paused") if row.chosen_by == "model"]
+
+
 def test_what_is_worth_less_is_paused_and_keeps_its_curve(manager):
-    manager.run_until(lambda: manager.rows("paused"))
-    (row,) = manager.rows("paused")
+    manager.run_until(lambda: of_the_model(manager))
+    (row,) = of_the_model(manager)
     trial = manager.search.study.trials[row.number]
     assert trial.state == TrialState.WAITING, "Optuna can go on with it, and shows it as waiting"
     assert row.why.startswith(f"paused after epoch {row.epochs - 1} of 8: a new recipe is worth ")
@@ -130,6 +135,36 @@ def test_the_default_is_what_all_are_compared_with_and_goes_to_its_end(tmp_path,
         manager.train(name, hears=False)
         manager.end(name, "SUCCEEDED")
     assert not manager.train(default)
+
+
+def test_beside_the_default_several_others_begin(tmp_path, monkeypatch):
+    """With two trials at a time and 2.5 trainings: two whole ones would leave nothing to choose."""
+    manager = Manager(FakeNNI(tmp_path / "abcdefgh", monkeypatch), trainings=2.5)
+    default, first = manager.begin(), manager.begin()
+    assert manager.train(first)
+    manager.end(first, "EARLY_STOPPED")
+    second = manager.begin()
+    (row,) = manager.rows("paused")
+    assert (row.trial, row.chosen_by, row.epochs) == (first, "start-up", 3)
+    assert row.why == "paused after epoch 2 of 8: a first look, since it was chosen to lie far from the others"
+    manager.train(default)
+    manager.end(default, "SUCCEEDED")
+    manager.end(second, "EARLY_STOPPED" if manager.train(second) else "SUCCEEDED")
+    with pytest.raises(nni.NoMoreTrialError, match="the trainings are spent"):
+        manager.run(10)
+    rows = manager.rows()
+    assert len(rows) > 2
+    assert spent(manager) > 2
+    finished = {row.trial for row in rows if row.state == "complete"}
+    assert len(finished) == 2, "the default, and the best of the others"
+
+
+@pytest.mark.parametrize(("space", "trainings"), [(SPACE, 2), (ONE_MORE, None)])
+def test_nothing_is_paused_for_nothing(tmp_path, monkeypatch, space, trainings):
+    """No trainings are left for another recipe, or there is none."""
+    manager = Manager(FakeNNI(tmp_path / "abcdefgh", monkeypatch), space, trainings=trainings)
+    manager.begin()
+    assert not manager.train(manager.begin())
 
 
 def test_the_best_go_to_their_ends_without_a_pause(manager):
