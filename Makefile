@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo            the whole job on drawn people: search, retrain, submission, report in out/demo/"
 	@echo "make demo DATA=DIR   the same on your photos; GROUP=COLUMN or a regular expression says whose each is"
-	@echo "                     SET='model=hse_faceres weights=hub' fixes fields of every trial, with and without DATA"
+	@echo "                     SET='seed=1 augment=light' fixes fields of every trial, with and without DATA"
 	@echo "make test            the quick tests: all but those marked slow or server (pyproject.toml)"
 	@echo "make test-all        all tests; ARGS='-k loss' hands words to pytest, here as in make test"
 	@echo "make dashboard       the study of the newest search in Optuna's dashboard; EXPERIMENT=NAME chooses another"

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from analysis.pipeline import export_best_and_retrain
@@ -14,31 +14,37 @@ from common.errors import UsageError
 from common.files import only_writer_of_out
 from common.machine import PROJECT
 from common.text import path_text, value_text
+from dataset.face_masks import layout
 from dataset.face_masks.drawing.synthetic import draw
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
+from trial.models.weights import HSE_FACERES, fetched_path
 from trial.run_folder.record import RunFolder
 
 OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
-TTA = "flip_crops"  # gains most of all choices that cost no training (docs/ablation.md)
+# For prediction, by experiment. flip_crops gains most of all choices that cost no training (docs/ablation.md), but
+# its twelve views of each photo would take a large network longer than the rest of the demo.
+TTA = {"demo": "flip_crops", "demo_photos": "flip_crops", "demo_faces": "flip"}
+KEEP = {"demo_faces": 3}  # trials that keep their networks, five each; default: all
 
 
 @only_writer_of_out
 def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()) -> None:
     """Search, export, retrain and write a submission into `out`; an earlier result is moved aside.
 
-    `data`: a data set in any format, for experiments/demo_photos.yaml; None: people are drawn into
-    OUT/data, for experiments/demo.yaml. `settings`: `key=value` words, fixed for all trials, such as seed=1.
-    UsageError lists the errors in the photos.
+    `data`: a data set in any format; None: people are drawn into OUT/data. `settings`: `key=value` words,
+    fixed for all trials, such as seed=1. UsageError lists the errors in the photos.
     """
-    yaml = PROJECT / "experiments" / ("demo.yaml" if data is None else "demo_photos.yaml")
+    settings = list(settings)
+    name = _experiment_for(data, settings)
+    yaml, tta = PROJECT / "experiments" / f"{name}.yaml", TTA[name]
     if data is not None:  # checked before the earlier result is moved
         if data.resolve().is_relative_to(out.resolve()):
             raise UsageError(
                 f"{data} lies in {path_text(out)}, which is moved aside; copy the photos elsewhere"
             )
-        plan = check(yaml, data, settings=settings)
+        plan = check(yaml, data, settings=settings, keep=KEEP.get(name))
     if (aside := move_aside(out)) is not None:
         moved = path_text(aside)
         print(f"the earlier result is now in {moved}; what its report says of {path_text(out)} lies there")
@@ -48,20 +54,34 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
         data = draw(out / "data", PEOPLE, EVAL_PEOPLE)
         answers = data / "answers.csv"
         print(f"drew {PEOPLE} people to train on and {EVAL_PEOPLE} to predict: {path_text(data)}")
-        plan = check(yaml, data, settings=settings)
+        plan = check(yaml, data, settings=settings, keep=KEEP.get(name))
     result = run_plan(plan)
-    experiment = Experiment(result.id, yaml.stem, result.folder)
+    experiment = Experiment(result.id, name, result.folder)
     ranking = rank(trial_table(experiment))
     try:
-        export_best_and_retrain(experiment, data, out, ranking=ranking, tta=TTA)
+        export_best_and_retrain(experiment, data, out, ranking=ranking, tta=tta)
     except KeyboardInterrupt:
         photos, folder = shlex.quote(path_text(data)), shlex.quote(path_text(out))
         print(
             "\nthe search is kept; to go on with what comes after it:\n  .venv/bin/python -m analysis "
-            f"export-best-and-retrain {result.id} --data {photos} --out {folder} --tta {TTA}"
+            f"export-best-and-retrain {result.id} --data {photos} --out {folder} --tta {tta}"
         )
         raise
     _summary(result, ranking, out, data, answers)
+
+
+def _experiment_for(data: Path | None, settings: Sequence[str]) -> str:
+    """The name of the experiment for `data`."""
+    if data is None:
+        return "demo"
+    names_network = any(word.startswith(("model=", "weights=")) for word in settings)
+    if names_network or not layout.fits(data) or not (weights := fetched_path(HSE_FACERES)).is_file():
+        return "demo_photos"
+    print(
+        f"{path_text(weights)} is there, so heads on what this network sees are searched; "
+        "without it: SET=weights=package"
+    )
+    return "demo_faces"
 
 
 def move_aside(out: Path) -> Path | None:

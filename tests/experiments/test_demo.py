@@ -61,3 +61,26 @@ def test_ctrl_c_after_the_search_says_how_to_go_on(tmp_path, capsys, monkeypatch
         "export-best-and-retrain abc --data " in said
         and f" --out {tmp_path / 'out'} --tta flip_crops" in said
     )
+
+
+@pytest.mark.parametrize(
+    ("is_home", "is_fetched", "settings", "name"),
+    [
+        (True, True, [], "demo_faces"),
+        (True, True, ["seed=1"], "demo_faces"),
+        (True, True, ["weights=package"], "demo_photos"),
+        (True, True, ["model=resnet18", "weights=none"], "demo_photos"),
+        (True, False, [], "demo_photos"),
+        (False, True, [], "demo_photos"),
+    ],
+)
+def test_weights_that_know_faces_are_used_for_faces(
+    tmp_path, people, monkeypatch, capsys, is_home, is_fetched, settings, name
+):
+    weights = tmp_path / "hse_faceres.safetensors"
+    if is_fetched:
+        weights.touch()
+    monkeypatch.setattr(demo, "fetched_path", lambda network: weights)
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    assert demo._experiment_for(people if is_home else tmp_path, settings) == name
+    assert ("SET=weights=package" in capsys.readouterr().out) == (name == "demo_faces")
