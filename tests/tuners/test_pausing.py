@@ -146,7 +146,9 @@ def test_beside_the_default_several_others_begin(tmp_path, monkeypatch):
     second = manager.begin()
     (row,) = manager.rows("paused")
     assert (row.trial, row.chosen_by, row.epochs) == (first, "start-up", 3)
-    assert row.why == "paused after epoch 2 of 8: a first look, since it was chosen to lie far from the others"
+    assert (
+        row.why == "paused after epoch 2 of 8: a first look, since it was chosen to lie far from the others"
+    )
     manager.train(default)
     manager.end(default, "SUCCEEDED")
     manager.end(second, "EARLY_STOPPED" if manager.train(second) else "SUCCEEDED")
