@@ -23,8 +23,8 @@ from trial.run_folder.record import RunFolder
 
 OUT = PROJECT / "out" / "demo"
 PEOPLE, EVAL_PEOPLE = 100, 60
-# For prediction, by experiment. flip_crops gains most of all choices that cost no training (docs/ablation.md);
-# its twelve views of each photo would take a large network longer than all the rest.
+# For prediction, by experiment. flip_crops gains most of all that costs no training (docs/ablation.md), but a
+# large network takes longer for its twelve views of each photo than for all the rest.
 TTA = {"demo": "flip_crops", "demo_photos": "flip_crops", "demo_faces": "flip"}
 KEEP = {"demo_faces": 3}  # trials that keep their networks, five each; default: all
 
