@@ -2,7 +2,7 @@
 recorded is marked."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -120,12 +120,24 @@ def trial_table(experiment: Experiment) -> pd.DataFrame:
 def _varied(space: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """(fields of a search space, fields that its networks bring along), by today's names."""
     varied = {current_field(key) for key in space}
+    varied |= {f"{current_field(key)}.{name}" for key, spec in space.items() for name in _inner(spec)}
     if "model" not in varied:
         return varied, set()
     spec = space["model"]
     options = spec.get("_value") if isinstance(spec, Mapping) else None  # NNI's database may be damaged
     carried = {name for one in options or () for name in model_fields(one)} | {"weights"}
     return varied, carried - varied
+
+
+def _inner(spec: Any) -> Iterator[str]:
+    """The parameters of a field's options that have more than one value in the space."""
+    options = spec.get("_value") if isinstance(spec, Mapping) else None
+    for option in options or ():
+        for name, inner in option.items() if isinstance(option, Mapping) else ():
+            if isinstance(inner, Mapping) and (
+                inner.get("_type") != "choice" or len(inner.get("_value") or ()) > 1
+            ):
+                yield name
 
 
 def _early_stopper(config: dict[str, Any]) -> str:

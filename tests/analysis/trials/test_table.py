@@ -120,6 +120,20 @@ def test_columns_that_the_space_varies_by_earlier_names_or_inside_a_model_are_se
     assert {"train_fraction", "model", "batch_size"} == set(table.attrs["searched"])
 
 
+def test_a_nested_parameter_that_one_trial_has_so_far_is_searched_if_the_space_varies_it(tmp_path):
+    gamma = {"_type": "uniform", "_value": [1, 3]}
+    only = {"_type": "choice", "_value": ["inverse"]}
+    options = [{"_name": "focal", "gamma": gamma}, {"_name": "weighted", "class_weights": only}]
+    folder = make_experiment(tmp_path / "x", {"loss": {"_type": "choice", "_value": options}})
+    for trial, loss in (
+        ("a", {"_name": "focal", "gamma": 2.0}),
+        ("b", {"_name": "weighted", "class_weights": "inverse"}),
+    ):
+        finished(record(folder, trial, {"loss": loss}), {**TINY, "loss": loss}, 0.5)
+    table = trial_table(Experiment("x", "", folder))
+    assert set(table.attrs["searched"]) == {"loss", "loss.gamma"}
+
+
 def test_stopped_failed_and_waiting_trials_are_told_apart(experiment):
     given = {"learning_rate": 0.05, "loss": "cross_entropy"}
     values = {**TINY, **given}
