@@ -133,7 +133,7 @@ def test_what_a_shipped_experiment_asks_is_a_recipe_of_the_project(path):
     asked, notes = with_known_recipes(plan)
     assert notes
     points = asked.config["tuner"]["classArgs"].get("first", [])[before:]
-    assert bool(points) == (path.stem == "final_resnet34")
+    assert bool(points) == (path.stem in ("final_resnet34", "demo_faces"))
     for point in points:
         trained = parse(parse_arguments(plan.fixed, point), False)
         assert any(all(getattr(trained, name) == getattr(one, name) for name in COMPARED) for one in recipes)
