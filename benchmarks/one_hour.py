@@ -52,11 +52,7 @@ def train_ours(recipe: Recipe, data: Path, out: Path) -> None:
         return
     with folder_atomic(out) as part:
         writer = RunWriter(part, config)
-        run(
-            config,
-            writer,
-            lambda report: print(f"ours, epoch {report.done}: {report.macro_f1:.4f}", flush=True),
-        )
+        run(config, writer, print)
         writer.end("done")
         predict_and_submit(part, data, part / "predicted", tta="flip")
         for name in (CSV, JSON):

@@ -78,8 +78,8 @@ def _experiment_for(data: Path | None, settings: Sequence[str]) -> str:
     if names_network or not layout.fits(data) or not (weights := fetched_path(HSE_FACERES)).is_file():
         return "demo_photos"
     print(
-        f"{path_text(weights)} is there, so heads on what this network sees are searched; "
-        "without it: SET=weights=package"
+        f"{path_text(weights)} was fetched, so heads on what this network sees are searched. Competitions "
+        "may forbid outside data; without it: make demo DATA=... SET=weights=package"
     )
     return "demo_faces"
 
