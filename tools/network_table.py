@@ -12,7 +12,7 @@ from common.image_size import size_text
 from common.machine import PROJECT, shipped
 from trial.catalogue import networks, plain
 from trial.commands.fetch import named_by
-from trial.models.weights import PACKAGES, full_name, similar_with_weights
+from trial.models.weights import HSE_FACERES, PACKAGES, full_name, similar_with_weights
 
 DOCUMENT = PROJECT / "docs" / "networks.md"
 BASELINE = (  # what the baseline offered
@@ -33,7 +33,8 @@ def shown() -> list[str]:
     """The baseline's networks, then what the shipped experiments and packages add."""
     experiments = shipped("experiments", "*.yaml")
     used = {name for path in experiments for model, _ in named_by(path) for name in model.split("+")}
-    return list(dict.fromkeys([*BASELINE, *sorted(used), *PACKAGES]))
+    # The one without ImageNet weights has a paragraph of its own.
+    return list(dict.fromkeys([*BASELINE, *sorted(used - {HSE_FACERES}), *PACKAGES]))
 
 
 def table() -> str:

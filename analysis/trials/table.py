@@ -123,21 +123,22 @@ def _varied(space: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     varied |= {f"{current_field(key)}.{name}" for key, spec in space.items() for name in _inner(spec)}
     if "model" not in varied:
         return varied, set()
-    spec = space["model"]
-    options = spec.get("_value") if isinstance(spec, Mapping) else None  # NNI's database may be damaged
-    carried = {name for one in options or () for name in model_fields(one)} | {"weights"}
+    carried = {name for one in _values(space["model"]) for name in model_fields(one)} | {"weights"}
     return varied, carried - varied
 
 
 def _inner(spec: Any) -> Iterator[str]:
     """The parameters of a field's options that have more than one value in the space."""
-    options = spec.get("_value") if isinstance(spec, Mapping) else None
-    for option in options or ():
+    for option in _values(spec):
         for name, inner in option.items() if isinstance(option, Mapping) else ():
-            if isinstance(inner, Mapping) and (
-                inner.get("_type") != "choice" or len(inner.get("_value") or ()) > 1
-            ):
+            if isinstance(inner, Mapping) and (inner.get("_type") != "choice" or len(_values(inner)) > 1):
                 yield name
+
+
+def _values(spec: Any) -> list[Any]:
+    """The `_value` of a field of a search space; [] if it is damaged."""
+    values = spec.get("_value") if isinstance(spec, Mapping) else None
+    return values if isinstance(values, list) else []
 
 
 def _early_stopper(config: dict[str, Any]) -> str:
