@@ -140,7 +140,7 @@ def _train(config: TrialConfig, folder: Path) -> None:
 def _run_through_nni(plan: Plan, folder: Path) -> list[str]:
     """The errors of two trials by `python -m experiments run`, two at a time."""
     runs = folder / "experiments"
-    config = plan.effective() | {
+    config = plan.with_trials(NNI_TRIALS).effective() | {
         "trialConcurrency": NNI_TRIALS,
         "maxTrialNumber": NNI_TRIALS,
         "experimentWorkingDirectory": str(runs),
