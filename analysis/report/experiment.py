@@ -230,8 +230,9 @@ def _chosen_words(ranking: Ranking, best: pd.Series | None) -> str:
 
 
 def _curves(ranking: Ranking, curves: Mapping[str, pd.DataFrame], marked: dict[str, str]) -> dict:
-    if not curves:
-        return {"curves": None, "curves_words": "", "losses": None}
+    if all(len(curve) < 2 for curve in curves.values()):
+        number = "more than one" if curves else "an"
+        return {"curves": None, "curves_words": f"No trial has reported {number} epoch.", "losses": None}
     table, metric = ranking.table, ranking.metric
     words = f"Validation {ranking.score} after each epoch, one line per trial; a dotted line did not finish."
     limits = {trial: found for trial, found in limits_of(ranking).items() if trial in marked.values()}

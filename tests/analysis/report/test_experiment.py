@@ -66,6 +66,17 @@ def test_page_where_nothing_finished_still_lists_the_trials(tmp_path):
     assert "none is best yet" in text
 
 
+def test_of_trials_of_one_epoch_there_are_no_curves(tmp_path):
+    ranking, curves = searched(12)
+    of_one = {trial: curve.head(1) for trial, curve in curves.items()}
+    for drawn, words in ((of_one, "more than one epoch."), ({}, "an epoch.")):
+        page = write_report(tmp_path / "r.html", "demo", ranking, ranking.first, drawn, Best(), None)
+        text = page.read_text()
+        assert f"No trial has reported {words}" in text
+        assert 'id="learning-curves"' not in text
+        page.unlink()
+
+
 def test_page_says_that_the_chosen_trial_is_not_the_top_one(tmp_path):
     ranking, curves = searched(12)
     chosen = ranking.ranked.iloc[1]
