@@ -27,6 +27,7 @@ from common.errors import UsageError, exit_on_usage_error
 from common.files import folder_atomic
 from common.machine import PROJECT
 from dataset.face_masks.labels import FACE_MASK
+from trial.config import TrialConfig
 from trial.run import run
 from trial.run_folder.record import RunFolder, RunWriter
 
@@ -45,24 +46,19 @@ def is_done(out: Path, recipe: dict[str, Any]) -> bool:
     return True
 
 
-def train_ours(recipe: Recipe, data: Path, out: Path) -> None:
+def train_ours(config: TrialConfig, out: Path) -> None:
     """Train into the new folder `out`, which appears only once it is complete."""
-    config = recipe.config({"data": str(data), "fold": "all"})
-    if is_done(out, config.recipe()):
-        return
     with folder_atomic(out) as part:
         writer = RunWriter(part, config)
         run(config, writer, print)
         writer.end("done")
-        predict_and_submit(part, data, part / "predicted", tta="flip")
+        predict_and_submit(part, Path(config.data), part / "predicted", tta="flip")
         for name in (CSV, JSON):
             (part / "predicted" / name).rename(part / name)
 
 
 def train_baseline(recipe: Recipe, data: Path, out: Path, minutes: float) -> None:
     """As `train_ours`, for `minutes`."""
-    if is_done(out, recipe.config({"data": str(data)}).recipe()):
-        return
     with tempfile.TemporaryDirectory() as folder:
         config = recipe.config({"data": str(data), "epochs": 1})
         retrain(config, Path(folder, "first"))  # decodes photos, too
@@ -91,15 +87,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PROJECT / "out" / "one_hour")
     parser.add_argument("--only", choices=NAMES)
     given = parser.parse_args()
-    ours = read_recipe(OURS)
-    baseline = read_recipe(BASELINE)
+    ours, baseline = read_recipe(OURS), read_recipe(BASELINE)
     baseline = replace(baseline, recipe=baseline.recipe | {name: ours.recipe[name] for name in SAME})
+    configs = {
+        "ours": ours.config({"data": str(given.data), "fold": "all"}),
+        "baseline": baseline.config({"data": str(given.data)}),
+    }
     folders = {name: given.out / name for name in NAMES}
-    if given.only != "baseline":
-        train_ours(ours, given.data, folders["ours"])
-    if given.only != "ours":
-        if not folders["ours"].exists():
-            raise UsageError(f"{folders['ours']}: train ours first: its minutes are the baseline's")
+    missing = {name for name in NAMES if not is_done(folders[name], configs[name].recipe())}
+    if "ours" in missing and given.only == "baseline":
+        raise UsageError(f"{folders['ours']}: train ours first: its minutes are the baseline's")
+    if "ours" in missing:
+        train_ours(configs["ours"], folders["ours"])
+    if "baseline" in missing and given.only != "ours":
         minutes = RunFolder(folders["ours"]).status()["seconds"] / 60
         train_baseline(baseline, given.data, folders["baseline"], minutes)
     scores = {}

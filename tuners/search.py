@@ -212,23 +212,23 @@ class Search(Tuner):
             if not is_far and len(self.trials.finals) < min_finished:
                 return ""
             self.trials.settle()
-            why = FIRST_LOOK if is_far and self._can_begin(trial.number) else self._worth_more(trial.number)
+            why = self._why_pause(trial.number, is_far)
             if why:
                 why = f"paused after epoch {epoch} of {known.epochs}: {why}"
                 self.trials.note(trial, PAUSES, why)
             self._write()
             return why
 
-    def _can_begin(self, number: int) -> bool:
-        """Whether a new recipe can be begun and finished if a running trial is paused."""
-        left = self._left(number)
-        return not left.is_over and left.allows(1) and not self._is_exhausted()
+    def _why_pause(self, number: int, is_far: bool) -> str:
+        """What a running trial is to be paused for; '' if it goes on.
 
-    def _worth_more(self, number: int) -> str:
-        """What is worth more than that a running trial goes on; '' if nothing is."""
+        `is_far`: it is a recipe of the start-up, after its first stint.
+        """
         left = self._left(number)
         if left.is_over:
             return "the hours are over"
+        if is_far and left.allows(1) and not self._is_exhausted():
+            return FIRST_LOOK
         return left.worth_more(self._options(left, number), number)
 
     # Trials of the study
