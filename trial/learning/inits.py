@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from common.errors import UsageError
 from trial.choice import Fraction, Registry
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ def lda_cv(*, balance: Fraction = 0.0, temperature: Temperature = 1.0, smoothing
 
     def initial(features: np.ndarray, targets: Sequence[Target], groups: np.ndarray) -> Layer:
         precise = features.astype(np.float64)
-        shrinkages = [chosen(features, target, groups, balance, smoothing) for target in targets]
+        folds = _folds(precise, groups)
+        shrinkages = [
+            _chosen(precise, target, folds, balance, smoothing) if folds else -1.0 for target in targets
+        ]
         logger.info(f"init=lda_cv: shrinkage {', '.join(f'{one:g}' for one in shrinkages)}")
         return _stacked(
             [
@@ -96,20 +100,42 @@ def chosen(
 ) -> float:
     """The one of SHRINKAGES with the smallest log loss of `target` on groups held out, the mean over values
     of a mean over photos. -1 (estimated) for photos of one group. Deterministic."""
-    from sklearn.covariance import empirical_covariance, shrunk_covariance
+    folds = _folds(features, groups)
+    return _chosen(features, target, folds, balance, smoothing) if folds else -1.0
+
+
+class Fold(NamedTuple):
+    """Rows fitted and rows held out, with the Gram matrix (D, D) of the features fitted."""
+
+    fitted: np.ndarray
+    held: np.ndarray
+    gram: np.ndarray
+
+
+def _folds(features: np.ndarray, groups: np.ndarray) -> list[Fold]:
+    """Of the groups, as even as can be; empty for photos of one group. Each photo is multiplied once."""
     from sklearn.model_selection import GroupKFold
 
-    folds = min(FOLDS, len(np.unique(groups)))
-    if folds < 2:
-        return -1.0
+    number = min(FOLDS, len(np.unique(groups)))
+    if number < 2:
+        return []
+    rows = list(GroupKFold(number, shuffle=True, random_state=0).split(features, groups=groups))
+    held = [features[part].T @ features[part] for _, part in rows]
+    total = np.sum(held, axis=0)
+    return [Fold(fitted, part, total - gram) for (fitted, part), gram in zip(rows, held, strict=True)]
+
+
+def _chosen(
+    features: np.ndarray, target: Target, folds: Sequence[Fold], balance: float, smoothing: float
+) -> float:
     losses = np.zeros((len(SHRINKAGES), len(features)))
-    for train, held in GroupKFold(folds, shuffle=True, random_state=0).split(features, groups=groups):
-        known = target.part(train)
-        means, residuals = _means(features[train], known, smoothing)
-        covariance = empirical_covariance(residuals, assume_centered=True)
+    for fold in folds:
+        known = target.part(fold.fitted)
+        means = _means(features[fold.fitted], known, smoothing)
+        covariance = means.scatter(fold.gram) / len(fold.fitted)
         for number, shrinkage in enumerate(SHRINKAGES):
-            layer = _posterior(shrunk_covariance(covariance, shrinkage=shrinkage), means, known, balance)
-            losses[number, held] = _log_loss(features[held], layer, target.part(held))
+            layer = _posterior(_shrunk(covariance, shrinkage), means.outputs, known, balance)
+            losses[number, fold.held] = _log_loss(features[fold.held], layer, target.part(fold.held))
     by_value = [losses[:, target.values == value].mean(1) for value in np.unique(target.values)]
     return SHRINKAGES[int(np.mean(by_value, axis=0).argmin())]
 
@@ -124,22 +150,50 @@ def _discriminant(
     features: np.ndarray, target: Target, shrinkage: float, balance: float, smoothing: float
 ) -> Layer:
     """The log posteriors of the values, or of their subclasses."""
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    means = _means(features, target, smoothing)
+    residuals = features - means.expected[means.kind]
+    if shrinkage < 0:
+        # With subclasses the covariance is that within numbers, which the residuals are of.
+        covariance = _estimated(residuals, means.kind if target.numbers is None else means.kind * 0)
+    else:
+        covariance = _shrunk(residuals.T @ residuals / len(residuals), shrinkage)
+    return _posterior(covariance, means.outputs, target, balance)
 
-    means, residuals = _means(features, target, smoothing)
-    # With one photo of each value nothing varies within a value: the covariance is that of all photos. With
-    # subclasses it is that within numbers, which the residuals are of.
-    by_value = target.numbers is None and (np.bincount(target.values) > 1).any()
-    within = target.values if by_value else np.zeros_like(target.values)
-    shrink: float | str = "auto" if shrinkage < 0 else shrinkage
-    fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrink).fit(residuals, within)
-    return _posterior(fitted.covariance_, means, target, balance)
+
+def _shrunk(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
+    """Towards that of independent features that vary alike."""
+    shrunk = (1 - shrinkage) * covariance
+    np.fill_diagonal(shrunk, shrunk.diagonal() + shrinkage * np.trace(covariance) / len(covariance))
+    return shrunk
+
+
+def _estimated(residuals: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """(D, D) the covariance within values, each shrunk as Ledoit and Wolf do, of features scaled to a
+    deviation of 1: that of scikit-learn's discriminant, whose least squares take most of its time."""
+    from sklearn.covariance import ledoit_wolf
+    from sklearn.preprocessing import StandardScaler
+
+    covariance = np.zeros((residuals.shape[1],) * 2)
+    for value in np.unique(within):
+        own = within == value
+        scaler = StandardScaler()
+        shrunk, _ = ledoit_wolf(scaler.fit_transform(residuals[own]))
+        covariance += own.mean() * scaler.scale_[:, None] * shrunk * scaler.scale_
+    return covariance
 
 
 def _posterior(covariance: np.ndarray, means: np.ndarray, target: Target, balance: float) -> Layer:
     """(weight (outputs, D), bias (outputs,)) of normal distributions with these `means` and one covariance. A
     value without a photo has the frequency of half a photo."""
-    weight = np.linalg.solve(covariance, means.T).T
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    try:
+        weight = cho_solve(cho_factor(covariance), means.T).T
+    except LinAlgError:
+        raise UsageError(
+            f"init: the {means.shape[1]} features of these photos don't vary in as many directions, so there is "
+            "no discriminant; shrink their covariance (init.shrinkage=0.3), or take more photos"
+        ) from None
     counts = np.maximum(np.bincount(target.values, minlength=target.size), 0.5)
     prior = (1 - balance) * np.log(counts / counts.sum())
     return weight, np.repeat(prior, target.subclasses) - (weight * means).sum(1) / 2
@@ -155,34 +209,52 @@ def _log_loss(features: np.ndarray, layer: Layer, target: Target) -> np.ndarray:
     return logsumexp(by_value, axis=1) - by_value[np.arange(len(features)), target.values]
 
 
-def _means(features: np.ndarray, target: Target, smoothing: float) -> Layer:
-    """(means (outputs, D), residuals (N, D)). A value without a photo gets the mean of all photos.
+class Means(NamedTuple):
+    """Where the distributions lie: `outputs` (outputs, D). Photo i is expected at `expected[kind[i]]`; the
+    `photos[k]` photos of a kind k have the mean `own[k]`. Arrays (K, D), (N,), (K,)."""
+
+    outputs: np.ndarray
+    expected: np.ndarray
+    kind: np.ndarray
+    own: np.ndarray
+    photos: np.ndarray
+
+    def scatter(self, gram: np.ndarray) -> np.ndarray:
+        """(D, D) the sum of squares and products of the residuals; `gram`: of the features."""
+        weighted = self.expected * self.photos[:, None]
+        cross = self.own.T @ weighted
+        return gram - cross - cross.T + self.expected.T @ weighted
+
+
+def _means(features: np.ndarray, target: Target, smoothing: float) -> Means:
+    """A value without a photo gets the mean of all photos.
 
     With `numbers`, the mean changes smoothly along them: at a number it is that of all photos, weighted by a
     normal kernel of their numbers. The subclasses of a band are its numbers at equally spaced quantiles. So
     photos on both sides of an edge shape both bands, and a band of few photos borrows from its neighbour.
     """
-    means = np.tile(features.mean(0), (target.size * target.subclasses, 1))
+    every = features.mean(0)
+    outputs = np.tile(every, (target.size * target.subclasses, 1))
+    of = target.values if target.numbers is None else target.numbers
+    there, kind, photos = np.unique(of, return_inverse=True, return_counts=True)
+    own = np.stack([features[kind == number].mean(0) for number in range(len(there))])
     if target.numbers is None:
-        for value in np.unique(target.values):
-            means[value] = features[target.values == value].mean(0)
-        alone = len(np.unique(target.values)) == len(target.values)
-        return means, features - (features.mean(0) if alone else means[target.values])
-    numbers, index = np.unique(target.numbers, return_inverse=True)
-    photos = np.bincount(index)
-    own = np.stack([features[index == number].mean(0) for number in range(len(numbers))])
+        outputs[there] = own
+        if len(there) == len(features):  # nothing varies within a value: the covariance is that of all photos
+            return Means(outputs, every[None], kind * 0, every[None], np.array([len(features)]))
+        return Means(outputs, own, kind, own, photos)
     width = max(smoothing * target.numbers.std(), np.finfo(float).eps)
 
     def mean_at(at: np.ndarray) -> np.ndarray:
-        kernel = np.exp(-(((at[:, None] - numbers) / width) ** 2) / 2) * photos
+        kernel = np.exp(-(((at[:, None] - there) / width) ** 2) / 2) * photos
         return (kernel / kernel.sum(1, keepdims=True)).astype(features.dtype) @ own
 
     quantiles = (np.arange(target.subclasses) + 0.5) / target.subclasses
     for value in np.unique(target.values):
         # inverted_cdf: numbers that exist, so that the kernel has a photo however far apart the numbers are.
         at = np.quantile(target.numbers[target.values == value], quantiles, method="inverted_cdf")
-        means[value * target.subclasses :][: target.subclasses] = mean_at(at)
-    return means, features - mean_at(numbers)[index]
+        outputs[value * target.subclasses :][: target.subclasses] = mean_at(at)
+    return Means(outputs, mean_at(there), kind, own, photos)
 
 
 INITS: Registry = {"random": random, "lda": lda, "lda_cv": lda_cv}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from common.errors import UsageError
 from trial.learning import inits
 from trial.learning.inits import Target, chosen, lda, lda_cv
 
@@ -120,12 +121,29 @@ def test_shrinkage_is_chosen_on_groups_held_out():
 def test_each_factor_has_its_own_shrinkage(monkeypatch):
     features, target, groups = some_photos(noise=3, groups=40, photos=2)
     targets, own = [target, Target(groups % 3, 3)], {2: 0.7, 3: 0.1}
-    monkeypatch.setattr(inits, "chosen", lambda features, target, *rest: own[target.size])
+    monkeypatch.setattr(inits, "_chosen", lambda features, target, *rest: own[target.size])
     weight, bias = lda_cv(balance=0.3, temperature=2)(features, targets, groups)
     for rows, one in ((slice(0, 2), targets[0]), (slice(2, 5), targets[1])):
         fixed = lda(shrinkage=own[one.size], balance=0.3, temperature=2)(features, [one], groups)
         assert np.allclose(weight[rows], fixed[0])
         assert np.allclose(bias[rows], fixed[1])
+
+
+def test_the_scatter_of_residuals_follows_from_the_gram_matrix():
+    """Values as they are, each photo a value of its own, and means along numbers."""
+    random = np.random.default_rng(0)
+    features, numbers = random.normal(3, 1, size=(60, 5)), random.integers(20, 60, size=60)
+    bands = np.searchsorted([30, 50], numbers, side="right")
+    for target in (Target(bands, 3), Target(np.arange(60), 60), Target(bands, 3, 4, numbers)):
+        means = inits._means(features, target, 0.4)
+        residuals = features - means.expected[means.kind]
+        assert np.allclose(means.scatter(features.T @ features), residuals.T @ residuals)
+
+
+def test_too_few_photos_for_a_covariance_that_is_not_shrunk_are_said():
+    points = np.random.default_rng(0).normal(size=(4, 6))
+    with pytest.raises(UsageError, match=r"6 features .* \(init.shrinkage=0.3\)"):
+        lda(shrinkage=0)(points, [Target(np.array([0, 0, 1, 1]), 2)], EACH)
 
 
 def test_one_group_has_an_estimated_shrinkage():
