@@ -185,6 +185,7 @@ def pets(tmp_path):
     return tmp_path / "set"
 
 
+@pytest.mark.slow
 def test_csvs(pets):
     (pets.parent / "up.jpg").write_bytes(PHOTOS["jpg"])
     (pets / "photos.csv").write_text(CSV)
@@ -303,6 +304,7 @@ def experiment_errors(path: Path) -> list[str]:
     return errors
 
 
+@pytest.mark.slow
 def test_experiments(tmp_path):
     path = tmp_path / "x.yaml"
     paths = {

@@ -26,6 +26,7 @@ RUN = Path(__file__).parent / "fixtures" / "run_of_first_version"
 PREDICTIONS = RUN.with_suffix(".csv")  # by the version that trained the run, on people drawn as below
 
 
+@pytest.mark.slow
 def test_a_run_folder_predicts_what_it_predicted(tmp_path):
     photos = read_eval(draw(tmp_path / "set", people=30))
     before = pd.read_csv(PREDICTIONS).set_index("ImageID").loc[photos["photo"]]
@@ -33,6 +34,7 @@ def test_a_run_folder_predicts_what_it_predicted(tmp_path):
     assert np.allclose(now, before.filter(regex=r"^p\d\d$"), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_folder_votes_with_one_of_today(tmp_path):
     people = draw(tmp_path / "set", people=30, height=64, width=48)
     today = untrained(tmp_path / "today").folder

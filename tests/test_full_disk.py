@@ -140,6 +140,7 @@ def test_other_errors_are_none_of_the_disks():
         raise ConnectionResetError(errno.ECONNRESET, "reset")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["trial", "dataset"])
 def test_a_name_that_is_too_long_is_the_callers_mistake(people, command):
     out = "x" * 300

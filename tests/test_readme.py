@@ -102,6 +102,7 @@ def test_files_that_are_named_exist(page):
         assert (PROJECT / name).exists() or "NAME" in name or "mine" in name, f"{page.name} names {name}"
 
 
+@pytest.mark.slow
 def test_the_python_example_of_readme_trains_and_predicts(people, tmp_path, monkeypatch):
     """As it stands there, but for the size, one epoch and no cache."""
     (example,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.S)

@@ -44,6 +44,7 @@ def test_probabilities_that_cannot_be_right(people, tmp_path, value, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_runs_of_other_data_are_not_fitted_together(people, tmp_path):
     table = example_search.validation(70)
     both = runs(

@@ -122,6 +122,7 @@ def together(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_a_bundle_of_several_processes_is_made_again_by_as_many(people, final, tmp_path, together):
     read = json.loads((final / BUNDLE).read_text())
     read["members"][0]["compute"] |= {"processes": 2, "device": "cpu"}
@@ -134,6 +135,7 @@ def test_a_bundle_of_several_processes_is_made_again_by_as_many(people, final, t
     assert "processes of a training: 2 there, 1 here" in said.stdout
 
 
+@pytest.mark.slow
 def test_the_best_recipes_are_retrained_on_several_gpus(people, experiment, tmp_path, together):
     export_best_and_retrain(experiment, people, tmp_path / "out", values={"device": "cpu"}, gpus=2)
     assert together == [(2, "cpu")]

@@ -87,6 +87,7 @@ def test_leaders_are_trained_on_the_same_further_folds_within_the_budget(experim
     assert written["equal_within_noise"] == list(found.equal)
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_what_is_trained(experiment, monkeypatch):
     stopped = iter([None, None, KeyboardInterrupt])
     train = confirming.run
@@ -120,6 +121,7 @@ def test_it_goes_on_with_what_is_trained(experiment, monkeypatch):
     assert len(trained) == 1
 
 
+@pytest.mark.slow
 def test_a_leader_that_is_behind_is_trained_no_further(experiment, monkeypatch, capsys):
     monkeypatch.setattr(confirming, "staying", lambda found: [found.winner])
     found = confirm(ranking_of(experiment), Budget(hours=1))
@@ -195,6 +197,7 @@ def test_the_commands_say_what_is_confirmed(experiment, tmp_path):
     assert recipe["recipe"]["learning_rate"] == RATES[found.trials[0]]
 
 
+@pytest.mark.slow
 def test_a_result_is_used_only_while_it_holds(experiment):
     confirm(ranking_of(experiment), Budget(runs=3))
     path = experiment.folder / "confirm" / FILE

@@ -111,6 +111,7 @@ def test_a_member_without_a_network_is_refused_not_left_out(runs, people, tmp_pa
         ensemble([runs[0], runs[1], tmp_path / "empty"], people, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_its_own_score_is_that_of_the_vote_on_shared_validation_people(runs, people, tmp_path, capsys):
     ensemble(runs[:2], people, tmp_path / "out")
     tables = [pd.read_parquet(run / "validation.parquet") for run in runs[:2]]

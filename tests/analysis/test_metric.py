@@ -89,6 +89,7 @@ def test_a_vote_is_scored_by_the_metric_of_its_members(people, tmp_path, capsys)
     assert f"Validation negative log loss</span><b>{wanted:.3f}</b>" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["macro_f1", "log_loss"])
 def test_a_submission_keeps_the_score_and_what_augmentation_does_to_it(people, tmp_path, capsys, metric):
     config = parse({**TINY, "data": str(people), "epochs": 1, "metric": metric})

@@ -82,6 +82,7 @@ def test_two_classes_are_retrained_voted_on_and_scored(patients, tmp_path, capsy
     assert scores["recall_rare"] is None
 
 
+@pytest.mark.slow
 def test_forty_classes_are_retrained_predicted_and_scored(kinds, tmp_path):
     recipe = Recipe({**TINY, "epochs": 3, "learning_rate": 0.01})
     probabilities, about = retrain_and_submit(recipe, kinds, tmp_path / "run", {})

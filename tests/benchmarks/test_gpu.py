@@ -38,6 +38,7 @@ def test_all_parts_run_and_are_recorded(tmp_path, monkeypatch):
     assert found["tests"]["passed"]
 
 
+@pytest.mark.slow
 def test_a_part_that_is_over_its_deadline_is_left_and_the_others_run(tmp_path, monkeypatch, capsys):
     def slow(plan, folder, log):
         log.write_text("half of the tests\n")
@@ -57,6 +58,7 @@ def test_a_part_that_is_over_its_deadline_is_left_and_the_others_run(tmp_path, m
     assert sum(gpu.SECONDS.values()) < 8 * 60
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_without_a_gpu_it_says_so():
     done = subprocess.run([PROJECT / "benchmarks/gpu.sh"], capture_output=True, text=True)

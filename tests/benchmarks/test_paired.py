@@ -15,6 +15,7 @@ def test_the_interval_is_that_of_the_paired_t_test():
     assert found.mean == pytest.approx(gain.mean())
 
 
+@pytest.mark.slow
 def test_the_minimum_detectable_effect_is_shown_four_times_in_five():
     pairs = 8
     unit = np.array([-1.0, 1.0] * (pairs // 2)) / np.std([-1.0, 1.0] * (pairs // 2), ddof=1)

@@ -14,6 +14,7 @@ def test_the_drawn_photos_are_a_data_set_that_grows(tmp_path):
     assert drawn.grow(21) == len(read_train(drawn.folder).table) == 21
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_part_with_its_children(tmp_path):
     drawn = DrawnPhotos(tmp_path / "data")
     drawn.grow(7)

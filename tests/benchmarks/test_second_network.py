@@ -14,6 +14,7 @@ def frozen(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_pseudo_labels_and_a_teacher_are_compared_with_a_training_without(
     people, frozen, capsys, monkeypatch
 ):

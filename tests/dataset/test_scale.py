@@ -50,6 +50,7 @@ def test_the_check_keeps_no_photo_but_the_damaged(table, monkeypatch):
     assert found == ["/nowhere/train/images/000007/mask0.jpg: damaged"]
 
 
+@pytest.mark.slow
 def test_the_key_of_the_cache_is_that_of_the_whole_lists_without_having_them(table):
     paths = table["path"].array
     assert bytes_per_photo(lambda: identity(paths, [1])) < 5

@@ -67,6 +67,7 @@ def test_what_is_not_a_file_is_reported_and_never_opened(tmp_path, kind):
         read_photo(path)
 
 
+@pytest.mark.slow
 def test_all_readers_of_a_data_set_name_what_is_not_a_file(data, special, tmp_path):
     """In subprocesses with a timeout: opening a FIFO would block for ever."""
     messages = [f"{path}: {kind}" for path, kind in special.items()]

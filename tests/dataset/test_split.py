@@ -205,6 +205,7 @@ def test_a_fraction_of_groups_of_several_labels_is_one_and_has_every_class(seed)
     )
 
 
+@pytest.mark.slow
 def test_many_groups_are_dealt_in_seconds():
     table = mixed(20_000, 40)
     began = time.process_time()  # not the clock's: other programs run beside

@@ -15,6 +15,7 @@ def errors(*arguments, **named):
     return "\n".join(conftest.errors(*arguments, **named))
 
 
+@pytest.mark.slow
 def test_a_good_one_has_none(mine, people):
     plan = check(mine.yaml, people, settings=["epochs=1"])
     assert plan.name == "mine"
@@ -211,6 +212,7 @@ def test_corrections_that_fit_nobody_are_named(mine, people, tmp_path):
     assert said == f"{known} line 2: no person 'nobody' in this data set"
 
 
+@pytest.mark.slow
 def test_the_command_says_it_in_one_go(tmp_path):
     command = [sys.executable, "-m", "experiments", "check", str(tmp_path / "none.yaml"), "--port", "80"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)

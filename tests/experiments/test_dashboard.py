@@ -47,6 +47,7 @@ def answer(address: str, method: str = "GET", headers=None, whole: bool = False)
         return got if whole else got.read().decode()
 
 
+@pytest.mark.slow
 def test_it_shows_the_trials_of_a_running_search(running):
     search, server, address = running
     assert server.server_address[0] == "127.0.0.1"

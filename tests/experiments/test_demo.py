@@ -25,6 +25,7 @@ def summary(tmp_path, answers) -> None:
     demo._summary(result, ranking, tmp_path, tmp_path, answers)
 
 
+@pytest.mark.slow
 def test_drawn_people_have_known_answers_and_the_score_is_said(tmp_path, capsys):
     answers = draw(tmp_path / "data", 30, height=64, width=48) / "answers.csv"
     (tmp_path / "submission.csv").write_text(answers.read_text())

@@ -91,6 +91,7 @@ def stopped_by_hand(runs: Path, log: Path) -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quits", [True, False])
 def test_the_experiments_daemon_lives_as_long_as_its_search(tmp_path, monkeypatch, stand_in, quits):
     log = stand_in(quits=quits)
@@ -150,6 +151,7 @@ def test_nnis_manager_gets_the_environment(tmp_path):
     assert run.on_machines(lambda environ: environ, 8080, plan_of(tmp_path), {PIPES: "/x"}) == {PIPES: "/x"}
 
 
+@pytest.mark.slow
 def test_a_killed_search_leaves_no_daemon(tmp_path, stand_in):
     log = stand_in()
     code = (

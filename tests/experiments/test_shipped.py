@@ -101,6 +101,7 @@ def test_those_whose_space_is_large_search_by_tuners_search():
         assert config["maxTrialNumber"] == 4 * trainings, "each part of a training may be a trial of NNI's"
 
 
+@pytest.mark.slow
 def test_the_model_chooses_all_but_three_recipes_of_the_full_search(monkeypatch):
     """As the YAML has it, with pauses, played on curves that rise to what the learning rate gives."""
     pytest.importorskip("nni")

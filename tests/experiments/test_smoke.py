@@ -66,6 +66,7 @@ def test_of_dozens_of_networks_some_are_trained_and_of_short_lists_every_value(
     assert {0, 53} <= {*tried["augment"]}
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_printed(mine, monkeypatch, capsys):
     monkeypatch.setattr(smoke, "_run_through_nni", lambda *given: [])
     monkeypatch.setattr(smoke, "_train_each_value", lambda *given: (6, "27 of 33 values of model", []))
@@ -78,6 +79,7 @@ def test_a_tiny_recipe_is_really_trained(mine, people, tmp_path):
     assert smoke._train_each_value(plan, tmp_path) == (3, "", [])
 
 
+@pytest.mark.slow
 def test_a_yaml_that_cannot_be_read_is_named(mine, capsys):
     mine.space.write_text("{")
     assert not smoke.smoke([mine.yaml])

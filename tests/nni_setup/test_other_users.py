@@ -27,7 +27,7 @@ server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 """
 # Connects to a port, from an address and with a path that are given, and waits for the answer if asked to.
 CLIENT = """
-import socket, sys
+import contextlib, socket, sys
 port, family, path, waits, close = sys.argv[1:]
 mapped = family == "6"
 connection = socket.socket(socket.AF_INET6 if mapped else socket.AF_INET)
@@ -38,7 +38,8 @@ if ":" in port:
 connection.connect(("::ffff:127.0.0.1" if mapped else "127.0.0.1", int(port)))
 connection.sendall(f"POST {path} HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: 2\\r\\n\\r\\n{{}}".encode())
 if close == "shutdown":
-    connection.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):  # refused already
+        connection.shutdown(socket.SHUT_WR)
 if waits == "waits":
     try:
         print(connection.recv(100)[:12].decode())

@@ -28,6 +28,7 @@ def test_the_smallest_size_is_the_first_that_runs(name):
     assert networks()[name].min_side == find_min_side(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_vit", "deepvit", "vit_base_patch14_dinov2", "levit_128"])
 def test_the_other_sizes_are_those_that_it_can_be_built_for(name):
     network = networks()[name]

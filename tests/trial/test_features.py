@@ -69,6 +69,7 @@ def test_a_network_with_two_last_layers_is_refused():
         Probe(network, None)
 
 
+@pytest.mark.slow
 def test_a_whole_run_predicts_as_it_was_validated(people, table, tmp_path):
     """The run folder is as any other: its network sees photos, and gives what the probe gave for features."""
     folder, scores = trained(people, tmp_path / "run")
@@ -80,6 +81,7 @@ def test_a_whole_run_predicts_as_it_was_validated(people, table, tmp_path):
     assert max(scores) > 0.05
 
 
+@pytest.mark.slow
 def test_a_hidden_layer_learns_what_one_layer_can_not():
     """Two classes, of which each is two opposite corners of a square."""
     random = np.random.default_rng(0)
@@ -99,6 +101,7 @@ def test_a_hidden_layer_learns_what_one_layer_can_not():
     assert accuracy["mlp"] > 0.95
 
 
+@pytest.mark.slow
 def test_a_run_with_a_hidden_layer_is_trained_saved_and_read_as_any_other(people, table, tmp_path):
     from safetensors.torch import load_file
 
@@ -126,6 +129,7 @@ def test_it_learns_and_the_backbone_stays(people, tmp_path):
     assert changed == {"classifier.weight", "classifier.bias"}
 
 
+@pytest.mark.slow
 def test_the_same_curve_twice_and_from_the_cache(people, tmp_path, monkeypatch):
     monkeypatch.setattr(features.arrays, "CACHE", tmp_path / "cache")
     first, _ = trained(people, tmp_path / "one", cache_limit=1)
@@ -136,6 +140,7 @@ def test_the_same_curve_twice_and_from_the_cache(people, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(*same)
 
 
+@pytest.mark.slow
 def test_features_are_of_their_weights_views_and_size(table, tmp_path):
     def of(views="none", photos=table.head(6), **values):
         network, preprocessing, compute = built(**values)
@@ -201,6 +206,7 @@ def test_an_epoch_takes_each_photo_in_one_of_its_views():
     assert AsTheyAre().normalise(again.photos) is again.photos
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("init", ["lda_cv", "random"])
 def test_a_run_with_subclasses_is_trained_saved_and_read_as_any_other(people, table, tmp_path, init):
     values = {"init": init, "learning_rate": 0.01, "epochs": 1, "head": {"_name": "auto", "subclasses": 3}}
@@ -226,6 +232,7 @@ def test_a_discriminant_is_fitted_to_all_views(people, table):
     assert np.allclose(last_layer(network).bias.detach(), bias, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["classes", "factors"])
 def test_with_a_rate_of_0_the_discriminant_is_what_is_validated(people, table, tmp_path, head):
     values = {"init": "lda", "learning_rate": 0, "epochs": 1, "head": head}
@@ -247,6 +254,7 @@ def test_with_a_rate_of_0_the_discriminant_is_what_is_validated(people, table, t
     assert scores[0] > 0.1
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_discriminant(people, tmp_path):
     """All layers are trained, from a network that knows the classes already."""
     values = {"features": "none", "learning_rate": 1e-9, "epochs": 1, "init": "lda", "freeze": "batch_norm"}
@@ -255,6 +263,7 @@ def test_training_goes_on_from_the_discriminant(people, tmp_path):
     assert fitted > plain + 0.1
 
 
+@pytest.mark.slow
 def test_several_networks_are_fitted_side_by_side(people, table, tmp_path):
     both = {"model": "test_resnet+tf_efficientnet_lite0", "weights": "none+package", "join": "features"}
     values = {"init": "lda", "learning_rate": 0, "epochs": 1}

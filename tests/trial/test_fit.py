@@ -41,6 +41,7 @@ def test_the_loss_falls_and_each_epoch_is_scored(table):
     assert row["negative_log_loss"] == pytest.approx(-row["validation_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_whatever_the_workers(table):
     steps = [{"_name": "RandomBrightnessContrast"}, "alternating_flip", "noise"]
     one, first = epochs_of(table, parse({**TINY, "augment": steps, "epochs": 2, "workers": 0}))
@@ -101,6 +102,7 @@ def test_bfloat16_trains_too(table):
     assert next(network.parameters()).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_mixed_photos_are_learnt_from(table):
     plain, _ = epochs_of(table, parse({**TINY, "epochs": 3}))
     mixed, _ = epochs_of(table, parse({**TINY, "epochs": 3, "mixing": "mixup"}))

@@ -53,6 +53,7 @@ def test_lock_step_reports_the_mean_of_the_folds_after_each_epoch(all_folds):
     assert [report.done for report in reports] == ["epoch 1/2", "epoch 2/2"]
 
 
+@pytest.mark.slow
 def test_a_fold_is_the_same_alone_in_lock_step_or_one_by_one(all_folds, people, tmp_path):
     _, together, final = all_folds
     _, alone, _ = trained(tmp_path / "alone", people, fold=1)
@@ -70,6 +71,7 @@ def test_a_fold_is_the_same_alone_in_lock_step_or_one_by_one(all_folds, people, 
     ]
 
 
+@pytest.mark.slow
 def test_with_photos_on_the_device_a_run_is_the_same(all_folds, people, tmp_path):
     _, before, _ = all_folds
     _, moved, _ = trained(tmp_path / "device", people, fold="all", pixels="device")
@@ -78,6 +80,7 @@ def test_with_photos_on_the_device_a_run_is_the_same(all_folds, people, tmp_path
     assert before.validation().equals(moved.validation())
 
 
+@pytest.mark.slow
 def test_folds_stop_together_and_keep_their_averaged_weights(people, tmp_path):
     values = {"epochs": 6, "patience": 1, "ema": 0.9, "learning_rate": 1e-6}
     reports, run_folder, _ = trained(tmp_path / "run", people, fold="all", **values)
@@ -95,6 +98,7 @@ def test_a_fold_without_some_classes_says_so_in_the_log(people, caplog):
     assert "counted as 0: " in validation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy", "log_loss"])
 def test_a_trial_is_trained_reported_and_scored_by_its_metric(people, tmp_path, monkeypatch, metric, order):

@@ -48,6 +48,7 @@ def small_memory(network: torch.nn.Module, photos: int) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_batches_are_halved_until_they_fit_and_learn_the_same(table, caplog, accumulate):
     config = parse({**VIT.to_json(), "accumulate": accumulate})
@@ -67,6 +68,7 @@ def test_batches_are_halved_until_they_fit_and_learn_the_same(table, caplog, acc
     assert "out of memory in epoch 1: batches of 32 photos are trained in 4 parts from now on" in said[-1]
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_in_the_middle_of_a_step_loses_no_photo_of_it(table):
     """The second of two accumulated batches does not fit: the first one's gradients are added again."""
     config = parse({**VIT.to_json(), "accumulate": 2, "epochs": 1, "optimizer": "sgd", "learning_rate": 0.1})

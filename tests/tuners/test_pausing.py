@@ -169,6 +169,7 @@ def test_nothing_is_paused_for_nothing(tmp_path, monkeypatch, space, trainings):
     assert not manager.train(manager.begin())
 
 
+@pytest.mark.slow
 def test_the_best_go_to_their_ends_without_a_pause(manager):
     manager.run(25)
     best = max(manager.rows("complete"), key=lambda row: row.score)
@@ -194,6 +195,7 @@ def test_a_paused_recipe_goes_on_when_it_is_worth_most(manager):
     assert len(recipes) == len(set(recipes)), "a recipe has one trial in the study"
 
 
+@pytest.mark.slow
 def test_every_recipe_is_told_once_and_none_is_lost(manager):
     manager.run(40)
     rows = manager.rows()

@@ -107,6 +107,7 @@ def test_same_seed_same_suggestions():
     assert params_of(search(ours(1), 12)) != params_of(search(ours(2), 12))
 
 
+@pytest.mark.slow
 def test_a_restart_changes_no_suggestion(tmp_path):
     """A new process has no fitted kernel and no random state of the last one."""
     whole = search(ours(3), 13)
@@ -344,6 +345,7 @@ def test_a_suggestion_is_made_anew_when_too_little_time_is_left_for_it():
 # Speed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paused", [0, 400])
 def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials(paused):
     """Paused ones are compared with the new one for each suggestion."""
@@ -467,6 +469,7 @@ def test_cma_es_would_have_drawn_choices_at_random():
     assert sum(params["rate"] == 2 for params in params_of(study)[20:]) < 13  # all 20, if it had learned
 
 
+@pytest.mark.slow
 def test_optunas_process_would_have_drawn_them_at_random():
     """The reason of the refusal: even when gamma decides alone, it is drawn as before."""
     chosen = optuna.samplers.GPSampler(seed=0, n_startup_trials=5, warn_independent_sampling=False)

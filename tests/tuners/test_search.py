@@ -349,6 +349,7 @@ def test_a_resumed_search_goes_on_as_if_it_had_not_ended(fake, name):
         assert played(search(sampler=name), 10) == before + after
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_journal_that_goes_on(fake):
     """kill -9 in the middle of a suggestion: a trial without its values, and half a line."""
     script = (

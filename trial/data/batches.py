@@ -192,7 +192,9 @@ def _received(batches: Iterable[Batch | UsageError]) -> Iterator[Batch]:
     try:
         for batch in batches:
             if isinstance(batch, UsageError):
-                raise batch
+                # Not the batch itself: an error that a local variable of its own traceback holds is freed by the
+                # garbage collector, and so would be the loader, which then waits 5 seconds for each process.
+                raise UsageError(batch.errors)
             yield batch
     except (ConnectionError, EOFError) as error:
         raise RuntimeError(f"DataLoader worker ended while it handed over a batch: {error}") from error

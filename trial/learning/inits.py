@@ -191,8 +191,8 @@ def _posterior(covariance: np.ndarray, means: np.ndarray, target: Target, balanc
         weight = cho_solve(cho_factor(covariance), means.T).T
     except LinAlgError:
         raise UsageError(
-            f"init: the {means.shape[1]} features of these photos don't vary in as many directions, so there is "
-            "no discriminant; shrink their covariance (init.shrinkage=0.3), or take more photos"
+            f"init: the {means.shape[1]} features of these photos don't vary in as many directions, so there "
+            "is no discriminant; shrink their covariance (init.shrinkage=0.3), or take more photos"
         ) from None
     counts = np.maximum(np.bincount(target.values, minlength=target.size), 0.5)
     prior = (1 - balance) * np.log(counts / counts.sum())

@@ -38,6 +38,7 @@ def test_the_area_is_scikit_learns_and_its_interval_is_over_groups():
     assert found.high - found.low > 1.15 * (alone.high - alone.low)
 
 
+@pytest.mark.slow
 def test_halves_of_one_place_are_not_told_apart_and_darker_photos_are():
     train, row, measures = photos(150, 120, 0)
     alike, _, its = photos(60, 120, 1)

@@ -96,6 +96,7 @@ def test_a_flip_is_shown_as_one(table):
         assert np.array_equal(seen, pixels[:, :, ::-1])
 
 
+@pytest.mark.slow
 def test_the_page_shows_each_policy_with_its_steps(people, tmp_path):
     page = write_eda(people, tmp_path / "out", ["light", "baseline", BOTH]).read_text()
     section = re.search(r'<section id="augmentation">.*?</section>', page, flags=re.DOTALL).group()

@@ -82,6 +82,7 @@ def test_each_step_is_taken_at_the_rate_beside_its_loss(recipe, tmp_path, monkey
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
 
 
+@pytest.mark.slow
 def test_it_ends_early_where_the_rate_is_far_too_high_and_is_the_same_twice(recipe, tmp_path):
     tables = []
     for name in "ab":

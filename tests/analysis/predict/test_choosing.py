@@ -57,6 +57,7 @@ def trial(people, tmp_path_factory):
     return writer.folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("used", ["flip", "none"])
 def test_a_run_predicts_the_chosen_views(people, trial, tmp_path, monkeypatch, capsys, used):
     monkeypatch.setattr(choosing.Chosen, "used", property(lambda chosen: used))
@@ -70,6 +71,7 @@ def test_a_run_predicts_the_chosen_views(people, trial, tmp_path, monkeypatch, c
     assert f"--tta {used} is used" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_vote_chooses_for_all_its_networks(people, trial, tmp_path, monkeypatch):
     other = shutil.copytree(trial, tmp_path / "other")
     seen = {}
@@ -81,6 +83,7 @@ def test_a_vote_chooses_for_all_its_networks(people, trial, tmp_path, monkeypatc
     assert probabilities_of(seen["crops"]) == pytest.approx(probabilities_of(one), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lacking", "why"),
     [("validation", "there are no validation answers"), ("photos", "lacks the photo")],

@@ -86,6 +86,7 @@ def test_votes_need_no_fit_so_their_nested_score_is_their_score():
     assert found.gains["best"].value == 0
 
 
+@pytest.mark.slow
 def test_of_equals_the_simplest_is_taken_and_a_clear_winner_before_it():
     members, labels, groups = drawn(60, noise=1.5, members=3)
     assert combine(members, labels, groups, "macro_f1").chosen.way == "soft"

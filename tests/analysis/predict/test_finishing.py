@@ -54,6 +54,7 @@ def test_the_decision_moves_answers_to_rare_classes_and_is_recorded(biased, peop
     assert about(tmp_path / "none")["decision"] == {"applied": False, "why": "--decide none"}
 
 
+@pytest.mark.slow
 def test_by_default_it_is_applied_only_if_the_gains_interval_is_above_zero(biased, people, tmp_path):
     for name, folder in (
         ("biased", biased), ("plain", untrained(tmp_path / "plain", 0, validation(0.0)).folder),

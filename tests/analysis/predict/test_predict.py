@@ -110,6 +110,7 @@ def test_folds_that_share_a_frozen_backbone_run_it_once(people, photos, tmp_path
     assert not np.allclose(alone[0], alone[1])
 
 
+@pytest.mark.slow
 def test_runs_that_share_a_frozen_backbone_share_its_features(people, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("dataset.cache.arrays.CACHE", tmp_path / "cache")
     values = {"features": "cached", "head": "auto", "fold": "all", "folds": 3, "epochs": 1, "cache_limit": 1}

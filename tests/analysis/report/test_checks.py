@@ -84,6 +84,7 @@ def test_a_page_without_them_names_the_command_of_each(run, tmp_path):
     assert f"python -m analysis labels {run} --out out/labels" in text
 
 
+@pytest.mark.slow
 def test_an_experiments_page_shows_an_ensemble_and_suggests_one(run, people, tmp_path):
     folder, mark = tmp_path / "x", fingerprint(people)
     make_experiment(folder, {"seed": {"_type": "choice", "_value": [0, 1]}})

@@ -48,6 +48,7 @@ def test_an_experiments_page_says_what_the_scores_are(tmp_path, metric):
     assert "<button>macro_f1</button>" not in text
 
 
+@pytest.mark.slow
 def test_by_default_it_is_macro_f1_over_all_classes(tmp_path):
     table, curves = example_search.search(40)
     ranking = rank(table)
@@ -60,6 +61,7 @@ def test_by_default_it_is_macro_f1_over_all_classes(tmp_path):
     assert "<button>macro_f1</button>" in text
 
 
+@pytest.mark.slow
 def test_trials_that_differ_in_metric_are_an_alarm(tmp_path):
     table, curves = example_search.search(40)
     table["metric"] = np.where(table["sequence"] == 0, "accuracy", "macro_f1")

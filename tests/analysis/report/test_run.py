@@ -103,6 +103,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     )
 
 
+@pytest.mark.slow
 def test_without_the_trials_folder_its_scores_are_still_there(trial, people, tmp_path):
     folder = shutil.copytree(trial, tmp_path / "gone")
     retrain_and_submit(read_recipe(folder / "config.json"), people, tmp_path / "again", {})
@@ -121,6 +122,7 @@ def test_a_run_that_ended_at_once_has_a_page_without_empty_parts(tmp_path):
     assert "The run is not finished: failed (the loss is &lt;nan&gt;) before the end of epoch 1 of 2." in text
 
 
+@pytest.mark.slow
 def test_an_ensembles_page_has_its_members_and_the_votes_validation(people, tmp_path):
     validation = example_search.validation(200)
     for name, seed in (("a", 0), ("b", 1)):

@@ -39,6 +39,7 @@ def test_of_many_trials_exactly_those_that_ran_other_values_are_mismatched(large
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["trials"], ["trials", "--csv", "t.csv"], ["report", "--out", "r.html"]])
 def test_reading_an_experiment_loads_no_torch(command, large, tmp_path):
     """Its import alone takes more than a second and 600 MB. Of the report, Optuna's importance needs
@@ -53,6 +54,7 @@ def test_reading_an_experiment_loads_no_torch(command, large, tmp_path):
     subprocess.run([sys.executable, "-c", code, name, str(large.folder), *options], cwd=PROJECT, check=True)
 
 
+@pytest.mark.slow
 def test_the_report_reads_few_curves_and_validation_tables(large, table, tmp_path, monkeypatch):
     read = {"epochs": 0, "validation": 0}
     for name in read:

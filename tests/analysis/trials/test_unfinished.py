@@ -48,6 +48,7 @@ STATES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STATES)
 def test_predicting_from_one_is_said_and_kept(people, tmp_path, capsys, name):
     status, words = STATES[name]
@@ -69,6 +70,7 @@ def test_a_finished_run_is_not_remarked_on(people, tmp_path, capsys):
     assert "unfinished" not in about
 
 
+@pytest.mark.slow
 def test_an_ensemble_says_it_of_each_member(people, tmp_path, capsys):
     half(tmp_path / "a", **STATES["killed"][0])
     untrained(tmp_path / "b", 1, example_search.validation(200))
@@ -127,6 +129,7 @@ def test_a_trial_that_was_killed_midway(people, tmp_path, capsys):
     assert "unfinished" not in about
 
 
+@pytest.mark.slow
 def test_a_recipe_without_any_score_is_trained_to_its_end_and_said(people, tmp_path, capsys):
     writer = RunWriter(tmp_path / "run", parse(TINY))
     writer.origin({"data_fingerprint": "f" * 64})

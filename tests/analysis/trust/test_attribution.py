@@ -36,6 +36,7 @@ def search(trials: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
     return values, scores + random.normal(0, NOISE, trials)
 
 
+@pytest.mark.slow
 def test_importance_finds_what_decides_and_marks_what_does_not(monkeypatch):
     monkeypatch.setattr(attribution, "RESAMPLES", 20)
     found = {one.name: one for one in attribute(*search(100)).importance}
@@ -60,6 +61,7 @@ def test_importance_is_that_of_optuna():
     assert dict(zip(columns, attribution._divergences(trials, list(columns)), strict=True)) == theirs
 
 
+@pytest.mark.slow
 def test_an_effect_is_the_true_one_within_its_margin():
     """Over 60 searches: nested and continuous parameters, and one that does nothing."""
     covered: dict[str, list[bool]] = {}

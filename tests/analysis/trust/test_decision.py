@@ -78,6 +78,7 @@ def test_without_a_bias_little_is_changed_and_no_gain_claimed():
     assert macro_f1(truth, found.decision.apply(others)) > macro_f1(truth, others) - 0.01
 
 
+@pytest.mark.slow
 def test_more_multipliers_are_free_only_where_they_gain():
     (probabilities,), labels, groups = drawn(200, noise=0.5)
     probabilities = probabilities * np.where(np.isin(np.arange(18), (9, 12)), 0.02, 1)  # they are no set

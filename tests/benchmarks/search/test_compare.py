@@ -115,6 +115,7 @@ def test_at_most_the_best_ones_go_on():
 SEEDED = [name for name in METHODS if "Syne" not in name and name != "Gaussian process, pauses, nearest"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", SEEDED)
 def test_every_method_plays_the_same_twice_and_another_seed_otherwise(method):
     # More than the 60 random recipes of which the Gaussian process begins with the farthest.

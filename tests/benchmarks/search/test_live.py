@@ -7,6 +7,7 @@ from common.errors import UsageError
 from experiments.check import check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_search_that_is_compared_passes_the_check(

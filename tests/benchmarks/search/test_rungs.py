@@ -90,6 +90,7 @@ def test_a_failed_recipe_is_the_last(whole):
     assert rung.place == len(runs)
 
 
+@pytest.mark.slow
 def test_a_search_after_a_cheap_experiment_pays_for_it(whole):
     true = searches(both(whole, cheap(whole, seconds=0.001), "people"), trials=10, repetitions=6)
     false = searches(both(whole, cheap(whole, sign=-1, seconds=0.001), "people"), trials=10, repetitions=6)
@@ -106,6 +107,7 @@ def test_too_few_runs(whole):
         both(whole, cheap(whole, count=2), "people")
 
 
+@pytest.mark.slow
 def test_cheap_runs_are_recorded_once(tmp_path, monkeypatch, capsys):
     """For real, on drawn people; a killed recorder goes on with what is missing."""
     data = draw(tmp_path / "people", 60, height=64, width=48)
@@ -131,6 +133,7 @@ def test_cheap_runs_are_recorded_once(tmp_path, monkeypatch, capsys):
     assert all(len(run.scores) == 2 and (run.seconds > 0).all() and run.predicting > 0 for run in found)
 
 
+@pytest.mark.slow
 def test_the_command_prints_both_figures(whole, tmp_path, monkeypatch, capsys):
     parquet = rungs.write([*cheap(whole), *cheap(whole, "size")], tmp_path / "rungs.parquet")
     monkeypatch.setattr(table, "read", lambda path: whole)

@@ -25,6 +25,7 @@ def test_a_change_is_lossless_but_for_itself(people, tmp_path):
             assert (changed["sharpness"] != before["sharpness"]).any(), name
 
 
+@pytest.mark.slow
 def test_darker_photos_are_seen_and_the_second_time_not_looked_at_again(tmp_path, monkeypatch):
     data = draw(tmp_path / "set", people=40, eval_people=20, height=64, width=48)
     changes = {name: CHANGES[name] for name in (NOTHING, "20 % darker")}

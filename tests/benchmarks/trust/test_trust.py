@@ -97,6 +97,7 @@ def test_rules_choose_as_their_names_say():
     assert promise.RULES["mean of last 3"](curves).max() == pytest.approx((0.35 + 0.4 + 0.3) / 3)
 
 
+@pytest.mark.slow
 def test_a_search_holds_what_its_choice_scores_on_the_others():
     (found,) = promise.recorded_searches(table.SHIPPED, 1, 5)
     best = found[promise.BEST]
@@ -107,6 +108,7 @@ def test_a_search_holds_what_its_choice_scores_on_the_others():
     assert 0.3 < drawn_one[promise.BEST].true < 0.7
 
 
+@pytest.mark.slow
 def test_confirming_finds_the_best_of_leaders_that_one_look_cannot_tell():
     (found,) = confirming.recorded_searches(table.SHIPPED, 1)
     search, *rounds = confirming.confirmed(found, 4)

@@ -121,6 +121,7 @@ def test_leftovers_of_a_killed_builder_of_another_array_are_swept_up(start, tmp_
     assert names(folder) == DONE
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_and_does_not_decode_the_rest_first(start, tmp_path):
     folder = tmp_path / "cache"
     process = start(count=500, seconds=1)
@@ -131,11 +132,13 @@ def test_ctrl_c_leaves_nothing_and_does_not_decode_the_rest_first(start, tmp_pat
     assert names(folder) == ["builder.lock"]
 
 
+@pytest.mark.slow
 def test_neither_building_nor_reading_holds_the_array_in_memory(start):
     small, large = (int(start(count).communicate(timeout=60)[0].split()[1]) for count in (2, 500))
     assert large - small < 100, f"{small} MiB for two photos, {large} MiB for an array of 281 MiB"
 
 
+@pytest.mark.slow
 def test_arrays_removed_under_a_builder_do_no_harm(start, tmp_path):
     folder = tmp_path / "cache"
     start(height=100).communicate(timeout=60)

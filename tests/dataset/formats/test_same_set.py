@@ -46,6 +46,7 @@ def assert_same(form, people, data):
         pd.testing.assert_frame_equal(table[columns], expected[columns])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_set_is_the_same_in_each_format(form, people, home, tmp_path):
     data = rearranged(people, tmp_path / "set", form)

@@ -15,6 +15,7 @@ PAUSES = {
 }
 
 
+@pytest.mark.slow
 def test_the_plan_on_two_machines(sshd, mine, fast, people, tmp_path):
     machines = sshd.machine("one"), sshd.machine("two", trials=2)
     write_machines(tmp_path / "machines.yaml", machines)

@@ -27,6 +27,7 @@ def refused(machines, order, **named):
     return caught.value.errors
 
 
+@pytest.mark.slow
 def test_machines_that_are_ready(sshd, order, people, tmp_path):
     copy = shutil.copytree(people, tmp_path / "copy")  # with the times of its files
     machines = [sshd.machine("one"), sshd.machine("two", data=str(copy), trials=3)]
@@ -40,12 +41,14 @@ def test_machines_that_are_ready(sshd, order, people, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_login_script_that_prints_is_refused_as_copying_would_fail(sshd, order, tmp_path):
     chatty = sshd.machine_that_runs("echo Welcome", tmp_path)
     *_, error = refused([chatty], order)
     assert error.startswith("chatty: a login script there prints ('Welcome'), which spoils what is copied")
 
 
+@pytest.mark.slow
 def test_a_host_that_accepts_and_stays_silent_is_named_within_the_time_limit(order, tmp_path, monkeypatch):
     monkeypatch.setattr(ssh, "CONNECT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -58,6 +61,7 @@ def test_a_host_that_accepts_and_stays_silent_is_named_within_the_time_limit(ord
     assert error.endswith(f"try it by hand: ssh -i {key} -p {port} nobody@127.0.0.1")
 
 
+@pytest.mark.slow
 def test_each_that_fails_is_named_with_what_to_do(sshd, people, tmp_path):
     other = shutil.copytree(people, tmp_path / "other")
     photo = next(other.rglob("*.jpg"))
@@ -102,6 +106,7 @@ def test_each_that_fails_is_named_with_what_to_do(sshd, people, tmp_path):
     assert "copy" in errors[0] and not any("--without-failing" in error for error in errors)
 
 
+@pytest.mark.slow
 def test_those_that_fail_can_be_left_out(sshd, order):
     machines = [sshd.machine("one"), sshd.machine("away", port=1)]
     assert refused(machines, order)[-1] == "to go on with one alone: --without-failing"

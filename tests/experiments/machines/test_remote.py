@@ -56,6 +56,7 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rsync", [True, False])
 def test_run_folders_come_back(sshd, trials_there, here, rsync):
     if rsync and not shutil.which("rsync"):
@@ -80,6 +81,7 @@ def test_what_cannot_be_copied_is_kept_there(sshd, trials_there, here, caplog):
     assert (trials_there / "T2" / "epochs.csv").exists()
 
 
+@pytest.mark.slow
 def test_tunnels(sshd):
     one = Inspected(sshd.machine(), {"network": "another", "rsync": True}, (), ())
     port = any_port()
@@ -92,6 +94,7 @@ def test_tunnels(sshd):
     TinyExperiment.wait_for(lambda: not taken(port))
 
 
+@pytest.mark.slow
 def test_a_tunnel_whose_login_script_hangs_is_given_up(sshd, tmp_path, monkeypatch):
     monkeypatch.setattr(remote, "SECONDS", 2)
     one = Inspected(

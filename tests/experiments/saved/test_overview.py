@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from experiments.saved.overview import lines, overview
 from tests.experiments.saved.saved_experiment import SavedExperiment
 
@@ -27,6 +29,7 @@ def test_states_counts_and_order(tmp_path):
     assert lines([]) == ["no experiment yet; start one: python -m experiments run experiments/demo.yaml"]
 
 
+@pytest.mark.slow
 def test_fifty_are_listed_at_once(tmp_path):
     for number in range(50):
         one = SavedExperiment(tmp_path, f"id{number:06}")

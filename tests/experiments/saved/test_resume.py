@@ -111,6 +111,7 @@ print(search.generate_parameters(0)["learning_rate"])
 """
 
 
+@pytest.mark.slow
 def test_what_was_done_in_the_second_of_the_kill_is_told_though_nothing_is_left_to_do(tmp_path):
     one = SavedExperiment(tmp_path, maxTrialNumber=1)
     (one.folder / "log").mkdir()

@@ -124,6 +124,7 @@ def test_without_a_connection_each_server_is_asked_once_and_all_that_is_missing_
         assert way in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["never answers", "is out of order"])
 def test_a_server_that_is_no_use_is_not_waited_for(trouble, hub, monkeypatch, caplog):
     monkeypatch.setattr(fetch, "REACH_SECONDS", 1)

@@ -42,6 +42,7 @@ def test_several_words_show_what_matches_any_and_one_that_matches_nothing_is_ref
     assert [error.rpartition("did you mean ")[2] for error in error.value.errors] == ["focal?", "resnet34?"]
 
 
+@pytest.mark.slow
 def test_list_with_a_word_shows_parameters_too():
     narrow = {**os.environ, "COLUMNS": "80"}
     done = command("--list", "gaussianblur", "tau", "learning_rate", env=narrow)

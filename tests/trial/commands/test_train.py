@@ -73,6 +73,7 @@ def test_help_list_and_dry_run_say_what_there_is():
     assert parsed["model"] == "resnet34"
 
 
+@pytest.mark.slow
 def test_a_recipe_file_is_trained_as_it_is_or_changed():
     file = str(PROJECT / "recipes" / "cpu_frozen.json")
     parsed = json.loads(forked_command("--dry-run", "--recipe", file, "fold=all", "init.balance=0.5").stdout)
@@ -83,6 +84,7 @@ def test_a_recipe_file_is_trained_as_it_is_or_changed():
     assert forked_command("--recipe", "none.json").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_dry_run_refuses_features_that_the_cache_can_not_hold(people):
     cached = ["weights=none", "model=test_resnet", "image_size=64x64", "features=cached", f"data={people}"]
     assert forked_command("--dry-run", *cached).returncode == 0
@@ -91,6 +93,7 @@ def test_a_dry_run_refuses_features_that_the_cache_can_not_hold(people):
     assert "in 2 views need" in done.stderr and "larger cache_limit may help" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run"))
     assert done.returncode == 0, done.stderr

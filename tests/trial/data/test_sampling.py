@@ -49,6 +49,7 @@ def test_class_balanced_draws_each_class_as_often_as_its_power_says():
     assert half == pytest.approx(np.sqrt([80, 15, 5]) / np.sqrt([80, 15, 5]).sum())
 
 
+@pytest.mark.slow
 def test_a_class_balanced_epoch_has_as_many_photos_and_other_ones_each_time(table):
     config = parse({**TINY, "sampler": "class_balanced"})
     _, labels = drawn(config, table, epochs=20)

@@ -54,6 +54,7 @@ def test_with_layer_decay_the_groups_are_timms(model):
     assert settings_of(network, own) == settings_of(network, timms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["convnext_atto", "vgg11"])
 def test_what_lies_between_the_body_and_the_head_is_a_layer_of_its_own(model):
     """timm counts it with the head, which alone begins with new weights."""

@@ -40,6 +40,7 @@ def test_resized_photos_show_the_same():
     assert resized(images, (64, 64)) is images
 
 
+@pytest.mark.slow
 def test_the_network_is_trained_on_growing_photos_and_validated_on_whole_ones(people):
     table = read_train(people).table
     training = training_of(parse(CONFIG), table)

@@ -127,6 +127,7 @@ def test_every_mixing_mixes_fractions_as_it_mixes_labels(name):
     assert torch.equal(mixed[0][0], mixed[1][0]) and torch.allclose(mixed[0][1], mixed[1][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", ["none", "cached"])
 def test_a_network_learns_what_its_teacher_knows(people, tmp_path, features):
     """The teacher calls every photo class 7 with certainty, and has the whole target."""

@@ -201,6 +201,7 @@ def npm(monkeypatch, tmp_path):
     return does
 
 
+@pytest.mark.slow
 def test_it_is_fetched_by_npm_and_said_what_it_is(npm, package, tmp_path, monkeypatch, capsys, caplog):
     archive = package.write(tmp_path)
     right = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()

@@ -101,6 +101,7 @@ def test_what_a_run_keeps_gives_the_same_logits_again(model, head, tmp_path):
         assert torch.allclose(logits.exp().sum(1), torch.ones(4))
 
 
+@pytest.mark.slow
 def test_it_is_trained_like_any_other(people):
     table = read_train(people).table
     epochs = list(fit(training_of(CONFIG, table)))

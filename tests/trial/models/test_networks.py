@@ -52,6 +52,7 @@ def test_the_table_of_networks_is_that_of_what_is_installed():
     assert with_table(document) == document, "run: python -m tools.network_table"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:timm")
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_weights_of_one_size_are_resampled_for_another(name, tmp_path):
@@ -88,6 +89,7 @@ def test_our_googlenet_is_torchvisions_with_its_own_preparation_and_without_auxi
     assert expected.std() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet", "googlenet"])
 def test_torchvisions_weights_are_fetched_from_its_address_and_found_by_trials(name, monkeypatch, tmp_path):
     theirs = torchvision.models.get_model_weights(name).DEFAULT

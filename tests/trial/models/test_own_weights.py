@@ -36,6 +36,7 @@ def test_its_own_weights_are_taken_and_another_networks_refused(name):
             with_weights(create, foreign, "weights=FILE", name)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["vit_small_resnet26d_224", "levit_384_s8"])
 def test_a_backbone_of_its_own_is_not_fetched_and_a_second_head_begins_again(name):

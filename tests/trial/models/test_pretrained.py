@@ -119,6 +119,7 @@ def test_a_name_that_timm_knows_by_another_is_taken_behind_a_prefix_too(tmp_path
     assert "'model.backbone.' was stripped" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "name", "words"),
     [

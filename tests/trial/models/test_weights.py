@@ -12,6 +12,7 @@ from trial.recipe import build
 TINY = {"model": "test_resnet", "image_size": "32x32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", PACKAGES)
 def test_packaged_weights_give_the_logits_of_the_network_that_they_come_from(model):
     from efficientnet_lite_pytorch import EfficientNet
@@ -46,6 +47,7 @@ def test_weights_from_a_file_or_folder_are_the_networks_own(kind, generated, tmp
     assert preprocessing.interpolation == own.interpolation
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(generated, tmp_path):
     save_file(generated, tmp_path / "w.safetensors")
     config = parse({"model": "resnet18", "image_size": "32x32", "weights": str(tmp_path / "w.safetensors")})
@@ -53,6 +55,7 @@ def test_weights_of_another_network_are_refused(generated, tmp_path):
         build(config, FACE_MASK)
 
 
+@pytest.mark.slow
 def test_a_smaller_networks_weights_are_refused_and_leave_nothing_random_in_silence(tmp_path):
     small = {key: tensor.contiguous() for key, tensor in timm.create_model("resnet18").state_dict().items()}
     path = tmp_path / "w.safetensors"

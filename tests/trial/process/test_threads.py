@@ -56,6 +56,7 @@ def python(code: str, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_two_threads_have_cores_of_their_own_while_they_compute_gradients():
     python(PLACED)
 
@@ -64,5 +65,6 @@ def test_with_other_numbers_of_threads_or_one_core_nothing_is_changed():
     python(OTHERS)
 
 
+@pytest.mark.slow
 def test_gradients_are_the_same_bit_by_bit():
     assert python(GRADIENTS, "apart") == python(GRADIENTS, "")

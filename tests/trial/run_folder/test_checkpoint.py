@@ -51,11 +51,9 @@ RECIPES = {
     "one_by_one": {"fold": "all", "folds": 2, "fold_order": "one_by_one", "mixing": "cutmix", "ema": 0.9},
 }  # fmt: skip
 
-SLOW = ("workers", "lockstep", "one_by_one")  # quick: those of one network in one process
-
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RECIPES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "plain")) for name in RECIPES]
 )
 def test_going_on_gives_the_run_that_was_never_stopped(name, people, tmp_path, monkeypatch):
     config = config_of(people, **RECIPES[name])
@@ -89,6 +87,7 @@ def test_a_kill_between_two_writes_of_an_epoch_is_harmless(where, times, people,
     assert_same(folder, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_end_is_written_trains_no_epoch_too_many(people, tmp_path, monkeypatch):
     config = config_of(people, epochs=6, patience=1, learning_rate=1e-9, schedule="constant")
     whole(tmp_path / "whole", config)
@@ -101,6 +100,7 @@ def test_a_kill_before_the_end_is_written_trains_no_epoch_too_many(people, tmp_p
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_longer_if_its_schedule_allows_that(plain, people, tmp_path):
     config, _ = plain
     longer = replace(config, epochs=5)

@@ -109,6 +109,7 @@ def test_what_the_child_writes_leaves_the_parents_files_alone(parts, trials, tmp
     assert after == {name: content for name, content in before.items() if name != CHECKPOINT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["gone", "damaged", "another recipe", "never was"])
 def test_without_a_usable_checkpoint_of_the_parent_it_trains_from_epoch_1(
     broken, parts, trials, tmp_path, caplog
@@ -136,6 +137,7 @@ def test_a_parent_that_is_not_a_trial_beside_it_fails_the_trial(trials, tmp_path
     assert RunFolder(tmp_path / "c").status()["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_started_again_in_its_folder_it_goes_on_and_repeats_no_report(parts, trials, tmp_path):
     """NNI reads the file of the reports from its beginning again."""
     with pytest.MonkeyPatch.context() as patch:
@@ -160,6 +162,7 @@ def test_started_again_in_its_folder_it_goes_on_and_repeats_no_report(parts, tri
     assert "parent" not in run.status()
 
 
+@pytest.mark.slow
 def test_a_child_that_is_started_again_goes_on_from_its_own_checkpoint(parts, trials, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trial.run.Patience.step", lambda *given: (_ for _ in ()).throw(SystemExit))
@@ -173,6 +176,7 @@ def test_a_child_that_is_started_again_goes_on_from_its_own_checkpoint(parts, tr
     assert run.status()["parent"] == "p"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
 def test_a_child_of_all_folds_reports_what_its_parent_did_and_then_the_rest(
     order, people, tmp_path, monkeypatch
@@ -187,6 +191,7 @@ def test_a_child_of_all_folds_reports_what_its_parent_did_and_then_the_rest(
     assert trials.sequences == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["lockstep", "one_by_one"])
 def test_a_trial_that_was_done_already_is_reported_and_not_trained_again(
     order, people, tmp_path, monkeypatch, capsys

@@ -28,6 +28,7 @@ def drawn(tmp_path_factory) -> Path:
     return small(tmp_path_factory.mktemp("drawn") / "set")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(drawn, tmp_path):
     assert digest(drawn) == digest(small(tmp_path / "again"))
     other = digest(small(tmp_path / "other", seed=1))
