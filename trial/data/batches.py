@@ -192,8 +192,8 @@ def _received(batches: Iterable[Batch | UsageError]) -> Iterator[Batch]:
     try:
         for batch in batches:
             if isinstance(batch, UsageError):
-                # Not the batch itself: an error that a local variable of its own traceback holds is freed by the
-                # garbage collector, and so would be the loader, which then waits 5 seconds for each process.
+                # Not the batch itself: an error that its own traceback holds as a local variable is freed by
+                # the garbage collector; so would be the loader, which then waits 5 s for each process.
                 raise UsageError(batch.errors)
             yield batch
     except (ConnectionError, EOFError) as error:
