@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from analysis.retrain import ending
 from analysis.trials.printing import groups_of
 from analysis.trials.ranking import Ranking
 from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, judge, staying
@@ -229,6 +228,5 @@ def _train(config: TrialConfig, folder: Path, name: str) -> None:
             output.info(f"{name}, {report.done}  {score}  {report.seconds:.1f} s")
 
     checkpoint = again(folder, config, None)
-    writer = RunWriter(folder, config, again=True, checkpoint=checkpoint)
-    with ending(writer):
+    with RunWriter(folder, config, again=True, checkpoint=checkpoint) as writer:
         run(config, writer, on_report, checkpoint)

@@ -6,8 +6,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.errors import exit_on_usage_error, failure_words, gone_words
+from common.errors import exit_on_usage_error
 from common.log import output_of
 from common.machine import cores
 from common.progress import track
@@ -26,7 +25,7 @@ from trial.config import TrialConfig, parse
 from trial.fit import fit
 from trial.process.ranks import ALONE, Ranks, following, run_ranks, started_as
 from trial.run_folder.checkpoint import CHECKPOINT
-from trial.run_folder.record import INTERRUPTED, RunFolder, RunWriter, Unrecorded
+from trial.run_folder.record import RunFolder, RunWriter, Unrecorded
 from trial.run_folder.resume import Saver, read
 
 output = output_of(__name__)
@@ -77,7 +76,7 @@ def retrain(
     checkpoint = read(out, what, config.data) if (out / CHECKPOINT).is_file() else None
     state = checkpoint.running[0] if checkpoint else None
     writer = Unrecorded() if ranks.rank else RunWriter(out, config, again=again, checkpoint=checkpoint)
-    with ending(writer):
+    with writer:
         start = recipe.start(config, writer, ranks)
         training = recipe.training(config, start, start.network, start.table, state)
         saver = Saver(writer, what, start.fingerprint)
@@ -136,19 +135,6 @@ def _main() -> None:
         ranks.join()
         retrain(parse(config), Path(out), stop_after, average, again, ranks)
         ranks.leave()
-
-
-@contextmanager
-def ending(writer: RunWriter) -> Iterator[None]:
-    """Record in the run folder how the training in the `with` block ended."""
-    try:
-        yield
-        writer.end("done")
-    except BaseException as error:
-        gone = "by Ctrl-C" if isinstance(error, KeyboardInterrupt) else gone_words(error)
-        why = gone or failure_words(error) or str(error) or type(error).__name__
-        writer.end(INTERRUPTED if gone else "failed", why)
-        raise
 
 
 def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -126,12 +126,10 @@ def _write(
     out: Path, config: TrialConfig, first: RunFolder, members: Sequence[Path], promise: Mapping[str, Any],
     weights: Sequence[dict[str, Tensor]], table: pd.DataFrame,
 ) -> None:  # fmt: skip
-    with folder_atomic(out) as part:
-        writer = RunWriter(part, replace(config, out=str(out)))
+    with folder_atomic(out) as part, RunWriter(part, replace(config, out=str(out))) as writer:
         writer.task(first.task())
         writer.preprocessing(first.preprocessing())
         writer.origin(first.origin() | {SOUP: [str(run) for run in members], "promise": dict(promise)})
         epoch = first.status()["best_epoch"]
         for (fold, answered), state in zip(table.groupby("fold"), weights, strict=True):
             writer.best(int(fold), epoch, state, answered)
-        writer.end("done")

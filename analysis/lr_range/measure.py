@@ -35,13 +35,11 @@ def write_lr_range(
     """
     config, _ = all_at_once(lambda: parse(values), lambda: _refuse(values, out, steps, low, high))
     config = replace(config, out=str(out))
-    with folder_atomic(out) as part:
-        writer = RunWriter(part, config)
+    with folder_atomic(out) as part, RunWriter(part, config) as writer:
         table = measure(config, writer, np.geomspace(low, high, steps))
         found = suggest(table)
         write_atomic(part / "lr_range.csv", lambda path: table.to_csv(path, index=False))
         write_result(part / "lr_range.html", config, table, found, steps)
-        writer.end("done")
     return found
 
 

@@ -287,30 +287,25 @@ def _run(
     if checkpoint:
         print(f"going on after {checkpoint.where}", flush=True)
     from trial.process.signals import STOPPED
-    from trial.run_folder.record import INTERRUPTED
 
     try:
         from trial.run import run
 
         gc.freeze()  # imported objects stay: collecting them at the end alone would take a second
-        best = run(config, writer, on_report, checkpoint, ranks)
-        outcome = _outcome(config, writer)
-        writer.end("done")
-    except UsageError as error:
-        writer.end("failed", str(error))
+        with writer:
+            best = run(config, writer, on_report, checkpoint, ranks)
+            outcome = _outcome(config, writer)
+    except UsageError:
         raise
     except KeyboardInterrupt:
-        writer.end(INTERRUPTED, "by Ctrl-C")
         if writer.has_checkpoint and not in_experiment:
             print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
         raise
     except Exception as error:
         if gone := gone_words(error):
-            writer.end(INTERRUPTED, gone)
             print(f"interrupted: {gone} (run folder: {writer.folder})", file=sys.stderr)
             raise SystemExit(STOPPED) from None
         words = failure_words(error)
-        writer.end("failed", words or f"{type(error).__name__}: {error}")
         if not words:
             traceback.print_exc()
         print(f"failed: {words or error} (run folder: {writer.folder})", file=sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UsageError, file_words, first_line
+from common.errors import UsageError, failure_words, file_words, first_line, gone_words
 from common.files import NONE, NUMBER, Kinds, process_part, read_object, sync, write_atomic, write_json
 from common.process import is_mark, memory_kills, process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
@@ -61,6 +61,8 @@ class RunWriter:
     dropped. The time that it started and its seconds are those of all its parts. `parent`: the trial that
     began it, in another folder. The checkpoint is removed when the run is done, unless with
     `keep_checkpoint`. `lock` is held while a file is written.
+
+    A `with` block records how the training in it ended: done, or by which error, which is raised.
     """
 
     def __init__(
@@ -223,6 +225,19 @@ class RunWriter:
             else:
                 self._remove_parts(process_part())  # this process ends in the middle of a write
 
+    def __enter__(self) -> "RunWriter":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self.end("done")
+        except OSError as full:
+            self.end(*_how_it_ended(full))
+            raise
+        if error is not None:
+            self.end(*_how_it_ended(error))
+
     def _write_epochs(self) -> None:
         import pandas as pd
 
@@ -364,6 +379,17 @@ class RunFolder:
         if status["state"] == "running" and not process_lives(status["process"]):
             return status | {"state": "failed", "reason": _gone_words(status)}
         return status
+
+
+def _how_it_ended(error: BaseException) -> tuple[str, str]:
+    """(State, reason) of a run that this error ended."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "by Ctrl-C"
+    if gone := gone_words(error):
+        return INTERRUPTED, gone
+    if isinstance(error, UsageError):
+        return "failed", str(error)
+    return "failed", failure_words(error) or f"{type(error).__name__}: {error}"
 
 
 def _gone_words(status: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@ import errno
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -116,6 +117,39 @@ def test_the_first_end_is_the_last_word(tmp_path):
     writer.end("interrupted", "SIGTERM")
     writer.end("failed", "later")
     assert RunFolder(tmp_path).status()["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (None, "done", ""),
+        (KeyboardInterrupt(), "interrupted", "by Ctrl-C"),
+        (
+            RuntimeError("CUDA error: unknown error"),
+            "interrupted",
+            "its GPU is gone (CUDA error: unknown error)",
+        ),
+        (UsageError("input: no photos"), "failed", "input: no photos"),
+        (FloatingPointError("the loss is nan"), "failed", "the loss is nan"),
+        (KeyError("p00"), "failed", "KeyError: 'p00'"),
+    ],
+)
+def test_a_with_block_records_how_it_ended_and_the_error_is_raised(tmp_path, error, state, reason):
+    with nullcontext() if error is None else pytest.raises(type(error)), RunWriter(tmp_path, CONFIG):
+        if error is not None:
+            raise error
+    status = RunFolder(tmp_path).status()
+    assert (status["state"], status["reason"]) == (state, reason)
+
+
+def test_a_with_block_whose_last_write_fails_has_failed(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with pytest.raises(OSError, match="No space"), RunWriter(tmp_path, CONFIG):
+        monkeypatch.setattr("os.fsync", full)
+    status = RunFolder(tmp_path).status()
+    assert status["state"] == "failed" and "full" in status["reason"]
 
 
 @pytest.mark.filterwarnings("error")
