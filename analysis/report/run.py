@@ -189,9 +189,7 @@ def _read(run: RunFolder, damaged: list[str]) -> pd.DataFrame | None:
 
 def _curve(run: RunFolder, title: str, damaged: list[str]) -> dict[str, Any] | None:
     epochs = read_or_note(run.curve, run.folder / "epochs.csv", damaged)
-    if epochs is None:
-        return None
-    if epochs.empty:
+    if epochs is None or len(epochs) < 2:  # one epoch is no curve
         return None
     metric = run.status().get("metric", DEFAULT)
     validated = "macro_f1" in epochs and epochs["macro_f1"].notna().any()

@@ -63,6 +63,13 @@ def test_a_trials_page_shows_curve_validation_and_recipe(trial, tmp_path):
     assert text.count('class="figure"') == 5, "scores, losses, recalls, confusion, calibration"
 
 
+def test_one_epoch_is_no_curve(trial, tmp_path):
+    folder = shutil.copytree(trial, tmp_path / "run")
+    head = (folder / "epochs.csv").read_text().splitlines()[:2]
+    (folder / "epochs.csv").write_text("\n".join(head) + "\n")
+    assert "curves" not in sections(text_of(write_run_report(tmp_path / "r.html", folder)))
+
+
 def test_a_predicted_submissions_page_adds_what_was_answered(trial, people, tmp_path):
     predict_and_submit(trial, people, tmp_path / "out")
     text = text_of(tmp_path / "out" / "report.html")
