@@ -19,7 +19,8 @@ from common.errors import UsageError
 from common.nni_database import profile
 from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
 from trial.metrics import title_of
-from trial.run_folder.record import INTERRUPTED, RunFolder
+from trial.run_folder.record import RunFolder
+from trial.run_folder.status import INTERRUPTED
 
 QUIET = 30  # seconds between two lines while no trial ends
 ENDED = ("done", "stopped_early", INTERRUPTED, "failed")

@@ -30,7 +30,7 @@ from common.process import as_exit_code, end_with_parent, lives, process_lives, 
 from experiments.checks.queue import DEFAULT, Queue, read_queue
 from trial import advisor
 from trial.process.signals import STOPPED
-from trial.run_folder.record import note_gone
+from trial.run_folder.status import note_gone
 from trial.warm.client import SWITCH
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from analysis.report.theme import LIGHT, blank
 from analysis.trials.hours import HOURS, unit_of
 from analysis.trials.ranking import Ranking
 from trial.metrics import DEFAULT, title_of
-from trial.run_folder.record import DAMAGED
+from trial.run_folder.status import DAMAGED
 
 MANY = 100  # trials; the points of more are smaller
 FEW = 30  # intervals of more trials would hide their points

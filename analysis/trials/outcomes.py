@@ -8,7 +8,8 @@ from typing import Any
 from analysis.trials.chosen import Chosen, outcome_of_choice
 from analysis.trials.nni_database import Recorded, recorded_trials
 from trial.process.signals import OUTSIDE
-from trial.run_folder.record import INTERRUPTED, RunFolder
+from trial.run_folder.record import RunFolder
+from trial.run_folder.status import INTERRUPTED
 
 BY_NNI = ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED")
 

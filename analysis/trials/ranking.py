@@ -15,7 +15,7 @@ from analysis.trust.leaders import MAX_LEADERS, Leaders, leaders_of
 from common.errors import UsageError
 from trial.catalogue import plain
 from trial.metrics import DEFAULT, column_of, title_of
-from trial.run_folder.record import DAMAGED
+from trial.run_folder.status import DAMAGED
 
 RULE = (
     "the finished trial with the highest mean {score} of three neighbouring epochs, on the photos held out; "

@@ -25,7 +25,8 @@ from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.config import TrialConfig, parse, spread
 from trial.metrics import METRICS, column_of
-from trial.run_folder.record import DAMAGED, RunFolder
+from trial.run_folder.record import RunFolder
+from trial.run_folder.status import DAMAGED
 
 # The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too,
 # finished ones STEADY, those of an experiment HOURS, those of a search by tuners.search.Search CHOICE. All

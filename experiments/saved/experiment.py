@@ -20,7 +20,8 @@ from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
 from common.text import path_text
 from experiments.machines.remote import local_service
 from experiments.plan import Plan
-from trial.run_folder.record import INTERRUPTED, RunFolder
+from trial.run_folder.record import RunFolder
+from trial.run_folder.status import INTERRUPTED
 
 STOPPED = ("USER_CANCELED", "SYS_CANCELED")  # by a person, or with the experiment
 

@@ -135,7 +135,7 @@ OnStop = Callable[[str], None]  # records why the run is stopped
 
 def _train(begin: Callable[[OnStop], _Begun | None], ranks: Ranks, in_experiment: bool = False) -> None:
     from trial.process.signals import on_stop
-    from trial.run_folder.record import INTERRUPTED
+    from trial.run_folder.status import INTERRUPTED
 
     writers: list[RunWriter] = []
 

@@ -2,19 +2,16 @@
 
 import json
 import logging
-import math
 import re
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
-from common.errors import UsageError, failure_words, file_words, first_line, gone_words
+from common.errors import UsageError, file_words, first_line
 from common.files import NONE, NUMBER, Kinds, process_part, read_object, sync, write_atomic, write_json
-from common.process import is_mark, memory_kills, process_lives, process_mark
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from trial.config import TrialConfig, parse
@@ -22,6 +19,7 @@ from trial.metrics import DEFAULT, METRICS, Scores, score_probabilities
 from trial.models.tensors import write_tensors
 from trial.preprocessing import Preprocessing
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint
+from trial.run_folder.status import STATUS, begun, ended, how_it_ended, read_status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,21 +30,12 @@ logger = logging.getLogger(__name__)
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
     "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
-    WEIGHTS, "status.json", CHECKPOINT,
+    WEIGHTS, STATUS, CHECKPOINT,
 )  # fmt: skip
-STATUS: dict[str, Kinds] = {  # of status.json
-    "started": (str,), "ended": (str, NONE), "process": (dict,), "epochs": (int,), "seconds": NUMBER,
-    "best_epoch": (int, NONE), "macro_f1": (*NUMBER, NONE), "metric": (str,), "score": (*NUMBER, NONE),
-    "parent": (str,), "batch_parts": (int,), "device_bytes": (int,), "memory_kills": (int,),
-}  # fmt: skip
 CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
     "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
     "seed": (int,),
 }  # fmt: skip
-COUNTS = ("epochs", "seconds", "best_epoch")
-INTERRUPTED = "interrupted"  # a state: ended by a signal or by a person, and may go on
-STATES = ("running", "done", "stopped_early", INTERRUPTED, "failed")  # stopped_early: of earlier versions
-DAMAGED = "damaged"  # a state: what its files say can't be used
 IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
 
@@ -84,11 +73,7 @@ class RunWriter:
         self._remove_parts()
         for name in existing if checkpoint is None else ():
             (folder / name).unlink(missing_ok=True)
-        self._status: dict[str, Any] = {
-            "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
-            "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None,
-            "metric": config.metric if config else DEFAULT, "score": None, "memory_kills": memory_kills(),
-        }  # fmt: skip
+        self._status = begun(config.metric if config else DEFAULT)
         if checkpoint and not parent:
             parent = RunFolder(folder).status().get("parent")
         self._parent = parent
@@ -210,11 +195,11 @@ class RunWriter:
         try:
             if not self._ended:
                 self._ended = True
-                self._status |= {"state": state, "reason": reason, "ended": _now()}
+                self._status |= ended(state, reason)
                 try:
                     self._write_status()
                     if state == "done":
-                        sync(self.folder / "status.json", self.folder, self.folder.parent)
+                        sync(self.folder / STATUS, self.folder, self.folder.parent)
                 except OSError as error:  # a full disk, say: the last status stays, and this process is gone
                     logger.warning(f"WARNING: the end of this run can't be recorded: {file_words(error)}")
                 if state == "done" and not self.keeps_checkpoint:
@@ -233,10 +218,10 @@ class RunWriter:
             if error is None:
                 self.end("done")
         except OSError as full:
-            self.end(*_how_it_ended(full))
+            self.end(*how_it_ended(full))
             raise
         if error is not None:
-            self.end(*_how_it_ended(error))
+            self.end(*how_it_ended(error))
 
     def _write_epochs(self) -> None:
         import pandas as pd
@@ -266,7 +251,7 @@ class RunWriter:
             part.unlink(missing_ok=True)
 
     def _write_status(self) -> None:
-        write_json(self.folder / "status.json", self._status)
+        write_json(self.folder / STATUS, self._status)
 
 
 class Unrecorded(RunWriter):
@@ -359,64 +344,8 @@ class RunFolder:
         return sorted(self.folder.glob("weights*.safetensors"), key=lambda path: (len(path.name), path.name))
 
     def status(self) -> dict[str, Any]:
-        """status.json; the state is 'failed' if it says 'running' and the process is gone, 'damaged' if it
-        can't be read.
-
-        `score` is that of the best epoch by `metric`; runs of versions that did not record these were trained
-        for macro_f1.
-        """
-        path = self.folder / "status.json"
-        try:
-            status = read_object(path, {"state": (str,), "reason": (str,)}, STATUS)
-            if wrong := _wrong_status(status):
-                raise UsageError(f"{path}: is damaged ({wrong})")
-        except FileNotFoundError:
-            return {"state": "failed", "reason": "no status.json: the trial ended before it could write one"}
-        except UsageError as error:
-            return {"state": DAMAGED, "reason": str(error)}
-        if status.get("metric") not in METRICS:
-            status |= {"metric": DEFAULT, "score": status.get("macro_f1")}
-        if status["state"] == "running" and not process_lives(status["process"]):
-            return status | {"state": "failed", "reason": _gone_words(status)}
-        return status
-
-
-def _how_it_ended(error: BaseException) -> tuple[str, str]:
-    """(State, reason) of a run that this error ended."""
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "by Ctrl-C"
-    if gone := gone_words(error):
-        return INTERRUPTED, gone
-    if isinstance(error, UsageError):
-        return "failed", str(error)
-    return "failed", failure_words(error) or f"{type(error).__name__}: {error}"
-
-
-def _gone_words(status: Mapping[str, Any]) -> str:
-    """Why a run whose process is gone did not end: by the number of processes that Linux has killed."""
-    killed = memory_kills() - status.get("memory_kills", math.inf)
-    if killed <= 0:  # or the machine was started again
-        return "its process was killed or crashed; its files may be incomplete"
-    return (
-        f"its process was killed, for want of memory perhaps: the system has killed {killed} for that since "
-        "it began; use a smaller batch_size, fewer workers or fewer trials at a time"
-    )
-
-
-def _wrong_status(status: Mapping[str, Any]) -> str:
-    """What can't be in a status.json whose values are of the right types; '' if nothing."""
-    if status["state"] not in STATES:
-        return f"its state is {status['state'][:40]!r}"
-    if status["state"] == "running" and not is_mark(status.get("process")):
-        return "its process is unknown"
-    scored = status.get("best_epoch") is not None
-    if scored and (status.get("macro_f1") is None or "epochs" not in status):
-        return "it has a best epoch without a score"
-    if scored and not 0 <= status["macro_f1"] <= 1:
-        return f"its macro_f1 is {status['macro_f1']}"
-    if scored and status.get("metric") in METRICS and status.get("score") is None:
-        return "it has no score"
-    return next((f"its {name} is {n}" for name in COUNTS if (n := status.get(name) or 0) < 0), "")
+        """status.json, as `read_status` does."""
+        return read_status(self.folder)
 
 
 @contextmanager
@@ -428,14 +357,6 @@ def _named_if_damaged(path: Path) -> Iterator[None]:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:  # pandas' and pyarrow's are these
         raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
-
-
-def note_gone(folder: Path, reason: str) -> None:
-    """Record a run as interrupted if its status still says that it is running. For a process of another
-    machine that is known to have ended: a reader here can't see that."""
-    status = RunFolder(folder).status()
-    if status["state"] == "running":
-        write_json(folder / "status.json", status | {"state": INTERRUPTED, "reason": reason, "ended": _now()})
 
 
 def refuse_run(folder: Path) -> None:
@@ -452,10 +373,10 @@ def _run_files(folder: Path) -> list[str]:
 
 def _was_refused(folder: Path, existing: list[str]) -> bool:
     """Whether the files `existing` of a run are only a recipe and the state failed."""
-    if not set(existing) <= {"config.json", "status.json"}:
+    if not set(existing) <= {"config.json", STATUS}:
         return False
     try:
-        return json.loads((folder / "status.json").read_text())["state"] == "failed"
+        return json.loads((folder / STATUS).read_text())["state"] == "failed"
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -473,7 +394,3 @@ def probability_columns(n_classes: int) -> list[str]:
 def probabilities_of(table: "pd.DataFrame") -> "np.ndarray":
     """The probabilities (photos, classes) in a table of predictions."""
     return table[[name for name in table if IS_PROBABILITY.fullmatch(name)]].to_numpy()
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -133,7 +133,8 @@ def _exit_code(connection: socket.socket) -> int:
         return int(packet)
     # The server was killed and its trial ended without it: the run folder says how.
     from trial.process.signals import STOPPED
-    from trial.run_folder.record import INTERRUPTED, RunFolder
+    from trial.run_folder.record import RunFolder
+    from trial.run_folder.status import INTERRUPTED
 
     status = RunFolder(advisor.trial_folder()).status()
     code = {"done": 0, INTERRUPTED: STOPPED}.get(status["state"], 1)

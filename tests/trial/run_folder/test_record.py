@@ -16,7 +16,8 @@ from common.files import write_atomic
 from common.process import process_mark
 from trial.config import parse
 from trial.preprocessing import Preprocessing
-from trial.run_folder.record import RunFolder, RunWriter, note_gone, probability_columns
+from trial.run_folder.record import RunFolder, RunWriter, probability_columns
+from trial.run_folder.status import note_gone
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
 PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
@@ -196,11 +197,11 @@ def test_a_half_written_run_is_known_as_such(tmp_path):
     ("now", "words"), [(7, "for want of memory perhaps: the system has killed 2 "), (5, "")]
 )
 def test_a_run_that_was_killed_for_want_of_memory_says_so(tmp_path, monkeypatch, now, words):
-    monkeypatch.setattr("trial.run_folder.record.memory_kills", lambda: 5)
+    monkeypatch.setattr("trial.run_folder.status.memory_kills", lambda: 5)
     RunWriter(tmp_path)
     path = tmp_path / "status.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"process": process_mark() | {"started": 1.0}}))
-    monkeypatch.setattr("trial.run_folder.record.memory_kills", lambda: now)
+    monkeypatch.setattr("trial.run_folder.status.memory_kills", lambda: now)
     reason = RunFolder(tmp_path).status()["reason"]
     assert words in reason and reason.startswith("its process was killed")
     assert ("crashed" in reason) == (not words)
