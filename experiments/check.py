@@ -26,7 +26,7 @@ from experiments.checks.walltime import walltime_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine, read_machines
-from experiments.plan import SEARCH, Plan, read_plan
+from experiments.plan import SEARCH, STINTS, Plan, read_plan
 from trial.aliases import current_field
 from trial.commands.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
@@ -88,6 +88,7 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
+            plan, ends = with_trainings(plan)
             plan, known = with_known_recipes(plan)
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             needed = disk_need(plan)
@@ -96,7 +97,7 @@ def check(
             if memory:
                 errors += memory.errors(plan.config["trainingService"].get("maxTrialNumberPerGpu") or 1)
             lines = [needed.line(), memory.line() if memory else ""]
-            notes = (*known, *rehearsed.warnings, *filter(None, lines))
+            notes = (*ends, *known, *rehearsed.warnings, *filter(None, lines))
             plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
             if listed and not errors:
                 plan = with_machines(plan, listed, without_failing)
@@ -104,6 +105,17 @@ def check(
     if errors or plan is None:
         raise UsageError(dict.fromkeys(errors))
     return plan
+
+
+def with_trainings(plan: Plan) -> tuple[Plan, list[str]]:
+    """The plan with a number of whole trainings, if it pauses them and only NNI's number of trials ends it,
+    and a note: NNI would end the search with hopeful ones lying paused."""
+    parts, arguments = plan.config.get("maxTrialNumber"), plan.config["tuner"].get("classArgs") or {}
+    if not plan.pauses or not parts or {"trainings", "hours"} & arguments.keys():
+        return plan, []
+    trainings = max(1, parts // STINTS)
+    note = f"tuner: trainings={trainings}, a quarter of maxTrialNumber, so that nothing hopeful is left paused"
+    return plan.with_tuner(trainings=trainings), [note]
 
 
 def with_known_recipes(plan: Plan) -> tuple[Plan, list[str]]:
