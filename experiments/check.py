@@ -114,7 +114,7 @@ def with_trainings(plan: Plan) -> tuple[Plan, list[str]]:
     if not plan.pauses or not parts or {"trainings", "hours"} & arguments.keys():
         return plan, []
     trainings = max(1, parts // STINTS)
-    note = f"tuner: trainings={trainings}, a quarter of maxTrialNumber, so that nothing hopeful is left paused"
+    note = f"tuner: trainings={trainings}, a quarter of maxTrialNumber: nothing hopeful is left paused"
     return plan.with_tuner(trainings=trainings), [note]
 
 

@@ -27,7 +27,9 @@ def test_a_good_one_has_none(mine, people):
 def test_a_search_that_pauses_gets_trainings_from_the_number_of_trials(mine, people):
     """NNI counts each part of a paused training, and would end the search while some lie paused."""
     mine.change("maxTrialNumber: 2", "maxTrialNumber: 12")
-    mine.change("tuner:", f"assessor: {{className: tuners.search.PauseAndGoOn, codeDirectory: {PROJECT}}}\ntuner:")
+    mine.change(
+        "tuner:", f"assessor: {{className: tuners.search.PauseAndGoOn, codeDirectory: {PROJECT}}}\ntuner:"
+    )
     plan = check(mine.yaml, people)
     assert plan.number == 3 and "a quarter of maxTrialNumber" in plan.notes[0]
     mine.change("{seed: 1}", "{seed: 1, hours: 2}")
