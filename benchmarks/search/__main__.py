@@ -76,7 +76,7 @@ def _known(names: Sequence[str], known: Collection[str]) -> None:
 def _table(name: str) -> str:
     if name == "recorded":
         if not table.SHIPPED.is_file():
-            raise UsageError(f"no {table.SHIPPED}: write it with python -m benchmarks.search.table FOLDER")
+            raise UsageError(f"no {table.SHIPPED}: write it with python -m benchmarks.search.collect FOLDER")
         return str(table.SHIPPED)
     if name in generated.KINDS or Path(name).is_file():
         return name

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from benchmarks.search import table
-from benchmarks.search.table import SIDES, collect, joined, read, write
+from benchmarks.search.collect import collect, joined
+from benchmarks.search.table import SIDES, read, write
 from common.errors import UsageError
 
 EPOCHS, CLASSES = 3, 4
