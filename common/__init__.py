@@ -1,4 +1,4 @@
-"""What every room uses: errors, logs, files, processes, progress, this machine, and values as text."""
+"""What every package uses: errors, logs, files, processes, progress, this machine, and values as text."""
 
 import os
 

@@ -60,9 +60,9 @@ def concurrency() -> int:
 
 
 def on_one_gpu() -> int:
-    """How many trials of this experiment may share a GPU: NNI gives each its own, or up to
-    maxTrialNumberPerGpu one, if trialGpuNumber is said; else all take the first. On another machine it is not
-    known which: all of them there."""
+    """How many trials of this experiment may share a GPU. If trialGpuNumber is set, NNI puts at most
+    maxTrialNumberPerGpu trials (1 by default) on each GPU; else all trials use the first GPU. On another
+    machine NNI's choice is not known: all trials there count."""
     try:
         config = _at_start() if CONCURRENCY not in os.environ else {}
         service = config.get("trainingService") or {}

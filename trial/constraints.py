@@ -294,7 +294,7 @@ def pseudo_number_errors(pseudo_labels: str, borders: Choice, head: Choice) -> l
     subclasses = _subclasses(head)
     needing = {"borders=soft": borders.name == "soft", f"head.subclasses={subclasses}": subclasses > 1}
     return [
-        f"{name}: needs numbers, which photos with pseudo_labels do not have; leave one of both out"
+        f"{name}: needs numbers, which photos with pseudo_labels do not have; leave out one of the two"
         for name, needs in needing.items()
         if pseudo_labels and needs
     ]

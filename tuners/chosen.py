@@ -1,7 +1,7 @@
 """Why a search tried each of its recipes, and why it paused or stopped some: a small CSV in the experiment's
 folder.
 
-It is read by analysis/trials/chosen.py, which can't be in this file: no other room imports this one.
+It is read by analysis/trials/chosen.py, which can't be in this file: no other package imports this one.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Mistakes in what a tuner or assessor was given. This room imports no other, since NNI may load it alone."""
+"""Usage errors of tuners and assessors. This package imports none of ours, since NNI may load it alone."""
 
 import difflib
 from collections.abc import Iterable

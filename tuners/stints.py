@@ -60,6 +60,6 @@ class Left:
             return ""
         what = "a new recipe" if best.number is None else f"recipe {best.number}"
         if best.value < own.value + math.log(ADVANTAGE):
-            return f"it would end too late, {what} is sooner done" if own.seconds > self.seconds else ""
+            return f"it would end too late, and {what} sooner" if own.seconds > self.seconds else ""
         times = math.exp(min(best.value - own.value, 9))
         return f"{what} is worth {times:.1f} times as much" if times < 1000 else f"{what} is worth far more"

@@ -242,7 +242,7 @@ class Trials:
                 self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         for trial in self.running():
             if not self.space.holds(trial.params):
-                self._tell(trial, Reported(), None, "its choice was cut short")
+                self._tell(trial, Reported(), None, "the process ended before all its values were chosen")
                 if QUEUED in trial.user_attrs:
                     self.queue(trial.system_attrs["fixed_params"], trial.user_attrs[QUEUED])
             elif self.known(trial) is None:

@@ -32,7 +32,7 @@ Average = Annotated[
 ]
 ConfirmHours = Annotated[
     float | None,
-    typer.Option(min=0, help="hours of training to find the best of leaders that look equal, in all calls"),
+    typer.Option(min=0, help="hours to compare leaders that look equal on more folds, over all calls"),
 ]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs that train each network together")]
 Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
@@ -57,8 +57,8 @@ Combine = Annotated[
     bool,
     typer.Option(
         "--combine-photos",
-        help="predict what the photos of a group (a person) share once for all; it must be known whose "
-        "each photo is",
+        help="predict what the photos of a group (a person) share from all of them together; the photos to "
+        "predict must have groups",
     ),
 ]
 

@@ -37,7 +37,7 @@ def confirm(
         list[str] | None, typer.Argument(metavar="key=value ...", help="where it runs, such as device=cuda:1")
     ] = None,
     hours: ConfirmHours = None,
-    runs: Annotated[int | None, typer.Option(min=1, help="number of networks to train, in all calls")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="most networks to train, over all calls")] = None,
     leaders: Annotated[
         int | None, typer.Option(min=2, help="number of leaders to compare at most [default: 5]")
     ] = None,
@@ -47,9 +47,10 @@ def confirm(
 ) -> None:
     """Find the best of leaders that look equal.
 
-    Those that are not significantly different on the search's validation photos are trained on other folds,
-    and with other seeds, one after the other; who falls behind is out. It ends when one is left or the budget
-    (--hours, --runs) has no room for all that are left. The same command again goes on. The exports and the
+    Leaders that are not significantly different on the search's validation photos are trained one after
+    another, on other folds and then with other seeds; those that fall behind are dropped. It ends when one
+    is left, or when the budget (--hours, --runs) is too small for another round. Given again, the command
+    continues. The exports and the
     report take the result from the folder confirm/ of EXPERIMENT."""
     from analysis.confirm import Budget
     from analysis.confirm import confirm as confirmed

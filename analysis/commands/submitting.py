@@ -182,7 +182,7 @@ def pseudo_labels(
     ] = "group",
     confidence: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="probability of a class from which on it is taken [default: .8; "
+        typer.Option(min=0, max=1, help="minimum probability of a predicted class [default: .8; "
                      "by photo .95]"),
     ] = None,
 ) -> None:  # fmt: skip
@@ -275,8 +275,8 @@ def submissions(
 ) -> None:
     """List what was handed in, and what to send next.
 
-    Each has what it promised and, once you have entered it, the leaderboard's score, with whether the gap is
-    noise, and the running bias. Other submissions beside the log are candidates for the next one."""
+    For each: its promise, the leaderboard's score once you have entered it, and whether the gap is noise;
+    then the mean gap. Other submissions beside the log are candidates for the next one."""
     from analysis import submissions as logged
 
     path = log or logged.LOG

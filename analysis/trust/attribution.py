@@ -120,7 +120,7 @@ def attribute(values: pd.DataFrame, scores: pd.Series, seed: int = 0) -> Attribu
     n_trials = len(scores)
     if not columns:
         return Attribution(n_trials, (), (), (*notes, "nothing was searched"))
-    if n_trials < MIN_TRIALS:  # what is decided by what may be chance, too
+    if n_trials < MIN_TRIALS:  # one parameter may decide another by chance here: notes on that are dropped
         why = f"importance: {TOO_FEW} ({n_trials} finished, {MIN_TRIALS} are needed)"
         return Attribution(n_trials, (), *_effects(columns, scores, (why,)))
     found = _importance(columns, scores.to_numpy(float), seed)

@@ -66,9 +66,9 @@ def known_recipes(
             points.append(point)
             (named if len(points) <= room else over).append(path.stem)
     if named:
-        notes.append(f"known good recipes, asked first: {', '.join(named)}")
+        notes.append(f"known good recipes, tried first: {', '.join(named)}")
     if over:
-        notes.append(f"known good recipes, not asked, as {room} are enough: {', '.join(over)}")
+        notes.append(f"known good recipes, not tried, as at most {room} are: {', '.join(over)}")
     if others:
         notes.append(f"known good recipes that these trials can't train as they are: {', '.join(others)}")
     return Known(points[:room], notes)

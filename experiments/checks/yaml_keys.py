@@ -55,7 +55,7 @@ def key_errors(config: Mapping[str, Any]) -> list[str]:
             "the assessor tuners.search.CannotWin"
         )
     if "sharedStorage" in config:
-        errors.append("sharedStorage: is for trials on other machines; they run on this one here")
+        errors.append("sharedStorage: has no effect here; leave it out (for other machines give --machines)")
     errors += [f"{key}: is missing" for key in REQUIRED if key not in config]
     if ("searchSpace" in config) == ("searchSpaceFile" in config):
         errors.append("searchSpaceFile: exactly one of searchSpaceFile and searchSpace is needed")

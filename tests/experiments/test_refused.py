@@ -57,7 +57,7 @@ KEYS = {
     "annotation": ({"useAnnotation": True}, "useAnnotation: the search space is given by searchSpaceFile here; leave it out"),
     "debug of a word": ({"debug": "on please"}, "debug: 'on please' is not true or false"),
     "log level": ({"logLevel": "warn"}, "logLevel: unknown level 'warn'; did you mean warning?"),
-    "storage": ({"sharedStorage": {"storageType": "NFS"}}, "sharedStorage: is for trials on other machines; they run on this one here"),
+    "storage": ({"sharedStorage": {"storageType": "NFS"}}, "sharedStorage: has no effect here; leave it out (for other machines give --machines)"),
     "duration of 0": ({"maxExperimentDuration": "0h"}, "maxExperimentDuration: '0h' is not a number of seconds or a text such as 30m or 2h"),
     "duration of a list": ({"maxTrialDuration": [1]}, "maxTrialDuration: [1] is not a number of seconds or a text such as 30m or 2h"),
     "concurrency true": ({"trialConcurrency": True}, "trialConcurrency: True is not an integer, 1 or more"),

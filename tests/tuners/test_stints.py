@@ -55,5 +55,5 @@ def test_the_reason_of_a_pause_is_said():
     options = [option(None, 3.0, 1.0, 80.0), option(7, 2.0, 0.75, 60.0), option(3, 1.9, 0.25, 20.0)]
     assert Left().worth_more(options, 7) == "a new recipe is worth 2.7 times as much"
     assert Left().worth_more(options, None) == ""
-    assert Left(seconds=30).worth_more(options, 7) == "it would end too late, recipe 3 is sooner done"
+    assert Left(seconds=30).worth_more(options, 7) == "it would end too late, and recipe 3 sooner"
     assert Left(seconds=60).worth_more(options, 3) == ""

@@ -139,7 +139,7 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
     if config.epochs > old.epochs and old.schedule.name not in OPEN_ENDED:
         raise UsageError(
             f"epochs={config.epochs}: schedule={old.schedule.name} runs over all epochs, so the learning "
-            f"rates so far would have been others; only {' and '.join(OPEN_ENDED)} can be trained longer"
+            f"rates so far would have been different; only {' and '.join(OPEN_ENDED)} can be trained longer"
         )
     if config.epochs > old.epochs and old.resizing.name != "none":
         raise UsageError(

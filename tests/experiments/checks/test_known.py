@@ -63,7 +63,7 @@ def known(folder, space=SPACE, fixed=FIXED, first=(), trainings=40.0):
 def test_one_that_the_trials_can_train_is_asked(folder):
     found = known(folder)
     assert found.points == [POINT]
-    assert found.notes == ["known good recipes, asked first: mine"]
+    assert found.notes == ["known good recipes, tried first: mine"]
 
 
 def option(name, *options):
@@ -109,8 +109,8 @@ def test_at_most_a_quarter_of_the_trainings_and_three(tmp_path):
     assert [len(known(folder, trainings=number).points) for number in (3, 8, 40, None)] == [0, 2, 3, 3]
     assert len(known(folder, first=["recipes/other.json", {"loss": "focal"}]).points) == 1
     assert known(folder, trainings=8).notes == [
-        "known good recipes, asked first: a_link, r1",
-        "known good recipes, not asked, as 2 are enough: r2, r3, r4, r5",
+        "known good recipes, tried first: a_link, r1",
+        "known good recipes, not tried, as at most 2 are: r2, r3, r4, r5",
     ]
 
 
@@ -149,5 +149,5 @@ def test_check_hands_them_to_the_search(mine, fast, folder, monkeypatch):
     own = parse(parse_arguments(plan.fixed, {"learning_rate": 0.007}), False)
     write(folder, mine={name: value for name, value in own.to_json().items() if name != "data"})
     plan = check(give(mine, tuner=searched(), maxTrialNumber=12))
-    assert plan.notes[0] == "known good recipes, asked first: mine"
+    assert plan.notes[0] == "known good recipes, tried first: mine"
     assert plan.config["tuner"]["classArgs"]["first"] == [{"learning_rate": 0.007}]
