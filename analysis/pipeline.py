@@ -175,10 +175,8 @@ def _ready(
     """(The config of each recipe with the changes `values`, the photos of `data` to predict, the task).
     UsageError with every error of recipes, photos and labels, and for what a recipe wants that the set's task
     or this machine with its `gpus` lacks."""
-    wanted = [
-        tuple(_text({**recipe.recipe, **values}, name) for name in ("corrections", "group"))
-        for recipe in recipes
-    ]
+    given = [{**recipe.recipe, **values} for recipe in recipes]
+    wanted = [(_text(one, "corrections"), _text(one, "group")) for one in given]
     (corrections, group), *_ = wanted
     _, _, configs, photos, checked = all_at_once(
         lambda: refuse(tta),
@@ -188,14 +186,15 @@ def _ready(
         lambda: check(data, corrections, progress=True, group=group),
     )
     tasks = {wanted[0]: checked.task}
-    for corrections, group in wanted:
-        if (corrections, group) not in tasks:
-            tasks[corrections, group] = read_train(data, corrections, group).task
-    if words := next((words for task in tasks.values() if (words := other_classes(task, checked.task))), ""):
-        raise UsageError(
-            f"{data}: by group={group} it has {words} than by group={wanted[0][1]}; "
-            "only recipes of the same classes can vote"
-        )
+    for other in wanted[1:]:
+        if other not in tasks:
+            tasks[other] = read_train(data, *other).task
+    for (_, by), task in tasks.items():
+        if words := other_classes(task, checked.task):
+            raise UsageError(
+                f"{data}: by group={by} it has {words} than by group={group}; "
+                "only recipes of the same classes can vote"
+            )
     found = [
         error
         for config, own in zip(configs, wanted, strict=True)

@@ -78,7 +78,8 @@ def writing(
     try:
         yield same
     except BaseException as error:
-        goes_on = made and (same or not isinstance(error, UsageError))
+        begun = same or any((out / name).exists() for name in folders)
+        goes_on = made and (begun or not isinstance(error, UsageError))
         _remove(out, [*note["files"], *([] if goes_on else [UNFINISHED])])
         raise
     _remove(out, [UNFINISHED])

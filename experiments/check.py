@@ -78,7 +78,7 @@ def check(
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space), keep=keep)
         if machines is not None and "className" in (plan.config.get("assessor") or {}):
-            plan = plan.without_pauses()
+            plan = with_trainings(plan)[0].without_pauses()
         plan = plan.with_settings(word for word in settings if "=" in word)
         errors += plan_errors(plan, machines is None)
         if whole.space and not wrong_space and not plan.space:
@@ -110,8 +110,12 @@ def check(
 def with_trainings(plan: Plan) -> tuple[Plan, list[str]]:
     """The plan with a number of whole trainings, if it pauses them and only NNI's number of trials ends it,
     and a note: NNI would end the search with hopeful ones lying paused."""
-    parts, arguments = plan.config.get("maxTrialNumber"), plan.config["tuner"].get("classArgs") or {}
-    if not plan.pauses or not parts or {"trainings", "hours"} & arguments.keys():
+    parts, tuner = plan.config.get("maxTrialNumber"), plan.config.get("tuner") or {}
+    ends_otherwise = (
+        "maxExperimentDuration" in plan.config
+        or {"trainings", "hours"} & (tuner.get("classArgs") or {}).keys()
+    )
+    if not plan.pauses or not isinstance(parts, int) or ends_otherwise:
         return plan, []
     trainings = max(1, parts // STINTS)
     note = f"tuner: trainings={trainings}, a quarter of maxTrialNumber: nothing hopeful is left paused"

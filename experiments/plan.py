@@ -107,7 +107,8 @@ class Plan:
         on from a checkpoint that lies on the first one."""
         if not self.pauses:
             return self
-        assessor = self.config["assessor"] | {"className": WITHOUT_PAUSES}
+        assessor = {key: value for key, value in self.config["assessor"].items() if key != "classArgs"}
+        assessor["className"] = WITHOUT_PAUSES
         changed = replace(self, config=self.config | {"assessor": assessor})
         return changed.with_trials(None if self.number is None else math.ceil(self.number))
 

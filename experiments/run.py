@@ -92,11 +92,15 @@ def run_plan(
 
     def start(chosen: int, environ: Mapping[str, str]) -> Server:
         running = on_machines(partial(server.start, config, chosen, plan.runs), chosen, plan, environ)
-        config.replace(running.folder / "experiment.yaml")
-        if plan.keep is not None:
-            write_keep(running.folder, plan.keep)
-        if write:
-            write(running.folder)
+        try:
+            config.replace(running.folder / "experiment.yaml")
+            if plan.keep is not None:
+                write_keep(running.folder, plan.keep)
+            if write:
+                write(running.folder)
+        except BaseException:  # a full disk, say: nobody would watch it
+            running.stop()
+            raise
         return running
 
     try:

@@ -7,7 +7,6 @@ the checks of fields that could not be read: those have their own error already.
 import inspect
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -260,8 +259,8 @@ def graphs_errors(compile: bool | str, accumulate: int) -> list[str]:
 
 def compile_errors(compile: bool | str) -> list[str]:
     """torch.compile has a compiler installed; CC and CXX may name it, as it expects."""
-    named = [shlex.split(os.environ[name])[0] for name in ("CC", "CXX") if os.environ.get(name)]
-    if not compile or any(map(shutil.which, ("g++", "clang++", *named))):
+    named = [os.environ.get(name, "").split() for name in ("CC", "CXX")]  # with options, perhaps
+    if not compile or any(map(shutil.which, ("g++", "clang++", *(words[0] for words in named if words)))):
         return []
     return [f"{_compile(compile)} needs a compiler (Debian, Ubuntu: apt install g++); or leave it out"]
 

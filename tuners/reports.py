@@ -133,16 +133,22 @@ def _report(folder: Path, trial: str) -> Reported:
     if result is None and event and event not in ALIVE:
         result = _result_of(run)
     seconds = last - start if last and start and last > start else None
-    interrupted = event == "FAILED" and _json(run / "status.json").get("state") == "interrupted"
-    starting = _starting(start, times) if seconds else 0.0
+    status = _json(run / "status.json")
+    if seconds and PARENT not in status:  # `start` is that of its last process: it may have been run again
+        seconds = max(seconds, status.get("seconds") or 0.0)
+    interrupted = event == "FAILED" and status.get("state") == "interrupted"
+    starting = _starting(start, times, PARENT in status) if seconds else 0.0
     return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted, starting)
 
 
-def _starting(start: float | None, reports: Sequence[float]) -> float:
-    """The seconds from `start` to the first epoch, by the times of `reports`: the first one less an epoch."""
+def _starting(start: float | None, reports: Sequence[float], goes_on: bool) -> float:
+    """The seconds from `start` to the first epoch, by the times of `reports`: the first one less an epoch. A
+    trial that `goes_on` first reports what its parent did."""
     if start is None or len(reports) < 2:
         return 0.0
     first, last = min(reports), max(reports)
+    if goes_on:
+        return max(0.0, first - start)
     return max(0.0, first - start - (last - first) / (len(reports) - 1))
 
 

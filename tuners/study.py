@@ -79,6 +79,8 @@ def _difference(one: Space, other: Space) -> str:
 def _journal(path: Path) -> JournalStorage:
     try:
         return JournalStorage(Journal(path))
+    except UsageError:  # a ValueError, too
+        raise
     except OSError as error:
         raise UsageError(f"{path}: can't be written: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AssertionError) as error:

@@ -24,12 +24,10 @@ from tuners.spaces.space import Space, recipe_key
 from tuners.study import journal_of
 
 # User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;
-# GOES_ON_FROM: of the one that this goes on from; IDS: NNI's parameter ids of all its trials; PAUSES: why it
-# is being paused; PAUSED: whether it is; WENT_ON: how often it went on; BEFORE: seconds of its earlier
-# trials.
+# GOES_ON_FROM: of the one that this goes on from; PAUSES: why it is being paused; PAUSED: whether it is;
+# WENT_ON: how often it went on; BEFORE: seconds of its earlier trials.
 PARAMETER_ID, TRIAL, GOES_ON_FROM, WHY, QUEUED = "parameter_id", "nni_trial", "parent", "why", "queued_as"
 PAUSES, PAUSED, WENT_ON, BEFORE = "pauses", "paused", "went_on", "seconds_before"
-IDS = "parameter_ids"  # of all its trials
 STOPPED = {
     "EARLY_STOPPED": "stopped by the assessor, or at maxTrialDuration",
     "USER_CANCELED": "stopped by a person",
@@ -162,7 +160,6 @@ class Trials:
     def begin(self, trial: FrozenTrial, parameter_id: int) -> None:
         self._numbers[parameter_id] = trial.number
         self.note(trial, PARAMETER_ID, parameter_id)
-        self.note(trial, IDS, [*trial.user_attrs.get(IDS, []), parameter_id])
 
     # What is told
 
@@ -337,11 +334,16 @@ class Trials:
 
 
 def _trainings(trial: FrozenTrial, pausing: bool) -> float:
+    """What a trial takes of `trainings`: a running one a whole, others the part of the epochs trained."""
     if REPEATS in trial.user_attrs or trial.user_attrs.get(CHOSEN) == "imported":
         return 0.0
-    if trial.state == TrialState.COMPLETE or (trial.state == TrialState.RUNNING and not pausing):
+    if trial.state == TrialState.RUNNING and not pausing:
         return 1.0
+    if trial.state == TrialState.FAIL and PARAMETER_ID not in trial.user_attrs:
+        return 0.0  # it never began
     share = len(trial.intermediate_values) / trial.user_attrs.get(EPOCHS, 1)
+    if trial.state == TrialState.COMPLETE:
+        share = share or 1.0  # nothing is known of its epochs
     # A failure costs something, or a space in which all fails would never end.
     return max(share, 1 / STINTS) if trial.state == TrialState.FAIL else min(share, 1.0)
 

@@ -104,16 +104,17 @@ def retrain_best(
     """Retrain the best recipe on all photos into `out`, and write the submission if there are photos to
     predict. `left`: seconds that there are for it; a recipe that needs longer is passed over, if another one
     fits."""
-    ranking = rank(trial_table(experiment))
+    table = trial_table(experiment)
+    ranking = rank(table)
     if left is not None and size is not None:
         needs = [seconds_to_retrain(Path(folder), size) for folder in ranking.ranked["folder"]]
-        fits = [need <= left for need in needs]
-        if any(fits) and not fits[0]:
+        too_long = [need > left for need in needs]
+        if any(too_long[:1]) and not all(too_long):
             logger.info(
                 "the best recipe, trial %s, would take %s to retrain, and %s are left: the best one that "
                 "fits is taken", ranking.ranked.iloc[0]["trial"], clock(needs[0]), clock(max(left, 0)),
             )  # fmt: skip
-            ranking = replace(ranking, ranked=ranking.ranked[fits])
+            ranking = rank(table.drop(ranking.ranked.index[too_long]))  # with promise and equals of its own
     best = ranking.best().iloc[0]
     # As many threads as the trial had: its time for an epoch was measured with them.
     values = {} if left is None else {"threads": RunFolder(Path(best["folder"])).config().threads}

@@ -223,6 +223,8 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
         params["maxExperimentDuration"] = f"{round(saved.seconds + hours * 3600)}s"
         if "hours" in arguments:  # the tuner counts those of all starts
             arguments["hours"] = round(saved.seconds / 3600 + hours, 5)
+        elif _is_ours(saved):  # it has counted none so far
+            arguments["hours"] = hours
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
         arguments.pop("trainings", None)
@@ -243,7 +245,8 @@ def trainings_spent(saved: Saved) -> float:
     spent = 0.0
     for one in outcomes(saved.folder):
         with suppress(FileNotFoundError, UsageError):  # it never trained
-            spent += min(one.status.get("epochs", 0) / one.run.config().epochs, 1)
+            part = min(one.status.get("epochs", 0) / one.run.config().epochs, 1)
+            spent += max(part, 1 / STINTS) if one.status["state"] == "failed" else part  # as the tuner does
     return spent
 
 

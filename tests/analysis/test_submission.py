@@ -329,3 +329,15 @@ def test_a_block_that_fails_removes_its_files(tmp_path, what):
     with pytest.raises(UsageError):
         fail(tmp_path / "new", UsageError("refused"))
     assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_block_that_is_refused_after_it_made_a_folder_goes_on_once_it_is_corrected(tmp_path):
+    def refused():
+        with writing(tmp_path, ["a"], {"recipe": 1}, ["best"]):
+            (tmp_path / "best").mkdir()
+            raise UsageError("device=cuda: there is no GPU")
+
+    with pytest.raises(UsageError, match="no GPU"):
+        refused()
+    with writing(tmp_path, ["a"], {"recipe": 1}, ["best"]) as again:
+        assert again

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from common.machine import PROJECT
-from experiments.check import check
+from experiments.check import check, with_trainings
+from experiments.plan import read_plan
 from tests.experiments import conftest
 
 pytest.importorskip("nni")
@@ -32,6 +33,10 @@ def test_a_search_that_pauses_gets_trainings_from_the_number_of_trials(mine, peo
     )
     plan = check(mine.yaml, people)
     assert plan.number == 3 and "a quarter of maxTrialNumber" in plan.notes[0]
+    whole = read_plan(mine.yaml)[0]
+    assert with_trainings(whole)[0].without_pauses().config["maxTrialNumber"] == 3
+    mine.change("maxTrialNumber: 12", "maxTrialNumber: 12\nmaxExperimentDuration: 2h")
+    assert with_trainings(read_plan(mine.yaml)[0])[1] == []
     mine.change("{seed: 1}", "{seed: 1, hours: 2}")
     plan = check(mine.yaml, people)
     assert plan.number is None and not any("quarter" in note for note in plan.notes)

@@ -187,7 +187,7 @@ def test_a_paused_recipe_goes_on_when_it_is_worth_most(manager):
     assert row.trial == name, "the trial that has the whole curve"
     assert row.epochs > manager.epochs[point["parent"]]
     trial = manager.search.study.trials[row.number]
-    assert trial.user_attrs["parameter_ids"] == [int(point["parent"][1:]), int(name[1:])]
+    assert trial.user_attrs["parameter_id"] == int(name[1:])
     asked = ((int(point["parent"][1:]), None), (int(name[1:]), point["parent"]))
     both = [manager.search.reported(number, trial.params, parent).seconds for number, parent in asked]
     assert trial.user_attrs["seconds"] == pytest.approx(sum(both)), "of both trials"

@@ -385,7 +385,7 @@ def test_a_default_whose_choice_was_cut_short_is_asked_again(fake):
 def test_a_journal_that_another_process_writes(fake, monkeypatch):
     monkeypatch.setattr(study_module, "WAIT_SECONDS", 0.3)
     made = search()
-    with pytest.raises(UsageError, match=r"study\.journal: another process searches with it"):
+    with pytest.raises(UsageError, match=r"^\S*study\.journal: another process searches with it"):
         search()
     release(made.study)
     search()

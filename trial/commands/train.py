@@ -197,6 +197,7 @@ def _begins_for_nni(
     from trial.process.signals import end_with
     from trial.run_folder.record import RunWriter
     from trial.run_folder.resume import again, is_finished
+    from trial.run_folder.status import note_failed
 
     try:
         end_with(advisor.manager(), stopped)
@@ -208,7 +209,7 @@ def _begins_for_nni(
             return None
         checkpoint = again(folder, config, parent)
     except Exception as error:
-        RunWriter(folder, again=True).end("failed", str(error) or type(error).__name__)
+        note_failed(folder, str(error) or type(error).__name__)
         raise
     if not config.threads:
         config = replace(config, threads=max(1, cores() // (advisor.concurrency() * ranks.world)))

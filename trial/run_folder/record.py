@@ -200,7 +200,11 @@ class RunWriter:
                     self._write_status()
                     if state == "done":
                         sync(self.folder / STATUS, self.folder, self.folder.parent)
-                except OSError as error:  # a full disk, say: the last status stays, and this process is gone
+                except OSError as error:  # a full disk, say
+                    if state == "done":  # not so, and its checkpoint is still needed
+                        self._ended = False
+                        raise
+                    # The last status stays, and this process is gone.
                     logger.warning(f"WARNING: the end of this run can't be recorded: {file_words(error)}")
                 if state == "done" and not self.keeps_checkpoint:
                     (self.folder / CHECKPOINT).unlink(missing_ok=True)

@@ -68,6 +68,17 @@ def note_gone(folder: Path, reason: str) -> None:
         write_json(folder / STATUS, status | ended(INTERRUPTED, reason))
 
 
+def note_failed(folder: Path, reason: str) -> None:
+    """Record why a run did not begin, or did not go on. What an earlier attempt in the folder has left stays:
+    it is done, or may go on from its checkpoint once the reason is gone."""
+    before = read_status(folder)
+    if before["state"] == "done":
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    status = before if "started" in before else begun(DEFAULT)
+    write_json(folder / STATUS, status | ended("failed", reason))
+
+
 def how_it_ended(error: BaseException) -> tuple[str, str]:
     """(State, reason) of a run that this error ended."""
     if isinstance(error, KeyboardInterrupt):

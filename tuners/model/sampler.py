@@ -234,7 +234,7 @@ class GaussianProcessSampler(BaseSampler):
                     continue  # nothing is known, or it was gone on with and the later trial knows more
                 epochs = len(self._curve(study, trial, sign))
                 score, noise = predicted[trial.number]
-                seconds *= max(longest, epochs) / epochs
+                seconds *= max(trial.user_attrs.get(EPOCHS, longest), epochs) / epochs
             seconds = seconds if score == score and seconds > 0 else math.nan
             known.append((self._row(study, trial), score, noise, seconds))
         count = len(known)

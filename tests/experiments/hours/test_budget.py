@@ -140,12 +140,11 @@ def test_the_search_ends_when_retraining_the_best_so_far_has_to_begin(mine, monk
 
 @pytest.mark.parametrize(("left", "taken"), [(300, "large"), (100, "small"), (5, "large"), (None, "large")])
 def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_path, left, taken):
-    from analysis.trials.ranking import Ranking
-
-    table = pd.DataFrame({"trial": ["large", "small"], "folder": ["large", "small"], "state": "done"})
-    ranking = Ranking(table, table, table, None, None)
-    monkeypatch.setattr(within, "trial_table", lambda experiment: table)
-    monkeypatch.setattr(within, "rank", lambda table: ranking)
+    names = ["large", "small"]
+    table = pd.DataFrame({"trial": names, "folder": names, "state": "done", "sequence": [0, 1]})
+    monkeypatch.setattr(
+        within, "trial_table", lambda experiment: table.assign(macro_f1=[0.6, 0.5], reason="")
+    )
     monkeypatch.setattr(within, "photos_to_predict", lambda data: 10)
     monkeypatch.setattr(
         within, "seconds_to_retrain", lambda run, data: {"small": 20.0, "large": 200.0}[run.name]
@@ -155,6 +154,7 @@ def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_p
 
     def export(*given, values, ranking):
         chosen.append(ranking.ranked.iloc[0]["trial"])
+        assert ranking.leading[0].name == chosen[0], "promise and equals are of the one that is taken"
         threads.append(values.get("threads"))
 
     monkeypatch.setattr(within, "export_best_and_retrain", export)

@@ -78,6 +78,8 @@ def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
         parse({**TINY, "compile": True})
     monkeypatch.setenv("CXX", "mycc -O2")
     assert parse({**TINY, "compile": True}).compile
+    monkeypatch.setenv("CXX", " ")
+    assert parse(TINY), "what it names matters only with compile"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -16,8 +16,9 @@ from common.files import write_atomic
 from common.process import process_mark
 from trial.config import parse
 from trial.preprocessing import Preprocessing
+from trial.run_folder.checkpoint import CHECKPOINT
 from trial.run_folder.record import RunFolder, RunWriter, probability_columns
-from trial.run_folder.status import note_gone
+from trial.run_folder.status import note_failed, note_gone
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
 PREPARED = Preprocessing((64, 48), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic")
@@ -151,6 +152,37 @@ def test_a_with_block_whose_last_write_fails_has_failed(tmp_path, monkeypatch):
         monkeypatch.setattr("os.fsync", full)
     status = RunFolder(tmp_path).status()
     assert status["state"] == "failed" and "full" in status["reason"]
+
+
+def test_a_run_whose_last_status_can_not_be_written_is_not_done_and_keeps_its_checkpoint(
+    tmp_path, monkeypatch
+):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    writer = RunWriter(tmp_path, CONFIG)
+    (tmp_path / CHECKPOINT).write_bytes(b"of the last epoch")
+    with monkeypatch.context() as patch:
+        patch.setattr("trial.run_folder.record.write_json", full)
+        with pytest.raises(OSError, match="No space"):
+            writer.end("done")
+    assert (tmp_path / CHECKPOINT).exists()
+    writer.end("failed", "the disk is full")
+    assert RunFolder(tmp_path).status()["state"] == "failed"
+
+
+def test_what_does_not_go_on_keeps_what_it_has(tmp_path):
+    note_failed(tmp_path / "new", "no photos")
+    assert RunFolder(tmp_path / "new").status()["reason"] == "no photos"
+    RunWriter(tmp_path / "begun", CONFIG).end("interrupted", "SIGTERM")
+    (tmp_path / "begun" / CHECKPOINT).write_bytes(b"of the last epoch")
+    note_failed(tmp_path / "begun", "no photos")
+    status = RunFolder(tmp_path / "begun").status()
+    assert (status["state"], status["reason"]) == ("failed", "no photos")
+    assert {CHECKPOINT, "config.json"} <= {path.name for path in (tmp_path / "begun").iterdir()}
+    write_run(tmp_path / "done")
+    note_failed(tmp_path / "done", "its result could not be reported again")
+    assert RunFolder(tmp_path / "done").status()["state"] == "done"
 
 
 @pytest.mark.filterwarnings("error")

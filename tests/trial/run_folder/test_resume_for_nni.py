@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from common.errors import UsageError
 from tests.trial.killed_runs import assert_same, config_of, killed, whole, write_status
 from trial import advisor
 from trial.commands import train
@@ -135,6 +136,14 @@ def test_a_parent_that_is_not_a_trial_beside_it_fails_the_trial(trials, tmp_path
     with pytest.raises(Exception, match=r"parent=\.\./p: is not the id of a trial"):
         trials.start("c", parent="../p")
     assert RunFolder(tmp_path / "c").status()["state"] == "failed"
+
+
+def test_a_trial_that_can_not_go_on_now_keeps_its_checkpoint(trials, tmp_path):
+    trials.words = [word for word in trials.words if not word.startswith("data=")]
+    with pytest.raises(UsageError, match="no_such_folder"):
+        trials.start("p", data="no_such_folder")
+    assert (tmp_path / "p" / CHECKPOINT).exists()
+    assert RunFolder(tmp_path / "p").status()["state"] == "failed"
 
 
 @pytest.mark.slow
