@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from common.machine import PROJECT
 from tuners.model.sampler import CHOSEN, EPOCHS, PREDICTED, SECONDS, GaussianProcessSampler
+from tuners.model.surrogate import Surrogate
 from tuners.samplers import SAMPLERS, sampler
 from tuners.spaces.default_point import default_point
 from tuners.spaces.space import Space
@@ -210,7 +211,7 @@ def test_a_stopped_trial_counts_with_the_final_score_of_its_curve():
     assert evidence.scores[-1] == pytest.approx(0.62, abs=0.02)  # not .13, its score so far
     assert 0 < evidence.noise[-1] < 0.02
     assert evidence.seconds == pytest.approx(np.full(6, 80))  # of a whole training
-    mean, _ = study.sampler.surrogate(study).predict(evidence.recipes[-1:])
+    mean, _ = Surrogate(SPACE, evidence, study.sampler._kernels).predict(evidence.recipes[-1:])
     assert mean[0] > 0.45
     SPACE.ask(study.ask())
     assert study.trials[-1].user_attrs[CHOSEN] == "model"
@@ -355,7 +356,7 @@ def test_a_suggestion_takes_less_than_a_tenth_of_a_second_at_1000_trials(paused)
     sampler.pauses = bool(paused)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for number in range(1000):
-        params = space.random(rng)
+        params = space.at(space.draw(rng, 1)[0])
         distributions = {name: space[name].distribution for name in params}
         state = TrialState.FAIL if number % 10 == 0 else TrialState.COMPLETE
         epochs = 10 if state == TrialState.COMPLETE else 2

@@ -283,10 +283,6 @@ class GaussianProcessSampler(BaseSampler):
             self._curves[key] = [sign * value for _, value in reports if math.isfinite(value)]
         return self._curves[key]
 
-    def surrogate(self, study: Study) -> Surrogate:
-        """The model as of now."""
-        return Surrogate(self.space, self.evidence(study), self._kernels)
-
     def _row(self, study: Study, trial: FrozenTrial) -> np.ndarray | None:
         """The positions of a trial; None if it does not hold a whole recipe of the space (yet)."""
         key = study.study_name, trial.number

@@ -44,11 +44,6 @@ class Space:
     def distributions(self) -> dict[str, Distribution]:
         return {parameter.name: parameter.distribution for parameter in self.parameters}
 
-    @property
-    def is_nested(self) -> bool:
-        """Whether some parameter is active for some recipes only."""
-        return bool(self._conditions)
-
     def __getitem__(self, name: str) -> Parameter:
         return self._by_name[name]
 
@@ -168,10 +163,6 @@ class Space:
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Positions (count, parameters) of random recipes."""
         return self.conditioned(self._draw_all(rng, count))
-
-    def random(self, rng: np.random.Generator) -> Params:
-        """The params of a random recipe."""
-        return self.at(self.draw(rng, 1)[0])
 
     def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
         """Random neighbours of recipes, an array of the same shape (n, parameters).
