@@ -67,12 +67,13 @@ def export_best(
     """Write the `top` best recipes as OUT/1.json ..., best first. `hours`: of training before, to confirm the
     leaders (analysis/confirm.py). UsageError if one of these files exists."""
     names = [f"{number}.json" for number in range(1, top + 1)]
+    _refuse_both(hours, model)
     refuse_existing(out, *names, BUNDLE)
     ranking = rank(trial_table(experiment))
     rows = ranking.best(top, model)
     if hours is not None:
-        _confirm(ranking, hours, model)
-        return export_best(experiment, out, top)
+        ranking = _confirmed(experiment, ranking, hours)
+        rows = ranking.best(top)
     recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
     with writing(out, [*names, BUNDLE]):
         for recipe, name in zip(recipes, names, strict=True):
@@ -82,15 +83,19 @@ def export_best(
     return recipes
 
 
-def _confirm(
-    ranking: Ranking, hours: float, model: str | None, data: Path | None = None,
-    values: Mapping[str, Any] = MappingProxyType({}),
-) -> None:  # fmt: skip
-    """Confirm the leaders, where the changes `values` say."""
-    if model is not None:
+def _refuse_both(hours: float | None, model: str | None) -> None:
+    if hours is not None and model is not None:
         raise UsageError("--confirm-hours compares the leaders of all networks; leave out --model")
+
+
+def _confirmed(
+    experiment: Experiment, ranking: Ranking, hours: float, data: Path | None = None,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> Ranking:  # fmt: skip
+    """The ranking once its leaders are confirmed, where the changes `values` say."""
     places = {name: value for name, value in values.items() if name in PLACES}
     confirm(ranking, Budget(hours=hours), data=data, places=places)
+    return rank(trial_table(experiment))
 
 
 def _is_first(ranking: Ranking, rows: pd.DataFrame) -> bool:
@@ -302,18 +307,21 @@ def export_best_and_retrain(
     UsageError, before the first training, for everything that can be refused.
     """
     names = [f"best/{number}" for number in range(1, top + 1)]
+    _refuse_both(hours, model)
     refuse_overwriting(out, TRIALS, REPORT, BUNDLE, *names)
     folders = [out / name for name in names]
-    values = values or {}
-    ranking = ranking or rank(trial_table(experiment))
-    rows = ranking.best(top, model)
-    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
-    configs, photos, task = _ready(recipes, values, data, tta, finish, gpus)
-    if hours is not None:
-        _confirm(ranking, hours, model, data, values)
-        return export_best_and_retrain(
-            experiment, data, out, top, average=average, values=values, tta=tta, finish=finish, gpus=gpus
-        )
+    changes = values or {}
+    known = ranking or rank(trial_table(experiment))
+
+    def chosen() -> tuple[pd.DataFrame, list[Recipe], tuple[list[TrialConfig], pd.DataFrame, Task]]:
+        rows = known.best(top, model)
+        recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+        return rows, recipes, _ready(recipes, changes, data, tta, finish, gpus)
+
+    rows, recipes, (configs, photos, task) = chosen()
+    if hours is not None:  # what can be refused was, before anything is trained
+        known = _confirmed(experiment, known, hours, data, changes)
+        rows, recipes, (configs, photos, task) = chosen()
     pairs = zip(recipes, configs, strict=True)
     validated = [_validated(recipe, config, task) for recipe, config in pairs]
     voted = shared_vote(validated)
@@ -324,23 +332,23 @@ def export_best_and_retrain(
         output.info(
             f"note: the search ran on other photos than those in {data} (or these have changed since)"
         )
-    what = _what(configs, [recipe.stop_with(values) for recipe in recipes], average, data)
+    what = _what(configs, [recipe.stop_with(changes) for recipe in recipes], average, data)
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
-        write_trials(ranking, out / TRIALS)
+        write_trials(known, out / TRIALS)
         if not (changed := print_unpromised(recipes, configs)):
-            _print_trust(ranking, rows)
+            _print_trust(known, rows)
         members, abouts = _members(
-            recipes, configs, photos, folders, values, average, tta, planned, again, gpus
+            recipes, configs, photos, folders, changes, average, tta, planned, again, gpus
         )
-        about = abouts[0] | {"selection": ranking.rule, "network": model}
-        if _is_first(ranking, rows) and not changed:
-            about |= ranking.leaders.facts()
+        about = abouts[0] | {"selection": known.rule, "network": model}
+        if _is_first(known, rows) and not changed:
+            about |= known.leaders.facts()
         if top > 1:
-            about = about_vote(about, abouts, voted, task, ranking.metric)
+            about = about_vote(about, abouts, voted, task, known.metric)
         about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
         with reporting(out / REPORT):
-            write_experiment_report(experiment, out / REPORT, ranking, rows.iloc[0], about)
+            write_experiment_report(experiment, out / REPORT, known, rows.iloc[0], about)
     return out / CSV
 
 
