@@ -2,6 +2,7 @@
 predictions.csv, submission.json."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS
 from trial.run_folder.record import IS_PROBABILITY, probability_columns
 
+logger = logging.getLogger(__name__)
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"
 SUBMISSION = (CSV, JSON, PREDICTIONS)
 BEST_MEMBER = "promise_of_best_member"  # in the JSON of a vote, which has no promise of its own
@@ -70,7 +72,8 @@ def writing(
     same = is_left_of(out, what)
     folders = [*folders]
     if not same and (existing := [out / name for name in folders if (out / name).exists()]):
-        raise UsageError(f"{existing[0]} already exists; give another --out, or move it away")
+        whose = "is of another, unfinished command" if left else "already exists"
+        raise UsageError(f"{existing[0]} {whose}; give another --out, or move it away")
     note = {"files": [*files], "folders": folders, "what": made}
     _remove(out, left.get("files", ()))
     out.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,8 @@ def writing(
         begun = same or any((out / name).exists() for name in folders)
         goes_on = made and (begun or not isinstance(error, UsageError))
         _remove(out, [*note["files"], *([] if goes_on else [UNFINISHED])])
+        if goes_on and isinstance(error, KeyboardInterrupt):
+            logger.warning(f"to go on: the same command again; {out} keeps what is trained")
         raise
     _remove(out, [UNFINISHED])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from common.errors import unknown
 from common.machine import EXPERIMENTS, shipped
 from common.nni_yaml import TRIAL, read_experiment, split_command
 from experiments.checks.space import described, without
@@ -176,8 +177,9 @@ class Plan:
 def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
     """(plan, errors) of the YAML at `path`: the plan as far as it can be read, None if not at all."""
     if not path.is_file():
-        names = ", ".join(path.name for path in shipped("experiments", "*.yaml"))
-        return None, [f"{path}: no such file; the shipped ones, in experiments/: {names}"]
+        names = [path.name for path in shipped("experiments", "*.yaml")]
+        near = unknown("experiment", path.name, names)
+        return None, [f"{path}: no such file: {near} (in experiments/: {', '.join(names)})"]
     config, space, errors = read_experiment(path)
     if config is None:
         return None, errors

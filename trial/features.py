@@ -122,7 +122,7 @@ def features_of(
     ]  # fmt: skip
     photos = identity(plain.paths, processing, [plain.crop.mark] if plain.crop else [])
     wanted = ArrayInfo(*photos, len(table), None, crop=str(preprocessing.crop), kind="features")
-    what = f"computing the features of {len(table):,} photos in {number} views"
+    what = f"computing the features of {len(table):,} photos" + (f" in {number} views" if number > 1 else "")
     try:
         return computed(folder or arrays.CACHE, wanted, run, what, need, math.ceil(limit * 2**30))
     except NoRoom as error:

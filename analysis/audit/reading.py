@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.audit.features import features_of, network_of
 from analysis.predict.trained import other_classes
-from analysis.trust.answers import VALIDATION, read_probabilities
+from analysis.trust.answers import RUN_FOLDERS, VALIDATION, read_probabilities
 from common.errors import UsageError
 from common.text import few
 from dataset.pixels import decode_errors
@@ -33,7 +33,7 @@ def config_of(run: Path) -> TrialConfig:
     try:
         return RunFolder(run).config()
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{run / 'config.json'}: does not exist; give run folders") from None
+        raise UsageError(f"{run / 'config.json'}: does not exist; give {RUN_FOLDERS}") from None
 
 
 def read_halves(data: Path, run: Path | None = None, group: str = "") -> Halves:

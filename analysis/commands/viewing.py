@@ -7,6 +7,7 @@ import typer
 
 from analysis.commands.options import EXAMPLE, app
 from common.errors import UsageError, exit_on_usage_error
+from common.machine import PROJECT
 
 OfNetwork = Annotated[
     Path | None,
@@ -38,8 +39,7 @@ def report(
     """Write a page on an experiment or a run.
 
     EXPERIMENT is NNI's id, a folder, a YAML's name, latest, or a run folder; it may still be running. With
-    OTHER, the page compares the two [default: comparison.html here]. A page is one self-contained HTML
-    file."""
+    OTHER, the page compares the two [default: out/comparison.html]. A page is one self-contained file."""
     from analysis.report.checks import read_checks
     from analysis.trials.ranking import rank
     from analysis.trials.runs import any_table, is_run
@@ -51,7 +51,7 @@ def report(
 
         both = [experiment, other]
         sides = sides_of(both, [rank(any_table(wanted)) for wanted in both])
-        print(f"report: {write_comparison(out or Path('comparison.html'), *sides)}")
+        print(f"report: {write_comparison(out or PROJECT / 'out' / 'comparison.html', *sides)}")
         return
     checks = read_checks(checked or [])
     if is_run(Path(experiment)):

@@ -53,7 +53,7 @@ def worth(
         table = predict_validation(run, trained, data, tta, temperature)
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
-        output.info(f"not measured on validation {trained.task.groups}: {why}")
+        output.info(f"gain of --tta {tta} not measured on validation {trained.task.groups}: {why}")
         return None
     folder = RunFolder(run)
     metric = METRICS[folder.config().metric]

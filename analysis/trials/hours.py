@@ -44,11 +44,12 @@ def unit_of(hours: float) -> tuple[float, str]:
 
 
 def _spans(folder: Path) -> dict[str, list[Span]]:
-    """The times in which NNI ran each trial, in seconds. A killed manager has recorded no end: the trial's
-    last report stands for it."""
+    """The times in which NNI ran each trial, in seconds. A killed manager has recorded no end, or a resume
+    has recorded it hours later: the last epoch's report stands for it."""
     reports: dict[str, list[float]] = {}
-    for trial, milliseconds in _timed(folder, "trialJobId", "MetricData"):
-        reports.setdefault(trial, []).append(milliseconds / 1000)
+    for trial, kind, milliseconds in _timed(folder, "trialJobId, type", "MetricData"):
+        if kind == "PERIODICAL":
+            reports.setdefault(trial, []).append(milliseconds / 1000)
     began: dict[str, float] = {}
     spans: dict[str, list[Span]] = {}
 
@@ -61,7 +62,8 @@ def _spans(folder: Path) -> dict[str, list[Span]]:
         if event in OPEN:
             began.setdefault(trial, second)
         elif event in ENDS:
-            end(trial, second)
+            reported = max(reports.get(trial, ()), default=second)
+            end(trial, min(reported, second) if event == "SUCCEEDED" else second)
         elif event == "ADD_RESUMED":
             end(trial, max((report for report in reports.get(trial, ()) if report < second), default=0.0))
     for trial in list(began):

@@ -14,6 +14,7 @@ from trial.metrics import MIN_PROBABILITY
 from trial.run_folder.record import RunFolder, probabilities_of, probability_columns
 
 VALIDATION = "validation.parquet"
+RUN_FOLDERS = "run folders; a search has its own in out/experiments/ID/trials/"
 SUM_TOLERANCE = 1e-3  # probabilities are stored as float32; half precision rounds to about this
 
 
@@ -106,6 +107,8 @@ def _read(run: Path) -> pd.DataFrame:
     try:
         return RunFolder(run).validation()
     except FileNotFoundError:
+        if not run.is_dir():
+            raise UsageError(f"{run}: does not exist; give {RUN_FOLDERS}") from None
         raise UsageError(
             f"{path}: does not exist: the run did not end an epoch, or was trained on all groups"
         ) from None

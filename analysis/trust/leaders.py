@@ -151,8 +151,8 @@ def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
     limits = f"{promise['low']:.3f} to {promise['high']:.3f}"
     value, by = promise[column_of(metric)], promise["corrected_by"]
     return (
-        f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, after a correction by {by:.3f} from "
-        f"{value + by:.3f} for the choice of {of}"
+        f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, corrected from {value + by:.3f} for the "
+        f"choice of {of}"
     )
 
 
@@ -176,8 +176,8 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
     elif leaders.chosen_from == 1:
         whose, of = "", "at the best of its epochs"
     words = (
-        f"Promise{whose} on new {groups}: {title_of(leaders.metric)} {promise}, after a correction "
-        f"by {leaders.corrected_by:.3f} from {promise.value + leaders.corrected_by:.3f} for being {of}."
+        f"Promise{whose} on new {groups}: {title_of(leaders.metric)} {promise}, corrected from "
+        f"{promise.value + leaders.corrected_by:.3f} for being {of}."
     )
     if equal := leaders.equal:
         words += f" On {seen} it is not significantly different from {_named(equal, numbers)}."

@@ -302,7 +302,7 @@ def test_what_a_killed_command_left_is_its_own(tmp_path):
     (tmp_path / "c").write_text("of somebody")
     with pytest.raises(UsageError, match="c already exists"):
         refuse_existing(tmp_path, "a", "c")
-    with pytest.raises(UsageError, match="best already exists"):
+    with pytest.raises(UsageError, match="best is of another, unfinished command"):
         begin(["a"], {"recipe": 2}, ["best"])
     assert begin(["a", "b"], {"recipe": 1}, ["best"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "c"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from common.errors import UsageError
+from common.errors import UsageError, unknown
 from common.text import number_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
@@ -60,6 +60,10 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     `recipe` without PLACES. UsageError if it is damaged."""
     try:
         read = json.loads(path.read_text())
+    except FileNotFoundError:
+        there = sorted(other.name for other in path.parent.glob("*.json"))
+        why = unknown("file", path.name, there)
+        raise UsageError(f"{path}: can't be read as a recipe ({why}); recipes/ has examples") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: can't be read as a recipe ({error}); recipes/ has examples") from None
     if not isinstance(read, dict):

@@ -20,7 +20,7 @@ TIMES = {
     "cut": (2, [
         (0.5 * HOUR, "WAITING"), (0.5 * HOUR + 1, "RUNNING"), (1.5 * HOUR, "REPORT"),
         (10 * HOUR, "ADD_RESUMED"), (10 * HOUR, "WAITING"), (10 * HOUR, "REPORT"), (10 * HOUR, "REPORT"),
-        (10.5 * HOUR, "SUCCEEDED"),
+        (10.5 * HOUR - 1, "REPORT"), (10.5 * HOUR, "SUCCEEDED"),
     ]),
     "late": (3, [(HOUR + 5, "WAITING"), (1.25 * HOUR, "SUCCEEDED")]),
     "next": (3, [(10.5 * HOUR + 5, "WAITING"), (10.75 * HOUR, "SUCCEEDED"), (10.75 * HOUR + 1, "EARLY_STOPPED")]),
@@ -43,6 +43,14 @@ def experiment(tmp_path):
 
 def test_hours_leave_out_the_times_between_an_end_and_a_resume(experiment):
     assert hours_of_search(experiment.folder) == pytest.approx(HOURS, abs=0.01)
+
+
+def test_a_trial_whose_end_a_resume_noticed_ended_with_its_last_epoch(tmp_path):
+    folder = make_experiment(tmp_path / "abc", SPACE)
+    unnoticed = [(0, "WAITING"), (0.5 * HOUR, "REPORT"), (HOUR, "REPORT"), (9 * HOUR, "SUCCEEDED")]
+    timeline(folder, "unnoticed", unnoticed, 0, {"learning_rate": 0.1})
+    timeline(folder, "after", [(9 * HOUR, "WAITING"), (10 * HOUR, "SUCCEEDED")], 1, {"learning_rate": 0.2})
+    assert hours_of_search(folder) == pytest.approx({"unnoticed": 1, "after": 2})
 
 
 def test_numbers_are_in_the_order_of_nni_and_no_one_comes_twice(experiment):
