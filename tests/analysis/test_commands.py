@@ -67,7 +67,7 @@ def test_every_command_has_help_with_an_example(analysis, command):
         (["predict", "nowhere", "--photos", "nobody", "--out", "out/x"], "no folder nobody"),
         (["ensemble", "a", "b", "--vote", "heart", "--out", "out/x"], "did you mean hard?"),
         (["ensemble", "a", "--out", "out/x"], "2 runs or more"),
-        (["compare", "nowhere", "nobody"], "nowhere/validation.parquet: does not exist"),
+        (["compare", "nowhere", "nobody"], "nowhere: does not exist"),
         (["eda", "nowhere", "--augment", "ligth"], "did you mean light?"),
         (["lr-range", "lossy=1", "--steps", "5", "--out", "out/x"], "--steps 5: must be 20 or more"),
         (["score", "none.csv", "none.csv"], "none.csv: can't be read"),
