@@ -74,7 +74,7 @@ def export_best(
     if hours is not None:
         ranking = _confirmed(experiment, ranking, hours)
         rows = ranking.best(top)
-    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    recipes = _recipes(experiment, ranking, rows)
     with writing(out, [*names, BUNDLE]):
         for recipe, name in zip(recipes, names, strict=True):
             output.info(recipe.write(out / name))
@@ -96,6 +96,14 @@ def _confirmed(
     places = {name: value for name, value in values.items() if name in PLACES}
     confirm(ranking, Budget(hours=hours), data=data, places=places)
     return rank(trial_table(experiment))
+
+
+def _recipes(experiment: Experiment, ranking: Ranking, rows: pd.DataFrame) -> list[Recipe]:
+    """The recipes of these rows of the ranking; that of its first one has the search's promise."""
+    recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+    if _is_first(ranking, rows) and (promise := ranking.leaders.facts().get("promise")):
+        recipes[0] = replace(recipes[0], origin=recipes[0].origin | {"promise": promise})
+    return recipes
 
 
 def _is_first(ranking: Ranking, rows: pd.DataFrame) -> bool:
@@ -315,7 +323,7 @@ def export_best_and_retrain(
 
     def chosen() -> tuple[pd.DataFrame, list[Recipe], tuple[list[TrialConfig], pd.DataFrame, Task]]:
         rows = known.best(top, model)
-        recipes = [recipe_of(row, experiment.id) for _, row in rows.iterrows()]
+        recipes = _recipes(experiment, known, rows)
         return rows, recipes, _ready(recipes, changes, data, tta, finish, gpus)
 
     rows, recipes, (configs, photos, task) = chosen()

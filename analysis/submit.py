@@ -112,7 +112,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "code": origin["code"],
         "versions": origin["versions"],
         "validation": validation,
-        **(promise_facts(trial, config.metric) if trial and validation else {}),
+        **(_promise(trial, config.metric, recipe) if trial and validation else {}),
         **({"no_promise": changed} if changed else {}),
         "experiment": searched.get("experiment"),
         "trial": searched.get("trial"),
@@ -122,6 +122,13 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
     }
+
+
+def _promise(trial: Path, metric: str, recipe: Recipe | None) -> dict[str, Any]:
+    """{"promise"}: the search's, which is corrected for the choice among its trials, if the recipe was its
+    best one; else that of the trial alone."""
+    kept = recipe.origin.get("promise") if recipe else None
+    return {"promise": kept} if kept else promise_facts(trial, metric)
 
 
 def group_of(run: Path) -> str:

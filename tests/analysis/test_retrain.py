@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from analysis.__main__ import app
-from analysis.pipeline import export_best_and_retrain, retrain_and_submit
+from analysis.pipeline import export_best_and_retrain, predict_and_submit, retrain_and_submit
 from analysis.predict.trained import predict
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import mean, retrain
@@ -164,6 +164,10 @@ def test_the_best_two_are_retrained_and_vote(people, experiment, tmp_path, ranki
     assert about["vote"] == "soft"
     assert len(about["members"]) == 2
     assert "promise" not in about and about["promise_of_best_member"]["groups"] > 0
+    own = json.loads((out / "best" / "1" / "submission.json").read_text())["promise"]
+    assert own == about["promise_of_best_member"] == rankings[0].leaders.facts()["promise"], "the search's"
+    predict_and_submit(out / "best" / "1", people, tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "submission.json").read_text())["promise"] == own
     assert about["validation"].keys() == {"none"}, "their seeds deal other folds"
     assert about["rule"]["photos"].startswith("all people")
     assert about["data_fingerprint"] == about["searched_on"]
