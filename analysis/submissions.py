@@ -204,15 +204,17 @@ def _next(
     if not able:
         return ["send next: no other submission with a promise was found"]
     first, *others = able
-    assert first.promise is not None and first.low is not None
-    words = f"send next: {_name(first)}: {_promise(first)}"
+    assert first.promise is not None and first.low is not None and first.high is not None
+    same = [one.promise for one in log if one.promise is not None and one.corrected == first.corrected]
+    is_worse = bool(same) and first.high < max(same)
+    what = "nothing better to send; the best of the others is" if is_worse else "send next:"
+    words = f"{what} {_name(first)}: {_promise(first)}"
     if known:
         words += f", {first.promise + known[0]:.3f} expected with the running bias"
     alike = [one for one in others if one.corrected == first.corrected]
     equal = [one for one in alike if one.promise is not None and one.promise >= first.low]
     if equal:
         words += f"; {', '.join(map(_name, equal[:3]))} may be as good"
-    same = [one.promise for one in log if one.promise is not None and one.corrected == first.corrected]
     if same and first.promise < max(same):
         words += f"; what was sent promised more ({max(same):.3f})"
     if apart := [one for one in others if one.corrected != first.corrected]:

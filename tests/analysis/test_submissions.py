@@ -120,9 +120,8 @@ def test_the_command_says_what_to_send_next(tmp_path):
         call(app, "submissions", root / name, "--log", log)
     said = call(app, "submissions", "--log", log)
     assert "3 handed in" in said.stdout and "no score yet" in said.stdout
-    assert (
-        f"send next: {root / 'worse'}" in said.stdout and "what was sent promised more (0.640)" in said.stdout
-    )
+    better = f"nothing better to send; the best of the others is {root / 'worse'}: macro-F1 0.300 promised"
+    assert better in said.stdout and "what was sent promised more (0.640)" in said.stdout
     assert [one.promise for one in candidates(read_log(log), root)] == [0.3, None]
 
 
