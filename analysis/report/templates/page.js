@@ -38,3 +38,12 @@ for (const input of document.querySelectorAll("input.filter")) {
     }
   });
 }
+
+// What is wider than the page fades at its right edge until it is scrolled to its end.
+for (const box of document.querySelectorAll(".scroll, .tall")) {
+  const mark = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 8);
+  box.addEventListener("scroll", mark, { passive: true });
+  const sizes = new ResizeObserver(mark);
+  sizes.observe(box);
+  if (box.firstElementChild) sizes.observe(box.firstElementChild);
+}
