@@ -134,8 +134,9 @@ def _report(folder: Path, trial: str) -> Reported:
         result = _result_of(run)
     seconds = last - start if last and start and last > start else None
     status = _json(run / "status.json")
-    if seconds and PARENT not in status:  # `start` is that of its last process: it may have been run again
-        seconds = max(seconds, status.get("seconds") or 0.0)
+    all_parts = status.get("seconds")
+    if seconds and isinstance(all_parts, int | float) and PARENT not in status:
+        seconds = max(seconds, all_parts)  # `start` is that of its last process: it may have been run again
     interrupted = event == "FAILED" and status.get("state") == "interrupted"
     starting = _starting(start, times, PARENT in status) if seconds else 0.0
     return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted, starting)
