@@ -79,10 +79,8 @@ def lda_cv(*, balance: Fraction = 0.0, temperature: Temperature = 1.0, smoothing
 
     def initial(features: np.ndarray, targets: Sequence[Target], groups: np.ndarray) -> Layer:
         precise = features.astype(np.float64)
-        folds = _folds(precise, groups)
-        shrinkages = [
-            _chosen(precise, target, folds, balance, smoothing) if folds else -1.0 for target in targets
-        ]
+        folds = folds_of(precise, groups)
+        shrinkages = [chosen(precise, target, folds, balance, smoothing) for target in targets]
         logger.info(f"init=lda_cv: shrinkage {', '.join(f'{one:g}' for one in shrinkages)}")
         return _stacked(
             [
@@ -95,15 +93,6 @@ def lda_cv(*, balance: Fraction = 0.0, temperature: Temperature = 1.0, smoothing
     return initial
 
 
-def chosen(
-    features: np.ndarray, target: Target, groups: np.ndarray, balance: float, smoothing: float
-) -> float:
-    """The one of SHRINKAGES with the smallest log loss of `target` on groups held out, the mean over values
-    of a mean over photos. -1 (estimated) for photos of one group. Deterministic."""
-    folds = _folds(features, groups)
-    return _chosen(features, target, folds, balance, smoothing) if folds else -1.0
-
-
 class Fold(NamedTuple):
     """Rows fitted and rows held out, with the Gram matrix (D, D) of the features fitted."""
 
@@ -112,7 +101,7 @@ class Fold(NamedTuple):
     gram: np.ndarray
 
 
-def _folds(features: np.ndarray, groups: np.ndarray) -> list[Fold]:
+def folds_of(features: np.ndarray, groups: np.ndarray) -> list[Fold]:
     """Of the groups, as even as can be; empty for photos of one group. Each photo is multiplied once."""
     from sklearn.model_selection import GroupKFold
 
@@ -125,9 +114,13 @@ def _folds(features: np.ndarray, groups: np.ndarray) -> list[Fold]:
     return [Fold(fitted, part, total - gram) for (fitted, part), gram in zip(rows, held, strict=True)]
 
 
-def _chosen(
+def chosen(
     features: np.ndarray, target: Target, folds: Sequence[Fold], balance: float, smoothing: float
 ) -> float:
+    """The one of SHRINKAGES with the smallest log loss of `target` on the groups held out, the mean over
+    values of a mean over photos. -1 (estimated) without folds. Deterministic."""
+    if not folds:
+        return -1.0
     losses = np.zeros((len(SHRINKAGES), len(features)))
     for fold in folds:
         known = target.part(fold.fitted)
