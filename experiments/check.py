@@ -78,7 +78,7 @@ def check(
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space), keep=keep)
         if machines is not None and "className" in (plan.config.get("assessor") or {}):
-            plan = with_trainings(plan)[0].without_pauses()
+            plan = plan.without_pauses()
         plan = plan.with_settings(word for word in settings if "=" in word)
         errors += plan_errors(plan, machines is None)
         if whole.space and not wrong_space and not plan.space:
@@ -88,7 +88,6 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
-            plan, ends = with_trainings(plan)
             plan, known = with_known_recipes(plan)
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             needed = disk_need(plan)
@@ -97,7 +96,7 @@ def check(
             if memory:
                 errors += memory.errors(plan.config["trainingService"].get("maxTrialNumberPerGpu") or 1)
             lines = [needed.line(), memory.line() if memory else ""]
-            notes = (*ends, *known, *rehearsed.warnings, *filter(None, lines))
+            notes = (*end_notes(plan), *known, *rehearsed.warnings, *filter(None, lines))
             plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
             if listed and not errors:
                 plan = with_machines(plan, listed, without_failing)
@@ -107,19 +106,20 @@ def check(
     return plan
 
 
-def with_trainings(plan: Plan) -> tuple[Plan, list[str]]:
-    """The plan with a number of whole trainings, if it pauses them and only NNI's number of trials ends it,
-    and a note: NNI would end the search with hopeful ones lying paused."""
-    parts, tuner = plan.config.get("maxTrialNumber"), plan.config.get("tuner") or {}
+def end_notes(plan: Plan) -> list[str]:
+    """A note if a search pauses trainings and only NNI's number of trials ends it: hopeful ones may be left
+    paused."""
+    parts, tuner = plan.config.get("maxTrialNumber"), plan.config["tuner"]
     ends_otherwise = (
         "maxExperimentDuration" in plan.config
         or {"trainings", "hours"} & (tuner.get("classArgs") or {}).keys()
     )
-    if not plan.pauses or not isinstance(parts, int) or ends_otherwise:
-        return plan, []
-    trainings = max(1, parts // STINTS)
-    note = f"tuner: trainings={trainings}, a quarter of maxTrialNumber: nothing hopeful is left paused"
-    return plan.with_tuner(trainings=trainings), [note]
+    if not plan.pauses or parts is None or ends_otherwise:
+        return []
+    return [
+        f"tuner: NNI counts each part of a paused training, so maxTrialNumber={parts} may end this search "
+        f"with hopeful recipes paused; give classArgs: {{trainings: {max(1, parts // STINTS)}}}, or hours"
+    ]
 
 
 def with_known_recipes(plan: Plan) -> tuple[Plan, list[str]]:

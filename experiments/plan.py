@@ -111,7 +111,7 @@ class Plan:
         assessor = {key: value for key, value in self.config["assessor"].items() if key != "classArgs"}
         assessor["className"] = WITHOUT_PAUSES
         changed = replace(self, config=self.config | {"assessor": assessor})
-        return changed.with_trials(None if self.number is None else math.ceil(self.number))
+        return changed if self.number is None else changed.with_trials(math.ceil(self.number))
 
     def with_settings(self, settings: Iterable[str]) -> "Plan":
         """The plan with `key=value` words fixed for all trials: they replace the command's, and their fields

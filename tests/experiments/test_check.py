@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from common.machine import PROJECT
-from experiments.check import check, with_trainings
+from experiments.check import check, end_notes
 from experiments.plan import read_plan
 from tests.experiments import conftest
 
@@ -25,21 +25,20 @@ def test_a_good_one_has_none(mine, people):
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_search_that_pauses_gets_trainings_from_the_number_of_trials(mine, people):
-    """NNI counts each part of a paused training, and would end the search while some lie paused."""
+def test_a_search_that_pauses_and_that_only_nnis_number_ends_gets_a_note(mine, people):
+    """NNI counts each part of a paused training, and ends the search while some lie paused."""
     mine.change("maxTrialNumber: 2", "maxTrialNumber: 12")
     mine.change(
         "tuner:", f"assessor: {{className: tuners.search.PauseAndGoOn, codeDirectory: {PROJECT}}}\ntuner:"
     )
     plan = check(mine.yaml, people)
-    assert plan.number == 3 and "a quarter of maxTrialNumber" in plan.notes[0]
-    whole = read_plan(mine.yaml)[0]
-    assert with_trainings(whole)[0].without_pauses().config["maxTrialNumber"] == 3
+    assert "maxTrialNumber=12 may end this search" in plan.notes[0] and "{trainings: 3}" in plan.notes[0]
+    assert plan.config["maxTrialNumber"] == plan.without_pauses().config["maxTrialNumber"] == 12
     mine.change("maxTrialNumber: 12", "maxTrialNumber: 12\nmaxExperimentDuration: 2h")
-    assert with_trainings(read_plan(mine.yaml)[0])[1] == []
+    assert end_notes(read_plan(mine.yaml)[0]) == []
+    mine.change("\nmaxExperimentDuration: 2h", "")
     mine.change("{seed: 1}", "{seed: 1, hours: 2}")
-    plan = check(mine.yaml, people)
-    assert plan.number is None and not any("quarter" in note for note in plan.notes)
+    assert end_notes(read_plan(mine.yaml)[0]) == []
 
 
 @pytest.mark.parametrize(
