@@ -178,8 +178,7 @@ def read_plan(path: Path) -> tuple[Plan | None, list[str]]:
     """(plan, errors) of the YAML at `path`: the plan as far as it can be read, None if not at all."""
     if not path.is_file():
         names = [path.name for path in shipped("experiments", "*.yaml")]
-        near = unknown("experiment", path.name, names)
-        return None, [f"{path}: no such file: {near} (in experiments/: {', '.join(names)})"]
+        return None, [f"{path}: no such file: {unknown('experiment in experiments/', path.name, names)}"]
     config, space, errors = read_experiment(path)
     if config is None:
         return None, errors

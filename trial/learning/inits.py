@@ -6,6 +6,7 @@ An INITS builder returns None, or `initial(features (N, D), targets, groups (N,)
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -63,9 +64,7 @@ def lda(
 
     def initial(features: np.ndarray, targets: Sequence[Target], groups: np.ndarray) -> Layer:
         precise = features.astype(np.float64)
-        return _stacked(
-            [_discriminant(precise, target, shrinkage, balance, smoothing) for target in targets], temperature
-        )
+        return _discriminants(precise, targets, [shrinkage] * len(targets), balance, smoothing, temperature)
 
     return initial
 
@@ -82,13 +81,7 @@ def lda_cv(*, balance: Fraction = 0.0, temperature: Temperature = 1.0, smoothing
         folds = folds_of(precise, groups)
         shrinkages = [chosen(precise, target, folds, balance, smoothing) for target in targets]
         logger.info(f"init=lda_cv: shrinkage {', '.join(f'{one:g}' for one in shrinkages)}")
-        return _stacked(
-            [
-                _discriminant(precise, target, shrinkage, balance, smoothing)
-                for target, shrinkage in zip(targets, shrinkages, strict=True)
-            ],
-            temperature,
-        )
+        return _discriminants(precise, targets, shrinkages, balance, smoothing, temperature)
 
     return initial
 
@@ -133,24 +126,24 @@ def chosen(
     return SHRINKAGES[int(np.mean(by_value, axis=0).argmin())]
 
 
-def _stacked(layers: Sequence[Layer], temperature: float) -> Layer:
-    """The outputs of several layers as those of one."""
+def _discriminants(
+    features: np.ndarray, targets: Sequence[Target], shrinkages: Sequence[float], balance: float,
+    smoothing: float, temperature: float,
+) -> Layer:  # fmt: skip
+    """The log posteriors of the values of each target, or of their subclasses, as outputs of one layer."""
+    gram = cache(lambda: features.T @ features)  # once for all targets, if one needs it
+    layers = []
+    for target, shrinkage in zip(targets, shrinkages, strict=True):
+        means = _means(features, target, smoothing)
+        if shrinkage < 0:
+            # With subclasses the covariance is that within numbers, which the residuals are of.
+            within = means.kind if target.numbers is None else means.kind * 0
+            covariance = _estimated(features - means.expected[means.kind], within)
+        else:
+            covariance = _shrunk(means.scatter(gram()) / len(features), shrinkage)
+        layers.append(_posterior(covariance, means.outputs, target, balance))
     weights, biases = zip(*layers, strict=True)
     return np.concatenate(weights) / temperature, np.concatenate(biases) / temperature
-
-
-def _discriminant(
-    features: np.ndarray, target: Target, shrinkage: float, balance: float, smoothing: float
-) -> Layer:
-    """The log posteriors of the values, or of their subclasses."""
-    means = _means(features, target, smoothing)
-    residuals = features - means.expected[means.kind]
-    if shrinkage < 0:
-        # With subclasses the covariance is that within numbers, which the residuals are of.
-        covariance = _estimated(residuals, means.kind if target.numbers is None else means.kind * 0)
-    else:
-        covariance = _shrunk(residuals.T @ residuals / len(residuals), shrinkage)
-    return _posterior(covariance, means.outputs, target, balance)
 
 
 def _shrunk(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
