@@ -170,9 +170,11 @@ def _nnictl(*words: str, environ: Mapping[str, str] | None = None) -> str:
 def _words(nnictl: "subprocess.Popen[str]") -> str:
     try:
         return nnictl.communicate(timeout=NNICTL_SECONDS)[0]
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as error:
         nnictl.kill()
-        return f"nnictl took longer than {NNICTL_SECONDS} s"
+        # What it has printed names the experiment whose manager it may have started. It comes as bytes.
+        printed = (error.output or b"").decode(errors="replace")
+        return f"{printed}\nnnictl took longer than {NNICTL_SECONDS} s"
 
 
 def _begin(*words: str, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":

@@ -18,6 +18,7 @@ from common.errors import exit_on_usage_error, file_words
 from common.files import HOST, folder_atomic, sweep, write_atomic, write_json
 from common.machine import PROJECT
 from tests import forked
+from tests.analysis.fake_experiment import trained
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY, call
 from trial.models.tensors import write_tensors
@@ -27,11 +28,12 @@ GONE = 2**22 + 1  # no process has such an id
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A disk of its own, of one MiB; its `fill(left)` leaves that many bytes free."""
+def small_disk(tmp_path, request):
+    """A disk of its own, of one MiB or the parameter; `fill(left)` leaves that many bytes of it free."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    size = getattr(request, "param", "1m")
+    words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(words, capture_output=True).returncode:
         pytest.skip("only root can mount a small disk")
     yield folder
@@ -113,6 +115,42 @@ def test_predicting_again_is_not_refused(people, small_disk, tmp_path):
         filler.unlink()
     # The report holds plotly, which is larger than this disk.
     assert call(analysis.app, "predict", run, "--data", people, "--out", tmp_path / "out").exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def experiment(people, tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("full") / "two", people)
+
+
+COMMANDS = {
+    "retrain": ["retrain", "RUN0/config.json", "--data", "DATA", "--out", "OUT"],
+    "ensemble": ["ensemble", "RUN0", "RUN1", "--data", "DATA", "--out", "OUT", "--vote", "soft"],
+    "report of a run": ["report", "RUN0", "--out", "OUT"],
+    "report of an experiment": ["report", "EXPERIMENT", "--out", "OUT"],
+    "export-best-and-retrain": ["export-best-and-retrain", "EXPERIMENT", "--data", "DATA", "--out", "OUT"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("small_disk", ["32m"], indirect=True)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_so_and_does_its_work_when_there_is_space(people, small_disk, experiment, name):
+    out, runs = small_disk / "out", experiment.folder / "trials"
+    places = {"RUN0": runs / "t0", "RUN1": runs / "t1", "DATA": people, "EXPERIMENT": experiment.folder}
+    places["OUT"] = out / "report.html" if name.startswith("report") else out
+    words = COMMANDS[name]
+    for place, path in places.items():
+        words = [word.replace(place, str(path)) for word in words]
+    for left in (0, 20_000, 200_000, 1_000_000):
+        filler = fill(small_disk, left)
+        done = call(analysis.app, *words)
+        assert (done.exit_code, done.exception.__class__) == (1, SystemExit), (left, done.output)
+        assert re.search(r"disk/\S+: the disk is full; free some space, then try again$", done.stderr.strip())
+        assert not list(out.rglob("*.part")) and not (out / "submission.csv").exists()
+        filler.unlink()
+    done = call(analysis.app, *words)
+    assert done.exit_code == 0, done.output
+    assert (out / ("report.html" if name.startswith("report") else "submission.csv")).stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from common.errors import UsageError
@@ -10,6 +11,7 @@ from common.text import bytes_text, path_text
 from trial.models.weights import locate, with_sources
 
 OTHERS = 2 * 2**20  # bytes of a trial's other files: answers, curve, NNI's logs
+LARGE = 2**30  # bytes; nearly all of timm's networks take less
 # Copies of the network in a checkpoint: itself, two moments of the optimizer, the averaged one.
 IN_CHECKPOINT = 4
 
@@ -47,23 +49,40 @@ def need(
     keep: int | None = None,
 ) -> Need:
     """What `trials` trials with these networks, (model, weights, number of folds), may need at `place`: each
-    keeps its networks, or only `keep` do, and as many as run at once have a checkpoint. Networks whose size
-    is not known (weights=none) are left out."""
+    keeps its networks, or only `keep` do, and as many as run at once have a checkpoint."""
     place = next(folder for folder in (place, *place.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
-    sizes = [size * folds for model, weights, folds in set(networks) if (size := _bytes(model, weights))]
-    if not sizes or trials is None:
+    if trials is None:
         return Need(place, free)
-    mean = sum(sizes) / len(sizes)
     kept = trials if keep is None else min(trials, keep + concurrency)
-    whole = kept * mean + trials * OTHERS + IN_CHECKPOINT * min(concurrency, trials) * max(sizes)
+    checkpoints = IN_CHECKPOINT * min(concurrency, trials)
+    networks = set(networks)
+    # Networks without a file are built only if their size could matter: that takes seconds.
+    build = free < (kept + checkpoints) * LARGE * max((folds for *_, folds in networks), default=1)
+    sizes = [s * folds for model, weights, folds in networks if (s := _bytes(model, weights, build))]
+    if not sizes:
+        return Need(place, free)
+    whole = kept * sum(sizes) / len(sizes) + trials * OTHERS + checkpoints * max(sizes)
     return Need(place, free, round(whole), trials)
 
 
-def _bytes(model: str, weights: str) -> int:
-    """The bytes of a model's networks, by their weights files; 0 if they are not known."""
+def _bytes(model: str, weights: str, build: bool) -> int:
+    """The bytes of a model's networks, by their weights files; those of random ones (weights=none) if
+    `build`. 0 if they are not known."""
+    known = 0
     try:
-        files = [locate(name, source) for name, source in with_sources(model, weights)]
+        for name, source in with_sources(model, weights):
+            if file := locate(name, source):
+                known += file.stat().st_size
+            elif build:
+                known += _random_bytes(name)
     except UsageError:  # missing: reported elsewhere
         return 0
-    return sum(file.stat().st_size for file in files if file)
+    return known
+
+
+@cache
+def _random_bytes(name: str) -> int:
+    from trial.models.factory import bytes_of
+
+    return bytes_of(name)

@@ -153,7 +153,18 @@ def test_an_experiment_that_does_not_fit_is_refused(tmp_path, weights, monkeypat
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 20 * 2**20))
     (error,) = disk.need(tmp_path, [(VALUES["model"], str(weights), 1)], 10, 2).errors()
     assert "10 trials may need 38.0 MiB, and 20.0 MiB are free" in error
-    assert not disk.need(tmp_path, [(VALUES["model"], "none", 1)], 10, 2).line(), "not known"
+
+
+@pytest.mark.slow
+def test_random_networks_count_where_the_disk_is_small(tmp_path, monkeypatch):
+    asked = (tmp_path, [("resnet18", "none", 1)], 10, 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 2**40))
+    assert not disk.need(*asked).line(), "they fit whatever they are"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 2**29))
+    needed = disk.need(*asked)
+    weights = 11_186_772 + 9_620  # parameters with one output, and batch normalisation's statistics
+    assert needed.bytes == pytest.approx(18 * 4 * weights + 10 * disk.OTHERS, rel=0.01)
+    assert "10 trials may need" in needed.errors()[0]
 
 
 def test_a_shipped_experiments_need_is_known():

@@ -33,7 +33,7 @@ def running(tmp_path, monkeypatch):
     for i in range(2):
         search.receive_trial_result(i, search.generate_parameters(i), 0.5 + i / 10)
     server = dashboard(fake.folder, None)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
     thread.start()
     yield search, server, f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()

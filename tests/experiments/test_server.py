@@ -1,5 +1,8 @@
 """Starting NNI's server: what a start that failed leaves behind."""
 
+import subprocess
+import sys
+
 import pytest
 
 from common.errors import UsageError
@@ -27,3 +30,21 @@ def test_one_that_has_begun_trials_stays(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="taken by another experiment"):
         server.start(tmp_path / "x.yaml", 8080, tmp_path)
     assert (tmp_path / "abcd1234").is_dir()
+
+
+def test_a_manager_that_nnictl_took_too_long_over_is_stopped(tmp_path, monkeypatch):
+    """nnictl has said which experiment it began, so that its manager is found."""
+    stopped = []
+    monkeypatch.setattr(server, "NNICTL_SECONDS", 1)
+    monkeypatch.setattr(server.Server, "stop", lambda self: stopped.append(self.id))
+    program = "import time; print('Experiment ID: abcd1234', flush=True); time.sleep(60)"
+    monkeypatch.setattr(
+        server,
+        "_begin",
+        lambda *words, **_: subprocess.Popen(
+            [sys.executable, "-c", program], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ),
+    )
+    with pytest.raises(RuntimeError, match="NNI did not start: nnictl took longer than 1 s"):
+        server.start(tmp_path / "x.yaml", 1, tmp_path)
+    assert stopped == ["abcd1234"]

@@ -68,6 +68,15 @@ def width_of(model: str, image_size: Size) -> int:
     return sum(input_shape(layer).numel() for layer in layers)
 
 
+def bytes_of(name: str) -> int:
+    """The bytes of a network's parameters and buffers in float32, without making them."""
+    import torch
+
+    with torch.device("meta"):
+        state = create(name, (224, 224), 1).state_dict()
+    return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+
+
 def _member(name: str, weights: str, image_size: Size, outputs: int) -> Any:
     """One network with a last layer of `outputs`. UsageError if the weights don't fit it."""
     state = load(name, weights)

@@ -65,7 +65,7 @@ class Hub(BaseHTTPRequestHandler):
 def served(hub: type[Hub]) -> Iterator[str]:
     """The address at which `hub` answers."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), hub)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

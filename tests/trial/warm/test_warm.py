@@ -164,6 +164,25 @@ def test_a_killed_server_loses_no_trial(own):
     assert "no warm server" not in own.stderr("next")
 
 
+def test_trials_leave_nothing_in_the_server(own):
+    """A search of a night has hundreds: neither memory nor open files of the server may grow with them."""
+
+    def one_more(name: str) -> psutil.Process:
+        own.start(name, epochs=EPOCHS)
+        server = own.started(name).parent()
+        own.trials[name].terminate()
+        own.trials[name].wait(30)
+        return server
+
+    for number in range(4):  # the first ones fill what the server keeps
+        server = one_more(f"first{number}")
+    before, files = server.memory_info().rss, server.num_fds()
+    for number in range(10):
+        assert one_more(f"next{number}") == server
+    assert server.num_fds() == files and not server.children()
+    assert server.memory_info().rss - before < 10 * 2**18  # a quarter of a MiB each
+
+
 def test_a_trial_runs_by_itself_if_the_server_does_not_answer(own):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address(own.manager.pid))
