@@ -1,10 +1,12 @@
 """The experiments on this machine as a short table."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
@@ -20,8 +22,8 @@ TITLES = ("id", "name", "state", "done", "best", "hours", "started")
 
 @dataclass(frozen=True)
 class Row:
-    """An experiment. `state`: running; ended, by itself or stopped by a person; killed; damaged, if NNI's
-    database can't be read. `done`: finished trials of the number asked for; `best`: their highest score;
+    """An experiment. `state`: running; ended; stopped, with trials that `resume` goes on with; killed;
+    damaged, if NNI's database can't be read. `done`: finished trials of the number asked for; `best`: their highest score;
     `hours` that it ran; `started`: Unix time, 0 if unknown."""
 
     id: str
@@ -57,11 +59,13 @@ def _row(folder: Path, is_running: bool) -> Row:
         text, _, seconds, start, end = saved[0]
         params = configuration(text)
         arguments = (params.get("tuner") or {}).get("classArgs") or {}
-        scores = list(_scores(folder))
+        statuses = list(_statuses(folder))
+        scores = [float(one["score"]) for one in statuses if one["state"] == "done"]
+        stopped = any(one["state"] == "interrupted" for one in statuses)
         return Row(
             folder.name,
             params.get("experimentName") or "",
-            "running" if is_running else "killed" if end is None else "ended",
+            "running" if is_running else "killed" if end is None else "stopped" if stopped else "ended",
             len(scores),
             arguments.get("trainings") or params.get("maxTrialNumber"),
             max(scores, default=None),
@@ -72,13 +76,13 @@ def _row(folder: Path, is_running: bool) -> Row:
         return Row(folder.name)
 
 
-def _scores(folder: Path) -> Iterable[float]:
-    """The scores of the finished trials."""
+def _statuses(folder: Path) -> Iterable[Mapping[str, Any]]:
+    """Those of the trials that have begun; a damaged one is named by the trials' table alone."""
     for trial in recorded_trials(folder):
-        with suppress(KeyError, TypeError, ValueError):  # it can't be read: the trials' table says so
+        with suppress(KeyError, TypeError, ValueError):
             status = RunFolder(folder / "trials" / trial.trial).status()
-            if status["state"] == "done":
-                yield float(status["score"])
+            if status["state"] != "done" or math.isfinite(float(status["score"])):
+                yield status
 
 
 def lines(rows: Iterable[Row]) -> list[str]:

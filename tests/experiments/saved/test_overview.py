@@ -12,6 +12,8 @@ def test_states_counts_and_order(tmp_path):
     ended = SavedExperiment(tmp_path, "ended000", start=1_000, seconds=5400, end=9)
     ended.trial("a", "SUCCEEDED", state="done", score=0.25).trial("b", "SUCCEEDED", state="done", score=0.75)
     ended.trial("c", "RUNNING", state="stopped_early", score=0.9)
+    stopped = SavedExperiment(tmp_path, "stopped0", start=500, end=9)
+    stopped.trial("a", "SUCCEEDED", state="done", score=0.5).trial("b", "USER_CANCELED", state="interrupted")
     SavedExperiment(tmp_path, "killed00", start=3_000, experimentName="x" * 60)
     other = SavedExperiment(tmp_path / "elsewhere", "running0", start=2_000, maxTrialNumber=None)
     damaged = tmp_path / "damaged0" / "db"
@@ -20,7 +22,8 @@ def test_states_counts_and_order(tmp_path):
     (tmp_path / "_latest").symlink_to("ended000")
     rows = overview(tmp_path, {"running0": other.folder})
     assert [(row.id, row.state) for row in rows] == [
-        ("killed00", "killed"), ("running0", "running"), ("ended000", "ended"), ("damaged0", "damaged"),
+        ("killed00", "killed"), ("running0", "running"), ("ended000", "ended"),
+        ("stopped0", "stopped"), ("damaged0", "damaged"),
     ]  # fmt: skip
     shown = lines(rows)
     assert shown[0].split() == ["id", "name", "state", "done", "best", "hours", "started"]
