@@ -153,6 +153,7 @@ class _Rounds:
         self.trained: dict[Path, list[Path]] = {leader: [] for leader in configs}
         self.rounds: list[Round] = []
         self.known: dict[Path, Leader] = {}
+        self.failed: list[str] = []
         self.runs, self.seconds = 0, 0.0
         self.confirmed: Confirmed | None = None
 
@@ -163,7 +164,10 @@ class _Rounds:
         for leader in self.alive:
             own = self._run(leader, seed, fold)
             is_done = RunFolder(own).status()["state"] == "done"
-            more += _seconds(own if is_done else [leader, *self.trained[leader]][-1])
+            if is_done or self.trained[leader]:
+                more += _seconds(own if is_done else self.trained[leader][-1])
+            else:  # the search's run may have trained a network of each fold
+                more += _seconds(leader) / len(_folds(self.configs[leader]))
         return self.runs + len(self.alive), self.seconds + more
 
     def _run(self, leader: Path, seed: int, fold: int) -> Path:
@@ -174,7 +178,9 @@ class _Rounds:
         folds = next(iter(self.configs.values())).folds
         for leader in list(self.alive):
             folder = self._run(leader, seed, fold)
-            config = replace(self.configs[leader], seed=seed, fold=fold, folds=folds, out=str(folder))
+            config = replace(
+                self.configs[leader], seed=seed, fold=fold, folds=folds, fold_order="lockstep", out=str(folder)
+            )
             name = f"#{self.numbers[leader]}, fold {fold} of seed {seed}"
             try:
                 _train(config, folder, name)
@@ -183,6 +189,7 @@ class _Rounds:
                 output.info(f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}")
                 self.alive.remove(leader)
                 self.known.pop(leader, None)
+                self.failed.append(leader.name)
             self.runs, self.seconds = self.runs + 1, self.seconds + _seconds(folder)
         if not self.alive:
             raise UsageError("none of the leaders could be trained on a further fold")
@@ -201,7 +208,7 @@ class _Rounds:
         ended.sort(key=lambda leader: (-self.known[leader].rounds, -self.known[leader].score.value))
         self.confirmed = Confirmed(
             self.metric, tuple(self.known[leader] for leader in (*self.alive, *ended)), found.promise,
-            found.flattered, tuple(self.rounds), self.runs, round(self.seconds, 1),
+            found.flattered, tuple(self.rounds), self.runs, round(self.seconds, 1), tuple(self.failed),
         )  # fmt: skip
         self.confirmed.write(self.folder)
         first = self.known[kept[0]].score

@@ -40,7 +40,8 @@ class Leader:
 class Confirmed:
     """`leaders`: the best one, those not significantly different, best first, and those that fell behind.
     `promise`: the score of the best one on new groups, corrected by `corrected_by` for having chosen it.
-    `rounds`: the folds on which they were trained again, `runs` networks, `seconds` of training in all."""
+    `rounds`: the folds on which they were trained again, `runs` networks, `seconds` of training in all.
+    `failed`: the leaders' trials that could not be trained on one of these folds, and are left out."""
 
     metric: str
     leaders: tuple[Leader, ...]
@@ -49,6 +50,7 @@ class Confirmed:
     rounds: tuple[Round, ...]
     runs: int
     seconds: float
+    failed: tuple[str, ...] = ()
 
     @property
     def trials(self) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ def read_confirmed(folder: Path) -> Confirmed | None:
         "runs": (int,), "seconds": NUMBER,
     }  # fmt: skip
     try:
-        read = read_object(folder / FILE, kinds)
+        read = read_object(folder / FILE, kinds, {"failed": (list,)})
         leaders = [
             Leader(one["trial"], Interval(**one["score"]), one["rounds"],
                    None if one["difference"] is None else Interval(**one["difference"]))
@@ -92,8 +94,9 @@ def read_confirmed(folder: Path) -> Confirmed | None:
         rounds = [(seed, fold) for seed, fold in read["rounds"]]
         own = {name: read[name] for name in ("metric", "corrected_by", "runs", "seconds")}
         return Confirmed(
-            **own, leaders=tuple(leaders), promise=Interval(**read["promise"]), rounds=tuple(rounds)
-        )
+            **own, leaders=tuple(leaders), promise=Interval(**read["promise"]), rounds=tuple(rounds),
+            failed=tuple(read.get("failed", ())),
+        )  # fmt: skip
     except FileNotFoundError:
         return None
     except (TypeError, KeyError, ValueError) as error:
@@ -119,7 +122,8 @@ def known_of(leading: Sequence[Path], metric: str) -> tuple[Confirmed | None, st
     if found is None:
         return None, ""
     names = {run.name for run in leading}
-    if found.metric != metric or leading[0].name not in found.trials or found.trials[0] not in names:
+    tried = {*found.trials, *found.failed}
+    if found.metric != metric or leading[0].name not in tried or found.trials[0] not in names:
         return None, "the search has other leaders than when they were confirmed; give that command again"
     return found, ""
 

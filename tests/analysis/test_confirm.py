@@ -139,9 +139,45 @@ def test_a_leader_that_fails_is_left_out(experiment, monkeypatch, capsys):
 
     monkeypatch.setattr(confirming, "run", failing)
     found = confirm(ranking_of(experiment), Budget(runs=3))
-    assert sorted(found.trials) == ["a", "c"]
+    assert sorted(found.trials) == ["a", "c"] and found.failed == ("b",)
     assert "failed, so #1 is left out: out of memory" in capsys.readouterr().out
     assert RunFolder(experiment.folder / "confirm/b/seed0_fold1").status()["state"] == "failed"
+
+
+@pytest.mark.slow
+def test_what_is_known_holds_if_the_searchs_best_one_fails(experiment, monkeypatch):
+    train, best = confirming.run, ranking_of(experiment).first["trial"]
+
+    def failing(config, *rest):
+        if f"/{best}/" in config.out:
+            raise ArithmeticError("the loss is not a number")
+        return train(config, *rest)
+
+    monkeypatch.setattr(confirming, "run", failing)
+    found = confirm(ranking_of(experiment), Budget(runs=3))
+    after = ranking_of(experiment)
+    assert after.confirmed == found
+    assert after.first["trial"] == found.trials[0] != best
+
+
+@pytest.mark.slow
+def test_leaders_trained_on_all_folds_are_confirmed_one_network_at_a_time(people, tmp_path, monkeypatch):
+    folder = make_experiment(
+        tmp_path / "all", {"learning_rate": {"_type": "loguniform", "_value": [1e-8, 1]}}
+    )
+    for trial, rate in {"a": 0.003, "b": 0.004}.items():
+        given = {"learning_rate": rate}
+        values = {**TINY, **given, "data": str(people), "fold": "all", "folds": 3}
+        config = parse({**values, "fold_order": "one_by_one"})
+        with RunWriter(record(folder, trial, given), config) as writer:
+            run(config, writer, lambda epoch: None)
+    ranking = ranking_of(find(str(folder)))
+    of_three = [RunFolder(folder / "trials" / trial).status()["seconds"] for trial in "ab"]
+    found = confirm(ranking, Budget(hours=sum(of_three) / 2.5 / 3600))
+    assert found.rounds[0] == (1, 0)
+    assert RunFolder(folder / "confirm" / "a" / "seed1_fold0").config().fold == 0
+    monkeypatch.setattr(confirming, "run", None)
+    assert confirm(ranking, Budget(runs=found.runs)) == found, "what is trained is not trained again"
 
 
 def test_what_cannot_be_confirmed_is_refused_before_anything_is_trained(experiment, tmp_path, people):
