@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import errors_of
+from experiments.checks.space import normal_middle
 from trial.catalogue import model_fields
 from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
@@ -189,7 +190,8 @@ def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> l
         return [{name: given[name]}] if name in given else [{}]
     values = spec["_value"]
     if spec["_type"] != "choice":
-        middle = sum(values[:2]) / 2
+        normal = "normal" in spec["_type"]
+        middle = normal_middle(spec["_type"], values) if normal else sum(values[:2]) / 2
         return [{name: middle if name == "train_fraction" else round(middle)}]
     found: list[dict[str, Any]] = []
     for value in values:

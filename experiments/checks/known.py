@@ -6,7 +6,8 @@ into the space.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -132,7 +133,7 @@ def _candidates(spec: Mapping[str, Any], value: Any, beside: Mapping[str, Any] |
     kind, options = spec["_type"], spec["_value"]
     if kind != "choice":
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and ("normal" in kind or options[0] <= value <= options[1]):
+        if is_number and _in_range(kind, options, value):
             yield value
         return
     name = value.get("_name") if isinstance(value, Mapping) else value
@@ -144,6 +145,15 @@ def _candidates(spec: Mapping[str, Any], value: Any, beside: Mapping[str, Any] |
             inner = {key: sub for key, sub in option.items() if key != "_name"}
             each = (list(_candidates(sub, _inside(given, key), None)) for key, sub in inner.items())
             yield from ({"_name": name, **dict(zip(inner, chosen, strict=True))} for chosen in product(*each))
+
+
+def _in_range(kind: str, values: Sequence[float], value: float) -> bool:
+    if kind == "randint":  # its upper end is not drawn
+        return values[0] <= value < values[1] and value == int(value)
+    if "normal" not in kind and not values[0] <= value <= values[1]:
+        return False
+    on_step = not kind.startswith("q") or math.isclose(round(value / values[2]) * values[2], value)
+    return on_step or ("normal" not in kind and value in values[:2])
 
 
 def _inside(given: Mapping[str, Any], key: str) -> Any:

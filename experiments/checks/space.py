@@ -187,12 +187,18 @@ def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
     if kind == "randint":
         return list(dict.fromkeys([math.ceil(values[0]), math.ceil(values[1]) - 1]))
     if "normal" in kind:
-        return [values[0]] if "log" not in kind else []
+        return [normal_middle(kind, values)]
     low, high = values[:2]
     inside = low + (high - low) * INSIDE
     if kind.startswith("q"):
         inside = min(max(round(inside / values[2]) * values[2], low), high)
     return [inside, low, high]
+
+
+def normal_middle(kind: str, values: Sequence[float]) -> float:
+    """The median of a normal range, on its step if it has one."""
+    middle = math.exp(values[0]) if "log" in kind else values[0]
+    return round(middle / values[2]) * values[2] if kind.startswith("q") else middle
 
 
 def covering(space: Space) -> Iterator[dict[str, Any]]:

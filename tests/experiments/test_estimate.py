@@ -80,6 +80,11 @@ def test_recipes_that_a_space_offers():
     ]  # fmt: skip
 
 
+def test_a_normal_range_counts_by_its_middle():
+    (found,) = recipes_in({"epochs": {"_type": "qnormal", "_value": [20, 4, 1]}}, ["weights=none"])
+    assert found.epochs == 20
+
+
 def test_an_option_of_a_network_brings_its_image_size_along():
     def network(name, *sizes):
         return {"_name": name, "image_size": {"_type": "choice", "_value": list(sizes)}}

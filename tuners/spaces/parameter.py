@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from tuners.errors import did_you_mean
 
@@ -28,8 +28,9 @@ class Parameter:
     `condition`: the name of the choice and its option that make the parameter active, None if it always is.
     `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the
     number of each value of a categorical distribution if the values have an order, else (): options that are
-    all numbers or image sizes like 48x36, or a range with a step that Optuna has no distribution for.
-    `normal`: whether the range is drawn from a normal distribution, not evenly.
+    all numbers or image sizes like 48x36, no two alike, or a range with a step that Optuna has no distribution for.
+    `normal`: whether the range is drawn from a normal distribution, not evenly; `chances`: how probable each
+    of `numbers` is, () if all alike.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Parameter:
     options: tuple[Any, ...] = ()
     numbers: tuple[float, ...] = ()
     normal: bool = False
+    chances: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         low, high = (min(self.numbers), max(self.numbers)) if self.numbers else self._ends()
@@ -97,10 +99,8 @@ class Parameter:
         """The value nearest to a position."""
         if isinstance(self.distribution, CategoricalDistribution):
             return self.distribution.choices[int(np.abs(self._positions - position).argmin())]
-        value = float(self._values(np.array(position)))
-        if isinstance(self.distribution, IntDistribution):
-            return int(value)
-        return _tidy(value) if self._step else value
+        value = float(self._values(np.array([position]))[0])
+        return int(value) if isinstance(self.distribution, IntDistribution) else value
 
     def nearest(self, positions: np.ndarray) -> np.ndarray:
         """The positions (n,), moved to those of values that the parameter can have."""
@@ -116,6 +116,8 @@ class Parameter:
         """Positions (count,) of random values: options alike, ranges evenly or normally, by position."""
         if self.options:
             return self._positions[rng.integers(len(self.options), size=count)]
+        if self.chances:
+            return rng.choice(self._positions, size=count, p=self.chances)
         even = rng.random(count)
         if isinstance(self.distribution, IntDistribution):
             count = self.distribution.high - self.distribution.low + 1
@@ -164,7 +166,7 @@ class Parameter:
         return self.distribution.low, self.distribution.high
 
     def _values(self, positions: np.ndarray) -> np.ndarray:
-        """Values of a range at positions, on its step and between its ends."""
+        """Values (n,) of a range at positions (n,), on its step and between its ends."""
         low, span, log = self._scaled
         values = low + positions * span
         if log:
@@ -172,6 +174,7 @@ class Parameter:
         first, last = self._ends()
         if self._step:
             values = first + np.round((values - first) / self._step) * self._step
+            values = np.array([_tidy(value) for value in values])  # the same bits as a value that was tried
         return np.clip(values, first, last)
 
 
@@ -218,7 +221,16 @@ def _parameter(name: str, kind: str, values: Sequence[Any], condition: tuple[str
     if not log and _is_even(grid, step):
         return Parameter(name, FloatDistribution(grid[0], grid[-1], step=step), condition, normal=normal)
     floats = tuple(map(float, grid))
-    return Parameter(name, CategoricalDistribution(floats), condition, (), floats, normal)
+    chances = _lognormal_chances(floats, *values) if normal else ()
+    return Parameter(name, CategoricalDistribution(floats), condition, (), floats, chances=chances)
+
+
+def _lognormal_chances(grid: Sequence[float], mean: float, deviation: float, step: float) -> tuple[float, ...]:
+    """The probabilities of a lognormal distribution's values, rounded to the grid."""
+    ends = np.maximum([*(number - step / 2 for number in grid), grid[-1] + step / 2], 0)
+    with np.errstate(divide="ignore"):
+        chances = np.diff(ndtr((np.log(ends) - mean) / deviation))
+    return tuple(chances / chances.sum())
 
 
 def _tidy(value: float) -> float:
@@ -243,7 +255,7 @@ def _choice(name: str, options: Sequence[Any], condition: tuple[str, Any] | None
         raise ValueError(f"two options are {twice[0]!r}")
     numbers = [_number(option) for option in options]
     ordered = tuple(float(number) for number in numbers if number is not None)
-    if len(ordered) < len(options):
+    if len(set(ordered)) < len(options):  # 128x96 and 96x128 are alike in number only
         ordered = ()
     return Parameter(name, CategoricalDistribution(labels), condition, tuple(options), ordered)
 

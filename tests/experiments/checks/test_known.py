@@ -87,6 +87,22 @@ def test_one_that_they_would_train_otherwise_is_said_and_not_asked(folder, space
     assert found.notes == [f"known good recipes that these trials can't train as they are: mine ({field})"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "taken"),
+    [
+        ("randint", [16, 64], {16: True, 63: True, 64: False}),
+        ("quniform", [10, 50, 16], {10: True, 32: True, 50: True, 24: False}),
+        ("qnormal", [32, 8, 8], {40: True, 33: False}),
+        ("loguniform", [16, 64], {64: True, 65: False}),
+    ],
+)
+def test_a_number_that_the_search_could_not_draw_is_not_asked(tmp_path, kind, values, taken):
+    space = SPACE | {"batch_size": {"_type": kind, "_value": values}}
+    for number, fits in taken.items():
+        folder = write(tmp_path / f"of{number}", mine=RECIPE | {"batch_size": number})
+        assert bool(known(folder, space).points) == fits, number
+
+
 def test_a_network_that_carries_fields(folder):
     model = {"_name": "resnet18", "weights": {"_type": "choice", "_value": ["none"]}}
     space = SPACE | {"model": {"_type": "choice", "_value": [{"_name": "resnet34"}, model]}}

@@ -78,6 +78,8 @@ def test_few_points_hold_each_value():
 def test_inside_of_a_step_range_lies_on_its_steps():
     assert [p["n"] for p in covering({"n": spec("quniform", 2, 10, 2)})] == [6, 2, 10]
     assert [p["n"] for p in covering({"n": spec("randint", 2, 4)})] == [2, 3]
+    assert [p["n"] for p in covering({"n": spec("qnormal", 10.5, 2, 1)})] == [10]
+    assert [p["n"] for p in covering({"n": spec("qlognormal", 2, 1, 2)})] == [8]
 
 
 def test_an_empty_space_is_one_point():

@@ -311,3 +311,25 @@ def test_spaces_that_cannot_be(space, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         Space(space)
     assert str(caught.value).startswith(message)
+
+
+def test_image_sizes_of_one_area_are_told_apart():
+    space = Space({"size": spec("choice", "128x96", "96x128", "64x48")})
+    rows = space.draw(np.random.default_rng(0), 60)
+    assert {space.at(row)["size"] for row in rows} == {"128x96", "96x128", "64x48"}
+    assert space.positions({"size": "128x96"}) != space.positions({"size": "96x128"})
+
+
+def test_rounded_lognormal_ranges_are_drawn_as_lognormal():
+    space = Space({"n": spec("qlognormal", 0, 1, 1)})
+    drawn = np.array([space.at(row)["n"] for row in space.draw(np.random.default_rng(0), 4000)])
+    true = np.round(np.exp(np.random.default_rng(1).normal(size=4000)))
+    for value in range(4):
+        assert np.mean(drawn == value) == pytest.approx(np.mean(true == value), abs=0.03)
+
+
+@pytest.mark.parametrize("values", [(0.05, 0.5, 0.05), (0.1, 1, 0.1), (1, 10, 1), (0.3, 2.2, 0.7)])
+def test_a_value_that_was_tried_and_one_that_is_drawn_are_the_same_to_the_last_bit(values):
+    space = Space({"n": spec("quniform", *values)})
+    for row in space.draw(np.random.default_rng(0), 50):
+        assert space.positions(space.at(row)).tobytes() == row.tobytes()
