@@ -22,7 +22,6 @@ from common.files import sha256_of, write_json
 from common.machine import PROJECT
 from common.text import few, path_text
 from trial.metrics import column_of, title_of
-from trial.run_folder.record import RunFolder
 
 LOG = PROJECT / "out" / "submissions.json"
 NORMAL = 1.96  # 95 % of a normal distribution
@@ -98,14 +97,14 @@ def entry_of(submission: Path) -> Entry:
 
 
 def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
-    """Photos behind the interval per photo to predict: by how much the variance of a score on these is
-    larger. The interval is over this number of `groups` (None: the trial's fold), with as many photos each as
-    those of the trial's fold. 1 if the trial's folder is gone."""
+    """Photos behind the promise's interval per photo to predict: by how much the variance of a score on these
+    is larger. The interval is over this number of `groups` (None: the validation's), with as many photos each
+    as those of the validation. 1 if that is not known."""
+    seen = about.get("validation") or {}
     try:
-        table = RunFolder(Path(about["trial_folder"])).validation()
-        validated = len(table) * (groups / table["group"].nunique() if groups else 1)
-        return validated / max(int(about["photos"]), 1)
-    except (KeyError, OSError, ValueError, TypeError, ZeroDivisionError, UsageError):
+        each = seen["photos"] / seen["groups"]
+        return float((groups or seen["groups"]) * each / max(int(about["photos"]), 1))
+    except (KeyError, ValueError, TypeError, ZeroDivisionError):
         return 1.0
 
 
@@ -125,7 +124,8 @@ def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry
     found = entry_of(submission)
     is_loss = found.metric == "log_loss"
     if score is not None and not 0 <= score <= (math.inf if is_loss else 1):
-        raise UsageError(f"--score {score}: not a {title_of(found.metric)}, which is from 0 to 1")
+        wanted = "a log loss, which is 0 or more" if is_loss else f"a {title_of(found.metric)}, from 0 to 1"
+        raise UsageError(f"--score {score}: not {wanted}")
     if score is not None and is_loss:
         score = -score  # as all scores here, higher is better
     log = read_log(path)
@@ -140,10 +140,10 @@ def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry
     return log[at]
 
 
-def bias(log: Sequence[Entry]) -> tuple[float, float | None, int] | None:
-    """(The mean gap of the scored submissions, ± for 95 %, how many), None without one. All are scored on the
-    same photos, so it holds for the next one too. ± needs two."""
-    gaps = [entry.gap for entry in log if entry.gap is not None]
+def bias(log: Sequence[Entry], metric: str) -> tuple[float, float | None, int] | None:
+    """(The mean gap of the submissions scored by `metric`, ± for 95 %, how many), None without one. All are
+    scored on the same photos, so it holds for the next one too. ± needs two."""
+    gaps = [entry.gap for entry in log if entry.metric == metric and entry.gap is not None]
     if not gaps:
         return None
     margin = None
@@ -188,29 +188,33 @@ def lines(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
         gap = "" if entry.gap is None else f", gap {entry.gap:+.3f}"
         when = entry.handed_in[:16].replace("T", " ")
         found.append(f"  {when}  {_name(entry)}: {_promise(entry)}{score}{gap}: {entry.verdict()}")
-    known = bias(log)
-    if known:
-        mean, margin, number = known
-        error = "" if margin is None else f" ± {margin:.3f}"
-        found.append(f"running bias (leaderboard minus promise): {mean:+.3f}{error} over {number} scored")
-    return [*found, *_next(log, waiting, known)]
+    metrics = list(dict.fromkeys(entry.metric for entry in log))
+    for metric in metrics:
+        if known := bias(log, metric):
+            mean, margin, number = known
+            error = "" if margin is None else f" ± {margin:.3f}"
+            of = f" of the {title_of(metric)}" if len(metrics) > 1 else ""
+            found.append(
+                f"running bias{of} (leaderboard minus promise): {mean:+.3f}{error} over {number} scored"
+            )
+    return [*found, *_next(log, waiting)]
 
 
-def _next(
-    log: Sequence[Entry], waiting: Sequence[Entry], known: tuple[float, float | None, int] | None
-) -> list[str]:
+def _next(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
     metrics = {entry.metric for entry in log if entry.score is not None}
     able = [one for one in waiting if one.promise is not None and (not metrics or one.metric in metrics)]
     if not able:
         return ["send next: no other submission with a promise was found"]
     first, *others = able
     assert first.promise is not None and first.low is not None and first.high is not None
+    log = [one for one in log if one.metric == first.metric]
     same = [one.promise for one in log if one.promise is not None and one.corrected == first.corrected]
     is_worse = bool(same) and first.high < max(same)
     what = "nothing better to send; the best of the others is" if is_worse else "send next:"
     words = f"{what} {_name(first)}: {_promise(first)}"
-    if known:
+    if known := bias(log, first.metric):
         words += f", {first.promise + known[0]:.3f} expected with the running bias"
+    others = [one for one in others if one.metric == first.metric]
     alike = [one for one in others if one.corrected == first.corrected]
     equal = [one for one in alike if one.promise is not None and one.promise >= first.low]
     if equal:

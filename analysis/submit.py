@@ -112,7 +112,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "code": origin["code"],
         "versions": origin["versions"],
         "validation": validation,
-        **(_promise(trial, config.metric, recipe) if trial and validation else {}),
+        **(_promise(trial, config.metric, recipe) if validation else {}),
         **({"no_promise": changed} if changed else {}),
         "experiment": searched.get("experiment"),
         "trial": searched.get("trial"),
@@ -124,11 +124,12 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
     }
 
 
-def _promise(trial: Path, metric: str, recipe: Recipe | None) -> dict[str, Any]:
+def _promise(trial: Path | None, metric: str, recipe: Recipe | None) -> dict[str, Any]:
     """{"promise"}: the search's, which is corrected for the choice among its trials, if the recipe was its
-    best one; else that of the trial alone."""
-    kept = recipe.origin.get("promise") if recipe else None
-    return {"promise": kept} if kept else promise_facts(trial, metric)
+    best one; else that of the trial alone, {} if its folder is not known."""
+    if kept := recipe.origin.get("promise") if recipe else None:
+        return {"promise": kept}
+    return promise_facts(trial, metric) if trial else {}
 
 
 def group_of(run: Path) -> str:
@@ -156,8 +157,8 @@ def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", "photos", the number
-    of groups by the task's word} of the vote's validation answers, or {"none": why}."""
+    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", the numbers of "photos"
+    and "groups"} of the vote's validation answers, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)
@@ -165,7 +166,7 @@ def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = 
     return {
         "macro_f1": scores.macro_f1, "accuracy": scores.accuracy,
         column_of(metric): METRICS[metric](scores), **limits, "photos": len(voted),
-        task.groups: int(voted["group"].nunique()),
+        "groups": int(voted["group"].nunique()),
     }  # fmt: skip
 
 

@@ -118,9 +118,11 @@ def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
 
 
 def interval_facts(run: Path, metric: str) -> dict[str, float]:
-    """{"low", "high"}: the interval of a run's score, for submission.json. UsageError if its validation
-    answers are missing or damaged."""
-    return interval_of(read_answers(run), metric).limits()
+    """{"low", "high"}: the interval of a run's score; the numbers of "photos" and "groups" behind it. For
+    submission.json. UsageError if its validation answers are missing or damaged."""
+    answers = read_answers(run)
+    found = interval_of(answers, metric)
+    return {**found.limits(), "photos": len(answers.labels), "groups": found.n_groups}
 
 
 def promise_of(promise: Interval, metric: str, chosen_from: int, corrected_by: float) -> dict[str, Any]:

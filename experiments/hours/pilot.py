@@ -32,7 +32,7 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Pilot:
-    """`config`: of the recipe; `epoch`: seconds of its last measured epoch, with as many at a time as in the
+    """`config`: of the recipe; `epoch`: seconds of its last measured epoch, with as many beside it as in the
     search; `seconds`: what the pilot took, `start` of them before and outside the epochs."""
 
     config: TrialConfig
@@ -42,13 +42,12 @@ class Pilot:
 
 
 def fly(plan: Plan, point: Mapping[str, Any], available: float, interrupts: Interrupts) -> Pilot:
-    """Train the recipe of `point` for up to EPOCHS epochs, as many at a time as the search trains.
+    """Train the recipe of `point` for up to EPOCHS epochs, as many side by side as the search trains.
 
     `available`: the seconds that there are for everything. UsageError if no epoch ends in half of them,
     RuntimeError if the training fails.
     """
-    # NNI shares GPUs out; without it all copies would land on the first one.
-    copies = 1 if plan.config.get("trialGpuNumber") else int(plan.config["trialConcurrency"])
+    copies = at_a_time(plan.config)
     of_all = f"{copies} at a time as in the search, " if copies > 1 else ""
     logger.info(
         f"training the default recipe for {EPOCHS} epochs, {of_all}to measure what one takes; the first "
@@ -83,6 +82,15 @@ def fly(plan: Plan, point: Mapping[str, Any], available: float, interrupts: Inte
     # With several folds in one trial, epochs.csv has a row for each; they may be trained one by one.
     folds = config.folds if config.fold == "all" else 1
     return Pilot(config, sum(last) / copies * folds, seconds, max(seconds - trained, 0.0))
+
+
+def at_a_time(config: Mapping[str, Any]) -> int:
+    """How many copies stand for the search's trials that share cores, or a GPU: NNI shares GPUs out, and
+    without it all copies land on the first one."""
+    service, concurrency = config.get("trainingService") or {}, int(config["trialConcurrency"])
+    if not service.get("trialGpuNumber", config.get("trialGpuNumber")):
+        return concurrency
+    return min(concurrency, service.get("maxTrialNumberPerGpu") or 1)
 
 
 def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "subprocess.Popen[bytes]":

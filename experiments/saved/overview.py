@@ -1,19 +1,17 @@
 """The experiments on this machine as a short table."""
 
-import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
 from common.nni_database import configuration, database
 from experiments import server
-from experiments.saved.experiment import latest_revision
+from experiments.saved.experiment import Saved, latest_revision
 from trial.run_folder.record import RunFolder
 
 WIDTHS = {"name": 26, "id": 10}
@@ -59,13 +57,12 @@ def _row(folder: Path, is_running: bool) -> Row:
         text, _, seconds, start, end = saved[0]
         params = configuration(text)
         arguments = (params.get("tuner") or {}).get("classArgs") or {}
-        statuses = list(_statuses(folder))
-        scores = [float(one["score"]) for one in statuses if one["state"] == "done"]
-        stopped = any(one["state"] == "interrupted" for one in statuses)
+        scores = list(_scores(folder))
+        ended = "stopped" if Saved(folder, params, seconds, end is not None).unfinished() else "ended"
         return Row(
             folder.name,
             params.get("experimentName") or "",
-            "running" if is_running else "killed" if end is None else "stopped" if stopped else "ended",
+            "running" if is_running else "killed" if end is None else ended,
             len(scores),
             arguments.get("trainings") or params.get("maxTrialNumber"),
             max(scores, default=None),
@@ -76,13 +73,13 @@ def _row(folder: Path, is_running: bool) -> Row:
         return Row(folder.name)
 
 
-def _statuses(folder: Path) -> Iterable[Mapping[str, Any]]:
-    """Those of the trials that have begun; a damaged one is named by the trials' table alone."""
+def _scores(folder: Path) -> Iterable[float]:
+    """The scores of the finished trials."""
     for trial in recorded_trials(folder):
-        with suppress(KeyError, TypeError, ValueError):
+        with suppress(KeyError, TypeError, ValueError):  # it can't be read: the trials' table says so
             status = RunFolder(folder / "trials" / trial.trial).status()
-            if status["state"] != "done" or math.isfinite(float(status["score"])):
-                yield status
+            if status["state"] == "done":
+                yield float(status["score"])
 
 
 def lines(rows: Iterable[Row]) -> list[str]:

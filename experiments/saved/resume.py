@@ -205,6 +205,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     limit = seconds(plan.config.get("maxExperimentDuration"))
     arguments = dict(_tuner(saved).get("classArgs") or {})
     wanted, done = arguments.get("trainings"), float(begun - again)
+    parts = wanted is not None or plan.pauses  # NNI counts parts of trainings
     if wanted is not None:
         done, asked = trainings_spent(saved), wanted
     is_full = asked is not None and done >= asked and not again
@@ -228,8 +229,8 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
         arguments.pop("trainings", None)
-        if trials is not None and wanted is not None:
-            arguments["trainings"] = round(done + again + trials, 2)
+        if trials is not None and parts:
+            arguments["trainings"] = round(trainings_spent(saved) + again + trials, 2)
             params["maxTrialNumber"] = begun + STINTS * trials
         elif trials is not None:
             params["maxTrialNumber"] = begun + trials
@@ -261,11 +262,17 @@ def _knows(saved: Saved) -> str:
 
 def _tells(saved: Saved, again: int, hours: float | None) -> str:
     total = saved.params.get("maxTrialNumber")
-    more = None if total is None else max(total - len(saved.trials), 0)
+    trainings = (_tuner(saved).get("classArgs") or {}).get("trainings")
     parts = [f"{len(saved.trials)} trials have begun"]
     if again:
         parts.append(f"{again} of them run again")
-    parts.append("as many more as there is time for" if more is None else f"{more} more follow")
+    if trainings is not None:  # NNI counts parts of them
+        left = max(trainings - trainings_spent(saved) - again, 0)
+        parts.append(f"{left:.3g} more trainings follow")
+    elif total is not None:
+        parts.append(f"{max(total - len(saved.trials), 0)} more follow")
+    else:
+        parts.append("as many more as there is time for")
     if hours is not None:
         parts.append(f"for {hours:g} hours at most")
     code = saved.plan.code

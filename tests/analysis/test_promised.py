@@ -1,6 +1,7 @@
 """What a submission.json promises: nothing of a changed recipe; a vote, its best member's by that name."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,16 @@ def test_where_it_runs_and_labels_for_photos_to_predict_change_no_promise(recipe
     about = about_run(tmp_path / "same", recipe)
     assert about["validation"] == recipe.scores and about["trial_folder"] == str(recipe.folder)
     assert about["promise"]["chosen_from"] == 1 and "no_promise" not in about
+
+
+def test_the_searchs_promise_is_that_of_a_recipe_that_was_exported(recipe, tmp_path):
+    """It lies in the recipe's JSON; the trial's folder is not known then."""
+    promise = {"macro_f1": 0.3, "low": 0.2, "high": 0.4, "chosen_from": 7, "corrected_by": 0.05}
+    path = replace(recipe, origin=recipe.origin | {"promise": promise}).write(tmp_path / "1.json")
+    untrained(tmp_path / "retrained")
+    about = about_run(tmp_path / "retrained", read_recipe(path))
+    assert about["promise"] == promise and about["validation"]
+    assert "trial_folder" not in about
 
 
 def test_a_trial_that_predicts_has_a_promise_corrected_for_its_epoch(recipe):

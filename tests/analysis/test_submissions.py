@@ -8,10 +8,9 @@ import pytest
 from analysis import submissions
 from analysis.__main__ import app
 from analysis.submission import write_submission
-from analysis.submissions import Entry, add, bias, candidates, entry_of, read_log
+from analysis.submissions import Entry, add, bias, candidates, entry_of, lines, read_log
+from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
-from tests.analysis import example_search
-from tests.analysis.fake_run import untrained
 from tests.conftest import call
 
 
@@ -58,15 +57,13 @@ def test_whether_a_gap_is_noise_follows_from_both_errors(tmp_path):
         scored = Entry(**{**even.__dict__, "score": score})
         assert words in scored.verdict()
     # As many validation photos as photos to predict, or four times as many.
-    untrained(tmp_path / "trial", 0, example_search.validation(12))
-    more = entry_of(made(tmp_path / "a", promise=0.6, trial_folder=str(tmp_path / "trial")))
+    seen = {"photos": 12, "groups": 4}
+    more = entry_of(made(tmp_path / "a", promise=0.6, validation=seen))
     assert more.noise == pytest.approx(0.05 / 1.96 * 2)
-    assert entry_of(made(tmp_path / "b", promise=0.6)).noise == pytest.approx(0.05 / 1.96)
+    assert entry_of(made(tmp_path / "b", promise=0.6)).noise == pytest.approx(0.05 / 1.96), "not known"
     # The interval is over the people of further folds, too, so a score on the same photos is as noisy as before.
-    people = example_search.validation(12)["group"].nunique()
-    about = {"trial_folder": str(tmp_path / "trial")}
-    facts = {"macro_f1": 0.6, "low": 0.55, "high": 0.65, "chosen_from": 3, "groups": 4 * people}
-    confirmed = entry_of(made(tmp_path / "c", promise=None, **about, promise_facts=facts))
+    facts = {"macro_f1": 0.6, "low": 0.55, "high": 0.65, "chosen_from": 3, "groups": 16}
+    confirmed = entry_of(made(tmp_path / "c", validation=seen, promise_facts=facts))
     assert confirmed.noise == pytest.approx(0.05 / 1.96 * 4)
 
 
@@ -89,11 +86,24 @@ def test_the_running_bias():
         Entry("x", str(n), "macro_f1", 0.6, 0.5, 0.7, True, 0.1, score=score)
         for n, score in enumerate((0.55, 0.57, 0.53))
     ]
-    mean, margin, number = bias(entries)
+    mean, margin, number = bias(entries, "macro_f1")
     assert (mean, number) == (pytest.approx(-0.05), 3)
     assert margin == pytest.approx(4.3027 * 0.02 / 3**0.5, rel=1e-3)
-    assert bias(entries[:1]) == (pytest.approx(-0.05), None, 1)
-    assert bias([]) is None
+    assert bias(entries[:1], "macro_f1") == (pytest.approx(-0.05), None, 1)
+    assert bias([], "macro_f1") is bias(entries, "log_loss") is None
+
+
+def test_submissions_of_different_metrics_are_not_compared():
+    def entry(metric, number, promise, score=None):
+        low, high = promise - 0.05, promise + 0.05
+        return Entry(f"/{metric}{number}/x", f"{metric}{number}", metric, promise, low, high, True, 0.01, "", score)
+
+    log = [entry("macro_f1", 0, 0.6, 0.55), entry("log_loss", 0, -0.5, -0.8)]
+    said = "\n".join(lines(log, [entry("log_loss", 1, -0.4), entry("macro_f1", 1, 0.7)]))
+    assert "running bias of the macro-F1 (leaderboard minus promise): -0.050 over 1 scored" in said
+    assert "running bias of the negative log loss (leaderboard minus promise): -0.300 over 1 scored" in said
+    assert "send next: /log_loss1: negative log loss -0.400 promised" in said
+    assert "-0.700 expected" in said and "promised more" not in said and "macro_f11" not in said
 
 
 def test_the_command_says_what_to_send_next(tmp_path):
@@ -155,12 +165,20 @@ def test_a_vote_has_the_promise_of_its_best_member_and_says_so(tmp_path):
     assert alone.promise is None
 
 
+def test_a_log_loss_is_entered_as_it_is(tmp_path):
+    task = {"metric": "log_loss"}
+    folder = made(tmp_path / "a", recipe=task)
+    with pytest.raises(UsageError, match="--score -0.5: not a log loss, which is 0 or more"):
+        add(folder, -0.5, tmp_path / "log.json")
+    assert add(folder, 0.5, tmp_path / "log.json").score == -0.5
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["nowhere"], "nowhere: does not exist; give a submission.csv"),
         (["bare"], "has no submission.json beside it"),
-        (["a", "--score", "61"], "not a macro-F1, which is from 0 to 1"),
+        (["a", "--score", "61"], "not a macro-F1, from 0 to 1"),
         (["a", "--score", "nan"], "not a macro-F1"),
         (["--score", "0.6"], "needs the submission"),
         (["a", "--log", "bad.json"], "bad.json: is damaged"),

@@ -14,7 +14,7 @@ from common.machine import PROJECT
 from experiments.checks.algorithms import takes
 from experiments.hours import within
 from experiments.hours.budget import ENOUGH, Data, fitted, words
-from experiments.hours.pilot import Pilot
+from experiments.hours.pilot import Pilot, at_a_time
 from experiments.plan import read_plan
 from experiments.progress import State
 from tests.experiments.conftest import give
@@ -160,3 +160,18 @@ def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_p
     monkeypatch.setattr(within, "export_best_and_retrain", export)
     within.retrain_best(SimpleNamespace(id="x"), tmp_path, tmp_path / "final", left, DATA)
     assert (chosen, threads) == ([taken], [None if left is None else 3])
+
+
+@pytest.mark.parametrize(
+    ("config", "copies"),
+    [
+        ({}, 4),
+        ({"trialGpuNumber": 1}, 1),
+        ({"trialGpuNumber": 0}, 4),
+        ({"trainingService": {"platform": "local", "trialGpuNumber": 1}}, 1),
+        ({"trialGpuNumber": 1, "trainingService": {"maxTrialNumberPerGpu": 3}}, 3),
+        ({"trialGpuNumber": 1, "trainingService": {"maxTrialNumberPerGpu": 9}}, 4),
+    ],
+)
+def test_a_pilot_has_as_many_beside_it_as_a_trial_of_the_search(config, copies):
+    assert at_a_time({"trialConcurrency": 4, **config}) == copies

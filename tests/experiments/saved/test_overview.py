@@ -11,9 +11,9 @@ from tests.experiments.saved.saved_experiment import SavedExperiment
 def test_states_counts_and_order(tmp_path):
     ended = SavedExperiment(tmp_path, "ended000", start=1_000, seconds=5400, end=9)
     ended.trial("a", "SUCCEEDED", state="done", score=0.25).trial("b", "SUCCEEDED", state="done", score=0.75)
-    ended.trial("c", "RUNNING", state="stopped_early", score=0.9)
+    ended.trial("c", "EARLY_STOPPED", state="interrupted", score=0.9)  # paused, or dropped by the assessor
     stopped = SavedExperiment(tmp_path, "stopped0", start=500, end=9)
-    stopped.trial("a", "SUCCEEDED", state="done", score=0.5).trial("b", "USER_CANCELED", state="interrupted")
+    stopped.trial("a", "SUCCEEDED", state="done", score=0.5).trial("b", "SYS_CANCELED", state="interrupted")
     SavedExperiment(tmp_path, "killed00", start=3_000, experimentName="x" * 60)
     other = SavedExperiment(tmp_path / "elsewhere", "running0", start=2_000, maxTrialNumber=None)
     damaged = tmp_path / "damaged0" / "db"

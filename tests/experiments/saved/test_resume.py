@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -148,6 +149,20 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     params = more(one, trials=3, hours=2)
     assert params["maxTrialNumber"] == 3 + 4 * 3
     assert params["tuner"]["classArgs"] == {"trainings": 4.5, "hours": pytest.approx(2 + 60 / 3600, abs=1e-4)}
+    read = read_saved(one.folder)
+    assert resume._tells(replace(read, params=params), 0, None) == "3 trials have begun, 3 more trainings follow"
+
+
+def test_so_does_one_that_ran_for_hours(tmp_path):
+    """`run --hours` takes the YAML's number of trainings away."""
+    tuner = {"className": "tuners.search.Search", "codeDirectory": str(PROJECT), "classArgs": {"hours": 1}}
+    one = SavedExperiment(tmp_path, tuner=tuner, maxTrialNumber=None, assessor=PAUSES)
+    one.trial("done", "SUCCEEDED", state="done", epochs=4)
+    recipe = {"model": "test_resnet.r160_in1k", "weights": "none", "epochs": 4}
+    config = one.folder / "trials" / "done" / "config.json"
+    config.write_text(json.dumps(parse(recipe).to_json()))
+    params = more(one, trials=5, hours=2)
+    assert (params["maxTrialNumber"], params["tuner"]["classArgs"]["trainings"]) == (1 + 4 * 5, 6)
 
 
 @pytest.mark.parametrize(
