@@ -178,9 +178,8 @@ class _Rounds:
         folds = next(iter(self.configs.values())).folds
         for leader in list(self.alive):
             folder = self._run(leader, seed, fold)
-            config = replace(
-                self.configs[leader], seed=seed, fold=fold, folds=folds, fold_order="lockstep", out=str(folder)
-            )
+            one = replace(self.configs[leader], fold=fold, fold_order="lockstep")
+            config = replace(one, seed=seed, folds=folds, out=str(folder))
             name = f"#{self.numbers[leader]}, fold {fold} of seed {seed}"
             try:
                 _train(config, folder, name)

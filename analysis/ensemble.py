@@ -15,7 +15,7 @@ from analysis.predict.combining import Combination, Combined, combine
 from analysis.predict.finishing import KNOWN, Finish, with_probabilities
 from analysis.predict.trained import Trained, load, other_classes
 from analysis.predict.tta import refuse
-from analysis.predict.validation import predict_validation
+from analysis.predict.validation import own_predictions
 from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV, SUBMISSION, is_taken_by_others, metric_of, writing
@@ -23,7 +23,6 @@ from analysis.submit import REPORT, about_kept, group_of, member_of, reporting, 
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
 from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, validation_of
-from analysis.trust.calibration import tempered
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from common.log import output_of
@@ -235,15 +234,6 @@ def _fold_errors(runs: Sequence[Path]) -> list[str]:
                     f"({', '.join(map(str, known))}); train the run to its end"
                 )
     return errors
-
-
-def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
-    """The run's probabilities for its validation photos (photo, group, fold, label, p00, ...), computed with
-    the TTA and the temperature of the submission."""
-    if tta != "none":
-        return predict_validation(run, trained, data, tta, temperature)
-    table = validation_of(run)
-    return with_probabilities(table, tempered(probabilities_of(table), temperature))
 
 
 def _words(validation: dict[str, Any], metric: str) -> str:

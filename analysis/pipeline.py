@@ -264,6 +264,12 @@ def predict_and_submit(
     if state := about.get("unfinished"):
         output.info(weights_words(state))
     config = RunFolder(run).config()
+    if temperature != 1 and config.metric == "log_loss" and about.pop("promise", None):
+        about |= {
+            "validation": {},
+            "no_promise": f"the log loss at temperature {temperature:g} was not validated",
+        }
+        output.info(f"no promise: {about['no_promise']}")
     if promise := about.get("promise"):
         output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
     known_to = known_answers(run, temperature)

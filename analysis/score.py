@@ -150,8 +150,10 @@ def _probabilities(submission: Path, photos: pd.Series, predicted: np.ndarray) -
 
 def _labelled(data: Path, about: Mapping[str, Any]) -> pd.DataFrame:
     """(ImageID, ans: the name of the class, group if it is known) of the photos to predict of a data set.
-    UsageError if they have no labels. `about`: the submission.json, whose recipe says what a group is."""
-    table = read_eval(data, (about.get("recipe") or {}).get("group") or "")
+    UsageError if they have no labels. `about`: the submission.json, whose recipe, or its first member's, says
+    what a group is."""
+    first, *_ = about.get("members") or [about]
+    table = read_eval(data, (first.get("recipe") or {}).get("group") or "")
     unlabelled = table["photo"] if "class" not in table else table["photo"][table["class"] == ""]
     if len(unlabelled):
         raise UsageError(

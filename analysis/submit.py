@@ -157,8 +157,8 @@ def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
-    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", the numbers of "photos"
-    and "groups"} of the vote's validation answers, or {"none": why}."""
+    """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", the numbers of
+    "photos" and "groups"} of the vote's validation answers, or {"none": why}."""
     if voted is None:
         return {"none": why}
     scores = scores_of(voted)

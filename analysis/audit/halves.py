@@ -16,6 +16,7 @@ from trial.config import TrialConfig
 MAX_SHOWN = 60  # pairs of a kind on the page
 PAGE, TABLE = "leakage.html", "leakage.csv"
 MIN_EVAL = 10  # photos
+MIN_GROUPS = 4  # of train, half of which stand for photos to predict, so that two are left on each side
 
 
 @only_writer_of_out
@@ -55,8 +56,13 @@ def write_shift(data: Path, out: Path, run: Path | None = None, group: str = "")
 
 def shift_between(data: Path, run: Path | None = None, group: str = "") -> Shift:
     """How the photos to predict differ from those to train on. UsageError as `read_halves`, and if there are
-    less than MIN_EVAL photos to predict."""
+    less than MIN_EVAL photos to predict, or than MIN_GROUPS groups."""
     halves = read_halves(data, run, group)
+    if (number := halves.train["group"].nunique()) < MIN_GROUPS:
+        raise UsageError(
+            f"{data}: has photos of {number} {halves.task.groups} to train on; {MIN_GROUPS} or more are "
+            "needed for a comparison"
+        )
     if (number := len(halves.photos)) < MIN_EVAL:
         raise UsageError(
             f"{data}: has {number} photos to predict; {MIN_EVAL} or more are needed for a comparison"

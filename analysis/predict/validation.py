@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import Trained, other_classes
+from analysis.trust.answers import validation_of
+from analysis.trust.calibration import tempered
 from common.errors import UsageError, first_line
 from common.log import output_of
 from dataset.read import read_train
 from trial.data import batches
 from trial.metrics import METRICS
-from trial.run_folder.record import RunFolder, probability_columns, scores_of
+from trial.run_folder.record import RunFolder, probabilities_of, probability_columns, scores_of
 
 output = output_of(__name__)
 
@@ -44,17 +47,25 @@ def predict_validation(
     return table
 
 
+def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperature: float) -> pd.DataFrame:
+    """The run's probabilities for its validation photos (photo, group, fold, label, p00, ...), computed with
+    the TTA and the temperature of the submission."""
+    if tta != "none":
+        return predict_validation(run, trained, data, tta, temperature)
+    table = validation_of(run)
+    return with_probabilities(table, tempered(probabilities_of(table), temperature))
+
+
 def worth(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> dict[str, float] | None:
-    """{"none": score, tta: score} by the run's metric, on its validation photos; None if that can't be
-    measured, and a printed line says why."""
+    """{"none": score, tta: score} by the run's metric, on its validation photos, with the temperature; None
+    if that can't be measured, and a printed line says why."""
     try:
-        table = predict_validation(run, trained, data, tta, temperature)
+        tables = {views: own_predictions(run, trained, data, views, temperature) for views in (tta, "none")}
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
         output.info(f"gain of --tta {tta} not measured on validation {trained.task.groups}: {why}")
         return None
-    folder = RunFolder(run)
-    metric = METRICS[folder.config().metric]
-    return {"none": metric(scores_of(folder.validation())), tta: metric(scores_of(table))}
+    metric = METRICS[RunFolder(run).config().metric]
+    return {views: metric(scores_of(tables[views])) for views in ("none", tta)}

@@ -21,8 +21,8 @@ TITLES = ("id", "name", "state", "done", "best", "hours", "started")
 @dataclass(frozen=True)
 class Row:
     """An experiment. `state`: running; ended; stopped, with trials that `resume` goes on with; killed;
-    damaged, if NNI's database can't be read. `done`: finished trials of the number asked for; `best`: their highest score;
-    `hours` that it ran; `started`: Unix time, 0 if unknown."""
+    damaged, if NNI's database can't be read. `done`: finished trials of the number asked for; `best`: their
+    highest score; `hours` that it ran; `started`: Unix time, 0 if unknown."""
 
     id: str
     name: str = ""

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble import ensemble, own_predictions, shared_validation, vote_scores
+from analysis.ensemble import ensemble, shared_validation, vote_scores
 from analysis.predict import vote
 from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load, predict
-from analysis.predict.validation import predict_validation
+from analysis.predict.validation import own_predictions, predict_validation
 from analysis.submission import submission_errors
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK

@@ -9,7 +9,7 @@ import pytest
 from analysis.ensemble import ensemble
 from analysis.pipeline import predict_and_submit
 from analysis.predict.trained import load
-from analysis.predict.validation import predict_validation, worth
+from analysis.predict.validation import own_predictions, predict_validation, worth
 from analysis.score import score_line, score_submission
 from analysis.submission import metric_of, write_submission
 from analysis.submit import scores_kept
@@ -98,15 +98,24 @@ def test_a_submission_keeps_the_score_and_what_augmentation_does_to_it(people, t
     folder, trained = RunFolder(tmp_path / "run"), load(tmp_path / "run")
     flipped = predict_validation(folder.folder, trained, people, "flip")
     names = list(dict.fromkeys(["macro_f1", column_of(metric)]))
-    assert list(scores_kept(folder)) == [*names, "low", "high", "best_epoch"]
+    assert list(scores_kept(folder)) == [*names, "low", "high", "photos", "groups", "best_epoch"]
     _, about = predict_and_submit(folder.folder, people, tmp_path / "out", "flip")
     status = folder.status()
     assert about["validation"][column_of(metric)] == status["score"]
     by_tta = about["validation"][f"{column_of(metric)}_by_tta"]
     assert by_tta == {"none": status["score"], "flip": METRICS[metric](scores_of(flipped))}
     assert by_tta == worth(folder.folder, trained, people, "flip")
+    hot = worth(folder.folder, trained, people, "flip", temperature=5.0)
+    plain = METRICS[metric](scores_of(own_predictions(folder.folder, trained, people, "none", 5.0)))
+    assert hot["none"] == plain and (plain == by_tta["none"]) == (metric == "macro_f1")
     words = (
         f"validation people: {title_of(metric)} {status['score']:.4f} without TTA, {by_tta['flip']:.4f} with"
     )
-    assert words in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert words in said and "promise: " in said
+    _, about = predict_and_submit(folder.folder, people, tmp_path / "hot", temperature=5.0)
+    assert ("promise" in about) == (metric == "macro_f1")
+    assert ("no promise: the log loss at temperature 5 was not validated" in capsys.readouterr().out) == (
+        metric == "log_loss"
+    )
     assert probabilities_of(flipped).shape[1] == 18

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.score import recall_lines, score_line, score_submission, trust_lines
+from analysis.score import _labelled, recall_lines, score_line, score_submission, trust_lines
 from analysis.submission import (
     UNFINISHED,
     read_predictions,
@@ -217,6 +217,16 @@ def test_without_its_json_answers_in_the_competitions_numbers_are_of_its_task(tm
     assert "taken as the competition's classes" in capsys.readouterr().err
     with pytest.raises(UsageError, match="column ans must hold integers from 0 to 17"):
         score_submission(pets(tmp_path / "given", "0", "1", "18"), tmp_path / "truth" / "submission.csv")
+
+
+def test_a_votes_groups_are_those_of_its_members_recipes(tmp_path):
+    """The groups of photos to predict come from a regular expression, which only the recipes know."""
+    for name in ("a_1", "a_2", "b_1"):
+        for half in ("train", "eval"):
+            (tmp_path / "set" / half / "cat").mkdir(parents=True, exist_ok=True)
+            (tmp_path / "set" / half / "cat" / f"{name}.jpg").touch()
+    found = _labelled(tmp_path / "set", {"members": [{"recipe": {"group": "/([a-z]+)_"}}, {}]})
+    assert list(found["group"]) == ["a", "a", "b"]
 
 
 def test_without_its_json_classes_of_a_data_set_that_are_digits_are_not_the_competitions(tmp_path, capsys):

@@ -96,7 +96,9 @@ def test_the_running_bias():
 def test_submissions_of_different_metrics_are_not_compared():
     def entry(metric, number, promise, score=None):
         low, high = promise - 0.05, promise + 0.05
-        return Entry(f"/{metric}{number}/x", f"{metric}{number}", metric, promise, low, high, True, 0.01, "", score)
+        return Entry(
+            f"/{metric}{number}/x", f"{metric}{number}", metric, promise, low, high, True, 0.01, "", score
+        )
 
     log = [entry("macro_f1", 0, 0.6, 0.55), entry("log_loss", 0, -0.5, -0.8)]
     said = "\n".join(lines(log, [entry("log_loss", 1, -0.4), entry("macro_f1", 1, 0.7)]))
@@ -168,7 +170,7 @@ def test_a_vote_has_the_promise_of_its_best_member_and_says_so(tmp_path):
 def test_a_log_loss_is_entered_as_it_is(tmp_path):
     task = {"metric": "log_loss"}
     folder = made(tmp_path / "a", recipe=task)
-    with pytest.raises(UsageError, match="--score -0.5: not a log loss, which is 0 or more"):
+    with pytest.raises(UsageError, match="not a log loss, which is 0 or more"):
         add(folder, -0.5, tmp_path / "log.json")
     assert add(folder, 0.5, tmp_path / "log.json").score == -0.5
 

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 pytest.importorskip("nni")
-from tests.tuners.fake_nni import FakeNNI  # noqa: E402
-from tuners.search import Search  # noqa: E402
+from tests.tuners.fake_nni import FakeNNI
+from tuners.search import Search
 
 SPACE = {
     "model": {"_type": "choice", "_value": ["a", "b", "c"]},

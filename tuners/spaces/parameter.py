@@ -28,9 +28,9 @@ class Parameter:
     `condition`: the name of the choice and its option that make the parameter active, None if it always is.
     `options`: NNI's options of a choice, in the order of the distribution's; () of a range. `numbers`: the
     number of each value of a categorical distribution if the values have an order, else (): options that are
-    all numbers or image sizes like 48x36, no two alike, or a range with a step that Optuna has no distribution for.
-    `normal`: whether the range is drawn from a normal distribution, not evenly; `chances`: how probable each
-    of `numbers` is, () if all alike.
+    all numbers or image sizes like 48x36, no two alike, or a range with a step that Optuna has no
+    distribution for. `normal`: whether the range is drawn from a normal distribution, not evenly; `chances`:
+    how probable each of `numbers` is, () if all alike.
     """
 
     name: str
@@ -225,7 +225,9 @@ def _parameter(name: str, kind: str, values: Sequence[Any], condition: tuple[str
     return Parameter(name, CategoricalDistribution(floats), condition, (), floats, chances=chances)
 
 
-def _lognormal_chances(grid: Sequence[float], mean: float, deviation: float, step: float) -> tuple[float, ...]:
+def _lognormal_chances(
+    grid: Sequence[float], mean: float, deviation: float, step: float
+) -> tuple[float, ...]:
     """The probabilities of a lognormal distribution's values, rounded to the grid."""
     ends = np.maximum([*(number - step / 2 for number in grid), grid[-1] + step / 2], 0)
     with np.errstate(divide="ignore"):

@@ -86,3 +86,16 @@ def test_the_command_says_what_differs(tmp_path):
     (data / "eval" / "info.csv").write_text("\n".join([lines[0], *kept]) + "\n")
     with pytest.raises(UsageError, match="has 3 photos to predict; 10 or more are needed"):
         shift_between(data, run)
+
+
+def test_too_few_groups_are_refused(tmp_path):
+    """Half of them stand for photos to predict: a classifier needs two on the other side."""
+    for half, names in (("train", "abc"), ("eval", "def")):
+        for number in range(12):
+            folder = tmp_path / half / ("cat", "dog")[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(
+                str(folder / f"{names[number % 3]}_{number}.png"), np.full((8, 8, 3), number, np.uint8)
+            )
+    with pytest.raises(UsageError, match="has photos of 3 groups to train on; 4 or more are needed"):
+        shift_between(tmp_path, None, "/([a-z]+)_")

@@ -150,7 +150,9 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     assert params["maxTrialNumber"] == 3 + 4 * 3
     assert params["tuner"]["classArgs"] == {"trainings": 4.5, "hours": pytest.approx(2 + 60 / 3600, abs=1e-4)}
     read = read_saved(one.folder)
-    assert resume._tells(replace(read, params=params), 0, None) == "3 trials have begun, 3 more trainings follow"
+    assert (
+        resume._tells(replace(read, params=params), 0, None) == "3 trials have begun, 3 more trainings follow"
+    )
 
 
 def test_so_does_one_that_ran_for_hours(tmp_path):
