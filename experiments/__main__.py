@@ -145,7 +145,7 @@ def resume_command(
     experiment: Wanted,
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="N more trials, whatever number it was started for; default: those missing"),
+        typer.Option(min=1, help="N more trials (trainings, if it pauses them); default: those missing"),
     ] = None,
     hours: Annotated[float | None, typer.Option(callback=_hours, help="H more hours, from now on")] = None,
     port: Port = None,
