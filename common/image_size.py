@@ -19,6 +19,8 @@ def read_size(value: Any, errors: list[str], what: str = "image_size") -> Size |
     parts = value if isinstance(value, list | tuple) else str(value).lower().split("x")
     try:
         height, width = (int(part) for part in parts)
+        if any(not isinstance(part, str) and part != int(part) for part in parts):
+            raise ValueError
         if not 1 <= min(height, width) <= max(height, width) <= MAX_SIDE:
             raise ValueError
         return height, width

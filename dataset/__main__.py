@@ -64,7 +64,7 @@ def check(
         bool, typer.Option("--eval/--no-eval", help="Check the photos to predict, or not.")
     ] = True,
     folds: Annotated[int, typer.Option(help="Number of folds that groups are split into.")] = 5,
-    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of the split.")] = 0,
 ) -> None:
     """List all errors of a data set at once, or what was understood.
 
@@ -114,8 +114,8 @@ def cache(
 ) -> None:
     """List, build or remove decoded photos that trials share.
 
-    Without options, list the arrays of decoded photos and face boxes in out/cache. With DATA and --size,
-    decode a data set before the first trial needs it. With --remove, delete arrays.
+    Without options, list the arrays of decoded photos, face boxes and features in out/cache. With DATA and
+    --size, decode a data set before the first trial needs it. With --remove, delete arrays.
     """
     from dataset import cache_command
 

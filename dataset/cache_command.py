@@ -55,8 +55,13 @@ def remove(data: Path | None, size: str | None, older_than: float | None) -> Non
     used for `older_than` days."""
     chosen = entries(arrays.CACHE)
     if data is not None:
-        place = data.resolve()
-        chosen = [entry for entry in chosen if entry.info and Path(entry.info.place).is_relative_to(place)]
+        # An array knows the real place of its photos: folders of a set may be links.
+        places = [folder.resolve() for folder in (data, *data.glob("*/"), *data.glob("*/images/"))]
+        chosen = [
+            entry
+            for entry in chosen
+            if entry.info and any(Path(entry.info.place).is_relative_to(place) for place in places)
+        ]
     if size is not None:
         wanted = size_text(_size(size))
         chosen = [entry for entry in chosen if entry.size == wanted]

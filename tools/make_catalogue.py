@@ -11,6 +11,7 @@ from typing import Any
 from trial.catalogue import NETWORKS, OPTIMIZERS, STEPS
 from trial.models.factory import CLASSIFIERS
 
+MULTIPLES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 64, 128, 224, 256)
 PROBED_SIZES = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 
 
@@ -78,7 +79,8 @@ def find_networks() -> Iterator[tuple[str, list[Any]]]:
             multiple, min_side = other_sizes(name, fixed) or (0, min(fixed))
             yield name, [list(fixed), multiple, min_side, tags, *last]
         else:
-            yield name, [None, 0, find_min_side(name), tags, *last]
+            min_side = find_min_side(name)
+            yield name, [None, find_multiple(name, min_side), min_side, tags, *last]
 
 
 def ends(name: str) -> int:
@@ -109,6 +111,25 @@ def find_min_side(name: str) -> int:
             except (RuntimeError, AssertionError, ValueError, ZeroDivisionError):
                 continue
     return timm.models.get_pretrained_cfg(name).input_size[1]
+
+
+def find_multiple(name: str, min_side: int) -> int:
+    """The smallest of MULTIPLES of which a network that has no size of its own takes any multiples as sides,
+    on torch's meta device; 0 if it takes any side."""
+    import timm
+    import torch
+
+    with torch.device("meta"):
+        network = timm.create_model(name, num_classes=18).eval()
+        for multiple in MULTIPLES:
+            least = -(-max(min_side, 64) // multiple)
+            try:
+                for rows, columns in ((1, 2), (6, 3), (4, 9)):
+                    network(torch.empty(2, 3, (least + rows) * multiple, (least + columns) * multiple))
+                return multiple if multiple > 1 else 0
+            except Exception:
+                continue  # each family raises its own kind of error
+    raise ValueError(f"{name}: takes no multiples of {MULTIPLES[-1]}")
 
 
 def other_sizes(name: str, fixed: tuple[int, int]) -> tuple[int, int] | None:

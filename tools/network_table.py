@@ -58,9 +58,8 @@ def _row(name: str) -> str:
         millions = sum(p.numel() for p in timm.create_model(name, num_classes=18).parameters()) / 1e6
     sources, licences = zip(*_weights(name), strict=True)
     known = networks()[plain(name)]
-    sizes = "any"
-    if known.fixed:
-        sizes = f"multiples of {known.multiple}" if known.multiple else f"only {size_text(known.fixed)}"
+    only = f"only {size_text(known.fixed)}" if known.fixed else "any"
+    sizes = f"multiples of {known.multiple}" if known.multiple else only
     cells = (f"`{name}`", "; ".join(sources), "; ".join(licences), f"{millions:.1f}", known.min_side, sizes)
     return "| " + " | ".join(map(str, cells)) + " |"
 

@@ -23,10 +23,11 @@ OPTIMIZERS = HERE / "catalogue_optimizers.json"
 
 @dataclass(frozen=True)
 class Network:
-    """What a network accepts. `fixed`: the (height, width) that it is built for, None if it takes any size.
-    `multiple`: it can be built for other sizes whose sides are multiples of this; 0 if it can't. `min_side`:
-    its smallest side, in pixels. `tags`: of its pretrained weights, the default first; empty without any.
-    `ends`: the number of its last layers, in the file if it is not 1."""
+    """What a network accepts. `fixed`: the (height, width) that it is built for, None if it has no size of
+    its own. `multiple`: of what its sides must be multiples; 0 if any will do, or, with `fixed`, if it can't
+    be built for another size. `min_side`: its smallest side, in pixels. `tags`: of its pretrained weights,
+    the default first; empty without any. `ends`: the number of its last layers, in the file if it is not
+    1."""
 
     fixed: Size | None
     multiple: int

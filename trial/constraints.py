@@ -112,11 +112,18 @@ def join_errors(join: str, model: str) -> list[str]:
     return _one_end_errors("join=features", model, join) if "+" in model and join == "features" else []
 
 
-def learning_rate_errors(learning_rate: float, init: Choice) -> list[str]:
+def learning_rate_errors(learning_rate: float, init: Choice, features: Choice, freeze: Choice) -> list[str]:
     """A rate of 0 keeps what training starts from."""
-    if learning_rate >= 1e-9 or (learning_rate == 0 and init.name != "random"):
+    if learning_rate >= 1e-9:
         return []
-    return [f"learning_rate={learning_rate:g}: must be 1e-09 or more (0 keeps what init=lda fits)"]
+    if learning_rate or init.name == "random":
+        return [f"learning_rate={learning_rate:g}: must be 1e-09 or more (0 keeps what init=lda fits)"]
+    if features.name == "none" and freeze.name != "batch_norm":
+        return [
+            "learning_rate=0: batch normalisation would learn other statistics than those that "
+            f"init={init.name} was fitted to; give features=cached, or freeze=batch_norm"
+        ]
+    return []
 
 
 def decay_errors(layer_decay: float, stem_decay: float) -> list[str]:
@@ -171,8 +178,13 @@ def resizing_errors(
     if compile:
         errors.append(f"{_compile(compile)}: resizing={resizing} would compile for each size; leave one out")
     for name, network in _networks(model):
-        if network.fixed or network.multiple:
+        if network.fixed:
             errors.append(f"resizing={resizing}: {name} takes photos of one size only; leave it out")
+        elif network.multiple:
+            errors.append(
+                f"resizing={resizing}: {name} takes multiples of {network.multiple} each way only; leave it "
+                "out"
+            )
         elif min(first) < network.min_side:
             errors.append(
                 f"resizing={resizing}: photos are {size_text(first)} in the first epoch, {name} needs at "

@@ -162,7 +162,9 @@ def _fingerprint(network: nn.Module) -> str:
             settings = re.sub(" at 0x[0-9a-f]+", "", module.extra_repr())  # of a function: it varies
             known = getattr(module, "pretrained_cfg", {}).get("architecture", "")
             digest.update(f"{name} {type(module).__qualname__} {known} {settings}".encode())
-    for name, tensor in network.state_dict(keep_vars=True).items():
+    # Buffers, too, that are not saved: a joint network's scales of its members' photos.
+    tensors = dict(network.state_dict(keep_vars=True)) | dict(network.named_buffers())
+    for name, tensor in tensors.items():
         if id(tensor) not in own:
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -58,7 +58,7 @@ class Forward:
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """As calling it, for each of `parts` parts of the batch, one after the other: less memory is needed
         at once. Each loss is multiplied by the part's share of the photos, so that they sum to the batch's
-        (batch normalisation and a weighted loss see a part only)."""
+        (batch normalisation, a weighted loss and loss=f1 see a part only)."""
         random = stream("batch", self.seed, batch.epoch, index)
         draw = Draw(random, batch.rows, batch.epoch, self.preprocessing.image_size)
         images, targets = self.mix(self.augment(batch.photos, draw), self._targets_of(batch), draw)

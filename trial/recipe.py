@@ -46,7 +46,7 @@ from trial.models.weights import pinned, with_sources
 from trial.preprocessing import Preprocessing
 from trial.process.compute import Compute, decide
 from trial.process.ranks import ALONE, Ranks
-from trial.run_folder.origin import origin
+from trial.run_folder.origin import label_files, origin
 from trial.run_folder.out_of_fold import predictions
 from trial.run_folder.record import RunWriter
 
@@ -95,6 +95,8 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
     recorded = {"class_counts": counts, "networks": networks, "pixels": place}
     if pseudo is not None:
         recorded["pseudo_labels"] = len(pseudo)
+    if files := label_files(config.corrections, config.pseudo_labels):
+        recorded["label_files"] = files
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)
     writer.task(task)

@@ -64,8 +64,8 @@ def cached(
 
     Built once in `folder` (None: CACHE) for these photos (identified by path, size and modification time),
     size, interpolation and crop. One process builds at a time, others wait for it. `limit`: bytes of all
-    arrays in `folder`; to make room, arrays whose photos are gone are removed first, then the least recently
-    used ones.
+    arrays in `folder` but face boxes; to make room, arrays whose photos are gone are removed first, then the
+    least recently used ones.
 
     Returns None if the array alone is over the limit or does not fit on the disk, with a warning in the log;
     the caller then decodes the photos each time. With `limit=0` it returns None without a warning. UsageError

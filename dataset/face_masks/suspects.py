@@ -48,8 +48,8 @@ def shared_numbers(people: pd.DataFrame) -> list[Suspect]:
 
 
 def known_errors(table: pd.DataFrame) -> list[Suspect]:
-    """The entries of the shipped list of the competition's label errors; none if less than half of the list
-    matches, since then this is another data set."""
+    """The entries of the shipped list of the competition's label errors; none for another data set (see
+    `matches_data_set`)."""
     entries = look_up(table, read_corrections("competition"))
     if not matches_data_set(entries):
         return []

@@ -3,7 +3,7 @@
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -54,7 +54,7 @@ COLUMNS = ["photo", "path", "group", "class"]
 
 class _Rows(NamedTuple):
     """What the CSV says. `photos`: a row per line, by its number: photo, path, group, class ('' if unknown),
-    split (train, eval or ''), whether it is found, the factors, and the numbers that they are bands of."""
+    split (train, eval or ''), the factors, and the numbers that they are bands of."""
 
     photos: pd.DataFrame
     factors: list[str]
@@ -64,6 +64,7 @@ class _Rows(NamedTuple):
     notes: list[str]
     groups_known: bool = True  # the regular expression of the groups fits
     bands: Mapping[str, Bands] = MappingProxyType({})  # of factors that were numbers
+    lost: Collection[int] = ()  # the lines whose photo is not there
 
 
 def fits(data: Path) -> bool:
@@ -95,7 +96,7 @@ def scan_train(data: Path, group: str = "") -> Scan:
         errors += both_sides(train["group"], eval_photos["group"], task, where)
     errors += unknown_classes(train["class"], eval_photos["class"], where)
     notes = [*rows.notes, *scan.table.attrs["notes"]]
-    table = scan.table[train["found"].to_numpy(bool)].reset_index(drop=True)
+    table = scan.table[~train.index.isin(rows.lost)].reset_index(drop=True)
     table.attrs["notes"] = notes
     return Scan(scan.task, table, errors)
 
@@ -103,7 +104,7 @@ def scan_train(data: Path, group: str = "") -> Scan:
 def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     """(Photos to predict, in the CSV's order: photo, path, group and class, '' where unknown; all errors)."""
     rows = _read(data, group, "eval")
-    wanted = (rows.photos["split"] == "eval") & rows.photos["found"].astype(bool)
+    wanted = (rows.photos["split"] == "eval") & ~rows.photos.index.isin(rows.lost)
     table = rows.photos.loc[wanted, COLUMNS].reset_index(drop=True)
     table.attrs["notes"] = []
     return table, rows.errors
@@ -138,7 +139,7 @@ def _read(data: Path, group: str, half: str) -> _Rows:
     csv = data / NAME
     table, errors, unfit, bands = _table(csv, group)
     if table.empty or unfit:
-        empty = empty_table([*COLUMNS, "split", "found"])
+        empty = empty_table([*COLUMNS, "split"])
         return _Rows(empty, [], True, "", [*errors, *unfit] or [f"{csv}: lists no photo"], [])
     split = table["split"].str.lower() if "split" in table else pd.Series("train", table.index)
     sides = {**dict.fromkeys(TRAIN, "train"), **dict.fromkeys(EVAL, "eval")}
@@ -150,7 +151,6 @@ def _read(data: Path, group: str, half: str) -> _Rows:
     mine, train = photos["split"] == half, photos["split"] == "train"
     errors += _split_errors(csv, table)
     wrong = _path_errors(data, csv, table, whole)
-    photos["found"] = ~photos.index.isin(list(wrong))
     errors += _missing(
         {line: why for line, why in wrong.items() if mine[line] or not photos.at[line, "split"]},
         csv,
@@ -216,6 +216,7 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         notes,
         not group_errors or (group or "group") in table,
         {factor: own for factor, own in bands.items() if factor in factors},
+        list(wrong),
     )
 
 

@@ -118,6 +118,20 @@ def test_cache_is_built_listed_and_removed(run, data, folder):
     assert shared.sum() > 0  # a process that has it mapped can go on
 
 
+def test_arrays_of_a_set_whose_folders_are_links_are_removed(run, data, folder, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for half in ("train", "eval"):
+        (linked / half).symlink_to(data / half)
+    assert run("cache", linked, "--size", "8x6").exit_code == 0
+    assert run("cache", "--remove", linked, "--size", "8x6").output.endswith("1 array removed, 0.0 MiB\n")
+
+
+def test_a_seed_that_can_not_be_is_refused_before_photos_are_decoded(run, data):
+    done = run("check", data, "--seed", "-1")
+    assert done.exit_code == 2 and "--seed" in done.stderr
+
+
 def test_cache_decodes_crops_as_trials_want_them_and_lists_them(run, data, folder, monkeypatch):
     monkeypatch.setattr(
         "dataset.faces.locate.find_faces",

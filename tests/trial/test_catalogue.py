@@ -3,8 +3,8 @@ import timm
 from timm.models import get_pretrained_cfg, list_pretrained
 
 import trial.models.other_networks  # noqa: F401 - registers them with timm
-from common.errors import UsageError
-from tools.make_catalogue import ends, find_min_side, find_steps, other_sizes
+from common.errors import UsageError, errors_of
+from tools.make_catalogue import ends, find_min_side, find_multiple, find_steps, other_sizes
 from trial.catalogue import model_fields, networks, steps
 from trial.config import parse
 
@@ -26,6 +26,23 @@ def test_the_names_tags_and_fixed_sizes_are_the_installed_timms():
 @pytest.mark.parametrize("name", ["resnet18", "lcnet_050", "vgg11", "inception_v3", "alexnet"])
 def test_the_smallest_size_is_the_first_that_runs(name):
     assert networks()[name].min_side == find_min_side(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "dla34", "hrnet_w18_small", "csatv2"])
+def test_sides_of_a_network_without_a_size_of_its_own_are_the_multiples_that_run(name):
+    network = networks()[name]
+    assert network.multiple == find_multiple(name, network.min_side)
+    assert bool(network.multiple) == (name != "resnet18")
+    recipe = {"model": name, "weights": "none"}
+    refused = [
+        errors_of(parse, recipe | {"image_size": "100x75"}),
+        errors_of(parse, recipe | {"image_size": "128x64", "resizing": "progressive"}),
+    ]
+    for errors in refused:
+        assert [f"{name} takes multiples of {network.multiple}" in one for one in errors] == (
+            [True] if network.multiple else []
+        )
 
 
 @pytest.mark.slow

@@ -38,6 +38,8 @@ def test_every_mistake_is_named_at_once_with_the_nearest_right_name():
     [
         ({"learning_rate": "1e-4"}, "'1e-4' is text, not a number; write 0.0001"),
         ({"learning_rate": 0}, "must be 1e-09 or more"),
+        ({"learning_rate": 0, "init": "lda"}, "give features=cached, or freeze=batch_norm"),
+        ({"image_size": [64.9, 48]}, "image_size=[64.9, 48]: must be height x width"),
         ({"batch_size": 1}, "1 is not 2 or more"),
         ({"batch_size": 8.5}, "not an integer"),
         ({"epochs": True}, "not an integer"),

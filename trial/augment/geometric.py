@@ -120,6 +120,9 @@ def random_resized_crop(
     def warp(draw: Draw) -> np.ndarray:
         area, ratio = draw.uniform(min_area, 1), np.exp(draw.around(0, np.log(max_ratio)))
         width, height = np.minimum(1, np.sqrt(area * ratio)), np.minimum(1, np.sqrt(area / ratio))
+        # A side that was cut at the photo's must not make the part smaller than asked for.
+        wide, high = np.minimum(1, min_area / height), np.minimum(1, min_area / width)
+        width, height = np.maximum(width, wide), np.maximum(height, high)
         x, y = draw.around(0, 1) * (1 - width), draw.around(0, 1) * (1 - height)
         return _where_drawn(draw.happens(p), _matrices([width, 0, x], [0, height, y], [0, 0, 1]))
 

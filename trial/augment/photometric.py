@@ -93,8 +93,13 @@ def random_erasing(*, min_area: Fraction = 0.02, max_area: Fraction = 0.33,
         height, width = draw.size
         area = draw.uniform(min_area, max_area) * height * width
         ratio = np.exp(draw.around(0, np.log(max_ratio)))
-        tall = np.minimum(height, np.sqrt(area * ratio).round()) * draw.happens(p)
+        tall = np.minimum(height, np.sqrt(area * ratio).round())
         wide = np.minimum(width, np.sqrt(area / ratio).round())
+        # A side that was cut at the photo's must not make the rectangle smaller than asked for.
+        least = np.floor(min_area * height * width)
+        tall = np.where(wide == width, np.maximum(tall, np.floor(least / width)), tall)
+        wide = np.where(tall == height, np.maximum(wide, np.floor(least / height)), wide)
+        tall = tall * draw.happens(p)
         top = np.floor(draw.uniform(0, 1) * (height - tall + 1))
         left = np.floor(draw.uniform(0, 1) * (width - wide + 1))
         return photos.masked_fill_(box(photos, top, left, tall, wide), value)

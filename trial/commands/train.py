@@ -97,19 +97,19 @@ def main(
         raise UsageError(
             "--recipe: is for a run of its own; with --continue or in an experiment give key=value"
         )
+    if going_on and not going_on.is_dir():
+        raise UsageError(f"{going_on}: no such folder")
     if show:
         from trial.commands.listing import show as show_choices
 
         show_choices(as_json, values or [])
     elif dry_run:
-        config = parse(_given(values, recipe))
+        config = _to_continue(going_on, values or [])[0] if going_on else parse(_given(values, recipe))
         _refuse_features(config)
         print(json.dumps(config.to_json(), indent=2))
     elif ranks.rank:
         _follow(ranks)
     elif going_on:
-        if not going_on.is_dir():
-            raise UsageError(f"{going_on}: no such folder")
         with only_writer(going_on):
             _train(lambda stopped: _goes_on(going_on, values or [], keep_checkpoint, ranks), ranks)
     elif advisor.in_experiment():
@@ -181,11 +181,16 @@ def _begins(values: Mapping[str, Any], keep_checkpoint: bool, ranks: Ranks) -> _
     return _Begun(config, RunWriter(folder, config, keep_checkpoint=keep_checkpoint))
 
 
-def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool, ranks: Ranks) -> _Begun:
-    from trial.run_folder.record import RunWriter
+def _to_continue(folder: Path, arguments: list[str]) -> "tuple[TrialConfig, Checkpoint]":
     from trial.run_folder.resume import continued
 
-    config, checkpoint = continued(folder, parse_arguments(arguments))
+    return continued(folder, parse_arguments(arguments))
+
+
+def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool, ranks: Ranks) -> _Begun:
+    from trial.run_folder.record import RunWriter
+
+    config, checkpoint = _to_continue(folder, arguments)
     refuse_together(config, ranks.world)
     writer = RunWriter(folder, config, checkpoint=checkpoint, keep_checkpoint=keep_checkpoint)
     return _Begun(config, writer, checkpoint)

@@ -53,7 +53,8 @@ def from_timm(name: str, description: str) -> Callable[..., Any]:
     def build(parameters: Iterable[Any], learning_rate: float, weight_decay: float) -> Any:
         from timm.optim import create_optimizer_v2
 
-        return create_optimizer_v2(parameters, name, lr=learning_rate, weight_decay=weight_decay)
+        # Many refuse a rate of 0 here, which each step sets (Learner.step).
+        return create_optimizer_v2(parameters, name, lr=learning_rate or 1e-9, weight_decay=weight_decay)
 
     build.__doc__ = f"{description}."
     return build

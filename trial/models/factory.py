@@ -95,7 +95,7 @@ def create(name: str, size: Size, outputs: int, state: "State | None" = None) ->
 
     import trial.models.other_networks  # noqa: F401 - registers them with timm
 
-    architecture = architecture_of(name)
+    architecture, network = architecture_of(name), network_of(name)
     given: dict[str, Any] = {}
     if architecture in CLASSIFIERS:
         given["classifier"] = CLASSIFIERS[architecture]
@@ -110,5 +110,5 @@ def create(name: str, size: Size, outputs: int, state: "State | None" = None) ->
         pretrained=state is not None,
         pretrained_cfg_overlay=given or None,
         num_classes=outputs,
-        img_size=size if network_of(name).multiple > 0 else None,  # timm drops what is None
+        img_size=size if network.fixed and network.multiple else None,  # timm drops what is None
     )

@@ -162,9 +162,13 @@ def decide(
         device = "cuda" if on_gpu else "cpu"
     if device.startswith("cuda") and not on_gpu:
         raise UsageError(f"device={device}: no GPU that torch can use here; leave device out, or device=cpu")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device=mps: no Apple GPU that torch can use here; leave device out, or device=cpu")
     if ranks.world > 1 and device == "cuda":
         device = f"cuda:{ranks.rank}"
     chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= (number := torch.cuda.device_count()):
+        raise UsageError(f"device={device}: torch can use {number} GPUs here, cuda:0 to cuda:{number - 1}")
     if precision == "float16" and chosen.type == "cpu":
         raise UsageError(NO_FLOAT16)
     dtype = _fastest(chosen, network) if precision == "auto" else getattr(torch, precision)

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from common.files import mark_of
+from common.files import mark_of, sha256_of
 from common.machine import PROJECT
 from trial.process.compute import Compute
 
@@ -39,6 +39,12 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
         "experiment": os.environ.get("NNI_EXP_ID"),
         "trial": os.environ.get("NNI_TRIAL_JOB_ID"),
     }
+
+
+def label_files(corrections: str, pseudo_labels: str) -> dict[str, str]:
+    """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover."""
+    named = {"corrections": corrections, "pseudo_labels": pseudo_labels}
+    return {field: sha256_of(Path(path)) for field, path in named.items() if path and Path(path).is_file()}
 
 
 def code(project: Path = PROJECT) -> dict[str, Any]:

@@ -376,8 +376,8 @@ def _run_files(folder: Path) -> list[str]:
 
 
 def _was_refused(folder: Path, existing: list[str]) -> bool:
-    """Whether the files `existing` of a run are only a recipe and the state failed."""
-    if not set(existing) <= {"config.json", STATUS}:
+    """Whether a run ended as failed, with nothing in its files `existing` that training makes."""
+    if not set(existing) <= {"config.json", "task.json", "preprocessing.json", "origin.json", STATUS}:
         return False
     try:
         return json.loads((folder / STATUS).read_text())["state"] == "failed"

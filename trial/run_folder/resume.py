@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.learning.schedules import OPEN_ENDED
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
+from trial.run_folder.origin import label_files
 from trial.run_folder.record import OF_FOLDS, WEIGHTS, RunFolder, RunWriter
 
 logger = logging.getLogger(__name__)
 MAX_TIME = 0.05  # the fraction of the time that writing checkpoints may take
 COPIED = ("task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet")
 KEEP = "--keep-checkpoint"
+PATIENCE = "{folder}: is done; patience={patience} ended it after epoch {epoch}"
 
 
 class Saver:
@@ -76,12 +79,26 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
     if fingerprint(Path(data)) != checkpoint.fingerprint:
         raise UsageError(f"{folder}: was trained on other data than {data} holds now")
+    if changed := _changed_labels(RunFolder(folder), recipe):
+        raise UsageError(
+            f"{folder}: was trained with other labels than {changed} holds now; put that file back"
+        )
     if checkpoint.torch != str(torch.__version__):
         logger.warning(
             f"WARNING: {folder} was trained with torch {checkpoint.torch}, and goes on with "
             f"{torch.__version__}: its curve may differ from one without a break"
         )
     return checkpoint
+
+
+def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:
+    """The file of labels that the recipe names, if it has changed since the run began: other labels deal
+    other folds, and groups that were trained on would validate. '' if none has."""
+    now = label_files(str(recipe.get("corrections") or ""), str(recipe.get("pseudo_labels") or ""))
+    then = now
+    with suppress(FileNotFoundError, UsageError):  # nor did earlier versions record it
+        then = run.origin().get("label_files", now)
+    return next((str(recipe[field]) for field in now if now[field] != then.get(field)), "")
 
 
 def _lost(run: RunFolder, checkpoint: Checkpoint) -> str:
@@ -129,9 +146,7 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
         )
     done = status["state"] == "done"
     if done and status["epochs"] < old.epochs:
-        raise UsageError(
-            f"{folder}: is done; patience={old.patience} ended it after epoch {status['epochs']}"
-        )
+        raise UsageError(PATIENCE.format(folder=folder, patience=old.patience, epoch=status["epochs"]))
     if done and config.epochs == old.epochs:
         raise UsageError(f"{folder}: is done, after all its {old.epochs} epochs")
     if config.epochs < old.epochs:
@@ -151,6 +166,8 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
             f"{folder}: is done, and its checkpoint was removed; only runs with {KEEP} can be trained longer"
         )
     checkpoint = read(folder, config.recipe(), config.data, longer=True)
+    if done and 0 < old.patience <= checkpoint.patience.get("waited", 0):  # at its last epoch
+        raise UsageError(PATIENCE.format(folder=folder, patience=old.patience, epoch=status["epochs"]))
     if config.epochs > old.epochs and checkpoint.finished:
         raise UsageError(
             f"epochs={config.epochs}: fold {checkpoint.finished[0]} is already finished with {old.epochs}; "
@@ -167,6 +184,7 @@ def is_finished(folder: Path, config: TrialConfig) -> bool:
             run.status()["state"] == "done"
             and not differences(run.config().recipe(), config.recipe(), longer=False)
             and run.origin()["data_fingerprint"] == fingerprint(Path(config.data))
+            and not _changed_labels(run, config.recipe())
             and len(run.weights_files()) == run.validation()["fold"].nunique()
         )
     except (OSError, UsageError, KeyError, ValueError):  # missing or damaged

@@ -408,6 +408,13 @@ def test_a_column_named_like_one_of_ours_does_no_harm(write, pets, caplog):
     assert any("columns not used: copy, fold, photo" in message for message in caplog.messages)
 
 
+def test_a_factor_may_have_any_other_name(write, pets):
+    lines = [f"{line},{('yes', 'no')[number % 2]}" for number, line in enumerate(pets)]
+    data = write(*lines, header="path,kind,group,split,found")
+    assert set(read_train(data).task.factors) >= {"found"}
+    assert list(read_eval(data)["photo"]) == ["new2.jpg", "new1.jpg"]
+
+
 def test_a_group_called_photo_is_a_group(write, pets):
     task = read_train(write(*pets, header="path,label,photo,split"), group="photo").task
     assert (task.group, task.column) == ("group", "group")

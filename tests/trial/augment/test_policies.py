@@ -1,6 +1,11 @@
+import numpy as np
 import pytest
+import torch
 
+from trial.augment.geometric import random_resized_crop
+from trial.augment.photometric import random_erasing
 from trial.augment.policies import POLICIES, parse_policy
+from trial.rng import Draw
 
 
 def parsed(value):
@@ -87,3 +92,27 @@ def test_a_list_is_called_by_its_steps_and_never_as_another_policy():
 def test_what_earlier_runs_called_custom_is_the_same_policy():
     own, _ = parsed(["flip", "random_erasing"])
     assert parsed({**own.to_json(), "_name": "custom"}) == (own, [])
+
+
+@pytest.mark.parametrize(
+    ("step", "least"),
+    [
+        ({"_name": "random_resized_crop"}, 0.7),
+        ({"_name": "random_resized_crop", "min_area": 1, "max_ratio": 3}, 1),
+        ({"_name": "random_resized_crop", "min_area": 0.7, "max_ratio": 3}, 0.7),
+    ],
+)
+def test_a_crop_is_no_smaller_than_asked_for(step, least):
+    given = {key: value for key, value in step.items() if key != "_name"}
+    draw = Draw(np.random.default_rng(0), np.arange(4000), 1, (128, 96))
+    matrices = random_resized_crop(**given)(draw)
+    areas = matrices[:, 0, 0] * matrices[:, 1, 1]
+    assert areas.min() > least - 1e-9 and matrices[:, [0, 1], [0, 1]].max() < 1 + 1e-9
+
+
+@pytest.mark.parametrize("bounds", [(0.02, 0.33), (0.5, 0.5), (0.9, 1)])
+def test_an_erased_rectangle_is_no_smaller_than_asked_for(bounds):
+    draw = Draw(np.random.default_rng(0), np.arange(500), 1, (128, 96))
+    change = random_erasing(min_area=bounds[0], max_area=bounds[1], value=1, p=1)
+    erased = change(torch.zeros(500, 1, 128, 96), draw).mean((1, 2, 3))
+    assert erased.min() > bounds[0] - 0.02 and erased.max() < bounds[1] + 0.02

@@ -85,6 +85,18 @@ def test_a_recipe_file_is_trained_as_it_is_or_changed():
 
 
 @pytest.mark.slow
+def test_a_dry_run_of_going_on_shows_the_runs_recipe(people, tmp_path):
+    words = tiny(people, tmp_path / "run", schedule="constant")
+    assert forked_command(*words, "--keep-checkpoint").returncode == 0
+    done = forked_command("--continue", str(tmp_path / "run"), "--dry-run", "epochs=5")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert (shown["model"], shown["epochs"]) == (TINY["model"], 5)
+    refused = forked_command("--continue", str(tmp_path / "run"), "--dry-run", "loss=focal")
+    assert refused.returncode == 2 and "--continue goes on with the same recipe" in refused.stderr
+
+
+@pytest.mark.slow
 def test_a_dry_run_refuses_features_that_the_cache_can_not_hold(people):
     cached = ["weights=none", "model=test_resnet", "image_size=64x64", "features=cached", f"data={people}"]
     assert forked_command("--dry-run", *cached).returncode == 0

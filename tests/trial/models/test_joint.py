@@ -8,6 +8,7 @@ from dataset.read import read_train
 from tests.conftest import TINY
 from tests.trial.training import training_of
 from trial.config import parse
+from trial.features import _fingerprint
 from trial.fit import fit
 from trial.models.features import Backbone
 from trial.recipe import build
@@ -81,6 +82,16 @@ def test_each_member_gets_photos_with_its_own_mean_and_deviation():
         own = build(parse({**TINY, "model": name}), FACE_MASK)[1]
         assert torch.allclose(photos, own.normalise(PHOTOS), atol=1e-5)
         assert photos.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_members_that_differ_in_the_scale_of_their_photos_only_are_told_apart_by_their_features():
+    """They have the same tensors, and their scales are buffers that are not saved."""
+    config = parse({**TINY, "model": "test_resnet+test_resnet", "join": "features"})
+    one, other = (build(config, FACE_MASK)[0] for _ in range(2))
+    other.load_state_dict(one.state_dict())
+    assert _fingerprint(one) == _fingerprint(other)
+    other.shift += 0.1
+    assert _fingerprint(one) != _fingerprint(other)
 
 
 @pytest.mark.parametrize("head", ["classes", "factors"])

@@ -86,6 +86,15 @@ def test_compiling_without_a_compiler_is_refused_in_words(monkeypatch):
 def test_a_gpu_that_is_not_there_is_refused_in_words():
     with pytest.raises(UsageError, match="no GPU"):
         decided(device="cuda")
+    with pytest.raises(UsageError, match="device=mps: no Apple GPU"):
+        decided(device="mps")
+
+
+def test_a_gpu_beyond_those_that_are_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UsageError, match="device=cuda:7: torch can use 2 GPUs here, cuda:0 to cuda:1"):
+        decided(device="cuda:7")
 
 
 def test_photos_go_to_a_gpu_if_they_fit_and_to_another_device_if_that_is_asked_for(monkeypatch, caplog):

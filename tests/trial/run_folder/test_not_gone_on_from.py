@@ -9,6 +9,7 @@ import torch
 from common.errors import UsageError
 from tests import forked
 from tests.trial.killed_runs import config_of, killed, write_status
+from trial.run import run
 from trial.run_folder.checkpoint import CHECKPOINT, load
 from trial.run_folder.record import RunFolder, RunWriter
 from trial.run_folder.resume import continued, read
@@ -124,6 +125,38 @@ def test_other_data_are_refused_and_another_version_of_torch_is_warned_about(sto
     replace(load(old / CHECKPOINT), torch="2.0.0").write(old / CHECKPOINT)
     continued(old, {})
     assert "was trained with torch 2.0.0" in caplog.text
+
+
+def test_other_labels_are_refused(people, tmp_path):
+    """They deal other folds: people who were trained on would validate."""
+    labels, whose = (
+        tmp_path / "labels.csv",
+        (people / "train" / "train.csv").read_text().split()[1].split(","),
+    )
+    other = {"male": "female", "female": "male"}[whose[1]]
+    text = f"id,field,recorded,corrected\n{whose[0]},gender,{whose[1]},{other}\n"
+    labels.write_text(text)
+    config, folder = config_of(people, corrections=str(labels)), tmp_path / "run"
+    writer = RunWriter(folder, config, keep_checkpoint=True)
+    run(config, writer, lambda report: None)
+    writer.end("interrupted")
+    assert RunFolder(folder).origin()["label_files"].keys() == {"corrections"}
+    continued(folder, {})
+    labels.write_text(f"{text}\n")
+    with pytest.raises(UsageError, match=r"with other labels than \S+labels.csv holds now"):
+        continued(folder, {})
+
+
+def test_patience_that_ran_out_at_the_last_epoch_is_over(people, tmp_path):
+    config = config_of(people, schedule="constant", epochs=3, patience=2)
+    writer = RunWriter(tmp_path / "run", config, keep_checkpoint=True)
+    run(config, writer, lambda report: None)
+    writer.end("done")
+    path = tmp_path / "run" / CHECKPOINT
+    replace(load(path), patience={"best": 1.0, "waited": 2}).write(path)
+    with pytest.raises(UsageError, match="is done; patience=2 ended it after epoch 3"):
+        continued(tmp_path / "run", {"epochs": 6})
+    assert (tmp_path / "run" / CHECKPOINT).is_file()
 
 
 def test_a_run_from_before_a_field_was_there_goes_on(stopped, tmp_path):

@@ -201,8 +201,11 @@ def test_a_run_that_was_refused_before_it_started_makes_way_for_the_corrected_on
     with pytest.raises(UsageError, match=r"already holds config\.json"):  # it runs
         RunWriter(tmp_path, CONFIG)
     writer.origin({"seed": 1, "data_fingerprint": "f"})
+    writer.end("failed", "folds=50: must be from 2 to the number of groups (12)")
+    writer = RunWriter(tmp_path, CONFIG)  # nothing was trained
+    (tmp_path / "epochs.csv").write_text("fold,epoch,macro_f1\n0,1,0.1\n")
     writer.end("failed", "out of memory")
-    with pytest.raises(UsageError, match=r"already holds config\.json"):  # it had started
+    with pytest.raises(UsageError, match=r"already holds config\.json"):
         RunWriter(tmp_path, CONFIG)
 
 
