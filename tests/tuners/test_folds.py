@@ -8,7 +8,6 @@ import pytest
 
 from common.machine import PROJECT
 from tests.nni_server import TinyExperiment
-from tests.tuners.fake_nni import FakeNNI
 from tests.tuners.read_back import read_back
 from tuners.errors import UsageError
 
@@ -108,11 +107,6 @@ def test_folds_are_paired():
 
 
 # With the search
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    return FakeNNI(tmp_path / "abcdefgh", monkeypatch)
 
 
 SPACE = {"lr": {"_type": "loguniform", "_value": [0.0001, 0.01]}}

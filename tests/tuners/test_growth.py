@@ -6,7 +6,6 @@ import psutil
 import pytest
 
 pytest.importorskip("nni")
-from tests.tuners.fake_nni import FakeNNI
 from tuners.search import Search
 
 SPACE = {
@@ -16,8 +15,7 @@ SPACE = {
 FEW, MORE = 30, 100
 
 
-def test_a_trial_costs_kilobytes_and_no_open_file(tmp_path, monkeypatch):
-    FakeNNI(tmp_path / "abcdefgh", monkeypatch)
+def test_a_trial_costs_kilobytes_and_no_open_file(fake):
     search = Search(sampler="random")
     search.update_search_space(SPACE)
 
