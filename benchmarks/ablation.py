@@ -4,8 +4,9 @@
 
 Each choice differs from the base recipe in one thing; both are trained with the seeds 0 to PAIRS - 1. A seed
 also determines the split, so each pair has its own training and validation people. As many trials
-run at a time as there are cores. Test-time augmentation uses the base's networks. Finished trials are kept:
-the same command continues where it ended. --table only prints the finished ones, as in docs/ablation.md.
+run at a time as there are cores. Test-time augmentation uses the base's networks. `time` is that of the
+epochs, as a fraction of the base's (median of the pairs). Finished trials are kept: the same command
+continues where it ended. --table only prints the finished ones, as in docs/ablation.md.
 """
 
 import argparse
@@ -73,14 +74,17 @@ CHOICES = {
         ("init=lda", "init.shrinkage=0.3", "init.temperature=3", "freeze=batch_norm"),
         "helps: Kumar and others 2022 (LP-FT), elsewhere",
     ),
+    "resizing_progressive": Claimed(
+        ("resizing=progressive",), "as good in less time: Howard 2018, Tan and Le 2021, elsewhere"
+    ),
     "tta_flip": Claimed((), "recurs in write-ups, no figure", tta="flip"),
     "tta_flip_crops": Claimed((), "none, ours", tta="flip_crops"),
 }
 TTA_ONLY = [name for name, choice in CHOICES.items() if choice.tta != "none"]
 VALIDATION = "validation.parquet"
 HEADER = (
-    "| choice | claim | macro-F1 | difference | 95 % interval | detectable | recall 60+ | pairs |\n"
-    "|---|---|---|---|---|---|---|---|"
+    "| choice | claim | macro-F1 | difference | 95 % interval | detectable | recall 60+ | time | pairs |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -180,13 +184,20 @@ def row(data: Path, out: Path, name: str, pairs: int) -> str | None:
     own, base = (np.array([measured(folder_of(out, n, s)) for s in seeds]) for n in (name, "base"))
     score, recall = own.mean(0)
     if name == "base":
-        return f"| base | | {score:.3f} | | | | {recall:.2f} | {len(seeds)} |"
+        return f"| base | | {score:.3f} | | | | {recall:.2f} | 1 | {len(seeds)} |"
     found = paired(own[:, 0], base[:, 0])
+    time = "1" if name in TTA_ONLY else f"{np.median([_seconds(out, name, s) for s in seeds]):.2f}"
     return (
         f"| {name} | {CHOICES[name].claim} | {score:.3f} | {found.mean:+.3f} | {found.low:+.3f} to "
         f"{found.high:+.3f} | {found.detectable:.3f} | {base[:, 1].mean():.2f} → {recall:.2f} "
-        f"| {len(seeds)} |"
+        f"| {time} | {len(seeds)} |"
     )
+
+
+def _seconds(out: Path, name: str, seed: int) -> float:
+    """Seconds of the epochs of a trial, as a fraction of the base's with the same seed."""
+    own, base = (RunFolder(folder_of(out, one, seed)).status()["seconds"] for one in (name, "base"))
+    return float(own / base)
 
 
 @exit_on_usage_error()

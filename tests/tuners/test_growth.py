@@ -31,4 +31,4 @@ def test_a_trial_costs_kilobytes_and_no_open_file(fake):
     finally:
         tracemalloc.stop()
     assert (after - before) / (MORE - FEW) < 10_000
-    assert files_after == files
+    assert files_after <= files  # those of other tests may be collected in the meantime

@@ -120,7 +120,7 @@ def test_an_exported_recipe_has_its_score_by_the_metric(tmp_path):
         run = untrained(tmp_path / metric, 0, validation(200), values={"metric": metric})
         status, recipe = run.status(), read_recipe(run.folder / "config.json")
         names = ["macro_f1", "accuracy", *(["negative_log_loss"] if metric == "log_loss" else [])]
-        assert list(recipe.scores) == [*names, "low", "high", "best_epoch", "epochs"]
+        assert list(recipe.scores) == [*names, "low", "high", "photos", "groups", "best_epoch", "epochs"]
         assert recipe.scores["macro_f1"] == status["macro_f1"]
         assert recipe.scores[names[-1] if metric == "log_loss" else "macro_f1"] == status["score"]
         row = pd.Series({"folder": str(run.folder), "trial": "T", "macro_f1": status["macro_f1"]})
