@@ -164,10 +164,9 @@ class _Rounds:
         for leader in self.alive:
             own = self._run(leader, seed, fold)
             is_done = RunFolder(own).status()["state"] == "done"
-            if is_done or self.trained[leader]:
-                more += _seconds(own if is_done else self.trained[leader][-1])
-            else:  # the search's run may have trained a network of each fold
-                more += _seconds(leader) / len(_folds(self.configs[leader]))
+            in_search = _seconds(leader) / len(_folds(self.configs[leader]))  # of one of its networks
+            latest = [in_search, *map(_seconds, self.trained[leader])][-1]
+            more += _seconds(own) if is_done else latest
         return self.runs + len(self.alive), self.seconds + more
 
     def _run(self, leader: Path, seed: int, fold: int) -> Path:

@@ -155,9 +155,14 @@ def known_answers(run: Path, temperature: float = 1.0) -> pd.DataFrame | None:
     """The validation answers by which to decide for the network of the run folder `run`: its own, or for a
     retrained network those of the trial whose recipe it is; None if there are none. `temperature` divides the
     logits. UsageError if they are damaged."""
-    if (folder := validated_run(run)) is None:
-        return None
-    table = validation_of(folder)
+    folder = validated_run(run)
+    return None if folder is None else tempered_answers(folder, temperature)
+
+
+def tempered_answers(run: Path, temperature: float) -> pd.DataFrame:
+    """The run's own validation answers (photo, group, fold, label, p00, ...), their logits divided by
+    `temperature`. UsageError if they are missing or damaged."""
+    table = validation_of(run)
     return with_probabilities(table, tempered(probabilities_of(table), temperature))
 
 

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.predict.finishing import with_probabilities
+from analysis.predict.finishing import tempered_answers
 from analysis.predict.trained import Trained, other_classes
-from analysis.trust.answers import validation_of
-from analysis.trust.calibration import tempered
 from common.errors import UsageError, first_line
 from common.log import output_of
 from dataset.read import read_train
 from trial.data import batches
 from trial.metrics import METRICS
-from trial.run_folder.record import RunFolder, probabilities_of, probability_columns, scores_of
+from trial.run_folder.record import RunFolder, probability_columns, scores_of
 
 output = output_of(__name__)
 
@@ -52,8 +50,7 @@ def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperatu
     the TTA and the temperature of the submission."""
     if tta != "none":
         return predict_validation(run, trained, data, tta, temperature)
-    table = validation_of(run)
-    return with_probabilities(table, tempered(probabilities_of(table), temperature))
+    return tempered_answers(run, temperature)
 
 
 def worth(

@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from common.errors import UsageError
 from common.text import bytes_text, path_text
+from trial.models.factory import bytes_of
 from trial.models.weights import locate, with_sources
 
 OTHERS = 2 * 2**20  # bytes of a trial's other files: answers, curve, NNI's logs
@@ -75,14 +75,7 @@ def _bytes(model: str, weights: str, build: bool) -> int:
             if file := locate(name, source):
                 known += file.stat().st_size
             elif build:
-                known += _random_bytes(name)
+                known += bytes_of(name)
     except UsageError:  # missing: reported elsewhere
         return 0
     return known
-
-
-@cache
-def _random_bytes(name: str) -> int:
-    from trial.models.factory import bytes_of
-
-    return bytes_of(name)

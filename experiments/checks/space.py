@@ -196,7 +196,8 @@ def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
 
 
 def normal_middle(kind: str, values: Sequence[float]) -> float:
-    """The median of a normal range, on its step if it has one."""
+    """The median of a normal range, on its step if it has one: as tuners/spaces/default_point.py, which other
+    packages do not import."""
     middle = math.exp(values[0]) if "log" in kind else values[0]
     return round(middle / values[2]) * values[2] if kind.startswith("q") else middle
 

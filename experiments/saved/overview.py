@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
 from common.nni_database import configuration, database
@@ -57,8 +56,9 @@ def _row(folder: Path, is_running: bool) -> Row:
         text, _, seconds, start, end = saved[0]
         params = configuration(text)
         arguments = (params.get("tuner") or {}).get("classArgs") or {}
-        scores = list(_scores(folder))
-        ended = "stopped" if Saved(folder, params, seconds, end is not None).unfinished() else "ended"
+        experiment = Saved(folder, params, seconds, end is not None)
+        scores = list(_scores(experiment))
+        ended = "stopped" if experiment.unfinished() else "ended"
         return Row(
             folder.name,
             params.get("experimentName") or "",
@@ -73,11 +73,11 @@ def _row(folder: Path, is_running: bool) -> Row:
         return Row(folder.name)
 
 
-def _scores(folder: Path) -> Iterable[float]:
+def _scores(saved: Saved) -> Iterable[float]:
     """The scores of the finished trials."""
-    for trial in recorded_trials(folder):
+    for trial in saved.trials:
         with suppress(KeyError, TypeError, ValueError):  # it can't be read: the trials' table says so
-            status = RunFolder(folder / "trials" / trial.trial).status()
+            status = RunFolder(saved.folder / "trials" / trial.trial).status()
             if status["state"] == "done":
                 yield float(status["score"])
 

@@ -205,9 +205,10 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     limit = seconds(plan.config.get("maxExperimentDuration"))
     arguments = dict(_tuner(saved).get("classArgs") or {})
     wanted, done = arguments.get("trainings"), float(begun - again)
-    parts = wanted is not None or plan.pauses  # NNI counts parts of trainings
+    in_parts = wanted is not None or plan.pauses  # of trainings, each of which NNI counts
+    spent = trainings_spent(saved) if in_parts else 0.0
     if wanted is not None:
-        done, asked = trainings_spent(saved), wanted
+        done, asked = spent, wanted
     is_full = asked is not None and done >= asked and not again
     if is_full and trials is None and hours is None:
         name = name_of(saved.id, saved.folder)
@@ -229,8 +230,8 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
         arguments.pop("trainings", None)
-        if trials is not None and parts:
-            arguments["trainings"] = round(trainings_spent(saved) + again + trials, 2)
+        if trials is not None and in_parts:
+            arguments["trainings"] = round(spent + again + trials, 2)
             params["maxTrialNumber"] = begun + STINTS * trials
         elif trials is not None:
             params["maxTrialNumber"] = begun + trials

@@ -6,22 +6,17 @@ import psutil
 import pytest
 
 pytest.importorskip("nni")
-from tuners.search import Search
+from tests.tuners.searching import search
 
-SPACE = {
-    "model": {"_type": "choice", "_value": ["a", "b", "c"]},
-    "lr": {"_type": "loguniform", "_value": [0.0001, 0.01]},
-}
 FEW, MORE = 30, 100
 
 
 def test_a_trial_costs_kilobytes_and_no_open_file(fake):
-    search = Search(sampler="random")
-    search.update_search_space(SPACE)
+    made = search(sampler="random")
 
     def play(numbers) -> tuple[int, int]:
         for number in numbers:
-            search.receive_trial_result(number, search.generate_parameters(number), number / 1000)
+            made.receive_trial_result(number, made.generate_parameters(number), number / 1000)
         return tracemalloc.get_traced_memory()[0], psutil.Process().num_fds()
 
     tracemalloc.start()

@@ -1,5 +1,6 @@
 """The name of a network, or several, -> a network with a logit for each class, and its preprocessing."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from common.image_size import Size
@@ -68,6 +69,7 @@ def width_of(model: str, image_size: Size) -> int:
     return sum(input_shape(layer).numel() for layer in layers)
 
 
+@cache
 def bytes_of(name: str) -> int:
     """The bytes of a network's parameters and buffers in float32, without making them."""
     import torch

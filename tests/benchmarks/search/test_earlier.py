@@ -11,25 +11,13 @@ from tuners.spaces.default_point import default_point
 pytest.importorskip("nni")
 
 from benchmarks.search.earlier import DefaultFirstTPE, MedianOfFinished, hopeless
-
-SPACE = {
-    "model": {"_type": "choice", "_value": ["a", "b", "c"]},
-    "lr": {"_type": "loguniform", "_value": [0.0001, 0.01]},
-    "loss": {
-        "_type": "choice",
-        "_value": [{"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}, {"_name": "plain"}],
-    },
-}
+from tests.tuners.searching import SPACE, approximately
 
 
 def tuner(**arguments):
     made = DefaultFirstTPE(**arguments)
     made.update_search_space(SPACE)
     return made
-
-
-def approximately(point):
-    return {**point, "lr": pytest.approx(point["lr"])}
 
 
 def test_the_default_comes_first_and_once():
