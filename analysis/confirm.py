@@ -107,13 +107,9 @@ def further(configs: Sequence[TrialConfig]) -> Iterator[Round]:
     """(seed, fold) of the first config's split that none of the trials with these configs was validated on,
     then of the seeds after it."""
     first = configs[0]
-    used = {(one.seed, fold) for one in configs for fold in _folds(one)}
+    used = {(one.seed, fold) for one in configs for fold in one.fold_numbers}
     every = ((seed, fold) for seed in count(first.seed) for fold in range(first.folds))
     return (one for one in every if one not in used)
-
-
-def _folds(config: TrialConfig) -> list[int]:
-    return list(range(config.folds)) if config.fold == "all" else [config.fold]
 
 
 def _numbers(ranking: Ranking) -> dict[Path, Any]:
@@ -164,7 +160,7 @@ class _Rounds:
         for leader in self.alive:
             own = self._run(leader, seed, fold)
             is_done = RunFolder(own).status()["state"] == "done"
-            in_search = _seconds(leader) / len(_folds(self.configs[leader]))  # of one of its networks
+            in_search = _seconds(leader) / len(self.configs[leader].fold_numbers)  # of one of its networks
             latest = [in_search, *map(_seconds, self.trained[leader])][-1]
             more += _seconds(own) if is_done else latest
         return self.runs + len(self.alive), self.seconds + more

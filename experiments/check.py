@@ -186,7 +186,7 @@ def _recipes(plan: Plan) -> Iterator[TrialConfig]:
 def disk_need(plan: Plan) -> Need:
     """The disk space that the trials may need."""
     number = plan.number
-    networks = [(one.model, one.weights, one.folds if one.fold == "all" else 1) for one in _recipes(plan)]
+    networks = [(one.model, one.weights, len(one.fold_numbers)) for one in _recipes(plan)]
     # A paused training keeps its checkpoint; half of them are assumed to be paused.
     at_once = math.ceil((number or 0) / 2) if plan.pauses else plan.config["trialConcurrency"]
     with contextlib.chdir(plan.code):  # the weights' relative paths are relative to where trials run

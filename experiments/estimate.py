@@ -57,8 +57,8 @@ class Trial:
 
 def recipe_of(config: TrialConfig) -> Recipe:
     height, width = config.image_size
-    folds = config.folds if config.fold == "all" else 1
-    return Recipe(config.model, height * width, config.epochs, config.train_fraction * folds)
+    load = config.train_fraction * len(config.fold_numbers)
+    return Recipe(config.model, height * width, config.epochs, load)
 
 
 def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:

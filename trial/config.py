@@ -1,6 +1,6 @@
 """TrialConfig, the frozen dataclass of all that a run needs; `parse` returns one, or raises all errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import inf
 from typing import Annotated, Any, Literal
@@ -157,6 +157,16 @@ class TrialConfig:
     def trains_on_features(self) -> bool:
         """Whether only the last layer is trained, on features that the rest of the network makes once."""
         return self.features.name != "none"
+
+    @property
+    def fold_numbers(self) -> Sequence[int]:
+        """The folds that are trained, a network each."""
+        return range(self.folds) if self.fold == "all" else (self.fold,)
+
+    @property
+    def reports_folds(self) -> bool:
+        """Whether the tuner hears of folds, one by one, not of epochs."""
+        return self.fold == "all" and self.fold_order == "one_by_one"
 
     @property
     def needs_features(self) -> bool:

@@ -62,8 +62,8 @@ def run(
         pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe())
     start = recipe.start(config, writer, ranks)
     saver = Saver(writer, config.recipe(), start.fingerprint)
-    numbers = list(range(config.folds)) if config.fold == "all" else [config.fold]
-    if len(numbers) == 1 or config.fold_order == "lockstep":
+    numbers = config.fold_numbers
+    if not config.reports_folds:
         _train(config, start, numbers, saver, on_report, checkpoint)
         return writer.score
     best: list[Mapping[str, float]] = []
@@ -84,7 +84,7 @@ def run(
 def _train(
     config: TrialConfig,
     start: recipe.Start,
-    numbers: list[int],
+    numbers: Sequence[int],
     saver: Saver,
     on_report: OnReport,
     checkpoint: Checkpoint | None,
@@ -138,7 +138,7 @@ def _train(
 def reports_of(epochs: pd.DataFrame, config: TrialConfig) -> list[Report]:
     """The reports for the tuner of a whole run with this epochs.csv."""
     rows = epochs.to_dict("records")
-    if config.fold != "all" or config.fold_order == "lockstep":
+    if not config.reports_folds:
         return list(_earlier(rows, config))
     best = epochs.loc[epochs.groupby("fold")[column_of(config.metric)].idxmax()].to_dict("records")
     done = range(1, len(best) + 1)

@@ -23,7 +23,7 @@ def unfinished(run: Path) -> dict[str, Any] | None:
     try:
         config = folder.config()
         planned = config.epochs
-        if config.fold == "all" and config.fold_order == "one_by_one":
+        if config.reports_folds:
             last = folder.epochs().iloc[-1]
             fold, done = int(last["fold"]), int(last["epoch"])
     except (OSError, ValueError, UsageError):

@@ -172,7 +172,7 @@ def peak_of(config: TrialConfig, task: "Task", table: "pd.DataFrame") -> int:
     number = EVALUATION_FACTOR * config.batch_size  # one batch of validation
     photos = table.iloc[np.resize(np.arange(len(table)), number)].reset_index(drop=True)
     pixels = np.broadcast_to(np.zeros((), np.uint8), (number, *config.image_size, 3))
-    together = config.folds if config.fold == "all" and config.fold_order == "lockstep" else 1
+    together = 1 if config.reports_folds else len(config.fold_numbers)
     held = []
     for _ in range(together):
         network, preprocessing = recipe.build(config, task)

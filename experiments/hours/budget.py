@@ -179,14 +179,10 @@ def _training(pilot: Pilot, recipes: Iterable[Recipe]) -> float:
     return BEGIN + mean_seconds(measured, list(recipes))
 
 
-def _folds(config: TrialConfig) -> int:
-    return config.folds if config.fold == "all" else 1
-
-
 def all_photos(config: TrialConfig) -> float:
     """The cost of an epoch on all photos, over that of an epoch of the trial, which also validates."""
     trained = (config.folds - 1) / config.folds * config.train_fraction
-    return 1 / (_folds(config) * (trained + FORWARD / config.folds))
+    return 1 / (len(config.fold_numbers) * (trained + FORWARD / config.folds))
 
 
 def predicted(config: TrialConfig, data: Data) -> float:

@@ -80,8 +80,7 @@ def fly(plan: Plan, point: Mapping[str, Any], available: float, interrupts: Inte
         last = [float(RunFolder(folder).epochs()["seconds"].iloc[-1]) for folder in folders]
         config = RunFolder(folders[0]).config()
     # With several folds in one trial, epochs.csv has a row for each; they may be trained one by one.
-    folds = config.folds if config.fold == "all" else 1
-    return Pilot(config, sum(last) / copies * folds, seconds, max(seconds - trained, 0.0))
+    return Pilot(config, sum(last) / copies * len(config.fold_numbers), seconds, max(seconds - trained, 0.0))
 
 
 def at_a_time(config: Mapping[str, Any]) -> int:

@@ -81,7 +81,7 @@ class RunWriter:
             self._status["parent"] = parent
         self.rows: list[dict[str, Any]] = []  # of epochs.csv
         self._task = FACE_MASK
-        self._n_folds = config.folds if config and config.fold == "all" else 1
+        self._n_folds = len(config.fold_numbers) if config else 1
         self._folds: dict[
             int, tuple[int, Any]
         ] = {}  # {fold: (its best epoch, its predictions in that epoch)}
