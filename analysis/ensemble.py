@@ -79,7 +79,7 @@ def ensemble(
         voted = with_probabilities(
             shared.table, combined.nested if combined else chosen.apply(shared.members)
         )
-    validated = vote_scores(voted, why, task, metric)
+    validated = vote_scores(voted, why, metric)
     if combined:
         output.info("\n".join(combined.lines(names, title_of(metric))))
     output.info(f"validation of the vote: {_words(validated, metric)}")

@@ -358,7 +358,7 @@ def export_best_and_retrain(
         if _is_first(known, rows) and not changed:
             about |= known.leaders.facts()
         if top > 1:
-            about = about_vote(about, abouts, voted, task, known.metric)
+            about = about_vote(about, abouts, voted, known.metric)
         about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
         with reporting(out / REPORT):
@@ -417,7 +417,7 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
             members, abouts = _members(
                 recipes, configs, photos, folders, values, made.average, made.tta, planned, killed, gpus
             )
-            about = about_vote(abouts[0], abouts, None, task, configs[0].metric)
+            about = about_vote(abouts[0], abouts, None, configs[0].metric)
             submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         else:
             _retrain_checked(

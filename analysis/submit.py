@@ -25,9 +25,8 @@ from analysis.trust.bootstrap import interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
 from common.log import output_of
-from dataset.task import Task
 from trial.config import TrialConfig
-from trial.metrics import DEFAULT, METRICS, column_of
+from trial.metrics import METRICS, column_of
 from trial.run_folder.record import RunFolder, scores_of
 
 output = output_of(__name__)
@@ -156,7 +155,7 @@ def member_of(about: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in about.items() if key not in ("answers", "task")}
 
 
-def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = DEFAULT) -> dict[str, Any]:
+def vote_scores(voted: pd.DataFrame | None, why: str, metric: str) -> dict[str, Any]:
     """{"macro_f1", "accuracy", the score by `metric`, its interval's "low" and "high", the numbers of
     "photos" and "groups"} of the vote's validation answers, or {"none": why}."""
     if voted is None:
@@ -171,15 +170,14 @@ def vote_scores(voted: pd.DataFrame | None, why: str, task: Task, metric: str = 
 
 
 def about_vote(
-    about: Mapping[str, Any], abouts: Sequence[Mapping[str, Any]], voted: pd.DataFrame | None, task: Task,
-    metric: str,
+    about: Mapping[str, Any], abouts: Sequence[Mapping[str, Any]], voted: pd.DataFrame | None, metric: str,
 ) -> dict[str, Any]:  # fmt: skip
     """The submission.json of a soft vote, from that of its first member (`about`) and of all (`abouts`). Its
     validation is the vote's own; what the first member promises is named so."""
     own = {name: value for name, value in about.items() if name != "promise"}
     named = {BEST_MEMBER: about["promise"]} if "promise" in about else {}
     why = "the members' trials have no validation photos in common"
-    validated = {"validation": vote_scores(voted, why, task, metric)}
+    validated = {"validation": vote_scores(voted, why, metric)}
     return own | named | validated | {"vote": "soft", "members": [member_of(one) for one in abouts]}
 
 

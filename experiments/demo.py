@@ -67,7 +67,7 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
             f"export-best-and-retrain {result.id} --data {photos} --out {folder} --tta {tta}"
         )
         raise
-    _summary(result, ranking, out, data, answers)
+    _summary(result, ranking, out, answers)
 
 
 def _experiment_for(data: Path | None, settings: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def move_aside(out: Path) -> Path | None:
     return aside
 
 
-def _summary(result: ExperimentResult, ranking: Ranking, out: Path, data: Path, answers: Path | None) -> None:
+def _summary(result: ExperimentResult, ranking: Ranking, out: Path, answers: Path | None) -> None:
     best, table = ranking.best().iloc[0], ranking.table
     run = RunFolder(Path(best["folder"]))
     recipe, groups = flat(run.config()), run.task().groups

@@ -128,7 +128,7 @@ def write_report(
         counts=count_words(table),
         choice_words=table.attrs.get("chosen", ""),
         alarms=[*_note(ranking), *alarms_of(None, submission), *damaged],
-        answer=_answer(ranking, best, searched),
+        answer=_answer(best, searched),
         promise=_promise(ranking, best),
         headline=headline(roles, len(ranking.ranked), metric, limits),
         trust_words=_trust_words(ranking, best),
@@ -159,7 +159,7 @@ def _score_words(ranking: Ranking, task: Task | None) -> str:
     return f"{ranking.score} over all {f'{task.n_classes} ' if task else ''}classes"
 
 
-def _answer(ranking: Ranking, best: pd.Series | None, searched: Sequence[str]) -> str:
+def _answer(best: pd.Series | None, searched: Sequence[str]) -> str:
     """The chosen recipe in a sentence: the searched values."""
     if best is None:
         return ""

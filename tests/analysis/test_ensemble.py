@@ -30,7 +30,7 @@ PROBABILITIES = probability_columns(18)
 def validate(runs, combine, answers):
     shared, why = shared_validation(runs, answers)
     voted = shared and with_probabilities(shared.table, combine(shared.members))
-    return vote_scores(voted, why, FACE_MASK)
+    return vote_scores(voted, why, "macro_f1")
 
 
 def test_soft_and_hard_votes_by_hand():

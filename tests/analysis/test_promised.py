@@ -9,7 +9,6 @@ from analysis.pipeline import export_best_and_retrain
 from analysis.recipes import Recipe, read_recipe
 from analysis.report.run_facts import alarms_of
 from analysis.submit import about_run, about_vote, print_unpromised
-from dataset.face_masks.labels import FACE_MASK
 from tests.analysis import example_search
 from tests.analysis.fake_experiment import trained
 from tests.analysis.fake_run import untrained
@@ -65,10 +64,10 @@ def test_a_trial_that_predicts_has_a_promise_corrected_for_its_epoch(recipe):
 def test_a_vote_has_the_promise_of_its_best_member_by_that_name(recipe):
     first = about_run(recipe.folder)
     table = example_search.validation(30)
-    about = about_vote(first, [first, first], table, FACE_MASK, "macro_f1")
+    about = about_vote(first, [first, first], table, "macro_f1")
     assert "promise" not in about and about["promise_of_best_member"] == first["promise"]
     assert about["validation"]["photos"] == len(table) and "best_epoch" not in about["validation"]
-    apart = about_vote({}, [first, first], None, FACE_MASK, "macro_f1")
+    apart = about_vote({}, [first, first], None, "macro_f1")
     assert "no validation photos in common" in apart["validation"]["none"]
     assert not {"promise", "promise_of_best_member"} & apart.keys()
 

@@ -22,7 +22,7 @@ def summary(tmp_path, answers) -> None:
     result = ExperimentResult(
         id="abc", folder=folder, state=State(1), view_command="nnictl view abc", data="input"
     )
-    demo._summary(result, ranking, tmp_path, tmp_path, answers)
+    demo._summary(result, ranking, tmp_path, answers)
 
 
 @pytest.mark.slow
