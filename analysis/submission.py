@@ -205,12 +205,11 @@ def read_predictions(path: Path) -> pd.DataFrame:
     return table[["ImageID", "ans", *columns]].assign(ans=names).reset_index(drop=True)
 
 
-def submission_errors(
-    path: Path, photos: Sequence[str], task: Task, of: str = "the photos to predict"
-) -> list[str]:
-    """Errors of a submission for `photos` (its ImageIDs, in order), which are `of`; [] if it is valid."""
+def submission_errors(path: Path, photos: Sequence[str], task: Task) -> list[str]:
+    """Errors of a submission for `photos`, which are to be predicted (its ImageIDs, in order); [] if it is
+    valid."""
     table, errors = read_answers(path, task)
-    return errors or photo_errors(path, list(table["ImageID"]), list(photos), of)
+    return errors or photo_errors(path, list(table["ImageID"]), list(photos), "the photos to predict")
 
 
 def photo_errors(path: Path, given: list[str], photos: list[str], of: str) -> list[str]:

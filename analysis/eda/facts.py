@@ -17,6 +17,7 @@ from dataset.task import Task
 MAX_BARS = 200  # of a histogram
 BINS = 40  # of one of numbers that are no integers
 MAX_STACKED = 6  # values that a histogram tells apart
+MAX_COLUMNS = 12  # of a table of groups by two factors
 MAX_ROWS = 5  # photos that show an augmentation policy
 
 
@@ -44,14 +45,14 @@ def co_occurrence(task: Task, table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(both.T @ both, index=values, columns=values)
 
 
-def pairs_of_factors(task: Task, factors: Sequence[str], max_columns: int = 12) -> list[tuple[str, str]]:
-    """Each pair of `factors` whose table has at most `max_columns` columns, the one with more values first if
+def pairs_of_factors(task: Task, factors: Sequence[str]) -> list[tuple[str, str]]:
+    """Each pair of `factors` whose table has at most MAX_COLUMNS columns, the one with more values first if
     it must be."""
     fitting = []
     for one, other in combinations(factors, 2):
-        wide = len(task.factors[other]) > max_columns
+        wide = len(task.factors[other]) > MAX_COLUMNS
         one, other = (other, one) if wide else (one, other)
-        if len(task.factors[other]) <= max_columns:
+        if len(task.factors[other]) <= MAX_COLUMNS:
             fitting.append((one, other))
     return fitting
 

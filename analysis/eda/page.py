@@ -25,17 +25,17 @@ MAX_ERRORS = 200
 MAX_SAMPLED = 40  # classes with sample photos
 MAX_CROSSED = 6  # tables of groups by two factors
 MAX_ABSENT = 20  # names of classes without a photo
+SEED = 0  # of the sample photos and of augmentation
 SIZES = ["width", "height"]
 FILES = ["extension", "format", "mode"]
 
 
-def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0, group: str = "") -> Path:
+def write_eda(data: Path, out: Path, augment: Sequence[str] = (), group: str = "") -> Path:
     """Write OUT/eda.html about the data set in the folder `data` (any format) and return its path.
 
-    `augment`: augmentation policies to show, each a name or a JSON list of steps. `seed`: the random seed of
-    the sample photos and of augmentation. `group`: as for `dataset.read.read_train`. Errors of the data set
-    are listed on the page; UsageError only if nothing of it can be read, a policy has errors, or `out` is a
-    file.
+    `augment`: augmentation policies to show, each a name or a JSON list of steps. `group`: as for
+    `dataset.read.read_train`. Errors of the data set are listed on the page; UsageError only if nothing of it
+    can be read, a policy has errors, or `out` is a file.
     """
     data, out = Path(data), Path(out)
     if out.exists() and not out.is_dir():
@@ -94,9 +94,9 @@ def write_eda(data: Path, out: Path, augment: Sequence[str] = (), seed: int = 0,
         sizes=facts.kinds(headers, SIZES),
         files=facts.kinds(headers, FILES),
         bytes=headers.groupby("half")["bytes"].agg(["sum", "median"]).to_dict("index"),
-        samples=pictures.by_class(task, readable, sampled, seed),
+        samples=pictures.by_class(task, readable, sampled, SEED),
         sample_width=pictures.row_width(headers),
-        augmentation=pictures.of_policies(policies, task, readable, seed),
+        augmentation=pictures.of_policies(policies, task, readable, SEED),
         shown_by=_shown_by(task),
         suspects=pictures.of_suspects(odd.kinds),
         more_suspects=odd.limit,

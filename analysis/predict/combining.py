@@ -85,12 +85,12 @@ class _Greedy:
                 best, kept = float(found.max()), times
         return kept
 
-    def bagged(self, row: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+    def bagged(self, row: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """(members,) weights: the mean over resamples of the groups with photos among `rows` (photos,); `row`
         (photos,): the number of each photo's group."""
         some = np.unique(row[rows])
         drawn = np.zeros((BAGS, row.max() + 1))
-        drawn[:, some] = resamples(len(some), BAGS, seed)
+        drawn[:, some] = resamples(len(some), BAGS)
         found = [times / times.sum() for times in (self.select(one[row]) for one in drawn)]
         return np.mean(found, axis=0)
 
@@ -177,9 +177,7 @@ def signed(interval: Interval) -> str:
 Fit = Callable[[np.ndarray], Combination]  # of the photos that are to fit, bool (photos,)
 
 
-def fits_of(
-    members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str, seed: int = 0
-) -> dict[str, Fit]:
+def fits_of(members: np.ndarray, labels: np.ndarray, groups: np.ndarray, metric: str) -> dict[str, Fit]:
     """How BEST and each of WAYS is fitted to some of the photos, with whole groups, that `members` (members,
     photos, classes) predict."""
     row = np.unique(groups, return_inverse=True)[1]
@@ -195,15 +193,14 @@ def fits_of(
         BEST: best,
         "soft": lambda rows: Combination("soft", even),
         "hard": lambda rows: Combination("hard", even),
-        "greedy": lambda rows: Combination("greedy", greedy.bagged(row, rows, seed)),
+        "greedy": lambda rows: Combination("greedy", greedy.bagged(row, rows)),
         "stacking": lambda rows: Combination("stacking", even, _stack(members[:, rows], labels[rows])),
     }
 
 
 def combine(
-    members: Members, labels: np.ndarray, groups: np.ndarray, metric: str,
-    way: str = AUTO, seed: int = 0,
-) -> Combined:  # fmt: skip
+    members: Members, labels: np.ndarray, groups: np.ndarray, metric: str, way: str = AUTO
+) -> Combined:
     """Combine the `members`' probabilities (photos, classes) for photos of groups that none was trained on.
 
     `way`: one of WAYS; with AUTO the simplest one whose nested score is not significantly different from the
@@ -211,10 +208,10 @@ def combine(
     UsageError if there is only one group, or one class without one of the folds.
     """
     every = np.asarray(members, np.float64)
-    fold = deal(groups, labels, seed=seed)
+    fold = deal(groups, labels)
     if any(len(np.unique(labels[fold != one])) < 2 for one in np.unique(fold)):
         raise UsageError("a nested estimate needs 2 classes or more in each part of the groups")
-    fits = fits_of(every, labels, groups, metric, seed)
+    fits = fits_of(every, labels, groups, metric)
 
     def nested(fit: Fit, some: np.ndarray) -> np.ndarray:
         return out_of_fold(lambda rows: lambda others: fit(rows).apply(some[:, others]), fold)
@@ -226,7 +223,7 @@ def combine(
     taken = _simplest(counts, known, metric) if way == AUTO else way
     chosen = fits[taken](np.ones(len(labels), bool))
     fewer = [np.delete(every, member, 0) for member in range(len(every))]
-    without = [nested(fits_of(some, labels, groups, metric, seed)[taken], some) for some in fewer]
+    without = [nested(fits_of(some, labels, groups, metric)[taken], some) for some in fewer]
     behind = differences(counts_of_probabilities(labels, groups, [answers[taken], *without]), 0, metric)
     adds = tuple(replace(one, value=-one.value, low=-one.high, high=-one.low) for one in behind[1:])
     return Combined(chosen, way, known, gains, answers[taken], adds)

@@ -111,7 +111,7 @@ def is_log(low: float, high: float) -> bool:
     return low > 0 and high / low >= LOG_FROM
 
 
-def attribute(values: pd.DataFrame, scores: pd.Series, seed: int = 0) -> Attribution:
+def attribute(values: pd.DataFrame, scores: pd.Series) -> Attribution:
     """The attribution of `scores` (higher is better) to the searched parameters `values`, a row per finished
     trial; a nested parameter (loss.gamma) is missing where it is not active."""
     kept = scores.notna()
@@ -123,7 +123,7 @@ def attribute(values: pd.DataFrame, scores: pd.Series, seed: int = 0) -> Attribu
     if n_trials < MIN_TRIALS:  # one parameter may decide another by chance here: notes on that are dropped
         why = f"importance: {TOO_FEW} ({n_trials} finished, {MIN_TRIALS} are needed)"
         return Attribution(n_trials, (), *_effects(columns, scores, (why,)))
-    found = _importance(columns, scores.to_numpy(float), seed)
+    found = _importance(columns, scores.to_numpy(float))
     return Attribution(n_trials, found, *_effects(columns, scores, tuple(notes)))
 
 
@@ -159,8 +159,8 @@ def _decides(one: pd.Series, other: pd.Series, or_equal: bool) -> bool:
     return bool((other.groupby(one).nunique() == 1).all())
 
 
-def _importance(columns: Mapping[str, pd.Series], scores: np.ndarray, seed: int) -> tuple[Importance, ...]:
-    random = np.random.default_rng(seed)
+def _importance(columns: Mapping[str, pd.Series], scores: np.ndarray) -> tuple[Importance, ...]:
+    random = np.random.default_rng(0)
     rows = np.arange(len(scores))
     if len(rows) > MAX_TRIALS:
         rows = np.sort(random.choice(len(rows), MAX_TRIALS, replace=False))

@@ -124,9 +124,7 @@ def without_each(counts: Counts, metric: str) -> np.ndarray:
     ], 1)  # fmt: skip
 
 
-def intervals(
-    counts: Counts, metric: str, number: int = RESAMPLES, seed: int = 0, level: float = LEVEL
-) -> list[Interval]:
+def intervals(counts: Counts, metric: str, number: int = RESAMPLES, seed: int = 0) -> list[Interval]:
     """The score of each recipe by `metric`, with its interval."""
     values = observed(counts, metric)
     missing = counts.absent / counts.truth.shape[1]
@@ -135,7 +133,7 @@ def intervals(
     known = values / (1 - missing) if metric == "macro_f1" else values
     up = missing * known * (metric in ("macro_f1", "balanced_accuracy"))
     down = up * (metric == "balanced_accuracy")
-    return _intervals(values, counts, metric, lambda of: of, (down, up), BOUNDS[metric], number, seed, level)
+    return _intervals(values, counts, metric, lambda of: of, (down, up), BOUNDS[metric], number, seed)
 
 
 def interval_of(answers: Answers, metric: str) -> Interval:
@@ -145,7 +143,7 @@ def interval_of(answers: Answers, metric: str) -> Interval:
 
 
 def differences(
-    counts: Counts, reference: int, metric: str, number: int = RESAMPLES, seed: int = 0, level: float = LEVEL
+    counts: Counts, reference: int, metric: str, number: int = RESAMPLES, seed: int = 0
 ) -> list[Interval]:
     """The score of each recipe minus that of recipe number `reference`, paired over the groups."""
     values = observed(counts, metric)
@@ -155,7 +153,7 @@ def differences(
     low, high = BOUNDS[metric]
     found = _intervals(
         values, counts, metric, lambda of: of - of[:, reference : reference + 1], (apart, apart),
-        (low - high, high - low), number, seed, level,
+        (low - high, high - low), number, seed,
     )  # fmt: skip
     found[reference] = Interval(0.0, 0.0, 0.0, 0.0, counts.n_groups, counts.absent)
     return found
@@ -177,14 +175,13 @@ def _intervals(
     bounds: tuple[float, float],
     number: int,
     seed: int,
-    level: float,
 ) -> list[Interval]:
     """`statistic` makes of scores (B, recipes) what `values` (recipes,) are of the observed ones;
     `allowance`: by what the limits are moved down and up for classes without photos."""
     n_groups = counts.n_groups
     errors = statistic(resampled(counts, resamples(n_groups, number, seed), metric)).std(0)
     errors = errors * np.sqrt(n_groups / max(n_groups - 1, 1))  # as of any sample: resamples vary less
-    wide = errors * stdtrit(_freedom(statistic(without_each(counts, metric))), (1 + level) / 2)
+    wide = errors * stdtrit(_freedom(statistic(without_each(counts, metric))), (1 + LEVEL) / 2)
     # No resample moves it: no group contradicts the others, which does not mean that none ever will.
     wide = np.where(errors > 1e-7 * np.abs(values), wide, RULE_OF_THREE / n_groups)
     low, high = (values - wide - allowance[0]).clip(*bounds), (values + wide + allowance[1]).clip(*bounds)

@@ -40,21 +40,21 @@ def temperature_of(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> pd.DataFrame:
+def reliability(probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """How often photos predicted with some confidence are predicted correctly.
 
-    A row per bin of the confidence (the highest probability; all bins are equally wide) that has photos: low,
+    A row per bin of the confidence (the highest probability; all BINS are equally wide) that has photos: low,
     high, photos, confidence (its mean) and accuracy.
     """
     confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == labels
-    at = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
-    photos = np.bincount(at, minlength=bins)
+    at = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1).astype(int)
+    photos = np.bincount(at, minlength=BINS)
     rows = np.flatnonzero(photos)
-    sums = (np.bincount(at, weights=one, minlength=bins)[rows] for one in (confidence, right))
+    sums = (np.bincount(at, weights=one, minlength=BINS)[rows] for one in (confidence, right))
     means = [one / photos[rows] for one in sums]
     return pd.DataFrame(
-        {"low": rows / bins, "high": (rows + 1) / bins, "photos": photos[rows],
+        {"low": rows / BINS, "high": (rows + 1) / BINS, "photos": photos[rows],
          "confidence": means[0], "accuracy": means[1]}
     )  # fmt: skip
 

@@ -68,15 +68,14 @@ def rare_sets(task: Task) -> Sets:
 
 
 def fit(
-    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, sets: Sets,
-    bags: int = BAGS, seed: int = 0,
-) -> Decision:  # fmt: skip
+    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, sets: Sets, bags: int = BAGS
+) -> Decision:
     """The temperature with the smallest log loss, and a multiplier for each of `sets` with the highest
     macro-F1: in logarithms the mean over `bags` resamples of the groups, as a single best one is lucky."""
     temperature = temperature_of(probabilities, labels)
     by_class = np.ascontiguousarray(tempered(probabilities, temperature).T)
     names, row = np.unique(groups, return_inverse=True)
-    drawn = resamples(len(names), bags, seed).astype(float)
+    drawn = resamples(len(names), bags).astype(float)
     found = [_ascend(by_class, labels, sets, times[row]) for times in drawn]
     return Decision(temperature, np.exp(np.mean(found, axis=0)))
 
@@ -177,19 +176,17 @@ class Decided:
         }  # fmt: skip
 
 
-def decide(
-    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, task: Task, seed: int = 0
-) -> Decided:
+def decide(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, task: Task) -> Decided:
     """The decision for answers to groups that the network was not trained on: one multiplier for each of
     `rare_sets`; one for each class if, nested, its gain over these is above 0 by its interval. UsageError if
     there are too few groups."""
-    fold = deal(groups, labels, seed=seed)
+    fold = deal(groups, labels)
     candidates = [sets for sets in (rare_sets(task), _each(task)) if sets]
     if not candidates:
         raise UsageError(
             f"no class is rare, and with over {MAX_FREE} classes there is no multiplier for each"
         )
-    nested = [_nested(probabilities, labels, groups, fold, sets, seed) for sets in candidates]
+    nested = [_nested(probabilities, labels, groups, fold, sets) for sets in candidates]
     chosen = 0
     if len(nested) > 1:
         _, (_, more) = gains(labels, groups, [weighted for weighted, _ in nested], METRIC)
@@ -197,7 +194,7 @@ def decide(
     sets, (weighted, warm) = candidates[chosen], nested[chosen]
     (_, score), (_, gain) = gains(labels, groups, [probabilities, weighted], METRIC)
     errors = [calibration_error(reliability(one, labels)) for one in (probabilities, warm)]
-    decision = fit(probabilities, labels, groups, sets, seed=seed)
+    decision = fit(probabilities, labels, groups, sets)
     return Decided(decision, len(sets), score, gain, (errors[0], errors[1]))
 
 
@@ -206,12 +203,12 @@ def _each(task: Task) -> Sets:
 
 
 def _nested(
-    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, sets: Sets, seed: int
+    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, fold: np.ndarray, sets: Sets
 ) -> tuple[np.ndarray, np.ndarray]:
     """(Weighted probabilities, those by the temperature alone), each photo's by what was fitted to the other
     folds."""
     decisions = {
-        int(one): fit(probabilities[fold != one], labels[fold != one], groups[fold != one], sets, seed=seed)
+        int(one): fit(probabilities[fold != one], labels[fold != one], groups[fold != one], sets)
         for one in np.unique(fold)
     }
     weighted, warm = np.empty(probabilities.shape), np.empty(probabilities.shape)

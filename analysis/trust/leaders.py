@@ -81,7 +81,7 @@ class Leaders:
         }  # fmt: skip
 
 
-def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
+def leaders_of(runs: Sequence[Path], metric: str) -> Leaders:
     """What is known of these finished runs, ranked by `metric`, best first. Files that can't be read are left
     out and named in the notes."""
     runs, notes, unread = tuple(runs)[:MAX_LEADERS], [], []
@@ -109,9 +109,8 @@ def leaders_of(runs: Sequence[Path], metric: str, seed: int = 0) -> Leaders:
     selection = None
     if first and first[0] == runs[0]:
         try:
-            selection = select(
-                counts_of([read[run] for run in first]), metric, curves_of(first, metric), seed=seed
-            )
+            counts = counts_of([read[run] for run in first])
+            selection = select(counts, metric, curves_of(first, metric))
         except UsageError as error:
             notes.append(f"the promise is not corrected for the choice: {first_line(error)}")
     return Leaders(metric, runs, found, tuple(first), selection, tuple(notes))

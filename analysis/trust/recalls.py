@@ -6,9 +6,7 @@ from scipy.special import stdtrit
 from analysis.trust.bootstrap import LEVEL
 
 
-def recall_intervals(
-    truth: np.ndarray, hits: np.ndarray, level: float = LEVEL
-) -> tuple[np.ndarray, np.ndarray]:
+def recall_intervals(truth: np.ndarray, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(Low, high) limits (classes,) of each class's recall, from the photos and the hits (groups, classes) of
     each group; nan for a class without photos.
 
@@ -22,7 +20,7 @@ def recall_intervals(
         left = ((hits - recall * truth) ** 2).sum(0) / photos**2 * groups / (groups - 1)
         independent = np.where(left > 0, recall * (1 - recall) / left, groups)
         n = np.clip(independent, groups, photos)
-        t = np.where(groups > 1, stdtrit(np.maximum(groups - 1, 1), (1 + level) / 2), np.inf)
+        t = np.where(groups > 1, stdtrit(np.maximum(groups - 1, 1), (1 + LEVEL) / 2), np.inf)
         middle = (recall + t**2 / (2 * n)) / (1 + t**2 / n)
         wide = t / (1 + t**2 / n) * np.sqrt(recall * (1 - recall) / n + t**2 / (4 * n**2))
     low, high = np.where(groups > 1, middle - wide, 0.0), np.where(groups > 1, middle + wide, 1.0)

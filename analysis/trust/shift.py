@@ -105,7 +105,6 @@ def shift_of(
     features: tuple[np.ndarray, np.ndarray],
     groups: np.ndarray,
     measures: tuple[pd.DataFrame, pd.DataFrame],
-    seed: int = 0,
 ) -> Shift:
     """How train and eval differ, from the features (photos, features) and measures of both; `groups` of the
     photos of train. The groups of eval are unknown, so a classifier may remember people of eval: the
@@ -119,13 +118,13 @@ def shift_of(
     both = np.hstack([both, pd.concat(measures).fillna(0).to_numpy()])
     mine, its = both[: len(train)], both[len(train) :]
     names, row = np.unique(groups, return_inverse=True)
-    auc = _told_apart(mine, row, its, seed)
-    rng = np.random.default_rng(seed)
+    auc = _told_apart(mine, row, its)
+    rng = np.random.default_rng(0)
     fraction = min(0.5, len(photos) / (len(train) + len(photos)))
     references = []
     for _ in range(REFERENCES):
         half = np.isin(row, rng.permutation(len(names))[: max(1, round(fraction * len(names)))])
-        references.append(_told_apart(mine[~half], row[~half], mine[half], seed).value)
+        references.append(_told_apart(mine[~half], row[~half], mine[half]).value)
     rows = {}
     for name in measures[0]:
         one, other = measures[0][name].to_numpy(float), measures[1][name].to_numpy(float)
@@ -133,7 +132,7 @@ def shift_of(
         if not known.any() or not its_known.any():
             continue
         one, other, owners = one[known], other[its_known], row[known]
-        rows[name] = (np.median(one), np.median(other), *_auc(one, owners, other, seed))
+        rows[name] = (np.median(one), np.median(other), *_auc(one, owners, other))
     return Shift(
         auc,
         max(references),
@@ -141,7 +140,7 @@ def shift_of(
     )
 
 
-def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray, seed: int) -> Auc:
+def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray) -> Auc:
     """The AUC of a logistic regression, cross-validated over the groups of train and single photos of
     eval."""
     from sklearn.linear_model import LogisticRegression
@@ -152,12 +151,12 @@ def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray, seed: in
     data, half = np.concatenate([train, photos]), np.repeat([0, 1], [len(train), len(photos)])
     groups = np.concatenate([row, row.max() + 1 + np.arange(len(photos))])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced"))
-    folds = GroupKFold(min(FOLDS, len(np.unique(row)), len(photos)), shuffle=True, random_state=seed)
+    folds = GroupKFold(min(FOLDS, len(np.unique(row)), len(photos)), shuffle=True, random_state=0)
     scores = cross_val_predict(model, data, half, groups=groups, cv=folds, method="decision_function")
-    return _auc(scores[: len(train)], row, scores[len(train) :], seed)
+    return _auc(scores[: len(train)], row, scores[len(train) :])
 
 
-def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray, seed: int) -> Auc:
+def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray) -> Auc:
     """The AUC of values of train, whose photos are in groups `row`, against those of photos to predict, with
     its interval by bootstrap over groups and these photos."""
     values = np.concatenate([train, photos])
@@ -170,7 +169,7 @@ def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray, seed: int) -> A
         wins = own * (np.cumsum(below) - below / 2)
         return float(wins.sum() / below.sum() / own.sum())
 
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     number = row.max() + 1
     found = []
     for _ in range(RESAMPLES):

@@ -47,9 +47,9 @@ def faces_in(paths: Sequence[str], folder: Path | None = None) -> np.ndarray:
     return computed.computed(folder or arrays.CACHE, _wanted(paths), lambda: _detect(paths), what)
 
 
-def cached_faces(paths: Sequence[str], folder: Path | None = None) -> np.ndarray | None:
-    """As `faces_in`, but None if they were not detected before."""
-    return computed.read(folder or arrays.CACHE, _wanted(paths))
+def cached_faces(paths: Sequence[str]) -> np.ndarray | None:
+    """As `faces_in` of the cache folder, but None if they were not detected before."""
+    return computed.read(arrays.CACHE, _wanted(paths))
 
 
 def _wanted(paths: Sequence[str]) -> ArrayInfo:

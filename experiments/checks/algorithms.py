@@ -44,7 +44,7 @@ LIARS = ("best", "worst", "mean")
 
 
 def algorithm_errors(
-    key: str, value: Mapping[str, Any], base: Path, space: Mapping[str, Any], ends: bool = True
+    key: str, value: Mapping[str, Any], base: Path, space: Mapping[str, Any], ends: bool
 ) -> list[str]:
     """Errors in `value`, the YAML's entry for `key`, which is tuner or assessor.
 
@@ -76,8 +76,8 @@ def algorithm_errors(
     return []
 
 
-def takes(value: Mapping[str, Any], base: Path, argument: str) -> bool:
-    """Whether the class of this project that `value` names takes `argument`; `base` as in
+def takes_hours(value: Mapping[str, Any], base: Path) -> bool:
+    """Whether the class of this project that `value` names has an argument `hours`; `base` as in
     `algorithm_errors`."""
     module, _, name = str(value.get("className", "")).rpartition(".")
     file = base / Path(str(value.get("codeDirectory", "."))).expanduser() / f"{module.replace('.', '/')}.py"
@@ -85,7 +85,7 @@ def takes(value: Mapping[str, Any], base: Path, argument: str) -> bool:
         return False
     body = ast.parse(file.read_text(encoding="utf-8")).body
     made = next((c for c in body if isinstance(c, ast.ClassDef) and c.name == name), None)
-    return made is not None and argument in (_arguments(made) or ())
+    return made is not None and "hours" in (_arguments(made) or ())
 
 
 def _own_errors(key: str, value: Mapping[str, Any], base: Path) -> list[str]:

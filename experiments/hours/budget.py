@@ -15,7 +15,7 @@ from typing import Any
 from common.errors import UsageError
 from dataset.read import read_eval, read_train
 from experiments.check import recipe_errors
-from experiments.checks.algorithms import takes
+from experiments.checks.algorithms import takes_hours
 from experiments.checks.walltime import queue_of, too_short
 from experiments.estimate import Recipe, Trial, mean_seconds, recipe_of, recipes_in
 from experiments.hours.pilot import Pilot, fly
@@ -138,7 +138,7 @@ def fitted(
     # The recipe that will be best may take far less to retrain than the mean: within.py ends the search when
     # the best one so far needs the rest.
     search += kept - (data.seconds if kept else 0.0)
-    if takes(plan.config["tuner"], plan.path.parent, "hours"):
+    if takes_hours(plan.config["tuner"], plan.path.parent):
         plan = plan.with_tuner(hours=round((search - START) / 3600, 5))
     return replace(plan, config=plan.config | {"maxExperimentDuration": f"{math.ceil(search)}s"}), budget
 

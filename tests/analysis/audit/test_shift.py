@@ -30,11 +30,11 @@ def test_the_area_is_scikit_learns_and_its_interval_is_over_groups():
     rng = np.random.default_rng(0)
     row = np.arange(40).repeat(5)
     train, other = rng.normal(size=40)[row].round(1), (0.5 + rng.normal(size=100)).round(1)
-    found = _auc(train, row, other, 0)
+    found = _auc(train, row, other)
     truth = np.repeat([0, 1], [200, 100])
     assert found.value == pytest.approx(roc_auc_score(truth, np.concatenate([train, other])))
     assert found.low < found.value < found.high
-    alone = _auc(train, np.arange(200), other, 0)
+    alone = _auc(train, np.arange(200), other)
     assert found.high - found.low > 1.15 * (alone.high - alone.low)
 
 

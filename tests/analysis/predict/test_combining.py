@@ -39,7 +39,7 @@ def test_ties_go_to_members_that_are_in_already():
     members, labels, groups = drawn(20, members=1)
     twice = np.array([members[0], members[0]])
     person = np.unique(groups, return_inverse=True)[1]
-    found = _Greedy(twice, labels, "macro_f1").bagged(person, np.ones(len(labels), bool), 0)
+    found = _Greedy(twice, labels, "macro_f1").bagged(person, np.ones(len(labels), bool))
     assert found.tolist() == [1, 0]
 
 

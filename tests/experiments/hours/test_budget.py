@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import UsageError
 from common.machine import PROJECT
-from experiments.checks.algorithms import takes
+from experiments.checks.algorithms import takes_hours
 from experiments.hours import within
 from experiments.hours.budget import ENOUGH, Data, fitted, words
 from experiments.hours.pilot import Pilot, at_a_time
@@ -54,11 +54,10 @@ def test_as_many_trainings_as_fit(mine):
 def test_the_tuner_is_told_the_hours_if_it_takes_them(mine):
     plan, budget = planned(mine, hours=1)
     arguments = plan.config["tuner"]["classArgs"]
-    assert ("hours" in arguments) == takes(plan.config["tuner"], mine.folder, "hours")
+    assert ("hours" in arguments) == takes_hours(plan.config["tuner"], mine.folder)
     assert 0.95 < arguments.get("hours", 0.97) < budget.search / 3600
-    assert not takes(
-        {"className": "tuners.search.Search", "codeDirectory": str(PROJECT)}, mine.folder, "wishes"
-    )
+    other = {"className": "tuners.search.CannotWin", "codeDirectory": str(PROJECT)}
+    assert not takes_hours(other, mine.folder)
 
 
 @pytest.mark.parametrize(("hours", "epochs"), [(0.07, range(12, 20)), (0.02, [7]), (1, [20])])
