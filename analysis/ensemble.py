@@ -26,6 +26,7 @@ from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, 
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from common.log import output_of
+from common.text import now
 from dataset.read import read_eval
 from trial.metrics import column_of, scores_text, title_of
 from trial.run_folder.origin import code, versions
@@ -92,7 +93,7 @@ def ensemble(
     about = {
         "vote": chosen.way, "vote_asked": vote, "tta": tta, "temperature": temperature, "members": members,
         "validation": validated, **({"ways": combined.facts()} if combined else {}), **planned.about,
-        "code": code(), "versions": versions(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "code": code(), "versions": versions(), "created": now(),
     }  # fmt: skip
     with writing(out, [*SUBMISSION, REPORT]):
         about = submit(out, photos, planned.apply(chosen.apply(answers)), about, runs)

@@ -7,7 +7,6 @@ error and the draw of the people to predict explain.
 
 import json
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from analysis.submission import BEST_MEMBER, CSV, JSON, metric_of, read_about
 from common.errors import UsageError
 from common.files import sha256_of, write_json
 from common.machine import PROJECT
-from common.text import few, path_text
+from common.text import few, now, path_text
 from trial.metrics import column_of, title_of
 
 LOG = PROJECT / "out" / "submissions.json"
@@ -131,7 +130,7 @@ def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry
     log = read_log(path)
     at = next((place for place, entry in enumerate(log) if entry.sha256 == found.sha256), None)
     if at is None:
-        log.append(replace(found, handed_in=time.strftime("%Y-%m-%dT%H:%M:%S%z"), score=score))
+        log.append(replace(found, handed_in=now(), score=score))
         at = -1
     elif score is not None:
         log[at] = replace(log[at], score=score)

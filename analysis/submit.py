@@ -1,7 +1,6 @@
 """Probabilities of one or several runs -> a submission with its origin, warnings and report."""
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from analysis.trust.bootstrap import interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
 from common.log import output_of
+from common.text import now
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of
 from trial.run_folder.record import RunFolder, scores_of
@@ -93,7 +93,7 @@ def about_kept(run: Path) -> dict[str, Any]:
         "not_covered", "combined_photos",
     )  # fmt: skip
     kept = {key: value for key, value in own.items() if key not in of_its_predictions}
-    return kept | {"created": _now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
+    return kept | {"created": now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
 
 
 def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "experiment": searched.get("experiment"),
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
-        "created": _now(),
+        "created": now(),
         **({"trial_folder": str(trial)} if recipe and trial and validation else {}),
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
@@ -188,7 +188,3 @@ def print_unpromised(recipes: Sequence[Recipe], configs: Sequence[TrialConfig]) 
     for words in found:
         output.info(f"no promise: {words}")
     return bool(found)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,6 +1,7 @@
 """How values are written for people. Files keep numbers with all their digits."""
 
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ def path_text(path: Path | str) -> str:
     """The path, relative to the working directory if it lies below it."""
     path, cwd = Path(path), Path.cwd()
     return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
+
+
+def now() -> str:
+    """The time, as files note it: '2026-01-31T12:00:00+0100'."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:

@@ -1,7 +1,6 @@
 """status.json of a run folder: how far the run is, its score, and how it ended."""
 
 import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from common.errors import UsageError, failure_words, gone_words
 from common.files import NONE, NUMBER, Kinds, read_object, write_json
 from common.process import is_mark, memory_kills, process_lives, process_mark
+from common.text import now
 from trial.metrics import DEFAULT, METRICS
 
 STATUS = "status.json"
@@ -26,7 +26,7 @@ DAMAGED = "damaged"  # a state: what its files say can't be used
 def begun(metric: str) -> dict[str, Any]:
     """Of a run that this process begins, whose score is by `metric`."""
     return {
-        "state": "running", "reason": "", "started": _now(), "ended": None, "process": process_mark(),
+        "state": "running", "reason": "", "started": now(), "ended": None, "process": process_mark(),
         "epochs": 0, "seconds": 0.0, "best_epoch": None, "macro_f1": None, "metric": metric, "score": None,
         "memory_kills": memory_kills(),
     }  # fmt: skip
@@ -34,7 +34,7 @@ def begun(metric: str) -> dict[str, Any]:
 
 def ended(state: str, reason: str) -> dict[str, str]:
     """What changes when a run ends."""
-    return {"state": state, "reason": reason, "ended": _now()}
+    return {"state": state, "reason": reason, "ended": now()}
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -115,7 +115,3 @@ def _wrong_status(status: Mapping[str, Any]) -> str:
     if scored and status.get("metric") in METRICS and status.get("score") is None:
         return "it has no score"
     return next((f"its {name} is {n}" for name in COUNTS if (n := status.get(name) or 0) < 0), "")
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
