@@ -209,7 +209,7 @@ def _without_defaults(config: dict[str, Any], fields: set[str]) -> dict[str, Any
     def left(point: Any) -> Any:
         return {k: v for k, v in point.items() if k not in fields} if isinstance(point, dict) else point
 
-    changed = {key: left(arguments[key]) for key in ("default",) if key in arguments}
+    changed = {"default": left(arguments["default"])} if "default" in arguments else {}
     if isinstance(first := arguments.get("first"), list):
         changed["first"] = [left(one) for one in first]
     return config | {"tuner": tuner | {"classArgs": arguments | changed}}
