@@ -60,8 +60,10 @@ def check(
     errors += more
     listed: tuple[Machine, ...] = ()
     if machines is not None:
-        errors += errors_of(read_machines, machines)
-        listed = () if errors else read_machines(machines)
+        try:
+            listed = read_machines(machines)
+        except UsageError as error:
+            errors += error.errors
     if plan is not None:
         if data is not None:
             settings.append(f"data={data.resolve()}")
