@@ -29,16 +29,8 @@ from dataset.formats.labelled import in_order
 from dataset.read import read_eval
 from dataset.tables import read_table
 from dataset.task import Task
-from trial.metrics import (
-    DEFAULT,
-    METRICS,
-    MIN_PROBABILITY,
-    column_of,
-    recall_of,
-    score,
-    score_probabilities,
-    title_of,
-)
+from trial.metrics import DEFAULT, METRICS, column_of, recall_of, score, score_probabilities, title_of
+from trial.probabilities import log_given
 from trial.run_folder.record import probabilities_of
 
 logger = logging.getLogger(__name__)
@@ -89,7 +81,7 @@ def score_submission(submission: Path, answers: Path) -> dict[str, Any]:
         by_metric = METRICS[metric](scores)
     elif (chances := _probabilities(submission, both["ImageID"], predicted)) is not None:
         by_metric = METRICS[metric](score_probabilities(labels, chances))
-        given_log = np.log(chances[np.arange(len(labels)), labels].clip(MIN_PROBABILITY, 1))
+        given_log = log_given(chances, labels)
     else:
         by_metric = None
     groups = _groups(answers, labelled, both["ImageID"], task)

@@ -20,6 +20,7 @@ from dataset.formats.labelled import in_order
 from dataset.tables import read_table
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS
+from trial.probabilities import not_probabilities
 from trial.run_folder.record import IS_PROBABILITY, probability_columns
 
 logger = logging.getLogger(__name__)
@@ -193,8 +194,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     if not errors:
         table[columns] = table[columns].apply(pd.to_numeric, errors="coerce")
         values = table[columns].to_numpy(float)
-        bad = ~np.isfinite(values).all(1) | (values < 0).any(1) | (abs(values.sum(1) - 1) > 1e-3)
-        if bad.any():
+        if (bad := not_probabilities(values)).any():
             who = table["ImageID"].iloc[bad.argmax()]
             errors = [
                 f"{path}: the probabilities of {who} are not {len(columns)} numbers from 0 to 1 that sum to 1"

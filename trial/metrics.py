@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trial.probabilities import log_of
+
 DEFAULT = "macro_f1"
-# The smallest probability that the log loss counts, as scikit-learn's of float32: it stays finite.
-MIN_PROBABILITY = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def negative_log_loss(scores: Scores) -> float:
     """
     if scores.true_probability is None:
         raise ValueError("the log loss needs probabilities, not only predicted classes")
-    given = scores.true_probability.astype(np.float64)
-    return float(np.log(given.clip(MIN_PROBABILITY, 1)).mean())
+    return float(log_of(scores.true_probability).mean())
 
 
 METRICS: dict[str, Callable[[Scores], float]] = {

@@ -14,10 +14,9 @@ import numpy as np
 from analysis.predict.vote import AUTO, WAYS, Members, hard
 from analysis.trust.answers import Counts
 from analysis.trust.bootstrap import Interval, differences, intervals, resamples, scores
-from analysis.trust.calibration import log_of
 from analysis.trust.nested import counts_of_probabilities, deal, out_of_fold
 from common.errors import UsageError
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import log_given, log_of
 
 BAGS, STEPS = 20, 20  # resamples of the groups, and members that each draws with replacement
 STRENGTH = 0.1  # of the stack's regression (scikit-learn's C): classes x members x classes coefficients
@@ -55,8 +54,7 @@ class _Greedy:
         key = times.tobytes()
         if key not in self._kept:
             mean = np.tensordot(times / times.sum(), self._members, 1)
-            given = mean[np.arange(len(mean)), self._labels] if self._metric == "log_loss" else None
-            log = None if given is None else np.log(given.clip(MIN_PROBABILITY, 1))
+            log = log_given(mean, self._labels) if self._metric == "log_loss" else None
             self._kept[key] = mean.argmax(1).astype(np.int32), log
         return self._kept[key]
 

@@ -13,7 +13,6 @@ from analysis.predict.one_group import combine_photos, groups_to_answer, shared_
 from analysis.predict.vote import soft
 from analysis.submission import read_about
 from analysis.trust.answers import VALIDATION, validation_of
-from analysis.trust.calibration import tempered
 from analysis.trust.covered import coverage_lines, not_covered
 from analysis.trust.decision import METRIC, Decision, decide, decision_from
 from common.errors import UsageError, first_line, unknown
@@ -21,6 +20,7 @@ from common.log import output_of
 from dataset.read import read_train
 from dataset.task import Task
 from trial.metrics import METRICS, title_of
+from trial.probabilities import tempered
 from trial.run_folder.record import probabilities_of, probability_columns, scores_of
 
 output = output_of(__name__)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from common.errors import UsageError
 from dataset.task import Task
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import MIN_PROBABILITY
 
 ALIKE = 0.95  # of the groups with several photos: label errors make some differ
 

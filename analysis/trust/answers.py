@@ -10,12 +10,11 @@ import pandas as pd
 
 from common.errors import UsageError, all_at_once
 from common.text import few
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import log_given, not_probabilities
 from trial.run_folder.record import RunFolder, probabilities_of, probability_columns
 
 VALIDATION = "validation.parquet"
 RUN_FOLDERS = "run folders; a search has its own in out/experiments/ID/trials/"
-SUM_TOLERANCE = 1e-3  # probabilities are stored as float32; half precision rounds to about this
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +46,9 @@ def answers_of(table: pd.DataFrame, source: str) -> Answers:
     table = checked(table, source)
     probabilities = probabilities_of(table)
     labels = table["label"].to_numpy()
-    given = probabilities[np.arange(len(labels)), labels]
     return Answers(
         source, table["photo"].to_numpy(str), table["group"].to_numpy(str), labels, probabilities.argmax(1),
-        probabilities.shape[1], np.log(given.clip(MIN_PROBABILITY, 1)),
+        probabilities.shape[1], log_given(probabilities, labels),
     )  # fmt: skip
 
 
@@ -77,9 +75,7 @@ def checked(table: pd.DataFrame, source: str) -> pd.DataFrame:
     finite = np.asarray(np.isfinite(probabilities).all(1))
     if not finite.all():
         errors.append(f"{source}: {_photos(~finite)} with a probability that is not a number")
-    off = finite & ~(np.abs(probabilities.sum(1) - 1) <= SUM_TOLERANCE)
-    off |= finite & (probabilities < -SUM_TOLERANCE).any(1)
-    if off.any():
+    if (off := finite & not_probabilities(probabilities)).any():
         errors.append(f"{source}: {_photos(off)} whose probabilities do not sum to 1")
     if errors:
         raise UsageError(errors)

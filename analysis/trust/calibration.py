@@ -3,24 +3,11 @@
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import log_of
 
 BINS = 10
 SHARPEST, FLATTEST = 0.05, 20.0  # temperatures that are tried
-
-
-def log_of(probabilities: np.ndarray) -> np.ndarray:
-    """Logits of probabilities, finite."""
-    return np.log(np.clip(probabilities, MIN_PROBABILITY, 1, dtype=np.float64))
-
-
-def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """The probabilities (photos, classes) with their logits divided by `temperature`."""
-    if temperature == 1:
-        return probabilities
-    return softmax(log_of(probabilities) / temperature, axis=1)
 
 
 def temperature_of(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from analysis.trust.bootstrap import Interval, resamples
-from analysis.trust.calibration import calibration_error, reliability, temperature_of, tempered
+from analysis.trust.calibration import calibration_error, reliability, temperature_of
 from analysis.trust.nested import deal, gains
 from common.errors import UsageError
 from dataset.task import Task
+from trial.probabilities import tempered
 
 METRIC = "macro_f1"
 GRID = np.exp(np.linspace(-2, 2, 33))  # multipliers that are tried: 1/7 to 7

@@ -9,7 +9,7 @@ from analysis.trust.answers import Counts, count
 from analysis.trust.bootstrap import Interval, differences, intervals
 from common.errors import UsageError
 from dataset.split import fold_of
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import log_given
 
 FOLDS = 5
 Rows = np.ndarray  # bool (photos,)
@@ -39,9 +39,8 @@ def counts_of_probabilities(
     labels: np.ndarray, groups: np.ndarray, probabilities: Sequence[np.ndarray]
 ) -> Counts:
     """The counts of several answers (photos, classes) to the same photos."""
-    rows = np.arange(len(labels))
     predicted = np.stack([one.argmax(1) for one in probabilities], 1)
-    given = np.stack([np.log(one[rows, labels].clip(MIN_PROBABILITY, 1)) for one in probabilities], 1)
+    given = np.stack([log_given(one, labels) for one in probabilities], 1)
     return count(labels, predicted, groups, probabilities[0].shape[1], given)
 
 

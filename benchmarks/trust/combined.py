@@ -31,7 +31,7 @@ from analysis.predict.vote import WAYS, soft
 from analysis.submission import read_answers
 from analysis.trust import decision
 from analysis.trust.answers import read_probabilities
-from analysis.trust.calibration import calibration_error, reliability, temperature_of, tempered
+from analysis.trust.calibration import calibration_error, reliability, temperature_of
 from benchmarks.search import table
 from benchmarks.trust.populations import CLASSES, everyone, persons
 from common.errors import UsageError, exit_on_usage_error
@@ -39,6 +39,7 @@ from dataset.read import read_eval
 from dataset.split import fold_of
 from dataset.task import Task
 from trial.metrics import score
+from trial.probabilities import tempered
 from trial.run_folder.record import RunFolder
 
 TRIED = 20  # recipes, the best of which are combined

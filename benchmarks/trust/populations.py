@@ -13,7 +13,7 @@ import numpy as np
 from analysis.trust.answers import Counts, count
 from analysis.trust.bootstrap import observed
 from benchmarks.search import table
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import MIN_PROBABILITY
 
 CLASSES, PHOTOS, KINDS = 18, 7, 6
 MASKS = np.array([0] * 5 + [1, 2])

@@ -9,8 +9,8 @@ import pandas as pd
 from common.errors import UsageError, all_at_once
 from common.text import few
 from dataset.task import Task
-from trial.metrics import MIN_PROBABILITY
-from trial.run_folder.record import RunFolder, probabilities_of, probability_columns
+from trial.probabilities import not_probabilities, tempered
+from trial.run_folder.record import IS_PROBABILITY, RunFolder, probabilities_of, probability_columns
 
 
 def predictions(runs: Sequence[str], table: pd.DataFrame, task: Task, temperature: float = 1.0) -> np.ndarray:
@@ -21,8 +21,8 @@ def predictions(runs: Sequence[str], table: pd.DataFrame, task: Task, temperatur
     probabilities are no probabilities.
     """
     each = all_at_once(*(lambda run=run: _of(Path(run), table, task) for run in runs))
-    tempered = [one.clip(MIN_PROBABILITY) ** (1 / temperature) for one in each]
-    return np.mean([one / one.sum(1, keepdims=True) for one in tempered], axis=0)
+    mean = np.mean([tempered(one, temperature) for one in each], axis=0)
+    return mean / mean.sum(1, keepdims=True)
 
 
 def _of(run: Path, table: pd.DataFrame, task: Task) -> np.ndarray:
@@ -34,7 +34,8 @@ def _of(run: Path, table: pd.DataFrame, task: Task) -> np.ndarray:
             f"{what}: holds no predictions of validation photos; give the folder of a run with fold=all"
         ) from None
     classes = folder.task().classes
-    if classes != task.classes or list(known.filter(regex=r"^p\d\d+$")) != probability_columns(len(classes)):
+    columns = [name for name in known if IS_PROBABILITY.fullmatch(name)]
+    if classes != task.classes or columns != probability_columns(len(classes)):
         raise UsageError(f"{what}: predicts other classes ({few(classes, 3)}) than {few(task.classes, 3)}")
     if (twice := known["photo"].duplicated()).any():
         raise UsageError(f"{what}: predicts {known['photo'][twice].iloc[0]} more than once")
@@ -45,8 +46,7 @@ def _of(run: Path, table: pd.DataFrame, task: Task) -> np.ndarray:
         )
     rows = known.set_index("photo").loc[table["photo"]]
     found = probabilities_of(rows).astype(np.float64)
-    wrong = ~np.isfinite(found).all(1) | (found < 0).any(1) | (abs(found.sum(1) - 1) > 1e-3)
-    if wrong.any():
+    if (wrong := not_probabilities(found)).any():
         raise UsageError(
             f"{what}: the probabilities of {wrong.sum():,} photos, first {rows.index[wrong.argmax()]}, are "
             "not numbers from 0 to 1 that sum to 1"

@@ -9,7 +9,7 @@ import pytest
 from analysis.trust.answers import answers_of, common, counts_of, read_all, read_answers
 from common.errors import UsageError
 from tests.analysis.fake_run import untrained
-from trial.metrics import MIN_PROBABILITY
+from trial.probabilities import MIN_PROBABILITY
 from trial.run_folder.record import probability_columns
 
 

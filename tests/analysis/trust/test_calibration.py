@@ -5,7 +5,8 @@ import pytest
 from scipy.special import softmax
 
 from analysis.report.reliability import reliability_diagram
-from analysis.trust.calibration import calibration_error, reliability, temperature_of, tempered
+from analysis.trust.calibration import calibration_error, reliability, temperature_of
+from trial.probabilities import tempered
 
 
 def drawn(photos=4000, classes=5, seed=0):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from analysis.trust.bootstrap import resamples
-from analysis.trust.calibration import tempered
 from analysis.trust.decision import GRID, _scores, decide, fit, rare_sets
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from tests.analysis.trust.drawn_answers import drawn
 from trial.metrics import score
+from trial.probabilities import tempered
 
 RARE = rare_sets(FACE_MASK)
 
