@@ -45,14 +45,13 @@ class Chosen:
 
     def facts(self) -> dict[str, Any]:
         """For submission.json."""
-        limits = {f"gain_{side}": limit for side, limit in self.gain.limits().items()}
-        return {"best": self.best, "gain": round(self.gain.value, 4), **limits, "scores": dict(self.scores)}
+        return {"best": self.best, **self.gain.facts("gain"), "scores": dict(self.scores)}
 
     def words(self) -> str:
         """For people."""
         return (
-            f"--tta auto: choosing views gains {self.gain.value:+.3f} ({self.gain.low:+.3f} to "
-            f"{self.gain.high:+.3f}) by a nested estimate, {self.best} is best; --tta {self.used} is used"
+            f"--tta auto: choosing views gains {self.gain.signed()} by a nested estimate, {self.best} is "
+            f"best; --tta {self.used} is used"
         )
 
 

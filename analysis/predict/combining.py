@@ -139,21 +139,19 @@ class Combined:
         return {
             way: {"score": round(self.scores[way].value, 4), **self.scores[way].limits(),
                   "gain_over_best_run": round(self.gains[way].value, 4),
-                  **{f"gain_{side}": limit for side, limit in self.gains[way].limits().items()}}
+                  **self.gains[way].limits("gain_")}
             for way in self.gains if way != BEST
         }  # fmt: skip
 
     def adds_facts(self, member: int) -> dict[str, float]:
         """What a member adds, for submission.json."""
-        adds = self.adds[member]
-        limits = {f"adds_{side}": limit for side, limit in adds.limits().items()}
-        return {"adds": round(adds.value, 4), **limits}
+        return self.adds[member].facts("adds")
 
     def lines(self, names: Sequence[str], title: str) -> list[str]:
         """For people; `title`: of the metric."""
         lines = [f"{title}, nested (fitted to other groups), and the gain over the best run:"]
         lines.append(f"  {BEST + ' run':10} {self.scores[BEST]}")
-        lines += [f"  {way:10} {self.scores[way]}  {signed(self.gains[way])}" for way in WAYS]
+        lines += [f"  {way:10} {self.scores[way]}  {self.gains[way].signed()}" for way in WAYS]
         why = (
             "as asked"
             if self.asked != AUTO
@@ -163,13 +161,8 @@ class Combined:
         lines.append(f"taken: {self.chosen.way} ({why}); {shown} over the best run")
         for name, weight, adds in zip(names, self.chosen.weights, self.adds, strict=True):
             part = f"weight {weight:.2f}  " if self.chosen.stack is None else ""
-            lines.append(f"  {name}: {part}adds {signed(adds)}, nested")
+            lines.append(f"  {name}: {part}adds {adds.signed()}, nested")
         return lines
-
-
-def signed(interval: Interval) -> str:
-    """A difference with its interval, for people."""
-    return f"{interval.value:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
 Fit = Callable[[np.ndarray], Combination]  # of the photos that are to fit, bool (photos,)

@@ -43,9 +43,17 @@ class Interval:
     def contains_zero(self) -> bool:
         return self.low <= 0 <= self.high
 
-    def limits(self) -> dict[str, float]:
-        """{"low", "high"}, for submission.json."""
-        return {"low": round(self.low, 4), "high": round(self.high, 4)}
+    def signed(self) -> str:
+        """Of a difference: with its sign, as text."""
+        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
+    def limits(self, prefix: str = "") -> dict[str, float]:
+        """{"low", "high"}, for submission.json; the `prefix` begins their names."""
+        return {f"{prefix}low": round(self.low, 4), f"{prefix}high": round(self.high, 4)}
+
+    def facts(self, name: str) -> dict[str, float]:
+        """{"NAME", "NAME_low", "NAME_high"}, for submission.json."""
+        return {name: round(self.value, 4), **self.limits(f"{name}_")}
 
 
 Sums = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]

@@ -161,17 +161,13 @@ class Decided:
     def words(self) -> str:
         """For people."""
         many = f"{self.free} multiplier{'s' if self.free > 1 else ''}"
-        return (
-            f"the decision layer for macro-F1 ({many}) gains {self.gain.value:+.3f} ({self.gain.low:+.3f} to "
-            f"{self.gain.high:+.3f}) by a nested estimate"
-        )
+        return f"the decision layer for macro-F1 ({many}) gains {self.gain.signed()} by a nested estimate"
 
     def facts(self) -> dict[str, Any]:
         """For submission.json."""
         before, after = self.calibration
         return {
-            "gain": round(self.gain.value, 4),
-            **{f"gain_{side}": limit for side, limit in self.gain.limits().items()},
+            **self.gain.facts("gain"),
             METRIC: round(self.score.value, 4), **self.score.limits(),
             "calibration_error": round(before, 4), "calibration_error_by_temperature": round(after, 4),
         }  # fmt: skip

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.ensemble import shared_validation
-from analysis.predict.combining import BEST, combine, fits_of, signed
+from analysis.predict.combining import BEST, combine, fits_of
 from analysis.predict.trained import load
 from analysis.predict.vote import WAYS, soft
 from analysis.submission import read_answers
@@ -183,14 +183,14 @@ def on_answers(runs: Sequence[Path], data: Path, answers: Path) -> None:
     best = macro_f1(truth, seen[BEST])
     print(f"{len(photos):,} photos to predict, best run {best:.4f}")
     for way in WAYS:
-        print(f"{way:22}promised {signed(made.gains[way])}  seen {macro_f1(truth, seen[way]) - best:+.4f}")
+        print(f"{way:22}promised {made.gains[way].signed()}  seen {macro_f1(truth, seen[way]) - best:+.4f}")
     for name, validated, predicted in (
         *((run.name, *both) for run, *both in zip(runs, shared.members, given, strict=True)),
         ("soft vote", soft(shared.members), soft(given)),
     ):
         decided = decision.decide(validated, labels, groups, task)
         gain = macro_f1(truth, decided.decision.apply(predicted)) - macro_f1(truth, predicted)
-        print(f"{'decision, ' + name:22}promised {signed(decided.gain)}  seen {gain:+.4f}", flush=True)
+        print(f"{'decision, ' + name:22}promised {decided.gain.signed()}  seen {gain:+.4f}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
