@@ -14,6 +14,14 @@ def of_groups(task: Task, table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(factor for factor in task.factors if values[factor] == 1)
 
 
+def is_shared(values: np.ndarray, groups: np.ndarray, fraction: float) -> bool:
+    """Whether the photos of a group have one value in common, by the `values` (photos,) of photos in `groups`
+    (photos,): in this `fraction` of the groups with several photos, as label errors make some differ. No if
+    there is no such group."""
+    several = pd.Series(values).groupby(groups).agg(["size", "nunique"]).query("size > 1")
+    return len(several) > 0 and bool((several["nunique"] == 1).mean() >= fraction)
+
+
 def groups_by_two(task: Task, table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Number of groups by two factors of `of_groups`: a row for each value of `one` and "all", a column for
     each value of `other` and "all"."""

@@ -7,22 +7,18 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError
+from dataset.factors import is_shared
 from dataset.task import Task
 from trial.probabilities import MIN_PROBABILITY
 
-ALIKE = 0.95  # of the groups with several photos: label errors make some differ
+ALIKE = 0.95  # of the groups with several photos share a factor: then it is predicted for all of them
 
 
 def shared_axes(task: Task, labels: np.ndarray, groups: np.ndarray) -> tuple[int, ...]:
     """The factors, by number, that all photos of a group have in common, by these labels (photos,) of photos
     in `groups` (photos,); () if there are none. Without factors, the class counts as one."""
     values = np.unravel_index(labels, _sizes(task))
-    table = pd.DataFrame(dict[int | str, np.ndarray](enumerate(values)) | {"group": groups})
-    table = table[table.groupby("group")["group"].transform("size") > 1]
-    if table.empty:
-        return ()
-    alike = (table.groupby("group").nunique() == 1).mean()
-    return tuple(axis for axis in range(len(values)) if alike[axis] >= ALIKE)
+    return tuple(axis for axis, own in enumerate(values) if is_shared(own, groups, ALIKE))
 
 
 def _sizes(task: Task) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from dataset.factors import is_shared
 from dataset.task import Task
 
 SHARED = 0.9  # of the groups with several photos have one value of a factor: then it is the group's
@@ -44,12 +45,6 @@ def values_of(task: Task, labels: np.ndarray, probabilities: np.ndarray) -> list
     ]
 
 
-def is_shared(values: Values, groups: np.ndarray) -> bool:
-    """Whether the photos of a group share this factor: it may be recorded wrongly for a few of them."""
-    several = pd.Series(values.recorded).groupby(groups).agg(["size", "nunique"]).query("size > 1")
-    return len(several) > 0 and (several["nunique"] == 1).mean() >= SHARED
-
-
 def suspects(task: Task, table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
     """The photos of `table` (photo, group, label), or their groups, whose most probable value of a factor is
     not the recorded one; by factor, most suspicious first.
@@ -63,7 +58,7 @@ def suspects(task: Task, table: pd.DataFrame, probabilities: np.ndarray) -> pd.D
     groups = table["group"].to_numpy()
     found = [pd.DataFrame(columns=list(COLUMNS))]
     for values in values_of(task, table["label"].to_numpy(), probabilities):
-        if is_shared(values, groups):
+        if is_shared(values.recorded, groups, SHARED):
             found += [_contradictions(values, table), _of_groups(values, groups)]
         else:
             found.append(_of_photos(values, table))
