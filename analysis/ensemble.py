@@ -22,7 +22,7 @@ from analysis.submission import CSV, SUBMISSION, is_taken_by_others, metric_of, 
 from analysis.submit import REPORT, about_kept, group_of, member_of, reporting, submit, vote_scores
 from analysis.trials.runs import is_run, sorted_in
 from analysis.trials.unfinished import unfinished, weights_words
-from analysis.trust.answers import VALIDATION, answers_of, differing, read_all, validation_of
+from analysis.trust.answers import answers_of, differing, read_all, validation_of
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from common.log import output_of
@@ -30,7 +30,7 @@ from common.text import now
 from dataset.read import read_eval
 from trial.metrics import column_of, scores_text, title_of
 from trial.run_folder.origin import code, versions
-from trial.run_folder.record import RunFolder, probabilities_of
+from trial.run_folder.record import VALIDATION, RunFolder, probabilities_of
 
 output = output_of(__name__)
 

@@ -20,6 +20,7 @@ from trial.commands.arguments import read_recipe_file
 from trial.config import TrialConfig, parse
 from trial.metrics import column_of, title_of
 from trial.run_folder.record import RunFolder, scores_of
+from trial.run_folder.status import STATUS
 
 logger = logging.getLogger(__name__)
 UNPROMISING = ("pseudo_labels", "train_fraction")  # fields that no promise depends on
@@ -78,7 +79,7 @@ def read_recipe(path: Path) -> Recipe:
     to stop after. UsageError if it is damaged."""
     if path.is_dir() and (path / "config.json").is_file():
         raise UsageError(f"{path}: is a run folder; give the recipe in it: {path / 'config.json'}")
-    if path.name == "config.json" and (path.parent / "status.json").exists():
+    if path.name == "config.json" and (path.parent / STATUS).exists():
         try:
             recipe = _of_run(RunFolder(path.parent), f"run {path.parent.name}")
         except FileNotFoundError as error:

@@ -19,7 +19,7 @@ from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
 from analysis.submission import BEST_MEMBER, read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
-from analysis.trust.answers import VALIDATION, answers_of
+from analysis.trust.answers import answers_of
 from analysis.trust.bootstrap import interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
@@ -27,7 +27,7 @@ from common.log import output_of
 from common.text import now
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of
-from trial.run_folder.record import RunFolder, scores_of
+from trial.run_folder.record import VALIDATION, RunFolder, scores_of
 
 output = output_of(__name__)
 logger = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from trial.commands.arguments import parse_arguments
 from trial.config import parse
-from trial.run_folder.record import FILES, RunFolder, scores_of
+from trial.run_folder.record import FILES, VALIDATION, RunFolder, scores_of
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",
@@ -81,7 +81,6 @@ CHOICES = {
     "tta_flip_crops": Claimed((), "none, ours", tta="flip_crops"),
 }
 TTA_ONLY = [name for name, choice in CHOICES.items() if choice.tta != "none"]
-VALIDATION = "validation.parquet"
 HEADER = (
     "| choice | claim | macro-F1 | difference | 95 % interval | detectable | recall 60+ | time | pairs |\n"
     "|---|---|---|---|---|---|---|---|---|"

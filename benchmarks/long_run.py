@@ -27,7 +27,7 @@ from analysis.trials.outcomes import outcomes
 from analysis.trials.table import Experiment, experiments, trial_table
 from common.machine import PROJECT
 from experiments.checks.ports import any_port
-from trial.run_folder.record import RunFolder
+from trial.run_folder.record import EPOCHS, RunFolder
 
 SAMPLE_SECONDS = 10
 RECIPE = "model=test_resnet.r160_in1k weights=none image_size=32x32 epochs=2 batch_size=32 threads=1"
@@ -122,7 +122,7 @@ def gaps(folder: Path) -> np.ndarray:
     for recorded in recorded_trials(folder):
         run = RunFolder(folder / "trials" / recorded.trial)
         epochs = run.epochs()
-        end = (run.folder / "epochs.csv").stat().st_mtime
+        end = (run.folder / EPOCHS).stat().st_mtime
         new = epochs.iloc[-(run.status()["epochs"] - _copied(run, folder)) :]
         spans.append((end - new["seconds"].sum(), end))
     begins, ends = np.array(sorted(spans)).T

@@ -8,14 +8,14 @@ import pandas as pd
 
 from analysis.audit.features import features_of, network_of
 from analysis.predict.trained import other_classes
-from analysis.trust.answers import RUN_FOLDERS, VALIDATION, read_probabilities
+from analysis.trust.answers import RUN_FOLDERS, read_probabilities
 from common.errors import UsageError
 from common.text import few
 from dataset.pixels import decode_errors
 from dataset.read import Labelled, scan_eval, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.run_folder.record import RunFolder, probabilities_of
+from trial.run_folder.record import VALIDATION, RunFolder, probabilities_of
 
 
 class Halves(NamedTuple):

@@ -12,7 +12,7 @@ from analysis.report.page import write_page
 from analysis.report.pictures import displayed
 from analysis.trials.runs import runs_in
 from analysis.trust import audited as kept
-from analysis.trust.answers import VALIDATION, read_probabilities
+from analysis.trust.answers import read_probabilities
 from analysis.trust.labels import suspects
 from common.errors import UsageError, all_at_once
 from common.files import is_taken, only_writer_of_out, write_sheet
@@ -22,7 +22,7 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import Labelled, corrected, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.run_folder.record import probabilities_of
+from trial.run_folder.record import VALIDATION, probabilities_of
 
 MAX_SHOWN = 60  # suspects of one factor on the page
 MAX_PHOTOS, EXAMPLE_PHOTOS = 8, 3  # of one group: on the page, and in a report

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.predict.one_group import combine_photos, groups_to_answer, shared_axes
 from analysis.predict.vote import soft
 from analysis.submission import read_about
-from analysis.trust.answers import VALIDATION, validation_of
+from analysis.trust.answers import validation_of
 from analysis.trust.covered import coverage_lines, not_covered
 from analysis.trust.decision import METRIC, Decision, decide, decision_from
 from common.errors import UsageError, first_line, unknown
@@ -21,7 +21,7 @@ from dataset.read import read_train
 from dataset.task import Task
 from trial.metrics import METRICS, title_of
 from trial.probabilities import tempered
-from trial.run_folder.record import probabilities_of, probability_columns, scores_of
+from trial.run_folder.record import VALIDATION, probabilities_of, probability_columns, scores_of
 
 output = output_of(__name__)
 

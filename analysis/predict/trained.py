@@ -26,6 +26,7 @@ from trial.models.heads import HEADS, Head
 from trial.preprocessing import Preprocessing
 from trial.process.compute import Compute, decide
 from trial.run_folder.record import WEIGHTS, RunFolder
+from trial.run_folder.status import STATUS
 
 ROWS = 1024  # photos whose features are read at a time
 
@@ -147,7 +148,7 @@ def load(run: Path) -> Trained:
     except (FileNotFoundError, NotADirectoryError) as error:
         lacks = Path(error.filename).name
     if lacks:
-        state = unfinished(run) if (folder.folder / "status.json").exists() else None
+        state = unfinished(run) if (folder.folder / STATUS).exists() else None
         raise UsageError(
             f"{run}: holds no trained network (no {lacks})"
             + (f"; its state: {how_far(state)}" if state else "")

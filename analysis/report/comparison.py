@@ -18,12 +18,12 @@ from analysis.report.theme import LIGHT, blank
 from analysis.trials.hours import HOURS, unit_of
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import recipe_columns
-from analysis.trust.answers import VALIDATION, validation_of
+from analysis.trust.answers import validation_of
 from analysis.trust.compare import Comparison, compare
 from common.errors import UsageError, first_line
 from common.text import few
 from trial.metrics import title_of
-from trial.run_folder.record import RunFolder
+from trial.run_folder.record import VALIDATION, RunFolder
 
 TONES = ("best", "default")
 ROW, ASIDE = 24, 0.16  # pixels of a class; by how much of it the two are apart

@@ -32,10 +32,10 @@ from analysis.trials.hours import hours_words
 from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
-from analysis.trust.answers import VALIDATION, validation_of
+from analysis.trust.answers import validation_of
 from common.text import few, path_text, value_text
 from dataset.task import Task
-from trial.run_folder.record import RunFolder
+from trial.run_folder.record import EPOCHS, VALIDATION, RunFolder
 
 NAMED = 12  # values of a recipe in a sentence
 
@@ -67,12 +67,12 @@ def write_experiment_report(
     folders hold. `best`: the row of the chosen trial, None if none has finished. `submission`: the content
     of submission.json, if one was made. `checks`: what audits and an ensemble found."""
     folders = {trial: Path(folder) for trial, folder in ranking.table[["trial", "folder"]].to_numpy()}
-    having_epochs = [trial for trial, folder in folders.items() if (folder / "epochs.csv").exists()]
+    having_epochs = [trial for trial, folder in folders.items() if (folder / EPOCHS).exists()]
     keep = [row["trial"] for row in ranking.roles(best).values() if row is not None]
     drawn = plots.curves_to_draw(ranking.table, having_epochs, keep, metric=ranking.metric)
     damaged: list[str] = []
     read = {
-        trial: read_or_note(RunFolder(folders[trial]).curve, folders[trial] / "epochs.csv", damaged)
+        trial: read_or_note(RunFolder(folders[trial]).curve, folders[trial] / EPOCHS, damaged)
         for trial in drawn
     }
     curves = {trial: curve for trial, curve in read.items() if curve is not None}

@@ -28,11 +28,11 @@ from analysis.report.tables import side_by_side, submission_facts
 from analysis.submission import CSV, metric_of
 from analysis.trials.flatten import flat, flat_alike
 from analysis.trials.unfinished import how_far, unfinished
-from analysis.trust.answers import VALIDATION, validation_of
+from analysis.trust.answers import validation_of
 from common.errors import UsageError
 from common.text import path_text
 from trial.metrics import DEFAULT
-from trial.run_folder.record import RunFolder
+from trial.run_folder.record import EPOCHS, VALIDATION, RunFolder
 
 
 def write_run_report(
@@ -188,7 +188,7 @@ def _read(run: RunFolder, damaged: list[str]) -> pd.DataFrame | None:
 
 
 def _curve(run: RunFolder, title: str, damaged: list[str]) -> dict[str, Any] | None:
-    epochs = read_or_note(run.curve, run.folder / "epochs.csv", damaged)
+    epochs = read_or_note(run.curve, run.folder / EPOCHS, damaged)
     if epochs is None or len(epochs) < 2:  # one epoch is no curve
         return None
     metric = run.status().get("metric", DEFAULT)

@@ -9,7 +9,7 @@ from analysis.trials.chosen import Chosen, outcome_of_choice
 from analysis.trials.nni_database import Recorded, recorded_trials
 from trial.process.signals import OUTSIDE
 from trial.run_folder.record import RunFolder
-from trial.run_folder.status import INTERRUPTED
+from trial.run_folder.status import INTERRUPTED, STATUS
 
 BY_NNI = ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED")
 
@@ -79,7 +79,7 @@ def outcome(run: RunFolder, recorded: Recorded, stopper: str = "the assessor") -
     A run whose status is done is done: NNI labels finished trials EARLY_STOPPED too, if the assessor decides
     late. A run that SIGTERM ended is stopped early if NNI sent it, else interrupted.
     """
-    started = (run.folder / "status.json").exists()
+    started = (run.folder / STATUS).exists()
     if not started and recorded.event == "WAITING":
         return {"state": "waiting", "reason": "waiting for its turn"}
     if not started and recorded.is_open:

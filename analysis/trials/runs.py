@@ -9,6 +9,7 @@ from analysis.trials.table import find, recipe_columns, row_of, table_of, trial_
 from common.errors import UsageError
 from common.nni_database import database
 from trial.run_folder.record import RunFolder
+from trial.run_folder.status import STATUS
 
 NO_VALIDATION = "trained on all {groups}: no score to rank it by"
 OTHER_GROUPS = (
@@ -19,7 +20,7 @@ OTHER_GROUPS = (
 
 def is_run(folder: Path) -> bool:
     """Whether it is a run folder, complete or not."""
-    return folder.is_dir() and any((folder / name).exists() for name in ("config.json", "status.json"))
+    return folder.is_dir() and any((folder / name).exists() for name in ("config.json", STATUS))
 
 
 def runs_in(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from analysis.trials.flatten import flat_alike
 from analysis.trials.hours import HOURS, hours_of_search
 from analysis.trials.nni_database import experiment_name
 from analysis.trials.outcomes import Outcome, outcomes
-from analysis.trust.curves import EPOCHS, STEADY, curve_of, steady
+from analysis.trust.curves import STEADY, curve_of, steady
 from analysis.trust.leaders import promised_words
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
@@ -25,7 +25,7 @@ from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.config import TrialConfig, parse, spread
 from trial.metrics import METRICS, column_of
-from trial.run_folder.record import RunFolder
+from trial.run_folder.record import EPOCHS, RunFolder
 from trial.run_folder.status import DAMAGED
 
 # The outcome of a trial. Trials by another metric than macro_f1 have its column (one of SCORES), too,

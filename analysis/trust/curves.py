@@ -10,9 +10,8 @@ import numpy as np
 
 from common.errors import UsageError, all_at_once
 from trial.metrics import column_of
-from trial.run_folder.record import RunFolder
+from trial.run_folder.record import EPOCHS, RunFolder
 
-EPOCHS = "epochs.csv"
 STEADY = "steady_score"  # the column of the trials table with the values of `steady`
 
 

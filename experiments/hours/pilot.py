@@ -23,6 +23,7 @@ from experiments.plan import Plan
 from trial.commands.arguments import argument_text
 from trial.config import TrialConfig
 from trial.run_folder.record import RunFolder
+from trial.run_folder.status import STATUS
 
 logger = logging.getLogger(__name__)
 EPOCHS = 2  # the first one has costs that the others do not have
@@ -130,7 +131,7 @@ def _epochs(folder: Path) -> int:
 def _why(folders: list[Path]) -> str:
     for folder in folders:
         status = RunFolder(folder).status()
-        if status["reason"] and (folder / "status.json").is_file():
+        if status["reason"] and (folder / STATUS).is_file():
             return str(status["reason"])
         if lines := (folder / "stderr").read_text(errors="replace").strip().splitlines():
             return lines[-1]

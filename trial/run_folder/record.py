@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+EPOCHS, VALIDATION = "epochs.csv", "validation.parquet"
 WEIGHTS, OF_FOLDS = "weights.safetensors", "weights.fold*.safetensors"
 FILES = (
-    "config.json", "task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet",
-    WEIGHTS, STATUS, CHECKPOINT,
+    "config.json", "task.json", "preprocessing.json", "origin.json", EPOCHS, VALIDATION, WEIGHTS, STATUS,
+    CHECKPOINT,
 )  # fmt: skip
 CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have defaults
     "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
@@ -141,7 +142,7 @@ class RunWriter:
             self.weights(weights, fold if self._n_folds > 1 else None)
             self._folds[fold] = epoch, predictions
             validation = self._answers()
-            path = self.folder / "validation.parquet"
+            path = self.folder / VALIDATION
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
             self._note_best(validation)
             self._write_status()
@@ -231,7 +232,7 @@ class RunWriter:
         import pandas as pd
 
         table = pd.DataFrame(self.rows)
-        write_atomic(self.folder / "epochs.csv", lambda part: table.to_csv(part, index=False))
+        write_atomic(self.folder / EPOCHS, lambda part: table.to_csv(part, index=False))
         # Epochs of all folds done. Retraining holds nobody out: its rows have no fold.
         epochs = len(self.rows) // (self._n_folds if "fold" in table else 1)
         self._status |= {"epochs": epochs, "seconds": round(float(table["seconds"].sum()), 2)}
@@ -318,7 +319,7 @@ class RunFolder:
         """epochs.csv: `trial.fit.Epoch.row` of every epoch, and its fold (none in a retrained run)."""
         import pandas as pd
 
-        path = self.folder / "epochs.csv"
+        path = self.folder / EPOCHS
         with _named_if_damaged(path):
             table = pd.read_csv(path)
             if texts := [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]:
@@ -336,7 +337,7 @@ class RunFolder:
         groups' column has the task's word for a group (person)."""
         import pandas as pd
 
-        path = self.folder / "validation.parquet"
+        path = self.folder / VALIDATION
         with _named_if_damaged(path):
             table = pd.read_parquet(path)
         return table.rename(columns={self.task().column: "group"})

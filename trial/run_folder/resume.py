@@ -17,11 +17,11 @@ from trial.config import PLACES, TrialConfig, parse
 from trial.learning.schedules import OPEN_ENDED
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
 from trial.run_folder.origin import label_files
-from trial.run_folder.record import OF_FOLDS, WEIGHTS, RunFolder, RunWriter
+from trial.run_folder.record import EPOCHS, OF_FOLDS, VALIDATION, WEIGHTS, RunFolder, RunWriter
 
 logger = logging.getLogger(__name__)
 MAX_TIME = 0.05  # the fraction of the time that writing checkpoints may take
-COPIED = ("task.json", "preprocessing.json", "origin.json", "epochs.csv", "validation.parquet")
+COPIED = ("task.json", "preprocessing.json", "origin.json", EPOCHS, VALIDATION)
 KEEP = "--keep-checkpoint"
 PATIENCE = "{folder}: is done; patience={patience} ended it after epoch {epoch}"
 
@@ -107,7 +107,7 @@ def _lost(run: RunFolder, checkpoint: Checkpoint) -> str:
     try:
         run.task()
         if checkpoint.best:
-            name = "validation.parquet"
+            name = VALIDATION
             if not set(checkpoint.best) <= set(run.validation()["fold"]):
                 return name
             name = WEIGHTS if len(checkpoint.best) == 1 else OF_FOLDS
@@ -131,7 +131,7 @@ def continued(folder: Path, values: Mapping[str, Any]) -> tuple[TrialConfig, Che
     if not (folder / "config.json").is_file():
         raise UsageError(f"{folder}: is not a run folder (it has no config.json)")
     status, old = run.status(), run.config()
-    if (folder / "epochs.csv").is_file() and not (folder / "epochs.csv").read_bytes().startswith(b"fold,"):
+    if (folder / EPOCHS).is_file() and not (folder / EPOCHS).read_bytes().startswith(b"fold,"):
         raise UsageError(f"{folder}: is a retraining; give the command that began it again, and it goes on")
     if status["state"] == "running":
         raise UsageError(f"{folder}: is still running (process {status['process']['pid']})")
