@@ -4,7 +4,6 @@ import errno
 import logging
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from dataset.cache.store import (
     ArrayInfo,
     NoRoom,
     identity,
+    load,
     make_room,
     only_builder,
     remove_orphans,
     remove_outdated,
     sweep,
-    touch,
 )
 from dataset.pixels import read_to_size
 
@@ -123,9 +122,6 @@ def _wanted(paths: Sequence[str], size: Size, interpolation: str, crop: Crop | N
 
 def _open(folder: Path, wanted: ArrayInfo) -> np.ndarray | None:
     for info in (replace(wanted, interpolation="any"), wanted):
-        path = folder / info.name
-        with suppress(OSError, ValueError, EOFError):  # missing or damaged: it is built again
-            array = np.load(path, mmap_mode="r")
-            touch(path)
+        if (array := load(folder / info.name)) is not None:  # else it is built again
             return array
     return None

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,12 @@ from common.text import bytes_text, path_text
 from dataset.cache.store import (
     ArrayInfo,
     NoRoom,
+    load,
     make_room,
     only_builder,
     only_computer,
     remove_outdated,
     sweep,
-    touch,
     write_info,
 )
 
@@ -81,12 +81,7 @@ def computed(
 
 def read(folder: Path, wanted: ArrayInfo) -> np.ndarray | None:
     """The array `wanted`, memory-mapped; None if it is missing or damaged."""
-    path = folder / wanted.name
-    with suppress(OSError, ValueError, EOFError):
-        array = np.load(path, mmap_mode="r")
-        touch(path)
-        return array
-    return None
+    return load(folder / wanted.name)
 
 
 def _warn(wanted: ArrayInfo, reason: str) -> None:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from common.files import file_mark, lock
 from common.image_size import Size, size_text
 from common.text import bytes_text, path_text
@@ -131,6 +133,15 @@ def _read_info(path: Path) -> ArrayInfo | None:
         return ArrayInfo(**{**values, "size": values["size"] and tuple(values["size"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def load(path: Path) -> np.ndarray | None:
+    """The array at `path`, memory-mapped, and marked as used now; None if it is missing or damaged."""
+    with suppress(OSError, ValueError, EOFError):
+        array = np.load(path, mmap_mode="r")
+        touch(path)
+        return array
+    return None
 
 
 def touch(path: Path) -> None:
