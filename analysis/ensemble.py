@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.predict import finishing
+from analysis.predict.choosing import refuse
 from analysis.predict.combining import Combination, Combined, combine
 from analysis.predict.finishing import KNOWN, Finish, with_probabilities
 from analysis.predict.trained import Trained, load, other_classes
-from analysis.predict.tta import refuse
 from analysis.predict.validation import own_predictions
 from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
@@ -47,7 +47,7 @@ def ensemble(
 
     A folder that export-best-and-retrain wrote stands for the runs in its best/. `vote`: one of VOTES; `auto`
     is the simplest way that is not significantly different from the one with the best nested score, the soft
-    vote if the runs share no validation photos. `tta`: a name in predict/tta.py. UsageError, before the first
+    vote if the runs share no validation photos. `tta`: a name in VIEWS. UsageError, before the first
     prediction, for everything that can be refused.
     """
     runs = [run for folder in runs for run in _members_in(folder)]

@@ -15,10 +15,9 @@ from analysis import bundle
 from analysis.bundle import BUNDLE
 from analysis.confirm import Budget, confirm
 from analysis.predict import finishing, vote
-from analysis.predict.choosing import views_for, with_views
+from analysis.predict.choosing import AUTO, refuse, views_for, with_views
 from analysis.predict.finishing import Finish, Plan, known_answers, plan, shared_vote
 from analysis.predict.trained import load, other_classes, predict
-from analysis.predict.tta import AUTO, refuse
 from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report

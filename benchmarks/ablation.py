@@ -42,7 +42,7 @@ BASE = (
 @dataclass(frozen=True)
 class Claimed:
     """A choice to measure. `values`: what differs from the base; `claim`: its reported effect, and by whom;
-    `tta`: test-time augmentation, a name in analysis.predict.tta."""
+    `tta`: test-time augmentation, a name in trial.data.views.VIEWS."""
 
     values: tuple[str, ...]
     claim: str

@@ -14,11 +14,10 @@ import pandas as pd
 
 from analysis.predict.finishing import Plan, shared_vote
 from analysis.predict.trained import Trained, load
-from analysis.predict.tta import AUTO
 from analysis.predict.validation import predict_validation
 from analysis.trust.bootstrap import Interval
 from analysis.trust.nested import deal, gains, out_of_fold
-from common.errors import UsageError, first_line
+from common.errors import UsageError, first_line, unknown
 from common.log import output_of
 from trial.data.views import VIEWS
 from trial.metrics import METRICS, title_of
@@ -27,6 +26,19 @@ from trial.run_folder.record import probabilities_of, scores_of
 output = output_of(__name__)
 
 ALONE = "none"  # the photo without other views
+AUTO = "auto"  # the views that validation answers choose
+
+
+def refuse(tta: str, temperature: float = 1.0, auto: bool = True) -> None:
+    """UsageError if `tta` is unknown, or AUTO without `auto`, or `temperature` is not a positive number."""
+    known = (*VIEWS, AUTO) if auto else tuple(VIEWS)
+    errors = [] if tta in known else [unknown("--tta", tta, known)]
+    if not 0 < temperature < float("inf"):
+        errors.append(
+            f"--temperature {temperature:g}: must be a number above 0 (1 leaves the logits as they are)"
+        )
+    if errors:
+        raise UsageError(errors)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Trained:
         pixels: np.ndarray | Uncached | None = None,
     ) -> np.ndarray:
         """Probabilities (photos, classes), the mean over networks and views, in the order of `photos` (photo,
-        path). `tta`: a name in predict/tta.py; `pixels`: those of a whole table that `photos` is a part of.
+        path). `tta`: a name in VIEWS; `pixels`: those of a whole table that `photos` is a part of.
         UsageError if a probability is not finite."""
         kept = self._kept_features(photos, tta) if self.head and pixels is None else None
         if kept is not None:

@@ -21,7 +21,7 @@ output = output_of(__name__)
 def predict_validation(
     run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
 ) -> pd.DataFrame:
-    """The run's validation.parquet, predicted again by `trained` with `tta` (a name in predict/tta.py), each
+    """The run's validation.parquet, predicted again by `trained` with `tta` (a name in VIEWS), each
     photo by the network that was not trained on its group. FileNotFoundError if the run has no
     validation.parquet; ValueError if `data` has other classes or lacks one of its photos."""
     folder = RunFolder(run)
