@@ -32,7 +32,7 @@ FEW = 3  # with fewer ended trials an estimate is rough
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Workload:
     """What decides the cost of a trial. An epoch takes time proportional to `load`: the fraction of the
     training groups, times the number of folds."""
 
@@ -47,7 +47,7 @@ class Trial:
     """A trial that has begun. `age`: seconds from its start until now, or until its end; `seconds`: duration
     of its `epochs_done` epochs; `paused`: it has ended for now."""
 
-    recipe: Recipe
+    workload: Workload
     ended: bool
     age: float
     seconds: float
@@ -55,14 +55,14 @@ class Trial:
     paused: bool = False
 
 
-def recipe_of(config: TrialConfig) -> Recipe:
+def workload_of(config: TrialConfig) -> Workload:
     height, width = config.image_size
     load = config.train_fraction * len(config.fold_numbers)
-    return Recipe(config.model, height * width, config.epochs, load)
+    return Workload(config.model, height * width, config.epochs, load)
 
 
-def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
-    """The recipes that a search space offers, all equally probable."""
+def workloads_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Workload]:
+    """Those of the recipes that a search space offers, all equally probable."""
     try:
         given = parse_arguments(fixed)
     except Exception:
@@ -72,7 +72,7 @@ def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
     for values in product(*options):
         asked = {name: value for option in values for name, value in option.items()}
         if not errors_of(parse, asked, False):
-            found.append(recipe_of(parse(asked, False)))
+            found.append(workload_of(parse(asked, False)))
     return found
 
 
@@ -80,12 +80,12 @@ def recipes_in(space: Mapping[str, Any], fixed: Iterable[str]) -> list[Recipe]:
 class Forecast:
     """What the remaining time depends on, besides the trials.
 
-    `recipes`: what the space offers; `at_a_time`: trialConcurrency; `limit`: maxExperimentDuration in
+    `workloads`: what the space offers; `at_a_time`: trialConcurrency; `limit`: maxExperimentDuration in
     seconds, after which NNI starts no trial but lets the running ones finish; `assessed`: whether an assessor
     stops many trials.
     """
 
-    recipes: Sequence[Recipe] = ()
+    workloads: Sequence[Workload] = ()
     at_a_time: int = 1
     limit: float | None = None
     assessed: bool = False
@@ -102,7 +102,7 @@ class Forecast:
             return None if self.limit is None else max(self.limit - elapsed, 0.0)
         cost = _Cost(known, self.assessed)
         # A first epoch that takes longer than expected is a measurement, too: it will take at least its age.
-        late = [t for t in trials if not (t.ended or t.epochs_done) and t.age > cost.first_epoch(t.recipe)]
+        late = [t for t in trials if not (t.ended or t.epochs_done) and t.age > cost.first_epoch(t.workload)]
         if late:
             cost = _Cost(
                 [*known, *(replace(trial, seconds=trial.age, epochs_done=1) for trial in late)], self.assessed
@@ -112,9 +112,9 @@ class Forecast:
         heapq.heapify(ends)
         rest = math.inf if self.limit is None else self.limit - elapsed
         # A tuner comes to prefer some recipes: the more trials have ended, the more the latest ones count.
-        chosen = [trial.recipe for trial in trials[-LATEST:]]
+        chosen = [trial.workload for trial in trials[-LATEST:]]
         sure = sum(trial.ended for trial in trials) / (SPACE + sum(trial.ended for trial in trials))
-        each = max((1 - sure) * cost.mean(self.recipes or chosen) + sure * cost.mean(chosen), 1.0)
+        each = max((1 - sure) * cost.mean(self.workloads or chosen) + sure * cost.mean(chosen), 1.0)
         for _ in range(left) if left is not None else repeat(None):
             if ends[0] > rest:
                 break
@@ -122,9 +122,9 @@ class Forecast:
         return max(ends)
 
 
-def mean_seconds(measured: Trial, recipes: Sequence[Recipe]) -> float:
-    """The mean duration of whole trainings of `recipes`, by one training that was measured."""
-    return _Cost([measured], assessed=False).mean(recipes or [measured.recipe])
+def mean_seconds(measured: Trial, workloads: Sequence[Workload]) -> float:
+    """The mean duration of whole trainings of these `workloads`, by one training that was measured."""
+    return _Cost([measured], assessed=False).mean(workloads or [measured.workload])
 
 
 def is_rough(trials: Iterable[Trial]) -> bool:
@@ -140,11 +140,11 @@ class _Cost:
     names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = sorted({trial.recipe.model for trial in self.known})
-        rows = np.array([self._features(trial.recipe) for trial in self.known])
+        self.names = sorted({trial.workload.model for trial in self.known})
+        rows = np.array([self._features(trial.workload) for trial in self.known])
         # Trials with more epochs are measured more precisely.
         weights = np.array([min(trial.epochs_done, 4) / 4 for trial in self.known]) / NOISE**2
-        measured = np.log([max(t.seconds / t.epochs_done, 1e-3) / t.recipe.load for t in self.known])
+        measured = np.log([max(t.seconds / t.epochs_done, 1e-3) / t.workload.load for t in self.known])
         prior = np.array([1e-6, EXPONENT**-2, *[NETWORK**-2] * len(self.names)])
         middle = np.array([0.0, 1.0, *[0.0] * len(self.names)])  # of the prior
         precision = rows.T @ (weights[:, None] * rows) + np.diag(prior)
@@ -154,32 +154,32 @@ class _Cost:
         self.start = float(np.mean(starts)) if starts else 0.0
         # The fraction of its epochs that a trial runs: some are stopped early.
         whole = [trial for trial in ended if not trial.paused]
-        parts = [trial.epochs_done / trial.recipe.epochs for trial in whole[-LATEST:]]
+        parts = [trial.epochs_done / trial.workload.epochs for trial in whole[-LATEST:]]
         usual = STOPPED if self.assessed else 1.0
         self.part = (2 * usual + sum(parts)) / (2 + len(parts))
 
     def of(self, trial: Trial) -> float:
         """The whole duration of a running trial, in seconds."""
         if not trial.epochs_done:
-            return self._expected(trial.recipe)
-        return self.start + trial.seconds / trial.epochs_done * trial.recipe.epochs
+            return self._expected(trial.workload)
+        return self.start + trial.seconds / trial.epochs_done * trial.workload.epochs
 
-    def mean(self, recipes: Sequence[Recipe]) -> float:
+    def mean(self, workloads: Sequence[Workload]) -> float:
         """The mean duration of trials that have not begun, in seconds."""
-        return sum(map(self._expected, recipes)) / len(recipes)
+        return sum(map(self._expected, workloads)) / len(workloads)
 
-    def first_epoch(self, recipe: Recipe) -> float:
+    def first_epoch(self, workload: Workload) -> float:
         """Seconds from a trial's start to the end of its first epoch."""
-        return self.start + self._epoch(recipe)
+        return self.start + self._epoch(workload)
 
-    def _expected(self, recipe: Recipe) -> float:
-        return self.start + self._epoch(recipe) * recipe.epochs * self.part
+    def _expected(self, workload: Workload) -> float:
+        return self.start + self._epoch(workload) * workload.epochs * self.part
 
-    def _epoch(self, recipe: Recipe) -> float:
-        return math.exp(float(np.dot(self._features(recipe), self.solved))) * recipe.load
+    def _epoch(self, workload: Workload) -> float:
+        return math.exp(float(np.dot(self._features(workload), self.solved))) * workload.load
 
-    def _features(self, recipe: Recipe) -> list[float]:
-        return [1.0, math.log(recipe.pixels), *(float(recipe.model == name) for name in self.names)]
+    def _features(self, workload: Workload) -> list[float]:
+        return [1.0, math.log(workload.pixels), *(float(workload.model == name) for name in self.names)]
 
 
 def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

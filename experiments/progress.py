@@ -17,7 +17,7 @@ from analysis.trials.chosen import PAUSED, read_or_damage
 from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
 from common.nni_database import profile
-from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipe_of
+from experiments.estimate import Forecast, Trial, Workload, is_rough, workload_of
 from trial.metrics import title_of
 from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED
@@ -126,14 +126,14 @@ def _trial(one: Outcome) -> Trial | None:
     paused = status["state"] == PAUSED
     ended = paused or status["state"] in ENDED
     try:
-        recipe = _recipe(one.run.folder, path.stat().st_mtime_ns)
+        workload = _workload(one.run.folder, path.stat().st_mtime_ns)
         age = _age(status, ended)
         age += sum(_age(before.status, True) for before in one.earlier if before.status.get("ended"))
     except (OSError, UsageError, KeyError, TypeError, ValueError):  # TypeError: failed without an end
         return None
     # At least that of its epochs: a process before the last one in the same folder is not recorded.
     age = max(age, status["seconds"])
-    return Trial(recipe, ended, age, status["seconds"], status["epochs"], paused)
+    return Trial(workload, ended, age, status["seconds"], status["epochs"], paused)
 
 
 def _age(status: dict[str, Any], ended: bool) -> float:
@@ -146,13 +146,13 @@ def _age(status: dict[str, Any], ended: bool) -> float:
 
 
 def _fraction(trial: Trial) -> float:
-    return min(trial.epochs_done / trial.recipe.epochs, 1)
+    return min(trial.epochs_done / trial.workload.epochs, 1)
 
 
 @lru_cache(10_000)
-def _recipe(folder: Path, changed: int) -> Recipe:
-    """The recipe of a run's config.json, last modified at `changed`. Cached: it is asked for every second."""
-    return recipe_of(RunFolder(folder).config())
+def _workload(folder: Path, changed: int) -> Workload:
+    """That of a run's config.json, last modified at `changed`. Cached: it is asked for every second."""
+    return workload_of(RunFolder(folder).config())
 
 
 class Display:

@@ -19,7 +19,7 @@ from experiments.check import check
 from experiments.checks.ports import DEFAULT, free_port
 from experiments.checks.yaml_keys import seconds
 from experiments.clean import Keeper, write_keep
-from experiments.estimate import Forecast, recipes_in
+from experiments.estimate import Forecast, workloads_in
 from experiments.interrupts import Interrupts
 from experiments.machines.remote import start_remote
 from experiments.mps import shared_gpus
@@ -162,7 +162,7 @@ def forecast(plan: Plan, seconds_before: float = 0.0) -> Forecast:
     limit = seconds(config.get("maxExperimentDuration"))
     assessor = config.get("assessor") or {}
     return Forecast(
-        recipes_in(plan.space, plan.fixed),
+        workloads_in(plan.space, plan.fixed),
         config["trialConcurrency"],
         None if limit is None else max(limit - seconds_before, 0.0),
         bool(assessor) and assessor.get("className") not in STOP_FEW,

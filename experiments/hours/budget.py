@@ -17,7 +17,7 @@ from dataset.read import read_eval, read_train
 from experiments.check import recipe_errors
 from experiments.checks.algorithms import takes_hours
 from experiments.checks.walltime import queue_of, too_short
-from experiments.estimate import Recipe, Trial, mean_seconds, recipe_of, recipes_in
+from experiments.estimate import Trial, Workload, mean_seconds, workload_of, workloads_in
 from experiments.hours.pilot import Pilot, fly
 from experiments.interrupts import Interrupts
 from experiments.plan import Plan
@@ -87,8 +87,8 @@ def fitted(
 ) -> tuple[Plan, Budget]:
     """As `planned`, from a pilot that has been flown; `spent`: seconds so far."""
     config, at_a_time = pilot.config, int(plan.config["trialConcurrency"])
-    recipes = recipes_in(plan.space, plan.fixed) or [recipe_of(config)]
-    whole = _training(pilot, recipes)
+    workloads = workloads_in(plan.space, plan.fixed) or [workload_of(config)]
+    whole = _training(pilot, workloads)
 
     def left(epochs: int) -> tuple[float, float]:
         """(Seconds for retraining, for the search), with trainings of `epochs` epochs."""
@@ -173,10 +173,10 @@ def _data(plan: Plan, began: float) -> Data:
     return Data(len(read_train(folder, group=group).table), photos_to_predict(folder, group), checked)
 
 
-def _training(pilot: Pilot, recipes: Iterable[Recipe]) -> float:
+def _training(pilot: Pilot, workloads: Iterable[Workload]) -> float:
     """The mean seconds of a whole training over the space, with as many at a time as in the search."""
-    measured = Trial(recipe_of(pilot.config), False, pilot.epoch, pilot.epoch, 1)
-    return BEGIN + mean_seconds(measured, list(recipes))
+    measured = Trial(workload_of(pilot.config), False, pilot.epoch, pilot.epoch, 1)
+    return BEGIN + mean_seconds(measured, list(workloads))
 
 
 def all_photos(config: TrialConfig) -> float:

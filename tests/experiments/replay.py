@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from experiments.estimate import Forecast, Trial, recipe_of, recipes_in
+from experiments.estimate import Forecast, Trial, workload_of, workloads_in
 from trial.config import parse
 
 RECORDED = Path(__file__).with_name("recorded_demo.json")
@@ -41,11 +41,11 @@ class Replay:
                 done.append(seconds)
             ended = end <= second
             age = (end if ended else second) - began
-            seen.append(Trial(recipe_of(config), ended, age, sum(done), len(done)))
+            seen.append(Trial(workload_of(config), ended, age, sum(done), len(done)))
         return seen
 
     def forecast(self, **more) -> Forecast:
-        return Forecast(recipes_in(self.space, self.fixed), 2, assessed=True, **more)
+        return Forecast(workloads_in(self.space, self.fixed), 2, assessed=True, **more)
 
     def left(self, second: float, forecast: Forecast) -> float | None:
         """The remaining seconds that `forecast` estimates at `second`."""

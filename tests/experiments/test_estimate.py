@@ -2,10 +2,10 @@
 
 import pytest
 
-from experiments.estimate import Forecast, Recipe, Trial, is_rough, recipes_in
+from experiments.estimate import Forecast, Trial, Workload, is_rough, workloads_in
 from tests.experiments.replay import Replay
 
-SMALL, LARGE = Recipe("resnet18", 32 * 32, 10), Recipe("resnet18", 64 * 64, 10)
+SMALL, LARGE = Workload("resnet18", 32 * 32, 10), Workload("resnet18", 64 * 64, 10)
 
 
 def ended(recipe, seconds):
@@ -34,7 +34,7 @@ def test_a_small_recipe_that_ended_first_does_not_stand_for_the_large():
 
 
 def test_a_network_seen_before_costs_what_it_cost():
-    other = Recipe("resnet50", 32 * 32, 10)
+    other = Workload("resnet50", 32 * 32, 10)
     trials = [ended(SMALL, 10.0), ended(other, 50.0), Trial(other, False, 10.0, 10.0, 2)]
     assert Forecast([other]).seconds_left(trials, 0, 70.0) == pytest.approx(40)
 
@@ -45,7 +45,7 @@ def test_trials_side_by_side():
 
 
 def test_a_long_first_epoch_counts_though_it_has_not_ended():
-    fresh = Trial(Recipe("resnet50", 32 * 32, 10), False, 60.0, 0.0, 0)
+    fresh = Trial(Workload("resnet50", 32 * 32, 10), False, 60.0, 0.0, 0)
     assert Forecast([SMALL]).seconds_left([ended(SMALL, 10.0), fresh], 0, 70.0) > 300
 
 
@@ -73,15 +73,15 @@ def test_recipes_that_a_space_offers():
         "learning_rate": {"_type": "loguniform", "_value": [0.1, 1]},
         "epochs": {"_type": "randint", "_value": [2, 6]},
     }
-    found = recipes_in(space, ["weights=none", "fold=all", "train_fraction=0.5"])
-    assert found[0] == Recipe("resnet18", 1024, 4, 2.5)
+    found = workloads_in(space, ["weights=none", "fold=all", "train_fraction=0.5"])
+    assert found[0] == Workload("resnet18", 1024, 4, 2.5)
     assert [(r.model, r.pixels) for r in found] == [
         ("resnet18", 1024), ("resnet18", 2048), ("resnet34", 1024), ("resnet34", 2048),
     ]  # fmt: skip
 
 
 def test_a_normal_range_counts_by_its_middle():
-    (found,) = recipes_in({"epochs": {"_type": "qnormal", "_value": [20, 4, 1]}}, ["weights=none"])
+    (found,) = workloads_in({"epochs": {"_type": "qnormal", "_value": [20, 4, 1]}}, ["weights=none"])
     assert found.epochs == 20
 
 
@@ -90,7 +90,7 @@ def test_an_option_of_a_network_brings_its_image_size_along():
         return {"_name": name, "image_size": {"_type": "choice", "_value": list(sizes)}}
 
     networks = [network("resnet18", "16x16"), network("resnet34", "64x64", "32x32")]
-    found = recipes_in({"model": {"_type": "choice", "_value": networks}}, ["weights=none"])
+    found = workloads_in({"model": {"_type": "choice", "_value": networks}}, ["weights=none"])
     assert [(r.model, r.pixels) for r in found] == [("resnet18", 256), ("resnet34", 4096), ("resnet34", 1024)]
 
 
