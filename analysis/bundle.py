@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.predict.finishing import Plan
+from analysis.predict.finishing import FinishPlan
 from analysis.recipes import Recipe
 from analysis.submission import CSV, PREDICTIONS
 from common.errors import UsageError
@@ -96,7 +96,7 @@ class Bundle:
 
 def of_runs(
     folders: Sequence[Path], data: Path, tta: str, average: int = 1, out: Path | None = None,
-    planned: Plan | None = None,
+    planned: FinishPlan | None = None,
 ) -> Bundle:  # fmt: skip
     """The bundle of the submission in `out` by the retrained networks in `folders`: their vote, unless `out`
     is one of them. `planned`: what was done with their predictions."""

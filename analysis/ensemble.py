@@ -85,7 +85,7 @@ def ensemble(
         output.info("\n".join(combined.lines(names, title_of(metric))))
     output.info(f"validation of the vote: {_words(validated, metric)}")
     first = RunFolder(runs[0]).config()
-    planned = finishing.plan(finish, data, photos, voted, task, metric, first.corrections, first.group)
+    planned = finishing.plan_finish(finish, data, photos, voted, task, metric, first.corrections, first.group)
     answers, seconds = _predict(runs, networks, chosen, photos, tta, temperature)
     for number, (member, weight, cost) in enumerate(zip(members, chosen.weights, seconds, strict=True)):
         member |= {"weight": round(float(weight), 4), "prediction_seconds": round(cost, 2)}

@@ -16,7 +16,7 @@ from analysis.bundle import BUNDLE
 from analysis.confirm import Budget, confirm
 from analysis.predict import finishing, vote
 from analysis.predict.choosing import AUTO, refuse, views_for, with_views
-from analysis.predict.finishing import Finish, Plan, known_answers, plan, shared_vote
+from analysis.predict.finishing import Finish, FinishPlan, known_answers, plan_finish, shared_vote
 from analysis.predict.trained import load, other_classes, predict
 from analysis.predict.validation import worth
 from analysis.recipes import Recipe, recipe_of
@@ -133,7 +133,7 @@ def retrain_and_submit(
     refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
     validated = _validated(recipe, config, task)
-    planned = plan(finish, data, photos, validated, task, *_read_by(config))
+    planned = plan_finish(finish, data, photos, validated, task, *_read_by(config))
     tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
     print_unpromised([recipe], [config])
     if recipe.unfinished:
@@ -229,7 +229,7 @@ def _text(recipe: Mapping[str, Any], name: str) -> str:
 
 def _retrain_checked(
     recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
-    average: int, tta: str, planned: Plan, again: bool, table: bool = True, gpus: int = 1,
+    average: int, tta: str, planned: FinishPlan, again: bool, table: bool = True, gpus: int = 1,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """(The probabilities as predicted, the content of the submission.json of what is decided by these)."""
     train = retrain if gpus == 1 else partial(retrain_on_gpus, gpus)
@@ -272,7 +272,7 @@ def predict_and_submit(
     if promise := about.get("promise"):
         output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
     known_to = known_answers(run, temperature)
-    planned = plan(finish, images or data, photos, known_to, trained.task, *_read_by(config))
+    planned = plan_finish(finish, images or data, photos, known_to, trained.task, *_read_by(config))
     measured_on = Path(config.data) if images else data
     if tta == AUTO:
         validated = finishing.validated_run(run)
@@ -338,7 +338,7 @@ def export_best_and_retrain(
     pairs = zip(recipes, configs, strict=True)
     validated = [_validated(recipe, config, task) for recipe, config in pairs]
     voted = shared_vote(validated)
-    planned = plan(finish, data, photos, voted, task, *_read_by(configs[0]))
+    planned = plan_finish(finish, data, photos, voted, task, *_read_by(configs[0]))
     trials = [recipe.folder for recipe in recipes]
     tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
     if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
@@ -367,7 +367,7 @@ def export_best_and_retrain(
 
 def _members(
     recipes: Sequence[Recipe], configs: Sequence[TrialConfig], photos: pd.DataFrame, folders: Sequence[Path],
-    values: Mapping[str, Any], average: int, tta: str, planned: Plan, again: bool, gpus: int,
+    values: Mapping[str, Any], average: int, tta: str, planned: FinishPlan, again: bool, gpus: int,
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:  # fmt: skip
     """Train each recipe into its folder; (the probabilities as predicted, the submission.json) of each. What
     is `planned` for their vote is done for a single one, too. `again`: an earlier try was killed."""
@@ -376,7 +376,7 @@ def _members(
         output.info(f"recipe {number} of {len(recipes)}: {recipe.about}")
         recipe.write(folder / "recipe.json")
         stop_after = recipe.stop_with(values)
-        own = planned if len(recipes) == 1 else Plan(planned.task)
+        own = planned if len(recipes) == 1 else FinishPlan(planned.task)
         probabilities, about = _retrain_checked(
             recipe, config, photos, folder, stop_after, average, tta, own, again, table=False, gpus=gpus
         )
@@ -406,7 +406,7 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
     differing = bundle.differences(made, configs, gpus)
     for words in differing:
         output.info(f"note: differs from where the bundle was made: {words}")
-    planned = plan(finish, data, photos, None, task, *_read_by(configs[0])).decided(made.decision)
+    planned = plan_finish(finish, data, photos, None, task, *_read_by(configs[0])).decided(made.decision)
     stops = [recipe.stop_after for recipe in recipes]
     what = _what(configs, stops, made.average, data)
     if not made.voted:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.predict.finishing import Plan, shared_vote
+from analysis.predict.finishing import FinishPlan, shared_vote
 from analysis.predict.trained import Trained, load
 from analysis.predict.validation import predict_validation
 from analysis.trust.bootstrap import Interval
-from analysis.trust.nested import deal, gains, out_of_fold
+from analysis.trust.nested import assign_folds, gains, out_of_fold
 from common.errors import UsageError, first_line, unknown
 from common.log import output_of
 from trial.data.views import VIEWS
@@ -42,7 +42,7 @@ def refuse(tta: str, temperature: float = 1.0, auto: bool = True) -> None:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenViews:
     """`best`: the views with the highest of `scores`; `gain`: nested, of the views that other groups choose
     over the photo alone."""
 
@@ -67,7 +67,7 @@ class Chosen:
         )
 
 
-def choose(tables: Mapping[str, pd.DataFrame], metric: str) -> Chosen:
+def choose(tables: Mapping[str, pd.DataFrame], metric: str) -> ChosenViews:
     """The choice among validation answers (photo, group, label, p00, ...) to the same photos by the views
     that they were predicted with, one of them ALONE. Deterministic. UsageError if there are too few
     groups."""
@@ -80,9 +80,9 @@ def choose(tables: Mapping[str, pd.DataFrame], metric: str) -> Chosen:
     def best_on(rows: np.ndarray) -> np.ndarray:
         return answers[max(tables, key=lambda views: score(scores_of(tables[views][rows])))]
 
-    nested = out_of_fold(lambda rows: best_on(rows).__getitem__, deal(groups, labels))
+    nested = out_of_fold(lambda rows: best_on(rows).__getitem__, assign_folds(groups, labels))
     _, (_, gain) = gains(labels, groups, [answers[ALONE], nested], metric)
-    return Chosen(max(scores, key=lambda views: scores[views]), scores, gain)
+    return ChosenViews(max(scores, key=lambda views: scores[views]), scores, gain)
 
 
 def views_for(
@@ -108,9 +108,9 @@ def views_for(
 
 
 def with_views(
-    tta: str, planned: Plan, trials: Sequence[Path | None], validated: Sequence[pd.DataFrame | None],
+    tta: str, planned: FinishPlan, trials: Sequence[Path | None], validated: Sequence[pd.DataFrame | None],
     data: Path, metric: str,
-) -> tuple[str, Plan]:  # fmt: skip
+) -> tuple[str, FinishPlan]:  # fmt: skip
     """(The views that retrained networks predict, the plan with the facts on their choice): `tta`, or for
     AUTO those of `views_for`. `trials`: the runs that the recipes are of, with their `validated` answers."""
     if tta != AUTO:

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.predict.vote import AUTO, WAYS, Members, hard
 from analysis.trust.answers import Counts
 from analysis.trust.bootstrap import Interval, differences, intervals, resamples, scores
-from analysis.trust.nested import counts_of_probabilities, deal, out_of_fold
+from analysis.trust.nested import assign_folds, counts_of_probabilities, out_of_fold
 from common.errors import UsageError
 from trial.probabilities import log_given, log_of
 
@@ -199,7 +199,7 @@ def combine(
     UsageError if there is only one group, or one class without one of the folds.
     """
     every = np.asarray(members, np.float64)
-    fold = deal(groups, labels)
+    fold = assign_folds(groups, labels)
     if any(len(np.unique(labels[fold != one])) < 2 for one in np.unique(fold)):
         raise UsageError("a nested estimate needs 2 classes or more in each part of the groups")
     fits = fits_of(every, labels, groups, metric)

@@ -40,7 +40,7 @@ class Finish:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class FinishPlan:
     """What is done. `groups` (photos,): of the photos to predict, None if they are not combined; `shared`:
     the factors, by number, that the photos of a group have in common. `decision`: None if the most probable
     class is the answer. `about`: for submission.json."""
@@ -57,7 +57,7 @@ class Plan:
             probabilities = combine_photos(probabilities, self.groups, self.task, self.shared)
         return self.decision.apply(probabilities) if self.decision else probabilities
 
-    def decided(self, facts: Mapping[str, Any] | None) -> "Plan":
+    def decided(self, facts: Mapping[str, Any] | None) -> "FinishPlan":
         """The same plan with the decision that a bundle recorded, if it did."""
         if facts is None:
             return self
@@ -71,10 +71,10 @@ def refuse(finish: Finish) -> None:
         raise UsageError(unknown("--decide", finish.decide, DECIDE))
 
 
-def plan(
+def plan_finish(
     finish: Finish, data: Path, photos: pd.DataFrame, validated: pd.DataFrame | None, task: Task,
     metric: str, corrections: str, group: str,
-) -> Plan:  # fmt: skip
+) -> FinishPlan:  # fmt: skip
     """What is done with the predictions for `photos` of `data`; printed, with what it is worth and which
     classes validation does not cover.
 
@@ -108,7 +108,7 @@ def plan(
             )
             validated = combined
     decision, about["decision"] = _decision(finish, validated, task, metric)
-    return Plan(task, groups, shared, decision, about)
+    return FinishPlan(task, groups, shared, decision, about)
 
 
 def _shared_in(data: Path, corrections: str, group: str, task: Task) -> tuple[int, ...]:

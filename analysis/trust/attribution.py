@@ -172,9 +172,9 @@ def _importance(columns: Mapping[str, pd.Series], scores: np.ndarray) -> tuple[I
         for _ in range(RESAMPLES)
     ]
     shuffled = [_divergences(_with(trials, random.permutation(scores)), names) for _ in range(SHUFFLES)]
-    low, high = np.quantile([_shares(one) for one in some], (0.025, 0.975), 0)
-    chance, value = np.max(shuffled, 0), _shares(seen)
-    # The resamples' shares are drawn together by their noise, so the interval may miss the share itself.
+    low, high = np.quantile([_fractions(one) for one in some], (0.025, 0.975), 0)
+    chance, value = np.max(shuffled, 0), _fractions(seen)
+    # The resamples' fractions are drawn together by their noise, so the interval may miss the value itself.
     found = [
         Importance(name, float(value[i]), float(min(low[i], value[i])), float(max(high[i], value[i])),
                    bool(seen[i] <= chance[i]))
@@ -183,7 +183,7 @@ def _importance(columns: Mapping[str, pd.Series], scores: np.ndarray) -> tuple[I
     return tuple(sorted(found, key=lambda one: -one.value))
 
 
-def _shares(divergences: np.ndarray) -> np.ndarray:
+def _fractions(divergences: np.ndarray) -> np.ndarray:
     return divergences / (divergences.sum() or 1)
 
 

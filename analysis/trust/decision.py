@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.trust.bootstrap import Interval, resamples
 from analysis.trust.calibration import calibration_error, reliability, temperature_of
-from analysis.trust.nested import deal, gains
+from analysis.trust.nested import assign_folds, gains
 from common.errors import UsageError
 from dataset.task import Task
 from trial.probabilities import tempered
@@ -177,7 +177,7 @@ def decide(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, ta
     """The decision for answers to groups that the network was not trained on: one multiplier for each of
     `rare_sets`; one for each class if, nested, its gain over these is above 0 by its interval. UsageError if
     there are too few groups."""
-    fold = deal(groups, labels)
+    fold = assign_folds(groups, labels)
     candidates = [sets for sets in (rare_sets(task), _each(task)) if sets]
     if not candidates:
         raise UsageError(

@@ -16,14 +16,14 @@ Rows = np.ndarray  # bool (photos,)
 Apply = Callable[[Rows], np.ndarray]  # probabilities (rows, classes)
 
 
-def deal(groups: np.ndarray, labels: np.ndarray, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
-    """(photos,) the fold of each photo, with whole groups; fewer folds if there are fewer groups. UsageError
-    if there is only one group."""
+def assign_folds(groups: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(photos,) the fold of each photo, with whole groups: FOLDS, or fewer if there are fewer groups.
+    UsageError if there is only one group."""
     many = len(np.unique(groups))
     if many < 2:
         raise UsageError("a nested estimate needs 2 groups or more")
     table = pd.DataFrame({"group": groups, "label": labels})
-    return fold_of(table, min(folds, many), seed).to_numpy()
+    return fold_of(table, min(FOLDS, many), seed).to_numpy()
 
 
 def out_of_fold(fit: Callable[[Rows], Apply], fold: np.ndarray) -> np.ndarray:

@@ -59,8 +59,8 @@ def correct(values: np.ndarray, deviations: np.ndarray, rank: Rank = lambda valu
     chosen = np.nanargmax(rank(values + deviations).reshape(len(deviations), -1), 1)
     flat, moved = values.ravel(), deviations.reshape(len(deviations), -1)
     value = float((flat[chosen] - moved[np.arange(len(moved)), chosen]).mean())
-    share = np.bincount(chosen, minlength=flat.size).reshape(shape) / len(moved)
-    return Corrected(winner, float(flat[winner]), value, share)
+    fraction = np.bincount(chosen, minlength=flat.size).reshape(shape) / len(moved)
+    return Corrected(winner, float(flat[winner]), value, fraction)
 
 
 def of_epochs(deviations: np.ndarray, curves: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -139,5 +139,5 @@ def select(
     behind = differences(counts, winner, metric, number, seed)
     order = np.argsort(-np.nanmax(neighbours_mean(curves), 1), kind="stable")
     equal = [int(one) for one in order if one != winner and behind[one].contains_zero]
-    shares = found.chosen.sum(1)
-    return Selection(winner, promise, taken - promise.value, tuple(equal), tuple(behind), shares)
+    fractions = found.chosen.sum(1)
+    return Selection(winner, promise, taken - promise.value, tuple(equal), tuple(behind), fractions)

@@ -78,15 +78,15 @@ def lda_cv(*, balance: Fraction = 0.0, temperature: Temperature = 1.0, smoothing
 
     def initial(features: np.ndarray, targets: Sequence[Target], groups: np.ndarray) -> Layer:
         precise = features.astype(np.float64)
-        folds = folds_of(precise, groups)
-        shrinkages = [chosen(precise, target, folds, balance, smoothing) for target in targets]
+        splits = splits_of(precise, groups)
+        shrinkages = [chosen(precise, target, splits, balance, smoothing) for target in targets]
         logger.info(f"init=lda_cv: shrinkage {', '.join(f'{one:g}' for one in shrinkages)}")
         return _discriminants(precise, targets, shrinkages, balance, smoothing, temperature)
 
     return initial
 
 
-class Fold(NamedTuple):
+class Split(NamedTuple):
     """Rows fitted and rows held out, with the Gram matrix (D, D) of the features fitted."""
 
     fitted: np.ndarray
@@ -94,7 +94,7 @@ class Fold(NamedTuple):
     gram: np.ndarray
 
 
-def folds_of(features: np.ndarray, groups: np.ndarray) -> list[Fold]:
+def splits_of(features: np.ndarray, groups: np.ndarray) -> list[Split]:
     """Of the groups, as even as can be; empty for photos of one group. Each photo is multiplied once."""
     from sklearn.model_selection import GroupKFold
 
@@ -104,24 +104,24 @@ def folds_of(features: np.ndarray, groups: np.ndarray) -> list[Fold]:
     rows = list(GroupKFold(number, shuffle=True, random_state=0).split(features, groups=groups))
     held = [features[part].T @ features[part] for _, part in rows]
     total = np.sum(held, axis=0)
-    return [Fold(fitted, part, total - gram) for (fitted, part), gram in zip(rows, held, strict=True)]
+    return [Split(fitted, part, total - gram) for (fitted, part), gram in zip(rows, held, strict=True)]
 
 
 def chosen(
-    features: np.ndarray, target: Target, folds: Sequence[Fold], balance: float, smoothing: float
+    features: np.ndarray, target: Target, splits: Sequence[Split], balance: float, smoothing: float
 ) -> float:
     """The one of SHRINKAGES with the smallest log loss of `target` on the groups held out, the mean over
-    values of a mean over photos. -1 (estimated) without folds. Deterministic."""
-    if not folds:
+    values of a mean over photos. -1 (estimated) without splits. Deterministic."""
+    if not splits:
         return -1.0
     losses = np.zeros((len(SHRINKAGES), len(features)))
-    for fold in folds:
-        known = target.part(fold.fitted)
-        means = _means(features[fold.fitted], known, smoothing)
-        covariance = means.scatter(fold.gram) / len(fold.fitted)
+    for split in splits:
+        known = target.part(split.fitted)
+        means = _means(features[split.fitted], known, smoothing)
+        covariance = means.scatter(split.gram) / len(split.fitted)
         for number, shrinkage in enumerate(SHRINKAGES):
             layer = _posterior(_shrunk(covariance, shrinkage), means.outputs, known, balance)
-            losses[number, fold.held] = _log_loss(features[fold.held], layer, target.part(fold.held))
+            losses[number, split.held] = _log_loss(features[split.held], layer, target.part(split.held))
     by_value = [losses[:, target.values == value].mean(1) for value in np.unique(target.values)]
     return SHRINKAGES[int(np.mean(by_value, axis=0).argmin())]
 

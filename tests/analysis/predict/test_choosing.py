@@ -60,7 +60,7 @@ def trial(people, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("used", ["flip", "none"])
 def test_a_run_predicts_the_chosen_views(people, trial, tmp_path, monkeypatch, capsys, used):
-    monkeypatch.setattr(choosing.Chosen, "used", property(lambda chosen: used))
+    monkeypatch.setattr(choosing.ChosenViews, "used", property(lambda chosen: used))
     probabilities, _ = predict_and_submit(trial, people, tmp_path / "out", "auto")
     assert probabilities == pytest.approx(load(trial).predict(read_eval(people), used))
     about = json.loads((tmp_path / "out" / "submission.json").read_text())

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.predict.combining import _Greedy, combine, fits_of
 from analysis.predict.vote import WAYS, hard, soft
-from analysis.trust.nested import deal, out_of_fold
+from analysis.trust.nested import assign_folds, out_of_fold
 from common.errors import UsageError
 from tests.analysis.trust.drawn_answers import drawn
 from trial.metrics import score
@@ -55,7 +55,7 @@ def test_a_useless_member_gets_little_weight_and_a_good_one_adds():
 
 def test_the_nested_estimate_is_of_what_was_fitted_to_other_people():
     members, labels, groups = drawn(60, noise=2.0, members=4)
-    fold = deal(groups, labels)
+    fold = assign_folds(groups, labels)
     for name, person in {(name, row) for name, row in zip(groups, fold, strict=True)}:
         assert set(fold[groups == name]) == {person}, "a person is in one fold"
     seen = []
@@ -113,7 +113,7 @@ def test_other_metrics_and_classes_that_are_missing(way, metric):
 @pytest.mark.parametrize("way", ["greedy", "stacking"])
 def test_what_a_member_adds_is_the_nested_score_with_it_minus_that_of_a_fit_without_it(way):
     members, labels, groups = drawn(24, noise=2.0, members=3)
-    found, fold = combine(members, labels, groups, "macro_f1", way), deal(groups, labels)
+    found, fold = combine(members, labels, groups, "macro_f1", way), assign_folds(groups, labels)
     left = np.array(members[1:])
     fit = fits_of(left, labels, groups, "macro_f1")[way]
     alone = out_of_fold(lambda rows: lambda others: fit(rows).apply(left[:, others]), fold)

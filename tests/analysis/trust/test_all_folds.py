@@ -13,7 +13,7 @@ from analysis.trust.bootstrap import observed
 from analysis.trust.confirmed import judge
 from analysis.trust.curves import curve_of, curves_of, whole_curve
 from analysis.trust.leaders import leaders_of
-from analysis.trust.nested import deal
+from analysis.trust.nested import assign_folds
 from analysis.trust.selection import select
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.drawn_answers import KINDS, MASKS
@@ -43,7 +43,7 @@ def search(seed, people=100, recipes=6):
     taken, curves = [], []
     for recipe in range(recipes):
         labels, persons, answers = drawn(people, RATES, seed, recipe)
-        fold = deal(persons.astype(str), labels, 5, seed)
+        fold = assign_folds(persons.astype(str), labels, seed)
         own = np.array([scored(labels[fold == one], answers[:, fold == one]) for one in range(5)])
         taken.append(answers[own.argmax(1)[fold], np.arange(len(labels))])
         curves.append([dict(enumerate(one, 1)) for one in own])

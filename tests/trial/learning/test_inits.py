@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from common.errors import UsageError
 from trial.learning import inits
-from trial.learning.inits import Target, chosen, folds_of, lda, lda_cv
+from trial.learning.inits import Target, chosen, splits_of, lda, lda_cv
 
 EACH = np.empty(0)  # groups, which only lda_cv looks at
 
@@ -114,8 +114,8 @@ def some_photos(noise: int, groups: int, photos: int):
 def test_shrinkage_is_chosen_on_groups_held_out():
     """With many features the covariance of few groups is noise; photos of a known group would hide that."""
     features, target, groups = some_photos(noise=60, groups=100, photos=3)
-    assert chosen(features, target, folds_of(features, groups), 0, 0.4) >= 0.5
-    assert chosen(features, target, folds_of(features, np.arange(len(groups))), 0, 0.4) <= 0.1
+    assert chosen(features, target, splits_of(features, groups), 0, 0.4) >= 0.5
+    assert chosen(features, target, splits_of(features, np.arange(len(groups))), 0, 0.4) <= 0.1
 
 
 def test_each_factor_has_its_own_shrinkage(monkeypatch):
