@@ -150,7 +150,7 @@ def retrain_and_submit(
 
 
 def _read_by(config: TrialConfig) -> tuple[str, str, str]:
-    """What `plan` needs of a recipe: how it is scored, and how its data are read."""
+    """What `plan_finish` needs of a recipe: how it is scored, and how its data are read."""
     return config.metric, config.corrections, config.group
 
 

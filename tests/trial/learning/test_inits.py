@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from common.errors import UsageError
 from trial.learning import inits
-from trial.learning.inits import Target, chosen, splits_of, lda, lda_cv
+from trial.learning.inits import Target, chosen, lda, lda_cv, splits_of
 
 EACH = np.empty(0)  # groups, which only lda_cv looks at
 
