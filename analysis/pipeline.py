@@ -15,20 +15,17 @@ from analysis import bundle
 from analysis.bundle import BUNDLE
 from analysis.confirm import Budget, confirm
 from analysis.predict import finishing, vote
-from analysis.predict.choosing import AUTO, refuse, views_for, with_views
+from analysis.predict.choosing import refuse, with_views
 from analysis.predict.finishing import Finish, FinishPlan, known_answers, plan_finish, shared_vote
-from analysis.predict.trained import load, other_classes, predict
-from analysis.predict.validation import worth
+from analysis.predict.trained import other_classes, predict
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain, retrain_on_gpus
 from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
 from analysis.submit import (
     REPORT,
-    about_kept,
     about_run,
     about_vote,
-    group_of,
     print_unpromised,
     reporting,
     submit,
@@ -37,19 +34,15 @@ from analysis.submit import (
 from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
-from analysis.trials.unfinished import recipe_words, weights_words
-from analysis.trust.leaders import promised_words
+from analysis.trials.unfinished import recipe_words
 from common.errors import UsageError, all_at_once, errors_of
 from common.files import only_writer_of_out
 from common.log import output_of
 from dataset.check import check
 from dataset.fingerprint import fingerprint
-from dataset.images import read_images
-from dataset.pixels import decode_errors
 from dataset.read import read_eval, read_train
 from dataset.task import Task
 from trial.config import PLACES, TrialConfig, refuse_together
-from trial.metrics import column_of, title_of
 from trial.recipe import task_errors
 from trial.run_folder.checkpoint import CHECKPOINT
 from trial.run_folder.record import RunFolder, refuse_run
@@ -237,64 +230,6 @@ def _retrain_checked(
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta, **planned.about}
     return probabilities, submit_run(out, photos, planned.apply(probabilities), about, out, table)
-
-
-@only_writer_of_out
-def predict_and_submit(
-    run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
-    images: Path | None = None, finish: Finish = Finish(),
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
-    """Write the submission of the run folder `run`, without training, to the folder `out`: for the photos to
-    predict of `data` (default: input), or for all images in the folder `images`. Return (probabilities
-    (photos, classes), the content of submission.json).
-
-    An unfinished run is accepted if it has a network, since its best epoch so far may be all there is at a
-    deadline; this is printed and recorded.
-    """
-    data = data or Path("input")
-    _, _, _, photos, trained = all_at_once(
-        lambda: refuse_overwriting(out, REPORT),
-        lambda: refuse(tta, temperature),
-        lambda: finishing.refuse(finish),
-        lambda: _photos_to_answer(run, data, images),
-        lambda: load(run),
-    )
-    about = about_kept(run) | {"networks": len(trained.networks), "temperature": temperature}
-    if state := about.get("unfinished"):
-        output.info(weights_words(state))
-    config = RunFolder(run).config()
-    if temperature != 1 and config.metric == "log_loss" and about.pop("promise", None):
-        about |= {
-            "validation": {},
-            "no_promise": f"the log loss at temperature {temperature:g} was not validated",
-        }
-        output.info(f"no promise: {about['no_promise']}")
-    if promise := about.get("promise"):
-        output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
-    known_to = known_answers(run, temperature)
-    planned = plan_finish(finish, images or data, photos, known_to, trained.task, *_read_by(config))
-    measured_on = Path(config.data) if images else data
-    if tta == AUTO:
-        validated = finishing.validated_run(run)
-        runs = None if validated is None else [validated]
-        tta, about["tta_chosen"] = views_for(runs, measured_on, config.metric, temperature)
-    elif tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
-        about["validation"] |= {f"{column_of(config.metric)}_by_tta": known}
-        plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
-        output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
-    about["tta"] = tta
-    probabilities = planned.apply(trained.predict(photos, tta, temperature))
-    with writing(out, [*SUBMISSION, REPORT]):
-        return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
-
-
-def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFrame:
-    if images is None:
-        return read_eval(data, group_of(run))
-    photos = read_images(images)
-    if errors := decode_errors(photos["path"], progress=True):
-        raise UsageError(errors)
-    return photos
 
 
 @only_writer_of_out

@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from analysis.pipeline import predict_and_submit, retrain_and_submit
+from analysis.pipeline import retrain_and_submit
+from analysis.prediction import predict_and_submit
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import retrain
 from analysis.score import score_submission

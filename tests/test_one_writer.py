@@ -4,7 +4,8 @@ import pytest
 
 from analysis.ensemble import ensemble
 from analysis.lr_range.measure import write_lr_range
-from analysis.pipeline import export_best, export_best_and_retrain, predict_and_submit, retrain_and_submit
+from analysis.pipeline import export_best, export_best_and_retrain, retrain_and_submit
+from analysis.prediction import predict_and_submit
 from analysis.soup import soup
 from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw

@@ -124,8 +124,8 @@ def predict(
     """Write the submission of a trained run.
 
     Its network, or those of its folds, predict as they are; nothing is trained."""
-    from analysis.pipeline import predict_and_submit
     from analysis.predict.finishing import Finish
+    from analysis.prediction import predict_and_submit
 
     if data and photos:
         raise UsageError("--data and --photos both say which photos to predict; give one of them")

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.ensemble import ensemble
-from analysis.pipeline import predict_and_submit
 from analysis.predict.trained import load
 from analysis.predict.validation import own_predictions, predict_validation, worth
+from analysis.prediction import predict_and_submit
 from analysis.score import score_line, score_submission
 from analysis.submission import metric_of, write_submission
 from analysis.submit import scores_kept

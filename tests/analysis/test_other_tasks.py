@@ -10,9 +10,10 @@ import pytest
 
 from analysis.__main__ import app
 from analysis.ensemble import ensemble
-from analysis.pipeline import export_best_and_retrain, predict_and_submit, retrain_and_submit
+from analysis.pipeline import export_best_and_retrain, retrain_and_submit
 from analysis.predict.trained import load, predict
 from analysis.predict.validation import worth
+from analysis.prediction import predict_and_submit
 from analysis.recipes import Recipe
 from analysis.report.run import write_run_report
 from analysis.score import score_submission

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import load_file
 
 from analysis.__main__ import app
-from analysis.pipeline import export_best_and_retrain, predict_and_submit, retrain_and_submit
+from analysis.pipeline import export_best_and_retrain, retrain_and_submit
 from analysis.predict.trained import predict
+from analysis.prediction import predict_and_submit
 from analysis.recipes import Recipe, read_recipe
 from analysis.retrain import mean, retrain
 from analysis.submission import submission_errors

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis.pipeline import predict_and_submit
+from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from analysis.soup import soup
 from analysis.submit import about_run

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.pipeline import predict_and_submit
 from analysis.predict import choosing
 from analysis.predict.choosing import choose, views_for
 from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load
 from analysis.predict.validation import predict_validation
+from analysis.prediction import predict_and_submit
 from dataset.read import read_eval
 from tests.analysis.fake_run import untrained
 from tests.analysis.predict.test_finishing import validation

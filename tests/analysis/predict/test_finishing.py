@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.pipeline import predict_and_submit, reproduce, retrain_and_submit
+from analysis.pipeline import reproduce, retrain_and_submit
 from analysis.predict.finishing import Finish, shared_vote
 from analysis.predict.trained import predict
+from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from common.errors import UsageError
 from dataset.read import read_eval

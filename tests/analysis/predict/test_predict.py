@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from analysis.pipeline import predict_and_submit
 from analysis.predict.trained import Averaged, load, predict
 from analysis.predict.validation import predict_validation, worth
+from analysis.prediction import predict_and_submit
 from common.errors import UsageError
 from dataset.read import read_eval, read_train
 from tests.analysis.fake_run import untrained

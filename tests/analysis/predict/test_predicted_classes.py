@@ -6,15 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from analysis import pipeline
 from analysis.ensemble import ensemble
-from analysis.pipeline import predict_and_submit, retrain_and_submit
+from analysis.pipeline import retrain_and_submit
 from analysis.predict.predicted_classes import (
     collapse_warnings,
     predicted_classes,
     table_lines,
     training_fractions,
 )
+from analysis.prediction import predict_and_submit
 from analysis.recipes import Recipe
 from analysis.submission import read_predictions
 from common.errors import UsageError
@@ -161,5 +161,5 @@ def test_predictions_of_another_hand_are_not_overwritten(people, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "predictions.csv").write_text("mine")
     with pytest.raises(UsageError, match=r"predictions\.csv already exists"):
-        pipeline.predict_and_submit(tmp_path / "run", people, tmp_path / "out")
+        predict_and_submit(tmp_path / "run", people, tmp_path / "out")
     assert pd.read_csv(tmp_path / "out" / "predictions.csv").columns.tolist() == ["mine"]

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from analysis.ensemble import ensemble
-from analysis.pipeline import predict_and_submit, retrain_and_submit
+from analysis.pipeline import retrain_and_submit
+from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from analysis.report.run import write_run_report
 from analysis.submission import read_about

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from analysis.ensemble import ensemble
-from analysis.pipeline import predict_and_submit, retrain_and_submit
+from analysis.pipeline import retrain_and_submit
 from analysis.predict.trained import load
+from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from analysis.trials.unfinished import how_far, unfinished
 from common.errors import UsageError

@@ -1,0 +1,88 @@
+"""A trained network's run folder -> its submission, without training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.predict import finishing
+from analysis.predict.choosing import AUTO, refuse, views_for
+from analysis.predict.finishing import Finish, known_answers, plan_finish
+from analysis.predict.trained import load
+from analysis.predict.validation import worth
+from analysis.submission import SUBMISSION, refuse_overwriting, writing
+from analysis.submit import REPORT, about_kept, group_of, submit_run
+from analysis.trials.unfinished import weights_words
+from analysis.trust.leaders import promised_words
+from common.errors import UsageError, all_at_once
+from common.files import only_writer_of_out
+from common.log import output_of
+from dataset.images import read_images
+from dataset.pixels import decode_errors
+from dataset.read import read_eval
+from trial.metrics import column_of, title_of
+from trial.run_folder.record import RunFolder
+
+output = output_of(__name__)
+
+
+@only_writer_of_out
+def predict_and_submit(
+    run: Path, data: Path | None, out: Path, tta: str = "none", temperature: float = 1.0,
+    images: Path | None = None, finish: Finish = Finish(),
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """Write the submission of the run folder `run`, without training, to the folder `out`: for the photos to
+    predict of `data` (default: input), or for all images in the folder `images`. Return (probabilities
+    (photos, classes), the content of submission.json).
+
+    An unfinished run is accepted if it has a network, since its best epoch so far may be all there is at a
+    deadline; this is printed and recorded.
+    """
+    data = data or Path("input")
+    _, _, _, photos, trained = all_at_once(
+        lambda: refuse_overwriting(out, REPORT),
+        lambda: refuse(tta, temperature),
+        lambda: finishing.refuse(finish),
+        lambda: _photos_to_answer(run, data, images),
+        lambda: load(run),
+    )
+    about = about_kept(run) | {"networks": len(trained.networks), "temperature": temperature}
+    if state := about.get("unfinished"):
+        output.info(weights_words(state))
+    config = RunFolder(run).config()
+    if temperature != 1 and config.metric == "log_loss" and about.pop("promise", None):
+        about |= {
+            "validation": {},
+            "no_promise": f"the log loss at temperature {temperature:g} was not validated",
+        }
+        output.info(f"no promise: {about['no_promise']}")
+    if promise := about.get("promise"):
+        output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
+    known_to = known_answers(run, temperature)
+    planned = plan_finish(
+        finish, images or data, photos, known_to, trained.task,
+        config.metric, config.corrections, config.group,
+    )  # fmt: skip
+    measured_on = Path(config.data) if images else data
+    if tta == AUTO:
+        validated = finishing.validated_run(run)
+        runs = None if validated is None else [validated]
+        tta, about["tta_chosen"] = views_for(runs, measured_on, config.metric, temperature)
+    elif tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
+        about["validation"] |= {f"{column_of(config.metric)}_by_tta": known}
+        plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
+        output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
+    about["tta"] = tta
+    probabilities = planned.apply(trained.predict(photos, tta, temperature))
+    with writing(out, [*SUBMISSION, REPORT]):
+        return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
+
+
+def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFrame:
+    if images is None:
+        return read_eval(data, group_of(run))
+    photos = read_images(images)
+    if errors := decode_errors(photos["path"], progress=True):
+        raise UsageError(errors)
+    return photos
