@@ -8,12 +8,7 @@ from common.errors import errors_of
 from dataset.check import check, summary
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import CLASS_FOLDERS, COMPETITION, FORMATS, PHOTOS_CSV, format_of, read_eval, read_train
-
-
-def refused(read, *given, **named) -> str:
-    """The one message."""
-    (message,) = errors_of(read, *given, **named)
-    return message
+from tests.dataset.refusals import refused
 
 
 def put(folder, *names: str) -> None:

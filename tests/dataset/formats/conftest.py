@@ -7,6 +7,12 @@ import pytest
 from tests.dataset.conftest import CLASSES
 
 HEADER = "path,label,group,split"
+FACTORS = [  # path,size,colour,group
+    f"{size}{colour}{n}.jpg,{size},{colour},{size}{colour}{n}"
+    for size in ("small", "large") for colour in ("red", "blue", "green") for n in range(3)
+]  # fmt: skip
+# The same with a label, of which the factors are the parts.
+LABELLED = [f"{line},{line.split(',')[1][0]}-{line.split(',')[2][0]}" for line in FACTORS]
 
 
 @pytest.fixture

@@ -6,14 +6,9 @@ from common.errors import errors_of
 from dataset.check import check
 from dataset.formats.class_folders import scan_train
 from dataset.read import CLASS_FOLDERS, format_of, read_eval, read_train
+from tests.dataset.refusals import refused
 
 ANIMAL = r"([a-z]+\d)_"
-
-
-def refused(read, *given, **named) -> str:
-    """The one message."""
-    (message,) = errors_of(read, *given, **named)
-    return message
 
 
 def test_folders_are_the_classes_in_natural_order(folders, touch):
