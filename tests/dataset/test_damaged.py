@@ -94,7 +94,7 @@ def huge_bmp() -> bytes:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("make", [huge_png, huge_jpeg, huge_bmp])
-def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(data, tmp_path, make):
+def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(data, make):
     photo = sorted(data.glob("train/images/*/mask1.jpg"))[0]
     photo.write_bytes(make())
     code = (

@@ -57,7 +57,7 @@ def test_no_set_no_fingerprint(tmp_path):
         fingerprint(tmp_path / "nowhere")
 
 
-def test_every_format_has_its_own(folders, tmp_path):
+def test_every_format_has_its_own(folders):
     """Photos anywhere beside a photos.csv count, and the CSV itself; for class folders all halves."""
     before = fingerprint(folders)
     (folders / "notes.txt").write_text("no half")

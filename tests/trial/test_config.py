@@ -158,7 +158,7 @@ def test_the_recipe_leaves_out_where_it_runs():
     assert parse(recipe).recipe() == recipe
 
 
-def test_choices_are_those_that_parse(monkeypatch):
+def test_choices_are_those_that_parse():
     named = choices()
     for field in ("loss", "optimizer", "schedule", "augment"):
         for name in named[field]:

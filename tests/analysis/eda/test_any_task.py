@@ -260,7 +260,7 @@ def test_sizes_that_vary_much_are_not_all_unusual():
     assert [suspect.where for suspect in suspects.outliers(headers)] == ["200"]
 
 
-def test_samples_fit_beside_each_other_and_tiny_ones_are_enlarged(tmp_path):
+def test_samples_fit_beside_each_other_and_tiny_ones_are_enlarged():
     assert pictures.row_width(pd.DataFrame({"width": [192], "height": [256]})) == 340
     assert pictures.row_width(pd.DataFrame({"width": [32], "height": [32]})) > 4 * 106
     assert at_size(np.zeros((8, 8, 3), np.uint8)).shape == (160, 160, 3)

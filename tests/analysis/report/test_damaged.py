@@ -68,7 +68,7 @@ def test_a_best_trial_with_damaged_answers_is_exported_without_an_interval(exper
     assert "score_low" not in (tmp_path / "best" / "1.json").read_text()
 
 
-def test_the_promise_is_of_the_first_trial_or_of_none(experiment, tmp_path):
+def test_the_promise_is_of_the_first_trial_or_of_none(experiment):
     (experiment / "trials" / "t0" / "validation.parquet").write_bytes(b"PAR1")
     said = call(app, "trials", experiment)
     assert "Promise of the best one" not in said.stdout

@@ -43,7 +43,7 @@ def test_a_run_folder_is_read_as_it_was_written_in_any_order_of_its_rows(tmp_pat
     np.testing.assert_allclose(one.log_probability, np.log(chances[np.arange(12), table["label"]])[order])
 
 
-def test_counts_are_those_of_each_person(tmp_path):
+def test_counts_are_those_of_each_person():
     table = predictions()
     counts = counts_of([answers(table), answers(predictions(seed=1))])
     for number, (_, own) in enumerate(table.groupby("person")):

@@ -119,7 +119,7 @@ def test_recipes_that_are_always_right_promise_that(recwarn):
     assert not recwarn.list
 
 
-def test_run_folders_are_chosen_among_by_their_curves(tmp_path, monkeypatch):
+def test_run_folders_are_chosen_among_by_their_curves(tmp_path):
     for seed in range(3):
         untrained(tmp_path / str(seed), seed, predictions(people=20, seed=seed))
         rows = [0.2, 0.3 + 0.1 * (seed == 1), 0.3] + [0.9] * (seed == 2)

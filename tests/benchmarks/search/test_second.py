@@ -13,7 +13,7 @@ from tuners.search import PauseAndGoOn
 from tuners.spaces.space import Space
 
 
-def test_the_experiments_share_a_part_of_their_spaces_and_only_the_default(tmp_path):
+def test_the_experiments_share_a_part_of_their_spaces_and_only_the_default():
     whole = table.read().curves(0)
     first, second = halves(whole, 3)
     names = [{one["_name"] for one in half.space["model"]["_value"]} for half in (first, second)]

@@ -37,7 +37,7 @@ def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypat
     assert at_work_in(mine.folder / "runs") == []
 
 
-def test_no_time_for_anything(mine, people, tmp_path):
+def test_no_time_for_anything(mine, people):
     mine.change("epochs=2", "epochs=500")
     run = forked.run("-m", "experiments", "run", mine.yaml, "--data", people, "--hours", 0.01)
     assert run.returncode == 2

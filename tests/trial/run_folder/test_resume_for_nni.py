@@ -147,7 +147,7 @@ def test_a_trial_that_can_not_go_on_now_keeps_its_checkpoint(trials, tmp_path):
 
 
 @pytest.mark.slow
-def test_started_again_in_its_folder_it_goes_on_and_repeats_no_report(parts, trials, tmp_path):
+def test_started_again_in_its_folder_it_goes_on_and_repeats_no_report(parts, trials):
     """NNI reads the file of the reports from its beginning again."""
     with pytest.MonkeyPatch.context() as patch:
         from trial.run_folder.record import RunWriter
