@@ -67,10 +67,10 @@ def check(
     if plan is not None:
         if data is not None:
             settings.append(f"data={data.resolve()}")
-        if trials is not None:
-            plan = plan.with_trials(trials) if isinstance(plan.config.get("tuner"), dict) else plan
-        wrong_space = space_errors(plan.space)
-        errors += key_errors(plan.config) + wrong_space
+        wrong_keys, wrong_space = key_errors(plan.config), space_errors(plan.space)
+        errors += wrong_keys + wrong_space
+        if trials is not None and not wrong_keys:
+            plan = plan.with_trials(trials)
         # A mistake in the space does not hide the others.
         errors += [
             error

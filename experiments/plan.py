@@ -90,8 +90,8 @@ class Plan:
         """The plan with this number of trials (None: any number); of whole trainings, if they are paused."""
         config = {key: value for key, value in self.config.items() if key != "maxTrialNumber"}
         plan = replace(self, config=config)
-        if self.pauses:
-            plan = plan.with_tuner(trainings=number)
+        if self.pauses or "trainings" in (config["tuner"].get("classArgs") or {}):
+            plan = plan.with_tuner(trainings=number if self.pauses else None)
         if number is not None:
             plan.config["maxTrialNumber"] = STINTS * number if self.pauses else number
         return plan

@@ -63,6 +63,11 @@ def algorithm_errors(
     arguments = value.get("classArgs") or {}
     if not isinstance(arguments, Mapping):
         return []
+    # TPE minimises unless it is told otherwise; what trials report is the better the higher it is.
+    if str(arguments.get("optimize_mode", "minimize" if name == "TPE" else "maximize")) == "minimize":
+        does = "search for the worst recipe" if key == "tuner" else "stop the best trials"
+        fix = "give classArgs: {optimize_mode: maximize}"
+        return [f"{key}: {name} would {does}: trials report scores, so {fix}"]
     if name == "GridSearch" and not ends and is_endless(space):
         return ["tuner: GridSearch never ends on a continuous range; give maxTrialNumber, or choices only"]
     liar = (arguments.get("tpe_args") or {}) if name == "TPE" else {}

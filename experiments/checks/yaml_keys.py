@@ -93,9 +93,10 @@ def _hint(value: Any, kind: str) -> str:
 
 def _algorithm_errors(key: str, value: Any) -> list[str]:
     if not isinstance(value, Mapping) or not value:
-        return [
-            f"{key}: {value!r} is not a mapping such as {{name: {'TPE' if key == 'tuner' else 'Medianstop'}}}"
-        ]
+        example = (
+            "className: tuners.search.Search, codeDirectory: .." if key == "tuner" else "name: Medianstop"
+        )
+        return [f"{key}: {value!r} is not a mapping such as {{{example}}}"]
     errors = [f"{key}: {unknown('key', inner, ALGORITHM)}" for inner in value if inner not in ALGORITHM]
     if ("name" in value) == ("className" in value):
         errors.append(f"{key}: exactly one of name (NNI's own) and className (of this project) is needed")

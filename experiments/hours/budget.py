@@ -67,10 +67,16 @@ class Data:
 
 
 def planned(
-    plan: Plan, hours: float, began: float, with_retrain: bool, trials: int | None = None
+    plan: Plan,
+    hours: float,
+    began: float,
+    with_retrain: bool,
+    trials: int | None = None,
+    may_shorten: bool = True,
 ) -> tuple[Plan, Budget, Data]:
     """(The plan that fits into `hours` from `began` (time.monotonic()) on, its budget, the size of the data).
-    UsageError if not even one training fits. `trials`: the largest number."""
+    UsageError if not even one training fits. `trials`: the largest number; `may_shorten`: whether trainings
+    may have fewer epochs than the plan says."""
     data = _data(plan, began)
     plan.runs.mkdir(parents=True, exist_ok=True)
     with Interrupts() as interrupts:
@@ -79,11 +85,19 @@ def planned(
     if queue and (errors := too_short(queue, pilot.epoch, "in the pilot of the default recipe")):
         raise UsageError(errors)
     data = replace(data, seconds=data.seconds + pilot.start + REPORT)
-    return *fitted(plan, pilot, data, hours, time.monotonic() - began, with_retrain, trials), data
+    spent = time.monotonic() - began
+    return *fitted(plan, pilot, data, hours, spent, with_retrain, trials, may_shorten), data
 
 
 def fitted(
-    plan: Plan, pilot: Pilot, data: Data, hours: float, spent: float, with_retrain: bool, trials: int | None
+    plan: Plan,
+    pilot: Pilot,
+    data: Data,
+    hours: float,
+    spent: float,
+    with_retrain: bool,
+    trials: int | None,
+    may_shorten: bool = True,
 ) -> tuple[Plan, Budget]:
     """As `planned`, from a pilot that has been flown; `spent`: seconds so far."""
     config, at_a_time = pilot.config, int(plan.config["trialConcurrency"])
@@ -105,7 +119,7 @@ def fitted(
         return at_a_time * max(left(epochs)[1] - START, 0.0) / training(epochs)
 
     epochs = config.epochs
-    if fits(epochs) < ENOUGH and not _searched(plan, "epochs"):
+    if fits(epochs) < ENOUGH and may_shorten and not _searched(plan, "epochs"):
         for epochs in range(
             min(max(SHORTEST, math.ceil(config.epochs / FRACTION)), config.epochs), config.epochs
         ):

@@ -28,6 +28,7 @@ from experiments.hours.budget import (
 )
 from experiments.progress import State, clock
 from experiments.run import ExperimentResult, run_plan
+from trial.aliases import current_field
 from trial.run_folder.record import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -51,10 +52,12 @@ def run_within(
     submission written, into the experiment's folder FINAL. The hours count from `began` (time.monotonic();
     default: now)."""
     began = time.monotonic() if began is None else began
+    settings = list(settings)
     plan = check(path, data, port, settings, trials, keep)
     ends, write, size = None, None, None
     if hours is not None:
-        plan, budget, size = planned(plan, hours, began, with_retrain, trials)
+        may_shorten = all(current_field(word.partition("=")[0]) != "epochs" for word in settings)
+        plan, budget, size = planned(plan, hours, began, with_retrain, trials, may_shorten)
         for line in words(budget, trials, int(plan.config["trialConcurrency"])):
             logger.info(line)
         end = began + hours * 3600 - STOP

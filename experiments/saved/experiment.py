@@ -64,10 +64,10 @@ class Saved:
     def unfinished(self) -> list[Recorded]:
         """The trials that are still to end: those that were at work when the manager was killed, or when the
         experiment was stopped, unless another trial began since; and those that were interrupted, unless
-        another one has gone on from them."""
+        another one has gone on from them, or has begun in the place of one that had not got through an
+        epoch."""
         kept = [t for t in self.trials if t.is_open]
-        parents = {trial.parent for trial in self.trials}
-        kept += [t for t in self.trials if self._was_interrupted(t) and t.trial not in parents]
+        kept += [t for t in self.trials if self._was_interrupted(t) and not self._has_successor(t)]
         ids = [trial.parameter_id for trial in kept]
         for trial in self._stopped_last():
             # After a plain `nnictl resume` NNI hands out ids again, and takes equal ones for the same trial.
@@ -88,8 +88,18 @@ class Saved:
     def _was_interrupted(self, trial: Recorded) -> bool:
         return trial.event == "FAILED" and self._state(trial) == INTERRUPTED
 
+    def _has_successor(self, trial: Recorded) -> bool:
+        later = [other for other in self.trials if other.sequence > trial.sequence]
+        if any(other.parent == trial.trial for other in later):
+            return True
+        again = any(other.parameters == trial.parameters for other in later)
+        return again and not self._status(trial).get("epochs")
+
     def _state(self, trial: Recorded) -> str:
-        return str(RunFolder(self.folder / "trials" / trial.trial).status()["state"])
+        return str(self._status(trial)["state"])
+
+    def _status(self, trial: Recorded) -> dict[str, Any]:
+        return RunFolder(self.folder / "trials" / trial.trial).status()
 
     def done_unnoticed(self) -> list[Recorded]:
         """Trials that were done in the second of the kill, so that NNI does not know of it."""

@@ -91,14 +91,16 @@ def _resume(
         on = with_machines(saved.plan, machines, without_failing)
         saved = replace(saved, params=_on(saved.params, on.service()))
         fetch_all(saved.folder, on.machines, remove=True)  # a kill left their run folders there
-    again = saved.unfinished()
+    again, limited = saved.unfinished(), saved.params.get("maxExperimentDuration")
     try:
         saved = replace(saved, params=_with_more(saved, len(again), trials, hours))
     except UsageError:  # nothing starts that would tell them
         if not again and saved.done_unnoticed():
             _notice(saved)
         raise
-    for note in (plan_note, _knows(saved), _tells(saved, len(again), hours)):
+    endless = limited is not None and saved.params.get("maxExperimentDuration") is None
+    no_limit = f"they take as long as they need: the limit of {limited} does not count any more"
+    for note in (plan_note, _knows(saved), _tells(saved, len(again), hours), no_limit if endless else ""):
         if note:
             logger.info(note)
     grid = _tuner(saved).get("name", "").lower() == "gridsearch"
@@ -205,9 +207,8 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     limit = seconds(plan.config.get("maxExperimentDuration"))
     arguments = dict(_tuner(saved).get("classArgs") or {})
     wanted, done = arguments.get("trainings"), float(begun - again)
-    in_parts = wanted is not None or plan.pauses  # of trainings, each of which NNI counts
-    spent = trainings_spent(saved) if in_parts else 0.0
-    if wanted is not None:
+    spent = trainings_spent(saved) if wanted is not None or plan.pauses else 0.0
+    if wanted is not None and (plan.pauses or spent >= wanted):  # what pauses ends in parts, which NNI counts
         done, asked = spent, wanted
     is_full = asked is not None and done >= asked and not again
     if is_full and trials is None and hours is None:
@@ -216,10 +217,10 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
             f"{saved.id}: all its {asked} trials have begun and ended; more of them: "
             f"python -m experiments resume {name} --trials 10 (or --hours 1)"
         )
-    if limit is not None and saved.seconds >= limit and hours is None:
+    if limit is not None and saved.seconds >= limit and hours is None and trials is None:
         raise UsageError(
             f"{saved.id}: has run for {clock(saved.seconds)}, its maxExperimentDuration; --hours 1 gives it "
-            "one more hour"
+            "one more hour, --trials 10 ten more trials"
         )
     if hours is not None:
         params["maxExperimentDuration"] = f"{round(saved.seconds + hours * 3600)}s"
@@ -230,14 +231,17 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
         arguments.pop("trainings", None)
-        if trials is not None and in_parts:
+        if hours is None:  # the time that was given may be over, or too short for so many
+            params.pop("maxExperimentDuration", None)
+            arguments.pop("hours", None)
+        if trials is not None and plan.pauses:
             arguments["trainings"] = round(spent + again + trials, 2)
             params["maxTrialNumber"] = begun + STINTS * trials
         elif trials is not None:
             params["maxTrialNumber"] = begun + trials
     if not _is_ours(saved) and isinstance(arguments.get("seed"), int):
         arguments["seed"] += begun  # with the same seed it would draw the same recipes again
-    if arguments:
+    if arguments != (_tuner(saved).get("classArgs") or {}):
         params["tuner"] = params["tuner"] | {"classArgs": arguments}
     return params
 
@@ -267,7 +271,7 @@ def _tells(saved: Saved, again: int, hours: float | None) -> str:
     parts = [f"{len(saved.trials)} trials have begun"]
     if again:
         parts.append(f"{again} of them run again")
-    if trainings is not None:  # NNI counts parts of them
+    if trainings is not None and saved.plan.pauses:  # NNI counts parts of them
         left = max(trainings - trainings_spent(saved) - again, 0)
         parts.append(f"{left:.3g} more trainings follow")
     elif total is not None:

@@ -1,13 +1,16 @@
+import re
 import socket
 import subprocess
 import sys
 
 import pytest
 
+from common.errors import UsageError
 from common.machine import PROJECT
 from experiments.check import check, end_notes
 from experiments.plan import read_plan
 from tests.experiments import conftest
+from tests.experiments.conftest import give
 
 pytest.importorskip("nni")
 
@@ -39,6 +42,33 @@ def test_a_search_that_pauses_and_that_only_nnis_number_ends_gets_a_note(mine, p
     mine.change("\nmaxExperimentDuration: 2h", "")
     mine.change("{seed: 1}", "{seed: 1, hours: 2}")
     assert end_notes(read_plan(mine.yaml)[0]) == []
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("assessor", ["CannotWin", "PauseAndGoOn"])
+def test_a_number_of_trials_replaces_the_yamls(mine, people, assessor):
+    stops = f"assessor: {{className: tuners.search.{assessor}, codeDirectory: {PROJECT}}}\ntuner:"
+    mine.change("tuner:", stops)
+    mine.change("{seed: 1}", "{seed: 1, trainings: 40}")
+    plan = check(mine.yaml, people, trials=60)
+    whole = assessor == "PauseAndGoOn"
+    assert plan.number == 60
+    assert plan.config["maxTrialNumber"] == (4 * 60 if whole else 60)
+    assert plan.config["tuner"]["classArgs"].get("trainings") == (60 if whole else None)
+    assert "trainings" not in plan.without_pauses().config["tuner"]["classArgs"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"assessor": "Medianstop"}, "assessor: 'Medianstop' is not a mapping"),
+        ({"tuner": {"name": "Random", "classArgs": ["a"]}}, "tuner.classArgs: ['a'] is not a mapping"),
+    ],
+)
+def test_a_number_of_trials_beside_a_wrong_tuner_or_assessor(mine, keys, said):
+    give(mine, **keys)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        check(mine.yaml, trials=4)
 
 
 @pytest.mark.parametrize(

@@ -76,5 +76,5 @@ def test_what_could_never_stop_a_trial(mine, fast):
 
 
 def test_it_needs_the_search(mine, fast):
-    (error,) = errors(give(by_folds(mine), tuner={"name": "TPE"}, assessor=assessor()))
+    (error,) = errors(give(by_folds(mine), tuner={"name": "Random"}, assessor=assessor()))
     assert error == "assessor: WorseOnFolds works with the tuner tuners.search.Search only"

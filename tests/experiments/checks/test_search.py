@@ -72,7 +72,7 @@ def test_an_argument_that_it_does_not_take(mine, fast):
 
 
 def test_the_assessor_needs_the_search(mine, fast):
-    (error,) = errors(give(mine, tuner={"name": "TPE"}, assessor=ASSESSOR))
+    (error,) = errors(give(mine, tuner={"name": "Random"}, assessor=ASSESSOR))
     assert error == "assessor: CannotWin works with the tuner tuners.search.Search only"
 
 

@@ -25,13 +25,13 @@ DATA = Data(train=800, eval=100, seconds=10.0)
 PAUSES = {"className": "tuners.search.PauseAndGoOn", "codeDirectory": str(PROJECT)}
 
 
-def planned(mine, hours, epoch=2.0, with_retrain=False, trials=None, **keys):
+def planned(mine, hours, epoch=2.0, with_retrain=False, trials=None, may_shorten=True, **keys):
     mine.change("epochs=2", "epochs=20") if "epochs=2 " in mine.yaml.read_text() else None
     plan, errors = read_plan(give(mine, **keys))
     assert errors == []
     plan = replace(plan, first={"learning_rate": 0.003})
     pilot = Pilot(parse(parse_arguments(plan.fixed, plan.first), False), epoch, 2 * epoch)
-    return fitted(plan, pilot, DATA, hours, 30.0, with_retrain, trials)
+    return fitted(plan, pilot, DATA, hours, 30.0, with_retrain, trials, may_shorten)
 
 
 def words_of(plan, name):
@@ -70,6 +70,12 @@ def test_where_few_fit_they_are_shortened_but_not_below_a_third(mine, hours, epo
     assert ("(with the YAML's 20 fewer than 12 would fit)" in words(budget, None, 2)[1]) == (
         budget.epochs < 20
     )
+
+
+def test_epochs_that_were_asked_for_are_kept(mine):
+    plan, budget = planned(mine, 0.07, may_shorten=False)
+    assert words_of(plan, "epochs") == ["epochs=20"]
+    assert budget.epochs == 20 and budget.trials < ENOUGH
 
 
 def test_a_search_of_epochs_is_not_shortened(mine):

@@ -45,6 +45,8 @@ def test_trials_that_are_run_again(tmp_path):
     one.trial("preempted", "RUNNING", "FAILED", state="interrupted")
     one.trial("went_on", "RUNNING", "FAILED", state="interrupted")
     one.trial("child", "RUNNING", "SUCCEEDED", state="done", parent="went_on")
+    one.trial("replaced", "RUNNING", "FAILED", state="interrupted", rate=0.007, epochs=0)
+    one.trial("in_its_place", "RUNNING", "SUCCEEDED", state="done", rate=0.007)
     one.trial("killed", "RUNNING", state="stopped_early")
     one.trial("finished", "RUNNING", state="done")  # in the second of the kill
     one.trial("person", "RUNNING", "USER_CANCELED", "USER_TO_CANCEL", state="stopped_early")
@@ -95,10 +97,13 @@ def test_a_finished_one_gets_something_to_do_or_is_refused(tmp_path):
         UsageError, match="all its 1 trials have begun and ended; more of them: python -m exper"
     ):
         more(one)
+    assert more(one, trials=2)["maxTrialNumber"] == 3
+    assert "maxExperimentDuration" not in more(one, trials=2), "it would end before they begin"
+    timed = SavedExperiment(tmp_path / "timed", maxTrialNumber=None, maxExperimentDuration=100, seconds=100)
     with pytest.raises(
         UsageError, match="has run for 1:40, its maxExperimentDuration; --hours 1 gives it one"
     ):
-        more(one, trials=2)
+        more(timed)
     assert "maxTrialNumber" not in more(one, hours=2), "as many as there is time for"
     assert more(one, hours=2)["maxExperimentDuration"] == "7300s"
 
@@ -165,6 +170,37 @@ def test_so_does_one_that_ran_for_hours(tmp_path):
     config.write_text(json.dumps(parse(recipe).to_json()))
     params = more(one, trials=5, hours=2)
     assert (params["maxTrialNumber"], params["tuner"]["classArgs"]["trainings"]) == (1 + 4 * 5, 6)
+
+
+def test_more_trials_than_the_hours_had_room_for(tmp_path):
+    tuner = {"className": "tuners.search.Search", "codeDirectory": str(PROJECT), "classArgs": {"hours": 1}}
+    one = SavedExperiment(
+        tmp_path, tuner=tuner, maxTrialNumber=None, maxExperimentDuration="3600s", assessor=PAUSES
+    )
+    params = more(one, trials=5)
+    assert params["tuner"]["classArgs"] == {"trainings": 5}
+    assert "maxExperimentDuration" not in params
+
+
+def test_trainings_of_a_search_that_does_not_pause(tmp_path):
+    """NNI begins no more trials than maxTrialNumber; each may be a whole training."""
+    stops = {"className": "tuners.search.CannotWin", "codeDirectory": str(PROJECT)}
+    tuner = {
+        "className": "tuners.search.Search",
+        "codeDirectory": str(PROJECT),
+        "classArgs": {"trainings": 2},
+    }
+    one = SavedExperiment(tmp_path, tuner=tuner, maxTrialNumber=1, assessor=stops)
+    one.trial("half", "EARLY_STOPPED", state="stopped_early", epochs=2)
+    recipe = {"model": "test_resnet.r160_in1k", "weights": "none", "epochs": 4}
+    config = one.folder / "trials" / "half" / "config.json"
+    config.write_text(json.dumps(parse(recipe).to_json()))
+    with pytest.raises(UsageError, match="all its 1 trials have begun and ended"):
+        more(one)
+    params = more(one, trials=3)
+    assert (params["maxTrialNumber"], params["tuner"]["classArgs"]) == (4, {})
+    read = replace(read_saved(one.folder), params=params)
+    assert resume._tells(read, 0, None) == "1 trials have begun, 3 more follow"
 
 
 @pytest.mark.parametrize(
