@@ -14,7 +14,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tuners.errors import unknown
 from tuners.model.sampler import CHOSEN, GaussianProcessSampler
-from tuners.spaces.parameter import Params
 from tuners.spaces.space import Space, recipe_key
 
 
@@ -35,28 +34,22 @@ class GridSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._next(study) or next(self.space.grid())
+        seen = {recipe_key(trial.params) for trial in study.get_trials(deepcopy=False)}
+        new = (params for params in self.space.grid() if recipe_key(params) not in seen)
+        return next(new, None) or next(self.space.grid())
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         raise ValueError(f"{param_name} is not in an enqueued recipe, which must be a whole one for a grid")
 
-    def is_exhausted(self, study: Study) -> bool:
-        """Whether every recipe was tried; the next one would be the first again."""
-        return self._next(study) is None
 
-    def _next(self, study: Study) -> Params | None:
-        seen = {recipe_key(trial.params) for trial in study.get_trials(deepcopy=False)}
-        return next((params for params in self.space.grid() if recipe_key(params) not in seen), None)
-
-
-def _tpe(space: Space, seed: int, default: Params | None) -> BaseSampler:
+def _tpe(space: Space, seed: int) -> BaseSampler:
     # Without `group`, parameters of nested choices are drawn independently of each other.
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
-def _cma_es(space: Space, seed: int, default: Params | None) -> BaseSampler:
+def _cma_es(space: Space, seed: int) -> BaseSampler:
     choices = [
         one.name
         for one in space.parameters
@@ -67,7 +60,7 @@ def _cma_es(space: Space, seed: int, default: Params | None) -> BaseSampler:
     return optuna.samplers.CmaEsSampler(seed=seed)
 
 
-def _optuna_gp(space: Space, seed: int, default: Params | None) -> BaseSampler:
+def _optuna_gp(space: Space, seed: int) -> BaseSampler:
     nested = [one.name for one in space.parameters if one.condition]
     _refuse("optuna_gp", "parameters of nested choices", nested)
     return optuna.samplers.GPSampler(seed=seed)
@@ -81,11 +74,11 @@ def _refuse(name: str, what: str, found: list[str]) -> None:
         )
 
 
-SAMPLERS: Mapping[str, Callable[[Space, int, Params | None], BaseSampler]] = {
+SAMPLERS: Mapping[str, Callable[[Space, int], BaseSampler]] = {
     "gaussian_process": GaussianProcessSampler,
     "tpe": _tpe,
-    "random": lambda space, seed, default: optuna.samplers.RandomSampler(seed=seed),
-    "grid": lambda space, seed, default: GridSampler(space),
+    "random": lambda space, seed: optuna.samplers.RandomSampler(seed=seed),
+    "grid": lambda space, seed: GridSampler(space),
     "cma_es": _cma_es,
     "optuna_gp": _optuna_gp,
 }
@@ -97,14 +90,11 @@ _RANDOM_STARTS = {
 }
 
 
-def sampler(name: str, space: Space, seed: int = 0, default: Params | None = None) -> BaseSampler:
-    """The sampler of SAMPLERS by its name; ValueError if there is none, or it can't search this space.
-
-    `default`: what gaussian_process tries first; for the others enqueue it.
-    """
+def sampler(name: str, space: Space, seed: int = 0) -> BaseSampler:
+    """The sampler of SAMPLERS by its name; ValueError if there is none, or it can't search this space."""
     if name not in SAMPLERS:
         raise ValueError(unknown("sampler", name, SAMPLERS))
-    return SAMPLERS[name](space, seed, default)
+    return SAMPLERS[name](space, seed)
 
 
 def word(name: str, study: Study, trial: FrozenTrial) -> str:

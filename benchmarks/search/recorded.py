@@ -69,7 +69,7 @@ class Nearest(GaussianProcessSampler):
 
     def __init__(self, own: Any, space: Space, params: list[dict[str, Any]], queued: list[dict[str, Any]]):
         assert isinstance(own, GaussianProcessSampler)
-        super().__init__(space, own.seed, own.default)
+        super().__init__(space, own.seed)
         self.pauses = own.pauses
         self._lookup = Lookup(space, params)
         self._lookup.free[:] = [one not in queued for one in params]
@@ -102,11 +102,15 @@ class NearestTPE(DefaultFirstTPE):
 
 
 class Recorded(BaseSampler):
-    """Another sampler's suggestions, each moved to the nearest recorded recipe that no trial has had yet."""
+    """Another sampler's suggestions, each moved to the nearest recorded recipe that no trial has had yet.
+    Those `queued` in the study are never suggested: Optuna asks no sampler for them."""
 
-    def __init__(self, sampler: BaseSampler, space: Space, params: list[dict[str, Any]]):
+    def __init__(
+        self, sampler: BaseSampler, space: Space, params: list[dict[str, Any]], queued: list[dict[str, Any]]
+    ):
         self._sampler, self._space = sampler, space
         self._lookup = Lookup(space, params)
+        self._lookup.free[:] = [one not in queued for one in params]
 
     def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
         return dict(self._space.distributions)

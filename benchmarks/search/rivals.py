@@ -98,9 +98,9 @@ class AfterFewEpochs(Assessor):
 class Study(Tuner):
     """A study of Optuna as NNI's tuner.
 
-    `sampler`: made from the space. `restricted`: whether it draws candidates from the space and can be kept
-    to the recorded recipes in this way; else each suggestion is moved to the nearest. `timed`: whether the
-    study is told the seconds of each trial.
+    `sampler`: made from the space. `default`: the recorded recipe that is tried first. `restricted`: whether
+    the sampler draws candidates from the space and can be kept to the recorded recipes in this way; else each
+    suggestion is moved to the nearest. `timed`: whether the study is told the seconds of each trial.
     """
 
     def __init__(
@@ -108,11 +108,12 @@ class Study(Tuner):
         sampler: Callable[[Space], BaseSampler],
         pruner: Any = None,
         name: str | None = None,
+        default: Point | None = None,
         restricted: bool = False,
         timed: bool = True,
     ):
         self._sampler, self._pruner, self._name = sampler, pruner, name
-        self._restricted, self._timed = restricted, timed
+        self._default, self._restricted, self._timed = default, restricted, timed
         self.clock: Callable[[], float] = lambda: 0.0
         self._started: dict[int, float] = {}
         self.trials: dict[int, optuna.Trial] = {}
@@ -124,13 +125,16 @@ class Study(Tuner):
             direction="maximize", sampler=self._sampler(self._space), study_name=self._name,
             pruner=self._pruner or optuna.pruners.NopPruner(),
         )  # fmt: skip
+        self._queued = [] if self._default is None else [self._space.params(self._default)]
+        for params in self._queued:
+            self.study.enqueue_trial(params)
 
     def candidates(self, points: Sequence[Point]) -> None:
         params = [self._space.params(point) for point in points]
         if self._restricted:
             self.study.sampler = self._sampler(RecordedSpace(self._nni_space, params))
         else:
-            self.study.sampler = Recorded(self.study.sampler, self._space, params)
+            self.study.sampler = Recorded(self.study.sampler, self._space, params, self._queued)
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> Point:
         trial = self.trials[parameter_id] = self.study.ask()
@@ -274,9 +278,7 @@ def _ours(restricted: bool = True, timed: bool = True) -> Build:
     def build(curves: Curves, seed: int, workers: int) -> Search:
         default = curves.points[curves.default]
         make = SAMPLERS["gaussian_process"]
-        tuner = Study(
-            lambda space: make(space, seed, space.params(default)), restricted=restricted, timed=timed
-        )
+        tuner = Study(lambda space: make(space, seed), default=default, restricted=restricted, timed=timed)
         return tuner, None
 
     return build

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from tuners.model.curves import FinalScores, stint_ends
@@ -32,13 +32,13 @@ from tuners.model.surrogate import (
 from tuners.spaces.parameter import Params
 from tuners.spaces.space import Space, recipe_key
 
-START = 3  # trials before the model chooses: the default and those far from it
+START = 3  # trials before the model chooses: those enqueued, and those far from them
 FAR = 60  # random recipes of which the start takes the farthest
 RANDOM, LOCAL, BEST = 200, 200, 5  # candidates: at random, and around how many of the best recipes
 WIDE, CLOSER = 0.15, (0.1, 0.05)  # how far around, in fractions of a range: first, then around the best
 
-# User attributes of a trial. CHOSEN: "given" (enqueued), "default", "farthest", "model"; with the last,
-# PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
+# User attributes of a trial. CHOSEN: "given" (enqueued with values left open), "farthest", "model"; with the
+# last, PREDICTED: mean and standard deviation of its score, and IMPROVEMENT: the expected one over the best.
 # The caller sets SECONDS, STARTING, EPOCHS and REPEATS: what a trial's training took so far, and what its
 # last start took before that; of how many epochs a whole training of its recipe is; that it was not run,
 # since its recipe is that of another trial.
@@ -50,10 +50,10 @@ class GaussianProcessSampler(BaseSampler):
     """Draws the recipe of the largest expected improvement, by a Gaussian process
     (`tuners.model.gaussian_process`).
 
-    Trial 0 is `default`, unless a trial was enqueued; up to the third, each is the farthest of 60 random
-    recipes from those before. Then, of random recipes and of neighbours of the best ones, the one of the
-    largest expected improvement x probability of success / predicted seconds. A whole recipe is drawn at
-    once, so that only active parameters are.
+    Up to the third, each trial that was not enqueued is the farthest of 60 random recipes from those before.
+    Then, of random recipes and of neighbours of the best ones, the one of the largest expected improvement x
+    probability of success / predicted seconds. A whole recipe is drawn at once, so that only active
+    parameters are.
 
     It learns from all trials that have the parameters of the space: the score of a COMPLETE one; the final
     score that the curve of a PRUNED one leads to, with its uncertainty (`tuners.model.curves`); where FAILed
@@ -61,18 +61,17 @@ class GaussianProcessSampler(BaseSampler):
     2010: 'kriging believer'), so that parallel trials differ. Costs count if the trials' user attribute
     SECONDS is set.
 
-    Deterministic given the seed, the trial's number and the trials before, across a restart, too.
+    Deterministic given the seed, the trial's number and the trials before, across a restart, too. A sampler
+    is for one study, whose scores are maximized.
     """
 
-    def __init__(self, space: Space, seed: int = 0, default: Params | None = None):
-        if default is not None and not space.holds(default):
-            raise ValueError(f"the default is not a recipe of the search space: {default}")
-        self.space, self.seed, self.default = space, seed, default
+    def __init__(self, space: Space, seed: int = 0):
+        self.space, self.seed = space, seed
         self.pauses = False  # whether trainings may be paused, as `tuners.search.PauseAndGoOn` does
         self._seconds = math.inf  # that the search has left, as `options` was told last
         self._kernels = Kernels(space.categories)
-        self._rows: dict[tuple[str, int], np.ndarray | None] = {}  # positions by study and trial
-        self._curves: dict[tuple[str, int, int], list[float]] = {}  # by study, trial and epochs
+        self._rows: dict[int, np.ndarray | None] = {}  # positions by trial
+        self._curves: dict[tuple[int, int], list[float]] = {}  # by trial and epochs
         self._evidence: tuple[Any, Evidence] | None = None  # the latest, and of which trials
         self._kept: tuple[bytes, dict[Any, Any]] = b"", {}  # what was computed from the latest evidence
         self._earlier: EarlierRecipes | None = None
@@ -103,18 +102,13 @@ class GaussianProcessSampler(BaseSampler):
             _note(study, trial, CHOSEN, "given")
             return {}
         evidence = self.evidence(study)
-        tried = evidence.tried
-        if not len(tried) and self.default:
-            _note(study, trial, CHOSEN, "default")
-            return self.default
         if self._starts(evidence):
             rng = np.random.default_rng([self.seed, trial.number])
             _note(study, trial, CHOSEN, "farthest")
-            return self.space.at(self._farthest(rng, evidence, tried))
+            return self.space.at(self._farthest(rng, evidence))
         new = self._new(trial.number, evidence)
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         _note(study, trial, CHOSEN, "model")
-        _note(study, trial, PREDICTED, [sign * new.mean, new.deviation])
+        _note(study, trial, PREDICTED, [new.mean, new.deviation])
         _note(study, trial, IMPROVEMENT, new.improvement)
         return self.space.at(new.recipe)
 
@@ -189,27 +183,26 @@ class GaussianProcessSampler(BaseSampler):
     def evidence(self, study: Study, pausing: int | None = None) -> Evidence:
         """What the trials of the study showed so far; the running trial `pausing` counts as paused."""
         trials = [trial for trial in study.get_trials(deepcopy=False) if REPEATS not in trial.user_attrs]
-        trials = [trial for trial in trials if self._row(study, trial) is not None]
-        mark = study.study_name, pausing, [(one.state, len(one.intermediate_values)) for one in trials]
+        trials = [trial for trial in trials if self._row(trial) is not None]
+        mark = pausing, [(one.state, len(one.intermediate_values)) for one in trials]
         if self._evidence is None or self._evidence[0] != mark:
-            self._evidence = mark, self._gathered(study, trials, pausing)
+            self._evidence = mark, self._gathered(trials, pausing)
         return self._evidence[1]
 
-    def _gathered(self, study: Study, trials: list[FrozenTrial], pausing: int | None) -> Evidence:
-        sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+    def _gathered(self, trials: list[FrozenTrial], pausing: int | None) -> Evidence:
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
-        finished = [trial for trial in ended if math.isfinite(_final(trial, sign))]
+        finished = [trial for trial in ended if math.isfinite(_final(trial))]
         cut_short = [
             trial
             for trial in trials
             if trial.state in (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
-            and self._curve(study, trial, sign)
+            and self._curve(trial)
         ]
-        curves = [self._curve(study, trial, sign) for trial in (*finished, *cut_short)]
+        curves = [self._curve(trial) for trial in (*finished, *cut_short)]
         longest = max((len(curve) for curve in curves[: len(finished)]), default=0)
         predictor = FinalScores(
-            curves, [*(_final(trial, sign) for trial in finished), *[math.nan] * len(cut_short)]
+            curves, [*(_final(trial) for trial in finished), *[math.nan] * len(cut_short)]
         )
         means, variances = predictor.predict(curves[len(finished) :])
         predicted = {
@@ -228,20 +221,20 @@ class GaussianProcessSampler(BaseSampler):
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
-            score, noise, seconds = _final(trial, sign), 0.0, trial.user_attrs.get(SECONDS, math.nan)
+            score, noise, seconds = _final(trial), 0.0, trial.user_attrs.get(SECONDS, math.nan)
             if trial.state == TrialState.PRUNED:
                 if trial.number not in predicted or newest[recipe_key(trial.params)] != trial.number:
                     continue  # nothing is known, or it was gone on with and the later trial knows more
-                epochs = len(self._curve(study, trial, sign))
+                epochs = len(self._curve(trial))
                 score, noise = predicted[trial.number]
                 seconds *= max(trial.user_attrs.get(EPOCHS, longest), epochs) / epochs
             seconds = seconds if score == score and seconds > 0 else math.nan
-            known.append((self._row(study, trial), score, noise, seconds))
+            known.append((self._row(trial), score, noise, seconds))
         count = len(known)
         for trial in trials:
             if trial.state.is_finished():
                 continue
-            row, epoch = self._row(study, trial), len(self._curve(study, trial, sign))
+            row, epoch = self._row(trial), len(self._curve(trial))
             assert row is not None
             at, seconds = None, math.nan
             epochs = max(trial.user_attrs.get(EPOCHS, longest), epoch + 1)
@@ -254,7 +247,7 @@ class GaussianProcessSampler(BaseSampler):
                     Paused(trial.number, row, at, 1 - epoch / epochs, seconds, part(epoch, epochs), own)
                 )
         running = [
-            self._row(study, trial)
+            self._row(trial)
             for trial in trials
             if trial.state == TrialState.RUNNING and trial.number != pausing
         ]
@@ -276,25 +269,24 @@ class GaussianProcessSampler(BaseSampler):
         )
         return with_earlier(evidence, self._earlier, self._kernels) if self._earlier else evidence
 
-    def _curve(self, study: Study, trial: FrozenTrial, sign: int) -> list[float]:
-        key = study.study_name, trial.number, len(trial.intermediate_values)
+    def _curve(self, trial: FrozenTrial) -> list[float]:
+        key = trial.number, len(trial.intermediate_values)
         if key not in self._curves:
             reports = sorted(trial.intermediate_values.items())
-            self._curves[key] = [sign * value for _, value in reports if math.isfinite(value)]
+            self._curves[key] = [value for _, value in reports if math.isfinite(value)]
         return self._curves[key]
 
-    def _row(self, study: Study, trial: FrozenTrial) -> np.ndarray | None:
+    def _row(self, trial: FrozenTrial) -> np.ndarray | None:
         """The positions of a trial; None if it does not hold a whole recipe of the space (yet)."""
-        key = study.study_name, trial.number
-        if key not in self._rows:
+        if trial.number not in self._rows:
             row = self.space.positions(trial.params) if self.space.holds(trial.params) else None
             if row is None and not trial.state.is_finished():
                 return None
-            self._rows[key] = row
-        return self._rows[key]
+            self._rows[trial.number] = row
+        return self._rows[trial.number]
 
-    def _farthest(self, rng: np.random.Generator, evidence: Evidence, tried: np.ndarray) -> np.ndarray:
-        drawn = self.space.draw(rng, FAR)
+    def _farthest(self, rng: np.random.Generator, evidence: Evidence) -> np.ndarray:
+        drawn, tried = self.space.draw(rng, FAR), evidence.tried
         if not len(tried):
             return drawn[0]
         pairs = zip(drawn.T, tried.T, self.space.categories, strict=True)
@@ -344,10 +336,10 @@ class Option:
     improvement: float = math.nan
 
 
-def _final(trial: FrozenTrial, sign: int) -> float:
+def _final(trial: FrozenTrial) -> float:
     """The final score of a finished trial; NaN of any other, or if it is not finite."""
     value = trial.value if trial.state == TrialState.COMPLETE else None
-    return sign * value if value is not None and math.isfinite(value) else math.nan
+    return value if value is not None and math.isfinite(value) else math.nan
 
 
 def _part(predictor: FinalScores, epoch: int, epochs: int) -> Part:
