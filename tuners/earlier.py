@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from tuners.errors import UsageError
 from tuners.model.curves import FinalScores
-from tuners.reports import REPORTS_FOLDS, score
+from tuners.reports import reports_folds, score
 from tuners.spaces.parameter import Params
 from tuners.spaces.recipes import PROJECT, point_of
 from tuners.spaces.space import Space, flat
@@ -145,9 +145,7 @@ def _runs(folder: Path) -> tuple[list[_Run], int]:
             continue
         state, recipe = status.get("state"), recipes[name]
         final = score(status.get("score", status.get("macro_f1"))) if state == "done" else None
-        # Folds that are trained one by one are no curve.
-        folds = all(recipe.get(key) == value for key, value in REPORTS_FOLDS.items())
-        curve = [] if folds else _curve(folder / "trials" / name / "epochs.csv", status)
+        curve = [] if reports_folds(recipe) else _curve(folder / "trials" / name / "epochs.csv", status)
         if state == "failed":
             failed += 1
         elif final is not None or (curve and state != "done"):

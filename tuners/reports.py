@@ -175,9 +175,13 @@ def _result_of(run: Path) -> float | None:
 def _epochs_of(run: Path) -> int | None:
     """The number of reports of a whole training: of epochs, or of folds that are trained one by one."""
     config = _json(run / "config.json")
-    folds = all(config.get(name) == value for name, value in REPORTS_FOLDS.items())
-    epochs = config.get("folds" if folds else "epochs")
+    epochs = config.get("folds" if reports_folds(config) else "epochs")
     return epochs if isinstance(epochs, int) and epochs > 0 else None
+
+
+def reports_folds(recipe: Mapping[str, Any]) -> bool:
+    """Whether the reports of a trial of this recipe are folds that are trained one by one, not epochs."""
+    return all(recipe.get(name) == value for name, value in REPORTS_FOLDS.items())
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -39,16 +39,21 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 def open_study(folder: Path | None, nni_space: Mapping[str, Any], sampler: BaseSampler) -> optuna.Study:
     """The study of the experiment in `folder`, new or as it was left; None: in memory.
 
-    UsageError if another process writes it, if it is damaged, or if it is of another search space.
+    UsageError if another process writes it, if it can't be written, if it is damaged, or if it is of another
+    search space.
     """
     path = folder / JOURNAL if folder else None
-    storage: BaseStorage = _journal(path) if path else InMemoryStorage()
     try:
+        storage: BaseStorage = JournalStorage(Journal(path)) if path else InMemoryStorage()
         study = optuna.create_study(
             storage=storage, sampler=sampler, study_name=NAME, direction="maximize", load_if_exists=True,
             pruner=optuna.pruners.NopPruner(),
         )  # fmt: skip
         known = study.user_attrs.get(SPACE)
+    except UsageError:  # a ValueError, too
+        raise
+    except OSError as error:
+        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UsageError(
             f"{path}: is damaged ({error!r}); move it away, and the search starts from the beginning"
@@ -74,19 +79,6 @@ def _difference(one: Space, other: Space) -> str:
     ours, theirs = ({parameter.name: parameter for parameter in space.parameters} for space in (one, other))
     names = [name for name in (ours | theirs) if ours.get(name) != theirs.get(name)]
     return f"{', '.join(names[:3])}{', ...' if names[3:] else ''} differ{'s' if len(names) == 1 else ''}"
-
-
-def _journal(path: Path) -> JournalStorage:
-    try:
-        return JournalStorage(Journal(path))
-    except UsageError:  # a ValueError, too
-        raise
-    except OSError as error:
-        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise UsageError(
-            f"{path}: is damaged ({error!r}); move it away, and the search starts from the beginning"
-        ) from None
 
 
 class Journal(JournalFileBackend):
