@@ -13,6 +13,7 @@ import numpy as np
 from nni.assessor import Assessor, AssessResult
 from scipy.stats import wilcoxon
 
+from tuners.chosen import CAN_NOT_WIN
 from tuners.errors import UsageError
 from tuners.reports import REPORTS_FOLDS, curve_of
 from tuners.search import Search
@@ -81,8 +82,8 @@ class FoldTest:
         if found >= self.p:
             return ""
         return (
-            f"can't win after fold {done} of {self.folds}: {-differences.mean():.4f} below the same folds of "
-            f"the best finished trial ({best:.4f}), p={found:.3f}"
+            f"{CAN_NOT_WIN} after fold {done} of {self.folds}: {-differences.mean():.4f} below the same "
+            f"folds of the best finished trial ({best:.4f}), p={found:.3f}"
         )
 
 

@@ -15,6 +15,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from tuners.chosen import PAUSED as PAUSED_STATE
 from tuners.chosen import Chosen, write_chosen
 from tuners.model.curves import STINTS
 from tuners.model.sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, REPEATS, SECONDS, STARTING
@@ -359,7 +360,7 @@ def _chosen(trial: FrozenTrial) -> Chosen:
         expected_improvement=attributes.get(IMPROVEMENT),
         predicted=predicted[0],
         deviation=predicted[1],
-        state="paused" if trial.state == TrialState.WAITING else trial.state.name.lower(),
+        state=PAUSED_STATE if trial.state == TrialState.WAITING else trial.state.name.lower(),
         score=trial.value if trial.state == TrialState.COMPLETE else None,
         epochs=len(trial.intermediate_values),
         went_on=attributes.get(WENT_ON, 0),

@@ -17,6 +17,7 @@ from experiments.trouble import disk_full
 from tests.analysis.fake_experiment import finished, more_events
 from tests.conftest import call
 from tests.experiments.saved.saved_experiment import SavedExperiment
+from tuners.chosen import Chosen, write_chosen
 
 VALUES = {"model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32"}
 KIB = 1024
@@ -85,13 +86,10 @@ def test_damaged_and_running_trials_keep_all(saved):
     assert not [file for file in found.files if file.parent.name in ("done0", "atwork")]
 
 
-CHOSEN = "trial,chosen_by,expected_improvement,state,why\n"
-
-
 def test_one_whose_end_the_search_has_not_heard_of_may_be_paused(saved):
     add(saved, "ending", "EARLY_STOPPED", "stopped_early", 0.2, 0.009)
     for state, drops in (("running", False), ("paused", False), ("pruned", True)):
-        (saved.folder / "chosen.csv").write_text(f"{CHOSEN}ending,model,0.1,{state},\n")
+        write_chosen(saved.folder, [Chosen(0, trial="ending", chosen_by="model", state=state)])
         dropped = {file.parent.name for file in clean(str(saved.folder), keep=9).files}
         assert ("ending" in dropped) == drops, state
 

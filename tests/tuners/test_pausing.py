@@ -9,7 +9,7 @@ from nni.assessor import AssessResult  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
 from tests.tuners.fake_nni import FakeNNI  # noqa: E402
-from tests.tuners.read_back import read_back  # noqa: E402
+from tuners.chosen import read_chosen  # noqa: E402
 from tuners.errors import UsageError  # noqa: E402
 from tuners.search import PauseAndGoOn, Search  # noqa: E402
 from tuners.study import journal_of  # noqa: E402
@@ -103,7 +103,7 @@ class Manager:
         raise AssertionError(f"not reached: {self.rows()}")
 
     def rows(self, state=None):
-        return [row for row in read_back(self.fake.folder) if state in (None, row.state)]
+        return [row for row in read_chosen(self.fake.folder) if state in (None, row.state)]
 
 
 @pytest.fixture

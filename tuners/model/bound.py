@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tuners.chosen import CAN_NOT_WIN
 from tuners.model.curves import FinalScores
 
 
@@ -54,6 +55,6 @@ class Bound:
         if highest >= best - self.margin:
             return ""
         return (
-            f"can't win after epoch {epoch}: predicted {predicted:.4f}, at most {highest:.4f} "
+            f"{CAN_NOT_WIN} after epoch {epoch}: predicted {predicted:.4f}, at most {highest:.4f} "
             f"({self.z:g} standard deviations), the best finished {best:.4f}"
         )

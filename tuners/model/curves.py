@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-STINTS = 4  # in which a recipe is trained, if each time something else is worth more
+STINTS = 4  # in which a recipe is trained, each by a trial of NNI, if each time something else is worth more
 
 # Priors of the predictions, for scores that are fractions. Each counts as DEGREES curves: the standard
 # deviation of final scores; the part of their variance that is open after a share x of a training,

@@ -1,7 +1,7 @@
 """The default point of a search space, which trial 0 of a search measures."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Space = Mapping[str, Any]
@@ -54,10 +54,15 @@ def _default(spec: Mapping[str, Any]) -> Any:
     if kind == "randint":  # the upper end is not included
         low, high = (math.ceil(value) for value in values[:2])
         return low + (high - low) // 2
+    return middle_of(kind, values)
+
+
+def middle_of(kind: str, values: Sequence[float]) -> float:
+    """The middle of a range of any `_type` but randint, from its `_value`: on its step, if it has one."""
     return _on_grid(_middle(kind, values), kind, values)
 
 
-def _middle(kind: str, values: list[float]) -> float:
+def _middle(kind: str, values: Sequence[float]) -> float:
     first, second = values[:2]
     if kind in ("normal", "qnormal"):
         return first
@@ -70,7 +75,7 @@ def _middle(kind: str, values: list[float]) -> float:
     raise ValueError(f"unknown _type {kind!r} in the search space")
 
 
-def _on_grid(value: float, kind: str, values: list[float]) -> float:
+def _on_grid(value: float, kind: str, values: Sequence[float]) -> float:
     """`value` rounded to the step of a q range, and clipped to the range."""
     if not kind.startswith("q"):
         return value

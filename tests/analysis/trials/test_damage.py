@@ -20,6 +20,7 @@ from tests.analysis.example_search import validation
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.analysis.trials.damage import ANY_FILE, FILES, damages
+from tuners.chosen import Chosen, write_chosen
 
 RATES = {"low": 0.01, "middle": 0.02, "best": 0.03}
 SPACE = {"learning_rate": {"_type": "uniform", "_value": [0.001, 0.1]}}
@@ -155,16 +156,16 @@ def test_the_sentence_on_a_damaged_trial(experiment, capsys):
     assert str(path) in text
 
 
-CHOSEN = "number,parameter_id,trial,chosen_by,expected_improvement,state,why\n" + "".join(
-    f"{number},{number},{trial},model,0.1,complete,\n" for number, trial in enumerate(RATES)
-)
+CHOSEN = [
+    Chosen(number, number, trial, "model", 0.125, state="complete") for number, trial in enumerate(RATES)
+]
 
 
 @pytest.mark.parametrize("what", ANY_FILE)
 def test_who_chose_the_recipes_may_be_damaged(whole, what):
     experiment, values = whole
     path = experiment.folder / "chosen.csv"
-    path.write_text(CHOSEN)
+    write_chosen(experiment.folder, CHOSEN)
     try:
         ANY_FILE[what](path)
         ranking = rank(trial_table(experiment))
