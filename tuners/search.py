@@ -19,6 +19,7 @@ from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 from optuna.trial import FrozenTrial
 
+from tuners.budget import Remaining, budget_errors
 from tuners.chosen import BY, JOURNAL
 from tuners.earlier import Earlier, earlier_folders, read_earlier
 from tuners.errors import UsageError, unknown
@@ -31,7 +32,6 @@ from tuners.spaces.default_point import default_point
 from tuners.spaces.parameter import Params
 from tuners.spaces.recipes import First, read_first
 from tuners.spaces.space import Space, recipe_key
-from tuners.stints import Left, budget_errors
 from tuners.study import experiment_folder, open_study
 from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
 
@@ -199,9 +199,9 @@ class Search(Tuner):
             if found is None:
                 return ""
             trial, known = found
-            heard = len(trial.intermediate_values)  # a trial that goes on reports again what its parent had
+            known_epochs = len(trial.intermediate_values)  # one that goes on repeats its parent's reports
             ends = stint_ends(known.epochs) if known.epochs else []
-            if epoch <= heard or epoch not in ends:
+            if epoch <= known_epochs or epoch not in ends:
                 return ""
             if trial.user_attrs.get(PAUSES) or trial.user_attrs.get(QUEUED) == "default":
                 return ""
@@ -224,12 +224,12 @@ class Search(Tuner):
 
         `is_far`: it is a recipe of the start-up, after its first stint.
         """
-        left = self._left(number)
-        if left.is_over:
+        remaining = self._remaining(number)
+        if remaining.is_over:
             return "the hours are over"
-        if is_far and left.allows(1) and not self._is_exhausted():
+        if is_far and remaining.allows(1) and not self._is_exhausted():
             return FIRST_LOOK
-        return left.worth_more(self._options(left, number), number)
+        return remaining.worth_more(self._options(remaining, number), number)
 
     # Trials of the study
 
@@ -289,13 +289,13 @@ class Search(Tuner):
             _logger.info("recipe %d, chosen before, never began: it is handed out again", trial.number)
             return trial
         for _ in range(REPEATED):
-            left = self._left()
-            if left.is_over:
+            remaining = self._remaining()
+            if remaining.is_over:
                 raise nni.NoMoreTrialError("the hours are over")
-            option = self._option(left)
+            option = self._option(remaining)
             if option and option.number is not None:
                 return self.trials.go_on(option.number)
-            if option is None and not left.allows(1):
+            if option is None and not remaining.allows(1):
                 raise nni.NoMoreTrialError("the trainings are spent")
             if option is None and self._is_exhausted():
                 raise nni.NoMoreTrialError("every recipe of the search space was tried")
@@ -308,21 +308,21 @@ class Search(Tuner):
                     return asked
         raise nni.NoMoreTrialError("the sampler suggests recipes that were tried, and nothing else")
 
-    def _option(self, left: Left) -> Option | None:
+    def _option(self, remaining: Remaining) -> Option | None:
         """What is best to train next; None if there is nothing to choose between."""
-        chooses = self.trials.paused() or left.seconds < math.inf
-        if not chooses or (self.trials.queued() and left.allows(1)):
+        chooses = self.trials.paused() or remaining.seconds < math.inf
+        if not chooses or (self.trials.queued() and remaining.allows(1)):
             return None
-        return left.best(self._options(left))
+        return remaining.best(self._options(remaining))
 
-    def _options(self, left: Left, pausing: int | None = None) -> list[Option]:
+    def _options(self, remaining: Remaining, pausing: int | None = None) -> list[Option]:
         if not isinstance(self.study.sampler, GaussianProcessSampler):
             return []
-        options = self.study.sampler.options(self.study, pausing, left.seconds)
+        options = self.study.sampler.options(self.study, pausing, remaining.seconds)
         return [option for option in options if option.number is not None or not self._is_exhausted()]
 
-    def _left(self, pausing: int | None = None) -> Left:
-        return Left(
+    def _remaining(self, pausing: int | None = None) -> Remaining:
+        return Remaining(
             math.inf if self._trainings is None else self._trainings - self.trials.trainings(pausing),
             math.inf if self._hours is None else 3600 * self._hours - self._seconds(),
         )

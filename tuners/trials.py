@@ -192,9 +192,9 @@ class Trials:
             if value is None:
                 _logger.warning("the result of parameters %s is not a score", parameter_id)
             if not trial.state.is_finished():
-                self._tell(trial, self._heard_out(trial), value)
+                self._tell(trial, self._wait_for_last_reports(trial), value)
 
-    def _heard_out(self, trial: FrozenTrial) -> Reported:
+    def _wait_for_last_reports(self, trial: FrozenTrial) -> Reported:
         """What is known of a trial whose result has come. NNI may store its last reports a moment later."""
         known = self.known(trial) or Reported()
         end = time.monotonic() + STORING_SECONDS
@@ -335,18 +335,18 @@ class Trials:
 
 
 def _trainings(trial: FrozenTrial, pausing: bool) -> float:
-    """What a trial takes of `trainings`: a running one a whole, others the part of the epochs trained."""
+    """What a trial takes of `trainings`: a running one a whole, others the fraction of the epochs trained."""
     if REPEATS in trial.user_attrs or trial.user_attrs.get(CHOSEN) == "imported":
         return 0.0
     if trial.state == TrialState.RUNNING and not pausing:
         return 1.0
     if trial.state == TrialState.FAIL and PARAMETER_ID not in trial.user_attrs:
         return 0.0  # it never began
-    share = len(trial.intermediate_values) / trial.user_attrs.get(EPOCHS, 1)
+    fraction = len(trial.intermediate_values) / trial.user_attrs.get(EPOCHS, 1)
     if trial.state == TrialState.COMPLETE:
-        share = share or 1.0  # nothing is known of its epochs
+        fraction = fraction or 1.0  # nothing is known of its epochs
     # A failure costs something, or a space in which all fails would never end.
-    return max(share, 1 / STINTS) if trial.state == TrialState.FAIL else min(share, 1.0)
+    return max(fraction, 1 / STINTS) if trial.state == TrialState.FAIL else min(fraction, 1.0)
 
 
 def _chosen(trial: FrozenTrial) -> Chosen:

@@ -10,7 +10,7 @@ import numpy as np
 STINTS = 4  # in which a recipe is trained, each by a trial of NNI, if each time something else is worth more
 
 # Priors of the predictions, for scores that are fractions. Each counts as DEGREES curves: the standard
-# deviation of final scores; the part of their variance that is open after a share x of a training,
+# deviation of final scores; the part of their variance that is open after a fraction x of a training,
 # (1 - x)^OPEN; the standard deviation of a slope, of a gain over the score that it starts from.
 DEGREES, DEVIATION, OPEN, SLOPE = 1.0, 0.1, 2.0, 0.4
 ROUNDS = 3  # of the regression, whose penalty depends on the variance that it finds

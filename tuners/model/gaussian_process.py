@@ -216,11 +216,11 @@ def log_improvement_rate(
     deviation: np.ndarray,
     best: float,
     precision: np.ndarray,
-    share: np.ndarray,
+    fraction: np.ndarray,
     left: np.ndarray,
 ) -> np.ndarray:
     """The logarithm (m,) of the largest expected improvement over `best` per training, of trainings that may
-    be given up after their next part. In whole trainings, `left` of each is left; `share` is the next part.
+    be given up after their next part. Of a whole training `left` is left, `fraction` is the next part.
 
     The final score is normal (`mean`, `deviation`); the next part shows it with an error of this `precision`
     (1 / variance). Then only trainings that look good enough go on. The rate is the largest, over the limits
@@ -228,10 +228,11 @@ def log_improvement_rate(
     improvement / `left`. It is the Gittins index of the training (Weitzman, Optimal Search for the Best
     Alternative, 1979), as far as one part ahead shows it.
     """
-    told = deviation**2 * precision
-    after = mean[:, None] + (deviation * np.sqrt(told / (1 + told)))[:, None] * NODES
-    gains = log_expected_improvement(after, (deviation / np.sqrt(1 + told))[:, None], best) + np.log(MASSES)
-    cost = share[:, None] + (left - share)[:, None] * np.cumsum(MASSES)
+    signal_to_noise = deviation**2 * precision
+    after = mean[:, None] + (deviation * np.sqrt(signal_to_noise / (1 + signal_to_noise)))[:, None] * NODES
+    still_open = (deviation / np.sqrt(1 + signal_to_noise))[:, None]
+    gains = log_expected_improvement(after, still_open, best) + np.log(MASSES)
+    cost = fraction[:, None] + (left - fraction)[:, None] * np.cumsum(MASSES)
     return (np.logaddexp.accumulate(gains, axis=1) - np.log(cost)).max(1)
 
 

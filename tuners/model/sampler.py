@@ -68,7 +68,7 @@ class GaussianProcessSampler(BaseSampler):
     def __init__(self, space: Space, seed: int = 0):
         self.space, self.seed = space, seed
         self.pauses = False  # whether trainings may be paused, as `tuners.search.PauseAndGoOn` does
-        self._seconds = math.inf  # that the search has left, as `options` was told last
+        self._seconds = math.inf  # that the search has left, as last given to `options`
         self._kernels = Kernels(space.categories)
         self._rows: dict[int, np.ndarray | None] = {}  # positions by trial
         self._curves: dict[tuple[int, int], list[float]] = {}  # by trial and epochs
@@ -321,9 +321,9 @@ class Option:
     """A recipe to train, or to train further.
 
     `number` of its paused trial, None of a new recipe; `recipe`: its positions (parameters,); `value`: the
-    logarithm of expected improvement x probability of success / what its training still costs; the share of
-    its training that is `left`, and the `seconds` that this takes, NaN if unknown. Of a new recipe, too:
-    `mean` and `deviation` of its predicted score, the expected `improvement` over the best.
+    logarithm of expected improvement x probability of success / what its training still costs; the
+    fraction of its training that is `left`, and the `seconds` that this takes, NaN if unknown. Of a new
+    recipe, too: `mean` and `deviation` of its predicted score, the expected `improvement` over the best.
     """
 
     number: int | None

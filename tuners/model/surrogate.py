@@ -92,17 +92,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Part:
-    """The next part of a training: its `share` of the whole, and the `precision` (1 / variance) with which it
-    shows the final score; 0 of the last part, after which it is known."""
+    """The next part of a training: its `fraction` of the whole, and the `precision` (1 / variance) with which
+    it shows the final score; 0 of the last part, after which it is known."""
 
-    share: float
+    fraction: float
     precision: float
 
 
 @dataclass(frozen=True)
 class Paused:
     """The `number` of a paused trial in the study, its `recipe` (parameters,), where it is among the evidence
-    (`at`; None: it has no curve), the share of its training that is `left`, the `seconds` of a whole
+    (`at`; None: it has no curve), the fraction of its training that is `left`, the `seconds` of a whole
     training, NaN if unknown, the `next` part, and the seconds of its `start`, 0 if it still runs."""
 
     number: int
@@ -151,13 +151,13 @@ class Surrogate:
         those of the first part where that shows enough; much less of recipes whose training takes longer
         than `seconds_left`."""
         means, deviations = self.predict(recipes)
-        start = self._start_share(self._start, recipes)
+        start = self._start_cost(self._start, recipes)
         if self._first is None:
             value = log_expected_improvement(means, deviations, self.goal) - np.log1p(start)
         else:
             precision, costs = (
                 np.full(len(recipes), self._first.precision),
-                (self._first.share + start, 1 + start),
+                (self._first.fraction + start, 1 + start),
             )
             value = log_improvement_rate(means, deviations, self.goal, precision, *costs)
         return self._per_second(value, recipes, seconds_left)
@@ -165,11 +165,11 @@ class Surrogate:
     def log_value_of(self, paused: Sequence[Paused]) -> np.ndarray:
         """The same (m,) of paused trials: their improvement is that of `finals`, their seconds those left."""
         recipes = np.array([one.recipe for one in paused])
-        parts = np.array([(one.next.precision, one.next.share, one.left) for one in paused]).T
-        parts[1:] += self._start_share(np.array([one.start for one in paused]), recipes)
+        parts = np.array([(one.next.precision, one.next.fraction, one.left) for one in paused]).T
+        parts[1:] += self._start_cost(np.array([one.start for one in paused]), recipes)
         return self._per_second(log_improvement_rate(*self.finals(paused), self.best, *parts), recipes)
 
-    def _start_share(self, seconds: float | np.ndarray, recipes: np.ndarray) -> np.ndarray:
+    def _start_cost(self, seconds: float | np.ndarray, recipes: np.ndarray) -> np.ndarray:
         """What starts of these `seconds` cost (m,), in trainings of the recipes; 0 if that is not known."""
         return np.nan_to_num(seconds / np.exp(self.log_seconds(recipes)))
 
@@ -201,9 +201,7 @@ class Surrogate:
         if self._costs is not None:
             logs = self.log_seconds(recipes)
             value -= logs
-            late = (
-                logs + np.log1p(self._start_share(self._start, recipes)) - math.log(max(seconds_left, 1e-9))
-            )
+            late = logs + np.log1p(self._start_cost(self._start, recipes)) - math.log(max(seconds_left, 1e-9))
             value -= LATE * np.maximum(0, late)
         return value
 

@@ -3,7 +3,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tuners.model.curves import FinalScores, _fit
+from tuners.model.curves import FinalScores, _fit, stint_ends
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ends"),
+    [(1, []), (2, [1]), (3, [1, 2]), (4, [1, 2, 3]), (8, [2, 4, 6]), (10, [3, 5, 8]), (30, [8, 15, 23])],
+)
+def test_stints_are_quarters(epochs, ends):
+    assert stint_ends(epochs) == ends
 
 
 def curves(count, epochs=8, noise=0.01, seed=0):

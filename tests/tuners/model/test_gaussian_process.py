@@ -155,24 +155,24 @@ def test_the_fit_of_noise_is_noise():
     assert means.std() < 0.5 * scores.std()
 
 
-def rate(mean, deviation, best, precision, share, left):
+def rate(mean, deviation, best, precision, fraction, left):
     given = (np.array([value]) for value in (mean, deviation))
-    parts = (np.array([value]) for value in (precision, share, left))
+    parts = (np.array([value]) for value in (precision, fraction, left))
     return float(np.exp(log_improvement_rate(*given, best, *parts)[0]))
 
 
 @pytest.mark.parametrize("mean", [0.25, 0.3, 0.4])
 def test_the_rate_of_improvement_is_that_of_the_best_limit_in_a_simulation(mean):
     """A training is given up after a quarter if it looks worse than a limit."""
-    deviation, noise, best, share = 0.1, 0.05, 0.35, 0.25
+    deviation, noise, best, fraction = 0.1, 0.05, 0.35, 0.25
     rng = np.random.default_rng(0)
     final = rng.normal(mean, deviation, 400_000)
     looks = final + rng.normal(0, noise, len(final))
     improvement = np.maximum(final - best, 0)
     order = np.argsort(-looks)
-    going_on = np.arange(1, len(final) + 1) / len(final)  # the share that a limit lets go on
-    rates = np.cumsum(improvement[order]) / len(final) / (share + (1 - share) * going_on)
-    found = rate(mean, deviation, best, 1 / noise**2, share, 1.0)
+    going_on = np.arange(1, len(final) + 1) / len(final)  # the fraction that a limit lets go on
+    rates = np.cumsum(improvement[order]) / len(final) / (fraction + (1 - fraction) * going_on)
+    found = rate(mean, deviation, best, 1 / noise**2, fraction, 1.0)
     assert found == pytest.approx(rates.max(), rel=0.06)
     assert found > 1.2 * improvement.mean(), "more than if all were trained to their ends"
 

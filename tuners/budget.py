@@ -24,7 +24,7 @@ def budget_errors(**budgets: Any) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Left:
+class Remaining:
     """What a search may still spend: `trainings`, in whole ones, and `seconds`."""
 
     trainings: float = math.inf
