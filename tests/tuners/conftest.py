@@ -13,3 +13,11 @@ def fake(tmp_path, monkeypatch):
     from tests.tuners.fake_nni import FakeNNI
 
     return FakeNNI(tmp_path / "abcdefgh", monkeypatch)
+
+
+@pytest.fixture
+def manager(fake):
+    """NNI's manager, of a search that pauses trials."""
+    from tests.tuners.manager import Manager
+
+    return Manager(fake)
