@@ -22,6 +22,7 @@ _logger = logging.getLogger("tuners.reports")
 DATABASE = Path("db", "nni.sqlite")  # in the experiment's folder
 ALIVE = ("WAITING", "RUNNING", "UNKNOWN")  # as analysis.trials.nni_database.OPEN, which tuners don't import
 REPORTS_FOLDS = {"fold": "all", "fold_order": "one_by_one"}  # values of a recipe whose reports are folds
+MACHINES = "machines.yaml"  # as experiments.machines.remote.MACHINES: in the folder if trials run elsewhere
 PARENT = "parent"  # key beside the parameters: NNI's id of the trial that one goes on from
 
 
@@ -30,7 +31,8 @@ class Reported:
     """`trial`: NNI's id; `event`: its state in NNI; `curve`: the scores of its last run, one for each epoch;
     `result`: the final one; `seconds` from its start to its last report; `ended`: when its end was recorded
     (Unix time); `epochs`: of its whole training, None while it has not begun one; `interrupted`: whether it
-    failed because it was ended from outside, not by NNI, so that it may go on; `starting`: those of its
+    failed because it was ended from outside, not by NNI, so that it may go on; `unclear`: whether that is
+    not known yet, as its run folder on another machine is copied some seconds later; `starting`: those of its
     `seconds` that went by before its first epoch."""
 
     trial: str = ""
@@ -41,6 +43,7 @@ class Reported:
     ended: float | None = None
     epochs: int | None = None
     interrupted: bool = False
+    unclear: bool = False
     starting: float = 0.0
 
     @property
@@ -138,8 +141,12 @@ def _report(folder: Path, trial: str) -> Reported:
     if seconds and isinstance(all_parts, int | float) and PARENT not in status:
         seconds = max(seconds, all_parts)  # `start` is that of its last process: it may have been run again
     interrupted = event == "FAILED" and status.get("state") == "interrupted"
+    elsewhere = (folder / MACHINES).is_file()
+    unclear = elsewhere and event == "FAILED" and status.get("state") in (None, "running")
     starting = _starting(start, times, PARENT in status) if seconds else 0.0
-    return Reported(trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted, starting)
+    return Reported(
+        trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted, unclear, starting
+    )
 
 
 def _starting(start: float | None, reports: Sequence[float], goes_on: bool) -> float:

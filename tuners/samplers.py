@@ -6,6 +6,7 @@ The default, `gaussian_process`, is our own; the others are Optuna's, set up for
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
@@ -15,6 +16,27 @@ from optuna.trial import FrozenTrial, TrialState
 from tuners.errors import unknown
 from tuners.model.sampler import CHOSEN, GaussianProcessSampler
 from tuners.spaces.space import Space, recipe_key
+
+
+class RandomSampler(BaseSampler):
+    """Recipes at random. Optuna's own draws evenly from a range that is normally distributed."""
+
+    def __init__(self, space: Space, seed: int):
+        self.space, self.seed = space, seed
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return dict(self.space.distributions)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self.space.at(self.space.draw(np.random.default_rng([self.seed, trial.number]), 1)[0])
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """What an enqueued recipe left open."""
+        return self.space.draw_one(param_name, self.seed, trial.number)
 
 
 class GridSampler(BaseSampler):
@@ -45,6 +67,7 @@ class GridSampler(BaseSampler):
 
 
 def _tpe(space: Space, seed: int) -> BaseSampler:
+    _refuse_normal("tpe", space)
     # Without `group`, parameters of nested choices are drawn independently of each other.
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
@@ -56,14 +79,24 @@ def _cma_es(space: Space, seed: int) -> BaseSampler:
         if isinstance(one.distribution, CategoricalDistribution) and not one.distribution.single()
     ]
     nested = [one.name for one in space.parameters if one.condition and one.name not in choices]
+    _refuse_normal("cma_es", space)
     _refuse("cma_es", "choices, of numbers too, and parameters of nested ones", [*nested, *choices])
     return optuna.samplers.CmaEsSampler(seed=seed)
 
 
 def _optuna_gp(space: Space, seed: int) -> BaseSampler:
     nested = [one.name for one in space.parameters if one.condition]
+    _refuse_normal("optuna_gp", space)
     _refuse("optuna_gp", "parameters of nested choices", nested)
     return optuna.samplers.GPSampler(seed=seed)
+
+
+def _refuse_normal(name: str, space: Space) -> None:
+    if normal := [one.name for one in space.parameters if one.normal or one.chances]:
+        raise ValueError(
+            f"sampler {name}: it takes a normal range for a uniform one, and this space has "
+            f"{', '.join(normal)}; use gaussian_process or random, or another type of range"
+        )
 
 
 def _refuse(name: str, what: str, found: list[str]) -> None:
@@ -77,7 +110,7 @@ def _refuse(name: str, what: str, found: list[str]) -> None:
 SAMPLERS: Mapping[str, Callable[[Space, int], BaseSampler]] = {
     "gaussian_process": GaussianProcessSampler,
     "tpe": _tpe,
-    "random": lambda space, seed: optuna.samplers.RandomSampler(seed=seed),
+    "random": RandomSampler,
     "grid": lambda space, seed: GridSampler(space),
     "cma_es": _cma_es,
     "optuna_gp": _optuna_gp,

@@ -25,7 +25,7 @@ from tuners.earlier import Earlier, earlier_folders, read_earlier
 from tuners.errors import UsageError, unknown
 from tuners.model.bound import Bound, StopRule
 from tuners.model.curves import stint_ends
-from tuners.model.sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler, Option
+from tuners.model.sampler import CHOSEN, EPOCHS, IMPROVEMENT, GaussianProcessSampler, Option
 from tuners.reports import PARENT, Reported, Reports, curve_of, score
 from tuners.samplers import SAMPLERS, sampler, word
 from tuners.spaces.default_point import default_point
@@ -295,6 +295,8 @@ class Search(Tuner):
             option = self._option(remaining)
             if option and option.number is not None:
                 return self.trials.go_on(option.number)
+            if option is None and (paused := self._last_hope(remaining)):
+                return self.trials.go_on(paused.number)
             if option is None and not remaining.allows(1):
                 raise nni.NoMoreTrialError("the trainings are spent")
             if option is None and self._is_exhausted():
@@ -307,6 +309,22 @@ class Search(Tuner):
                 if asked := self.trials.ask():
                     return asked
         raise nni.NoMoreTrialError("the sampler suggests recipes that were tried, and nothing else")
+
+    def _last_hope(self, remaining: Remaining) -> FrozenTrial | None:
+        """The best of the paused, if nothing else is left to begin and too few have finished for the model to
+        choose: a search in which most recipes fail would end without a score."""
+        has_more = remaining.allows(1) and not self._is_exhausted()
+        if has_more or self._options(remaining):
+            return None
+
+        def part_left(trial: FrozenTrial) -> float:
+            return float(1 - len(trial.intermediate_values) / trial.user_attrs.get(EPOCHS, math.inf))
+
+        def latest(trial: FrozenTrial) -> float:
+            return trial.intermediate_values.get(trial.last_step, -math.inf)
+
+        fitting = (trial for trial in self.trials.paused() if remaining.allows(part_left(trial)))
+        return max(fitting, key=latest, default=None)
 
     def _option(self, remaining: Remaining) -> Option | None:
         """What is best to train next; None if there is nothing to choose between."""
@@ -397,6 +415,8 @@ class PauseAndGoOn(Assessor):
     def __init__(self, min_finished: int = 1):
         if Search.latest is None:
             raise UsageError("PauseAndGoOn works with the tuner tuners.search.Search only")
+        if isinstance(min_finished, bool) or not isinstance(min_finished, int) or min_finished < 0:
+            raise UsageError(f"min_finished: {min_finished!r} is not an integer of at least 0")
         Search.latest.may_pause()
         self._search, self._min_finished = Search.latest, min_finished
 

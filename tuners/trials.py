@@ -26,17 +26,20 @@ from tuners.study import journal_of
 
 # User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;
 # GOES_ON_FROM: of the one that this goes on from; PAUSES: why it is being paused; PAUSED: whether it is;
-# WENT_ON: how often it went on; BEFORE: seconds of its earlier trials.
+# WENT_ON: how often it went on; BEFORE: seconds of its earlier trials; IN_VAIN: epochs known, and how many
+# starts in a row were ended from outside without one more.
 PARAMETER_ID, TRIAL, GOES_ON_FROM, WHY, QUEUED = "parameter_id", "nni_trial", "parent", "why", "queued_as"
 PAUSES, PAUSED, WENT_ON, BEFORE = "pauses", "paused", "went_on", "seconds_before"
+IN_VAIN = "starts_in_vain"
 STOPPED = {
     "EARLY_STOPPED": "stopped by the assessor, or at maxTrialDuration",
     "USER_CANCELED": "stopped by a person",
     "SYS_CANCELED": "stopped by NNI",
 }
 INTERRUPTED = "interrupted"
+STARTS = 3  # in a row without one epoch more, after which a recipe has failed: it may be what ends them
 STORING_SECONDS = 0.5
-LATE_SECONDS = 30.0  # a final result may follow its trial's end; by then it has
+LATE_SECONDS = 30.0  # a final result, or another machine's status, may follow a trial's end; by then it has
 
 _logger = logging.getLogger("tuners.search")
 Ask = Callable[[int, Params, str | None], Reported | None]
@@ -209,8 +212,8 @@ class Trials:
         if trial is None or trial.state != TrialState.RUNNING:
             return
         known = self.known(trial) or Reported()
-        if success and known.result is None:
-            self._ended[trial.number] = time.monotonic()  # its result may still be on its way
+        if (success and known.result is None) or known.unclear:
+            self._ended[trial.number] = time.monotonic()  # its result or status may still be on its way
         else:
             self._end(trial, known)
 
@@ -226,7 +229,8 @@ class Trials:
             late = since is not None and time.monotonic() - since > LATE_SECONDS
             if known and known.ended and time.time() - known.ended > LATE_SECONDS:
                 late = True
-            if known and (known.result is not None or (not known.alive and known.event != "SUCCEEDED")):
+            is_over = known and not known.alive and known.event != "SUCCEEDED" and (late or not known.unclear)
+            if known and (known.result is not None or is_over):
                 self._end(trial, known)
             elif late:
                 self._tell(trial, known or Reported(), None)
@@ -266,13 +270,24 @@ class Trials:
     def _end(self, trial: FrozenTrial, known: Reported) -> None:
         by_us = known.event == "EARLY_STOPPED" and trial.user_attrs.get(PAUSES)
         by_nni = known.event == "SYS_CANCELED" and self.pauses  # at the end of an experiment
-        if known.result is None and known.interrupted and not known.curve:  # it has nothing to go on from
+        if known.result is None and known.interrupted and self._in_vain(trial, known) >= STARTS:
+            epoch = f"after epoch {len(known.curve)}" if known.curve else "before its first epoch"
+            self._tell(trial, known, None, f"interrupted {STARTS} times {epoch}")
+        elif known.result is None and known.interrupted and not known.curve:  # nothing to go on from
             if trial.number not in self.again:
                 self.again.append(trial.number)
         elif known.result is None and known.trial and (by_us or by_nni or known.interrupted):
             self._pause(trial, known, trial.user_attrs.get(PAUSES) or STOPPED.get(known.event, INTERRUPTED))
         else:
             self._tell(trial, known, known.result)
+
+    def _in_vain(self, trial: FrozenTrial, known: Reported) -> int:
+        """How many starts in a row, with this one, were interrupted without an epoch more."""
+        before, starts = trial.user_attrs.get(IN_VAIN, (0, 0))
+        epochs = max(len(known.curve), before)
+        starts = 1 if epochs > before else starts + 1
+        self.note(trial, IN_VAIN, (epochs, starts))
+        return starts
 
     def _pause(self, trial: FrozenTrial, known: Reported, why: str) -> None:
         self.report(trial, known)

@@ -20,7 +20,7 @@ EPOCHS = 8
 
 def final(point):
     """Half of all recipes are bad, which shows at once."""
-    return (0.6 if point["kind"] == "a" else 0.2) - (point["x"] - 0.3) ** 2
+    return (0.9 if point["kind"] == "a" else 0.5) - (point["x"] - 0.3) ** 2
 
 
 class Manager:

@@ -51,6 +51,22 @@ def test_it_stops_only_what_cannot_win():
     assert assessor.assess_trial("a", [0.0, 0.01, 0.02]) is AssessResult.Good, "it is told once"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"margin": "5e-3"}, "margin: '5e-3' is not a number of at least 0"),  # YAML takes 5e-3 for a text
+        ({"z": -1.0}, "z: -1.0 is not a number of at least 0"),
+        ({"min_finished": "1e1"}, "min_finished: '1e1' is not an integer of at least 1"),
+        ({"min_finished": 0, "start_epoch": 1.5}, "min_finished: 0 is not an integer of at least 1; start_epoch: 1.5"),
+    ],
+)  # fmt: skip
+def test_arguments_that_would_end_the_search_hours_later_are_refused(arguments, said):
+    search(sampler="random")
+    with pytest.raises(UsageError) as caught:
+        CannotWin(**arguments)
+    assert str(caught.value).startswith(said)
+
+
 def test_why_a_trial_was_stopped_is_kept(fake):
     made = search(sampler="random")
     assessor = CannotWin(min_finished=8, z=3)

@@ -1,8 +1,21 @@
 """A search that pauses trials, after a kill or a resume, and when its trials are ended from outside."""
 
+from collections import Counter
+from contextlib import suppress
+
 import pytest
 
-from tests.tuners.manager import EPOCHS, SPACE, Manager, asked_to_go_on, final, going_on, interrupt
+nni = pytest.importorskip("nni")
+
+from tests.tuners.manager import (  # noqa: E402
+    EPOCHS,
+    SPACE,
+    Manager,
+    asked_to_go_on,
+    final,
+    going_on,
+    interrupt,
+)
 
 FEW = SPACE | {"x": {"_type": "choice", "_value": [0.1, 0.3, 0.5, 0.7, 0.9]}}  # ten recipes: then none is new
 
@@ -100,3 +113,63 @@ def test_one_that_was_interrupted_before_its_first_epoch_is_handed_out_again(man
     interrupt(manager, name, 0)
     assert manager.points[manager.begin()] == manager.points[name]
     assert not manager.rows("fail")
+
+
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_a_recipe_that_is_always_interrupted_has_failed(fake, epochs):
+    """Its job is killed for memory, say. Handed out for ever, it would be all of the search."""
+    manager = Manager(fake, trainings=3)
+    starts = Counter()
+    with suppress(nni.NoMoreTrialError):
+        for _ in range(60):
+            name = manager.begin()
+            starts[manager.points[name]["x"]] += 1
+            interrupt(manager, name, epochs)
+    when = f"after epoch {epochs}" if epochs else "before its first epoch"
+    failed = manager.rows("fail")
+    assert failed and {row.why for row in failed} == {f"interrupted 3 times {when}"}
+    assert max(starts.values()) == 3 and starts.total() < 60
+
+
+def test_a_paused_recipe_is_finished_if_all_others_failed(fake):
+    """The model can't choose between recipes of which only one has a score."""
+    manager = Manager(fake, trainings=3)
+    manager.end(manager.begin(), "FAILED")  # the default does not fit the GPU, say
+    manager.run()
+    assert [row.number for row in manager.rows("paused")] == [1]
+    with suppress(nni.NoMoreTrialError):
+        for _ in range(20):
+            name = manager.begin()
+            if "parent" in manager.points[name]:
+                manager.end(name, "EARLY_STOPPED" if manager.train(name) else "SUCCEEDED")
+            else:
+                manager.end(name, "FAILED")
+    assert (manager.rows()[1].state, manager.rows()[1].epochs) == ("complete", EPOCHS)
+
+
+@pytest.mark.parametrize("status", ["", '{"state": "running"}'])
+def test_a_status_that_another_machine_sends_late_is_waited_for(manager, status):
+    """NNI says at once that the trial failed; its run folder, which says why, is copied every few seconds."""
+    (manager.fake.folder / "machines.yaml").touch()
+    manager.run(2)
+    name = manager.begin()
+    manager.train(name, until=5, hears=False)
+    file = manager.fake.folder / "trials" / name / "status.json"
+    file.write_text(status)
+    manager.end(name, "FAILED")
+    assert manager.rows()[-1].state == "running"
+    file.write_text('{"state": "interrupted"}')
+    manager.search.trials.settle()
+    manager.search._write()
+    assert manager.rows()[-1].state == "paused"
+
+
+def test_a_status_that_never_comes_is_a_failure(manager, monkeypatch):
+    monkeypatch.setattr("tuners.trials.LATE_SECONDS", 0.0)
+    (manager.fake.folder / "machines.yaml").touch()
+    manager.run(2)
+    name = manager.begin()
+    manager.train(name, until=5, hears=False)
+    manager.end(name, "FAILED")
+    manager.begin()
+    assert manager.rows()[-2].state == "fail"

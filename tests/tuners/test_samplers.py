@@ -45,6 +45,31 @@ def test_what_draws_nested_parameters_at_random_is_refused(name):
         sampler(name, SPACE)
 
 
+NORMAL = Space({"a": spec("normal", 0.3, 0.1), "b": spec("qlognormal", 0, 0.5, 0.5)})
+
+
+@pytest.mark.parametrize("name", ["random", "gaussian_process"])
+def test_normal_ranges_are_drawn_as_such(name):
+    space = Space({"a": spec("normal", 0.3, 0.1)})
+    study = search(sampler(name, space, seed=0), 200 if name == "random" else 3, space, lambda params: 0.5)
+    if name == "random":
+        assert np.std([params["a"] for params in params_of(study)]) == pytest.approx(0.1, rel=0.15)
+
+
+def test_random_draws_the_probable_values_of_a_grid_more_often():
+    drawn = [
+        params["b"]
+        for params in params_of(search(sampler("random", NORMAL, seed=0), 300, NORMAL, lambda _: 0.5))
+    ]
+    assert np.mean(drawn) == pytest.approx(1.13, abs=0.1), "2.3 if all values were alike"
+
+
+@pytest.mark.parametrize("name", ["tpe", "optuna_gp", "cma_es"])
+def test_what_draws_normal_ranges_evenly_is_refused(name):
+    with pytest.raises(ValueError, match=f"sampler {name}: it takes a normal range .* has a, b; use gauss"):
+        sampler(name, NORMAL)
+
+
 CHOSEN_AMONG = {"names": ("a", "b", "c"), "numbers": (0.001, 0.01, 0.1)}
 
 

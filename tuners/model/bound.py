@@ -1,11 +1,13 @@
 """The bound below which a training can't win. Independent of NNI, so that it can be applied to recorded
 curves, too."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tuners.chosen import CAN_NOT_WIN
+from tuners.errors import UsageError
 from tuners.model.curves import FinalScores
 
 
@@ -27,7 +29,7 @@ class Bound:
 
     Its predicted final score (`curves.FinalScores`) plus `z` standard deviations of the prediction must lie
     more than `margin` below the best finished score. Never before `start_epoch`, nor with fewer than
-    `min_finished` finished trainings that are longer than it is by then.
+    `min_finished` finished trainings that are longer than it is by then. UsageError if one of them is none.
 
     In replays (benchmarks/search) these defaults stopped no recipe within .01 of the best for good: 0 of 100
     searches of recorded recipes, 0 of 120 of generated ones (20 of them with late and noisy curves). With z=3
@@ -38,6 +40,20 @@ class Bound:
     margin: float = 0.01
     min_finished: int = 12
     start_epoch: int = 2
+
+    def __post_init__(self) -> None:
+        errors = [
+            f"{name}: {value!r} is not a number of at least 0"
+            for name, value in (("z", self.z), ("margin", self.margin))
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf
+        ]
+        errors += [
+            f"{name}: {value!r} is not an integer of at least 1"
+            for name, value in (("min_finished", self.min_finished), ("start_epoch", self.start_epoch))
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1
+        ]
+        if errors:
+            raise UsageError("; ".join(errors))
 
     def reason(
         self, curve: Sequence[float], finished: Sequence[Sequence[float]], finals: Sequence[float]

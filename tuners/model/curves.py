@@ -13,6 +13,7 @@ STINTS = 4  # in which a recipe is trained, each by a trial of NNI, if each time
 # deviation of final scores; the part of their variance that is open after a fraction x of a training,
 # (1 - x)^OPEN; the standard deviation of a slope, of a gain over the score that it starts from.
 DEGREES, DEVIATION, OPEN, SLOPE = 1.0, 0.1, 2.0, 0.4
+FAR = 3.0
 ROUNDS = 3  # of the regression, whose penalty depends on the variance that it finds
 
 
@@ -20,6 +21,29 @@ def stint_ends(epochs: int) -> list[int]:
     """The epochs after which a training of `epochs` may be paused: at the quarters, before the last."""
     ends = {math.ceil(epochs * stint / STINTS) for stint in range(1, STINTS)}
     return sorted(end for end in ends if end < epochs)
+
+
+def raised(
+    curves: Sequence[Sequence[float]], finals: Sequence[float]
+) -> tuple[list[list[float]], list[float]]:
+    """The curves and final scores with those raised that lie far below the others, epoch by epoch: to FAR
+    times the best one's distance from the median below it.
+
+    A log loss has no lower end: one training that diverged would be all that a model sees of the scores.
+    Where none is negative, as fractions are, all stay as they are.
+    """
+    longest = max(map(len, curves), default=0)
+    columns = [np.array([curve[epoch] for curve in curves if len(curve) > epoch]) for epoch in range(longest)]
+    lowest = [_lowest(column) for column in columns]
+    last = _lowest(np.array(finals, float))
+    return [list(map(max, curve, lowest)) for curve in curves], [max(final, last) for final in finals]
+
+
+def _lowest(scores: np.ndarray) -> float:
+    if len(scores) < 3 or scores.min() >= 0:
+        return -math.inf
+    middle = float(np.median(scores))
+    return middle - FAR * (float(scores.max()) - middle)
 
 
 class FinalScores:

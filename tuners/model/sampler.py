@@ -1,7 +1,6 @@
 """The default sampler of a study: a Gaussian process over the space says which recipe to try next."""
 
 import math
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from tuners.model.curves import FinalScores, stint_ends
+from tuners.model.curves import FinalScores, raised, stint_ends
 from tuners.model.gaussian_process import log_expected_improvement, similarity
 from tuners.model.surrogate import (
     DOUBT,
@@ -176,9 +175,7 @@ class GaussianProcessSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """What an enqueued recipe left open is drawn at random."""
-        rng = np.random.default_rng([self.seed, trial.number, zlib.crc32(param_name.encode())])
-        parameter = self.space[param_name]
-        return parameter.value(parameter.draw(rng, 1)[0])
+        return self.space.draw_one(param_name, self.seed, trial.number)
 
     def evidence(self, study: Study, pausing: int | None = None) -> Evidence:
         """What the trials of the study showed so far; the running trial `pausing` counts as paused."""
@@ -201,9 +198,9 @@ class GaussianProcessSampler(BaseSampler):
         ]
         curves = [self._curve(trial) for trial in (*finished, *cut_short)]
         longest = max((len(curve) for curve in curves[: len(finished)]), default=0)
-        predictor = FinalScores(
-            curves, [*(_final(trial) for trial in finished), *[math.nan] * len(cut_short)]
-        )
+        curves, finals = raised(curves, [_final(trial) for trial in finished])
+        final_of = {trial.number: final for trial, final in zip(finished, finals, strict=True)}
+        predictor = FinalScores(curves, [*finals, *[math.nan] * len(cut_short)])
         means, variances = predictor.predict(curves[len(finished) :])
         predicted = {
             trial.number: (float(mean), DOUBT * float(variance) + 1e-12)
@@ -221,7 +218,8 @@ class GaussianProcessSampler(BaseSampler):
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
-            score, noise, seconds = _final(trial), 0.0, trial.user_attrs.get(SECONDS, math.nan)
+            seconds = trial.user_attrs.get(SECONDS, math.nan)
+            score, noise = final_of.get(trial.number, math.nan), 0.0
             if trial.state == TrialState.PRUNED:
                 if trial.number not in predicted or newest[recipe_key(trial.params)] != trial.number:
                     continue  # nothing is known, or it was gone on with and the later trial knows more

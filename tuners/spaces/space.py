@@ -6,6 +6,7 @@ are *params* ({name: value}, as an Optuna study holds them); NNI's nested form o
 """
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -163,6 +164,11 @@ class Space:
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Positions (count, parameters) of random recipes."""
         return self.conditioned(self._draw_all(rng, count))
+
+    def draw_one(self, name: str, *seed: int) -> Any:
+        """A random value of one parameter."""
+        rng = np.random.default_rng([*seed, zlib.crc32(name.encode())])
+        return self[name].value(self[name].draw(rng, 1)[0])
 
     def around(self, rng: np.random.Generator, positions: np.ndarray, scale: float) -> np.ndarray:
         """Random neighbours of recipes, an array of the same shape (n, parameters).

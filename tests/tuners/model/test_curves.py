@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tuners.model.curves import FinalScores, _fit, stint_ends
+from tuners.model.curves import FinalScores, _fit, raised, stint_ends
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,16 @@ from tuners.model.curves import FinalScores, _fit, stint_ends
 )
 def test_stints_are_quarters(epochs, ends):
     assert stint_ends(epochs) == ends
+
+
+def test_scores_far_below_the_others_are_raised_where_they_have_no_lower_end():
+    low = [[-1.2, -0.6], [-1.0, -0.5], [-9.0, -12.0], [-1.1]]
+    assert raised(low, [-0.6, -0.5, -12.0]) == (
+        [[-1.2, -0.6], [-1.0, -0.5], [pytest.approx(-1.6), pytest.approx(-0.9)], [-1.1]],
+        [-0.6, -0.5, pytest.approx(-0.9)],
+    )
+    fractions = [[0.5, 0.6], [0.5, 0.7], [0.0, 0.0]]
+    assert raised(fractions, [0.6, 0.7, 0.0]) == (fractions, [0.6, 0.7, 0.0])
 
 
 def curves(count, epochs=8, noise=0.01, seed=0):
