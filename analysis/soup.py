@@ -96,22 +96,41 @@ def _differences(
 ) -> list[str]:
     """What keeps the runs from being averaged."""
     errors = [
-        f"{run}: was trained from random weights (weights=none); the weights of two such runs have nothing "
-        "in common, so their mean is no network: use python -m analysis ensemble"
-        for run, config in zip(runs, configs, strict=True) if config.weights == "none"
+        f"{run}: was trained from random weights (weights={config.weights}); the weights of two such runs "
+        "have nothing in common, so their mean is no network: use python -m analysis ensemble"
+        for run, config in zip(runs, configs, strict=True)
+        if "none" in config.weights.split("+")  # of a joint network, a source for each part
     ]  # fmt: skip
     for run, config, network, own in zip(runs[1:], configs[1:], trained[1:], answers[1:], strict=True):
         for name in SAME:
             mine, its = getattr(configs[0], name), getattr(config, name)
             if mine != its:
                 errors.append(f"{run}: has {name}={its}, {runs[0]} {name}={mine}; a soup needs the same")
+        if config.trains_on_features != configs[0].trains_on_features:
+            # Of networks that share a frozen backbone only the first one's is asked.
+            errors.append(
+                f"{run}: has features={config.features}, {runs[0]} features={configs[0].features}; a soup "
+                "needs the same"
+            )
         if network.preprocessing != trained[0].preprocessing:
             errors.append(
                 f"{run}: prepares photos otherwise than {runs[0]} (image_size, crop); a soup needs the same"
             )
         if words := differing(answers[0], own):
             errors.append(f"{own.source}: {words}; a soup is chosen on validation photos that all runs share")
+        elif other := _in_other_folds(runs[0], run):
+            errors.append(
+                f"{run}: holds {other:,} photos out in other folds than {runs[0]} (seed, corrections); a "
+                "mean of their networks would be validated on photos that it was trained on: use python -m "
+                "analysis ensemble, or train them with the same folds"
+            )
     return errors
+
+
+def _in_other_folds(one: Path, other: Path) -> int:
+    """How many of the photos on which both runs were validated are not of the same fold."""
+    mine, its = (RunFolder(run).validation().set_index("photo")["fold"] for run in (one, other))
+    return int((its != mine[its.index]).sum())
 
 
 def _with(trained: Trained, weights: Sequence[dict[str, Tensor]]) -> Trained:

@@ -1,6 +1,7 @@
 """A greedy soup of runs with a common start."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -105,14 +106,17 @@ def test_a_run_that_lowers_the_score_is_left_out(runs, people, tmp_path, capsys)
 def test_runs_without_a_common_start_are_refused_with_every_difference(runs, people, tmp_path):
     config = RunFolder(runs[0]).config()
     validation = example_search.validation(200)
-    fresh, other = tmp_path / "fresh", tmp_path / "other"
+    fresh, other, joint = tmp_path / "fresh", tmp_path / "other", tmp_path / "joint"
     untrained(fresh, 0, validation)
+    both = {"model": "test_resnet.r160_in1k+test_efficientnet.r160_in1k", "weights": "none+none"}
+    untrained(joint, 0, validation, values=both)
     untrained(other, 0, validation, values={"image_size": "48x48", "model": "test_vit.r160_in1k"})
     with pytest.raises(UsageError) as error:
-        soup([fresh, other, runs[0]], people, tmp_path / "out")
+        soup([fresh, other, joint, runs[0]], people, tmp_path / "out")
     said = str(error.value)
     for words in (
-        "fresh: was trained from random weights", "other: has model=test_vit.r160_in1k",
+        "fresh: was trained from random weights", "joint: was trained from random weights (weights=none+none)",
+        "other: has model=test_vit.r160_in1k",
         "other: prepares photos otherwise", f"a: has weights={config.weights}",
         "photos that all runs share",
     ):  # fmt: skip
@@ -123,3 +127,25 @@ def test_runs_without_a_common_start_are_refused_with_every_difference(runs, peo
     untrained(tmp_path / "retrained", 0)
     with pytest.raises(UsageError, match=r"validation\.parquet: does not exist"):
         soup([runs[0], tmp_path / "retrained"], people, tmp_path / "out")
+
+
+def test_runs_of_which_one_was_trained_on_what_another_was_validated_on_are_refused(runs, people, tmp_path):
+    """With fold=all another seed deals other folds of the same photos."""
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    table = RunFolder(other).validation().rename(columns={"group": "person"})
+    moved = table["person"] == table["person"].iloc[0]
+    table.assign(fold=table["fold"].where(~moved, 1 - table["fold"])).to_parquet(other / "validation.parquet")
+    with pytest.raises(UsageError, match=f"holds {moved.sum()} photos out in other folds than .*a mean of"):
+        soup([runs[0], other], people, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_and_the_last_layer_of_one_are_refused(runs, people, tmp_path):
+    """Predicted by one run's backbone, all networks of the soup would be others than those that were validated."""
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"features": "cached"}))
+    with pytest.raises(
+        UsageError, match=r"other: has features=cached, .* features=none; a soup needs the same"
+    ):
+        soup([runs[0], other], people, tmp_path / "out")
