@@ -36,16 +36,18 @@ from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words
 from common.errors import UsageError, all_at_once, errors_of
-from common.files import only_writer_of_out
+from common.files import only_writer_of_out, sha256_of
 from common.log import output_of
 from dataset.check import check
 from dataset.fingerprint import fingerprint
 from dataset.read import read_eval, read_train
 from dataset.task import Task
 from trial.config import PLACES, TrialConfig, refuse_together
+from trial.learning.teachers import TEACHERS, Teacher
 from trial.recipe import task_errors
 from trial.run_folder.checkpoint import CHECKPOINT
-from trial.run_folder.record import RunFolder, refuse_run
+from trial.run_folder.origin import label_files
+from trial.run_folder.record import VALIDATION, RunFolder, refuse_run
 
 output = output_of(__name__)
 
@@ -158,7 +160,16 @@ def _what(
 ) -> dict[str, Any]:
     """What a command trains: if it is killed, the same command uses the networks that it has trained."""
     recipes = [config.recipe() | {"stop_after": stop} for config, stop in zip(configs, stops, strict=True)]
-    return {"recipes": recipes, "average": average, "data": fingerprint(data)}
+    labels = [_labels_of(config) for config in configs]
+    return {"recipes": recipes, "average": average, "data": fingerprint(data), "labels": labels}
+
+
+def _labels_of(config: TrialConfig) -> dict[str, str]:
+    """{name: SHA-256} of the files whose content changes labels, which `config` only names."""
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    predicted = [(run, Path(run) / VALIDATION) for run in (teacher.runs if teacher else ())]
+    taught = {run: sha256_of(path) for run, path in predicted if path.is_file()}
+    return label_files(config.corrections, config.pseudo_labels) | taught
 
 
 def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:

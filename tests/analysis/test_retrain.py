@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -21,6 +22,7 @@ from dataset.read import read_eval, read_train
 from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
 from trial.config import parse
+from trial.data import pseudo_labels
 from trial.forward import Forward
 from trial.learning.schedules import SCHEDULES
 from trial.run import run
@@ -71,6 +73,31 @@ def test_a_retraining_that_was_stopped_goes_on_with_the_same_command(people, tmp
     pd.testing.assert_frame_equal(*epochs, check_exact=True)
     assert RunFolder(tmp_path / "run").status()["state"] == "done"
     assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_a_network_that_was_trained_with_other_labels_is_not_used_by_the_next_try(
+    people, tmp_path, monkeypatch
+):
+    """The recipe only names the file of labels."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    photos, labels = read_eval(people)["photo"][:8], tmp_path / "labels.csv"
+    recipe, changes = Recipe(parse({**TINY, "epochs": 1}).recipe()), {"pseudo_labels": str(labels)}
+    pseudo_labels.write(labels, photos, np.zeros(8, int), FACE_MASK, "")
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.pipeline.predict", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            retrain_and_submit(recipe, people, tmp_path / "out", changes)
+    before = labels.read_bytes()
+    pseudo_labels.write(labels, photos, np.ones(8, int), FACE_MASK, "")
+    with pytest.raises(UsageError, match=r"out already holds config\.json"):
+        retrain_and_submit(recipe, people, tmp_path / "out", changes)
+    labels.write_bytes(before)
+    trained = (tmp_path / "out" / WEIGHTS).stat().st_mtime_ns
+    retrain_and_submit(recipe, people, tmp_path / "out", changes)
+    assert (tmp_path / "out" / WEIGHTS).stat().st_mtime_ns == trained
 
 
 @pytest.mark.parametrize(
