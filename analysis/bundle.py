@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from analysis.predict.finishing import FinishPlan
 from analysis.recipes import Recipe
@@ -25,7 +26,7 @@ from common.text import few
 from dataset.fingerprint import content, fingerprint
 from trial.config import TrialConfig
 from trial.models.weights import locate, pinned, with_sources
-from trial.run_folder.origin import code
+from trial.run_folder.origin import code, label_files
 from trial.run_folder.record import WEIGHTS, RunFolder
 
 BUNDLE = "bundle.json"
@@ -40,7 +41,9 @@ class Member:
     training ended; `average`: the number of last epochs whose weights are averaged; `split`: in words;
     `compute`: threads, device, precision and number of processes (trial/process/compute.py); `start_weights`:
     {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained;
-    `trial_networks`: {file: hash} of those of the trial that a recipe was exported from."""
+    `trial_networks`: {file: hash} of those of the trial that a recipe was exported from; `label_files`:
+    {field: hash} of the files that the recipe's corrections and pseudo_labels name, {} if that is not known.
+    """
 
     recipe: dict[str, Any]
     stop_after: int | None
@@ -50,6 +53,7 @@ class Member:
     start_weights: dict[str, str]
     network: str | None = None
     trial_networks: dict[str, str] = field(default_factory=dict)
+    label_files: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,9 @@ def _member(
     network = sha256_of(weights) if trained and weights.is_file() else None
     kept = [] if trained else [path for path in run.weights_files() if path.is_file()]  # it may be damaged
     of_trial = {path.name: sha256_of(path) for path in kept}
-    compute = dict(run.origin().get("compute", {}))
-    return Member(config.recipe(), stop_after, average, split, compute, start, network, of_trial)
+    origin = run.origin()
+    compute, labels = dict(origin.get("compute", {})), dict(origin.get("label_files", {}))
+    return Member(config.recipe(), stop_after, average, split, compute, start, network, of_trial, labels)
 
 
 def start_weights(config: TrialConfig) -> dict[str, str]:
@@ -217,12 +222,25 @@ def data_difference(bundle: Bundle, data: Path) -> str:
     return f"it holds {now}, the bundle was made with {before}"
 
 
+def label_difference(bundle: Bundle, configs: Sequence[TrialConfig]) -> str:
+    """The file of labels that is not the one that the bundle was made with, '' if all are."""
+    for member, config in zip(bundle.members, configs, strict=True):
+        here = label_files(config.corrections, config.pseudo_labels)
+        for name, there in member.label_files.items():
+            if here.get(name) != there:
+                return f"{name}={getattr(config, name)}: holds other labels than the bundle was made with"
+    return ""
+
+
 def differences(bundle: Bundle, configs: Sequence[TrialConfig], processes: int = 1) -> list[str]:
     """Sentences on what differs here, with this number of `processes` for each network, from where the bundle
     was made, and may change the result."""
     found, here = [], lock()
+    compute = bundle.members[0].compute
+    device = compute.get("name") or compute.get("device")
     for what, there, now in (
         ("processor", bundle.machine.get("processor"), processor()),
+        ("device", device, _device(configs[0].device) if device else None),  # not noted by early versions
         ("code", _commit(bundle.code), _commit(code())),
     ):
         if there != now:
@@ -245,6 +263,25 @@ def differences(bundle: Bundle, configs: Sequence[TrialConfig], processes: int =
                 f"pretrained weights of {config.model}: {member.start_weights} there, {weights} here"
             )
     return found
+
+
+def _device(wanted: str) -> str:
+    """The name of the GPU that trains here, or 'cpu', if `wanted` is 'auto' or 'cpu'."""
+    return torch.cuda.get_device_name() if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def other_precisions(made: Bundle, again: Bundle) -> list[str]:
+    """[A sentence on the precision of networks that were trained again in another one], [] if there are none.
+    That is known only now: it depends on the device and the network."""
+    pairs = [
+        tuple(one.compute.get("precision") for one in both)
+        for both in zip(made.members, again.members, strict=True)
+    ]
+    return [
+        f"precision: {there} there, {here} here"
+        for there, here in dict.fromkeys(pairs)
+        if there not in (None, here)
+    ]
 
 
 def _commit(of: Mapping[str, Any]) -> str:

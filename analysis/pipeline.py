@@ -338,7 +338,7 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
     what differs here, and after it whether the files are the same. Return whether they are (True if the
     bundle has none to compare with).
 
-    UsageError, before anything is trained, if the data are not those of the bundle.
+    UsageError, before anything is trained, if the data or the labels are not those of the bundle.
     """
     made = bundle.read_bundle(path)
     names = [f"best/{number}" for number in range(1, len(made.members) + 1)] if made.voted else []
@@ -349,6 +349,8 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
     configs, photos, task = _ready(recipes, values, data, made.tta, finish, gpus)
     if words := bundle.data_difference(made, data):
         raise UsageError(f"{data}: {words}; nothing is trained")
+    if words := bundle.label_difference(made, configs):
+        raise UsageError(f"{words}; nothing is trained: put that file back")
     differing = bundle.differences(made, configs, gpus)
     for words in differing:
         output.info(f"note: differs from where the bundle was made: {words}")
@@ -382,5 +384,6 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
         one.network == other.network for one, other in zip(made.members, again.members, strict=True)
     ]
     output.info(f"networks with the same weights: {sum(same_networks)} of {len(same_networks)}")
+    differing += bundle.other_precisions(made, again)
     output.info("what differs: " + ("; ".join(differing) or "nothing that the bundle records"))
     return False

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from analysis import bundle, pipeline
@@ -14,9 +15,12 @@ from analysis.recipes import Recipe
 from analysis.retrain import retrain
 from common.errors import UsageError
 from common.files import sha256_of
+from dataset.face_masks.labels import FACE_MASK
+from dataset.read import read_eval
 from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
 from trial.config import parse
+from trial.data import pseudo_labels
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +67,15 @@ def test_what_differs_is_said(people, final, tmp_path):
     read["machine"]["processor"] = "Abacus"
     read["code"]["commit"] = "0" * 40
     read["members"][0]["recipe"]["learning_rate"] = 0.1  # so that the result differs
+    read["members"][0]["compute"] |= {"device": "cuda", "name": "NVIDIA Loom", "precision": "float16"}
     changed = tmp_path / "changed"
     changed.mkdir()
     (changed / BUNDLE).write_text(json.dumps(read))
     shutil.copy(final / "submission.csv", changed)
     said = call(app, "reproduce", changed, "--data", people, "--out", tmp_path / "again")
     assert said.exit_code == 1
-    for words in ("processor: Abacus there", "commit 000000000000", "gone 2 there, none here", "torch 1.0 there",
+    for words in ("processor: Abacus there", "device: NVIDIA Loom there, ",
+                  "; precision: float16 there, ", "commit 000000000000", "gone 2 there, none here", "torch 1.0 there",
                   "not the same, byte for byte: submission.csv, predictions.csv (", " of 105 answers differ)",
                   "networks with the same weights: 0 of 1", "what differs: processor: Abacus"):  # fmt: skip
         assert words in said.stdout
@@ -83,6 +89,22 @@ def test_other_data_are_refused_before_anything_is_trained(people, final, tmp_pa
     assert said.exit_code == 2
     assert "files of" in said.stderr and "nothing is trained" in said.stderr
     assert not (tmp_path / "again").exists()
+
+
+def test_other_labels_are_refused_before_anything_is_trained(people, final, tmp_path):
+    read, labels = json.loads((final / BUNDLE).read_text()), tmp_path / "labels.csv"
+    pseudo_labels.write(labels, read_eval(people)["photo"][:8], np.zeros(8, int), FACE_MASK, "")
+    read["members"][0]["recipe"]["pseudo_labels"] = str(labels)
+    read["members"][0]["label_files"] = {"pseudo_labels": "0" * 64}
+    (tmp_path / BUNDLE).write_text(json.dumps(read))
+    said = call(app, "reproduce", tmp_path, "--data", people, "--out", tmp_path / "again")
+    assert said.exit_code == 2
+    assert f"pseudo_labels={labels}: holds other labels than the bundle was made with" in said.stderr
+    assert not (tmp_path / "again").exists()
+    del read["members"][0]["label_files"]  # as earlier versions wrote it
+    (tmp_path / BUNDLE).write_text(json.dumps(read))
+    made = read_bundle(tmp_path)
+    assert not bundle.label_difference(made, [recipe.config({}) for recipe in made.recipes()])
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from analysis.__main__ import app
+from analysis.bundle import read_bundle
 from analysis.pipeline import export_best_and_retrain, retrain_and_submit
 from analysis.predict.trained import predict
 from analysis.prediction import predict_and_submit
@@ -16,6 +17,7 @@ from analysis.submission import submission_errors
 from analysis.trials.ranking import Ranking
 from analysis.trust.curves import curve_of, steady
 from common.errors import UsageError
+from common.files import sha256_of
 from common.machine import PROJECT, shipped
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
@@ -98,6 +100,7 @@ def test_a_network_that_was_trained_with_other_labels_is_not_used_by_the_next_tr
     trained = (tmp_path / "out" / WEIGHTS).stat().st_mtime_ns
     retrain_and_submit(recipe, people, tmp_path / "out", changes)
     assert (tmp_path / "out" / WEIGHTS).stat().st_mtime_ns == trained
+    assert read_bundle(tmp_path / "out").members[0].label_files == {"pseudo_labels": sha256_of(labels)}
 
 
 @pytest.mark.parametrize(
