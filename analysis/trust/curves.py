@@ -43,18 +43,20 @@ def whole_curve(folds: Sequence[Mapping[int, float]], score: float | None = None
 
     The mean of the folds' scores is on another scale: a rare class is absent from many a fold, and counts 0
     in the macro-F1 there. So each epoch has that `score` and what the folds are below their best ones, on
-    average. Without a `score`, or of one fold: the mean of the folds.
+    average. Without a `score`, or of one fold: the mean of the folds. A fold that ended earlier (by patience)
+    stays as far below its best one as it was at last: it ended because nothing better came, and without it
+    late epochs would be judged by the folds that were still improving.
     """
     best = [max((one for one in fold.values() if one == one), default=np.nan) for fold in folds]
     whole = float(np.mean(best)) if score is None else score
     epochs = sorted(set().union(*folds))
     if len(folds) == 1:
         return np.array([folds[0][epoch] for epoch in epochs])
-    below = [
-        [fold[epoch] - top for fold, top in zip(folds, best, strict=True) if epoch in fold]
-        for epoch in epochs
-    ]
-    return np.array([whole + np.mean(one) for one in below])
+    below, at_last = [], np.full(len(folds), np.nan)
+    for epoch in epochs:
+        at_last = np.array([fold.get(epoch, last) for fold, last in zip(folds, at_last, strict=True)])
+        below.append(np.mean(at_last - best))
+    return whole + np.array(below)
 
 
 def curve_of(run: Path, metric: str, score: float | None = None) -> np.ndarray:

@@ -72,8 +72,13 @@ def test_an_epoch_is_as_far_below_the_score_as_the_folds_are_below_their_best():
     np.testing.assert_allclose(whole_curve(folds, 0.6), [0.6 - 0.3, 0.6 - 0.15, 0.6 - 0.05])
     np.testing.assert_allclose(whole_curve(folds), np.mean([list(one.values()) for one in folds], 0))
     np.testing.assert_allclose(whole_curve(folds[:1], 0.6), [0.2, 0.4, 0.3])
-    # A fold that ended earlier does not bend the curve.
-    np.testing.assert_allclose(whole_curve([folds[0], {1: 0.1, 2: 0.2}], 0.6), [0.45, 0.6, 0.5])
+
+
+def test_a_fold_that_ended_earlier_still_counts_in_later_epochs():
+    """Patience ended the first one after its best epoch, 2; the other has its best epoch after that."""
+    folds = [{1: 0.2, 2: 0.6, 3: 0.4}, {1: 0.3, 2: 0.5, 3: 0.5, 4: 0.5, 5: 0.6}]
+    np.testing.assert_allclose(whole_curve(folds, 0.6), [0.25, 0.55, 0.45, 0.45, 0.5])
+    np.testing.assert_allclose(whole_curve(folds), [0.25, 0.55, 0.45, 0.45, 0.5])
 
 
 def all_folds(folder, seed, scores):

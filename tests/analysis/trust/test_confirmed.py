@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from analysis.trust.answers import answers_of, counts_of, joined, read_all
 from analysis.trust.bootstrap import Interval
@@ -55,6 +56,17 @@ def test_leaders_are_judged_by_the_people_of_all_rounds_and_their_mean_curve(tmp
     np.testing.assert_array_equal(pooled.truth.sum(0), np.bincount(labels, minlength=18))
     given = twice.filter(regex="p..$").to_numpy().argmax(1)
     np.testing.assert_array_equal(pooled.hits.sum(0)[0], np.bincount(given[given == labels], minlength=18))
+
+
+def test_the_round_that_patience_ended_first_counts_in_the_epochs_after_it(tmp_path):
+    """Else a leader would be judged late by the rounds that still rose."""
+    short, long = (0.1, 0.5, 0.3), (0.1, 0.2, 0.2, 0.5, 0.5, 0.5)
+    one = [run(tmp_path / f"one{n}", n, 20, scores) for n, scores in enumerate((short, long))]
+    other = [run(tmp_path / f"other{n}", 5 + n, 20, (0.4, 0.45, 0.45)) for n in (0, 1)]
+    found, (own, _) = judge([one, other], "macro_f1")
+    assert found.winner == 1  # at the end the first one is .1 below its score, not at it
+    alone, _ = judge([one], "macro_f1")
+    assert alone.promise.value + alone.flattered == pytest.approx(own.value - 0.1)
 
 
 def test_answers_without_probabilities_are_joined_as_well():
