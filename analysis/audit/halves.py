@@ -11,6 +11,7 @@ from analysis.trust.shift import Shift, measures_of, shift_of
 from common.errors import UsageError
 from common.files import is_taken, only_writer_of_out, write_sheet
 from dataset.faces.locate import cached_faces
+from dataset.read import corrected
 from trial.config import TrialConfig
 
 MAX_SHOWN = 60  # pairs of a kind on the page
@@ -32,9 +33,10 @@ def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "
     config = halves.config or TrialConfig(data=str(data))
     if (number := halves.train["group"].nunique()) < config.folds:
         raise UsageError(f"{data}: {number} {halves.task.groups} can't be split into {config.folds} folds")
+    labelled = corrected(halves.task, halves.train, config.corrections)  # labels decide how folds are dealt
     train, photos = both_features(halves, run)
     people = people_of(train, halves.train["group"].to_numpy(str), photos)
-    found = leaks(halves.train, halves.photos, people, config.folds, config.seed)
+    found = leaks(labelled, halves.photos, people, config.folds, config.seed)
     out.mkdir(parents=True, exist_ok=True)
     write_sheet(out / TABLE, found.pairs.round(4))
     _write_page(out / PAGE, found, halves, data)

@@ -10,10 +10,13 @@ from scipy.stats import norm
 from analysis.__main__ import app
 from analysis.audit.halves import shift_between, write_leakage
 from analysis.audit.reading import read_halves
+from analysis.trust import leakage
 from analysis.trust.leakage import EVAL, PHOTO, People, people_of, same_people, threshold
 from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw
+from dataset.face_masks.labels import GENDERS
 from dataset.read import read_train
+from dataset.split import fold_of
 from tests.analysis.fake_run import untrained
 from tests.conftest import call
 
@@ -110,6 +113,22 @@ def test_the_command_names_both_sides(leaky, tmp_path):
     assert (tmp_path / "out" / "leakage.html").read_text().count("<article") == len(found)
     with pytest.raises(UsageError, match="out already exists"):
         write_leakage(leaky, tmp_path / "out", run)
+
+
+def test_the_folds_are_those_of_the_run_whose_labels_were_corrected(people, tmp_path, monkeypatch):
+    """Other labels deal other folds."""
+    first = read_train(people).table.iloc[0]
+    recorded, corrected = GENDERS[first["gender"]], GENDERS[1 - first["gender"]]
+    rows = ["id,field,recorded,corrected", f"{first['group']},gender,{recorded},{corrected}"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    values = {"data": str(people), "corrections": str(tmp_path / "labels.csv")}
+    untrained(tmp_path / "run", values=values)
+    dealt = []
+    monkeypatch.setattr(leakage, "fold_of", lambda table, *how: dealt.append(table) or fold_of(table, *how))
+    write_leakage(people, tmp_path / "out", tmp_path / "run")
+    (table,) = dealt
+    assert (table["label"] != read_train(people).table["label"]).sum() == 7
+    assert (table["label"] == read_train(people, values["corrections"]).table["label"]).all()
 
 
 def test_what_is_not_right_is_refused_with_the_file_and_the_difference(people, tmp_path):
