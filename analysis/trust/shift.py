@@ -120,10 +120,12 @@ def shift_of(
     names, row = np.unique(groups, return_inverse=True)
     auc = _told_apart(mine, row, its)
     rng = np.random.default_rng(0)
-    fraction = min(0.5, len(photos) / (len(train) + len(photos)))
+    wanted = len(train) * min(0.5, len(photos) / (len(train) + len(photos)))
     references = []
     for _ in range(REFERENCES):
-        half = np.isin(row, rng.permutation(len(names))[: max(1, round(fraction * len(names)))])
+        order = rng.permutation(len(names))
+        number = np.searchsorted(np.bincount(row)[order].cumsum(), wanted) + 1  # groups with so many photos
+        half = np.isin(row, order[: np.clip(number, 2, len(names) - 2)])
         references.append(_told_apart(mine[~half], row[~half], mine[half]).value)
     rows = {}
     for name in measures[0]:
@@ -141,18 +143,19 @@ def shift_of(
 
 
 def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray) -> Auc:
-    """The AUC of a logistic regression, cross-validated over the groups of train and single photos of
-    eval."""
+    """The AUC of a logistic regression, cross-validated over the groups of train and single photos of eval,
+    of each of which there are two or more: they are dealt apart, so that each fold has some of both."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     data, half = np.concatenate([train, photos]), np.repeat([0, 1], [len(train), len(photos)])
-    groups = np.concatenate([row, row.max() + 1 + np.arange(len(photos))])
+    names, group = np.unique(row, return_inverse=True)
+    number, rng = min(FOLDS, len(names), len(photos)), np.random.default_rng(0)
+    fold = np.concatenate([rng.permutation(len(names))[group], rng.permutation(len(photos))]) % number
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced"))
-    folds = GroupKFold(min(FOLDS, len(np.unique(row)), len(photos)), shuffle=True, random_state=0)
-    scores = cross_val_predict(model, data, half, groups=groups, cv=folds, method="decision_function")
+    scores = cross_val_predict(model, data, half, cv=PredefinedSplit(fold), method="decision_function")
     return _auc(scores[: len(train)], row, scores[len(train) :])
 
 

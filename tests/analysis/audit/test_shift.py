@@ -57,6 +57,20 @@ def test_halves_of_one_place_are_not_told_apart_and_darker_photos_are():
     assert found.measures.loc["width"][["auc", "low", "high"]].tolist() == [0.5, 0.5, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "others"),
+    [([5] * 4, 12), ([1] * 4, 10), ([7] * 5, 10), ([1] * 27 + [150] * 3, 20), ([150] * 2 + [1] * 2, 20)],
+)
+def test_sets_that_are_small_or_uneven_are_compared_too(sizes, others):
+    """Each part that a classifier is fitted to must have photos of both halves."""
+    rng = np.random.default_rng(0)
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    features = rng.normal(size=(len(row), 8)), rng.normal(size=(others, 8))
+    measures = [pd.DataFrame({"brightness": rng.normal(size=len(half))}) for half in features]
+    found = shift_of(features, row, (measures[0], measures[1]))
+    assert 0 <= found.auc.low <= found.auc.value <= found.auc.high <= 1 and 0 <= found.reference <= 1
+
+
 def test_measures_are_those_of_the_pixels(tmp_path):
     grey = np.full((40, 60, 3), 100, np.uint8)
     noisy = grey + np.random.default_rng(0).integers(0, 50, grey.shape, dtype=np.uint8)
