@@ -294,13 +294,14 @@ def export_best_and_retrain(
     what = _what(configs, [recipe.stop_with(changes) for recipe in recipes], average, data)
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
         write_trials(known, out / TRIALS)
-        if not (changed := print_unpromised(recipes, configs)):
+        promised = not print_unpromised(recipes, configs) and "no_promise" not in planned.about
+        if promised:
             _print_trust(known, rows)
         members, abouts = _members(
             recipes, configs, photos, folders, changes, average, tta, planned, again, gpus
         )
         about = abouts[0] | {"selection": known.rule, "network": model}
-        if _is_first(known, rows) and not changed:
+        if promised and _is_first(known, rows):
             about |= known.leaders.facts()
         if top > 1:
             about = about_vote(about, abouts, voted, known.metric)

@@ -57,13 +57,13 @@ def predict_and_submit(
             "no_promise": f"the log loss at temperature {temperature:g} was not validated",
         }
         output.info(f"no promise: {about['no_promise']}")
-    if promise := about.get("promise"):
-        output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
     known_to = known_answers(run, temperature)
     planned = plan_finish(
         finish, images or data, photos, known_to, trained.task,
         config.metric, config.corrections, config.group,
     )  # fmt: skip
+    if (promise := about.get("promise")) and "no_promise" not in planned.about:
+        output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
     measured_on = Path(config.data) if images else data
     if tta == AUTO:
         validated = finishing.validated_run(run)

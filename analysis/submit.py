@@ -65,7 +65,7 @@ def submit(
 ) -> dict[str, Any]:  # fmt: skip
     """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, classes) by
     the networks of the run folders `runs`, in the words of the first one's task. Return the content of
-    submission.json but the task: `about`, answers, warnings.
+    submission.json but the task: `about` (with no_promise, without any promise), answers, warnings.
 
     Print how often each class is predicted, beside the training data (if `table`), and each sign of a
     collapse.
@@ -73,6 +73,8 @@ def submit(
     training = training_fractions([RunFolder(run).class_counts() for run in runs])
     task = RunFolder(runs[0]).task()
     given = predicted_classes(probabilities, training, task)
+    if "no_promise" in about:
+        about = {name: value for name, value in about.items() if name not in ("promise", BEST_MEMBER)}
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:

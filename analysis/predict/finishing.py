@@ -108,6 +108,10 @@ def plan_finish(
             )
             validated = combined
     decision, about["decision"] = _decision(finish, validated, task, metric)
+    if decision and metric != METRIC:  # what is known of it is of the probabilities before the decision
+        why = f"the {title_of(metric)} after --decide {METRIC} was not validated"
+        about |= {"validation": {}, "no_promise": why}
+        output.info(f"no promise: {why}")
     return FinishPlan(task, groups, shared, decision, about)
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.ensemble import ensemble
 from analysis.pipeline import reproduce, retrain_and_submit
 from analysis.predict.finishing import Finish, shared_vote
 from analysis.predict.trained import predict
 from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
+from analysis.submissions import entry_of
 from common.errors import UsageError
 from dataset.read import read_eval
 from tests.analysis import other_tasks
@@ -72,6 +74,31 @@ def test_another_metric_has_no_decision(people, tmp_path):
     predict_and_submit(folder, people, tmp_path / "out")
     assert about(tmp_path / "out")["decision"] == {"applied": False, "why": "the metric is accuracy"}
     assert about(tmp_path / "out")["not_covered"]["counted"] == "people"
+
+
+def test_by_another_metric_nothing_is_promised_of_a_decision(people, tmp_path, capsys):
+    """The score that is known is of the probabilities before it."""
+    for seed, name in enumerate("ab"):
+        untrained(tmp_path / name, seed, validation(4.0, 30), values={"metric": "log_loss", "epochs": 1})
+        (tmp_path / name / "epochs.csv").write_text("epoch,macro_f1,negative_log_loss,fold\n1,0.2,-2.0,0\n")
+    finish, why = (
+        Finish("macro_f1"),
+        "no promise: the negative log loss after --decide macro_f1 was not validated",
+    )
+    predict_and_submit(tmp_path / "a", people, tmp_path / "plain", finish=Finish("none"))
+    assert about(tmp_path / "plain")["promise"] and "no promise" not in capsys.readouterr().out
+    ensemble([tmp_path / "a", tmp_path / "b"], people, tmp_path / "vote", "soft", finish=finish)
+    predict_and_submit(tmp_path / "a", people, tmp_path / "decided", finish=finish)
+    retrain_and_submit(
+        read_recipe(tmp_path / "a" / "config.json"), people, tmp_path / "net", {}, finish=finish
+    )
+    said = capsys.readouterr().out
+    assert said.count(why) == 3 and "\npromise" not in said
+    for name in ("vote", "decided", "net"):
+        kept = about(tmp_path / name)
+        assert (kept["validation"], "promise" in kept) == ({}, False) and why.endswith(kept["no_promise"])
+        assert entry_of(tmp_path / name).promise is None
+        assert "Nothing is promised: the negative log loss" in (tmp_path / name / "report.html").read_text()
 
 
 @pytest.mark.slow
