@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from analysis.predict.finishing import FinishPlan
 from analysis.recipes import Recipe
@@ -267,6 +266,8 @@ def differences(bundle: Bundle, configs: Sequence[TrialConfig], processes: int =
 
 def _device(wanted: str) -> str:
     """The name of the GPU that trains here, or 'cpu', if `wanted` is 'auto' or 'cpu'."""
+    import torch  # pages import this module, and need no network
+
     return torch.cuda.get_device_name() if wanted != "cpu" and torch.cuda.is_available() else "cpu"
 
 

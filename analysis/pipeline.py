@@ -233,14 +233,16 @@ def _text(recipe: Mapping[str, Any], name: str) -> str:
 
 def _retrain_checked(
     recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
-    average: int, tta: str, planned: FinishPlan, again: bool, table: bool = True, gpus: int = 1,
+    average: int, tta: str, planned: FinishPlan, again: bool, is_member: bool = False, gpus: int = 1,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
-    """(The probabilities as predicted, the content of the submission.json of what is decided by these)."""
+    """(The probabilities as predicted, the content of the submission.json of what is decided by these).
+    `is_member`: of a submission in another folder, which has the table of its classes and the bundle."""
     train = retrain if gpus == 1 else partial(retrain_on_gpus, gpus)
     followed = train(config, out, stop_after, average, again)
     probabilities = predict(out, photos, tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": tta, **planned.about}
-    return probabilities, submit_run(out, photos, planned.apply(probabilities), about, out, table)
+    decided, alone = planned.apply(probabilities), not is_member
+    return probabilities, submit_run(out, photos, decided, about, out, table=alone, bundled=alone)
 
 
 @only_writer_of_out
@@ -325,7 +327,7 @@ def _members(
         stop_after = recipe.stop_with(values)
         own = planned if len(recipes) == 1 else FinishPlan(planned.task)
         probabilities, about = _retrain_checked(
-            recipe, config, photos, folder, stop_after, average, tta, own, again, table=False, gpus=gpus
+            recipe, config, photos, folder, stop_after, average, tta, own, again, is_member=True, gpus=gpus
         )
         members.append(probabilities)
         abouts.append(about)

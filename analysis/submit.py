@@ -37,12 +37,13 @@ REPORT = "report.html"
 
 def submit_run(
     out: Path, photos: pd.DataFrame, probabilities: np.ndarray, about: dict[str, Any], run: Path,
-    table: bool = True,
+    table: bool = True, bundled: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """`submit` for the network of the run folder `run`, and report.html beside it."""
+    """`submit` for the network of the run folder `run`, and report.html beside it. `bundled`: the caller
+    writes its bundle afterwards."""
     about = submit(out, photos, probabilities, about, [run], table)
     with reporting(out / REPORT):
-        write_run_report(out / REPORT, run, about)
+        write_run_report(out / REPORT, run, about, bundled=bundled)
     return about
 
 

@@ -92,7 +92,7 @@ def commands_of_experiment(name: str, best: RunFolder | None, submission: Path |
 
 def commands_of_run(run: RunFolder, submission: Path | None, has_bundle: bool) -> list[Line]:
     """(What it does, the command) of a run. `submission`: the folder of its submission, if it has one;
-    `has_bundle`: whether that was retrained."""
+    `has_bundle`: whether that can be made again."""
     data = data_of(run)
     if submission is not None:
         return [*_of_submission(submission, data, has_bundle), *_again(run)]

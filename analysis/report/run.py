@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.bundle import BUNDLE
 from analysis.report import plots
 from analysis.report.checks import Check, checks_of, ways_of
 from analysis.report.classes import classes_of
@@ -36,10 +37,12 @@ from trial.run_folder.record import EPOCHS, VALIDATION, RunFolder
 
 
 def write_run_report(
-    out: Path, run: Path, about: Mapping[str, Any] | None = None, checks: Sequence[Check] = ()
-) -> Path:
+    out: Path, run: Path, about: Mapping[str, Any] | None = None, checks: Sequence[Check] = (),
+    bundled: bool = False,
+) -> Path:  # fmt: skip
     """Write the page `out` on the run folder `run`; with `about` (the content of its submission.json), on its
-    submission. `checks`: what audits and an ensemble found.
+    submission. `checks`: what audits and an ensemble found; `bundled`: a bundle of the submission will lie
+    beside it, if there is none yet.
 
     If `about` names the trial whose recipe was retrained into `run`, and that run folder still exists, its
     curve and validation are shown as another network's. UsageError if `run` has no config.json.
@@ -64,7 +67,7 @@ def write_run_report(
     submission = (
         next((place for place in (out.parent, run) if (place / CSV).is_file()), None) if about else None
     )
-    retrained = bool(about and about.get("rule")) and submission is not None and _same(submission, run)
+    bundled = submission is not None and (bundled or (submission / BUNDLE).is_file())
     return _write(
         out,
         "Submission report" if about else "Run report",
@@ -80,7 +83,7 @@ def write_run_report(
         origin=origin_facts(folder),
         answer=answer_of(folder, about, submission, config.metric),
         lineage=lineage_of(folder, about=about),
-        commands=commands_of_run(folder, submission, retrained),
+        commands=commands_of_run(folder, submission, bundled),
         **checks_of(checks, judged, shlex.quote(path_text(run))),
     )
 
@@ -148,10 +151,6 @@ def _write(
         **nothing | more,
         **facts_of_classes,
     )
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
 
 
 def _validation(

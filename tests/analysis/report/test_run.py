@@ -12,6 +12,7 @@ from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from analysis.report.run import write_run_report
 from analysis.submission import read_about
+from analysis.submit import about_run
 from analysis.trials.printing import print_trials
 from analysis.trials.ranking import rank
 from analysis.trials.runs import any_table, runs_in
@@ -79,8 +80,19 @@ def test_a_predicted_submissions_page_adds_what_was_answered(trial, people, tmp_
     assert "105" in text and "in training" in text
 
 
+def test_a_submission_is_made_again_where_its_bundle_is(tmp_path):
+    """That of a member of a submission lies beside the whole submission."""
+    run = untrained(tmp_path / "best" / "1").folder
+    (run / "submission.csv").touch()
+    about, page = about_run(run) | {"rule": {"stopped_after_epoch": 1}}, run / "report.html"
+    assert "analysis reproduce" not in text_of(write_run_report(page, run, about))
+    assert "analysis reproduce" in text_of(write_run_report(page, run, about, bundled=True))
+    (run / "bundle.json").touch()
+    assert "analysis reproduce" in text_of(write_run_report(page, run, about))
+
+
 def test_a_fault_in_the_page_leaves_the_submission(trial, people, tmp_path, monkeypatch, caplog):
-    def fail(*given):
+    def fail(*given, **named):
         raise NotImplementedError("eq not implemented")
 
     monkeypatch.setattr("analysis.submit.write_run_report", fail)
@@ -96,7 +108,7 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     _, about = retrain_and_submit(recipe, people, tmp_path / "again", {})
     text = text_of(tmp_path / "again" / "report.html")
     assert sections(text) == ["result", "curves", "classes", "checks", "recipe", "submission"]
-    for words in ("Trained on all people, with none held out", "of the trial, not of this network",
+    for words in ("Trained on all people, with none held out", "python -m analysis reproduce ", "of the trial, not of this network",
                   "The trial whose recipe this is", "trained on these people too", "as in the trial, by fraction of epochs"):  # fmt: skip
         assert words in text
     assert text.count('class="figure"') == 7
