@@ -10,9 +10,9 @@ from common.errors import UsageError
 from dataset.task import Task
 
 FEW = 5  # groups with the same set of labels
-ALIKE = (
-    0.9  # of the groups have as many photos of each label as others with these labels: then they are strata
-)
+# Of the groups, with as many of the photos, have as many of each label as others with these labels: then they are
+# strata.
+ALIKE = 0.9
 
 
 class _Groups(NamedTuple):
@@ -80,11 +80,15 @@ def _overlap(groups: _Groups) -> bool:
 
 
 def _alike(groups: _Groups) -> float:
-    """The fraction of the groups with as many photos of each label as most groups with the same labels."""
+    """The fraction of the groups with as many photos of each label as most groups with the same labels, or of
+    all photos that are in such groups, whichever is smaller: a few large groups can hold most photos."""
+    sizes = np.add.reduceat(groups.photos, groups.start[:-1])
     _, first, times = np.unique(groups.kind, return_index=True, return_counts=True)
-    most = np.zeros(groups.stratum.max() + 1, dtype=int)
-    np.maximum.at(most, groups.stratum[first], times)
-    return most.sum() / len(groups.names)
+    by_size = np.lexsort((sizes[first], times, groups.stratum[first]))
+    last = np.r_[np.diff(groups.stratum[first][by_size]) > 0, True]  # the most frequent kind of each stratum
+    usual = by_size[last]
+    in_groups, in_photos = times[usual].sum(), (times * sizes[first])[usual].sum()
+    return float(min(in_groups / len(sizes), in_photos / sizes.sum()))
 
 
 def _stratified(strata: np.ndarray, folds: int, rng: np.random.RandomState) -> np.ndarray:

@@ -164,6 +164,17 @@ def test_groups_of_one_label_are_dealt_evenly_for_any_number_of_classes(classes)
     assert (counts == 3).all().all()
 
 
+@pytest.mark.parametrize("large", [6, 8, 10])
+def test_a_few_groups_that_hold_most_photos_are_dealt_evenly(large):
+    """Of a hundred groups; as strata their photos would be in a fold or two."""
+    labels = [[number % 2] * (60 if number < large else 4) for number in range(100)]
+    table = groups_with(labels)
+    for seed in range(4):
+        counts = pd.crosstab(table["label"], fold_of(table, 5, seed))
+        fractions = counts.div(counts.sum(axis=1), axis=0)
+        assert fractions.stack().between(0.17, 0.23).all()
+
+
 def test_photos_without_groups_are_stratified_by_class():
     labels = [0] * 90 + [1] * 12 + [2] * 5
     counts = pd.crosstab(
