@@ -138,8 +138,10 @@ class Scan(NamedTuple):
 
 def rare_labels(counts: Collection[int]) -> tuple[int, ...]:
     """The labels of classes with less than half of an even share of the groups; `counts` (n_classes,) of the
-    groups with a photo of each class."""
+    groups with a photo of each class. Classes without a photo (combinations of factors that there are not)
+    have no share, and are not rare."""
     import numpy as np
 
     counts = np.asarray(counts)
-    return tuple(np.flatnonzero(counts < counts.sum() / len(counts) / 2).tolist())
+    present = counts > 0
+    return tuple(np.flatnonzero(present & (counts < counts.sum() / max(1, present.sum()) / 2)).tolist())

@@ -79,12 +79,18 @@ def test_bands_begin_at_their_edges():
 
 @pytest.mark.parametrize(
     ("counts", "rare"),
-    [([50, 50], ()), ([90, 10], (1,)), ([75, 25], ()), ([76, 24], (1,)), ([10] * 40, ()), ([10] * 39 + [4], (39,)), ([5, 0], (1,))],
+    [([50, 50], ()), ([90, 10], (1,)), ([75, 25], ()), ([76, 24], (1,)), ([10] * 40, ()), ([10] * 39 + [4], (39,)), ([5, 0], ())],
 )  # fmt: skip
 def test_rare_is_less_than_half_of_an_even_share(counts, rare):
     assert rare_labels(counts) == rare
     task = Task("photos", tuple(map(str, range(len(counts)))), rare=rare)
     assert task.is_rare(np.arange(len(counts))).tolist() == [label in rare for label in range(len(counts))]
+
+
+def test_a_class_without_photos_is_not_rare_and_has_no_share():
+    counts = np.diag([60, 60, 60, 8]).ravel()  # each kind has its own form: 4 of 16 combinations
+    assert rare_labels(counts) == (15,)
+    assert rare_labels([0, 0]) == ()
 
 
 @pytest.mark.parametrize("group", ["photo", "fold", "label", "p00", "p123"])
