@@ -115,7 +115,7 @@ def _weighted(counts: "Tensor", weight: "Tensor") -> Loss:
     """Cross-entropy with a class `weight` (classes,), scaled to a mean of 1 over the photos of `counts`.
 
     The sum over a batch is divided by the sum of its weights; torch divides by the number of photos if
-    targets are fractions.
+    targets are fractions. The loss of a batch whose classes all have weight 0 is 0.
     """
     import torch
     import torch.nn.functional as F
@@ -127,7 +127,8 @@ def _weighted(counts: "Tensor", weight: "Tensor") -> Loss:
         nonlocal weight
         weight = weight.to(logits.device)  # once: a copy at each step would wait for the GPU
         fractions = _fractions(targets, logits) * weight
-        return -(fractions * F.log_softmax(logits, dim=1)).sum() / fractions.sum()
+        total = fractions.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+        return -(fractions * F.log_softmax(logits, dim=1)).sum() / total
 
     return loss
 

@@ -44,6 +44,15 @@ def test_a_class_without_photos_makes_no_infinite_weight():
     assert torch.isfinite(weighted(counts)(LOGITS, LABELS))
 
 
+@pytest.mark.parametrize("name", ["weighted", "class_balanced"])
+def test_a_batch_of_such_classes_alone_has_no_loss_and_no_gradient(name):
+    """As in validation, if the training photos lack a class."""
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = LOSSES[name](torch.tensor([10, 5, 0]))(logits, torch.tensor([2, 2]))
+    loss.backward()
+    assert loss == 0 and (logits.grad == 0).all()
+
+
 def test_focal_is_cross_entropy_at_gamma_0_and_the_papers_formula_else():
     assert focal(COUNTS, gamma=0.0)(LOGITS, LABELS) == pytest.approx(F.cross_entropy(LOGITS, LABELS).item())
     p = LOGITS.softmax(1)[torch.arange(64), LABELS]
