@@ -20,12 +20,15 @@ from dataset.faces.detector import detector_errors
 from dataset.task import Task
 from trial.augment.policies import Policy
 from trial.catalogue import Network
-from trial.choice import Choice
+from trial.choice import Choice, Registry, default_choice
+from trial.learning.freezing import FREEZES
+from trial.learning.inits import INITS
 from trial.learning.resizing import RESIZINGS
 from trial.learning.teachers import TEACHERS
 from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
 from trial.process.ranks import MIN_PART
 
+MOVES_AT_0 = ("madgrad", "madgradw")  # timm's add 1e-6 to every learning rate
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
 Check = Callable[..., list[str]]
 
@@ -62,9 +65,14 @@ def schedule_errors(schedule: Choice, epochs: int) -> list[str]:
 
 def freeze_errors(freeze: Choice, epochs: int, features: Choice) -> list[str]:
     """Frozen layers are unfrozen before the training ends, unless only their features are trained on."""
-    if features.name != "none" and freeze.name == "backbone":
-        return []
     params = dict(freeze.params)
+    if features.name != "none" and freeze.name == "backbone":
+        if params["epochs"] == _default(FREEZES, freeze, "epochs"):
+            return []
+        return [
+            f"freeze.epochs={params['epochs']}: features={features} keeps all below the last layer frozen; "
+            "leave it out"
+        ]
     return [
         f"freeze.{name}={params[name]}: must be below epochs={epochs}"
         for name in ("epochs", "every")
@@ -107,9 +115,21 @@ def init_errors(init: Choice, model: str, join: str, head: Choice) -> list[str]:
     return _one_end_errors(f"init={init}", model, join) + several * (head.name == "mlp")
 
 
+def smoothing_errors(init: Choice, head: Choice) -> list[str]:
+    """What is smoothed are the means of subclasses."""
+    smoothing = dict(init.params).get("smoothing")
+    if _subclasses(head) > 1 or init.name == "random" or smoothing == _default(INITS, init, "smoothing"):
+        return []
+    return [f"init.smoothing={smoothing:g}: is used with head.subclasses only; leave it out"]
+
+
 def join_errors(join: str, model: str) -> list[str]:
     """Features of several networks are joined before their last layers."""
-    return _one_end_errors("join=features", model, join) if "+" in model and join == "features" else []
+    if join != "features":
+        return []
+    if "+" not in model:
+        return [f"join=features: {model} is one network; leave it out, or give several joined by +"]
+    return _one_end_errors("join=features", model, join)
 
 
 def learning_rate_errors(learning_rate: float, init: Choice, features: Choice, freeze: Choice) -> list[str]:
@@ -124,6 +144,30 @@ def learning_rate_errors(learning_rate: float, init: Choice, features: Choice, f
             f"init={init.name} was fitted to; give features=cached, or freeze=batch_norm"
         ]
     return []
+
+
+def untrained_errors(
+    learning_rate: float, optimizer: Choice, sampler: Choice, mixing: Choice, borders: Choice, head: Choice,
+    ema: float,
+) -> list[str]:  # fmt: skip
+    """With a rate of 0 nothing is learned from the batches. The loss may be any: one search can compare
+    losses at several rates, of which 0 is one."""
+    if learning_rate != 0:
+        return []
+    dropout = dict(head.params).get("dropout", 0)
+    unused = {
+        f"sampler={sampler}": sampler.name != "uniform",
+        f"mixing={mixing}": mixing.name != "none",
+        f"borders={borders}": borders.name == "soft",
+        f"head.dropout={dropout:g}": dropout > 0,
+        f"ema={ema:g}": ema > 0,
+    }
+    errors = []
+    if given := [text for text, is_ in unused.items() if is_]:
+        errors.append(f"{', '.join(given)}: nothing is trained with learning_rate=0; leave out")
+    if optimizer.name in MOVES_AT_0:
+        errors.append(f"optimizer={optimizer}: trains with learning_rate=0, too; choose another")
+    return errors
 
 
 def decay_errors(layer_decay: float, stem_decay: float) -> list[str]:
@@ -355,6 +399,7 @@ COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     join_errors, features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
     precision_errors, pixels_errors, graphs_errors, device_errors, pseudo_number_errors, teacher_errors,
+    smoothing_errors, untrained_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (
@@ -366,6 +411,11 @@ ON_THIS_MACHINE: tuple[Check, ...] = (
 def _subclasses(head: Choice) -> int:
     """Outputs of each band; 1 for heads without the parameter."""
     return dict(head.params).get("subclasses", 1)
+
+
+def _default(registry: Registry, choice: Choice, param: str) -> Any:
+    """The default of a parameter of this choice."""
+    return dict(default_choice(registry, choice.name).params)[param]
 
 
 def _compile(compile: bool | str) -> str:

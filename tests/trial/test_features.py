@@ -302,5 +302,25 @@ def test_what_features_can_not_do_is_refused(wrong, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("unused", "message"),
+    [
+        ({"freeze": {"_name": "backbone", "epochs": 7}}, "freeze.epochs=7: features=cached keeps all below"),
+        ({"init": {"_name": "lda", "smoothing": 3}}, "init.smoothing=3: is used with head.subclasses only"),
+        ({"join": "features"}, "join=features: tf_efficientnet_lite0 is one network"),
+        ({"optimizer": "madgrad"}, "optimizer=madgrad: trains with learning_rate=0, too"),
+        ({"optimizer": "madgradw"}, "optimizer=madgradw: trains with learning_rate=0, too"),
+        ({"sampler": "class_balanced", "mixing": "mixup", "borders": "soft", "ema": 0.9, "head": {"dropout": 0.5}}, "sampler=class_balanced, mixing=mixup, borders=soft, head.dropout=0.5, ema=0.9: nothing is trained"),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_is_refused(unused, message):
+    untrained = {**PROBE, "init": "lda", "learning_rate": 0}
+    with pytest.raises(UsageError) as raised:
+        parse({**untrained, **unused})
+    assert len(raised.value.errors) == 1 and message in str(raised.value)
+    used = {"loss": "focal", "head": {"_name": "factors", "subclasses": 2}}
+    assert parse({**untrained, **used, "init": {"_name": "lda_cv", "smoothing": 3}}).learning_rate == 0
+
+
 def test_freeze_backbone_goes_with_it():
     assert parse({**PROBE, "freeze": "backbone", "epochs": 1}).features.name == "cached"
