@@ -105,7 +105,10 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
 
 
 def _with_formats(errors: list[str], found: str, data: Path) -> list[str]:
-    """The errors; if the columns of a photos.csv are others than the format's, the formats follow."""
+    """The errors; if the columns of a photos.csv are others than the format's, or train/images/ is without
+    train.csv, the formats follow: another one may be meant."""
+    if errors and found == COMPETITION and layout.lacks_people(data):
+        return [*errors, *no_format(data)]
     if not errors or found != PHOTOS_CSV:
         return errors
     if _lists_people(data / photos_csv.NAME):
@@ -162,6 +165,8 @@ def _nearest(data: Path) -> str:
     inside = sorted(path for path in data.iterdir() if not is_system_file(path.name))
     nearest, train = f"; nearest is ({numbers[CLASS_FOLDERS]}): ", data / "train"
     if folders := [path.name for path in inside if path.is_dir()]:
+        if "train" in folders and layout.lacks_people(data):
+            return f"{nearest}are the folders in {train / 'images'} those of the classes? move them into {train}"
         if "train" in folders:
             return f"{nearest}move each photo in {train} into a folder with the name of its class"
         if alike := [name for name in folders if name.lower() in class_folders.TRAIN]:

@@ -24,14 +24,22 @@ LAYOUT = (
 
 
 def fits(data: Path) -> bool:
-    """Whether the folder has one of the layout's files or folders. Those of eval/ are not enough if train/
-    has folders of classes."""
-    if any(os.path.lexists(data / "train" / name) for name in ("train.csv", "images")):
-        return True
+    """Whether the folder has one of the layout's files or folders. Without train.csv, train/images or those of
+    eval/ are not enough if train/ has other folders: they are of classes."""
     train = data / "train"
-    if train.is_dir() and any(path.is_dir() and not is_system_file(path.name) for path in train.iterdir()):
+    if os.path.lexists(train / "train.csv"):
+        return True
+    others = (path for path in train.iterdir() if path.name != "images") if train.is_dir() else ()
+    if any(path.is_dir() and not is_system_file(path.name) for path in others):
         return False
-    return any(os.path.lexists(data / "eval" / name) for name in ("info.csv", "images"))
+    own = [train / "images", data / "eval" / "info.csv", data / "eval" / "images"]
+    return any(map(os.path.lexists, own))
+
+
+def lacks_people(data: Path) -> bool:
+    """Whether there is a folder train/images, but no train.csv that says whom it shows."""
+    train = data / "train"
+    return (train / "images").is_dir() and not os.path.lexists(train / "train.csv")
 
 
 def scan_train(data: Path, group: str = "") -> Scan:

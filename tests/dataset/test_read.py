@@ -24,6 +24,8 @@ def put(folder, *names: str) -> None:
         (["train/train.csv"], COMPETITION), (["train/images/x/a.jpg"], COMPETITION), (["eval/info.csv"], COMPETITION),
         (["eval/images/a.jpg"], COMPETITION), (["train/cat/a.jpg"], CLASS_FOLDERS), (["eval/a.jpg"], CLASS_FOLDERS),
         (["train/cat/a.jpg", "eval/info.csv"], CLASS_FOLDERS), (["test/a.jpg"], CLASS_FOLDERS),
+        (["train/images/a.jpg", "train/cat/a.jpg"], CLASS_FOLDERS), (["train/images/x/a.jpg", "train/.cache/a"], COMPETITION),
+        (["train/images/x/a.jpg", "train/notes/a", "train/train.csv"], COMPETITION),
         ([], None), (["a.jpg"], None), (["cat/a.jpg"], None), (["labels.csv"], None), (["train/a.jpg"], None),
     ],
 )  # fmt: skip
@@ -54,6 +56,18 @@ def test_a_folder_that_fits_no_format_is_told_what_each_wants_and_the_nearest(tm
         "The formats: "
     )
     assert all(form.wants in message for form in FORMATS.values())
+
+
+@pytest.mark.parametrize("read", [read_train, check])
+def test_folders_of_classes_in_train_images_are_told_all_formats(tmp_path, read):
+    """They may be a set of the competition without its train.csv, too."""
+    put(tmp_path, "train/images/cat/a.jpg", "train/images/dog/b.jpg")
+    errors = errors_of(read, tmp_path)
+    assert errors[0].startswith(f"no file {tmp_path / 'train' / 'train.csv'}; the competition's layout is")
+    images = tmp_path / "train" / "images"
+    (formats,) = (error for error in errors if "fits no format" in error)
+    assert f"are the folders in {images} those of the classes? move them into {tmp_path / 'train'}. " in formats
+    assert all(form.wants in formats for form in FORMATS.values())
 
 
 def test_a_table_of_people_under_another_name_is_nearest_to_the_competitions_layout(tmp_path):
