@@ -110,6 +110,14 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
     return table, rows.errors
 
 
+def named(data: Path) -> set[str]:
+    """The paths below the folder of the files that the CSV names, whether they are there or not."""
+    table, _ = read_table(data / NAME, ["path"])
+    root = os.path.normpath(data.absolute()) + os.sep
+    whole = (os.path.normpath(os.path.join(root, path)) for path in table["path"])
+    return {path.removeprefix(root) for path in whole if path.startswith(root)}
+
+
 def _classes_error(classes: tuple[str, ...], values: dict[str, pd.Series], where: str) -> str:
     """Why these can't be the classes; '' if they can."""
     if not classes or len(classes) > MAX_CLASSES:

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from common.errors import UsageError
-from dataset.fingerprint import fingerprint
+from dataset.fingerprint import content, fingerprint
 
 
 def test_the_same_set_says_the_same(data):
@@ -58,7 +58,7 @@ def test_no_set_no_fingerprint(tmp_path):
 
 
 def test_every_format_has_its_own(folders):
-    """Photos anywhere beside a photos.csv count, and the CSV itself; for class folders all halves."""
+    """A photos.csv counts, and the photos that it names; for class folders all halves."""
     before = fingerprint(folders)
     (folders / "notes.txt").write_text("no half")
     assert fingerprint(folders) == before
@@ -70,7 +70,24 @@ def test_every_format_has_its_own(folders):
     seen.add(fingerprint(folders))
     csv.write_text("path,label\na.jpg,dog\n")
     seen.add(fingerprint(folders))
-    (folders / "more").mkdir()
-    (folders / "more" / "a.jpg").touch()
+    (folders / "a.jpg").touch()
     seen.add(fingerprint(folders))
     assert len(seen) == 5
+
+
+def test_what_a_photos_csv_does_not_name_does_not_count(tmp_path):
+    """A run folder inside the set grows, and a run goes on there."""
+    for name in ("b/1.jpg", "a.jpg", "b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    inside, outside = tmp_path / "b" / "1.jpg", "../elsewhere.jpg"
+    lines = ["path,label", f"{inside},dog", "./b.jpg,cat", "a.jpg,dog", "lost.jpg,dog", f"{outside},cat", "b,cat"]
+    (tmp_path / "photos.csv").write_text("\n".join(lines) + "\n")
+    before, files = fingerprint(tmp_path), content(tmp_path)["files"]
+    assert files == 4
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "epochs.csv").touch()
+    (tmp_path / "submission.csv").touch()
+    assert (fingerprint(tmp_path), content(tmp_path)["files"]) == (before, files)
+    inside.write_bytes(b"x")
+    assert fingerprint(tmp_path) != before
