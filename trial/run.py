@@ -112,7 +112,8 @@ def _train(
     if checkpoint and states:
         patience.load(checkpoint.patience)
         for fold in folds:
-            fold.best = checkpoint.best_row(fold.number)
+            if fold.number in checkpoint.best:
+                fold.best = checkpoint.best_row(fold.number)
         for report in _earlier([row for row in checkpoint.rows if row["fold"] in numbers], config):
             on_report(report)
     for epochs in () if patience.over else zip(*running, strict=True):

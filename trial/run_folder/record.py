@@ -139,11 +139,12 @@ class RunWriter:
         the median of the folds'.
         """
         with self.lock:
-            self.weights(weights, fold if self._n_folds > 1 else None)
             self._folds[fold] = epoch, predictions
             validation = self._answers()
             path = self.folder / VALIDATION
+            # First, as going on tells by them whether the weights are of the checkpoint's best epoch.
             write_atomic(path, lambda part: validation.to_parquet(part, index=False))
+            self.weights(weights, fold if self._n_folds > 1 else None)
             self._note_best(validation)
             self._write_status()
         return self.score

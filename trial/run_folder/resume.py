@@ -1,11 +1,13 @@
 """Going on with a stopped or killed run: its checkpoints are written here, and refused if they don't fit."""
 
 import logging
+import math
 import os
 import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from common.files import write_atomic
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.learning.schedules import OPEN_ENDED
+from trial.metrics import METRICS, column_of
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
 from trial.run_folder.origin import label_files
-from trial.run_folder.record import EPOCHS, OF_FOLDS, VALIDATION, WEIGHTS, RunFolder, RunWriter
+from trial.run_folder.record import EPOCHS, OF_FOLDS, VALIDATION, WEIGHTS, RunFolder, RunWriter, scores_of
 
 logger = logging.getLogger(__name__)
 MAX_TIME = 0.05  # the fraction of the time that writing checkpoints may take
@@ -88,7 +91,26 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
             f"WARNING: {folder} was trained with torch {checkpoint.torch}, and goes on with "
             f"{torch.__version__}: its curve may differ from one without a break"
         )
-    return checkpoint
+    return _with_own_best(RunFolder(folder), checkpoint, then["metric"])
+
+
+def _with_own_best(run: RunFolder, checkpoint: Checkpoint, metric: str) -> Checkpoint:
+    """The checkpoint without the best epochs of folds whose predictions are of a later epoch: the run was
+    killed between these and its next checkpoint. That epoch may come out otherwise now, on another device,
+    and is then no epoch of this run; if not, it is the best again."""
+    if not checkpoint.best:
+        return checkpoint
+    answers = run.validation()
+    best = {
+        fold: epoch
+        for fold, epoch in checkpoint.best.items()
+        if math.isclose(
+            METRICS[metric](scores_of(answers[answers["fold"] == fold])),
+            checkpoint.best_row(fold)[column_of(metric)],
+            rel_tol=1e-6,
+        )
+    }
+    return replace(checkpoint, best=best)
 
 
 def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ import signal
 import time
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -26,8 +28,8 @@ from tests.trial.killed_runs import (
 )
 from trial.run import run
 from trial.run_folder import resume
-from trial.run_folder.checkpoint import CHECKPOINT
-from trial.run_folder.record import RunFolder, RunWriter
+from trial.run_folder.checkpoint import CHECKPOINT, load
+from trial.run_folder.record import RunFolder, RunWriter, scores_of
 from trial.run_folder.resume import Saver, continued, read
 
 RECIPES = {
@@ -85,6 +87,25 @@ def test_a_kill_between_two_writes_of_an_epoch_is_harmless(where, times, people,
     killed(folder, config, monkeypatch, AFTER_ROW, times=2, checkpoint=checkpoint)
     going_on(folder, config)
     assert_same(folder, tmp_path / "whole")
+
+
+def test_a_best_epoch_whose_files_are_of_a_later_one_is_forgotten(stopped, tmp_path):
+    """The run was killed before the next checkpoint, and that epoch comes out otherwise now."""
+    config, folder = stopped
+    folder = shutil.copytree(folder, tmp_path / "run")
+    kept = read(folder, config.recipe(), config.data)
+    assert kept.best == load(folder / CHECKPOINT).best != {}
+    path = folder / "validation.parquet"
+    answers = pd.read_parquet(path)
+    columns = [name for name in answers if name.startswith("p") and name[1:].isdigit()]
+    answers[columns] = np.eye(len(columns), dtype="float32")[answers["label"]]
+    answers.to_parquet(path)
+    assert read(folder, config.recipe(), config.data).best == {}
+    going_on(folder, config)
+    run, status = RunFolder(folder), RunFolder(folder).status()
+    row = run.epochs().set_index("epoch").loc[status["best_epoch"]]
+    assert status["score"] == scores_of(run.validation()).macro_f1 == pytest.approx(row["macro_f1"])
+    assert status["best_epoch"] > len(kept.rows)
 
 
 @pytest.mark.slow
