@@ -81,10 +81,13 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
     if differing := differences(then, recipe, longer):
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
     if fingerprint(Path(data)) != checkpoint.fingerprint:
-        raise UsageError(f"{folder}: was trained on other data than {data} holds now")
+        raise UsageError(
+            f"{folder}: was trained on other data than {data} holds now: a file's size, time or name differs; "
+            "put them back (copies that keep the times are made by cp -a or rsync -a)"
+        )
     if changed := _changed_labels(RunFolder(folder), recipe):
         raise UsageError(
-            f"{folder}: was trained with other labels than {changed} holds now; put that file back"
+            f"{folder}: was trained with other labels than {changed} holds now; put back what it held"
         )
     if checkpoint.torch != str(torch.__version__):
         logger.warning(

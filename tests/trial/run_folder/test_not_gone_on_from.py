@@ -1,5 +1,6 @@
 """What a run can't go on from is refused, and nothing is changed."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -118,6 +119,9 @@ def test_other_data_are_refused_and_another_version_of_torch_is_warned_about(sto
     continued(folder, {"data": str(data), "threads": 2})
     assert "WARNING" not in caplog.text
     photo = next((data / "train" / "images").rglob("*.*"))
+    os.utime(photo)  # as in a copy by cp -r
+    with pytest.raises(UsageError, match=r"was trained on other data .* a file's size, time .* cp -a"):
+        continued(folder, {"data": str(data)})
     photo.unlink()
     with pytest.raises(UsageError, match="was trained on other data"):
         continued(folder, {"data": str(data)})
