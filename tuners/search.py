@@ -321,7 +321,7 @@ class Search(Tuner):
             return float(1 - len(trial.intermediate_values) / trial.user_attrs.get(EPOCHS, math.inf))
 
         def latest(trial: FrozenTrial) -> float:
-            return trial.intermediate_values.get(trial.last_step, -math.inf)
+            return trial.intermediate_values[step] if (step := trial.last_step) is not None else -math.inf
 
         fitting = (trial for trial in self.trials.paused() if remaining.allows(part_left(trial)))
         return max(fitting, key=latest, default=None)
