@@ -96,7 +96,7 @@ def commands_of_run(run: RunFolder, submission: Path | None, has_bundle: bool) -
     data = data_of(run)
     if submission is not None:
         return [*_of_submission(submission, data, has_bundle), *_again(run)]
-    predict = f"python -m analysis predict {run.folder} --data {data} --out DIR"
+    predict = f"python -m analysis predict {shlex.quote(path_text(run.folder))} --data {data} --out DIR"
     return [("write a submission of its network", predict), *_again(run)]
 
 
@@ -111,20 +111,21 @@ def _of_submission(submission: Path, data: str, has_bundle: bool) -> list[Line]:
 
 
 def _again(run: RunFolder | None) -> list[Line]:
-    """The commands that train a trial's recipe again: on all the data, and as a trial; none of a soup."""
+    """The commands that train a trial's recipe again: on all the data, and as a trial; none of a soup, nor of
+    a run without a score: as a trial, a retrained network's recipe would hold a fold out."""
     if run is None or _origin(run).get(SOUP):
         return []
     try:
         config = run.config()
     except (OSError, UsageError):
         return []
+    if run.status().get("macro_f1") is None:
+        return []
     recipe = shlex.quote(path_text(run.folder / "config.json"))
-    lines = []
-    if run.status().get("macro_f1") is not None:
-        lines.append(
-            ("retrain this recipe", f"python -m analysis retrain {recipe} --data {data_of(run)} --out DIR")
-        )
-    return [*lines, ("train it once more as it was", f"python -m trial {arguments_of(config)} out=DIR")]
+    return [
+        ("retrain this recipe", f"python -m analysis retrain {recipe} --data {data_of(run)} --out DIR"),
+        ("train it once more as it was", f"python -m trial {arguments_of(config)} out=DIR"),
+    ]
 
 
 def arguments_of(config: TrialConfig) -> str:

@@ -12,6 +12,7 @@ from analysis.report.lineage import (
     parents_of,
 )
 from tests.analysis.fake_experiment import finished
+from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.commands.arguments import parse_arguments
 from trial.config import parse
@@ -58,3 +59,10 @@ def test_commands_follow_from_what_there_is(tmp_path):
     assert own[0] == f"python -m analysis predict {run.folder} --data input --out DIR"
     assert not any("reproduce" in command for _, command in commands_of_run(run, tmp_path, False))
     assert commands_of_experiment("abc", None, None)[0][1].endswith("--data DIR --out out/final")
+
+
+def test_a_retrained_network_is_no_trial_and_its_path_is_quoted(tmp_path):
+    """As a trial its recipe would hold a fold out, and be trained for all epochs."""
+    run = untrained(tmp_path / "my run")
+    (only,) = commands_of_run(run, None, False)
+    assert only[1] == f"python -m analysis predict '{run.folder}' --data input --out DIR"
