@@ -79,8 +79,8 @@ def write_experiment_report(
     name = experiment.name or experiment.id
     folder = path.parent if submission and (path.parent / CSV).is_file() else None
     run = None if best is None else RunFolder(best["folder"])
-    commands = commands_of_experiment(experiment.id, run, folder)
-    checked = checks_of(checks, run, experiment.id, ranking.leaders.compared)
+    commands = commands_of_experiment(experiment.argument, run, folder)
+    checked = checks_of(checks, run, experiment.argument, ranking.leaders.compared)
     found = Best(commands=commands, checks=checked)
     if run is not None:
         found = Best(

@@ -2,6 +2,7 @@
 recorded is marked."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from analysis.trust.leaders import promised_words
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
+from common.text import path_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.config import TrialConfig, parse, spread
@@ -48,6 +50,12 @@ class Experiment:
     id: str
     name: str
     folder: Path
+
+    @property
+    def argument(self) -> str:
+        """By what a command finds it, for a shell: its id, or its folder if that is not in EXPERIMENTS."""
+        is_known = self.folder.resolve().parent == EXPERIMENTS.resolve()
+        return self.id if is_known else shlex.quote(path_text(self.folder.absolute()))
 
 
 def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:

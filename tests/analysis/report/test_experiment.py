@@ -1,3 +1,4 @@
+import html
 import re
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import pytest
 
 from analysis.predict.predicted_classes import predicted_classes
 from analysis.report import plots, tables
-from analysis.report.experiment import Best, write_report
+from analysis.report.experiment import Best, write_experiment_report, write_report
 from analysis.report.lineage import commands_of_experiment
 from analysis.trials.ranking import Ranking, rank
+from analysis.trials.table import Experiment, find, trial_table
+from common.machine import EXPERIMENTS
 from dataset.face_masks.labels import FACE_MASK
 from tests.analysis import example_search
+from tests.analysis.fake_experiment import finished, make_experiment, record
+from tests.conftest import TINY
 
 
 def searched(trials: int) -> tuple[Ranking, dict[str, pd.DataFrame]]:
@@ -54,6 +59,19 @@ def test_page_of_an_experiment_that_has_hardly_begun(tmp_path, trials):
     text = without_scripts(page_of(tmp_path, trials, with_submission=False))
     assert "export-best-and-retrain demo" in text
     assert ("none is best yet" in text) == (trials == 0)
+
+
+def test_the_commands_of_a_page_name_an_experiment_that_lies_elsewhere_by_its_folder(tmp_path):
+    folder = make_experiment(tmp_path / "my search", {"seed": {"_type": "choice", "_value": [0, 1]}})
+    finished(record(folder, "t", {"seed": 1}), {**TINY, "seed": 1}, 0.5)
+    found = find(str(folder))
+    page = write_experiment_report(
+        found, tmp_path / "r.html", ranking := rank(trial_table(found)), ranking.first
+    )
+    text = html.unescape(page.read_text())
+    for command in ("export-best-and-retrain", "report"):
+        assert f"python -m analysis {command} '{folder}' --" in text
+    assert Experiment("abc", "", EXPERIMENTS / "abc").argument == "abc"
 
 
 def test_page_where_nothing_finished_still_lists_the_trials(tmp_path):
