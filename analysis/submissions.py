@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.submission import BEST_MEMBER, CSV, JSON, metric_of, read_about
+from analysis.submission import BEST_MEMBER, CSV, JSON, PREDICTIONS, metric_of, read_about
 from common.errors import UsageError
 from common.files import sha256_of, write_json
+from common.log import output_of
 from common.machine import PROJECT
 from common.text import few, now, path_text
 from trial.metrics import column_of, title_of
+
+output = output_of(__name__)
 
 LOG = PROJECT / "out" / "submissions.json"
 NORMAL = 1.96  # 95 % of a normal distribution
@@ -31,10 +34,11 @@ DEPTH = 3  # folders below out/ in which candidates are looked for
 class Entry:
     """A submission.
 
-    `sha256`: of its submission.csv, by which it is known. `promise` by `metric` with its 95 % interval, None
-    if nothing was promised; `corrected`: for having been chosen as the best of many trials; `of`: whose it
-    is, if not the submission's own. `noise`: the standard error of a score on as many photos as it predicts.
-    `score`: what the leaderboard said.
+    `sha256`: of its submission.csv, by which it is known; by the log loss, which answers alone do not decide,
+    also by `predictions`, that of its predictions.csv ('' if that is not known). `promise` by `metric` with
+    its 95 % interval, None if nothing was promised; `corrected`: for having been chosen as the best of many
+    trials; `of`: whose it is, if not the submission's own. `noise`: the standard error of a score on as many
+    photos as it predicts. `score`: what the leaderboard said.
     """
 
     submission: str
@@ -48,6 +52,12 @@ class Entry:
     handed_in: str = ""
     score: float | None = None
     of: str = ""
+    predictions: str = ""
+
+    def is_same(self, other: "Entry") -> bool:
+        """Whether both are scored alike, for all that is known."""
+        known = self.predictions and other.predictions
+        return self.sha256 == other.sha256 and not (known and self.predictions != other.predictions)
 
     @property
     def gap(self) -> float | None:
@@ -84,7 +94,9 @@ def entry_of(submission: Path) -> Entry:
     kept = [about.get(name) or {} for name in ("promise", BEST_MEMBER, "validation")]
     known = next((facts for facts in kept if column_of(metric) in facts), {})
     of = "the best member" if known and known is kept[1] else ""
-    entry = Entry(str(file.resolve()), sha256_of(file), metric, of=of)
+    beside = file.with_name(PREDICTIONS)
+    predictions = sha256_of(beside) if metric == "log_loss" and beside.is_file() else ""
+    entry = Entry(str(file.resolve()), sha256_of(file), metric, of=of, predictions=predictions)
     value = known.get(column_of(metric))
     if value is None or known.get("low") is None or known.get("high") is None:
         return entry
@@ -118,7 +130,7 @@ def read_log(path: Path = LOG) -> list[Entry]:
 
 
 def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry:
-    """Note that a submission was handed in, or what its score was: the same answers are the same submission.
+    """Note that a submission was handed in, or what its score was; it is printed if another one was known.
     Return its entry. UsageError if the score can't be one."""
     found = entry_of(submission)
     is_loss = found.metric == "log_loss"
@@ -128,11 +140,15 @@ def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry
     if score is not None and is_loss:
         score = -score  # as all scores here, higher is better
     log = read_log(path)
-    at = next((place for place, entry in enumerate(log) if entry.sha256 == found.sha256), None)
+    at = next((place for place, entry in enumerate(log) if entry.is_same(found)), None)
     if at is None:
         log.append(replace(found, handed_in=now(), score=score))
         at = -1
     elif score is not None:
+        if (before := log[at].score) not in (None, score):
+            output.info(
+                f"the leaderboard's score of {_name(log[at])} was {before:.4f} before; it is replaced"
+            )
         log[at] = replace(log[at], score=score)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, [asdict(entry) for entry in log])
@@ -155,17 +171,16 @@ def candidates(log: Sequence[Entry], root: Path) -> list[Entry]:
     """Submissions below `root` that were not handed in, the highest promise first, after all of these those
     whose promise is not corrected for the choice, and those without; without damaged ones, and without
     members of a vote."""
-    sent = {entry.sha256 for entry in log}
-    found: dict[str, Entry] = {}
+    found: list[Entry] = []
     for file in _submissions(root, DEPTH):
         try:
             entry = entry_of(file)
         except UsageError:
             continue
-        if entry.sha256 not in sent:
-            found.setdefault(entry.sha256, entry)
+        if not any(entry.is_same(other) for other in [*log, *found]):
+            found.append(entry)
     return sorted(
-        found.values(),
+        found,
         key=lambda one: (one.promise is None, not one.corrected, -(one.promise or 0), one.submission),
     )
 

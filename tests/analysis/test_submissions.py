@@ -1,6 +1,7 @@
 """The log of submissions: what was promised, what the leaderboard said, what to send next."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -41,6 +42,32 @@ def test_what_was_handed_in_is_read_back(tmp_path):
     add(tmp_path / "a", 0.61, log)
     first, _ = read_log(log)
     assert (first.score, first.handed_in) == (0.61, entry.handed_in), "the score of the same submission"
+
+
+def test_by_the_log_loss_other_probabilities_are_another_submission(tmp_path):
+    recipe, log = {"metric": "log_loss"}, tmp_path / "out" / "log.json"
+    one, other, third = (made(tmp_path / "out" / name, recipe=recipe) for name in "abc")
+    for folder in (other, third):  # the same answers, more confident
+        text = (folder / "predictions.csv").read_text()
+        (folder / "predictions.csv").write_text(text.replace("0.1", "0.2"))
+    add(one, 0.5, log)
+    add(other, 0.7, log)
+    assert [entry.score for entry in read_log(log)] == [-0.5, -0.7]
+    assert candidates(read_log(log), tmp_path / "out") == []
+    old = [{**asdict(read_log(log)[0]), "predictions": ""}]  # as earlier versions wrote it
+    log.write_text(json.dumps(old))
+    add(other, 0.7, log)
+    assert len(read_log(log)) == 1
+
+
+def test_a_known_score_is_not_replaced_without_a_word(tmp_path, capsys):
+    log = tmp_path / "log.json"
+    folder = made(tmp_path / "a")
+    for score in (0.4, None, 0.4):
+        add(folder, score, log)
+    assert capsys.readouterr().out == ""
+    assert add(folder, 0.5, log).score == 0.5
+    assert "a was 0.4000 before; it is replaced" in capsys.readouterr().out
 
 
 def test_whether_a_gap_is_noise_follows_from_both_errors(tmp_path):
