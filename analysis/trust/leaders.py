@@ -74,11 +74,13 @@ class Leaders:
         promise = self.promise
         if promise is None:
             return {}
-        return {
-            "promise": promise_of(promise, self.metric, self.chosen_from, self.corrected_by),
-            "equal_within_noise": [run.name for run in self.equal],
-            **({"confirmed_on": [list(one) for one in self.confirmed.rounds]} if self.confirmed else {}),
-        }  # fmt: skip
+        known = promise_of(promise, self.metric, self.chosen_from, self.corrected_by)
+        facts: dict[str, Any] = {"promise": known, "equal_within_noise": [run.name for run in self.equal]}
+        if self.confirmed:
+            of = f"the best of {self.chosen_from} leaders" if self.chosen_from > 1 else "its epoch"
+            known["choice"] = f"{of} on {self.confirmed.where}"
+            facts["confirmed_on"] = [list(one) for one in self.confirmed.rounds]
+        return facts
 
 
 def leaders_of(runs: Sequence[Path], metric: str) -> Leaders:

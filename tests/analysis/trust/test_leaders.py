@@ -1,9 +1,12 @@
 """The leaders of a search: what is said of them, and what of runs that do not belong together."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.trust.answers import counts_of, read_answers
-from analysis.trust.bootstrap import intervals
+from analysis.trust.bootstrap import Interval, intervals
+from analysis.trust.confirmed import Confirmed, Leader
 from analysis.trust.curves import curves_of
 from analysis.trust.leaders import leaders_of, promise_facts, promise_words, promised_words
 from analysis.trust.selection import select
@@ -43,6 +46,15 @@ def test_leaders_have_intervals_and_the_first_one_a_promise(runs):
     assert words.startswith("Promise of the best one on new people: macro-F1 ")
     assert "the best of 4 trials" in words
     assert "On these 20 people it is not significantly different from #8, #9, #10." in words
+
+
+def test_what_confirmed_leaders_promise_is_said_of_the_choice_among_them(runs):
+    some = Interval(0.5, 0.4, 0.6, 0.05, 20)
+    known = [Leader(run.name, some, 2, None if run == runs[0] else some) for run in runs[:2]]
+    confirmed = Confirmed("macro_f1", tuple(known), some, 0.01, ((0, 1), (0, 2)), 4, 12.5)
+    promise = replace(leaders_of(runs, "macro_f1"), confirmed=confirmed).facts()["promise"]
+    words = promised_words(promise, "macro_f1", "people")
+    assert words.endswith("corrected from 0.510 for the choice of the best of 2 leaders on 2 further folds")
 
 
 def test_runs_of_other_people_and_damaged_ones_are_set_apart(runs, tmp_path):
