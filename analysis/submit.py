@@ -93,7 +93,7 @@ def about_kept(run: Path) -> dict[str, Any]:
         return about_run(run)
     of_its_predictions = (
         "answers", "task", "warnings", "photos", "unfinished", "temperature", "networks", "decision",
-        "not_covered", "combined_photos",
+        "not_covered", "combined_photos", "tta_chosen",
     )  # fmt: skip
     kept = {key: value for key, value in own.items() if key not in of_its_predictions}
     return kept | {"created": now(), **({"unfinished": state} if (state := unfinished(run)) else {})}

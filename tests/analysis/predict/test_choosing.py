@@ -13,6 +13,7 @@ from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load
 from analysis.predict.validation import predict_validation
 from analysis.prediction import predict_and_submit
+from analysis.submit import about_run
 from dataset.read import read_eval
 from tests.analysis.fake_run import untrained
 from tests.analysis.predict.test_finishing import validation
@@ -96,3 +97,11 @@ def test_what_can_not_be_measured_is_not_used(people, tmp_path, capsys, lacking,
         f"--tta auto: not measured, so --tta none is used: {about['tta_chosen']['why']}"
         in capsys.readouterr().out
     )
+
+
+def test_a_retrained_networks_own_choice_is_not_that_of_later_predictions(people, tmp_path):
+    run = untrained(tmp_path / "run").folder
+    about = about_run(run) | {"rule": {}, "tta": "flip", "tta_chosen": {"best": "flip"}}
+    (run / "submission.json").write_text(json.dumps(about))
+    _, later = predict_and_submit(run, people, tmp_path / "out")
+    assert later["tta"] == "none" and "tta_chosen" not in later and later["rule"] == {}
