@@ -124,7 +124,8 @@ def _held_out(about: Mapping[str, Any], data: Path) -> str:
         recipe = member.get("recipe") or {}
         alike = member.get("data_fingerprint") == fingerprint(data)
         one = alike and "rule" not in member and isinstance(recipe.get("fold"), int)
-        found.add(held_out_words(recipe) if one else "")
+        corrections = (member.get("label_files") or {}).get("corrections", "")
+        found.add(held_out_words(recipe, corrections) if one else "")
     return found.pop() if len(found) == 1 else ""
 
 

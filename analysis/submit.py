@@ -111,6 +111,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
     return {
         "recipe": config.recipe(),
         "data_fingerprint": origin["data_fingerprint"],
+        **({"label_files": files} if (files := origin.get("label_files")) else {}),
         "code": origin["code"],
         "versions": origin["versions"],
         "validation": validation,

@@ -8,7 +8,7 @@ from analysis.__main__ import app
 from analysis.predict.trained import predict
 from analysis.pseudo_labels import agreeing_groups, confident_photos, write_pseudo_labels
 from common.errors import UsageError
-from dataset.face_masks.labels import FACE_MASK
+from dataset.face_masks.labels import FACE_MASK, GENDERS
 from dataset.fingerprint import fingerprint
 from dataset.read import read_eval, read_train
 from tests.analysis import other_tasks
@@ -118,6 +118,19 @@ def test_the_file_says_who_was_held_out(patients, first, tmp_path, values, about
     write_pseudo_labels(copy, patients, tmp_path / "labels.csv")
     held_out = pd.read_csv(tmp_path / "labels.csv", keep_default_na=False)["held_out"]
     assert set(held_out) == {wanted}
+
+
+def test_the_file_says_by_which_corrections_the_folds_were_dealt(people, tmp_path):
+    first = read_train(people).table.iloc[0]
+    gender, corrections = GENDERS[first["gender"]], tmp_path / "x.csv"
+    corrections.write_text(f"id,field,recorded,corrected\n{first['group']},gender,{gender},{gender}\n")
+    run = untrained(tmp_path / "run", mark=fingerprint(people), values={"corrections": str(corrections)})
+    origin = run.origin() | {"label_files": {"corrections": "a" * 64}}
+    (run.folder / "origin.json").write_text(json.dumps(origin))
+    call(app, "predict", run.folder, "--data", people, "--out", tmp_path / "out")
+    write_pseudo_labels(tmp_path / "out", people, tmp_path / "labels.csv", "photo", 0)
+    held_out = pd.read_csv(tmp_path / "labels.csv")["held_out"]
+    assert set(held_out) == {f"fold 0 of 5 by seed 0, corrections={corrections} (aaaaaaaaaaaa)"}
 
 
 def test_what_does_not_fit_is_refused(people, patients, first, tmp_path):

@@ -20,9 +20,12 @@ from dataset.task import Task
 COLUMNS = ["photo", "class", "held_out"]
 
 
-def held_out_words(recipe: Mapping[str, Any]) -> str:
-    """Which groups a trial of `recipe` holds out; the same words mean the same groups of one data set."""
+def held_out_words(recipe: Mapping[str, Any], corrections: str = "") -> str:
+    """Which groups a trial of `recipe` holds out; the same words mean the same groups of one data set.
+    `corrections`: the SHA-256 of that file, '' if it is not known: other labels deal other folds."""
     more = [f"{name}={recipe[name]}" for name in ("group", "corrections") if recipe.get(name)]
+    if corrections:
+        more[-1] += f" ({corrections[:12]})"
     return ", ".join([f"fold {recipe['fold']} of {recipe['folds']} by seed {recipe['seed']}", *more])
 
 
@@ -64,17 +67,18 @@ def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
     return rows
 
 
-def refuse_known(path: Path, recipe: Mapping[str, Any]) -> None:
+def refuse_known(path: Path, recipe: Mapping[str, Any], corrections: str = "") -> None:
     """UsageError if a network that predicted the pseudo-labels was trained on groups that a trial of `recipe`
-    holds out for validation: it has their labels, so the score would promise too much."""
-    wanted = held_out_words(recipe)
+    holds out for validation: it has their labels, so the score would promise too much. `corrections`: as in
+    `held_out_words`; files of earlier versions have no hash."""
+    wanted = held_out_words(recipe, corrections)
     if recipe["fold"] == "all":
         raise UsageError(
             "pseudo_labels: with fold=all each fold would need labels by a network that has not seen its "
             "groups; give one fold"
         )
     for held_out in _read(path)["held_out"].unique():
-        if held_out != wanted:
+        if held_out not in (wanted, held_out_words(recipe)):
             by = f"held out {held_out}" if held_out else "held no group out"
             raise UsageError(
                 f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "

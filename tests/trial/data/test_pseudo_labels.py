@@ -126,6 +126,18 @@ def test_labels_by_a_network_that_knows_the_validation_groups_are_refused(people
     assert pseudo_labels.read(everyone, photos, FACE_MASK)["label"].tolist() == list(range(4, 18))
 
 
+def test_labels_by_a_network_of_other_corrections_are_refused(tmp_path, photos):
+    """A file of that name had another content: other labels deal other folds."""
+    values = parse({**TINY, "corrections": "x.csv"}, present=False).recipe()
+    path = written(tmp_path, photos, held_out_words(values, "a" * 64))
+    refuse_known(path, values, "a" * 64)
+    with pytest.raises(
+        UsageError, match=r"corrections=x.csv \(a{12}\), this run .*=x.csv \(b{12}\): its score"
+    ):
+        refuse_known(path, values, "b" * 64)
+    refuse_known(written(tmp_path, photos, held_out_words(values)), values, "b" * 64)  # of earlier versions
+
+
 def test_what_can_not_be_done_is_refused_at_once():
     head = {"_name": "factors", "subclasses": 2}
     with pytest.raises(UsageError) as error:
