@@ -95,7 +95,7 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start
     recorded = {"class_counts": counts, "networks": networks, "pixels": place}
     if pseudo is not None:
         recorded["pseudo_labels"] = len(pseudo)
-    if files := label_files(config.corrections, config.pseudo_labels):
+    if files := label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ()):
         recorded["label_files"] = files
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)

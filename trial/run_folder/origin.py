@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,11 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
     }
 
 
-def label_files(corrections: str, pseudo_labels: str) -> dict[str, str]:
-    """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover."""
+def label_files(corrections: str, pseudo_labels: str, teachers: Sequence[str] = ()) -> dict[str, str]:
+    """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover; of the
+    predictions of the `teachers` (run folders) as teacher.runs=FOLDER."""
     named = {"corrections": corrections, "pseudo_labels": pseudo_labels}
+    named |= {f"teacher.runs={run}": str(Path(run, "validation.parquet")) for run in teachers}
     return {field: sha256_of(Path(path)) for field, path in named.items() if path and Path(path).is_file()}
 
 

@@ -17,6 +17,7 @@ from common.files import write_atomic
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.learning.schedules import OPEN_ENDED
+from trial.learning.teachers import out_of_fold
 from trial.metrics import METRICS, column_of
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
 from trial.run_folder.origin import label_files
@@ -117,13 +118,16 @@ def _with_own_best(run: RunFolder, checkpoint: Checkpoint, metric: str) -> Check
 
 
 def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:
-    """The file of labels that the recipe names, if it has changed since the run began: other labels deal
-    other folds, and groups that were trained on would validate. '' if none has."""
-    now = label_files(str(recipe.get("corrections") or ""), str(recipe.get("pseudo_labels") or ""))
+    """The file of labels or the teacher's run that the recipe names, if it has changed since the run began:
+    other labels deal other folds, and groups that were trained on would validate. '' if none has."""
+    teachers = out_of_fold(runs=dict(recipe.get("teacher") or {}).get("runs", "")).runs
+    now = label_files(
+        str(recipe.get("corrections") or ""), str(recipe.get("pseudo_labels") or ""), teachers
+    )
     then = now
     with suppress(FileNotFoundError, UsageError):  # nor did earlier versions record it
-        then = run.origin().get("label_files", now)
-    return next((str(recipe[field]) for field in now if now[field] != then.get(field)), "")
+        then = now | run.origin().get("label_files", {})
+    return next((str(recipe.get(field, field)) for field in now if now[field] != then[field]), "")
 
 
 def _lost(run: RunFolder, checkpoint: Checkpoint) -> str:

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +20,7 @@ from trial.learning.teachers import softened
 from trial.rng import Draw, stream
 from trial.run import run
 from trial.run_folder.out_of_fold import predictions
+from trial.run_folder.resume import continued
 from trial.run_folder.record import RunFolder, RunWriter, probability_columns
 
 TASK = Task("pets", ("cat", "dog", "hen"), rare=(2,))
@@ -143,6 +147,25 @@ def test_a_network_learns_what_its_teacher_knows(people, tmp_path, features):
     assert found.config().teacher == config.teacher
     answers = found.validation()
     assert (answers[probability_columns(18)].to_numpy().argmax(1) == 7).mean() > 0.9
+
+
+def test_a_run_does_not_go_on_with_a_teacher_that_has_changed(people, tmp_path):
+    table = read_train(people).table
+    certain = [np.eye(18)[np.full(len(table), label)] for label in (7, 8)]
+    teacher, folder = run_folder(tmp_path / "teacher", table, certain[0], FACE_MASK), tmp_path / "run"
+    values = {**TINY, "data": str(people), "epochs": 1, "teacher": {"_name": "out_of_fold", "runs": str(teacher)}}
+    config = parse(values)
+    writer = RunWriter(folder, config, keep_checkpoint=True)
+    run(config, writer, lambda report: None)
+    writer.end("interrupted")
+    continued(folder, {})
+    shutil.rmtree(teacher)
+    run_folder(teacher, table, certain[1], FACE_MASK)
+    with pytest.raises(UsageError, match=rf"with other labels than teacher.runs={teacher} holds now"):
+        continued(folder, {})
+    origin = folder / "origin.json"  # of a version that did not record teachers
+    origin.write_text(json.dumps(json.loads(origin.read_text()) | {"label_files": {}}))
+    continued(folder, {})
 
 
 def test_photos_with_pseudo_labels_keep_these(people):
