@@ -166,7 +166,9 @@ def _nearest(data: Path) -> str:
     nearest, train = f"; nearest is ({numbers[CLASS_FOLDERS]}): ", data / "train"
     if folders := [path.name for path in inside if path.is_dir()]:
         if "train" in folders and layout.lacks_people(data):
-            return f"{nearest}are the folders in {train / 'images'} those of the classes? move them into {train}"
+            return (
+                f"{nearest}are the folders in {train / 'images'} those of the classes? move them into {train}"
+            )
         if "train" in folders:
             return f"{nearest}move each photo in {train} into a folder with the name of its class"
         if alike := [name for name in folders if name.lower() in class_folders.TRAIN]:

@@ -10,8 +10,8 @@ from common.errors import UsageError
 from dataset.task import Task
 
 FEW = 5  # groups with the same set of labels
-# Of the groups, with as many of the photos, have as many of each label as others with these labels: then they are
-# strata.
+# Of the groups, with as many of the photos, have as many photos of each label as others with these labels:
+# then they are strata.
 ALIKE = 0.9
 
 
@@ -46,8 +46,8 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
     """
     groups = _groups(table)
     count = len(groups.names)
-    if folds < 2 or folds > count:
-        raise UsageError(f"folds={folds}: must be from 2 to the number of groups ({count})")
+    if errors := folds_errors(folds, count):
+        raise UsageError(errors)
     rng = np.random.RandomState(seed)
     sizes = np.bincount(groups.stratum)
     enough = sizes[sizes >= folds].sum() >= count / 2 if _overlap(groups) else sizes.max() >= folds
@@ -56,6 +56,13 @@ def fold_of(table: pd.DataFrame, folds: int, seed: int) -> pd.Series:
     else:
         fold = _balanced(groups, folds, rng)
     return pd.Series(fold[groups.row], table.index, name="fold")
+
+
+def folds_errors(folds: int, groups: int) -> list[str]:
+    """Why this number of groups can't be split into `folds`; [] if it can."""
+    return (
+        [] if 2 <= folds <= groups else [f"folds={folds}: must be from 2 to the number of groups ({groups})"]
+    )
 
 
 def _groups(table: pd.DataFrame) -> _Groups:

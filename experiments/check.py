@@ -29,7 +29,8 @@ from experiments.machines.listed import Machine, read_machines
 from experiments.plan import SEARCH, STINTS, Plan, read_plan
 from trial.aliases import current_field
 from trial.commands.arguments import parse_arguments
-from trial.config import FIELDS, NO_DATA, TrialConfig, parse, task_errors
+from trial.config import FIELDS, NO_DATA, NO_OUT, TrialConfig, parse, task_errors
+from trial.data.pseudo_labels import held_out_words, refuse_known
 from trial.models.weights import BY_SET, WITHOUT_INTERNET, with_sources
 
 logger = logging.getLogger(__name__)
@@ -212,11 +213,22 @@ def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
     With `present`, weights that are missing on this machine are errors, too.
     """
     errors: dict[str, None] = {}
+    labels = dict[tuple[str, str], TrialConfig]()
     with contextlib.chdir(
         plan.code if plan.code.is_dir() else "."
     ):  # relative paths are relative to where trials run
         for point in covering(plan.space):
-            errors |= dict.fromkeys(errors_of(_read(plan, present), point))
+            try:
+                config = _read(plan, present)(point)
+            except UsageError as error:
+                errors |= dict.fromkeys(error.errors)
+                continue
+            if config.out:
+                errors[NO_OUT.format(out=config.out)] = None
+            if config.pseudo_labels and present:
+                labels[config.pseudo_labels, held_out_words(config.recipe())] = config
+        for config in labels.values():
+            errors |= dict.fromkeys(errors_of(refuse_known, Path(config.pseudo_labels), config.recipe()))
     weights = [error for error in errors if "python -m trial weights" in error]
     if len(weights) > 1:
         errors[f"all weights at once: python -m trial weights --experiment {plan.path}"] = None

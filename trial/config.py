@@ -38,6 +38,7 @@ NO_DATA = (
     "data={data}: no such folder. Link your photos: ln -s /path/to/set input; "
     "or draw some: python -m dataset synthetic --people 60 --out input"
 )
+NO_OUT = "out={out}: a trial of an experiment records in NNI's folder of it; leave it out"
 PLACES = ("data", "out", "device", "workers", "threads", "compile", "cache_limit", "pixels")
 
 

@@ -19,6 +19,7 @@ from common.errors import UsageError
 from dataset.face_masks.borders import BORDERS
 from dataset.fingerprint import fingerprint
 from dataset.read import corrected, read_eval, scan_train
+from dataset.split import folds_errors
 from dataset.tables import log_notes
 from dataset.task import Task
 from trial.augment.mixing import MIXINGS
@@ -69,11 +70,15 @@ class Start(NamedTuple):
     taught: np.ndarray | None = None
 
 
-def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE) -> Start:
-    """Read the photos, build the network, decide the device, and record all of it in the run folder."""
+def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_out: bool = False) -> Start:
+    """Read the photos, build the network, decide the device, and record all of it in the run folder.
+    `holds_out`: a fold for validation, so there must be as many groups as folds."""
     data_fingerprint = fingerprint(Path(config.data))
     task, table, errors = scan_train(Path(config.data), config.group)
-    if errors := errors or task_errors(config, task):
+    errors = errors or task_errors(config, task)
+    if holds_out and not errors:
+        errors = folds_errors(config.folds, table["group"].nunique())
+    if errors:
         raise UsageError(errors)
     table = corrected(task, table, config.corrections)
     log_notes(table)

@@ -62,7 +62,7 @@ def run(
     if config.pseudo_labels:
         corrections = label_files(config.corrections, "").get("corrections", "")
         pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe(), corrections)
-    start = recipe.start(config, writer, ranks)
+    start = recipe.start(config, writer, ranks, holds_out=True)
     saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = config.fold_numbers
     if not config.reports_folds:

@@ -24,8 +24,8 @@ LAYOUT = (
 
 
 def fits(data: Path) -> bool:
-    """Whether the folder has one of the layout's files or folders. Without train.csv, train/images or those of
-    eval/ are not enough if train/ has other folders: they are of classes."""
+    """Whether the folder has one of the layout's files or folders. Without train.csv the others are not
+    enough if train/ has folders beside images/: they are of classes."""
     train = data / "train"
     if os.path.lexists(train / "train.csv"):
         return True

@@ -81,7 +81,15 @@ def test_what_a_photos_csv_does_not_name_does_not_count(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     inside, outside = tmp_path / "b" / "1.jpg", "../elsewhere.jpg"
-    lines = ["path,label", f"{inside},dog", "./b.jpg,cat", "a.jpg,dog", "lost.jpg,dog", f"{outside},cat", "b,cat"]
+    lines = [
+        "path,label",
+        f"{inside},dog",
+        "./b.jpg,cat",
+        "a.jpg,dog",
+        "lost.jpg,dog",
+        f"{outside},cat",
+        "b,cat",
+    ]
     (tmp_path / "photos.csv").write_text("\n".join(lines) + "\n")
     before, files = fingerprint(tmp_path), content(tmp_path)["files"]
     assert files == 4

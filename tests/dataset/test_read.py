@@ -66,7 +66,9 @@ def test_folders_of_classes_in_train_images_are_told_all_formats(tmp_path, read)
     assert errors[0].startswith(f"no file {tmp_path / 'train' / 'train.csv'}; the competition's layout is")
     images = tmp_path / "train" / "images"
     (formats,) = (error for error in errors if "fits no format" in error)
-    assert f"are the folders in {images} those of the classes? move them into {tmp_path / 'train'}. " in formats
+    assert (
+        f"are the folders in {images} those of the classes? move them into {tmp_path / 'train'}. " in formats
+    )
     assert all(form.wants in formats for form in FORMATS.values())
 
 

@@ -102,6 +102,11 @@ def test_a_number_of_trials_beside_a_wrong_tuner_or_assessor(mine, keys, said):
             "learning_rate is given by both the command and the search",
         ),
         ("epochs=2", "epocs=2", "did you mean epochs?"),
+        (
+            "epochs=2",
+            "epochs=2 out=elsewhere",
+            "out=elsewhere: a trial of an experiment records in NNI's folder",
+        ),
         (f"trialCodeDirectory: {PROJECT}", "trialCodeDirectory: .", "it has no trial/"),
         ("experimentWorkingDirectory: runs", "experimentWorkingDirectory: my runs", "' ' is in the path"),
         ("experimentName: mine", "experimentName: [", "mine.yaml: while parsing"),
@@ -137,6 +142,16 @@ def test_one_mistake_in_the_space(mine, people, space, said):
     mine.space.write_text(space)
     mine.change(" model=test_resnet.r160_in1k", "")
     assert said in errors(mine.yaml, people)
+
+
+def test_pseudo_labels_that_no_trial_can_use_are_refused(mine, people, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("photo,class,held_out\na.jpg,wear male <30,fold 0 of 5 by seed 0\n")
+    mine.change("epochs=2", f"epochs=2 pseudo_labels={labels}")
+    said = errors(mine.yaml, people, settings=["fold=all"])
+    assert "pseudo_labels: with fold=all each fold would need" in said
+    said = errors(mine.yaml, people, settings=["seed=1"])
+    assert "held out fold 0 of 5 by seed 0, this run validates on fold 0 of 5 by seed 1" in said
 
 
 def test_an_impossible_pair_is_found_among_possible_values(mine, people):

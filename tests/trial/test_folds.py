@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from torch import nn
 
+from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from dataset.split import fold_of
 from tests.conftest import TINY
+from trial import recipe
 from trial.config import parse
 from trial.fit import Epoch
 from trial.folds import Fold, Patience
@@ -166,3 +168,10 @@ def test_patience_goes_by_score_or_loss():
     assert not any(ends(epochs=2, on="validation_loss"))
     losses = list(np.add(losses, [0, 0, 2, 2, 2]))
     assert ends(epochs=3, on="validation_loss") == [False] * 4 + [True]
+
+
+def test_more_folds_than_groups_are_refused_before_a_photo_is_decoded(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipe, "build", None)
+    config = parse({**TINY, "data": str(people), "folds": 31, "fold": 30})
+    with pytest.raises(UsageError, match=r"folds=31: must be from 2 to the number of groups \(30\)"):
+        run(config, RunWriter(tmp_path / "run", config), lambda report: None)

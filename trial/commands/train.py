@@ -20,7 +20,7 @@ from common.image_size import size_text
 from common.machine import cores
 from trial import advisor
 from trial.commands.arguments import changed, parse_arguments, read_recipe_file
-from trial.config import NO_DATA, TrialConfig, parse, refuse_together
+from trial.config import NO_DATA, NO_OUT, TrialConfig, parse, refuse_together, task_errors
 from trial.metrics import scores_text, title_of
 from trial.process.ranks import ALONE, Ranks, following, started_as
 
@@ -105,7 +105,8 @@ def main(
         show_choices(as_json, values or [])
     elif dry_run:
         config = _to_continue(going_on, values or [])[0] if going_on else parse(_given(values, recipe))
-        _refuse_features(config)
+        _refuse_pseudo_labels(config)
+        _refuse_for_data(config)
         print(json.dumps(config.to_json(), indent=2))
     elif ranks.rank:
         _follow(ranks)
@@ -114,7 +115,11 @@ def main(
             _train(lambda stopped: _goes_on(going_on, values or [], keep_checkpoint, ranks), ranks)
     elif advisor.in_experiment():
         folder = advisor.trial_folder()
-        _train(lambda stopped: _begins_for_nni(values or [], folder, stopped, ranks), ranks, True)
+        _train(
+            lambda stopped: _begins_for_nni(values or [], folder, stopped, keep_checkpoint, ranks),
+            ranks,
+            True,
+        )
     else:
         _train(lambda stopped: _begins(_given(values, recipe), keep_checkpoint, ranks), ranks)
 
@@ -197,7 +202,7 @@ def _goes_on(folder: Path, arguments: list[str], keep_checkpoint: bool, ranks: R
 
 
 def _begins_for_nni(
-    arguments: list[str], folder: Path, stopped: OnStop, ranks: Ranks = ALONE
+    arguments: list[str], folder: Path, stopped: OnStop, keep_checkpoint: bool = False, ranks: Ranks = ALONE
 ) -> _Begun | None:
     from trial.process.signals import end_with
     from trial.run_folder.record import RunWriter
@@ -205,10 +210,14 @@ def _begins_for_nni(
     from trial.run_folder.status import note_failed
 
     try:
+        if keep_checkpoint:
+            raise UsageError("--keep-checkpoint: is for a run of its own, not a trial of NNI's; leave it out")
         end_with(advisor.manager(), stopped)
         values = advisor.ask()
         parent = values.pop(advisor.PARENT, None)
         config = _config(parse_arguments(arguments, values), ranks)
+        if config.out and Path(config.out).resolve() != folder.resolve():
+            raise UsageError(NO_OUT.format(out=config.out))
         if is_finished(folder, config):  # NNI was killed before it knew
             _report_the_rest(folder, config)
             return None
@@ -241,6 +250,7 @@ def _report_the_rest(folder: Path, config: TrialConfig) -> None:
 def _config(values: Mapping[str, Any], ranks: Ranks) -> TrialConfig:
     config, _ = all_at_once(lambda: parse(values), lambda: _check_data(values))
     refuse_together(config, ranks.world)
+    _refuse_pseudo_labels(config)
     return config
 
 
@@ -250,15 +260,31 @@ def _check_data(values: Mapping[str, Any]) -> None:
         raise UsageError(NO_DATA.format(data=data))
 
 
-def _refuse_features(config: TrialConfig) -> None:
-    """UsageError if the cache can't hold the features of the photos, if these are here."""
-    if not config.needs_features or not Path(config.data).is_dir():
+def _refuse_pseudo_labels(config: TrialConfig) -> None:
+    """UsageError if the network that predicted the pseudo-labels knows groups that this run validates on."""
+    if config.pseudo_labels:
+        from trial.data.pseudo_labels import refuse_known
+
+        refuse_known(Path(config.pseudo_labels), config.recipe())
+
+
+def _refuse_for_data(config: TrialConfig) -> None:
+    """UsageError if the photos, if they are here, can't be trained on by this recipe, or the cache can't hold
+    their features."""
+    if not Path(config.data).is_dir():
         return
     from dataset.read import scan_train
-    from trial.recipe import features_errors
+    from dataset.split import folds_errors
 
-    photos = len(scan_train(Path(config.data), config.group).table)
-    if errors := features_errors(config, photos):
+    task, table, wrong = scan_train(Path(config.data), config.group)
+    errors = []
+    if not wrong:  # else the task is not known
+        errors += task_errors(config, task) + folds_errors(config.folds, table["group"].nunique())
+    if config.needs_features:
+        from trial.recipe import features_errors
+
+        errors += features_errors(config, len(table))
+    if errors:
         raise UsageError(errors)
 
 

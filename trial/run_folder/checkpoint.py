@@ -4,8 +4,8 @@ A run goes on as if it had never been stopped: the same epochs.csv but for the s
 predictions, bit by bit on a CPU with the same number of threads. In each epoch first the row of epochs.csv is
 written, then the best predictions and weights, then the checkpoint, then the tuner gets its report. So a kill
 between any two loses nothing: rows after the checkpoint are dropped, and their epochs trained again give the
-same rows and weights. Where they come out otherwise (another device), a best epoch whose files are of a dropped
-epoch is forgotten, and the best of the epochs from there on is recorded.
+same rows and weights. They may come out otherwise, on another device: a best epoch whose files are of a
+dropped epoch is forgotten, and the best of the epochs from there on is recorded.
 """
 
 import zipfile

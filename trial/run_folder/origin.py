@@ -43,8 +43,8 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
 
 
 def label_files(corrections: str, pseudo_labels: str, teachers: Sequence[str] = ()) -> dict[str, str]:
-    """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover; of the
-    predictions of the `teachers` (run folders) as teacher.runs=FOLDER."""
+    """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover;
+    {teacher.runs=FOLDER: that of its predictions} of the `teachers`, run folders."""
     named = {"corrections": corrections, "pseudo_labels": pseudo_labels}
     named |= {f"teacher.runs={run}": str(Path(run, "validation.parquet")) for run in teachers}
     return {field: sha256_of(Path(path)) for field, path in named.items() if path and Path(path).is_file()}

@@ -83,8 +83,8 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
     if fingerprint(Path(data)) != checkpoint.fingerprint:
         raise UsageError(
-            f"{folder}: was trained on other data than {data} holds now: a file's size, time or name differs; "
-            "put them back (copies that keep the times are made by cp -a or rsync -a)"
+            f"{folder}: was trained on other data than {data} holds now: a file's size, time or name "
+            "differs; put them back (copies that keep the times are made by cp -a or rsync -a)"
         )
     if changed := _changed_labels(RunFolder(folder), recipe):
         raise UsageError(
@@ -121,9 +121,7 @@ def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:
     """The file of labels or the teacher's run that the recipe names, if it has changed since the run began:
     other labels deal other folds, and groups that were trained on would validate. '' if none has."""
     teachers = out_of_fold(runs=dict(recipe.get("teacher") or {}).get("runs", "")).runs
-    now = label_files(
-        str(recipe.get("corrections") or ""), str(recipe.get("pseudo_labels") or ""), teachers
-    )
+    now = label_files(str(recipe.get("corrections") or ""), str(recipe.get("pseudo_labels") or ""), teachers)
     then = now
     with suppress(FileNotFoundError, UsageError):  # nor did earlier versions record it
         then = now | run.origin().get("label_files", {})

@@ -105,6 +105,35 @@ def test_a_dry_run_refuses_features_that_the_cache_can_not_hold(people):
     assert "in 2 views need" in done.stderr and "larger cache_limit may help" in done.stderr
 
 
+def test_a_dry_run_compares_the_recipe_with_the_photos_that_are_here(people, tmp_path):
+    words = ["--dry-run", "weights=none"]
+    done = forked_command(*words, f"data={people}", "folds=500")
+    assert done.returncode == 2 and "folds=500: must be from 2 to the number of groups (30)" in done.stderr
+    for number in range(8):
+        photo = tmp_path / "set" / "train" / "ab"[number % 2] / f"{number}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.touch()
+    words.append(f"data={tmp_path / 'set'}")
+    done = forked_command(*words, "head=factors")
+    assert done.returncode == 2 and "head=factors: this set has no factors" in done.stderr
+    assert forked_command(*words).returncode == 0
+
+
+def test_pseudo_labels_that_can_not_be_used_are_refused_before_a_run_begins(people, tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("photo,class,held_out\na.jpg,wear male <30,fold 0 of 5 by seed 0\n")
+    words = tiny(people, tmp_path / "run", pseudo_labels=labels)
+    for more, said in (
+        (["fold=all"], "pseudo_labels: with fold=all each fold would need"),
+        (["fold=1"], "held out fold 0 of 5 by seed 0, this run validates on fold 1 of 5"),
+    ):
+        for dry in ([], ["--dry-run"]):
+            done = forked_command(*words, *more, *dry)
+            assert done.returncode == 2 and said in done.stderr
+    assert forked_command(*words, "--dry-run").returncode == 0
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_run_leaves_everything_in_its_folder(people, tmp_path):
     done = command(*tiny(people, tmp_path / "run"))

@@ -20,8 +20,8 @@ from trial.learning.teachers import softened
 from trial.rng import Draw, stream
 from trial.run import run
 from trial.run_folder.out_of_fold import predictions
-from trial.run_folder.resume import continued
 from trial.run_folder.record import RunFolder, RunWriter, probability_columns
+from trial.run_folder.resume import continued
 
 TASK = Task("pets", ("cat", "dog", "hen"), rare=(2,))
 RIGHT = np.array([0.6, 0.3, 0.1])
@@ -153,7 +153,12 @@ def test_a_run_does_not_go_on_with_a_teacher_that_has_changed(people, tmp_path):
     table = read_train(people).table
     certain = [np.eye(18)[np.full(len(table), label)] for label in (7, 8)]
     teacher, folder = run_folder(tmp_path / "teacher", table, certain[0], FACE_MASK), tmp_path / "run"
-    values = {**TINY, "data": str(people), "epochs": 1, "teacher": {"_name": "out_of_fold", "runs": str(teacher)}}
+    values = {
+        **TINY,
+        "data": str(people),
+        "epochs": 1,
+        "teacher": {"_name": "out_of_fold", "runs": str(teacher)},
+    }
     config = parse(values)
     writer = RunWriter(folder, config, keep_checkpoint=True)
     run(config, writer, lambda report: None)

@@ -103,6 +103,15 @@ def test_a_trial_goes_on_from_its_parent_and_reports_the_whole_curve(parts, tria
     assert not list(tmp_path.glob(f"*/{CHECKPOINT}"))
 
 
+def test_a_trial_records_in_its_own_folder_and_keeps_no_checkpoint(trials, tmp_path):
+    trials.words.append("out=elsewhere")
+    with pytest.raises(UsageError, match="out=elsewhere: a trial of an experiment records in NNI's folder"):
+        trials.start("c")
+    assert "out=elsewhere" in RunFolder(tmp_path / "c").status()["reason"]
+    with pytest.raises(UsageError, match="--keep-checkpoint: is for a run of its own"):
+        train._begins_for_nni([], tmp_path / "d", print, keep_checkpoint=True)
+
+
 def test_what_the_child_writes_leaves_the_parents_files_alone(parts, trials, tmp_path):
     before = {path.name: path.read_bytes() for path in (tmp_path / "p").iterdir()}
     trials.start("c", parent="p")
