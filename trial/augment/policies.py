@@ -115,6 +115,12 @@ def parse_policy(value: Any, errors: list[str]) -> Policy | None:
     elif isinstance(value, list | tuple):
         name, steps = None, value
     name = current_policy(name)
+    if name is None and steps is None and params:
+        errors += [
+            f"augment.{key}: is of a step of which policy? give it too, such as augment=light"
+            for key in params
+        ]
+        return None
     if steps is None:
         if not isinstance(name, str) or name not in POLICIES:
             errors.append(unknown("augment policy", name, POLICIES))

@@ -30,11 +30,10 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
         field = current_field(field)
         value = _json_or_text(text) if param else _from_text(field, text)
         if param:
-            choice = values.setdefault(field, {})
-            choice = values[field] = choice if isinstance(choice, dict) else {"_name": choice}
-            target, key_in = choice, param
+            target, key_in = _as_choice(values.get(field, {})), param
+            values[field] = target
         elif isinstance(values.get(field), dict) and "_name" not in values[field]:  # loss.gamma came first
-            target, key_in = values[field], "_name"
+            target, key_in = values[field], _key(value)
         else:
             target, key_in = values, field
         if key_in in target:
@@ -81,11 +80,20 @@ def changed(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     own = {key: value for key, value in recipe.items() if current_field(key) not in values}
     before = {current_field(key): value for key, value in recipe.items()}
     for field, value in values.items():
-        if isinstance(value, Mapping) and "_name" not in value and field in before:
-            choice = before[field] if isinstance(before[field], dict) else {"_name": before[field]}
-            value = {**choice, **value}
+        if isinstance(value, Mapping) and not {"_name", "steps"} & value.keys() and field in before:
+            value = {**_as_choice(before[field]), **value}
         own[field] = value
     return own
+
+
+def _as_choice(value: Any) -> dict[str, Any]:
+    """The mapping that a choice's parameters are set in: of its name, or of a list, which is the steps of an
+    augmentation policy."""
+    return value if isinstance(value, dict) else {_key(value): value}
+
+
+def _key(value: Any) -> str:
+    return "steps" if isinstance(value, list) else "_name"
 
 
 def argument_text(value: Any) -> str:

@@ -1,6 +1,7 @@
 import pytest
 
 from common.errors import UsageError
+from trial.augment.policies import parse_policy
 from trial.commands.arguments import argument_text, changed, parse_arguments, read_recipe_file
 
 
@@ -85,6 +86,23 @@ def test_words_change_a_recipe_and_a_parameter_alone_its_choice():
     }  # fmt: skip
     assert changed(recipe, parse_arguments(["loss=weighted"]))["loss"] == "weighted"
     assert recipe["loss"]["gamma"] == 3
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_parameter_of_a_step_goes_with_a_list_of_steps(first):
+    words = ['augment=["flip","random_erasing"]', "augment.random_erasing.p=.1"]
+    policy = {"steps": ["flip", "random_erasing"], "random_erasing.p": 0.1}
+    assert parse_arguments([words[first], words[1 - first]]) == {"augment": policy}
+    assert changed({"augment": ["flip", "random_erasing"]}, parse_arguments(words[1:])) == {"augment": policy}
+    assert changed({"augment": "light"}, parse_arguments(words)) == {"augment": policy}
+    errors = []
+    parsed = parse_policy(policy, errors)
+    assert errors == [] and str(parsed) == "flip+random_erasing"
+    assert dict(parsed.steps[1].choice.params)["p"] == 0.1
+    with pytest.raises(UsageError, match="augment is given twice"):
+        parse_arguments([*words, words[0]])
+    assert parse_policy({"flip.p": 0.1}, errors) is None
+    assert errors == ["augment.flip.p: is of a step of which policy? give it too, such as augment=light"]
 
 
 def test_a_recipe_file_and_a_runs_config_hold_the_same_fields(tmp_path):
