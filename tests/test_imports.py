@@ -25,7 +25,7 @@ BELOW = {
     "trial.models": set(),
     "trial.learning": {"trial.models", "trial.process"},
     "trial.run_folder": {"trial.learning", "trial.models", "trial.process"},
-    "trial.commands": {"trial.augment", "trial.models", "trial.process", "trial.run_folder"},
+    "trial.commands": {"trial.augment", "trial.data", "trial.models", "trial.process", "trial.run_folder"},
     "trial.warm": {"trial.commands", "trial.process", "trial.run_folder"},
     "tuners.spaces": set(),
     "tuners.model": {"tuners.spaces"},

@@ -218,7 +218,7 @@ def test_a_new_network_knows_nothing_and_its_first_layer_learns(model, head, fac
     """dla34 ends in a convolution, the distilled one in two layers. As timm draws them the first losses of the
     mobile ones and of dla34 are 4 to 11."""
     name, weights = model.split()
-    join = "features" if head == "mlp" else "logits"
+    join = "features" if head == "mlp" and "+" in name else "logits"
     loss, network = first_loss(recipe(name, "64x64", weights=weights, head={"_name": head}, join=join), faces)
     normalised = name.startswith(("convnext", "vit", "deit"))  # their last features are as large as 1 each
     near = 0.8 if head == "mlp" else 0.6 if normalised else 0.2  # of two layers that are drawn, or one
