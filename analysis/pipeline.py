@@ -36,7 +36,7 @@ from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
 from analysis.trials.unfinished import recipe_words
 from common.errors import UsageError, all_at_once, errors_of
-from common.files import only_writer_of_out, sha256_of
+from common.files import only_writer_of_out
 from common.log import output_of
 from dataset.check import check
 from dataset.fingerprint import fingerprint
@@ -47,7 +47,7 @@ from trial.learning.teachers import TEACHERS, Teacher
 from trial.recipe import task_errors
 from trial.run_folder.checkpoint import CHECKPOINT
 from trial.run_folder.origin import label_files
-from trial.run_folder.record import VALIDATION, RunFolder, refuse_run
+from trial.run_folder.record import RunFolder, refuse_run
 
 output = output_of(__name__)
 
@@ -167,9 +167,7 @@ def _what(
 def _labels_of(config: TrialConfig) -> dict[str, str]:
     """{name: SHA-256} of the files whose content changes labels, which `config` only names."""
     teacher: Teacher | None = config.teacher.build(TEACHERS)
-    predicted = [(run, Path(run) / VALIDATION) for run in (teacher.runs if teacher else ())]
-    taught = {run: sha256_of(path) for run, path in predicted if path.is_file()}
-    return label_files(config.corrections, config.pseudo_labels) | taught
+    return label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ())
 
 
 def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:

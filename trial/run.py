@@ -17,7 +17,6 @@ from trial.folds import Fold, Patience
 from trial.metrics import column_of
 from trial.process.ranks import ALONE, Ranks
 from trial.run_folder.checkpoint import Checkpoint
-from trial.run_folder.origin import label_files
 from trial.run_folder.record import RunWriter
 from trial.run_folder.resume import Saver
 
@@ -60,8 +59,7 @@ def run(
     each fold has its own best epoch. `ranks`: the processes that train one network, all of which call this.
     """
     if config.pseudo_labels:
-        corrections = label_files(config.corrections, "").get("corrections", "")
-        pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe(), corrections)
+        pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe())
     start = recipe.start(config, writer, ranks, holds_out=True)
     saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = config.fold_numbers

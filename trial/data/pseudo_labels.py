@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError, unknown
-from common.files import write_sheet
+from common.files import sha256_of, write_sheet
 from common.text import few, from_cell, lines_text
 from dataset.tables import read_table
 from dataset.task import Task
@@ -67,18 +67,18 @@ def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
     return rows
 
 
-def refuse_known(path: Path, recipe: Mapping[str, Any], corrections: str = "") -> None:
+def refuse_known(path: Path, recipe: Mapping[str, Any]) -> None:
     """UsageError if a network that predicted the pseudo-labels was trained on groups that a trial of `recipe`
-    holds out for validation: it has their labels, so the score would promise too much. `corrections`: as in
-    `held_out_words`; files of earlier versions have no hash."""
-    wanted = held_out_words(recipe, corrections)
+    holds out for validation: it has their labels, so the score would promise too much."""
+    corrections = Path(recipe.get("corrections") or "")
+    wanted = held_out_words(recipe, sha256_of(corrections) if corrections.is_file() else "")
     if recipe["fold"] == "all":
         raise UsageError(
             "pseudo_labels: with fold=all each fold would need labels by a network that has not seen its "
             "groups; give one fold"
         )
     for held_out in _read(path)["held_out"].unique():
-        if held_out not in (wanted, held_out_words(recipe)):
+        if held_out not in (wanted, held_out_words(recipe)):  # files of earlier versions have no hash
             by = f"held out {held_out}" if held_out else "held no group out"
             raise UsageError(
                 f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "

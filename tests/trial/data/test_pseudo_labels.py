@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from common.errors import UsageError
+from common.files import sha256_of
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval, read_train
 from tests.conftest import TINY
@@ -128,14 +129,17 @@ def test_labels_by_a_network_that_knows_the_validation_groups_are_refused(people
 
 def test_labels_by_a_network_of_other_corrections_are_refused(tmp_path, photos):
     """A file of that name had another content: other labels deal other folds."""
-    values = parse({**TINY, "corrections": "x.csv"}, present=False).recipe()
-    path = written(tmp_path, photos, held_out_words(values, "a" * 64))
-    refuse_known(path, values, "a" * 64)
+    file = tmp_path / "x.csv"
+    file.write_text("first")
+    values = parse({**TINY, "corrections": str(file)}, present=False).recipe()
+    path = written(tmp_path, photos, held_out_words(values, sha256_of(file)))
+    refuse_known(path, values)
+    file.write_text("second")
     with pytest.raises(
-        UsageError, match=r"corrections=x.csv \(a{12}\), this run .*=x.csv \(b{12}\): its score"
+        UsageError, match=r"x.csv \(a7937b64b8ca\), this run .*x.csv \(16367aacb67a\): its score"
     ):
-        refuse_known(path, values, "b" * 64)
-    refuse_known(written(tmp_path, photos, held_out_words(values)), values, "b" * 64)  # of earlier versions
+        refuse_known(path, values)
+    refuse_known(written(tmp_path, photos, held_out_words(values)), values)  # of earlier versions
 
 
 def test_what_can_not_be_done_is_refused_at_once():
