@@ -41,8 +41,8 @@ def test_mistakes_of_both_files_at_once(mine, fast, tmp_path):
 
 def test_a_command_that_needs_quotes(sshd, mine, fast, people, tmp_path):
     write_machines(tmp_path / "machines.yaml", (sshd.machine("one"),))
-    (found,) = errors(mine.yaml, people, settings=["out=my runs"], machines=tmp_path / "machines.yaml")
-    assert found.startswith("trialCommand: NNI can't start 'out=my runs' on other machines")
+    (found,) = errors(mine.yaml, people, settings=["group=my group"], machines=tmp_path / "machines.yaml")
+    assert found.startswith("trialCommand: NNI can't start 'group=my group' on other machines")
 
 
 def test_remote_in_the_yaml_is_for_machines(mine, fast):
