@@ -245,6 +245,7 @@ def data_errors(plan: Plan) -> list[str]:
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
     from dataset.read import COMPETITION, corrected, format_of
+    from dataset.split import folds_errors
 
     try:
         group = str(parse_arguments(plan.fixed).get("group", ""))
@@ -261,7 +262,8 @@ def data_errors(plan: Plan) -> list[str]:
                 errors += errors_of(corrected, task, train, corrections)
     for point in covering(plan.space):
         with contextlib.suppress(UsageError):  # has been refused
-            errors += task_errors(_read(plan, False)(point), task)
+            config = _read(plan, False)(point)
+            errors += task_errors(config, task) + folds_errors(config.folds, train["group"].nunique())
     return list(dict.fromkeys(errors)) + _features_errors(plan, len(train))
 
 

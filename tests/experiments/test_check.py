@@ -268,6 +268,12 @@ def test_a_photo_that_is_none_is_named(mine, people, tmp_path):
     assert photo.name in errors(mine.yaml, copy)
 
 
+def test_more_folds_than_people_are_refused(mine, people):
+    """Otherwise every trial would."""
+    said = errors(mine.yaml, people, settings=["folds=31"])
+    assert said == "folds=31: must be from 2 to the number of groups (30)"
+
+
 def test_corrections_that_fit_nobody_are_named(mine, people, tmp_path):
     known = tmp_path / "known.csv"
     known.write_text("id,field,recorded,corrected\nnobody,gender,male,female\n")
