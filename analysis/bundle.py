@@ -16,16 +16,16 @@ from typing import Any
 import pandas as pd
 
 from analysis.predict.finishing import FinishPlan
-from analysis.recipes import Recipe
+from analysis.recipes import Recipe, labels_of
 from analysis.submission import CSV, PREDICTIONS
 from common.errors import UsageError
 from common.files import sha256_of, write_json
 from common.machine import cores, processor
 from common.text import few
 from dataset.fingerprint import content, fingerprint
-from trial.config import TrialConfig
+from trial.config import FIELDS, TrialConfig
 from trial.models.weights import locate, pinned, with_sources
-from trial.run_folder.origin import code, label_files
+from trial.run_folder.origin import code
 from trial.run_folder.record import WEIGHTS, RunFolder
 
 BUNDLE = "bundle.json"
@@ -41,7 +41,7 @@ class Member:
     `compute`: threads, device, precision and number of processes (trial/process/compute.py); `start_weights`:
     {network: hash} of the pretrained files; `network`: the hash of its weights, None before it is trained;
     `trial_networks`: {file: hash} of those of the trial that a recipe was exported from; `label_files`:
-    {field: hash} of the files that the recipe's corrections and pseudo_labels name, {} if that is not known.
+    {name: hash} of the files that change labels (`recipes.labels_of`), {} if that is not known.
     """
 
     recipe: dict[str, Any]
@@ -222,12 +222,14 @@ def data_difference(bundle: Bundle, data: Path) -> str:
 
 
 def label_difference(bundle: Bundle, configs: Sequence[TrialConfig]) -> str:
-    """The file of labels that is not the one that the bundle was made with, '' if all are."""
+    """The file of labels or the teacher's run that is not the one that the bundle was made with, '' if all
+    are."""
     for member, config in zip(bundle.members, configs, strict=True):
-        here = label_files(config.corrections, config.pseudo_labels)
+        here = labels_of(config)
         for name, there in member.label_files.items():
             if here.get(name) != there:
-                return f"{name}={getattr(config, name)}: holds other labels than the bundle was made with"
+                named = f"{name}={getattr(config, name)}" if name in FIELDS else name  # a teacher's is whole
+                return f"{named}: holds other labels than the bundle was made with"
     return ""
 
 

@@ -18,7 +18,7 @@ from analysis.predict import finishing, vote
 from analysis.predict.choosing import refuse, with_views
 from analysis.predict.finishing import Finish, FinishPlan, known_answers, plan_finish, shared_vote
 from analysis.predict.trained import other_classes, predict
-from analysis.recipes import Recipe, recipe_of
+from analysis.recipes import Recipe, labels_of, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain, retrain_on_gpus
 from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
@@ -43,10 +43,8 @@ from dataset.fingerprint import fingerprint
 from dataset.read import read_eval, read_train
 from dataset.task import Task
 from trial.config import PLACES, TrialConfig, refuse_together
-from trial.learning.teachers import TEACHERS, Teacher
 from trial.recipe import task_errors
 from trial.run_folder.checkpoint import CHECKPOINT
-from trial.run_folder.origin import label_files
 from trial.run_folder.record import RunFolder, refuse_run
 
 output = output_of(__name__)
@@ -160,14 +158,8 @@ def _what(
 ) -> dict[str, Any]:
     """What a command trains: if it is killed, the same command uses the networks that it has trained."""
     recipes = [config.recipe() | {"stop_after": stop} for config, stop in zip(configs, stops, strict=True)]
-    labels = [_labels_of(config) for config in configs]
+    labels = [labels_of(config) for config in configs]
     return {"recipes": recipes, "average": average, "data": fingerprint(data), "labels": labels}
-
-
-def _labels_of(config: TrialConfig) -> dict[str, str]:
-    """{name: SHA-256} of the files whose content changes labels, which `config` only names."""
-    teacher: Teacher | None = config.teacher.build(TEACHERS)
-    return label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ())
 
 
 def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:
@@ -351,7 +343,7 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
     if words := bundle.data_difference(made, data):
         raise UsageError(f"{data}: {words}; nothing is trained")
     if words := bundle.label_difference(made, configs):
-        raise UsageError(f"{words}; nothing is trained: put that file back")
+        raise UsageError(f"{words}; nothing is trained: put it back")
     differing = bundle.differences(made, configs, gpus)
     for words in differing:
         output.info(f"note: differs from where the bundle was made: {words}")

@@ -18,7 +18,9 @@ from common.files import write_json
 from common.text import few
 from trial.commands.arguments import read_recipe_file
 from trial.config import TrialConfig, parse
+from trial.learning.teachers import TEACHERS, Teacher
 from trial.metrics import column_of, title_of
+from trial.run_folder.origin import label_files
 from trial.run_folder.record import RunFolder, scores_of
 from trial.run_folder.status import STATUS
 
@@ -127,3 +129,9 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
         stop_after = status["epochs"]
     recipe, state = run.config().recipe(), unfinished(run.folder)
     return Recipe(recipe, about, stop_after, scores, run.origin(), state, run.folder)
+
+
+def labels_of(config: TrialConfig) -> dict[str, str]:
+    """{name: SHA-256} of the files whose content changes labels, which `config` only names."""
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    return label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ())

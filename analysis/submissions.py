@@ -147,7 +147,7 @@ def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry
     elif score is not None:
         if (before := log[at].score) not in (None, score):
             output.info(
-                f"the leaderboard's score of {_name(log[at])} was {before:.4f} before; it is replaced"
+                f"the leaderboard's score of {_name(log[at])} was {abs(before):.4f} before; it is replaced"
             )
         log[at] = replace(log[at], score=score)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ from experiments.machines.listed import Machine, read_machines
 from experiments.plan import SEARCH, STINTS, Plan, read_plan
 from trial.aliases import current_field
 from trial.commands.arguments import parse_arguments
-from trial.config import FIELDS, NO_DATA, NO_OUT, TrialConfig, parse, task_errors
+from trial.config import FIELDS, NO_DATA, NO_OUT, TrialConfig, effect_errors, parse, task_errors
 from trial.data.pseudo_labels import held_out_words, refuse_known
 from trial.models.weights import BY_SET, WITHOUT_INTERNET, with_sources
 
@@ -223,6 +223,8 @@ def recipe_errors(plan: Plan, present: bool = True) -> list[str]:
             except UsageError as error:
                 errors |= dict.fromkeys(error.errors)
                 continue
+            if not present:
+                errors |= dict.fromkeys(effect_errors(config))
             if config.out:
                 errors[NO_OUT.format(out=config.out)] = None
             if config.pseudo_labels and present:

@@ -15,7 +15,14 @@ from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
-from trial.constraints import COMBINATIONS, FOR_TASK, ON_THIS_MACHINE, violations, world_errors
+from trial.constraints import (
+    COMBINATIONS,
+    FOR_TASK,
+    ON_THIS_MACHINE,
+    WITHOUT_EFFECT,
+    violations,
+    world_errors,
+)
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
 from trial.learning.freezing import FREEZES
@@ -190,7 +197,8 @@ WORDS: dict[str, tuple[Any, str]] = {"fold": (int, "all"), "compile": (bool, "gr
 def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
     """The config of `values` ({field: JSON value}). UsageError holds all errors.
 
-    With `present` the files and packages that it needs must be on this machine.
+    With `present` it is to be trained here: the files and packages that it needs must be on this machine, and
+    values that have no effect are refused.
     """
     errors: list[str] = []
     values = spread(values, errors)
@@ -205,10 +213,16 @@ def parse(values: Mapping[str, Any], present: bool = True) -> TrialConfig:
             good[name] = read
     config = replace(TrialConfig(), **good)
     readable = {name: getattr(config, name) for name in FIELDS if name not in values or name in good}
-    errors += violations(COMBINATIONS + ON_THIS_MACHINE if present else COMBINATIONS, readable)
+    checks = COMBINATIONS + (WITHOUT_EFFECT + ON_THIS_MACHINE if present else ())
+    errors += violations(checks, readable)
     if errors:
         raise UsageError(errors)
     return config
+
+
+def effect_errors(config: TrialConfig) -> list[str]:
+    """Values of `config` that have no effect beside its others."""
+    return violations(WITHOUT_EFFECT, {name: getattr(config, name) for name in FIELDS})
 
 
 def task_errors(config: TrialConfig, task: Task) -> list[str]:

@@ -63,16 +63,21 @@ def schedule_errors(schedule: Choice, epochs: int) -> list[str]:
     return [f"schedule.warmup={warmup:g}: must be below epochs={epochs}"] if warmup >= epochs else []
 
 
+def features_freeze_errors(freeze: Choice, features: Choice) -> list[str]:
+    """Layers whose features are trained on stay frozen."""
+    epochs = dict(freeze.params).get("epochs")
+    if features.name == "none" or freeze.name != "backbone" or epochs == _default(FREEZES, freeze, "epochs"):
+        return []
+    return [
+        f"freeze.epochs={epochs}: features={features} keeps all below the last layer frozen; leave it out"
+    ]
+
+
 def freeze_errors(freeze: Choice, epochs: int, features: Choice) -> list[str]:
     """Frozen layers are unfrozen before the training ends, unless only their features are trained on."""
-    params = dict(freeze.params)
     if features.name != "none" and freeze.name == "backbone":
-        if params["epochs"] == _default(FREEZES, freeze, "epochs"):
-            return []
-        return [
-            f"freeze.epochs={params['epochs']}: features={features} keeps all below the last layer frozen; "
-            "leave it out"
-        ]
+        return []
+    params = dict(freeze.params)
     return [
         f"freeze.{name}={params[name]}: must be below epochs={epochs}"
         for name in ("epochs", "every")
@@ -125,11 +130,13 @@ def smoothing_errors(init: Choice, head: Choice) -> list[str]:
 
 def join_errors(join: str, model: str) -> list[str]:
     """Features of several networks are joined before their last layers."""
-    if join != "features":
+    return _one_end_errors("join=features", model, join) if "+" in model and join == "features" else []
+
+
+def one_network_errors(join: str, model: str) -> list[str]:
+    if join != "features" or "+" in model:
         return []
-    if "+" not in model:
-        return [f"join=features: {model} is one network; leave it out, or give several joined by +"]
-    return _one_end_errors("join=features", model, join)
+    return [f"join=features: {model} is one network; leave it out, or give several joined by +"]
 
 
 def learning_rate_errors(learning_rate: float, init: Choice, features: Choice, freeze: Choice) -> list[str]:
@@ -164,7 +171,9 @@ def untrained_errors(
     }
     errors = []
     if given := [text for text, is_ in unused.items() if is_]:
-        errors.append(f"{', '.join(given)}: nothing is trained with learning_rate=0; leave out")
+        errors.append(
+            f"{', '.join(given)}: nothing is trained with learning_rate=0; leave out (search 0 by itself)"
+        )
     if optimizer.name in MOVES_AT_0:
         errors.append(f"optimizer={optimizer}: trains with learning_rate=0, too; choose another")
     return errors
@@ -399,7 +408,10 @@ COMBINATIONS: tuple[Check, ...] = (
     fold_errors, fold_order_errors, schedule_errors, learning_rate_errors, mlp_errors, init_errors,
     join_errors, features_errors, freeze_errors, decay_errors, mixing_errors, size_errors, resizing_errors,
     precision_errors, pixels_errors, graphs_errors, device_errors, pseudo_number_errors, teacher_errors,
-    smoothing_errors, untrained_errors,
+)  # fmt: skip
+# Values without an effect are refused in new recipes; what ran with them is read as it is.
+WITHOUT_EFFECT: tuple[Check, ...] = (
+    one_network_errors, features_freeze_errors, smoothing_errors, untrained_errors,
 )  # fmt: skip
 FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
 ON_THIS_MACHINE: tuple[Check, ...] = (

@@ -27,7 +27,7 @@ from tuners.study import journal_of
 # User attributes of a trial in the study. PARAMETER_ID and TRIAL: NNI's ids of its latest trial;
 # GOES_ON_FROM: of the one that this goes on from; PAUSES: why it is being paused; PAUSED: whether it is;
 # WENT_ON: how often it went on; BEFORE: seconds of its earlier trials; IN_VAIN: epochs known, and how many
-# starts in a row were ended from outside without one more.
+# starts in a row were ended from outside without one more; NNI's id of the last of these.
 PARAMETER_ID, TRIAL, GOES_ON_FROM, WHY, QUEUED = "parameter_id", "nni_trial", "parent", "why", "queued_as"
 PAUSES, PAUSED, WENT_ON, BEFORE = "pauses", "paused", "went_on", "seconds_before"
 IN_VAIN = "starts_in_vain"
@@ -271,9 +271,11 @@ class Trials:
         by_us = known.event == "EARLY_STOPPED" and trial.user_attrs.get(PAUSES)
         by_nni = known.event == "SYS_CANCELED" and self.pauses  # at the end of an experiment
         if known.result is None and known.interrupted and self._in_vain(trial, known) >= STARTS:
-            epoch = f"after epoch {len(known.curve)}" if known.curve else "before its first epoch"
+            epochs = max(len(known.curve), len(trial.intermediate_values))
+            epoch = f"after epoch {epochs}" if epochs else "before its first epoch"
             self._tell(trial, known, None, f"interrupted {STARTS} times {epoch}")
         elif known.result is None and known.interrupted and not known.curve:  # nothing to go on from
+            self._ended.pop(trial.number, None)
             if trial.number not in self.again:
                 self.again.append(trial.number)
         elif known.result is None and known.trial and (by_us or by_nni or known.interrupted):
@@ -283,11 +285,12 @@ class Trials:
 
     def _in_vain(self, trial: FrozenTrial, known: Reported) -> int:
         """How many starts in a row, with this one, were interrupted without an epoch more."""
-        before, starts = trial.user_attrs.get(IN_VAIN, (0, 0))
-        epochs = max(len(known.curve), before)
-        starts = 1 if epochs > before else starts + 1
-        self.note(trial, IN_VAIN, (epochs, starts))
-        return starts
+        before, starts, last = trial.user_attrs.get(IN_VAIN, (0, 0, ""))
+        if known.trial != last:  # after a restart it is looked at again
+            epochs = max(len(known.curve), before)
+            starts = 1 if epochs > before else starts + 1
+            self.note(trial, IN_VAIN, (epochs, starts, known.trial))
+        return int(starts)
 
     def _pause(self, trial: FrozenTrial, known: Reported, why: str) -> None:
         self.report(trial, known)

@@ -54,7 +54,8 @@ def whole_curve(folds: Sequence[Mapping[int, float]], score: float | None = None
         return np.array([folds[0][epoch] for epoch in epochs])
     below, at_last = [], np.full(len(folds), np.nan)
     for epoch in epochs:
-        at_last = np.array([fold.get(epoch, last) for fold, last in zip(folds, at_last, strict=True)])
+        now = np.array([fold.get(epoch, np.nan) for fold in folds])
+        at_last = np.where(np.isnan(now), at_last, now)
         below.append(np.mean(at_last - best))
     return whole + np.array(below)
 

@@ -101,6 +101,11 @@ def test_other_labels_are_refused_before_anything_is_trained(people, final, tmp_
     assert said.exit_code == 2
     assert f"pseudo_labels={labels}: holds other labels than the bundle was made with" in said.stderr
     assert not (tmp_path / "again").exists()
+    read["members"][0]["recipe"]["pseudo_labels"] = ""
+    read["members"][0]["label_files"] = {"teacher.runs=out/teacher": "0" * 64}
+    (tmp_path / BUNDLE).write_text(json.dumps(read))
+    said = call(app, "reproduce", tmp_path, "--data", people, "--out", tmp_path / "again")
+    assert "teacher.runs=out/teacher: holds other labels than the bundle was made with" in said.stderr
     del read["members"][0]["label_files"]  # as earlier versions wrote it
     (tmp_path / BUNDLE).write_text(json.dumps(read))
     made = read_bundle(tmp_path)

@@ -15,7 +15,7 @@ from dataset.read import read_train
 from dataset.task import Task
 from tests.conftest import TINY
 from trial import features, recipe
-from trial.config import parse
+from trial.config import effect_errors, parse
 from trial.features import AsTheyAre, Features, features_of
 from trial.fit import fit
 from trial.learning.inits import Target, lda
@@ -318,6 +318,8 @@ def test_what_has_no_effect_is_refused(unused, message):
     with pytest.raises(UsageError) as raised:
         parse({**untrained, **unused})
     assert len(raised.value.errors) == 1 and message in str(raised.value)
+    recorded = parse({**untrained, **unused}, present=False)
+    assert effect_errors(recorded) == raised.value.errors, "what ran with them is read all the same"
     used = {"loss": "focal", "head": {"_name": "factors", "subclasses": 2}}
     assert parse({**untrained, **used, "init": {"_name": "lda_cv", "smoothing": 3}}).learning_rate == 0
 

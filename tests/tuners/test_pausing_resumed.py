@@ -164,6 +164,30 @@ def test_a_status_that_another_machine_sends_late_is_waited_for(manager, status)
     assert manager.rows()[-1].state == "paused"
 
 
+def test_one_that_is_handed_out_again_is_not_taken_for_late(manager, monkeypatch):
+    (manager.fake.folder / "machines.yaml").touch()
+    manager.run(2)
+    name = manager.begin()
+    status = manager.fake.folder / "trials" / name / "status.json"
+    status.write_text('{"state": "running"}')
+    manager.end(name, "FAILED")
+    status.write_text('{"state": "interrupted"}')
+    again = manager.begin()
+    assert manager.points[again] == manager.points[name]
+    monkeypatch.setattr("tuners.trials.LATE_SECONDS", 0.0)
+    manager.search.trials.settle()
+    manager.search._write()
+    assert manager.rows()[-1].state == "running"
+
+
+def test_an_interruption_counts_once_however_often_it_is_looked_at(manager):
+    manager.run(2)
+    interrupt(manager, manager.begin(), 0)
+    for _ in range(3):  # NNI's manager dies each time
+        manager.resume()
+    assert manager.rows()[-1].state == "running"
+
+
 def test_a_status_that_never_comes_is_a_failure(manager, monkeypatch):
     monkeypatch.setattr("tuners.trials.LATE_SECONDS", 0.0)
     (manager.fake.folder / "machines.yaml").touch()

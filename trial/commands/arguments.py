@@ -32,7 +32,8 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
         if param:
             target, key_in = _as_choice(values.get(field, {})), param
             values[field] = target
-        elif isinstance(values.get(field), dict) and "_name" not in values[field]:  # loss.gamma came first
+        elif isinstance(values.get(field), dict) and not values[field].keys() & {"_name", "steps"}:
+            # loss.gamma came first
             target, key_in = values[field], _key(value)
         else:
             target, key_in = values, field

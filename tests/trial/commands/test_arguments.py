@@ -100,6 +100,8 @@ def test_a_parameter_of_a_step_goes_with_a_list_of_steps(first):
     assert errors == [] and str(parsed) == "flip+random_erasing"
     assert dict(parsed.steps[1].choice.params)["p"] == 0.1
     with pytest.raises(UsageError, match="augment is given twice"):
+        parse_arguments(["augment.flip.p=0.1", 'augment=["flip"]', "augment=light"])
+    with pytest.raises(UsageError, match="augment is given twice"):
         parse_arguments([*words, words[0]])
     assert parse_policy({"flip.p": 0.1}, errors) is None
     assert errors == ["augment.flip.p: is of a step of which policy? give it too, such as augment=light"]
