@@ -54,9 +54,9 @@ def whole_curve(folds: Sequence[Mapping[int, float]], score: float | None = None
         return np.array([folds[0][epoch] for epoch in epochs])
     below, at_last = [], np.full(len(folds), np.nan)
     for epoch in epochs:
-        now = np.array([fold.get(epoch, np.nan) for fold in folds])
+        now = np.array([fold.get(epoch, last) for fold, last in zip(folds, at_last, strict=True)])
         at_last = np.where(np.isnan(now), at_last, now)
-        below.append(np.mean(at_last - best))
+        below.append(np.mean(now - best))
     return whole + np.array(below)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.trust.answers import count
 from analysis.trust.bootstrap import intervals, observed
-from analysis.trust.curves import curve_of, curves_of, neighbours_mean, steady
+from analysis.trust.curves import curve_of, curves_of, neighbours_mean, steady, whole_curve
 from analysis.trust.leaders import leaders_of
 from analysis.trust.selection import correct, of_epochs, select
 from common.errors import UsageError
@@ -49,6 +49,8 @@ def test_the_epoch_is_that_of_the_best_mean():
 def test_a_curve_is_the_mean_over_the_folds_of_a_run(tmp_path):
     (tmp_path / "epochs.csv").write_text("fold,epoch,macro_f1\n0,1,.1\n0,2,.3\n1,1,.3\n1,2,\n")
     np.testing.assert_allclose(curve_of(tmp_path, "macro_f1"), [0.2, np.nan])
+    ended = [{1: 0.1, 2: np.nan}, {1: 0.2, 2: 0.3, 3: 0.4}]
+    np.testing.assert_allclose(whole_curve(ended), [0.15, np.nan, 0.25], err_msg="the last one that is known")
     assert curve_of(tmp_path / "none", "macro_f1").size == 0
 
 
