@@ -14,8 +14,8 @@ from common.errors import UsageError
 from common.text import path_text
 from experiments.access import is_others, refusal
 from experiments.checks.ports import free_port, port_errors
-from tuners.chosen import JOURNAL
 
+JOURNAL = "study.journal"  # written by tuners/study.py, which other packages do not import
 HOST = "127.0.0.1"
 DEFAULT = 8180  # far from the ports of NNI's pages
 FRAMES = ("X-Frame-Options", "SAMEORIGIN")  # no clicks through another page

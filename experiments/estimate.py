@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from common.errors import errors_of
+from experiments.checks.space import normal_middle
 from trial.catalogue import model_fields
 from trial.commands.arguments import parse_arguments
 from trial.config import TrialConfig, parse
-from tuners.spaces.default_point import middle_of
 
 FIELDS = ("model", "image_size", "epochs", "train_fraction", "fold", "folds")  # that decide the cost
 # Prior standard deviations, in logarithms: of a network's factor, of the exponent of the pixels (mean 1), and
@@ -191,7 +191,7 @@ def _options(space: Mapping[str, Any], given: Mapping[str, Any], name: str) -> l
     values = spec["_value"]
     if spec["_type"] != "choice":
         normal = "normal" in spec["_type"]
-        middle = middle_of(spec["_type"], values) if normal else sum(values[:2]) / 2
+        middle = normal_middle(spec["_type"], values) if normal else sum(values[:2]) / 2
         return [{name: middle if name == "train_fraction" else round(middle)}]
     found: list[dict[str, Any]] = []
     for value in values:

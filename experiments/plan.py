@@ -17,11 +17,11 @@ from experiments.checks.yaml_keys import seconds
 from experiments.machines.inspect import Inspected
 from experiments.machines.remote import remote_service
 from trial.aliases import current_field
-from tuners.model.curves import STINTS
 
 # This project's tuner, and its assessor that pauses.
 SEARCH, PAUSES = "tuners.search.Search", "tuners.search.PauseAndGoOn"
 WITHOUT_PAUSES = "tuners.search.CannotWin"
+STINTS = 4  # of NNI's trials, into which a training that is paused may fall
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Imports point one way, without cycles; torch is imported late; nni only by those who talk to it."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.machine import PROJECT
-from tools.structure import ALONE, LIGHT, ROOMS, Structure, structure
+from tools.structure import ALONE, ROOMS, Structure, structure
 
 # What a sub-room may import of the sub-rooms beside it.
 BELOW = {
@@ -73,16 +71,6 @@ def read() -> Structure:
 def test_rooms_import_only_those_below_them(read):
     assert read.imports
     assert read.upward() == []
-
-
-def test_what_others_import_of_tuners_loads_nothing_heavy():
-    """Nor does the help of a command load it: NNI, Optuna and torch take seconds."""
-    code = f"import sys, {', '.join(sorted(LIGHT))}; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    assert not {name.partition(".")[0] for name in loaded.stdout.split()} & {"nni", "optuna", "scipy", *SLOW}
-    assert not [name for name in reached("experiments.__main__") if name.startswith("tuners")]
 
 
 def test_no_imports_form_a_cycle(read):

@@ -21,8 +21,6 @@ from common.machine import PROJECT
 
 ROOMS = PACKAGES  # each imports only those before it
 ALONE = ("tuners", "nni_setup")  # they import none of the others
-# What analysis and experiments may import of tuners: modules that load none of NNI, Optuna and torch.
-LIGHT = {"tuners.chosen", "tuners.model.curves", "tuners.spaces.default_point"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Structure:
         return {(one, other) for one, other in pairs if one != other}
 
     def upward(self) -> list[tuple[str, str]]:
-        """(module, module) that breaks the order of ROOMS, leaves one of ALONE, or enters it but by LIGHT."""
-        return [pair for pair in self._pairs() if not _is_downward(*pair)]
+        """(module, module) that breaks the order of ROOMS or leaves a room that stands alone."""
+        return [pair for pair in self._pairs() if not _is_downward(*(name.split(".")[0] for name in pair))]
 
     def cycle(self) -> list[str]:
         """The modules of an import cycle, [] if there is none."""
@@ -114,14 +112,11 @@ def _takes_config(tree: ast.Module) -> Iterator[str]:
 
 
 def _is_downward(importing: str, imported: str) -> bool:
-    above, below = (name.split(".")[0] for name in (importing, imported))
-    if above == below:
+    if importing == imported:
         return True
-    if imported in LIGHT:
-        return above in ("analysis", "experiments")
-    if above in ALONE or below in ALONE:
+    if importing in ALONE or imported in ALONE:
         return False
-    return ROOMS.index(below) < ROOMS.index(above)
+    return ROOMS.index(imported) < ROOMS.index(importing)
 
 
 def _folder(module: str) -> str:

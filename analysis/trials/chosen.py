@@ -3,14 +3,17 @@
 The search writes it to chosen.csv in the experiment's folder (tuners/chosen.py).
 """
 
+import csv
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.errors import UsageError, first_line
-from tuners.chosen import CAN_NOT_WIN, CHOSEN_CSV, PAUSED, RUNNING, Chosen
-from tuners.chosen import read_chosen as chosen_in
+
+CHOSEN_CSV = "chosen.csv"
 
 # Columns of the trials table of such a search.
 CHOICE = ("chosen_by", "expected_improvement")
@@ -22,15 +25,36 @@ OTHERS = {
     "grid": "in the grid's order",
     "imported": "imported",
 }
+CAN_NOT_WIN = "can't win"
+RUNNING = "running"  # a state
+PAUSED = "paused"  # a state: the trial's checkpoint may be gone on from
+
+
+class Chosen(NamedTuple):
+    """A recipe of a search. `trial`: NNI's id, '' while unknown; `chosen_by`: a word of OTHERS, or model;
+    `expected_improvement` over the best by then, of those that the model chose; `why`: for what reason it was
+    paused or stopped, or failed; `state`: of the search, such as PAUSED."""
+
+    trial: str
+    chosen_by: str
+    expected_improvement: float | None = None
+    why: str = ""
+    state: str = ""
 
 
 def read_chosen(folder: Path) -> list[Chosen]:
     """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search
     by another tuner. UsageError if the file is damaged."""
+    path = folder / CHOSEN_CSV
+    if not os.path.lexists(path):
+        return []
     try:
-        return chosen_in(folder)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / CHOSEN_CSV}: is damaged ({first_line(error)})") from None
+        text = path.read_bytes().decode()
+        if not text.endswith("\n"):
+            raise ValueError("it is cut short")
+        return [_chosen(row) for row in csv.DictReader(StringIO(text, newline=""))]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UsageError(f"{path}: is damaged ({first_line(error)})") from None
 
 
 def read_or_damage(folder: Path) -> tuple[list[Chosen], str]:
@@ -39,6 +63,15 @@ def read_or_damage(folder: Path) -> tuple[list[Chosen], str]:
         return read_chosen(folder), ""
     except UsageError as error:
         return [], str(error)
+
+
+def _chosen(row: Mapping[str, str | None]) -> Chosen:
+    trial, by, improvement, why, state = (
+        row[name] for name in ("trial", "chosen_by", "expected_improvement", "why", "state")
+    )
+    if trial is None or by is None or improvement is None or why is None or state is None:
+        raise ValueError("a row is cut short")
+    return Chosen(trial, by, float(improvement) if improvement else None, why, state)
 
 
 def choice_of(chosen: Chosen | None) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from common.text import value_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.choice import number_hint
-from tuners.spaces.default_point import middle_of
 
 # Length of `_value` for each kind of range.
 RANGES = {"uniform": 2, "loguniform": 2, "quniform": 3, "qloguniform": 3, "randint": 2,
@@ -188,12 +187,19 @@ def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
     if kind == "randint":
         return list(dict.fromkeys([math.ceil(values[0]), math.ceil(values[1]) - 1]))
     if "normal" in kind:
-        return [middle_of(kind, values)]
+        return [normal_middle(kind, values)]
     low, high = values[:2]
     inside = low + (high - low) * INSIDE
     if kind.startswith("q"):
         inside = min(max(round(inside / values[2]) * values[2], low), high)
     return [inside, low, high]
+
+
+def normal_middle(kind: str, values: Sequence[float]) -> float:
+    """The median of a normal range, on its step if it has one: as tuners/spaces/default_point.py, which other
+    packages do not import."""
+    middle = math.exp(values[0]) if "log" in kind else values[0]
+    return round(middle / values[2]) * values[2] if kind.startswith("q") else middle
 
 
 def covering(space: Space) -> Iterator[dict[str, Any]]:

@@ -4,13 +4,14 @@ import pandas as pd
 import pytest
 
 from analysis.report.experiment import write_experiment_report
-from analysis.trials.chosen import OTHERS, choice_words
+from analysis.trials.chosen import Chosen as Row
+from analysis.trials.chosen import choice_words
 from analysis.trials.printing import print_trials, write_trials
 from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, recipe_columns, trial_table
 from tests.analysis.fake_experiment import finished, make_experiment, record
 from trial.process.signals import OUTSIDE
-from tuners.chosen import BY, CHOSEN_CSV, Chosen, write_chosen
+from tuners.chosen import CHOSEN_CSV, Chosen, write_chosen
 
 SPACE = {"learning_rate": {"_type": "uniform", "_value": [0.01, 0.1]}}
 TINY = {"model": "test_resnet.r160_in1k", "weights": "none", "image_size": "32x32"}
@@ -98,12 +99,11 @@ def test_a_damaged_file_is_named(experiment):
     ],
 )  # fmt: skip
 def test_the_sentence(by, words):
-    assert choice_words([Chosen(0, chosen_by=word, state="complete") for word in by]) == words
-    assert {"model", *OTHERS} == set(BY)
+    assert choice_words([Row("", word) for word in by]) == words
 
 
 def test_a_recipe_that_was_asked_for_ahead_does_not_count():
-    begun, ahead = Chosen(0, trial="a", chosen_by="model"), Chosen(1, chosen_by="model")
+    begun, ahead = Row("a", "model", state="running"), Row("", "model", state="running")
     assert choice_words([begun, ahead]) == "The model chose 1 of 1 recipe."
 
 
