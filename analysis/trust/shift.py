@@ -124,7 +124,7 @@ def shift_of(
     references = []
     for _ in range(REFERENCES):
         order = rng.permutation(len(names))
-        number = np.searchsorted(np.bincount(row)[order].cumsum(), wanted) + 1  # groups with so many photos
+        number = np.searchsorted(np.bincount(row)[order].cumsum(), wanted) + 1  # groups that hold these
         half = np.isin(row, order[: np.clip(number, 2, len(names) - 2)])
         references.append(_told_apart(mine[~half], row[~half], mine[half]).value)
     rows = {}

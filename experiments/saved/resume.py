@@ -231,7 +231,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
         arguments.pop("trainings", None)
-        if hours is None:  # the time that was given may be over, or too short for so many
+        if hours is None:  # the time that was given may be over, or too short for these
             params.pop("maxExperimentDuration", None)
             arguments.pop("hours", None)
         if trials is not None and plan.pauses:
