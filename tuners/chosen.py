@@ -1,11 +1,13 @@
 """Why a search tried each of its recipes, and why it paused or stopped some: a small CSV in the experiment's
-folder. `analysis` reads it with this module, too, so it imports nothing but the standard library."""
+folder.
+
+It is read by analysis/trials/chosen.py, which can't be in this file: no other package imports this one.
+tests/tuners/test_chosen.py holds the two together.
+"""
 
 import csv
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from io import StringIO
 from operator import attrgetter
 from pathlib import Path
 
@@ -51,44 +53,3 @@ def write_chosen(folder: Path, chosen: Iterable[Chosen]) -> None:
         writer.writerow(NAMES)
         writer.writerows(map(attrgetter(*NAMES), chosen))  # None is written as nothing
     part.replace(folder / CHOSEN_CSV)
-
-
-def read_chosen(folder: Path) -> list[Chosen]:
-    """The recipes of the search in the experiment's `folder`, in the order they were chosen; [] of a search
-    by another tuner. ValueError if the file is damaged, OSError if it can't be read."""
-    path = folder / CHOSEN_CSV
-    if not os.path.lexists(path):
-        return []
-    text = path.read_bytes().decode()
-    if not text.endswith("\n"):
-        raise ValueError("it is cut short")
-    try:
-        return [_chosen(row) for row in csv.DictReader(StringIO(text, newline=""))]
-    except KeyError as error:
-        raise ValueError(f"it has no column {error}") from None
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-
-
-def _chosen(row: Mapping[str, str | None]) -> Chosen:
-    if None in row.values():
-        raise ValueError("a row is cut short")
-    texts = {name: row[name] or "" for name in NAMES}
-
-    def number(name: str) -> float | None:
-        return float(texts[name]) if texts[name] else None
-
-    return Chosen(
-        number=int(texts["number"]),
-        parameter_id=int(texts["parameter_id"]) if texts["parameter_id"] else None,
-        trial=texts["trial"],
-        chosen_by=texts["chosen_by"],
-        expected_improvement=number("expected_improvement"),
-        predicted=number("predicted"),
-        deviation=number("deviation"),
-        state=texts["state"],
-        score=number("score"),
-        epochs=int(texts["epochs"]),
-        went_on=int(texts["went_on"]),
-        why=texts["why"],
-    )

@@ -16,6 +16,15 @@ class UsageError(ValueError):
         super().__init__("\n".join(self.errors))
 
 
+def count_errors(least: int, **counts: Any) -> list[str]:
+    """Which of these are no integers of at least `least`."""
+    return [
+        f"{name}: {value!r} is not an integer of at least {least}"
+        for name, value in counts.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value < least
+    ]
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The message for an unknown name, with the closest known one, or else all of them."""
     known = list(known)

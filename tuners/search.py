@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial
 from tuners.budget import Remaining, budget_errors
 from tuners.chosen import BY, JOURNAL
 from tuners.earlier import Earlier, earlier_folders, read_earlier
-from tuners.errors import UsageError, unknown
+from tuners.errors import UsageError, count_errors, unknown
 from tuners.model.bound import Bound, StopRule
 from tuners.model.curves import stint_ends
 from tuners.model.sampler import CHOSEN, EPOCHS, IMPROVEMENT, GaussianProcessSampler, Option
@@ -415,8 +415,8 @@ class PauseAndGoOn(Assessor):
     def __init__(self, min_finished: int = 1):
         if Search.latest is None:
             raise UsageError("PauseAndGoOn works with the tuner tuners.search.Search only")
-        if isinstance(min_finished, bool) or not isinstance(min_finished, int) or min_finished < 0:
-            raise UsageError(f"min_finished: {min_finished!r} is not an integer of at least 0")
+        if errors := count_errors(0, min_finished=min_finished):
+            raise UsageError(errors)
         Search.latest.may_pause()
         self._search, self._min_finished = Search.latest, min_finished
 

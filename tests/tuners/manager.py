@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("nni")
 from nni.assessor import AssessResult
 
-from tuners.chosen import read_chosen
+from tests.tuners.read_back import read_back
 from tuners.search import PauseAndGoOn, Search
 from tuners.study import journal_of
 
@@ -104,7 +104,7 @@ class Manager:
         raise AssertionError(f"not reached: {self.rows()}")
 
     def rows(self, state=None):
-        return [row for row in read_chosen(self.fake.folder) if state in (None, row.state)]
+        return [row for row in read_back(self.fake.folder) if state in (None, row.state)]
 
 
 def asked_to_go_on(manager):

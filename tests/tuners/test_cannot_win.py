@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tuners.chosen import read_chosen
+from tests.tuners.read_back import read_back
 from tuners.errors import UsageError
 
 nni = pytest.importorskip("nni")
@@ -79,7 +79,7 @@ def test_why_a_trial_was_stopped_is_kept(fake):
     fake.event("t50", "EARLY_STOPPED")
     assessor.trial_end("t50", False)
     made.trial_end(50, False)
-    row = next(row for row in read_chosen(fake.folder) if row.trial == "t50")
+    row = next(row for row in read_back(fake.folder) if row.trial == "t50")
     assert row.state == "pruned"
     assert row.epochs == 2
     assert row.why.startswith("can't win after epoch 2: predicted 0.")

@@ -8,7 +8,7 @@ import pytest
 
 from common.machine import PROJECT
 from tests.nni_server import TinyExperiment
-from tuners.chosen import read_chosen
+from tests.tuners.read_back import read_back
 from tuners.errors import UsageError
 
 pytest.importorskip("nni")
@@ -150,7 +150,7 @@ def test_a_dropped_trial_is_told_with_its_folds_and_is_never_the_best(fake):
     assert play(fake, made, assessor, 0, means(BEST)) == 0
     assert play(fake, made, assessor, 1, worse(0.01)) == 4
     assert play(fake, made, assessor, 2, worse(0.005)) == 4
-    row = read_chosen(fake.folder)[1]
+    row = read_back(fake.folder)[1]
     assert (row.state, row.epochs) == ("pruned", 4)
     assert row.why.startswith("can't win after fold 4 of 5: 0.0100 below")
     assert made.study.trials[1].intermediate_values == pytest.approx(dict(enumerate(worse(0.01, 4))))
@@ -226,10 +226,10 @@ def test_through_nni(tmp_path):
     try:
         tiny.create()
         tiny.wait_for_trials(3, 120)
-        TinyExperiment.wait_for(lambda: [row.state for row in read_chosen(tiny.root)].count("complete") == 2)
+        TinyExperiment.wait_for(lambda: [row.state for row in read_back(tiny.root)].count("complete") == 2)
     finally:
         tiny.stop()
-    rows = read_chosen(tiny.root)
+    rows = read_back(tiny.root)
     assert [row.state for row in rows] == ["complete", "pruned", "complete"]
     assert rows[1].why.startswith("can't win after fold 3 of 4: 0.3000 below")
     assert rows[1].epochs == 3

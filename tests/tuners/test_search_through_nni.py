@@ -12,7 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from tests.nni_server import PROJECT, TinyExperiment
-from tuners.chosen import CHOSEN_CSV, JOURNAL, read_chosen
+from tests.tuners.read_back import read_back
+from tuners.chosen import CHOSEN_CSV, JOURNAL
 from tuners.study import NAME
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -78,7 +79,7 @@ def told(tiny):
     """{trial's id in NNI: state in the study}, and that none was told twice. The search may be writing: its
     two files agree between its changes."""
     for _ in range(50):
-        rows = [row for row in read_chosen(tiny.root) if row.state != "running"]
+        rows = [row for row in read_back(tiny.root) if row.state != "running"]
         trials = {row.trial: row.state for row in rows}
         states = [trial.state.name.lower() for trial in study_of(tiny).trials if trial.state.is_finished()]
         if len(trials) == len(rows) and sorted(states) == sorted(trials.values()):
@@ -115,7 +116,7 @@ def test_each_trial_is_told_once_as_what_it_was(tmp_path):
     assert len(study.trials[1].intermediate_values) == 2
     assert study.trials[2].intermediate_values.keys() == {0, 1}
     assert 1 < study.trials[0].user_attrs["seconds"] < 30
-    chosen = read_chosen(tiny.root)
+    chosen = read_back(tiny.root)
     assert [row.chosen_by for row in chosen] == ["default", "first", "start-up", "model", "model", "model"]
     assert not error_of(tiny)
 
@@ -133,7 +134,7 @@ def test_a_trial_that_cannot_win_is_stopped(tmp_path):
         TinyExperiment.wait_for(lambda: len(told(tiny)) == 5, 20)
     finally:
         tiny.stop()
-    last = read_chosen(tiny.root)[4]
+    last = read_back(tiny.root)[4]
     assert last.state == "pruned"
     assert last.why.startswith("can't win after epoch 2: predicted")
     assert list(tiny.ends().values()).count("EARLY_STOPPED") == 1
@@ -154,7 +155,7 @@ def test_what_is_paused_goes_on_and_nnis_page_shows_the_whole_curve(tmp_path):
         return "no more trials: every recipe of the search space was tried" in log and not running()
 
     def running():
-        return [row for row in read_chosen(tiny.root) if row.state == "running"]
+        return [row for row in read_back(tiny.root) if row.state == "running"]
 
     try:
         tiny.create()
@@ -171,7 +172,7 @@ def test_what_is_paused_goes_on_and_nnis_page_shows_the_whole_curve(tmp_path):
         "SELECT trialJobId, data FROM MetricData WHERE type='PERIODICAL' ORDER BY sequence"
     ):
         curves.setdefault(trial, []).append(json.loads(json.loads(data))["default"])
-    rows = read_chosen(tiny.root)
+    rows = read_back(tiny.root)
     assert len({point["x"] for point in began.values()}) == len(rows), "no recipe is lost"
     went_on = {trial: point for trial, point in began.items() if "parent" in point}
     assert went_on, "a paused one went on"

@@ -12,6 +12,7 @@ from tuners.spaces.default_point import default_point
 
 nni = pytest.importorskip("nni")
 
+from tests.tuners.read_back import read_back  # noqa: E402
 from tests.tuners.searching import (  # noqa: E402
     FLAT,
     SPACE,
@@ -24,7 +25,7 @@ from tests.tuners.searching import (  # noqa: E402
     states,
 )
 from tuners import study as study_module  # noqa: E402
-from tuners.chosen import JOURNAL, read_chosen  # noqa: E402
+from tuners.chosen import JOURNAL  # noqa: E402
 from tuners.model.sampler import SECONDS  # noqa: E402
 from tuners.search import Search  # noqa: E402
 
@@ -47,12 +48,12 @@ def test_every_trial_is_told_as_what_it_was(fake):
     assert trials[1].intermediate_values == {0: 0.1, 1: pytest.approx(0.3)}
     assert trials[0].intermediate_values == {0: 0.1, 1: 0.2}
     assert 0.4 < trials[0].user_attrs[SECONDS] < 60
-    rows = read_chosen(fake.folder)
+    rows = read_back(fake.folder)
     assert [row.trial for row in rows[:4]] == ["t0", "t1", "t2", "t3"]
     assert [row.state for row in rows[:5]] == ["complete", "pruned", "fail", "pruned", "running"]
     assert rows[3].why == "stopped by a person"
     made.generate_parameters(5)
-    assert read_chosen(fake.folder)[4].trial == "t4", "known while it runs"
+    assert read_back(fake.folder)[4].trial == "t4", "known while it runs"
     assert rows[0].score == 0.25
 
 

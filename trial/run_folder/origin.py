@@ -12,6 +12,7 @@ from typing import Any
 from common.files import mark_of, sha256_of
 from common.machine import PROJECT
 from trial.process.compute import Compute
+from trial.run_folder.record import VALIDATION
 
 PACKAGES = (
     "torch",
@@ -46,7 +47,7 @@ def label_files(corrections: str, pseudo_labels: str, teachers: Sequence[str] = 
     """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover;
     {teacher.runs=FOLDER: that of its predictions} of the `teachers`, run folders."""
     named = {"corrections": corrections, "pseudo_labels": pseudo_labels}
-    named |= {f"teacher.runs={run}": str(Path(run, "validation.parquet")) for run in teachers}
+    named |= {f"teacher.runs={run}": str(Path(run, VALIDATION)) for run in teachers}
     return {field: sha256_of(Path(path)) for field, path in named.items() if path and Path(path).is_file()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tuners.chosen import CAN_NOT_WIN
-from tuners.errors import UsageError
+from tuners.errors import UsageError, count_errors
 from tuners.model.curves import FinalScores
 
 
@@ -47,11 +47,7 @@ class Bound:
             for name, value in (("z", self.z), ("margin", self.margin))
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf
         ]
-        errors += [
-            f"{name}: {value!r} is not an integer of at least 1"
-            for name, value in (("min_finished", self.min_finished), ("start_epoch", self.start_epoch))
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1
-        ]
+        errors += count_errors(1, min_finished=self.min_finished, start_epoch=self.start_epoch)
         if errors:
             raise UsageError("; ".join(errors))
 
