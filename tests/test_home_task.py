@@ -28,7 +28,7 @@ REGISTERED = {
     "dataset/formats/labelled.py": "the home task's names keep its order in every format",
     "dataset/read.py": "the layout is a format, corrections are applied",
     "trial/config.py": "borders are a choice",
-    "trial/constraints.py": "other tasks are refused what only this one has",
+    "trial/requirements.py": "other tasks are refused what only this one has",
     "trial/models/hse_faceres.py": "drawn faces calibrate a network for faces",
     "trial/recipe.py": "borders change training photos",
     "trial/run_folder/record.py": "run folders of the first versions have no task.json",

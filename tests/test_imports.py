@@ -196,6 +196,7 @@ def test_the_recipe_level_alone_knows_the_config():
         "experiments.checks.folds",
         "trial.process.compute",
         "trial.constraints",
+        "trial.requirements",
         "trial.fit",
         "trial.folds",
         "trial.forward",

@@ -15,14 +15,7 @@ from trial.augment.mixing import MIXINGS
 from trial.augment.policies import Policy, parse_policy
 from trial.catalogue import model_fields, read_model
 from trial.choice import Choice, Registry, choose_or_default, default_choice, params_of, typed
-from trial.constraints import (
-    COMBINATIONS,
-    FOR_TASK,
-    ON_THIS_MACHINE,
-    WITHOUT_EFFECT,
-    violations,
-    world_errors,
-)
+from trial.constraints import COMBINATIONS, WITHOUT_EFFECT, violations
 from trial.data.sampling import COPIES, SAMPLERS
 from trial.data.views import FEATURES
 from trial.learning.freezing import FREEZES
@@ -34,6 +27,7 @@ from trial.learning.schedules import SCHEDULES
 from trial.learning.teachers import TEACHERS
 from trial.metrics import DEFAULT, METRICS
 from trial.models.heads import HEADS
+from trial.requirements import FOR_TASK, ON_THIS_MACHINE, world_errors
 
 CHOICES: dict[str, Registry] = {
     "head": HEADS, "init": INITS, "features": FEATURES, "freeze": FREEZES, "crop": CROPS,

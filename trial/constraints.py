@@ -1,23 +1,16 @@
-"""Checks of a recipe's fields together: values that exclude each other, and what this machine lacks for them.
+"""Checks of a recipe's fields together: values that exclude each other, and those without an effect.
 
 A check takes the fields that its parameters are named after, and returns messages. `violations` leaves out
 the checks of fields that could not be read: those have their own error already.
 """
 
 import inspect
-import os
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from common.errors import errors_of, unknown
 from common.image_size import Size, size_text
-from dataset.face_masks.borders import NO_AGES
-from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
-from dataset.faces.detector import detector_errors
-from dataset.task import Task
 from trial.augment.policies import Policy
 from trial.catalogue import Network
 from trial.choice import Choice, Registry, default_choice
@@ -25,8 +18,7 @@ from trial.learning.freezing import FREEZES
 from trial.learning.inits import INITS
 from trial.learning.resizing import RESIZINGS
 from trial.learning.teachers import TEACHERS
-from trial.models.weights import WITHOUT_INTERNET, locate, network_of, with_sources
-from trial.process.ranks import MIN_PART
+from trial.models.weights import network_of
 
 MOVES_AT_0 = ("madgrad", "madgradw")  # timm's add 1e-6 to every learning rate
 NO_FLOAT16 = "precision=float16 needs a GPU; on the CPU use bfloat16 or float32"
@@ -99,7 +91,7 @@ def features_errors(
         f"copies={copies}": copies.name != "none",
         f"layer_decay={layer_decay:g}": layer_decay != 1,
         f"stem_decay={stem_decay:g}": stem_decay != 1,
-        _compile(compile): bool(compile),
+        compile_text(compile): bool(compile),
     }
     errors = [
         f"{text}: can't be used with features={features}; leave it out" for text, is_ in unused.items() if is_
@@ -123,7 +115,7 @@ def init_errors(init: Choice, model: str, join: str, head: Choice) -> list[str]:
 def smoothing_errors(init: Choice, head: Choice) -> list[str]:
     """What is smoothed are the means of subclasses."""
     smoothing = dict(init.params).get("smoothing")
-    if _subclasses(head) > 1 or init.name == "random" or smoothing == _default(INITS, init, "smoothing"):
+    if subclasses_of(head) > 1 or init.name == "random" or smoothing == _default(INITS, init, "smoothing"):
         return []
     return [f"init.smoothing={smoothing:g}: is used with head.subclasses only; leave it out"]
 
@@ -229,7 +221,9 @@ def resizing_errors(
         return [f"resizing={resizing}: can't be used with features={features}; leave it out"]
     first, errors = resizing.build(RESIZINGS, image_size, 1)(1), list[str]()
     if compile:
-        errors.append(f"{_compile(compile)}: resizing={resizing} would compile for each size; leave one out")
+        errors.append(
+            f"{compile_text(compile)}: resizing={resizing} would compile for each size; leave one out"
+        )
     for name, network in _networks(model):
         if network.fixed:
             errors.append(f"resizing={resizing}: {name} takes photos of one size only; leave it out")
@@ -272,49 +266,6 @@ def device_errors(device: str) -> list[str]:
     return [unknown("device", device, ("auto", "cpu", "cuda", "cuda:0", "mps"))]
 
 
-def weights_errors(model: str, weights: str) -> list[str]:
-    """The pretrained weights are on this machine."""
-    names = _members(model)
-    if len(names) > 1 and Path(weights).is_file():
-        return [f"weights={weights}: is one file for {', '.join(names)}; give a folder with one each"]
-    if errors := errors_of(with_sources, model, weights):
-        return errors
-    errors = [error for member in with_sources(model, weights) for error in errors_of(locate, *member)]
-    return sorted(dict.fromkeys(errors), key=lambda error: error == WITHOUT_INTERNET)  # that line last
-
-
-def world_errors(
-    world: int, fold: int | str, features: Choice, compile: bool | str, batch_size: int, device: str
-) -> list[str]:
-    """What `world` processes, each with a GPU, can't train together (trial/process/ranks.py)."""
-    if world == 1:
-        return []
-    import torch
-
-    gpus = torch.cuda.device_count()
-    refused = {
-        f"device={device}: each of {world} processes takes its own GPU; write device=cuda, or cpu": (
-            device not in ("auto", "cuda", "cpu")
-        ),
-        f"{world} processes: this machine has {gpus} GPUs that torch can use; start as many processes as it "
-        "has, or write device=cpu": device in ("auto", "cuda") and gpus < world,
-        f"fold={fold}: {world} processes train one network; give one fold, or start one process": (
-            fold == "all"
-        ),
-        f"features={features}: one process trains a last layer; start one": features.name != "none",
-        f"{_compile(compile)}: is for one process; leave it out": bool(compile),
-        f"batch_size={batch_size}: {world} processes share it, and each needs {MIN_PART} photos or more": (
-            batch_size < MIN_PART * world
-        ),
-    }
-    return [text for text, wrong in refused.items() if wrong]
-
-
-def crop_errors(crop: Choice) -> list[str]:
-    """crop=face has its face detector installed."""
-    return detector_errors() if crop.name == "face" else []
-
-
 def graphs_errors(compile: bool | str, accumulate: int) -> list[str]:
     """A CUDA graph writes the gradients of each batch to the same memory."""
     if compile != "graphs" or accumulate == 1:
@@ -322,86 +273,15 @@ def graphs_errors(compile: bool | str, accumulate: int) -> list[str]:
     return [f"compile=graphs: can't be used with accumulate={accumulate}; write compile=true"]
 
 
-def compile_errors(compile: bool | str) -> list[str]:
-    """torch.compile has a compiler installed; CC and CXX may name it, as it expects."""
-    named = [os.environ.get(name, "").split() for name in ("CC", "CXX")]  # with options, perhaps
-    if not compile or any(map(shutil.which, ("g++", "clang++", *(words[0] for words in named if words)))):
-        return []
-    return [f"{_compile(compile)} needs a compiler (Debian, Ubuntu: apt install g++); or leave it out"]
-
-
-def augment_errors(augment: Policy, image_size: Size) -> list[str]:
-    """The installed albumentations accepts the steps on photos: each is run once."""
-    if not augment.on("photo"):
-        return []
-    from trial.augment.pipeline import photo_transform
-
-    return errors_of(photo_transform, augment, image_size)
-
-
-def corrections_errors(corrections: str) -> list[str]:
-    """The file of corrections exists."""
-    if corrections in ("", "competition") or Path(corrections).is_file():
-        return []
-    return [f"corrections={corrections}: no such file; 'competition' is the shipped one"]
-
-
-def pseudo_labels_errors(pseudo_labels: str) -> list[str]:
-    """The file of pseudo-labels exists."""
-    if not pseudo_labels or Path(pseudo_labels).is_file():
-        return []
-    return [f"pseudo_labels={pseudo_labels}: no such file; python -m analysis pseudo-labels writes one"]
-
-
 def pseudo_number_errors(pseudo_labels: str, borders: Choice, head: Choice) -> list[str]:
     """Nobody knows the numbers that classes of photos to predict were cut from."""
-    subclasses = _subclasses(head)
+    subclasses = subclasses_of(head)
     needing = {"borders=soft": borders.name == "soft", f"head.subclasses={subclasses}": subclasses > 1}
     return [
         f"{name}: needs numbers, which photos with pseudo_labels do not have; leave out one of the two"
         for name, needs in needing.items()
         if pseudo_labels and needs
     ]
-
-
-def runs_errors(teacher: Choice) -> list[str]:
-    """The folders of the teacher's runs exist."""
-    runs = teacher.build(TEACHERS).runs if teacher.name != "none" else ()
-    return [f"teacher.runs: {run}: no such folder" for run in runs if not Path(run).is_dir()]
-
-
-def head_errors(head: Choice, task: Task) -> list[str]:
-    """A head of factors needs a task with factors, and subclasses need a factor that was a number."""
-    if head.name == "factors" and not task.factors:
-        return ["head=factors: this set has no factors; give columns of them in photos.csv, or head=classes"]
-    subclasses = _subclasses(head)
-    if subclasses == 1 or task.bands:
-        return []
-    return [f"head.subclasses={subclasses}: no factor of this set is a number cut into bands; leave it out"]
-
-
-def rare_errors(copies: Choice, mixing: Choice, task: Task) -> list[str]:
-    """What is done for rare classes needs some."""
-    if task.rare:
-        return []
-    wanted = [f"copies={copies}"] * (copies.name != "none") + [f"mixing={mixing}"] * (
-        mixing.name == "mixup_rare"
-    )
-    return [f"{one}: no class of this set is rare; leave it out" for one in wanted]
-
-
-def borders_errors(borders: Choice, task: Task) -> list[str]:
-    """Borders are between bands of the home task."""
-    if borders.name == "keep" or task.name == FACE_MASK.name:
-        return []
-    return [f"borders={borders}: {NO_AGES}"]
-
-
-def task_corrections_errors(corrections: str, task: Task) -> list[str]:
-    """Corrections are of the home task's labels."""
-    if not corrections or task.name == FACE_MASK.name:
-        return []
-    return [f"corrections={corrections}: {NO_CORRECTIONS}"]
 
 
 COMBINATIONS: tuple[Check, ...] = (
@@ -413,14 +293,9 @@ COMBINATIONS: tuple[Check, ...] = (
 WITHOUT_EFFECT: tuple[Check, ...] = (
     one_network_errors, features_freeze_errors, smoothing_errors, untrained_errors,
 )  # fmt: skip
-FOR_TASK: tuple[Check, ...] = (head_errors, rare_errors, borders_errors, task_corrections_errors)
-ON_THIS_MACHINE: tuple[Check, ...] = (
-    weights_errors, crop_errors, compile_errors, augment_errors, corrections_errors,
-    pseudo_labels_errors, runs_errors,
-)  # fmt: skip
 
 
-def _subclasses(head: Choice) -> int:
+def subclasses_of(head: Choice) -> int:
     """Outputs of each band; 1 for heads without the parameter."""
     return dict(head.params).get("subclasses", 1)
 
@@ -430,7 +305,7 @@ def _default(registry: Registry, choice: Choice, param: str) -> Any:
     return dict(default_choice(registry, choice.name).params)[param]
 
 
-def _compile(compile: bool | str) -> str:
+def compile_text(compile: bool | str) -> str:
     return f"compile={str(compile).lower()}"
 
 
@@ -448,10 +323,10 @@ def _one_end_errors(what: str, model: str, join: str, once: bool = True) -> list
 def _networks(model: str) -> list[tuple[str, Network]]:
     """(name, what it accepts) of each of the networks that are known here: a repository that is not on this
     machine is an error of weights_errors."""
-    return [(name, network_of(name)) for name in _members(model) if not errors_of(network_of, name)]
+    return [(name, network_of(name)) for name in members(model) if not errors_of(network_of, name)]
 
 
-def _members(model: str) -> list[str]:
+def members(model: str) -> list[str]:
     """The networks that are joined by + in `model`, each once."""
     return list(dict.fromkeys(model.split("+")))
 
