@@ -2,7 +2,7 @@
 all of it again, from a bundle."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -50,6 +50,18 @@ from trial.run_folder.record import RunFolder, refuse_run
 output = output_of(__name__)
 
 TRIALS = "trials.csv"
+
+
+@dataclass(frozen=True)
+class _Making:
+    """How networks are trained, and what is done with their predictions. `again`: after a try that was
+    killed."""
+
+    average: int
+    tta: str
+    planned: FinishPlan
+    gpus: int
+    again: bool
 
 
 @only_writer_of_out
@@ -135,9 +147,8 @@ def retrain_and_submit(
     what = _what([config], [stop_after], average, data)
     _refuse_run(out, what)
     with writing(out, _files(), what) as again:
-        probabilities, about = _retrain_checked(
-            recipe, config, photos, out, stop_after, average, tta, planned, again, gpus=gpus
-        )
+        making = _Making(average, tta, planned, gpus, again)
+        probabilities, about = _retrain_checked(recipe, config, photos, out, stop_after, making)
         bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
     return planned.apply(probabilities), about
 
@@ -223,15 +234,15 @@ def _text(recipe: Mapping[str, Any], name: str) -> str:
 
 def _retrain_checked(
     recipe: Recipe, config: TrialConfig, photos: pd.DataFrame, out: Path, stop_after: int | None,
-    average: int, tta: str, planned: FinishPlan, again: bool, is_member: bool = False, gpus: int = 1,
+    making: _Making, is_member: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """(The probabilities as predicted, the content of the submission.json of what is decided by these).
     `is_member`: of a submission in another folder, which has the table of its classes and the bundle."""
-    train = retrain if gpus == 1 else partial(retrain_on_gpus, gpus)
-    followed = train(config, out, stop_after, average, again)
-    probabilities = predict(out, photos, tta)
-    about = about_run(out, recipe) | {"rule": followed, "tta": tta, **planned.about}
-    decided, alone = planned.apply(probabilities), not is_member
+    train = retrain if making.gpus == 1 else partial(retrain_on_gpus, making.gpus)
+    followed = train(config, out, stop_after, making.average, making.again)
+    probabilities = predict(out, photos, making.tta)
+    about = about_run(out, recipe) | {"rule": followed, "tta": making.tta, **making.planned.about}
+    decided, alone = making.planned.apply(probabilities), not is_member
     return probabilities, submit_run(out, photos, decided, about, out, table=alone, bundled=alone)
 
 
@@ -289,9 +300,8 @@ def export_best_and_retrain(
         promised = not print_unpromised(recipes, configs) and "no_promise" not in planned.about
         if promised:
             _print_trust(known, rows)
-        members, abouts = _members(
-            recipes, configs, photos, folders, changes, average, tta, planned, again, gpus
-        )
+        making = _Making(average, tta, planned, gpus, again)
+        members, abouts = _members(recipes, configs, photos, folders, changes, making)
         about = abouts[0] | {"selection": known.rule, "network": model}
         if promised and _is_first(known, rows):
             about |= known.leaders.facts()
@@ -306,18 +316,18 @@ def export_best_and_retrain(
 
 def _members(
     recipes: Sequence[Recipe], configs: Sequence[TrialConfig], photos: pd.DataFrame, folders: Sequence[Path],
-    values: Mapping[str, Any], average: int, tta: str, planned: FinishPlan, again: bool, gpus: int,
+    values: Mapping[str, Any], making: _Making,
 ) -> tuple[list[np.ndarray], list[dict[str, Any]]]:  # fmt: skip
     """Train each recipe into its folder; (the probabilities as predicted, the submission.json) of each. What
-    is `planned` for their vote is done for a single one, too. `again`: an earlier try was killed."""
+    is planned for their vote is done for a single one, too."""
+    own = making if len(recipes) == 1 else replace(making, planned=FinishPlan(making.planned.task))
     members, abouts = [], []
     for number, (recipe, config, folder) in enumerate(zip(recipes, configs, folders, strict=True), start=1):
         output.info(f"recipe {number} of {len(recipes)}: {recipe.about}")
         recipe.write(folder / "recipe.json")
         stop_after = recipe.stop_with(values)
-        own = planned if len(recipes) == 1 else FinishPlan(planned.task)
         probabilities, about = _retrain_checked(
-            recipe, config, photos, folder, stop_after, average, tta, own, again, is_member=True, gpus=gpus
+            recipe, config, photos, folder, stop_after, own, is_member=True
         )
         members.append(probabilities)
         abouts.append(about)
@@ -353,17 +363,13 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
     if not made.voted:
         _refuse_run(out, what)
     with writing(out, _files(names), what, names) as killed:
+        making = _Making(made.average, made.tta, planned, gpus, killed)
         if made.voted:
-            members, abouts = _members(
-                recipes, configs, photos, folders, values, made.average, made.tta, planned, killed, gpus
-            )
+            members, abouts = _members(recipes, configs, photos, folders, values, making)
             about = about_vote(abouts[0], abouts, None, configs[0].metric)
             submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         else:
-            _retrain_checked(
-                recipes[0], configs[0], photos, out, stops[0], made.average, made.tta, planned, killed,
-                gpus=gpus,
-            )  # fmt: skip
+            _retrain_checked(recipes[0], configs[0], photos, out, stops[0], making)
         again = bundle.of_runs(folders, data, made.tta, made.average, out, planned)
         bundle.write_bundle(out, again)
     if not made.files:
