@@ -49,9 +49,10 @@ BELOW = {
         "analysis.trials",
         "analysis.trust",
     },
-    "experiments.checks": set(),
+    "experiments.checks": {"experiments.queues"},
     "experiments.hours": {"experiments.checks"},
     "experiments.machines": {"experiments.checks"},
+    "experiments.queues": set(),
     "experiments.saved": {"experiments.checks", "experiments.machines"},
 }
 MAY_IMPORT_NNI = {"trial/advisor.py"}
@@ -108,6 +109,7 @@ MAY_PRINT = {
     "dataset.cache_command",
     "experiments.demo",
     "experiments.progress",
+    "experiments.queues",
     "experiments.smoke",
     "experiments.submit",
     "trial.commands.train",

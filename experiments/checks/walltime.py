@@ -8,8 +8,9 @@ import pandas as pd
 
 from common.errors import UsageError
 from experiments.checks.earlier import earlier
-from experiments.checks.queue import DEFAULT, START, Queue, read_queue
+from experiments.checks.queue import DEFAULT, START, read_queue
 from experiments.plan import Plan
+from experiments.queues.job import Queue
 
 WARNING = 90  # seconds before the end of a job, at which SLURM asks it to end
 
@@ -34,8 +35,9 @@ def walltime_errors(plan: Plan) -> list[str]:
 
 
 def too_short(queue: Queue, epoch: float, where: str) -> list[str]:
-    """[The message that jobs are shorter than an `epoch` (seconds), measured `where`], [] if not."""
-    if epoch <= 60 * queue.minutes - WARNING:
+    """[The message that jobs are shorter than an `epoch` (seconds), measured `where`], [] if not, or if the
+    queue does not end them."""
+    if queue.minutes is None or epoch <= 60 * queue.minutes - WARNING:
         return []
     least = -(-(epoch + WARNING) // 60)
     return [

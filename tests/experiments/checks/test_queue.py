@@ -7,8 +7,10 @@ import pytest
 from common.errors import UsageError
 from common.machine import PROJECT
 from experiments.check import check
-from experiments.checks.queue import Queue, queue_errors, read_queue
+from experiments.checks.queue import queue_errors, read_queue
 from experiments.plan import read_plan
+from experiments.queues.job import Queue
+from experiments.queues.slurm import submitter
 from tests.experiments.conftest import errors, give
 from trial.commands.fetch import named_by
 
@@ -133,7 +135,7 @@ def test_no_slurm(tmp_path, monkeypatch):
 
 def test_what_a_job_asks_for(tmp_path, slurm):
     text = SLURM + "partition: gpu\ngpus: 1\ncpus: 8\nmemory: 1.5\noptions: {qos: low, srun_args: [--nice]}"
-    executor = read(tmp_path, text).submitter(tmp_path, "abcde")
+    executor = submitter(read(tmp_path, text), tmp_path, "abcde")
     script = executor._executor._make_submission_file_text("train", "")
     for line in ("partition=gpu", "time=90", "gpus-per-node=1", "cpus-per-task=8", "mem=1536MB", "qos=low",
                  "job-name=abcde", "no-requeue"):  # fmt: skip

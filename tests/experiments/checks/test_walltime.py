@@ -6,11 +6,11 @@ import pytest
 
 from common.errors import UsageError
 from experiments.check import check
-from experiments.checks.queue import Queue
 from experiments.checks.walltime import queue_of, too_short, walltime_errors
 from experiments.hours import budget
 from experiments.hours.pilot import Pilot
 from experiments.plan import read_plan
+from experiments.queues.job import Queue
 from tests.experiments.checks.test_gpu_memory import write_experiment
 from tests.experiments.checks.test_queue import with_queue
 from tests.experiments.conftest import errors
