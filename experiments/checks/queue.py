@@ -8,9 +8,12 @@ from typing import Any
 from common.errors import UsageError, unknown
 from common.nni_yaml import read_file
 from experiments.queues.job import Job, Queue
+from experiments.queues.ray_cluster import RayJob
 from experiments.queues.slurm import LocalJob, SlurmJob
 
-EXECUTORS: dict[str, type[Job]] = {"slurm": SlurmJob, "local": LocalJob}
+EXECUTORS: dict[str, type[Job]] = {"slurm": SlurmJob, "local": LocalJob, "ray": RayJob}
+KEYS = frozenset().union(*(executor.keys for executor in EXECUTORS.values()))  # that some executors have
+
 DEFAULT = Path("queue.yaml")
 # How a trialCommand begins if its trials are jobs: group 1 is the file.
 START = re.compile(r"\s*\S+\s+-m\s+experiments\.submit(?:\s+--queue[ =](\S+))?\s+--\s+\S+\s+-m\s+trial")
@@ -37,6 +40,10 @@ FITS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # key: what its value mu
     "cpus": ("an integer from 1 to 1,024", lambda value: _is_integer(value, 1, 1024)),
     "memory": ("a number of gigabytes above 0", _is_gigabytes),
     "options": ("a mapping of names to values", lambda value: isinstance(value, Mapping)),
+    "address": (
+        "HOST:PORT, which ray start has shown",
+        lambda value: isinstance(value, str) and re.fullmatch(r"[^\s/]+:\d+", value) is not None,
+    ),
 }
 
 
@@ -52,6 +59,11 @@ def read_queue(path: Path) -> Queue:
     given = {key: value for key, value in content.items() if value is not None}
     errors += [unknown("key", key, FITS) for key in given if key not in FITS]
     executor = EXECUTORS.get(str(given.get("executor")), SlurmJob)  # a misspelled one is the usual one
+    if given.get("executor") in [*EXECUTORS]:
+        errors += [
+            f"{key}: executor {given['executor']} has none; leave it out"
+            for key in given if key in KEYS - executor.keys
+        ]  # fmt: skip
     errors += [f"{key}: is missing" for key in ("executor", *executor.needed) if key not in given]
     errors += [
         f"{key}: {given[key]!r} is not {words}"

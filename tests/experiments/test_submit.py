@@ -148,6 +148,11 @@ def test_a_killed_wrapper_leaves_its_job_to_the_next(queue, tmp_path):
 def test_a_preempted_and_stopped_trial_has_the_run_and_reports_of_one_without_a_queue(
     queue, people, tmp_path
 ):
+    goes_on(queue, people, tmp_path, lambda folder: job_of(folder).send_signal(signal.SIGTERM), "interrupted")
+
+
+def goes_on(queue, people, tmp_path, preempt, state):
+    """A trial that `preempt` ends, which leaves it in this `state`, and that is then stopped."""
     values = {**TINY, "data": people, "epochs": 20, "learning_rate": None}
     words = ["-m", "trial", *(f"{key}={value}" for key, value in values.items() if value is not None)]
     plain = Trial(tmp_path / "plain", None, *words)
@@ -157,9 +162,12 @@ def test_a_preempted_and_stopped_trial_has_the_run_and_reports_of_one_without_a_
             assert trial.end(200) == 0
             continue
         wait_for(partial(has_more, trial.folder, RunFolder(trial.folder).status().get("epochs", 0)))
-        (job_of(trial.folder) if stop == "preempt" else trial.process).send_signal(signal.SIGTERM)
+        if stop == "preempt":
+            preempt(trial.folder)
+        else:
+            trial.process.send_signal(signal.SIGTERM)
         assert trial.end() == 143
-        assert RunFolder(trial.folder).status()["state"] == "interrupted"
+        assert RunFolder(trial.folder).status()["state"] == (state if stop == "preempt" else "interrupted")
     assert plain.end() == 0
     assert trial.text("trial.log").count("going on after epoch") == 2
     assert_same(trial.folder, plain.folder)

@@ -60,7 +60,7 @@ options: {acount: me, time: 3, nodes: 2, additional_parameters: [1]}
         "unknown key 'minuts'; did you mean minutes?",
         "unknown key 'partitions'; did you mean partition?",
         "minutes: is missing",
-        "executor: 'slrum' is not slurm or local",
+        "executor: 'slrum' is not slurm or local or ray",
         "gpus: -1 is not an integer from 0 to 64",
         "cpus: 1.5 is not an integer from 1 to 1,024",
         "memory: '16GB' is not a number of gigabytes above 0",
@@ -78,6 +78,7 @@ options: {acount: me, time: 3, nodes: 2, additional_parameters: [1]}
         ("executor: local\nminutes: 99999999", "minutes: 99999999 is not an integer from 5"),
         ("executor: local\nminutes: true", "minutes: True is not an integer"),
         ("executor: local\nminutes: 9\nminutes: 10", "minutes is given twice"),
+        ("executor: local\nminutes: 9\naddress: head:6379", "address: executor local has none; leave it out"),
         ("local", "is not a mapping of keys to values"),
         ("executor: [", "while parsing"),
     ],
@@ -165,7 +166,7 @@ def test_its_mistakes_come_with_the_others(mine, fast):
     with_queue(mine, "executor: lokal\nminutes: 10")
     give(mine, trialGpuNumber=0, maxTrialNumber=0)
     found = "\n".join(errors(mine.yaml))
-    assert "my-queue.yaml: executor: 'lokal' is not slurm or local" in found
+    assert "my-queue.yaml: executor: 'lokal' is not slurm or local or ray" in found
     assert "trialGpuNumber: is for this machine's GPUs; leave it out, and give gpus in queue.yaml" in found
     assert "maxTrialNumber: 0 is not" in found
 

@@ -1,0 +1,198 @@
+"""Trials as jobs of a Ray cluster that is started here, of one node: skipped without Ray (the extra `ray`)."""
+
+import contextlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from experiments.checks.queue import queue_errors
+from experiments.submit import FOLDER, JOB
+from tests.experiments.checks.test_queue import START
+from tests.experiments.test_submit import LONG, Trial, goes_on, wait_for
+
+pytest.importorskip("ray", reason="Ray is not installed (pip install -e '.[ray]')")
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The process above all of the cluster's, which has 2 CPUs and listens on 127.0.0.1 alone: Ray takes a name of
+    this machine for its address in the network, unless it may have one node only (the first variable)."""
+    folder = tempfile.mkdtemp(prefix="ray")  # a short name: it holds sockets
+    port = free_port()
+    environ = {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": folder,
+        "RAY_ADDRESS": f"127.0.0.1:{port}",
+    }  # fmt: skip
+    words = [
+        "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--dashboard-host=127.0.0.1",
+        "--include-dashboard=false", "--disable-usage-stats", "--num-cpus=2", "--object-store-memory=100000000",
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch, open(f"{folder}/log", "w") as log:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        patch.delenv("RAY_ADDRESS")  # a head node takes none
+        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", *words]
+        started = subprocess.Popen(command, stdout=log, stderr=log)
+        patch.setenv("RAY_ADDRESS", environ["RAY_ADDRESS"])
+        process = psutil.Process(started.pid)
+        try:
+            wait_for(
+                lambda: "Ray runtime started" in Path(log.name).read_text() or started.poll() is not None
+            )
+            assert started.poll() is None, Path(log.name).read_text()
+            for one in process.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    listens = {c.laddr.ip for c in one.net_connections() if c.status == "LISTEN"}
+                    assert listens <= {"127.0.0.1", "::ffff:127.0.0.1"}, one.cmdline()
+            yield process
+        finally:
+            below = process.children(recursive=True)
+            started.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                started.wait(30)
+            for one in [process, *below]:
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
+            started.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def queue(tmp_path, cluster) -> Path:
+    (tmp_path / "queue.yaml").write_text("executor: ray\n")
+    return tmp_path / "queue.yaml"
+
+
+def worker_of(cluster: psutil.Process, folder: Path) -> psutil.Process:
+    """Ray's process beside the trial in `folder`."""
+
+    def find() -> psutil.Process:
+        return next(
+            one for one in cluster.children(recursive=True)
+            if one.cmdline()[0].startswith("ray::Runner")
+            if any(child.environ().get("NNI_OUTPUT_DIR") == str(folder) for child in one.children())
+        )  # fmt: skip
+
+    return wait_for(find)
+
+
+def test_the_log_the_reports_and_the_exit_code_come_back(queue, tmp_path):
+    trial = Trial(
+        tmp_path / "abcde", queue, "-c",
+        "import os, sys, time\n"
+        "path = os.environ['NNI_SYS_DIR'] + '/.nni/metrics'\n"
+        "open(path, 'ab').write(b'ME000002{}'); os.utime(path, (0, 0))\n"
+        "print('trained', *sys.argv[1:], os.environ['FACE_MASK_WARM'], flush=True)\n"
+        "print('a warning', file=sys.stderr); time.sleep(4); print('done'); sys.exit(7)",
+        "epochs=2",
+    )  # fmt: skip
+    assert trial.end() == 7
+    said = r"job abcde-\w{8} is in the queue \(ray\)\ntrained epochs=2 threads=1 0\ndone\n"
+    assert re.fullmatch(said, trial.text("stdout"))
+    assert trial.text("stderr") == "a warning\n"
+    assert (trial.folder / ".nni" / "metrics").stat().st_mtime > time.time() - 100
+    assert not (trial.folder / FOLDER / JOB).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_the_job_in_time(cluster, queue, tmp_path, number):
+    code = LONG.replace(
+        "import sys", "import signal, sys; signal.signal(15, lambda *_: sys.exit('asked')); import sys"
+    )
+    trial = Trial(tmp_path / "abcde", queue, "-c", code)
+    wait_for(lambda: "begins" in trial.text("stdout"))
+    worker = worker_of(cluster, trial.folder)
+    processes = [worker, *worker.children()]
+    trial.process.send_signal(number)
+    assert trial.end(60) == 143
+    assert psutil.wait_procs(processes, 30)[1] == []
+    assert trial.text("stderr") == "asked\n"
+
+
+def test_a_job_that_is_stopped_while_it_waits_never_begins(cluster, queue, tmp_path):
+    queue.write_text("executor: ray\ncpus: 2\n")
+    first = Trial(tmp_path / "first", queue, "-c", LONG)
+    wait_for(lambda: "begins" in first.text("stdout"))
+    second = Trial(tmp_path / "second", queue, "-c", LONG)
+    wait_for(lambda: "is in the queue" in second.text("stdout"))
+    second.process.terminate()
+    assert second.end(60) == 143
+    assert not (second.folder / FOLDER / JOB).exists()
+    first.process.terminate()
+    assert first.end(60) == 143
+    third = Trial(tmp_path / "third", queue, "-c", "")
+    assert third.end() == 0
+    assert "begins" not in second.text("stdout")
+
+
+def test_a_job_that_ray_ends_looks_like_a_trial_ended_by_a_signal(cluster, queue, tmp_path):
+    trial = Trial(tmp_path / "abcde", queue, "-c", LONG)
+    wait_for(lambda: "begins" in trial.text("stdout"))
+    worker = worker_of(cluster, trial.folder)
+    (child,) = worker.children()
+    worker.kill()
+    assert trial.end() == 143
+    assert psutil.wait_procs([child], 30)[1] == []
+    assert re.search(
+        r"job abcde-\w{8} was ended by the queue: The actor is dead because", trial.text("stderr")
+    )
+
+
+def test_a_killed_wrapper_leaves_its_job_to_the_next(cluster, queue, tmp_path):
+    code = "import os, sys, time; print('begins', flush=True)\nwhile not os.path.exists('GO'): time.sleep(.1)\nsys.exit(7)"
+    words = ["-c", code.replace("GO", str(tmp_path / "go"))]
+    first = Trial(tmp_path / "abcde", queue, *words)
+    wait_for(lambda: "begins" in first.text("stdout"))
+    worker = worker_of(cluster, first.folder)
+    first.process.kill()
+    time.sleep(5)
+    second = Trial(tmp_path / "abcde", queue, *words)
+    wait_for(lambda: second.text("stdout").count("begins") == 2)
+    assert worker_of(cluster, second.folder) == worker
+    (tmp_path / "go").touch()
+    assert second.end() == 7
+    assert second.text("stdout").count("is in the queue") == 1
+
+
+def test_a_killed_and_stopped_trial_has_the_run_and_reports_of_one_without_a_queue(
+    cluster, queue, people, tmp_path
+):
+    """The worker is killed, and the trial with it, as for want of memory or with its node."""
+    goes_on(queue, people, tmp_path, lambda folder: worker_of(cluster, folder).kill(), "failed")
+
+
+def test_what_the_cluster_can_not_do_is_refused(cluster, queue, tmp_path):
+    start = START.format("queue.yaml")
+    assert queue_errors({}, start, tmp_path) == []
+    queue.write_text("executor: ray\ngpus: 7\n")
+    said = "no node of the Ray cluster has CPU 1, GPU 7; its nodes have CPU 2, GPU 0"
+    assert queue_errors({}, start, tmp_path) == [said]
+    trial = Trial(tmp_path / "abcde", queue, "-c", LONG)
+    assert (trial.end(), trial.text("stderr")) == (2, f"{said}\n")
+
+
+def test_no_cluster_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    port = free_port()
+    (tmp_path / "queue.yaml").write_text(f"executor: ray\naddress: 127.0.0.1:{port}\n")
+    (found,) = queue_errors({}, START.format("queue.yaml"), tmp_path)
+    said = f"address: no Ray cluster answers at 127.0.0.1:{port}, or not to this machine: "
+    assert found.startswith(said)
+    trial = Trial(tmp_path / "abcde", tmp_path / "queue.yaml", "-c", LONG)
+    assert trial.end() == 2
+    assert said in trial.text("stderr")
