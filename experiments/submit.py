@@ -1,7 +1,7 @@
 """python -m experiments.submit [--queue queue.yaml] -- python -m trial ...: a trial as a job of a queue.
 
-NNI starts this command in place of the trial. It submits the trial by submitit, shows the job's log as its
-own, and ends with the trial's exit code. The trial itself, on another machine, reads NNI's values and writes
+NNI starts this command in place of the trial. It submits the trial as a job (experiments/queues), shows its
+log, and ends with the trial's exit code. The trial itself, on another machine, reads NNI's values and writes
 reports and run folder on a disk that both machines share, as it does on one machine.
 
 This command and its job end together. If NNI or a person ends this command, the job is cancelled. If the

@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from common.machine import PROJECT
+from experiments.queues.ray_cluster import MISSING
 from trial.models.hse_faceres import NO_NPM
 
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
@@ -69,6 +70,11 @@ def test_readme_calls_it_by_its_name():
 def test_the_extra_for_npm_is_what_the_message_names():
     (wanted,) = ABOUT["optional-dependencies"]["npm"]
     assert NO_NPM.endswith(f"pip install {wanted.partition('>')[0]}")
+
+
+def test_the_extra_for_ray_is_pinned_and_what_the_message_names():
+    (wanted,) = ABOUT["optional-dependencies"]["ray"]
+    assert re.fullmatch(r"ray==[\d.]+", wanted) and "'.[ray]'" in MISSING
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -4,7 +4,7 @@ Why an actor, and no Ray job: a Ray job that waits for resources fails after 15 
 be cancelled before it begins, and it needs Ray's dashboard. An actor waits as long as it must. A detached one
 outlives the process that has made it, and the next one finds it by its name.
 
-    python -m experiments.queues.ray_cluster [ADDRESS]    # as JSON: what its nodes have, or why it does not say
+    python -m experiments.queues.ray_cluster [ADDRESS]    # as JSON: what its nodes have, or an error
 """
 
 import importlib.util
@@ -158,9 +158,9 @@ class Runner:
         """Wait for the trial, write its exit code and give the node's resources back."""
         import ray
 
-        part = f"{self.result}.part"
+        code, part = self.trial.wait(), f"{self.result}.part"
         with open(part, "w") as file:
-            file.write(str(self.trial.wait()))
+            file.write(str(code))
         os.replace(part, self.result)
         ray.kill(ray.get_runtime_context().current_actor)
 

@@ -39,9 +39,11 @@ def test_a_good_one(tmp_path):
 
 def test_the_one_of_the_docs(tmp_path):
     page = (PROJECT / "docs" / "several-machines.md").read_text()
-    (text,) = re.findall(r"```yaml\n(# queue\.yaml.*?)```", page, re.S)
+    slurm, ray = re.findall(r"```yaml\n(# queue\.yaml.*?)```", page, re.S)
     options = {"account": "faces", "constraint": "a100"}
-    assert read(tmp_path, text) == Queue("slurm", 240, "gpu", 1, 8, 32, options)
+    assert read(tmp_path, slurm) == Queue("slurm", 240, "gpu", 1, 8, 32, options)
+    options = {"accelerator_type": "A100", "resources": {"scratch": 1}}
+    assert read(tmp_path, ray) == Queue("ray", None, None, 1, 8, 32, options, "head:6379")
 
 
 def test_all_mistakes_at_once(tmp_path):
