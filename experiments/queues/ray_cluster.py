@@ -108,7 +108,7 @@ class RayJob(Job):
             try:
                 ray.get(self._actor.stop.remote(KILL_SECONDS), timeout=START_SECONDS)
             except ray.exceptions.RayActorError as error:
-                return str(error).strip().rpartition("\n")[2][:400]
+                return str(error).strip().rpartition("\n")[2].strip()[:400]
         return ""
 
     @staticmethod
