@@ -375,8 +375,7 @@ class Search(Tuner):
         return self._reports.of(parameter_id, params, parent) if self._reports else None
 
     def _write(self) -> None:
-        if self._hours is not None:
-            self.study.set_user_attr(HOURS, self._seconds())
+        self.study.set_user_attr(HOURS, self._seconds())  # without `hours`, too: a resume may bring some
         self.trials.write()
 
 

@@ -204,8 +204,10 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     recipes than before. UsageError if there is nothing left to do."""
     params, plan = dict(saved.params), saved.plan
     begun, asked = len(saved.trials), plan.config.get("maxTrialNumber")
-    limit = seconds(plan.config.get("maxExperimentDuration"))
     arguments = dict(_tuner(saved).get("classArgs") or {})
+    limits = {"maxExperimentDuration": seconds(plan.config.get("maxExperimentDuration"))}
+    if _is_ours(saved) and "hours" in arguments:
+        limits["hours"] = 3600 * arguments["hours"]
     wanted, done = arguments.get("trainings"), float(begun - again)
     spent = trainings_spent(saved) if wanted is not None or plan.pauses else 0.0
     if wanted is not None and (plan.pauses or spent >= wanted):  # what pauses ends in parts, which NNI counts
@@ -217,17 +219,16 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
             f"{saved.id}: all its {asked} trials have begun and ended; more of them: "
             f"python -m experiments resume {name} --trials 10 (or --hours 1)"
         )
-    if limit is not None and saved.seconds >= limit and hours is None and trials is None:
+    over = [name for name, limit in limits.items() if limit is not None and saved.seconds >= limit]
+    if over and hours is None and trials is None:
         raise UsageError(
-            f"{saved.id}: has run for {clock(saved.seconds)}, its maxExperimentDuration; --hours 1 gives it "
-            "one more hour, --trials 10 ten more trials"
+            f"{saved.id}: has run for {clock(saved.seconds)}, its {over[0]}; --hours 1 gives it one more "
+            "hour, --trials 10 ten more trials"
         )
     if hours is not None:
         params["maxExperimentDuration"] = f"{round(saved.seconds + hours * 3600)}s"
-        if "hours" in arguments:  # the tuner counts those of all starts
+        if _is_ours(saved):  # it counts those of all starts
             arguments["hours"] = round(saved.seconds / 3600 + hours, 5)
-        elif _is_ours(saved):  # it has counted none so far
-            arguments["hours"] = hours
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
         arguments.pop("trainings", None)

@@ -122,6 +122,18 @@ def test_hours_go_on_after_a_resume(fake):
         manager.run()
 
 
+def test_hours_given_later_count_from_the_first_trial_on(fake):
+    """`resume --trials` takes the hours away, and `resume --hours` gives more than those of all starts."""
+    manager = Manager(fake)
+    now = 0.0
+    manager.search.clock = lambda: now
+    manager.search._searched = (0.0, 0.0)
+    now = 3000.0
+    manager.run()
+    manager.resume(hours=1)
+    assert manager.search._remaining().seconds == pytest.approx(600, abs=5)
+
+
 @pytest.mark.parametrize("name", ["trainings", "hours"])
 @pytest.mark.parametrize("value", [0, -1, "2", True, float("nan"), float("inf")])
 def test_budgets_that_cannot_be(name, value):

@@ -84,7 +84,7 @@ def test_the_number_of_trials_and_the_hours(tmp_path):
     assert more(one, trials=5)["maxTrialNumber"] == 8
     assert more(one, hours=1)["maxExperimentDuration"] == "3660s"
     assert more(one, hours=1)["maxTrialNumber"] == 4
-    assert more(one, hours=1)["tuner"]["classArgs"]["hours"] == 1, "it begins what can still be finished"
+    assert more(one, hours=1)["tuner"]["classArgs"]["hours"] == 1.01667, "the tuner counts those of all starts"
     one.trial("killed", "RUNNING", state="failed")
     assert more(one)["maxTrialNumber"] == 4
     assert more(one, trials=2)["maxTrialNumber"] == 6, "besides the one that is run again"
@@ -104,6 +104,9 @@ def test_a_finished_one_gets_something_to_do_or_is_refused(tmp_path):
         UsageError, match="has run for 1:40, its maxExperimentDuration; --hours 1 gives it one"
     ):
         more(timed)
+    tuner = one.params["tuner"] | {"classArgs": {"hours": 1}}
+    with pytest.raises(UsageError, match="has run for 1:00:01, its hours; --hours 1 gives it one more hour"):
+        more(SavedExperiment(tmp_path / "tuner", tuner=tuner, maxTrialNumber=None, seconds=3601))
     assert "maxTrialNumber" not in more(one, hours=2), "as many as there is time for"
     assert more(one, hours=2)["maxExperimentDuration"] == "7300s"
 
