@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from tuners.errors import UsageError
-from tuners.model.curves import FinalScores
+from tuners.model.curves import FinalScores, raised
 from tuners.reports import reports_folds, score
 from tuners.spaces.parameter import Params
 from tuners.spaces.recipes import PROJECT, point_of
@@ -111,9 +111,10 @@ def _ranked(runs: Sequence[_Run]) -> tuple[np.ndarray, np.ndarray]:
     finals = np.array([np.nan if run.final is None else run.final for run in runs])
     doubts, open_ = np.zeros(len(runs)), np.isnan(finals)
     if open_.any():
-        curves = [run.curve for run in runs]
+        curves, known = raised([run.curve for run in runs], finals[~open_].tolist())
+        finals[~open_] = known
         means, variances = FinalScores(curves, finals.tolist()).predict(
-            [run.curve for run in runs if run.final is None]
+            [curve for curve, is_open in zip(curves, open_, strict=True) if is_open]
         )
         finals[open_] = means
         doubts[open_] = np.sqrt(variances) / max(float(finals.std()), 1e-9)

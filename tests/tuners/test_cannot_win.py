@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from tests.tuners.read_back import read_back
 from tuners.errors import UsageError
+from tuners.model.bound import Bound
 
 nni = pytest.importorskip("nni")
 
@@ -49,6 +51,19 @@ def test_it_stops_only_what_cannot_win():
     assert assessor.assess_trial("d", [0.0, math.nan]) is AssessResult.Good
     assert assessor.assess_trial("a", [0.0, 0.01]) is AssessResult.Bad
     assert assessor.assess_trial("a", [0.0, 0.01, 0.02]) is AssessResult.Good, "it is told once"
+
+
+def test_one_finished_training_that_diverged_does_not_keep_all_going():
+    """A log loss has no lower end: its curve would be all that the prediction sees."""
+    rng = np.random.default_rng(0)
+
+    def rising(final):
+        return [final - 1.5 * (1 - epoch / 8) + 0.01 * rng.standard_normal() for epoch in range(1, 9)]
+
+    curves = [[-2.0 * 3**epoch for epoch in range(8)], *map(rising, np.linspace(-0.8, -0.5, 14))]
+    hopeless, finals = rising(-3.0), [curve[-1] for curve in curves]
+    assert Bound().reason(hopeless[:2], curves, finals).startswith("can't win after epoch 2")
+    assert not Bound().reason(rising(-0.5)[:2], curves, finals)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from tuners.earlier import Earlier, read_earlier
 from tuners.errors import UsageError
@@ -73,6 +74,20 @@ def test_a_paused_recipe_that_was_ahead_of_finished_ones_ranks_above_them(tmp_pa
     run(tmp_path, "p", recipe(x=0.9), rising(0.8, 4), "interrupted")
     scores = scores_of(read_earlier([tmp_path], SPACE)[0])
     assert scores[0.9][0] == max(score for score, _ in scores.values())
+
+
+def test_one_training_that_diverged_leaves_the_ranks_of_paused_ones_as_they_are(tmp_path):
+    """A log loss has no lower end."""
+    for number, x in enumerate(np.linspace(0, 0.9, 28)):
+        curve = [-0.5 - x - 0.2 * (EPOCHS - epoch) for epoch in range(1, EPOCHS + 1)]
+        if number % 4:
+            run(tmp_path, f"t{number}", recipe(x=x), curve[:2], "interrupted")
+        else:
+            run(tmp_path, f"t{number}", recipe(x=x), curve)
+    run(tmp_path, "diverged", recipe(x=1), [-2.0 * 4**epoch for epoch in range(EPOCHS)])
+    scores = [score for _, (score, _) in sorted(scores_of(read_earlier([tmp_path], SPACE)[0]).items())]
+    assert np.argmin(scores) == 28
+    assert spearmanr(scores, range(29)).statistic < -0.95, "as their curves lie"
 
 
 def test_a_recipe_that_went_on_counts_once_and_failed_ones_are_said(tmp_path):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tuners.chosen import CAN_NOT_WIN
 from tuners.errors import UsageError, count_errors
-from tuners.model.curves import FinalScores
+from tuners.model.curves import FinalScores, raised
 
 
 class StopRule(Protocol):
@@ -61,7 +61,8 @@ class Bound:
         epoch = len(curve)
         if epoch < self.start_epoch or sum(len(other) > epoch for other in finished) < self.min_finished:
             return ""
-        (predicted,), (variance,) = FinalScores(finished, finals).predict([curve])
+        (*others, own), raised_finals = raised([*finished, curve], finals)
+        (predicted,), (variance,) = FinalScores(others, raised_finals).predict([own])
         highest = max(predicted + self.z * variance**0.5, *curve)
         best = max(finals)
         if highest >= best - self.margin:
