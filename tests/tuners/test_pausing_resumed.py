@@ -115,6 +115,17 @@ def test_one_that_was_interrupted_before_its_first_epoch_is_handed_out_again(man
     assert not manager.rows("fail")
 
 
+def test_what_was_interrupted_after_its_last_epoch_goes_on_though_no_training_is_left(fake):
+    manager = Manager(fake, trainings=4)
+    manager.run(3)
+    name = manager.begin()
+    interrupt(manager, name, EPOCHS)
+    while "parent" not in manager.points[again := manager.ask()]:
+        manager.launch(again)
+        manager.end(again, "EARLY_STOPPED" if manager.train(again) else "SUCCEEDED")
+    assert manager.points[again]["parent"] == name
+
+
 @pytest.mark.parametrize("epochs", [0, 3])
 def test_a_recipe_that_is_always_interrupted_has_failed(fake, epochs):
     """Its job is killed for memory, say. Handed out for ever, it would be all of the search."""

@@ -233,6 +233,7 @@ def log_improvement_rate(
     still_open = (deviation / np.sqrt(1 + signal_to_noise))[:, None]
     gains = log_expected_improvement(after, still_open, best) + np.log(MASSES)
     cost = fraction[:, None] + (left - fraction)[:, None] * np.cumsum(MASSES)
+    cost = np.maximum(cost, 1e-9)  # of one that was interrupted after its last epoch, nothing is left
     return (np.logaddexp.accumulate(gains, axis=1) - np.log(cost)).max(1)
 
 

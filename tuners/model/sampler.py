@@ -235,7 +235,7 @@ class GaussianProcessSampler(BaseSampler):
             row, epoch = self._row(trial), len(self._curve(trial))
             assert row is not None
             at, seconds = None, math.nan
-            epochs = max(trial.user_attrs.get(EPOCHS, longest), epoch + 1)
+            epochs = max(trial.user_attrs.get(EPOCHS) or max(longest, epoch + 1), epoch)
             if epoch:
                 at, seconds = len(known), trial.user_attrs.get(SECONDS, math.nan) * epochs / epoch
                 known.append((row, *predicted[trial.number], seconds))
