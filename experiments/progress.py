@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,12 +19,14 @@ from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
 from common.nni_database import profile
 from experiments.estimate import Forecast, Trial, Workload, is_rough, workload_of
+from experiments.plan import STINTS
 from trial.metrics import title_of
 from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED
 
 QUIET = 30  # seconds between two lines while no trial ends
 ENDED = ("done", "stopped_early", INTERRUPTED, "failed")
+FAIL = "fail"  # the state of a recipe in chosen.csv that the search has given up
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,26 @@ def look(folder: Path, total: int | None) -> State:
         trial = _trial(one)
         if trial:
             begun.append(trial)
-        if status["state"] in ENDED and not trainings:
+        if trainings:
+            work += spent(one)
+        elif status["state"] in ENDED:
             work += 1
         elif trial:
             work += _fraction(trial)
     best = scores["done"] or scores["running"]
     total, best_score = trainings or total, max(best, default=None)
     return State(total, states, best_score, work, tuple(begun), metric, bool(trainings), best_run, at_work)
+
+
+def spent(one: Outcome) -> float:
+    """What a recipe has taken of the `trainings` of a search, in whole ones: the fraction of its epochs; of a
+    failed one a stint at least, as in tuners/trials.py."""
+    part, folder = 0.0, one.run.folder
+    with suppress(OSError, UsageError):  # no config: it never trained
+        workload = _workload(folder, (folder / "config.json").stat().st_mtime_ns)
+        part = min(one.status.get("epochs", 0) / workload.epochs, 1)
+    has_failed = one.status["state"] == "failed" or (one.chosen is not None and one.chosen.state == FAIL)
+    return max(part, 1 / STINTS) if has_failed else part
 
 
 def _trial(one: Outcome) -> Trial | None:

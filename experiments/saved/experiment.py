@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from analysis.trials.chosen import read_or_damage
 from analysis.trials.nni_database import Recorded, recorded_trials
 from common.errors import UsageError
 from common.machine import PROJECT
@@ -20,6 +21,7 @@ from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
 from common.text import path_text
 from experiments.machines.remote import local_service
 from experiments.plan import Plan
+from experiments.progress import FAIL
 from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED
 
@@ -65,9 +67,11 @@ class Saved:
         """The trials that are still to end: those that were at work when the manager was killed, or when the
         experiment was stopped, unless another trial began since; and those that were interrupted, unless
         another one has gone on from them, or has begun in the place of one that had not got through an
-        epoch."""
+        epoch, or the search has given their recipe up."""
         kept = [t for t in self.trials if t.is_open]
-        kept += [t for t in self.trials if self._was_interrupted(t) and not self._has_successor(t)]
+        given_up = {chosen.trial for chosen in read_or_damage(self.folder)[0] if chosen.state == FAIL}
+        interrupted = [t for t in self.trials if self._was_interrupted(t) and t.trial not in given_up]
+        kept += [t for t in interrupted if not self._has_successor(t)]
         ids = [trial.parameter_id for trial in kept]
         for trial in self._stopped_last():
             # After a plain `nnictl resume` NNI hands out ids again, and takes equal ones for the same trial.

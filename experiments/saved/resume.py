@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis.trials.chosen import read_or_damage
 from analysis.trials.outcomes import outcomes
 from analysis.trials.table import find
 from common.errors import UsageError
@@ -29,7 +29,7 @@ from experiments.clean import read_keep
 from experiments.machines.listed import Machine, read_machines
 from experiments.machines.remote import MACHINES, fetch_all
 from experiments.plan import SEARCH, STINTS
-from experiments.progress import clock
+from experiments.progress import clock, spent
 from experiments.run import ExperimentResult, name_of, on_machines, watched
 from experiments.saved.experiment import Saved, change, read_saved, space_at_start, with_paths_of_today
 from experiments.server import Server
@@ -209,9 +209,9 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     if _is_ours(saved) and "hours" in arguments:
         limits["hours"] = 3600 * arguments["hours"]
     wanted, done = arguments.get("trainings"), float(begun - again)
-    spent = trainings_spent(saved) if wanted is not None or plan.pauses else 0.0
-    if wanted is not None and (plan.pauses or spent >= wanted):  # what pauses ends in parts, which NNI counts
-        done, asked = spent, wanted
+    trained = trainings_spent(saved) if wanted is not None or plan.pauses else 0.0
+    if wanted is not None and (plan.pauses or trained >= wanted):  # what pauses ends in parts, counted by NNI
+        done, asked = trained, wanted
     is_full = asked is not None and done >= asked and not again
     if is_full and trials is None and hours is None:
         name = name_of(saved.id, saved.folder)
@@ -236,7 +236,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
             params.pop("maxExperimentDuration", None)
             arguments.pop("hours", None)
         if trials is not None and plan.pauses:
-            arguments["trainings"] = round(spent + again + trials, 2)
+            arguments["trainings"] = round(trained + again + trials, 2)
             params["maxTrialNumber"] = begun + STINTS * trials
         elif trials is not None:
             params["maxTrialNumber"] = begun + trials
@@ -248,13 +248,12 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
 
 
 def trainings_spent(saved: Saved) -> float:
-    """The epochs that the trials of a search trained, in whole trainings."""
-    spent = 0.0
-    for one in outcomes(saved.folder):
-        with suppress(FileNotFoundError, UsageError):  # it never trained
-            part = min(one.status.get("epochs", 0) / one.run.config().epochs, 1)
-            spent += max(part, 1 / STINTS) if one.status["state"] == "failed" else part  # as the tuner does
-    return spent
+    """What the recipes of a search have taken of its `trainings`, without those that are run again, each of
+    which counts as a whole one."""
+    again = {trial.trial for trial in saved.unfinished()}
+    recipes = outcomes(saved.folder, read_or_damage(saved.folder)[0])
+    ended = (one for one in recipes if again.isdisjoint(t.recorded.trial for t in (one, *one.earlier)))
+    return sum(map(spent, ended), 0.0)
 
 
 def _knows(saved: Saved) -> str:

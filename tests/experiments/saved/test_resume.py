@@ -15,12 +15,14 @@ from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS, PROJECT
 from common.nni_database import profile
+from experiments.progress import look
 from experiments.saved import experiment as saved
 from experiments.saved import resume
 from experiments.saved.experiment import change, read_saved, with_paths_of_today
 from experiments.saved.resume import resume_experiment
 from tests.experiments.saved.saved_experiment import SPACE, SavedExperiment
 from trial.config import parse
+from tuners.chosen import Chosen, write_chosen
 
 PAUSES = {"className": "tuners.search.PauseAndGoOn", "codeDirectory": str(PROJECT)}
 
@@ -152,6 +154,7 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     for run in (one.folder / "trials").iterdir():
         (run / "config.json").write_text(json.dumps(parse(recipe).to_json()))
     assert resume.trainings_spent(read_saved(one.folder)) == 1.5
+    assert look(one.folder, 8).work == 1.5
     params = more(one)
     assert (params["maxTrialNumber"], params["tuner"]["classArgs"]["trainings"]) == (8, 2)
     params = more(one, trials=3, hours=2)
@@ -161,6 +164,27 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     assert (
         resume._tells(replace(read, params=params), 0, None) == "3 trials have begun, 3 more trainings follow"
     )
+
+
+def test_failures_cost_what_the_search_counts_for_them(tmp_path):
+    """The recipe that was interrupted three times before its first epoch has failed for the search."""
+    tuner = {
+        "className": "tuners.search.Search",
+        "codeDirectory": str(PROJECT),
+        "classArgs": {"trainings": 2},
+    }
+    one = SavedExperiment(tmp_path, tuner=tuner, maxTrialNumber=8, assessor=PAUSES)
+    one.trial("no_config", "RUNNING", "FAILED")
+    for name in ("first", "second", "third"):
+        one.trial(name, "RUNNING", "FAILED", state="interrupted", epochs=0)
+    one.trial("killed", "RUNNING", state="failed", rate=0.006)
+    rows = [Chosen(0, 0, "no_config", "default", state="fail"), Chosen(1, 3, "third", "model", state="fail")]
+    write_chosen(one.folder, [*rows, Chosen(2, 4, "killed", "model")])
+    read = read_saved(one.folder)
+    assert resume.trainings_spent(read) == 0.5
+    assert [trial.trial for trial in read.unfinished()] == ["killed"]
+    assert more(one, trials=3)["tuner"]["classArgs"] == {"trainings": 0.5 + 1 + 3}
+    assert look(one.folder, 8).work == 0.75, "what is run again has taken something, too"
 
 
 def test_so_does_one_that_ran_for_hours(tmp_path):
