@@ -68,7 +68,7 @@ def check(
     if plan is not None:
         if data is not None:
             settings.append(f"data={data.resolve()}")
-        wrong_keys, wrong_space = key_errors(plan.config), space_errors(plan.space)
+        wrong_keys, wrong_space = key_errors(plan.config) or budget_errors(plan), space_errors(plan.space)
         errors += wrong_keys + wrong_space
         if trials is not None and not wrong_keys:
             plan = plan.with_trials(trials)
@@ -80,7 +80,7 @@ def check(
             for error in errors_of(parse, {key: None}, False)
         ]
         whole, plan = plan, replace(plan, space=sound(plan.space), keep=keep)
-        if machines is not None and "className" in (plan.config.get("assessor") or {}):
+        if machines is not None and not wrong_keys:
             plan = plan.without_pauses()
         plan = plan.with_settings(word for word in settings if "=" in word)
         errors += plan_errors(plan, machines is None)
@@ -109,20 +109,40 @@ def check(
     return plan
 
 
-def end_notes(plan: Plan) -> list[str]:
-    """A note if a search pauses trainings and only NNI's number of trials ends it: hopeful ones may be left
-    paused."""
-    parts, tuner = plan.config.get("maxTrialNumber"), plan.config["tuner"]
-    ends_otherwise = (
-        "maxExperimentDuration" in plan.config
-        or {"trainings", "hours"} & (tuner.get("classArgs") or {}).keys()
-    )
-    if not plan.pauses or parts is None or ends_otherwise:
+def budget_errors(plan: Plan) -> list[str]:
+    """What our tuner can't spend. It says so itself, but the plan computes with it first."""
+    if plan.config["tuner"].get("className") != SEARCH:
         return []
-    return [
-        f"tuner: NNI counts each part of a paused training, so maxTrialNumber={parts} may end this search "
-        f"with hopeful recipes paused; give classArgs: {{trainings: {max(1, parts // STINTS)}}}, or hours"
-    ]
+    arguments, errors = plan.config["tuner"].get("classArgs") or {}, []
+    for name in ("trainings", "hours"):
+        value = arguments.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < math.inf):
+            text = f"tuner.classArgs.{name}: {value!r} is not a number above 0"
+            with contextlib.suppress(ValueError):
+                text += f"; write {float(value):g}" if isinstance(value, str) else ""  # 1e1 is text for YAML
+            errors.append(text)
+    return errors
+
+
+def end_notes(plan: Plan) -> list[str]:
+    """A note if NNI's number of trials may end a search that pauses trainings before all are spent, or if
+    nothing else ends it: hopeful ones may be left paused."""
+    parts, arguments = plan.config.get("maxTrialNumber"), plan.config["tuner"].get("classArgs") or {}
+    if not plan.pauses or parts is None:
+        return []
+    counts = (
+        f"tuner: NNI counts each part of a paused training, so maxTrialNumber={parts} may end this search"
+    )
+    if (trainings := arguments.get("trainings")) is not None:
+        if parts >= STINTS * trainings:
+            return []
+        enough = math.ceil(STINTS * trainings)
+        return [f"{counts} before {trainings:g} trainings are spent; give maxTrialNumber: {enough}"]
+    if "maxExperimentDuration" in plan.config or "hours" in arguments:
+        return []
+    fitting = max(1, parts // STINTS)
+    return [f"{counts} with hopeful recipes paused; give classArgs: {{trainings: {fitting}}}, or hours"]
 
 
 def with_known_recipes(plan: Plan) -> tuple[Plan, list[str]]:

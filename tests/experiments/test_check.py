@@ -42,6 +42,11 @@ def test_a_search_that_pauses_and_that_only_nnis_number_ends_gets_a_note(mine, p
     mine.change("\nmaxExperimentDuration: 2h", "")
     mine.change("{seed: 1}", "{seed: 1, hours: 2}")
     assert end_notes(read_plan(mine.yaml)[0]) == []
+    mine.change("hours: 2", "trainings: 3")
+    assert end_notes(read_plan(mine.yaml)[0]) == []
+    mine.change("trainings: 3", "trainings: 12")
+    (note,) = end_notes(read_plan(mine.yaml)[0])
+    assert note.endswith("may end this search before 12 trainings are spent; give maxTrialNumber: 48")
 
 
 @pytest.mark.usefixtures("fast")

@@ -1,6 +1,7 @@
 """`check` tries the search and its assessor, and names what can't be before anything starts."""
 
 import json
+import math
 
 import pytest
 
@@ -64,6 +65,23 @@ def test_arguments_that_cannot_be(mine, fast, arguments, message):
     mine.space.write_text(json.dumps(NESTED))
     (error,) = errors(give(mine, tuner=searched(**arguments), assessor=ASSESSOR))
     assert error.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("trainings", "2", "'2' is not a number above 0; write 2"),
+        ("trainings", "1e1", "'1e1' is not a number above 0; write 10"),  # YAML takes it for a text
+        ("trainings", [2], "[2] is not a number above 0"),
+        ("trainings", math.inf, "inf is not a number above 0"),
+        ("trainings", True, "True is not a number above 0"),
+        ("trainings", "many", "'many' is not a number above 0"),
+        ("hours", "0.5", "'0.5' is not a number above 0; write 0.5"),
+    ],
+)
+def test_budgets_that_are_no_numbers(mine, fast, name, value, said):
+    given = give(mine, tuner=searched(**{name: value}), assessor=ASSESSOR, maxTrialNumber=30)
+    assert f"tuner.classArgs.{name}: {said}" in errors(given)
 
 
 def test_an_argument_that_it_does_not_take(mine, fast):

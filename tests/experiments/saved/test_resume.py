@@ -86,7 +86,9 @@ def test_the_number_of_trials_and_the_hours(tmp_path):
     assert more(one, trials=5)["maxTrialNumber"] == 8
     assert more(one, hours=1)["maxExperimentDuration"] == "3660s"
     assert more(one, hours=1)["maxTrialNumber"] == 4
-    assert more(one, hours=1)["tuner"]["classArgs"]["hours"] == 1.01667, "the tuner counts those of all starts"
+    assert more(one, hours=1)["tuner"]["classArgs"]["hours"] == 1.01667, (
+        "the tuner counts those of all starts"
+    )
     one.trial("killed", "RUNNING", state="failed")
     assert more(one)["maxTrialNumber"] == 4
     assert more(one, trials=2)["maxTrialNumber"] == 6, "besides the one that is run again"
