@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 EPOCHS = 2  # the first one has costs that the others do not have
 PART = 0.1  # of the time that there is: after it the first epoch is enough
 LOOK_SECONDS = 0.2
+END_SECONDS = 5.0  # until a process that was asked to end is killed
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "
     threads = [word for word in plan.fixed if word.startswith("threads=")]
     if not threads and MODULE not in plan.start:  # a job has cores of its own
         threads = [f"threads={max(1, cores() // copies)}"]  # as trial/commands/train.py under NNI
-    command = f"exec {plan.start} {shlex.join([*fixed, *words, *threads, f'out={folder}'])}"
+    command = f"{plan.start} {shlex.join([*fixed, *words, *threads, f'out={folder}'])}"
     folder.mkdir()
     with (folder / "stderr").open("wb") as errors:
         return subprocess.Popen(
@@ -110,11 +111,14 @@ def _begin(plan: Plan, point: Mapping[str, Any], folder: Path, copies: int) -> "
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the shell and all that it started, which may outlive it."""
+    end = time.monotonic() + END_SECONDS
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(5)
-    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(LOOK_SECONDS / 4)
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -12,7 +12,7 @@ import pytest
 from common.errors import UsageError
 from common.machine import PROJECT
 from experiments.checks.algorithms import takes_hours
-from experiments.hours import within
+from experiments.hours import pilot, within
 from experiments.hours.budget import ENOUGH, Data, fitted, words
 from experiments.hours.pilot import Pilot, at_a_time
 from experiments.plan import read_plan
@@ -165,6 +165,23 @@ def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_p
     monkeypatch.setattr(within, "export_best_and_retrain", export)
     within.retrain_best(SimpleNamespace(id="x"), tmp_path, tmp_path / "final", left, DATA)
     assert (chosen, threads) == ([taken], [None if left is None else 3])
+
+
+@pytest.mark.parametrize("start", ["WHERE=here {}", "cd / && WHERE=here {}"])
+def test_the_command_of_a_pilot_is_a_shells_and_what_it_started_may_end_in_order(tmp_path, start):
+    script, folder = tmp_path / "train.sh", tmp_path / "0"
+    script.write_text(
+        f"trap 'sleep 0.3; echo ended > {tmp_path}/end; exit' TERM\n"
+        f"echo $WHERE $* > {tmp_path}/begin\nwhile :; do sleep 0.1; done\n"
+    )
+    plan = SimpleNamespace(start=start.format(f"sh {script}"), fixed=("epochs=2",), code=tmp_path)
+    process = pilot._begin(plan, {"learning_rate": 0.1}, folder, 1)
+    begin, end = tmp_path / "begin", time.monotonic() + 20
+    while time.monotonic() < end and not (begin.is_file() and begin.read_text()):
+        time.sleep(0.05)
+    pilot._end(process)
+    assert begin.read_text().startswith("here epochs=2 learning_rate=0.1 "), (folder / "stderr").read_text()
+    assert (tmp_path / "end").read_text() == "ended\n"
 
 
 @pytest.mark.parametrize(
