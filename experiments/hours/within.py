@@ -1,6 +1,7 @@
 """Run an experiment within a given time, and retrain its best recipe at the end."""
 
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,6 +15,7 @@ from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
 from common.errors import UsageError
 from common.files import write_json
+from common.text import path_text
 from experiments.check import check
 from experiments.hours.budget import (
     BUDGET,
@@ -71,7 +73,15 @@ def run_within(
         out = result.folder / FINAL
         # A little over the time is better than a worse recipe.
         left = None if hours is None else began + hours * 3600 * (1 + SLACK) - time.monotonic()
-        retrain_best(Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size)
+        try:
+            retrain_best(Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size)
+        except BaseException:  # Ctrl-C, too
+            photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
+            logger.info(
+                "the search is kept; to retrain its best recipe:\n  python -m analysis "
+                f"export-best-and-retrain {result.name} --data {photos} --out {place}"
+            )
+            raise
         return replace(result, final=out)
     return result
 

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from common.errors import UsageError
-from common.machine import PROJECT
+from common.machine import EXPERIMENTS, PROJECT
 from experiments.checks.algorithms import takes_hours
 from experiments.hours import pilot, within
 from experiments.hours.budget import ENOUGH, Data, fitted, words
 from experiments.hours.pilot import Pilot, at_a_time
 from experiments.plan import read_plan
 from experiments.progress import State
+from experiments.run import ExperimentResult
 from tests.experiments.conftest import give
 from trial.commands.arguments import parse_arguments
 from trial.config import parse
@@ -165,6 +166,23 @@ def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_p
     monkeypatch.setattr(within, "export_best_and_retrain", export)
     within.retrain_best(SimpleNamespace(id="x"), tmp_path, tmp_path / "final", left, DATA)
     assert (chosen, threads) == ([taken], [None if left is None else 3])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("the photos are gone")])
+def test_what_ends_the_retraining_leaves_a_way_to_go_on(tmp_path, monkeypatch, caplog, error):
+    plan = SimpleNamespace(name="mine", code=tmp_path, data="my photos")
+    result = ExperimentResult("abcd1234", EXPERIMENTS / "abcd1234", State(1), "", "my photos")
+
+    def ended(*given):
+        raise error
+
+    monkeypatch.setattr(within, "check", lambda *given: plan)
+    monkeypatch.setattr(within, "run_plan", lambda *given: result)
+    monkeypatch.setattr(within, "retrain_best", ended)
+    with caplog.at_level("INFO"), pytest.raises((KeyboardInterrupt, RuntimeError)):
+        within.run_within(tmp_path / "mine.yaml", None, with_retrain=True)
+    command = "export-best-and-retrain abcd1234 --data 'my photos' --out out/experiments/abcd1234/final"
+    assert command in caplog.text
 
 
 @pytest.mark.parametrize("start", ["WHERE=here {}", "cd / && WHERE=here {}"])
