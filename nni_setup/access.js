@@ -15,6 +15,11 @@ function refusal(request) {
   if (origin !== undefined && origin !== `http://${host}`) return `it comes from another page, ${JSON.stringify(origin)}`;
   // /trial-file/ joins what it is given to the experiment's folder. No address of NNI's own needs these.
   if (/%(2f|5c|00)|\\|(^|\/)(\.|%2e){2}(\/|$)/i.test(request.url.split('?')[0])) return 'its path leaves its folder';
+  // A copied trial of its page ("Customized trial") gets no number, by which any tuner and assessor would end.
+  if (request.method === 'POST' && /\/trial-jobs\/?(\?|$)/i.test(request.url)) {
+    return 'the tuner would end with a trial that it did not choose; train one by python -m trial, or give its recipe '
+      + "in `first` of the tuner's classArgs";
+  }
   return undefined;
 }
 

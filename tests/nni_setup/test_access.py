@@ -123,6 +123,16 @@ def test_tensorboard_is_not_started(manager):
     assert not (manager.folder.parent / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("path", ["/api/v1/nni/trial-jobs", "/api/v1/nni/Trial-Jobs/?x=1"])
+def test_a_trial_that_the_tuner_did_not_choose_is_refused(manager, path):
+    """The page's "Customized trial". NNI gives it no number, and the dispatcher ends."""
+    text = ask(manager, path, "POST", json.dumps({"x": 0.5}))
+    assert code(text) == 403
+    assert "the tuner would end with a trial that it did not choose" in text
+    assert code(ask(manager, "/api/v1/nni/trial-jobs")) == 200, "the list of trials is there"
+    assert json.loads(ask(manager).partition("\r\n\r\n")[2])["status"] == "RUNNING"
+
+
 OUTSIDE = [
     "/api/v1/nni/trial-file/..%2F../stdout", "/api/v1/nni/trial-file/..%2F..%2F..%2Fruns/stdout",
     "/api/v1/nni/trial-file/..%5C..%5C/stdout", "/api/v1/nni/trial-file/%2E%2E/stdout",
