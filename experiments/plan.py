@@ -154,7 +154,7 @@ class Plan:
 
     def effective(self) -> dict[str, Any]:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
-        command. Our tuner is told of a maxExperimentDuration: it begins nothing that can't end in time."""
+        command. Our tuner is told of a maxExperimentDuration, towards whose end it looks at what fits."""
         plan, limit = self, seconds(self.config.get("maxExperimentDuration"))
         given = self.config["tuner"].get("classArgs") or {}
         if limit and self.config["tuner"].get("className") == SEARCH and "hours" not in given:

@@ -11,6 +11,7 @@ ROUNDING = 1e-6
 # How many times as much something else must be worth for a trial to be paused: the best of hundreds of new
 # recipes looks better than it is, and going on costs a start.
 ADVANTAGE = 2.0
+TOO_LATE = 2.0  # times the seconds left: a training that is predicted to take longer is not begun
 
 
 def budget_errors(**budgets: Any) -> list[str]:
@@ -41,16 +42,24 @@ class Remaining:
     def best(self, options: Iterable[Option]) -> Option | None:
         """The option of the largest value among those that can still be finished; None if none can.
 
-        If none of them is predicted to finish in time, the one that takes the least: a prediction may be
-        wrong, and there is nothing else to do.
+        If none of them is predicted to finish in time, the one that takes the least, unless it is far too
+        late: a prediction may be wrong, and there is nothing else to do.
         """
         if self.is_over:
             return None
-        possible = [option for option in options if self.allows(option.left)]
+        possible = [option for option in options if self.allows(option.left) and not self._too_late(option)]
         in_time = [option for option in possible if not option.seconds > self.seconds]
         if in_time:
             return max(in_time, key=lambda option: option.value)
         return min(possible, key=lambda option: option.seconds, default=None)
+
+    def all_too_late(self, options: Sequence[Option]) -> bool:
+        """Whether each of the options is predicted to take far longer than the seconds left; not if there
+        are none."""
+        return bool(options) and all(map(self._too_late, options))
+
+    def _too_late(self, option: Option) -> bool:
+        return option.seconds > TOO_LATE * self.seconds
 
     def worth_more(self, options: Sequence[Option], number: int) -> str:
         """What is worth more than to go on with the trial `number`, one of the options; '' if nothing is."""

@@ -52,7 +52,7 @@ class Search(Tuner):
     points. `warm_start`: earlier experiments, ids or folders relative to the project, whose ranks
     gaussian_process learns from. `trainings`: how many whole trainings' worth of epochs are spent, `hours`:
     how long is searched from the first trial on; then there are no more trials, and towards either end only
-    what can still be finished is begun.
+    what can still be finished is begun. gaussian_process alone predicts what takes too long for the hours.
 
     Every trial is told to the study once, as what it was: COMPLETE, PRUNED if it was stopped, or FAIL, with
     its curve. Trials of an earlier process, killed or ended, are told from NNI's database and their run
@@ -331,7 +331,10 @@ class Search(Tuner):
         chooses = self.trials.paused() or remaining.seconds < math.inf
         if not chooses or (self.trials.queued() and remaining.allows(1)):
             return None
-        return remaining.best(self._options(remaining))
+        options = self._options(remaining)
+        if remaining.all_too_late(options):
+            raise nni.NoMoreTrialError("the hours are nearly over: no training can end in time")
+        return remaining.best(options)
 
     def _options(self, remaining: Remaining, pausing: int | None = None) -> list[Option]:
         if not isinstance(self.study.sampler, GaussianProcessSampler):

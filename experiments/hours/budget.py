@@ -1,8 +1,8 @@
 """What fits into a given time: how many trials, how long, and what retraining the best recipe needs.
 
 It is planned from a pilot of the default recipe, whose cost of an epoch estimate.py carries over to the other
-recipes of the space. The tuner (`hours`) begins nothing that can't end in the time, and prefers by expected
-improvement over predicted seconds; what is still at work at the end of the time is stopped.
+recipes of the space. The tuner (`hours`) begins nothing that it predicts to end far too late, and prefers by
+expected improvement over predicted seconds; what is still at work at the end of the time is stopped.
 """
 
 import math

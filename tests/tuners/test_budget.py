@@ -31,13 +31,14 @@ def option(number, value, left=1.0, seconds=math.nan):
         (Remaining(seconds=100), None),
         (Remaining(seconds=60), 7),
         (Remaining(seconds=30), 3),
-        (Remaining(seconds=1), 3),
-        (Remaining(trainings=0.8, seconds=1), 3),
+        (Remaining(seconds=11), 3),
+        (Remaining(seconds=9), "nothing"),
+        (Remaining(trainings=0.8, seconds=11), 3),
         (Remaining(seconds=0), "nothing"),
     ],
 )
 def test_the_best_that_can_still_be_finished(remaining, best):
-    """Of those that are predicted to be late, the one that takes the least."""
+    """Of those that are predicted to be late, the one that takes the least, unless it is far too late."""
     options = [option(None, 3.0, 1.0, 80.0), option(7, 2.0, 0.75, 60.0), option(3, 1.0, 0.25, 20.0)]
     found = remaining.best(options)
     assert found is None if best == "nothing" else found.number == best
@@ -104,8 +105,23 @@ def test_at_the_end_of_the_hours_only_what_fits_is_begun():
         search.reported = lambda *_, seconds=seconds: Reported("t", "SUCCEEDED", (0.5,), seconds=seconds)
         search.receive_trial_result(number, point, 0.5 + 0.1 * (point["size"] == "large"))
         search.trial_end(number, True)
-    assert 3600 <= now < 3700, "the hours are used, and the last training is a short one"
+    assert 3530 <= now < 3670, "the hours are used, and the last training is a short one"
     assert all(size == "small" for time, size in begun[3:] if time > 3000)
+
+
+def test_what_cannot_end_in_the_hours_is_not_begun():
+    search = Search(hours=1)
+    now = 0.0
+    search.clock = lambda: now
+    search.update_search_space({"x": SPACE["x"]})
+    search.reported = lambda *_: Reported("t", "SUCCEEDED", (0.5,), seconds=600)
+    for number in range(4):
+        search.receive_trial_result(number, search.generate_parameters(number), 0.5 + 0.01 * number)
+    now = 3400.0
+    with pytest.raises(nni.NoMoreTrialError, match="nearly over: no training can end in time"):
+        search.generate_parameters(4)
+    now = 3250.0
+    search.generate_parameters(4)  # a prediction may be wrong
 
 
 def test_hours_go_on_after_a_resume(fake):
