@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, errors_of
+from dataset.face_masks.corrections import SHIPPED
 from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.disk import Need, need
 from experiments.checks.folds import fold_errors
@@ -163,6 +164,11 @@ def with_machines(plan: Plan, machines: Sequence[Machine], without_failing: bool
         raise UsageError(
             f"trialCommand: trials are jobs of a queue ({MODULE}) or run on --machines, not both"
         )
+    if local := fields_with_files(plan):
+        raise UsageError(
+            f"{', '.join(local)}: name files of this machine, which others need not have; leave them out with "
+            "--machines (corrections=competition is fine)"
+        )
     if not any(word.startswith("data=") for word in plan.fixed):
         plan = replace(plan, fixed=(*plan.fixed, f"data={plan.data}"))
     if "'" in shlex.join(plan.fixed):  # NNI puts the command between such
@@ -178,6 +184,19 @@ def with_machines(plan: Plan, machines: Sequence[Machine], without_failing: bool
     logger.info(table)
     config = plan.config | {"trialConcurrency": sum(one.machine.trials for one in found)}
     return replace(plan, config=config, machines=tuple(found))
+
+
+def fields_with_files(plan: Plan) -> list[str]:
+    """Fields by which a trial reads files beside photos and weights."""
+    found: dict[str, None] = {}
+    for one in _recipes(plan):
+        files = {
+            "corrections": one.corrections not in ("", *SHIPPED),
+            "pseudo_labels": one.pseudo_labels != "",
+            "teacher": one.teacher.name != "none",
+        }
+        found |= {name: None for name, reads in files.items() if reads}
+    return list(found)
 
 
 def plan_errors(plan: Plan, here: bool = True) -> list[str]:

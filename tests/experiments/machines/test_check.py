@@ -2,8 +2,11 @@
 
 import pytest
 
+from common.errors import UsageError
+from experiments import check as checking
 from experiments.check import check
-from experiments.machines.listed import write_machines
+from experiments.machines.listed import Machine, write_machines
+from experiments.plan import read_plan
 from tests.experiments.conftest import PROJECT, errors, give
 
 pytest.importorskip("nni")
@@ -43,6 +46,27 @@ def test_a_command_that_needs_quotes(sshd, mine, fast, people, tmp_path):
     write_machines(tmp_path / "machines.yaml", (sshd.machine("one"),))
     (found,) = errors(mine.yaml, people, settings=["group=my group"], machines=tmp_path / "machines.yaml")
     assert found.startswith("trialCommand: NNI can't start 'group=my group' on other machines")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["corrections=labels.csv", "teacher=out_of_fold", "teacher.runs=out/runs/a", "pseudo_labels=p.csv"],
+         "corrections, pseudo_labels, teacher: name files of this machine, which others need not have"),
+        (["corrections=competition"], None),
+    ],
+)  # fmt: skip
+def test_files_of_this_machine(mine, monkeypatch, settings, said):
+    """The other machines are asked for photos and weights only."""
+
+    def usable(*given):
+        raise UsageError("asked")
+
+    monkeypatch.setattr(checking, "usable", usable)
+    plan, _ = read_plan(mine.yaml)
+    with pytest.raises(UsageError) as caught:
+        checking.with_machines(plan.with_settings(settings), [Machine("one", "h", "me", "/key", "/project")])
+    assert str(caught.value).startswith(said or "asked")
 
 
 def test_remote_in_the_yaml_is_for_machines(mine, fast):
