@@ -23,6 +23,7 @@ from experiments.checks.queue import MODULE, queue_errors
 from experiments.checks.rehearsal import Rehearsed, rehearse
 from experiments.checks.services import gpu_errors, service_errors
 from experiments.checks.space import covering, each_value, sound, space_errors, values_of
+from experiments.checks.spelling import spelling_errors
 from experiments.checks.walltime import walltime_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
@@ -92,6 +93,9 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
+            arguments = plan.config["tuner"].get("classArgs") or {}
+            if plan.config["tuner"].get("className") == SEARCH and {"first", "warm_start"} & arguments.keys():
+                errors += spelling_errors(plan.space)
             plan, known = with_known_recipes(plan)
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
             needed = disk_need(plan)
@@ -166,8 +170,8 @@ def with_machines(plan: Plan, machines: Sequence[Machine], without_failing: bool
         )
     if local := fields_with_files(plan):
         raise UsageError(
-            f"{', '.join(local)}: name files of this machine, which others need not have; leave them out with "
-            "--machines (corrections=competition is fine)"
+            f"{', '.join(local)}: name files of this machine, which others need not have; leave them out "
+            "with --machines (corrections=competition is fine)"
         )
     if not any(word.startswith("data=") for word in plan.fixed):
         plan = replace(plan, fixed=(*plan.fixed, f"data={plan.data}"))

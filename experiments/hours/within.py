@@ -74,7 +74,9 @@ def run_within(
         # A little over the time is better than a worse recipe.
         left = None if hours is None else began + hours * 3600 * (1 + SLACK) - time.monotonic()
         try:
-            retrain_best(Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size)
+            retrain_best(
+                Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size
+            )
         except BaseException:  # Ctrl-C, too
             photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
             logger.info(

@@ -7,6 +7,7 @@ import pytest
 
 from common.machine import PROJECT
 from experiments.check import check
+from experiments.checks.spelling import spelling_errors
 from tests.experiments.conftest import errors, give
 
 pytest.importorskip("nni")
@@ -103,6 +104,33 @@ def test_settings_take_fields_out_of_known_good_points_too(mine, fast):
     plan = check(give(mine, tuner=given), settings=["learning_rate=.005"])
     assert plan.config["tuner"]["classArgs"]["default"] == {}
     assert plan.config["tuner"]["classArgs"]["first"] == [{"loss": "focal"}, "recipes/cpu_hour.json"]
+
+
+def test_other_spellings_than_those_of_trials_are_refused_where_recipes_are_looked_for(mine, fast):
+    options = {
+        "image_size": ["64X48", [96, 64], "32x32"],
+        "augment": [["flip"], [{"_name": "jitter"}], "none", "seed"],
+        "train_share": [0.5, 1],
+        "patience_on": ["macro_f1", "validation_loss"],
+        "ema": [0, 0.9],
+    }
+    space = {key: {"_type": "choice", "_value": values} for key, values in options.items()}
+    mine.space.write_text(json.dumps(space))
+    mine.change("image_size=32x32", "")
+    found = errors(give(mine, tuner=searched(first=[{"ema": 0.9}])))
+    assert [error.partition(": write that")[0] for error in found] == [
+        "image_size: trials write '64x48' for '64X48'",
+        "image_size: trials write '96x64' for [96, 64]",
+        "augment: trials write 'color_jitter' for [{'_name': 'jitter'}]",
+        "augment: trials write 'baseline' for 'seed'",
+        "train_share: trials call it train_fraction",
+        "patience_on: trials write 'score' for 'macro_f1'",
+    ]
+
+
+def test_the_spellings_of_shipped_spaces_are_those_of_trials():
+    for path in sorted((PROJECT / "search_spaces").glob("*.json")):
+        assert spelling_errors(json.loads(path.read_text())) == [], path.name
 
 
 def test_a_warm_start_that_shares_nothing(mine, fast, tmp_path):
