@@ -92,7 +92,7 @@ def write_pseudo_labels(
     if not chosen.kept.any():
         raise UsageError(f"{path}: no prediction is as confident as {limit:g}; lower --confidence")
     some = photos[chosen.kept]
-    write(out, some["photo"], chosen.labels[chosen.kept], own, _held_out(about, data))
+    write(out, some["photo"], chosen.labels[chosen.kept], own, _held_out(about, data, train))
     return [_count(some, photos, by, own, limit), *_of_classes(chosen, own)]
 
 
@@ -116,16 +116,17 @@ def _members(about: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return about.get("members") or [about]
 
 
-def _held_out(about: Mapping[str, Any], data: Path) -> str:
-    """Which groups of `data` all networks that predicted have not been trained on; '' if there are none. A
-    network that was retrained has a rule: it holds nobody out, whatever fold its recipe names."""
+def _held_out(about: Mapping[str, Any], data: Path, train: pd.DataFrame) -> str:
+    """Which groups of `data`, with the photos `train`, all networks that predicted have not been trained on;
+    '' if there are none. A network that was retrained has a rule: it holds nobody out, whatever fold its
+    recipe names."""
     found = set()
     for member in _members(about):
         recipe = member.get("recipe") or {}
         alike = member.get("data_fingerprint") == fingerprint(data)
         one = alike and "rule" not in member and isinstance(recipe.get("fold"), int)
         corrections = (member.get("label_files") or {}).get("corrections", "")
-        found.add(held_out_words(recipe, corrections) if one else "")
+        found.add(held_out_words(recipe, corrections, train) if one else "")
     return found.pop() if len(found) == 1 else ""
 
 

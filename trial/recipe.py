@@ -87,6 +87,8 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_ou
         # All photos to predict follow, whichever have a label: one cache serves all files of labels.
         both = [table, read_eval(Path(config.data), config.group)]
         every = pd.concat([photos[["photo", "path"]] for photos in both], ignore_index=True)
+        if holds_out:
+            pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe(), table)
         pseudo = pseudo_labels.read(Path(config.pseudo_labels), every[len(table) :], task)
     teacher: Teacher | None = config.teacher.build(TEACHERS)
     taught = predictions(teacher.runs, table, task, teacher.temperature) if teacher else None

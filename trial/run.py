@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,6 @@ import torch
 
 from trial import recipe
 from trial.config import TrialConfig
-from trial.data import pseudo_labels
 from trial.fit import fit
 from trial.folds import Fold, Patience
 from trial.metrics import column_of
@@ -58,8 +56,6 @@ def run(
     With fold=all these are all groups, each predicted by the network that has not seen it (out of fold), and
     each fold has its own best epoch. `ranks`: the processes that train one network, all of which call this.
     """
-    if config.pseudo_labels:
-        pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe())
     start = recipe.start(config, writer, ranks, holds_out=True)
     saver = Saver(writer, config.recipe(), start.fingerprint)
     numbers = config.fold_numbers

@@ -15,7 +15,9 @@ from tests.analysis import other_tasks
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.drawn_answers import drawn
 from tests.conftest import TINY, call
-from trial.run_folder.record import RunFolder
+from trial import recipe
+from trial.config import parse
+from trial.run_folder.record import RunFolder, Unrecorded
 
 ILL = {"group": "patient"}
 
@@ -117,7 +119,7 @@ def test_the_file_says_who_was_held_out(patients, first, tmp_path, values, about
     (copy / "submission.json").write_text(json.dumps({**read, **about}))
     write_pseudo_labels(copy, patients, tmp_path / "labels.csv")
     held_out = pd.read_csv(tmp_path / "labels.csv", keep_default_na=False)["held_out"]
-    assert set(held_out) == {wanted}
+    assert {words.partition(", photos ")[0] for words in held_out} == {wanted}
 
 
 def test_the_file_says_by_which_corrections_the_folds_were_dealt(people, tmp_path):
@@ -130,7 +132,28 @@ def test_the_file_says_by_which_corrections_the_folds_were_dealt(people, tmp_pat
     call(app, "predict", run.folder, "--data", people, "--out", tmp_path / "out")
     write_pseudo_labels(tmp_path / "out", people, tmp_path / "labels.csv", "photo", 0)
     held_out = pd.read_csv(tmp_path / "labels.csv")["held_out"]
-    assert set(held_out) == {f"fold 0 of 5 by seed 0, corrections={corrections} (aaaaaaaaaaaa)"}
+    (words,) = set(held_out)
+    assert words.startswith(f"fold 0 of 5 by seed 0, corrections={corrections} (aaaaaaaaaaaa), photos ")
+
+
+def test_a_trial_takes_the_file_until_a_label_changes(tmp_path):
+    """As docs/data.md has it, errors are corrected in photos.csv: then the folds are dealt otherwise."""
+    data, labels = other_tasks.two_classes(tmp_path / "set"), tmp_path / "labels.csv"
+    values = {**TINY, **ILL, "data": str(data), "epochs": 1}
+    task, table = read_train(data, group="patient")
+    run = untrained(tmp_path / "run", mark=fingerprint(data), task=task, values={**ILL, "data": str(data)})
+    call(app, "predict", run.folder, "--data", data, "--out", tmp_path / "out")
+    write_pseudo_labels(tmp_path / "out", data, labels, "photo", 0)
+    config = parse({**values, "pseudo_labels": str(labels)})
+    recipe.start(config, Unrecorded(), holds_out=True)
+    first = table["group"] == table["group"].iloc[0]
+    csv = data / "photos.csv"
+    rows = pd.read_csv(csv, dtype=str)
+    rows.loc[rows["path"].isin(table["photo"][first]), "label"] = task.classes[1 - table["label"].iloc[0]]
+    rows.to_csv(csv, index=False)
+    with pytest.raises(UsageError, match=r"held out fold 0 of 5 by seed 0, group=patient, photos \w+, this run"):
+        recipe.start(config, Unrecorded(), holds_out=True)
+    recipe.start(config, Unrecorded())  # a retraining holds nobody out
 
 
 def test_what_does_not_fit_is_refused(people, patients, first, tmp_path):

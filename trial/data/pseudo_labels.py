@@ -4,6 +4,7 @@ and read back.
 `python -m analysis pseudo-labels` writes it, a recipe's field pseudo_labels names it.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,29 @@ import pandas as pd
 from common.errors import UsageError, unknown
 from common.files import sha256_of, write_sheet
 from common.text import few, from_cell, lines_text
+from dataset.split import fold_of
 from dataset.tables import read_table
 from dataset.task import Task
 
 COLUMNS = ["photo", "class", "held_out"]
+PHOTOS = ", photos "
 
 
-def held_out_words(recipe: Mapping[str, Any], corrections: str = "") -> str:
+def held_out_words(
+    recipe: Mapping[str, Any], corrections: str = "", table: pd.DataFrame | None = None
+) -> str:
     """Which groups a trial of `recipe` holds out; the same words mean the same groups of one data set.
-    `corrections`: the SHA-256 of that file, '' if it is not known: other labels deal other folds."""
+    `corrections`: the SHA-256 of that file, '' if it is not known. `table`: the photos to train on; with it
+    the words have a hash of those held out, as other labels or groups deal other folds."""
     more = [f"{name}={recipe[name]}" for name in ("group", "corrections") if recipe.get(name)]
     if corrections:
         more[-1] += f" ({corrections[:12]})"
-    return ", ".join([f"fold {recipe['fold']} of {recipe['folds']} by seed {recipe['seed']}", *more])
+    words = ", ".join([f"fold {recipe['fold']} of {recipe['folds']} by seed {recipe['seed']}", *more])
+    if table is None:
+        return words
+    photos = table["photo"][fold_of(table, recipe["folds"], recipe["seed"]) == recipe["fold"]]
+    named = "\n".join(sorted(photos)).encode("utf-8", "surrogateescape")
+    return f"{words}{PHOTOS}{hashlib.sha256(named).hexdigest()[:12]}"
 
 
 def write(path: Path, photos: pd.Series, labels: np.ndarray, task: Task, held_out: str) -> Path:
@@ -67,24 +78,27 @@ def read(path: Path, photos: pd.DataFrame, task: Task) -> pd.DataFrame:
     return rows
 
 
-def refuse_known(path: Path, recipe: Mapping[str, Any]) -> None:
+def refuse_known(path: Path, recipe: Mapping[str, Any], table: pd.DataFrame | None = None) -> None:
     """UsageError if a network that predicted the pseudo-labels was trained on groups that a trial of `recipe`
-    holds out for validation: it has their labels, so the score would promise too much."""
+    holds out for validation: it has their labels, so the score would promise too much. `table`: the photos to
+    train on, None if they have not been read yet."""
     corrections = Path(recipe.get("corrections") or "")
-    wanted = held_out_words(recipe, sha256_of(corrections) if corrections.is_file() else "")
+    corrected = sha256_of(corrections) if corrections.is_file() else ""
     if recipe["fold"] == "all":
         raise UsageError(
             "pseudo_labels: with fold=all each fold would need labels by a network that has not seen its "
             "groups; give one fold"
         )
+    wanted = held_out_words(recipe, corrected, table)
+    known = (wanted, held_out_words(recipe, corrected), held_out_words(recipe))  # those of earlier versions
     for held_out in _read(path)["held_out"].unique():
-        if held_out not in (wanted, held_out_words(recipe)):  # files of earlier versions have no hash
+        if (held_out.partition(PHOTOS)[0] if table is None else held_out) not in known:
             by = f"held out {held_out}" if held_out else "held no group out"
             raise UsageError(
                 f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "
-                f"validates on {wanted}: its score would promise too much; predict by a run with fold="
-                f"{recipe['fold']} folds={recipe['folds']} seed={recipe['seed']}, or retrain (python -m "
-                "analysis retrain), which validates on nobody"
+                f"validates on {wanted}: its score would promise too much; predict by a run with "
+                f"fold={recipe['fold']} folds={recipe['folds']} seed={recipe['seed']} and the labels of now, "
+                "or retrain (python -m analysis retrain), which validates on nobody"
             )
 
 
