@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from analysis.predict.trained import Trained, load
 from analysis.predict.validation import predict_validation
 from analysis.retrain import mean
+from analysis.trials.flatten import flat
 from analysis.trials.table import SOUP
 from analysis.trust.answers import Answers, answers_of, counts_of, differing, read_all
 from analysis.trust.leaders import promise_of, promised_words
@@ -31,7 +32,8 @@ from trial.run_folder.record import RunFolder, RunWriter, scores_of
 
 output = output_of(__name__)
 
-SAME = ("model", "weights", "head", "fold", "folds", "group")  # fields of the recipe
+SAME = ("model", "join", "weights", "head", "fold", "folds", "group")  # fields of the recipe
+NO_WEIGHTS = "head.dropout"  # may differ: networks are the same
 
 
 @only_writer_of_out
@@ -102,10 +104,13 @@ def _differences(
         if "none" in config.weights.split("+")  # of a joint network, a source for each part
     ]  # fmt: skip
     for run, config, network, own in zip(runs[1:], configs[1:], trained[1:], answers[1:], strict=True):
-        for name in SAME:
-            mine, its = getattr(configs[0], name), getattr(config, name)
-            if mine != its:
-                errors.append(f"{run}: has {name}={its}, {runs[0]} {name}={mine}; a soup needs the same")
+        mine, its = flat(configs[0]), flat(config)
+        for name in mine:  # a parameter of another head is told by the head
+            same = name.partition(".")[0] in SAME and name != NO_WEIGHTS
+            if same and its.get(name, mine[name]) != mine[name]:
+                errors.append(
+                    f"{run}: has {name}={its[name]}, {runs[0]} {name}={mine[name]}; a soup needs the same"
+                )
         if config.trains_on_features != configs[0].trains_on_features:
             # Of networks that share a frozen backbone only the first one's is asked.
             errors.append(

@@ -151,7 +151,9 @@ def test_a_trial_takes_the_file_until_a_label_changes(tmp_path):
     rows = pd.read_csv(csv, dtype=str)
     rows.loc[rows["path"].isin(table["photo"][first]), "label"] = task.classes[1 - table["label"].iloc[0]]
     rows.to_csv(csv, index=False)
-    with pytest.raises(UsageError, match=r"held out fold 0 of 5 by seed 0, group=patient, photos \w+, this run"):
+    with pytest.raises(
+        UsageError, match=r"held out fold 0 of 5 by seed 0, group=patient, photos \w+, this run"
+    ):
         recipe.start(config, Unrecorded(), holds_out=True)
     recipe.start(config, Unrecorded())  # a retraining holds nobody out
 

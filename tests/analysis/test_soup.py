@@ -129,6 +129,35 @@ def test_runs_without_a_common_start_are_refused_with_every_difference(runs, peo
         soup([runs[0], tmp_path / "retrained"], people, tmp_path / "out")
 
 
+def test_networks_that_differ_are_refused_by_the_parameter_and_dropout_is_none_of_them(people, tmp_path):
+    validation = example_search.validation(200)
+    weights = str(untrained(tmp_path / "start").folder / "weights.safetensors")
+    values = {
+        "a": {"head": {"_name": "factors", "subclasses": 2}},
+        "b": {"head": {"_name": "factors", "subclasses": 4, "dropout": 0.5}},
+        "c": {"head": {"_name": "classes", "dropout": 0.5}},
+        "d": {"head": {"_name": "classes"}},
+    }
+    both = {"model": "test_resnet.r160_in1k+test_efficientnet.r160_in1k", "weights": "none+none"}
+    for name, own in {**values, "e": both, "f": both | {"join": "features"}}.items():
+        untrained(tmp_path / name, 0, validation, values=own)
+        if "+" not in own.get("weights", ""):
+            config = json.loads((tmp_path / name / "config.json").read_text())
+            (tmp_path / name / "config.json").write_text(json.dumps(config | {"weights": weights}))
+    for pair, said in (
+        ("ab", ["has head.subclasses=4, {0} head.subclasses=2; a soup needs the same"]),
+        ("ac", ["has head=classes, {0} head=factors; a soup needs the same"]),
+        ("ef", ["has join=features, {0} join=logits; a soup needs the same"]),
+    ):
+        runs = [tmp_path / name for name in pair]
+        with pytest.raises(UsageError) as error:
+            soup(runs, people, tmp_path / "out")
+        found = [words for words in error.value.errors if "has " in words]
+        assert found == [f"{runs[1]}: {words.format(runs[0])}" for words in said]
+    with pytest.raises(ValueError, match="lacks the photo"):  # it predicts; the drawn answers are of others
+        soup([tmp_path / "c", tmp_path / "d"], people, tmp_path / "out")
+
+
 def test_runs_of_which_one_was_trained_on_what_another_was_validated_on_are_refused(runs, people, tmp_path):
     """With fold=all another seed deals other folds of the same photos."""
     other = shutil.copytree(runs[1], tmp_path / "other")
