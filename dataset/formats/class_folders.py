@@ -73,7 +73,7 @@ def scan_train(data: Path, group: str = "") -> Scan:
         errors += scan.errors
     if group and not wrong:
         errors += both_sides(photos["group"], eval_photos["group"], task, str(data))
-    errors += unknown_classes(photos["class"], eval_photos["class"], str(data))
+    errors += unknown_classes(task.classes, eval_photos["class"], str(data))
     scan.table.attrs["notes"] += notes
     return Scan(scan.task, scan.table, errors)
 

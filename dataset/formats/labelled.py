@@ -177,9 +177,10 @@ def both_sides(train: Iterable[str], eval_groups: Iterable[str], task: Task, whe
     ]
 
 
-def unknown_classes(train: Iterable[str], eval_classes: Iterable[str], where: str) -> list[str]:
-    """[The message on classes that only photos to predict have ('': unknown)], [] if there are none."""
-    lacking = sorted(set(filter(None, eval_classes)) - set(train), key=natural)
+def unknown_classes(known: Iterable[str], eval_classes: Iterable[str], where: str) -> list[str]:
+    """[The message on classes of photos to predict ('': unknown) that are none of the task's, `known`], [] if
+    there are none. A combination of factors' values is one, though no photo to train on has it."""
+    lacking = sorted(set(filter(None, eval_classes)) - set(known), key=natural)
     if not lacking:
         return []
     return [

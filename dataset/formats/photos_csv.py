@@ -94,7 +94,7 @@ def scan_train(data: Path, group: str = "") -> Scan:
         errors += scan.errors
     if rows.grouped and rows.groups_known:
         errors += both_sides(train["group"], eval_photos["group"], task, where)
-    errors += unknown_classes(train["class"], eval_photos["class"], where)
+    errors += unknown_classes(task.classes, eval_photos["class"], where)
     notes = [*rows.notes, *scan.table.attrs["notes"]]
     table = scan.table[~train.index.isin(rows.lost)].reset_index(drop=True)
     table.attrs["notes"] = notes

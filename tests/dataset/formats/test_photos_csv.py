@@ -69,6 +69,15 @@ def test_a_class_that_no_photo_has_is_noted_and_a_column_of_one_value_is_no_fact
     assert any("columns not used: place" in message for message in caplog.messages)
 
 
+def test_photos_to_predict_may_have_a_combination_that_no_photo_to_train_on_has(write):
+    lines = [f"{line},{'eval' if 'smallred' in line else 'train'}" for line in FACTORS]
+    data = write(*lines, header="path,size,colour,group,split")
+    assert "small red" in read_train(data).task.classes
+    assert set(read_eval(data)["class"]) == {"small red"}
+    data = write(*lines, "x.jpg,huge,red,x,eval", header="path,size,colour,group,split")
+    assert "classes that no photo to train on has: huge red;" in refused(read_train, data)
+
+
 def test_factors_beside_the_label_keep_its_names(write):
     task, table = read_train(write(*LABELLED, header="path,size,colour,group,label"))
     assert task.factors == {"size": ("large", "small"), "colour": ("blue", "green", "red")}
