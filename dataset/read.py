@@ -105,10 +105,11 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
 
 
 def _with_formats(errors: list[str], found: str, data: Path) -> list[str]:
-    """The errors; if the columns of a photos.csv are others than the format's, or train/images/ is without
-    train.csv, the formats follow: another one may be meant."""
-    if errors and found == COMPETITION and layout.lacks_people(data):
-        return [*errors, *no_format(data)]
+    """The errors; if the columns of a photos.csv or train.csv are others than the format's, or train/images/
+    is without train.csv, the formats follow: another one may be meant."""
+    if errors and found == COMPETITION:
+        unlike = layout.lacks_people(data) or layout.is_of_others(data / "train" / "train.csv")
+        return [*errors, *no_format(data)] if unlike else errors
     if not errors or found != PHOTOS_CSV:
         return errors
     if _lists_people(data / photos_csv.NAME):
@@ -162,6 +163,8 @@ def _nearest(data: Path) -> str:
     if csvs:
         meant = "" if csvs[0].name == photos_csv.NAME else f": is {csvs[0].name} meant as {photos_csv.NAME}?"
         return f"; nearest is ({numbers[PHOTOS_CSV]}){meant}"
+    if layout.is_of_others(csv := data / "train" / "train.csv"):
+        return f"; nearest is ({numbers[PHOTOS_CSV]}): is {csv} meant as {data / photos_csv.NAME}?"
     inside = sorted(path for path in data.iterdir() if not is_system_file(path.name))
     nearest, train = f"; nearest is ({numbers[CLASS_FOLDERS]}): ", data / "train"
     if folders := [path.name for path in inside if path.is_dir()]:

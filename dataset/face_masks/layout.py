@@ -1,8 +1,10 @@
 """The competition's layout: a row per person in train/train.csv, seven photos in each person's folder."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -24,15 +26,15 @@ LAYOUT = (
 
 
 def fits(data: Path) -> bool:
-    """Whether the folder has one of the layout's files or folders. Without train.csv the others are not
-    enough if train/ has folders beside images/: they are of classes."""
+    """Whether the folder has one of the layout's files or folders. Without a train.csv of people the others
+    are not enough if train/ has folders beside images/: they are of classes."""
     train = data / "train"
-    if os.path.lexists(train / "train.csv"):
+    if os.path.lexists(train / "train.csv") and not is_of_others(train / "train.csv"):
         return True
     others = (path for path in train.iterdir() if path.name != "images") if train.is_dir() else ()
     if any(path.is_dir() and not is_system_file(path.name) for path in others):
         return False
-    own = [train / "images", data / "eval" / "info.csv", data / "eval" / "images"]
+    own = [train / "images", train / "train.csv", data / "eval" / "info.csv", data / "eval" / "images"]
     return any(map(os.path.lexists, own))
 
 
@@ -40,6 +42,16 @@ def lacks_people(data: Path) -> bool:
     """Whether there is a folder train/images, but no train.csv that says whom it shows."""
     train = data / "train"
     return (train / "images").is_dir() and not os.path.lexists(train / "train.csv")
+
+
+def is_of_others(csv: Path) -> bool:
+    """Whether a train.csv says nothing about people by its first line: other sets have one, too."""
+    if not csv.is_file():
+        return False
+    with suppress(OSError), csv.open("rb") as file:
+        words = re.findall("[a-z]+", file.readline(10_000).decode(errors="replace").lower())
+        return bool(words) and {"gender", "race", "age"}.isdisjoint(words)
+    return False
 
 
 def scan_train(data: Path, group: str = "") -> Scan:

@@ -72,6 +72,21 @@ def test_folders_of_classes_in_train_images_are_told_all_formats(tmp_path, read)
     assert all(form.wants in formats for form in FORMATS.values())
 
 
+def test_a_train_csv_of_another_set_is_told_all_formats_and_folders_of_classes_win(tmp_path):
+    put(tmp_path, "train/images/a.jpg")
+    (csv := tmp_path / "train" / "train.csv").write_text("image,label\na.jpg,cat\n")
+    errors = errors_of(read_train, tmp_path)
+    assert "no column 'gender'" in errors[0]
+    (formats,) = (error for error in errors if "fits no format" in error)
+    assert f"nearest is (1): is {csv} meant as {tmp_path / 'photos.csv'}? The formats: " in formats
+    put(tmp_path, "train/cat/a.jpg")
+    assert format_of(tmp_path) == CLASS_FOLDERS
+    for header in ("id;gender;race;age;path", "\ufeffid,Gender,Age,path"):  # meant, with a mistake
+        csv.write_text(f"{header}\n")
+        assert format_of(tmp_path) == COMPETITION
+        assert not any("fits no format" in error for error in errors_of(read_train, tmp_path))
+
+
 def test_a_table_of_people_under_another_name_is_nearest_to_the_competitions_layout(tmp_path):
     (tmp_path / "people.csv").write_text("id,gender,race,age,path\n1,male,Asian,20,x\n")
     assert "nearest is (2): people.csv has the columns of its train/train.csv" in refused(
