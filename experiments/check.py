@@ -289,7 +289,7 @@ def data_errors(plan: Plan) -> list[str]:
     if not folder.is_dir():
         return [NO_DATA.format(data=folder)]
     from dataset.check import check as check_data
-    from dataset.read import COMPETITION, corrected, format_of
+    from dataset.read import COMPETITION, format_of
     from dataset.split import folds_errors
 
     try:
@@ -298,17 +298,21 @@ def data_errors(plan: Plan) -> list[str]:
         task, train, _ = check_data(folder, with_eval=with_eval, progress=True, group=group)
     except UsageError as error:
         return error.errors
-    errors = []
-    fixed = [word.partition("=")[2] for word in plan.fixed if word.startswith("corrections=")]
-    searched = plan.space.get("corrections", {}).get("_value", [])
-    with contextlib.chdir(plan.code):  # relative paths are relative to where trials run
-        for corrections in [*fixed, *searched]:
-            if corrections and isinstance(corrections, str):  # anything else has been refused
-                errors += errors_of(corrected, task, train, corrections)
+    errors, of_labels = [], dict[tuple[Any, ...], TrialConfig]()
     for point in covering(plan.space):
         with contextlib.suppress(UsageError):  # has been refused
             config = _read(plan, False)(point)
             errors += task_errors(config, task) + folds_errors(config.folds, train["group"].nunique())
+            if config.names_labels:
+                held_out = config.pseudo_labels and held_out_words(config.recipe())
+                of_labels[config.corrections, config.pseudo_labels, held_out, config.teacher] = config
+    if of_labels:
+        from trial.recipe import labels  # imports timm, which most searches need not wait for
+
+        with contextlib.chdir(plan.code):  # relative paths are relative to where trials run
+            for config in of_labels.values():
+                if not errors_of(parse, config.to_json()):  # they have been told
+                    errors += errors_of(labels, config, task, train, True)
     return list(dict.fromkeys(errors)) + _features_errors(plan, len(train))
 
 

@@ -171,6 +171,11 @@ class TrialConfig:
         return self.fold == "all" and self.fold_order == "one_by_one"
 
     @property
+    def names_labels(self) -> bool:
+        """Whether a file or another run corrects or adds labels."""
+        return bool(self.corrections or self.pseudo_labels or self.teacher.name != "none")
+
+    @property
     def needs_features(self) -> bool:
         """Whether features of all photos are computed before the training: for it, or for its start."""
         return self.trains_on_features or self.init.name != "random"

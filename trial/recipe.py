@@ -70,6 +70,34 @@ class Start(NamedTuple):
     taught: np.ndarray | None = None
 
 
+class Labels(NamedTuple):
+    """What is learned of which photos. `table`, `pseudo` and `taught` as in Start; `every`: the photos of
+    `table` and, if some have pseudo-labels, all to predict."""
+
+    table: pd.DataFrame
+    every: pd.DataFrame
+    pseudo: pd.DataFrame | None
+    taught: np.ndarray | None
+
+
+def labels(config: TrialConfig, task: Task, table: pd.DataFrame, holds_out: bool) -> Labels:
+    """The photos `table` with corrected labels, pseudo-labels and what a teacher predicts, as `config` has
+    them. UsageError if a file or run does not fit the photos; with `holds_out`, the groups held out, too."""
+    table = corrected(task, table, config.corrections)
+    pseudo, every = None, table
+    if config.pseudo_labels:
+        path = Path(config.pseudo_labels)
+        if holds_out:
+            pseudo_labels.refuse_known(path, config.recipe(), table)
+        # All photos to predict follow, whichever have a label: one cache serves all files of labels.
+        both = [table, read_eval(Path(config.data), config.group)]
+        every = pd.concat([photos[["photo", "path"]] for photos in both], ignore_index=True)
+        pseudo = pseudo_labels.read(path, every[len(table) :], task)
+    teacher: Teacher | None = config.teacher.build(TEACHERS)
+    taught = predictions(teacher.runs, table, task, teacher.temperature) if teacher else None
+    return Labels(table, every, pseudo, taught)
+
+
 def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_out: bool = False) -> Start:
     """Read the photos, build the network, decide the device, and record all of it in the run folder.
     `holds_out`: a fold for validation, so there must be as many groups as folds."""
@@ -80,18 +108,9 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_ou
         errors = folds_errors(config.folds, table["group"].nunique())
     if errors:
         raise UsageError(errors)
-    table = corrected(task, table, config.corrections)
+    table, every, pseudo, taught = labels(config, task, table, holds_out)
     log_notes(table)
-    pseudo, every = None, table
-    if config.pseudo_labels:
-        # All photos to predict follow, whichever have a label: one cache serves all files of labels.
-        both = [table, read_eval(Path(config.data), config.group)]
-        every = pd.concat([photos[["photo", "path"]] for photos in both], ignore_index=True)
-        if holds_out:
-            pseudo_labels.refuse_known(Path(config.pseudo_labels), config.recipe(), table)
-        pseudo = pseudo_labels.read(Path(config.pseudo_labels), every[len(table) :], task)
     teacher: Teacher | None = config.teacher.build(TEACHERS)
-    taught = predictions(teacher.runs, table, task, teacher.temperature) if teacher else None
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)

@@ -9,6 +9,8 @@ from common.errors import UsageError
 from common.machine import PROJECT
 from experiments.check import check, end_notes
 from experiments.plan import read_plan
+from tests.analysis import example_search
+from tests.analysis.fake_run import untrained
 from tests.experiments import conftest
 from tests.experiments.conftest import give
 
@@ -156,7 +158,15 @@ def test_pseudo_labels_that_no_trial_can_use_are_refused(mine, people, tmp_path)
     said = errors(mine.yaml, people, settings=["fold=all"])
     assert "pseudo_labels: with fold=all each fold would need" in said
     said = errors(mine.yaml, people, settings=["seed=1"])
-    assert "held out fold 0 of 5 by seed 0, this run validates on fold 0 of 5 by seed 1" in said
+    assert said.count("held out fold 0 of 5 by seed 0, this run validates on fold 0 of 5 by seed 1") == 1
+    assert errors(mine.yaml, people) == (f"{labels}: 1 of 1 photos are not among those to predict: a.jpg")
+
+
+def test_a_teacher_that_no_trial_can_learn_of_is_refused_once(mine, people, tmp_path):
+    untrained(tmp_path / "teacher", validation=example_search.validation(30))
+    mine.change("epochs=2", f"epochs=2 teacher=out_of_fold teacher.runs={tmp_path / 'teacher'}")
+    said = errors(mine.yaml, people)
+    assert said.startswith(f"teacher.runs: {tmp_path / 'teacher'}: predicts ") and "\n" not in said
 
 
 def test_an_impossible_pair_is_found_among_possible_values(mine, people):

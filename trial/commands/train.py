@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from common.errors import UsageError, all_at_once, exit_on_usage_error, failure_words, gone_words
+from common.errors import UsageError, all_at_once, errors_of, exit_on_usage_error, failure_words, gone_words
 from common.files import only_writer
 from common.image_size import size_text
 from common.machine import cores
@@ -269,8 +269,8 @@ def _refuse_pseudo_labels(config: TrialConfig) -> None:
 
 
 def _refuse_for_data(config: TrialConfig) -> None:
-    """UsageError if the photos, if they are here, can't be trained on by this recipe, or the cache can't hold
-    their features."""
+    """UsageError if the photos, if they are here, can't be trained on by this recipe and the labels that it
+    names, or the cache can't hold their features."""
     if not Path(config.data).is_dir():
         return
     from dataset.read import scan_train
@@ -280,12 +280,16 @@ def _refuse_for_data(config: TrialConfig) -> None:
     errors = []
     if not wrong:  # else the task is not known
         errors += task_errors(config, task) + folds_errors(config.folds, table["group"].nunique())
+        if config.names_labels:
+            from trial.recipe import labels
+
+            errors += errors_of(labels, config, task, table, True)
     if config.needs_features:
         from trial.recipe import features_errors
 
         errors += features_errors(config, len(table))
     if errors:
-        raise UsageError(errors)
+        raise UsageError(dict.fromkeys(errors))
 
 
 def _run(

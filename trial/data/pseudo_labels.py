@@ -89,17 +89,23 @@ def refuse_known(path: Path, recipe: Mapping[str, Any], table: pd.DataFrame | No
             "pseudo_labels: with fold=all each fold would need labels by a network that has not seen its "
             "groups; give one fold"
         )
-    wanted = held_out_words(recipe, corrected, table)
-    known = (wanted, held_out_words(recipe, corrected), held_out_words(recipe))  # those of earlier versions
+    known = held_out_words(recipe, corrected), held_out_words(recipe)  # the latter: by earlier versions
+    mine = held_out_words(recipe, corrected, table)
     for held_out in _read(path)["held_out"].unique():
-        if (held_out.partition(PHOTOS)[0] if table is None else held_out) not in known:
-            by = f"held out {held_out}" if held_out else "held no group out"
-            raise UsageError(
-                f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "
-                f"validates on {wanted}: its score would promise too much; predict by a run with "
-                f"fold={recipe['fold']} folds={recipe['folds']} seed={recipe['seed']} and the labels of now, "
-                "or retrain (python -m analysis retrain), which validates on nobody"
-            )
+        words, _, photos = held_out.partition(PHOTOS)  # earlier versions did not name these
+        if words not in known:
+            theirs, wanted = words, known[0]
+        elif table is not None and photos and photos != mine.partition(PHOTOS)[2]:
+            theirs, wanted = held_out, mine
+        else:
+            continue
+        by = f"held out {theirs}" if theirs else "held no group out"
+        raise UsageError(
+            f"pseudo_labels={path}: the training of the network that predicted them {by}, this run "
+            f"validates on {wanted}: its score would promise too much; predict by a run with "
+            f"fold={recipe['fold']} folds={recipe['folds']} seed={recipe['seed']} and the labels of now, "
+            "or retrain (python -m analysis retrain), which validates on nobody"
+        )
 
 
 def _read(path: Path) -> pd.DataFrame:

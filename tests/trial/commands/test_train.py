@@ -12,7 +12,10 @@ import psutil
 import pytest
 
 from common.machine import PROJECT
+from dataset.read import read_eval
 from tests import forked
+from tests.analysis import example_search
+from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.run_folder.record import RunFolder, scores_of
 
@@ -121,7 +124,8 @@ def test_a_dry_run_compares_the_recipe_with_the_photos_that_are_here(people, tmp
 
 def test_pseudo_labels_that_can_not_be_used_are_refused_before_a_run_begins(people, tmp_path):
     labels = tmp_path / "labels.csv"
-    labels.write_text("photo,class,held_out\na.jpg,wear male <30,fold 0 of 5 by seed 0\n")
+    line = "photo,class,held_out\n{},wear male <30,fold 0 of 5 by seed 0\n"
+    labels.write_text(line.format("a.jpg"))
     words = tiny(people, tmp_path / "run", pseudo_labels=labels)
     for more, said in (
         (["fold=all"], "pseudo_labels: with fold=all each fold would need"),
@@ -130,8 +134,27 @@ def test_pseudo_labels_that_can_not_be_used_are_refused_before_a_run_begins(peop
         for dry in ([], ["--dry-run"]):
             done = forked_command(*words, *more, *dry)
             assert done.returncode == 2 and said in done.stderr
+    done = forked_command(*words, "--dry-run")
+    assert done.returncode == 2 and "1 of 1 photos are not among those to predict: a.jpg" in done.stderr
+    labels.write_text(line.format(read_eval(people)["photo"].iloc[0]))
     assert forked_command(*words, "--dry-run").returncode == 0
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_refuses_a_teacher_and_corrections_that_no_run_can_use(people, tmp_path):
+    untrained(tmp_path / "teacher", validation=example_search.validation(30))
+    corrections = tmp_path / "known.csv"
+    words = tiny(people, tmp_path / "run", corrections=corrections)
+    for text, said in (
+        ("id,field,recorded,corrected\nnobody,gender,male,female\n", "no person 'nobody' in this data set"),
+        ("id,field\nx,y\n", "no column 'recorded'"),
+    ):
+        corrections.write_text(text)
+        done = forked_command(*words, "--dry-run")
+        assert done.returncode == 2 and said in done.stderr
+    taught = ["teacher=out_of_fold", f"teacher.runs={tmp_path / 'teacher'}", "--dry-run"]
+    done = forked_command(*tiny(people, tmp_path / "run"), *taught)
+    assert done.returncode == 2 and "training photos not out of fold, first " in done.stderr
 
 
 @pytest.mark.slow
