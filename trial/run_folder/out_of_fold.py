@@ -1,5 +1,6 @@
 """Run folders -> what their networks predict for photos that they were not trained on, as targets."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,17 @@ from common.text import few
 from dataset.task import Task
 from trial.probabilities import not_probabilities, tempered
 from trial.run_folder.record import IS_PROBABILITY, RunFolder, probabilities_of, probability_columns
+from trial.run_folder.status import INTERRUPTED
+
+logger = logging.getLogger(__name__)
 
 
 def predictions(runs: Sequence[str], table: pd.DataFrame, task: Task, temperature: float = 1.0) -> np.ndarray:
     """(photos, classes) the mean of the runs' out-of-fold probabilities for the photos of `table`, in its
-    order. `temperature` divides each run's logits.
+    order. `temperature` divides each run's logits. A warning if a run ended early.
 
-    UsageError with the errors of all runs: one without predictions for all photos, of other classes, or whose
-    probabilities are no probabilities.
+    UsageError with the errors of all runs: one that still runs, without predictions for all photos, of other
+    classes, or whose probabilities are no probabilities.
     """
     each = all_at_once(*(lambda run=run: _of(Path(run), table, task) for run in runs))
     mean = np.mean([tempered(one, temperature) for one in each], axis=0)
@@ -33,6 +37,13 @@ def _of(run: Path, table: pd.DataFrame, task: Task) -> np.ndarray:
         raise UsageError(
             f"{what}: holds no predictions of validation photos; give the folder of a run with fold=all"
         ) from None
+    status = folder.status()
+    if status["state"] == "running":
+        raise UsageError(f"{what}: is still running; its predictions would change, wait until it is done")
+    if status["state"] in (INTERRUPTED, "failed"):
+        logger.warning(
+            f"WARNING: {what}: ended early ({status['state']}); it is a teacher by its best epoch so far"
+        )
     classes = folder.task().classes
     columns = [name for name in known if IS_PROBABILITY.fullmatch(name)]
     if classes != task.classes or columns != probability_columns(len(classes)):

@@ -27,14 +27,15 @@ TASK = Task("pets", ("cat", "dog", "hen"), rare=(2,))
 RIGHT = np.array([0.6, 0.3, 0.1])
 
 
-def run_folder(folder, photos, probabilities, task=TASK):
+def run_folder(folder, photos, probabilities, task=TASK, state="done"):
     """A run that was validated on `photos` (photo, group, label), with these (photos, classes)."""
     writer = RunWriter(folder, parse({**TINY, "fold": "all"}))
     writer.task(task)
     table = photos[["photo", "group", "label"]].assign(fold=0)
     table[probability_columns(task.n_classes)] = probabilities
     writer.best(0, 1, {"a": torch.zeros(1)}, table)
-    writer.end("done")
+    if state != "running":
+        writer.end(state)
     return folder
 
 
@@ -89,6 +90,15 @@ def test_runs_without_predictions_or_of_other_classes_are_all_named(photos, tmp_
     assert len(error.value.errors) == 2
     assert "holds no predictions of validation photos; give the folder" in error.value.errors[0]
     assert "predicts other classes (cat, dog, hen) than" in error.value.errors[1]
+
+
+def test_a_run_that_still_trains_is_refused_and_one_that_ended_early_noted(photos, tmp_path, caplog):
+    running = run_folder(tmp_path / "running", photos, np.tile(RIGHT, (6, 1)), state="running")
+    with pytest.raises(UsageError, match=r"running: is still running; its predictions would change"):
+        predictions([str(running)], photos, TASK)
+    stopped = run_folder(tmp_path / "stopped", photos, np.tile(RIGHT, (6, 1)), state="interrupted")
+    assert predictions([str(stopped)], photos, TASK).shape == (6, 3)
+    assert any("stopped: ended early (interrupted)" in message for message in caplog.messages)
 
 
 def test_what_can_not_be_done_is_refused_at_once():
