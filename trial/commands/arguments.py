@@ -10,7 +10,8 @@ from common.errors import UsageError, unknown
 from common.text import number_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
-from trial.config import FIELDS, PLACES
+from trial.choice import params_of
+from trial.config import CHOICES, FIELDS, PLACES
 
 
 def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def parse_arguments(arguments: Iterable[str], tuner: Mapping[str, Any] | None = 
             continue
         field, _, param = key.partition(".")
         field = current_field(field)
-        value = _json_or_text(text) if param else _from_text(field, text)
+        value = _of_param(field, param, text) if param else _from_text(field, text)
         if param:
             target, key_in = _as_choice(values.get(field, {})), param
             values[field] = target
@@ -118,6 +119,13 @@ def _from_text(field: str, text: str) -> Any:
             except ValueError:
                 return text
     return _json_or_text(text) if text[:1] in "{[" and text else text
+
+
+def _of_param(field: str, param: str, text: str) -> Any:
+    """The text as the JSON value of a choice's parameter; as text if that is one (a folder named 123)."""
+    kinds = [params_of(builder)[param][0] for builder in CHOICES.get(field, {}).values()
+             if param in params_of(builder)]  # fmt: skip
+    return text if kinds == [str] else _json_or_text(text)
 
 
 def _json_or_text(text: str) -> Any:

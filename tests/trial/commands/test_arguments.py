@@ -28,6 +28,12 @@ def test_a_nested_choice_has_a_command_line_form(order):
     assert parse_arguments(order) == {"loss": {"_name": "focal", "gamma": 2}}
 
 
+def test_a_parameter_that_is_text_stays_text():
+    """A folder may be named 007."""
+    values = parse_arguments(["teacher=out_of_fold", "teacher.runs=007", "teacher.fraction=.5"])
+    assert values == {"teacher": {"_name": "out_of_fold", "runs": "007", "fraction": 0.5}}
+
+
 def test_a_policy_can_be_written_as_json():
     values = parse_arguments(['augment=[{"_name": "flip", "p": 0.3}]'])
     assert values == {"augment": [{"_name": "flip", "p": 0.3}]}
