@@ -108,8 +108,11 @@ def plan_finish(
             )
             validated = combined
     decision, about["decision"] = _decision(finish, validated, task, metric)
-    if decision and metric != METRIC:  # what is known of it is of the probabilities before the decision
-        why = f"the {title_of(metric)} after --decide {METRIC} was not validated"
+    forced = finish.decide == METRIC and about["decision"].get("gain_low", 1) <= 0
+    if decision and (metric != METRIC or forced):  # what is known is of the probabilities before the decision
+        why = f"the {title_of(metric)} after --decide {METRIC} was not validated" if metric != METRIC else (
+            f"--decide {METRIC} may lose: its nested macro-F1 is {about['decision'][METRIC]:.4f}"
+        )  # fmt: skip
         about |= {"validation": {}, "no_promise": why}
         output.info(f"no promise: {why}")
     return FinishPlan(task, groups, shared, decision, about)

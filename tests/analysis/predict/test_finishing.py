@@ -101,6 +101,20 @@ def test_by_another_metric_nothing_is_promised_of_a_decision(people, tmp_path, c
         assert "Nothing is promised: the negative log loss" in (tmp_path / name / "report.html").read_text()
 
 
+def test_nothing_is_promised_of_a_decision_that_may_lose(people, tmp_path, capsys):
+    untrained(tmp_path / "run", 0, validation(0.0, 60), values={"epochs": 1})
+    (tmp_path / "run" / "epochs.csv").write_text("epoch,macro_f1,fold\n1,0.2,0\n")
+    predict_and_submit(tmp_path / "run", people, tmp_path / "auto")
+    kept = about(tmp_path / "auto")
+    assert not kept["decision"]["applied"] and kept["promise"]
+    predict_and_submit(tmp_path / "run", people, tmp_path / "forced", finish=Finish("macro_f1"))
+    kept = about(tmp_path / "forced")
+    assert kept["decision"]["gain_low"] <= 0 and "promise" not in kept
+    nested = kept["decision"]["macro_f1"]
+    assert kept["no_promise"] == f"--decide macro_f1 may lose: its nested macro-F1 is {nested:.4f}"
+    assert "no promise: --decide macro_f1 may lose" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_retrained_network_decides_by_its_trials_answers(people, tmp_path):
     config = parse({**TINY, "data": str(people), "epochs": 1})
