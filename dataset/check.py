@@ -1,5 +1,6 @@
 """Check a data set: all its errors in one list, or a summary of its task, groups and photos."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import pandas as pd
 
 from common.errors import UsageError, errors_of
 from common.text import few
+from dataset.decode import decode, has_16_bits
 from dataset.face_masks.corrections import read_corrections
 from dataset.factors import groups_by_two, of_groups
 from dataset.near_duplicates import find
@@ -19,6 +21,7 @@ from dataset.tables import empty_table
 from dataset.task import Task
 
 MAX_PAIRS = 10  # of near-duplicates in the summary
+DARK = 64  # no photo has an upper byte as large: then it is no upper byte
 MAX_CLASSES = 60  # with a line of their own in the summary
 MAX_WIDTH = 40  # of the column of their names
 
@@ -59,6 +62,7 @@ def check(
     errors += decode_errors(pd.concat([train["path"], eval_photos["path"]]), progress)
     if errors:
         raise UsageError(dict.fromkeys(errors))
+    train.attrs["notes"] += _dark([*train["path"], *eval_photos["path"]])
     return Checked(task, train, eval_photos)
 
 
@@ -87,6 +91,22 @@ def look_alikes(train: pd.DataFrame) -> list[str]:
     lines += [f"  and {more:,} more"] if more else []
     lines += [f"  {found.limit}"] if found.limit else []
     return lines if found.pairs or found.limit else ["near-duplicates: none found"]
+
+
+def _dark(paths: Sequence[str]) -> list[str]:
+    """[A note on PNGs of 16 bits that hold 14 or fewer, 12 from a scientific camera, say], [] if there are
+    none. They are read nearly black."""
+    deep, brightest = [path for path in paths if has_16_bits(path)], 0
+    for path in deep:
+        _, photo = decode(path)
+        brightest = max(brightest, 0 if photo is None else int(photo.max()))
+        if brightest >= DARK:
+            return []
+    bits = brightest.bit_length()
+    return deep and [
+        f"{len(deep):,} photos are PNGs of 16 bits, whose upper bytes are read: the largest is {brightest} "
+        f"of 255; if they hold {8 + bits} bits, multiply their values by {2 ** (8 - bits)}"
+    ]
 
 
 def _classes(task: Task, train: pd.DataFrame) -> list[str]:

@@ -59,6 +59,13 @@ def decode(path: str | Path, size: Size | None = None) -> tuple[str, np.ndarray 
         return str(why_not), None
 
 
+def has_16_bits(path: str | Path) -> bool:
+    """Whether a file is a PNG of 16 bits, of which `decode` takes the upper byte."""
+    with Path(path).open("rb") as file:
+        header = file.read(25)
+    return header.startswith(PNG) and header[24:] == b"\x10"
+
+
 def _jpeg(data: bytes, size: Size | None) -> np.ndarray:
     """Decode with simplejpeg. OpenCV gives the same pixels, but for damaged data it only prints libjpeg's
     warning, without the file's name, and continues."""

@@ -105,11 +105,13 @@ def scan_eval(data: Path, group: str = "") -> tuple[pd.DataFrame, list[str]]:
 
 
 def _with_formats(errors: list[str], found: str, data: Path) -> list[str]:
-    """The errors; if the columns of a photos.csv or train.csv are others than the format's, or train/images/
-    is without train.csv, the formats follow: another one may be meant."""
+    """The errors; if the columns of a photos.csv are others than the format's, or train/images/ is without
+    train.csv, the formats follow: another one may be meant. They stand alone if train.csv or photos.csv is
+    another format's."""
     if errors and found == COMPETITION:
-        unlike = layout.lacks_people(data) or layout.is_of_others(data / "train" / "train.csv")
-        return [*errors, *no_format(data)] if unlike else errors
+        if layout.is_of_others(data / "train" / "train.csv"):
+            return no_format(data)
+        return [*errors, *no_format(data)] if layout.lacks_people(data) else errors
     if not errors or found != PHOTOS_CSV:
         return errors
     if _lists_people(data / photos_csv.NAME):

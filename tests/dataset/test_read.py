@@ -2,6 +2,8 @@
 
 import shutil
 
+import cv2
+import numpy as np
 import pytest
 
 from common.errors import errors_of
@@ -75,10 +77,9 @@ def test_folders_of_classes_in_train_images_are_told_all_formats(tmp_path, read)
 def test_a_train_csv_of_another_set_is_told_all_formats_and_folders_of_classes_win(tmp_path):
     put(tmp_path, "train/images/a.jpg")
     (csv := tmp_path / "train" / "train.csv").write_text("image,label\na.jpg,cat\n")
-    errors = errors_of(read_train, tmp_path)
-    assert "no column 'gender'" in errors[0]
-    (formats,) = (error for error in errors if "fits no format" in error)
-    assert f"nearest is (1): is {csv} meant as {tmp_path / 'photos.csv'}? The formats: " in formats
+    for read in (read_train, read_eval, check):
+        meant = f"nearest is (1): is {csv} meant as {tmp_path / 'photos.csv'}? The formats: "
+        assert meant in refused(read, tmp_path)
     put(tmp_path, "train/cat/a.jpg")
     assert format_of(tmp_path) == CLASS_FOLDERS
     for header in ("id;gender;race;age;path", "\ufeffid,Gender,Age,path"):  # meant, with a mistake
@@ -123,6 +124,22 @@ def test_a_set_without_photos_to_predict_is_told_where_its_format_wants_them(fol
     assert refused(read_eval, listed).endswith(
         f"; list them in {listed / 'photos.csv'} with eval in a column split"
     )
+
+
+def test_photos_of_16_bits_that_hold_12_are_noted(tmp_path):
+    """Their upper bytes are read, which are nearly black."""
+    pixels = np.random.default_rng(0).integers(0, 2**12, (12, 8), dtype=np.uint16)
+    for number in range(10):
+        path = tmp_path / "train" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), pixels)
+    (note,) = (line for line in summary(tmp_path, check(tmp_path), 5, 0) if "16 bits" in line)
+    assert note.startswith(
+        "10 photos are PNGs of 16 bits, whose upper bytes are read: the largest is 15 of 255"
+    )
+    assert note.endswith("if they hold 12 bits, multiply their values by 16")
+    cv2.imwrite(str(path), pixels * 16)
+    assert not any("16 bits" in line for line in summary(tmp_path, check(tmp_path), 5, 0))
 
 
 def test_the_summary_counts_photos_once_and_keeps_long_names_short(tmp_path, write_photo):
