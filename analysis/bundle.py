@@ -24,7 +24,7 @@ from common.machine import cores, processor
 from common.text import few
 from dataset.fingerprint import content, fingerprint
 from trial.config import FIELDS, TrialConfig
-from trial.models.weights import locate, pinned, with_sources
+from trial.models.weights import hashes
 from trial.run_folder.origin import code
 from trial.run_folder.record import WEIGHTS, RunFolder
 
@@ -162,17 +162,8 @@ def _member(
 
 
 def start_weights(config: TrialConfig) -> dict[str, str]:
-    """{network: hash} of the pretrained weights that training starts from, without missing files. The name of
-    a repository has the commit that was fetched."""
-    found = {}
-    for name, source in with_sources(config.model, config.weights):
-        try:
-            path = locate(name, source)
-        except UsageError:
-            continue
-        if path is not None:
-            found[pinned(name)] = sha256_of(path)
-    return found
+    """As `hashes`, of the pretrained weights that training starts from."""
+    return hashes(config.model, config.weights)
 
 
 @cache

@@ -43,7 +43,7 @@ from trial.learning.teachers import TEACHERS, Soften, Teacher, softened
 from trial.models import factory
 from trial.models.features import Probe, whole
 from trial.models.heads import HEADS, Head, last_layer
-from trial.models.weights import pinned, with_sources
+from trial.models.weights import hashes, pinned, with_sources
 from trial.preprocessing import Preprocessing
 from trial.process.compute import Compute, decide
 from trial.process.ranks import ALONE, Ranks
@@ -121,6 +121,8 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_ou
     recorded = {"class_counts": counts, "networks": networks, "pixels": place}
     if pseudo is not None:
         recorded["pseudo_labels"] = len(pseudo)
+    if config.trains_on_features:  # checkpoints hold the last layer alone
+        recorded["start_weights"] = hashes(config.model, config.weights)
     if files := label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ()):
         recorded["label_files"] = files
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)

@@ -8,11 +8,13 @@ folder.
 import importlib.util
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import UsageError, first_line, unknown
+from common.files import sha256_of
 from common.machine import PROJECT
 from trial.catalogue import Network, networks, plain
 from trial.models.repositories import CONFIG, PREFIX, WEIGHTS, Config, read_config, repository_of
@@ -149,6 +151,17 @@ def locate(model: str, source: str) -> Path | None:
     if path.suffix not in SUFFIXES:
         raise UsageError(f"weights={source}: not a weights file ({', '.join(SUFFIXES)})")
     return path
+
+
+def hashes(model: str, weights: str) -> dict[str, str]:
+    """{network: SHA-256} of the weights files of `model` (as in `with_sources`), without missing ones. The
+    name of a repository has the commit that was fetched."""
+    found = {}
+    for name, source in with_sources(model, weights):
+        with suppress(UsageError):
+            if path := locate(name, source):
+                found[pinned(name)] = sha256_of(path)
+    return found
 
 
 def fetched_path(model: str) -> Path:

@@ -19,6 +19,7 @@ from trial.config import PLACES, TrialConfig, parse
 from trial.learning.schedules import OPEN_ENDED
 from trial.learning.teachers import out_of_fold
 from trial.metrics import METRICS, column_of
+from trial.models.weights import hashes
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
 from trial.run_folder.origin import label_files
 from trial.run_folder.record import EPOCHS, OF_FOLDS, VALIDATION, WEIGHTS, RunFolder, RunWriter, scores_of
@@ -90,6 +91,11 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
         raise UsageError(
             f"{folder}: was trained with other labels than {changed} holds now; put back what it held"
         )
+    if _other_weights(RunFolder(folder), recipe):
+        raise UsageError(
+            f"{folder}: was trained on features of other weights than weights={recipe['weights']} has now; "
+            "put back that file"
+        )
     if checkpoint.torch != str(torch.__version__):
         logger.warning(
             f"WARNING: {folder} was trained with torch {checkpoint.torch}, and goes on with "
@@ -126,6 +132,14 @@ def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:
     with suppress(FileNotFoundError, UsageError):  # nor did earlier versions record it
         then = now | run.origin().get("label_files", {})
     return next((str(recipe.get(field, field)) for field in now if now[field] != then[field]), "")
+
+
+def _other_weights(run: RunFolder, recipe: Mapping[str, Any]) -> bool:
+    """Whether the weights of a frozen network have changed since the run began: no checkpoint holds them."""
+    with suppress(FileNotFoundError, UsageError):
+        if (then := run.origin().get("start_weights")) is not None:  # of features=cached only
+            return bool(then != hashes(recipe["model"], recipe["weights"]))
+    return False
 
 
 def _lost(run: RunFolder, checkpoint: Checkpoint) -> str:

@@ -9,6 +9,7 @@ import torch
 
 from common.errors import UsageError
 from tests import forked
+from tests.analysis.fake_run import untrained
 from tests.trial.killed_runs import config_of, killed, write_status
 from trial.run import run
 from trial.run_folder.checkpoint import CHECKPOINT, load
@@ -149,6 +150,19 @@ def test_other_labels_are_refused(people, tmp_path):
     labels.write_text(f"{text}\n")
     with pytest.raises(UsageError, match=r"with other labels than \S+labels.csv holds now"):
         continued(folder, {})
+
+
+def test_other_weights_of_a_frozen_network_are_refused(people, tmp_path):
+    """Its checkpoint holds the last layer alone: the curve would be of two networks."""
+    weights = untrained(tmp_path / "first", 0).folder / "weights.safetensors"
+    config = config_of(people, features="cached", weights=str(weights), schedule="constant", epochs=1)
+    writer = RunWriter(tmp_path / "run", config, keep_checkpoint=True)
+    run(config, writer, lambda report: None)
+    writer.end("done")
+    continued(tmp_path / "run", {"epochs": 2})
+    shutil.copyfile(untrained(tmp_path / "second", 1).folder / "weights.safetensors", weights)
+    with pytest.raises(UsageError, match=r"on features of other weights than weights=\S+ has now; put back"):
+        continued(tmp_path / "run", {"epochs": 2})
 
 
 def test_patience_that_ran_out_at_the_last_epoch_is_over(people, tmp_path):
