@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.trials.printing import groups_of
 from analysis.trials.ranking import Ranking
-from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, judge, staying
+from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, forget, judge, staying
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
 from common.log import output_of
@@ -19,7 +19,7 @@ from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
 from trial.run import Report, run
 from trial.run_folder.record import RunFolder, RunWriter
-from trial.run_folder.resume import again, is_finished
+from trial.run_folder.resume import OTHER_DATA, again, is_finished
 
 output = output_of(__name__)
 
@@ -55,16 +55,19 @@ def confirm(
     """Train the best of the leaders, which do not differ significantly in the search, at most `max_leaders`
     (default: LEADERS), on further folds, each round all of them on the same; those that fall behind are out.
     Write what is known after each round beside the trials, where the ranking reads it. None if the best one
-    is significantly better than all others on the search's own groups.
+    is significantly better than all others on the search's own groups; what was confirmed before, of other
+    leaders, is forgotten then.
 
     Rounds take the other folds of the search's split, so that nobody is scored twice, then those of fresh
-    seeds. A round is begun if the `budget` has room for all of it. Finished runs are not trained again, and
-    killed ones go on. `places`: where the runs run (device=...); `data`: default, where the search read it.
+    seeds. A round is begun if the `budget` has room for all of it, or nothing of it is left to train: what
+    an earlier call with another budget or more leaders has trained counts. Killed runs go on. `places`: where
+    the runs run (device=...); `data`: default, where the search read it.
 
     UsageError, before anything is trained, if there is nothing to compare, the budget is too small for a
     round, or the data are not those of the search.
     """
-    leaders, numbers, max_leaders = ranking.leaders, _numbers(ranking), max_leaders or LEADERS
+    leaders, numbers = ranking.leaders, _numbers(ranking)
+    max_leaders = max_leaders or max(LEADERS, len(ranking.confirmed.tried) if ranking.confirmed else 0)
     found = leaders.selection
     if found is None or len(leaders.compared) < 2:
         why = leaders.notes[0] if leaders.notes else "fewer than two trials have finished"
@@ -78,12 +81,13 @@ def confirm(
             f"nothing to confirm: on the search's {found.promise.n_groups:,} {groups} #{numbers[best]} is "
             "significantly better than all other trials"
         )
+        forget(best)
         return None
     configs = dict(zip(tied, _configs(tied, data, places or {}), strict=True))
     rounds = _Rounds(configs, numbers, ranking.metric, groups)
     some = further(list(configs.values()))
     first = next(some)
-    if not budget.allows(*rounds.with_next(*first)):
+    if not rounds.has_room(budget, *first):
         hours = rounds.with_next(*first)[1] / 3600
         raise UsageError(
             f"{budget} is too little: one network of each of {len(tied)} leaders takes about {hours:.2g} h; "
@@ -97,7 +101,7 @@ def confirm(
     with only_writer(rounds.folder):
         rounds.play(*first)
         for seed, fold in some:
-            if len(rounds.alive) < 2 or not budget.allows(*rounds.with_next(seed, fold)):
+            if len(rounds.alive) < 2 or not rounds.has_room(budget, seed, fold):
                 break
             rounds.play(seed, fold)
     return rounds.confirmed
@@ -128,12 +132,12 @@ def _configs(runs: Sequence[Path], data: Path | None, places: Mapping[str, Any])
     here = {**places, **({"data": str(data)} if data else {})}
     configs = all_at_once(*(partial(parse, {**one.config().to_json(), **here}) for one in own))
     marks = {config.data: fingerprint(Path(config.data)) for config in configs}
-    if other := [
-        f"{config.data}: not the data that {one.folder} was trained on"
+    if unlike := [
+        f"{config.data}: not the data that the search was trained on: {OTHER_DATA}"
         for one, config in zip(own, configs, strict=True)
         if one.origin()["data_fingerprint"] != marks[config.data]
     ]:
-        raise UsageError(other)
+        raise UsageError(dict.fromkeys(unlike))
     return configs
 
 
@@ -153,31 +157,42 @@ class _Rounds:
         self.runs, self.seconds = 0, 0.0
         self.confirmed: Confirmed | None = None
 
+    def has_room(self, budget: Budget, seed: int, fold: int) -> bool:
+        """Whether a round is trained already, or the budget allows it."""
+        is_trained = all(self._is_trained(leader, seed, fold) for leader in self.alive)
+        return is_trained or budget.allows(*self.with_next(seed, fold))
+
     def with_next(self, seed: int, fold: int) -> tuple[int, float]:
         """Runs, and seconds of training, with those of a round; a leader's last run tells how long the next
         one takes, unless it is trained already."""
         more = 0.0
         for leader in self.alive:
-            own = self._run(leader, seed, fold)
-            is_done = RunFolder(own).status()["state"] == "done"
             in_search = _seconds(leader) / len(self.configs[leader].fold_numbers)  # of one of its networks
             latest = [in_search, *map(_seconds, self.trained[leader])][-1]
-            more += _seconds(own) if is_done else latest
+            is_trained = self._is_trained(leader, seed, fold)
+            more += _seconds(self._run(leader, seed, fold)) if is_trained else latest
         return self.runs + len(self.alive), self.seconds + more
 
     def _run(self, leader: Path, seed: int, fold: int) -> Path:
         return self.folder / leader.name / f"seed{seed}_fold{fold}"
 
+    def _config(self, leader: Path, seed: int, fold: int) -> TrialConfig:
+        folds, out = next(iter(self.configs.values())).folds, str(self._run(leader, seed, fold))
+        return replace(
+            self.configs[leader], fold=fold, folds=folds, seed=seed, fold_order="lockstep", out=out
+        )
+
+    def _is_trained(self, leader: Path, seed: int, fold: int) -> bool:
+        return is_finished(self._run(leader, seed, fold), self._config(leader, seed, fold))
+
     def play(self, seed: int, fold: int) -> None:
         """Train the leaders on a fold, and let those go that are behind then."""
-        folds = next(iter(self.configs.values())).folds
         for leader in list(self.alive):
             folder = self._run(leader, seed, fold)
-            one = replace(self.configs[leader], fold=fold, fold_order="lockstep")
-            config = replace(one, seed=seed, folds=folds, out=str(folder))
             name = f"#{self.numbers[leader]}, fold {fold} of seed {seed}"
             try:
-                _train(config, folder, name)
+                if not self._is_trained(leader, seed, fold):
+                    _train(self._config(leader, seed, fold), folder, name)
                 self.trained[leader].append(folder)
             except (UsageError, ArithmeticError, RuntimeError) as error:  # RuntimeError: out of memory, too
                 output.info(f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}")
@@ -194,7 +209,8 @@ class _Rounds:
         found, scores = judge([self.trained[leader] for leader in self.alive], self.metric)
         for place, (leader, score) in enumerate(zip(self.alive, scores, strict=True)):
             gap = None if place == found.winner else found.behind_by[place]
-            self.known[leader] = Leader(leader.name, score, len(self.rounds), gap)
+            recipe = self.configs[leader].recipe()
+            self.known[leader] = Leader(leader.name, score, len(self.rounds), gap, recipe)
         kept = [self.alive[one] for one in staying(found)]
         gone = [leader for leader in self.alive if leader not in kept]
         self.alive = sorted(kept, key=lambda leader: (leader != kept[0], -self.known[leader].score.value))
@@ -219,9 +235,7 @@ def _seconds(folder: Path) -> float:
 
 
 def _train(config: TrialConfig, folder: Path, name: str) -> None:
-    """Train a run, if it is not finished; one that was killed goes on."""
-    if is_finished(folder, config):
-        return
+    """Train a run; one that was killed goes on."""
 
     def on_report(report: Report) -> None:
         if not report.earlier:

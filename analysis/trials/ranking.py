@@ -160,7 +160,7 @@ def rank(table: pd.DataFrame) -> Ranking:
     median = None if ranked.empty else ranked.iloc[len(ranked) // 2]
     others_by = {name: number for name, number in found.items() if name != metric and apart.any()}
     leading = tuple(map(Path, ranked["folder"].head(MAX_LEADERS))) if "folder" in ranked else ()
-    confirmed, outdated = known_of(leading, metric)
+    confirmed, outdated = known_of(leading, metric, set(table["trial"]))
     if confirmed:
         order = {trial: place for place, trial in enumerate(confirmed.trials)}
         last = ranked["trial"].map(order).fillna(len(order))

@@ -1,8 +1,8 @@
 """What more folds and seeds say of a search's leaders that do not differ significantly on its validation
 groups: judged, written and read here; trained by analysis/confirm.py."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from analysis.trust.curves import curves_of, whole_curve
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError
 from common.files import NUMBER, read_object, write_json
+from trial.config import TrialConfig
+from trial.run_folder.record import RunFolder
+from trial.run_folder.resume import differences
 
 FOLDER, FILE = "confirm", "confirmed.json"
 Round = tuple[int, int]  # seed, fold
@@ -22,13 +25,15 @@ Round = tuple[int, int]  # seed, fold
 
 @dataclass(frozen=True)
 class Leader:
-    """A trial that was confirmed: its id, its score on the groups of all its `rounds`, and by how much this
-    differs from the best leader's on the same groups (None for the best one)."""
+    """A trial that was confirmed: its id, its score on the groups of all its `rounds`, by how much this
+    differs from the best leader's on the same groups (None for the best one), and its recipe ({} in files of
+    earlier versions)."""
 
     trial: str
     score: Interval
     rounds: int
     difference: Interval | None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_behind(self) -> bool:
@@ -56,6 +61,11 @@ class Confirmed:
     def trials(self) -> tuple[str, ...]:
         """The leaders' trials."""
         return tuple(one.trial for one in self.leaders)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The trials that were confirmed or failed there."""
+        return (*self.trials, *self.failed)
 
     @property
     def equal(self) -> tuple[str, ...]:
@@ -88,7 +98,8 @@ def read_confirmed(folder: Path) -> Confirmed | None:
         read = read_object(folder / FILE, kinds, {"failed": (list,)})
         leaders = [
             Leader(one["trial"], Interval(**one["score"]), one["rounds"],
-                   None if one["difference"] is None else Interval(**one["difference"]))
+                   None if one["difference"] is None else Interval(**one["difference"]),
+                   dict(one.get("recipe", {})))
             for one in read["leaders"]
         ]  # fmt: skip
         rounds = [(seed, fold) for seed, fold in read["rounds"]]
@@ -110,9 +121,17 @@ def folder_of(run: Path) -> Path:
     return (parent.parent if parent.name == "trials" else parent) / FOLDER
 
 
-def known_of(leading: Sequence[Path], metric: str) -> tuple[Confirmed | None, str]:
+def forget(run: Path) -> None:
+    """Remove what is known of the leaders of the search that the run folder belongs to."""
+    (folder_of(run) / FILE).unlink(missing_ok=True)
+
+
+def known_of(
+    leading: Sequence[Path], metric: str, listed: Collection[str] = ()
+) -> tuple[Confirmed | None, str]:
     """(What is known of the leaders, a sentence on why it does not hold). `leading`: the first run folders of
-    the ranking by the search's own scores, best first."""
+    the ranking by the search's own scores, best first; `listed`: the names of all that are looked at, which
+    may be a part of the search."""
     if not leading:
         return None, ""
     try:
@@ -121,11 +140,25 @@ def known_of(leading: Sequence[Path], metric: str) -> tuple[Confirmed | None, st
         return None, f"the leaders were confirmed, but {error}"
     if found is None:
         return None, ""
-    names = {run.name for run in leading}
-    tried = {*found.trials, *found.failed}
-    if found.metric != metric or leading[0].name not in tried or found.trials[0] not in names:
-        return None, "the search has other leaders than when they were confirmed; give that command again"
-    return found, ""
+    by_name = {run.name: run for run in leading}
+    if (
+        found.metric == metric
+        and leading[0].name in found.tried
+        and found.trials[0] in by_name
+        and not any(_has_changed(by_name[one.trial], one) for one in found.leaders if one.trial in by_name)
+    ):
+        return found, ""
+    if any((leading[0].parent / trial).is_dir() for trial in set(found.tried) - set(listed)):
+        return None, ""  # that command is for all of the search
+    return None, "the search has other leaders than when they were confirmed; give that command again"
+
+
+def _has_changed(run: Path, leader: Leader) -> bool:
+    """Whether the run folder holds another recipe than the one that was confirmed."""
+    if not leader.recipe:
+        return False
+    then = TrialConfig().recipe() | dict(leader.recipe)  # a field that came later has its default
+    return bool(differences(then, RunFolder(run).config().recipe(), longer=False))
 
 
 def judge(runs: Sequence[Sequence[Path]], metric: str) -> tuple[Selection, list[Interval]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,17 @@ def test_it_goes_on_with_what_is_trained(experiment, monkeypatch):
 
 
 @pytest.mark.slow
+def test_rounds_that_are_trained_count_whatever_the_budget_and_the_leaders_are_now(experiment, monkeypatch):
+    monkeypatch.setattr(confirming, "LEADERS", 2)
+    found = confirm(ranking_of(experiment), Budget(runs=6), max_leaders=3)
+    assert (len(found.rounds), found.runs) == (2, 6)
+    monkeypatch.setattr(confirming, "run", None)
+    assert confirm(ranking_of(experiment), Budget(runs=1)) == found
+    assert confirm(ranking_of(experiment), Budget(hours=1e-6)) == found
+    assert read_confirmed(experiment.folder / "confirm") == found
+
+
+@pytest.mark.slow
 def test_a_leader_that_is_behind_is_trained_no_further(experiment, monkeypatch, capsys):
     monkeypatch.setattr(confirming, "staying", lambda found: [found.winner])
     found = confirm(ranking_of(experiment), Budget(hours=1))
@@ -190,7 +202,9 @@ def test_what_cannot_be_confirmed_is_refused_before_anything_is_trained(experime
         "learning_rate: leaders are compared as they are; only where they run": lambda: confirm(
             ranking, Budget(runs=3), places={"learning_rate": 0.1}
         ),
-        "not the data that": lambda: confirm(ranking, Budget(runs=3), data=other(people, tmp_path)),
+        r"\A\S+: not the data that .* times are made by cp -a or rsync -a\)\Z": lambda: confirm(
+            ranking, Budget(runs=3), data=other(people, tmp_path)
+        ),
         "--confirm-hours compares the leaders of all networks": lambda: export_best(
             experiment, tmp_path / "out", model="test_resnet", hours=1
         ),
@@ -251,3 +265,17 @@ def test_a_result_is_used_only_while_it_holds(experiment):
         assert ranking.confirmed is None
         assert ranking.first["trial"] == first
         assert any(words in note for note in trust_words(ranking))
+
+
+def test_what_was_confirmed_of_other_leaders_is_forgotten_if_there_is_nothing_to_confirm(
+    experiment,
+):
+    """Else every table would ask for the command again, which has nothing to do."""
+    ranking = ranking_of(experiment)
+    old = experiment.folder / "confirm" / FILE
+    old.parent.mkdir()
+    old.write_text("{}")
+    alone = replace(ranking.leaders, selection=replace(ranking.leaders.selection, equal=()))
+    vars(ranking)["leaders"] = alone
+    assert confirm(ranking, Budget(runs=3)) is None
+    assert not old.exists()

@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 MAX_TIME = 0.05  # the fraction of the time that writing checkpoints may take
 COPIED = ("task.json", "preprocessing.json", "origin.json", EPOCHS, VALIDATION)
 KEEP = "--keep-checkpoint"
+OTHER_DATA = (
+    "a file's size, time or name differs; put them back (copies that keep the times are made by cp -a or "
+    "rsync -a)"
+)
 PATIENCE = "{folder}: is done; patience={patience} ended it after epoch {epoch}"
 
 
@@ -83,10 +87,7 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
     if differing := differences(then, recipe, longer):
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
     if fingerprint(Path(data)) != checkpoint.fingerprint:
-        raise UsageError(
-            f"{folder}: was trained on other data than {data} holds now: a file's size, time or name "
-            "differs; put them back (copies that keep the times are made by cp -a or rsync -a)"
-        )
+        raise UsageError(f"{folder}: was trained on other data than {data} holds now: {OTHER_DATA}")
     if changed := _changed_labels(RunFolder(folder), recipe):
         raise UsageError(
             f"{folder}: was trained with other labels than {changed} holds now; put back what it held"

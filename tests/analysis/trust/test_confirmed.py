@@ -1,5 +1,6 @@
 """The judgement on leaders by further folds, and its file."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,21 @@ import pytest
 
 from analysis.trust.answers import answers_of, counts_of, joined, read_all
 from analysis.trust.bootstrap import Interval
-from analysis.trust.confirmed import Confirmed, Leader, folder_of, judge, known_of, read_confirmed, staying
+from analysis.trust.confirmed import (
+    FILE,
+    Confirmed,
+    Leader,
+    folder_of,
+    judge,
+    known_of,
+    read_confirmed,
+    staying,
+)
 from analysis.trust.selection import Selection
+from tests.analysis.fake_run import untrained
 from tests.analysis.trust.test_answers import predictions
 from tests.analysis.trust.test_leaders import run
+from trial.run_folder.record import RunFolder
 
 SOME = Interval(0.5, 0.4, 0.6, 0.05, 20)
 
@@ -35,6 +47,40 @@ def test_what_is_written_is_read_again_and_says_who_is_equal(tmp_path):
     assert known_of([tmp_path / "t1", tmp_path / "t0"], "accuracy")[0] is None
     assert known_of([tmp_path / "t1"], "macro_f1")[0] is None  # the winner is gone
     assert read_confirmed(tmp_path) is None
+
+
+def test_a_result_does_not_hold_for_another_recipe_that_took_the_name_of_a_leader(tmp_path):
+    for name in ("t0", "t1"):
+        untrained(tmp_path / name)
+    runs = [tmp_path / "t0", tmp_path / "t1"]
+    leaders = [Leader(run.name, SOME, 1, None, RunFolder(run).config().recipe()) for run in runs]
+    known = replace(confirmed(), leaders=tuple(leaders))
+    (tmp_path / "confirm").mkdir()
+    known.write(tmp_path / "confirm")
+    assert known_of(runs, "macro_f1") == (known, "")
+    assert read_confirmed(tmp_path / "confirm") == known
+    path = tmp_path / "t1" / "config.json"
+    good = path.read_text()
+    path.write_text(json.dumps(json.loads(good) | {"learning_rate": 0.1}))
+    assert known_of(runs, "macro_f1", ["t0", "t1"])[1].startswith("the search has other leaders")
+    of_before = json.loads((tmp_path / "confirm" / FILE).read_text())
+    for one in of_before["leaders"]:
+        del one["recipe"]  # a file of an earlier version
+    (tmp_path / "confirm" / FILE).write_text(json.dumps(of_before))
+    assert known_of(runs, "macro_f1")[0] == confirmed_by_name(known)
+
+
+def confirmed_by_name(known):
+    return replace(known, leaders=tuple(replace(one, recipe={}) for one in known.leaders))
+
+
+def test_there_is_no_note_if_only_a_part_of_the_search_is_ranked(tmp_path):
+    (tmp_path / "confirm").mkdir()
+    confirmed(interval(-0.1, 0.1)).write(tmp_path / "confirm")
+    for name in ("t0", "t1"):
+        (tmp_path / name).mkdir()
+    assert known_of([tmp_path / "t1"], "macro_f1", ["t1"]) == (None, "")
+    assert known_of([tmp_path / "t1"], "macro_f1", ["t0", "t1"])[1].startswith("the search has other")
 
 
 def test_runs_of_an_experiment_are_confirmed_beside_its_trials(tmp_path):
