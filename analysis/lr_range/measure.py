@@ -60,13 +60,13 @@ def _train(config: TrialConfig, writer: RunWriter, rates: np.ndarray) -> Iterato
     photos = Fold(number, start.task, start.table, config.folds, config.seed, config.train_fraction).train
     config = replace(config, learning_rate=float(rates[0]))
     parts = recipe.training(config, start, start.network, photos)
-    start.network.train()
+    parts.network.train()
     endless = chain.from_iterable(repeat(parts.train))
     numbered = enumerate(batches.on_device(endless, start.compute.device))
     for rate in track(rates, "learning rate rises", "steps"):
         losses = []
         for index, batch in islice(numbered, parts.accumulate):
-            loss, _, _ = parts.forward(start.network, batch, index)
+            loss, _, _ = parts.forward(parts.network, batch, index)
             parts.learner.backward(loss / parts.accumulate)
             losses.append(float(loss.detach()))
         parts.learner.step(float(rate))

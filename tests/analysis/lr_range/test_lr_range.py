@@ -93,6 +93,11 @@ def test_it_ends_early_where_the_rate_is_far_too_high_and_is_the_same_twice(reci
     assert "then the loss diverged" in (tmp_path / "a" / "lr_range.html").read_text()
 
 
+def test_of_cached_features_the_last_layer_alone_is_trained(recipe, tmp_path):
+    write_lr_range(recipe | {"features": "cached"}, tmp_path / "out", steps=20, low=1e-5, high=1e-2)
+    assert len(pd.read_csv(tmp_path / "out" / "lr_range.csv")) == 20
+
+
 def test_what_is_interrupted_leaves_nothing(recipe, tmp_path, monkeypatch):
     def interrupted(losses):
         next(losses)
