@@ -66,9 +66,9 @@ class Entry:
     @property
     def margin(self) -> float | None:
         """What 95 % of gaps are within, if the promise is right."""
-        if self.low is None or self.high is None or self.noise is None:
+        if self.promise is None or self.low is None or self.high is None or self.noise is None:
             return None
-        return NORMAL * math.hypot((self.high - self.low) / 2 / NORMAL, self.noise)
+        return NORMAL * math.hypot(_error(self.promise, self.low, self.high), self.noise)
 
     def verdict(self) -> str:
         """Whether the gap is noise."""
@@ -80,6 +80,11 @@ class Entry:
             return f"within noise (±{self.margin:.3f})"
         which = "higher" if self.gap > 0 else "lower"
         return f"more than noise (±{self.margin:.3f}): the leaderboard is {which}"
+
+
+def _error(value: float, low: float, high: float) -> float:
+    """The standard error by the wider side of an interval: the other one may be cut off, at 1."""
+    return max(value - low, high - value) / NORMAL
 
 
 def entry_of(submission: Path) -> Entry:
@@ -103,7 +108,7 @@ def entry_of(submission: Path) -> Entry:
     low, high = float(known["low"]), float(known["high"])
     return replace(
         entry, promise=float(value), low=low, high=high, corrected=known.get("chosen_from", 1) > 1,
-        noise=(high - low) / 2 / NORMAL * math.sqrt(_photos_ratio(about, known.get("groups"))),
+        noise=_error(float(value), low, high) * math.sqrt(_photos_ratio(about, known.get("groups"))),
     )  # fmt: skip
 
 

@@ -83,6 +83,10 @@ def test_whether_a_gap_is_noise_follows_from_both_errors(tmp_path):
     ):
         scored = Entry(**{**even.__dict__, "score": score})
         assert words in scored.verdict()
+    cut = Entry("x", "s", "macro_f1", 0.975, 0.916, 1.0, True, noise=0.0, score=0.918)
+    assert "within noise" in cut.verdict(), "it lies within the interval, whose upper side ends at 1"
+    cut_off = entry_of(made(tmp_path / "cut", promise_facts={"macro_f1": 0.975, "low": 0.916, "high": 1.0}))
+    assert cut_off.noise == pytest.approx(0.059 / 1.96)
     # As many validation photos as photos to predict, or four times as many.
     seen = {"photos": 12, "groups": 4}
     more = entry_of(made(tmp_path / "a", promise=0.6, validation=seen))
