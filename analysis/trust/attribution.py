@@ -312,4 +312,5 @@ def _scale_terms(column: pd.Series) -> _Terms:
     both[active] -= centre
     quarter, most = np.quantile(moved.dropna(), (0.25, 0.75))
     shown = [f"{np.exp(one) if is_log(low, high) else one:.2g}" for one in (quarter, most)]
-    return _Terms(both, [(shown[1], shown[0], (0, 0), terms(most) - terms(quarter))], [])
+    contrasts = [(shown[1], shown[0], (0, 0), terms(most) - terms(quarter))] if shown[0] != shown[1] else []
+    return _Terms(both, contrasts, [])

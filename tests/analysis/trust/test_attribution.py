@@ -168,3 +168,11 @@ def test_a_parameter_that_no_finished_trial_has_says_nothing(kind):
     columns, _ = attribution._columns(values)
     assert "loss.gamma" not in columns and "model" in columns
     assert attribution.as_numbers(values["loss.gamma"]).isna().all()
+
+
+def test_a_value_that_most_trials_have_is_not_compared_with_itself():
+    random = np.random.default_rng(0)
+    mixup = np.where(np.arange(60) % 4 > 0, 0.3, random.uniform(0, 1, 60).round(2))
+    values = pd.DataFrame({"mixup": mixup, "learning_rate": random.uniform(0, 1, 60)})
+    found = attribute(values, pd.Series(random.uniform(0, 1, 60)))
+    assert [one.name for one in found.effects] == ["learning_rate"]
