@@ -330,8 +330,16 @@ class RunFolder:
         return table
 
     def curve(self) -> "pd.DataFrame":
-        """`epochs` with one row per epoch: the mean over the folds of this run."""
-        return self.epochs().groupby("epoch").mean().copy().reset_index()  # in one block
+        """`epochs` with one row per epoch: the mean over the folds of this run. One that ended earlier counts
+        with its last row, as where recipes are ranked (analysis/trust/curves.py: whole_curve)."""
+        import pandas as pd
+
+        table = self.epochs()
+        if "fold" in table:
+            every = pd.MultiIndex.from_product([sorted(table["epoch"].unique()), table["fold"].unique()])
+            rows = every.to_frame(index=False, name=["epoch", "fold"])
+            table = pd.merge_asof(rows, table.sort_values("epoch"), on="epoch", by="fold")
+        return table.groupby("epoch").mean().copy().reset_index()  # in one block
 
     def validation(self) -> "pd.DataFrame":
         """Probabilities of the best epoch: columns photo, group, fold, label, p00, ... In the file the

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from analysis.trust.curves import whole_curve
 from common.errors import UsageError
 from common.files import write_atomic
 from common.process import process_mark
@@ -102,6 +103,19 @@ def test_folds_of_one_run_have_weights_each_and_one_score_over_all_people(tmp_pa
     assert list(run.curve()["epoch"]) == [1, 2, 3, 4]
     RunWriter(tmp_path, CONFIG, again=True)
     assert not list(tmp_path.glob("weights*"))
+
+
+def test_in_the_curve_a_fold_that_ended_earlier_counts_with_its_last_epoch(tmp_path):
+    """As in the curve by which recipes are ranked: both have the same shape."""
+    scores = [(0.1, 0.5, 0.3), (0.1, 0.2, 0.2, 0.4, 0.6)]
+    writer = RunWriter(tmp_path, replace(CONFIG, fold="all", folds=2))
+    for fold, own in enumerate(scores):
+        for epoch, score in enumerate(own, 1):
+            writer.epoch({"fold": fold, "epoch": epoch, "seconds": 1.0, "macro_f1": score})
+    curve = RunFolder(tmp_path).curve()
+    assert list(curve["macro_f1"]) == pytest.approx([0.1, 0.35, 0.25, 0.35, 0.45])
+    ranked = whole_curve([dict(enumerate(own, 1)) for own in scores], 0.5)
+    assert np.diff(curve["macro_f1"]) == pytest.approx(np.diff(ranked))
 
 
 @pytest.mark.parametrize(("metric", "score"), [("balanced_accuracy", 0.5), ("accuracy", 2 / 3)])
