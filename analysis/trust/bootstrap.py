@@ -47,6 +47,12 @@ class Interval:
         """Of a difference: with its sign, as text."""
         return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
+    def moved(self, by: float, metric: str) -> "Interval":
+        """It, of a score by `metric`, by that much higher."""
+        bounds = BOUNDS[metric]
+        value, low, high = (float(np.clip(one + by, *bounds)) for one in (self.value, self.low, self.high))
+        return replace(self, value=value, low=low, high=high)
+
     def limits(self, prefix: str = "") -> dict[str, float]:
         """{"low", "high"}, for submission.json; the `prefix` begins their names."""
         return {f"{prefix}low": round(self.low, 4), f"{prefix}high": round(self.high, 4)}

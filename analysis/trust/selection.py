@@ -8,13 +8,12 @@ left out is replaced by its first order: they score as much below the whole as t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.trust.answers import Counts
 from analysis.trust.bootstrap import (
-    BOUNDS,
     RESAMPLES,
     Interval,
     differences,
@@ -88,6 +87,7 @@ def of_epochs(deviations: np.ndarray, curves: np.ndarray, seed: int = 0) -> np.n
     noise = rng.standard_normal((*deviations.shape, curves.shape[1]), np.float32)
     noise *= np.sqrt(of_epoch, dtype=np.float32)[:, None]
     noise += lasting[:, :, None]
+    noise -= noise.mean(0)  # else an epoch that is always chosen would promise more or less than its score
     return noise
 
 
@@ -96,9 +96,10 @@ class Selection:
     """The choice among the recipes of a Counts.
 
     `winner`: its number. `promise`: its score on new groups like these, corrected for the choice, with the
-    interval. `flattered`: by what the score that it was chosen by is higher. `equal`: the recipes that
-    are not significantly different from the winner, the best first: the interval of the paired difference,
-    among `behind_by` (recipes,), contains 0. `chosen`: the fraction of resamples in which each recipe wins.
+    interval. `flattered`: by what the score of its best epoch, which tables show, is higher. `equal`: the
+    recipes that are not significantly different from the winner, the best first: the interval of the paired
+    difference, among `behind_by` (recipes,), contains 0. `chosen`: the fraction of resamples in which each
+    recipe wins.
     """
 
     winner: int
@@ -128,16 +129,11 @@ def select(
     moved = of_epochs(deviations(counts, metric, number, seed), curves, seed)
     found = correct(curves, moved, neighbours_mean)
     winner, _ = divmod(found.winner, curves.shape[1])
-    taken = float(neighbours_mean(curves).ravel()[found.winner])
+    highest = float(np.nanmax(curves[winner]))
     own = intervals(counts.recipes([winner]), metric, number, seed)[0]
-    low, high = BOUNDS[metric]
-    lower = found.value - own.value
-    promise = replace(
-        own, value=float(np.clip(found.value, low, high)), low=float(np.clip(own.low + lower, low, high)),
-        high=float(np.clip(own.high + lower, low, high)),
-    )  # fmt: skip
+    promise = own.moved(found.value - own.value, metric)
     behind = differences(counts, winner, metric, number, seed)
     order = np.argsort(-np.nanmax(neighbours_mean(curves), 1), kind="stable")
     equal = [int(one) for one in order if one != winner and behind[one].contains_zero]
     fractions = found.chosen.sum(1)
-    return Selection(winner, promise, taken - promise.value, tuple(equal), tuple(behind), fractions)
+    return Selection(winner, promise, highest - promise.value, tuple(equal), tuple(behind), fractions)

@@ -156,3 +156,15 @@ def test_no_promise_is_above_the_highest_score_that_there_is():
         found = select(counts, "macro_f1", np.ones((1, 5)), 50, seed)
         assert found.promise.value <= 1 and found.promise.high <= 1
         assert found.flattered == pytest.approx(1 - found.promise.value)
+
+
+def test_a_promise_is_not_above_the_score_that_it_is_corrected_from():
+    """That is the score of the best epoch. The mean of it and its neighbours, by which epochs are ranked, is lower
+    where a curve rises to its end: nothing is corrected there, and the promise is the score."""
+    labels = np.arange(60) % 3
+    given = np.where(np.arange(60) % 7 > 0, labels, (labels + 1) % 3)
+    counts = count(labels, given[:, None], np.arange(60) // 3, 3)
+    score = observed(counts, "macro_f1")[0]
+    found = select(counts, "macro_f1", score - np.array([[0.6, 0.3, 0.0]]))
+    assert found.promise.value == pytest.approx(score, abs=1e-4)
+    assert found.flattered == pytest.approx(0, abs=1e-4)
