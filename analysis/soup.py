@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,13 +22,13 @@ from analysis.retrain import mean
 from analysis.trials.flatten import flat
 from analysis.trials.table import SOUP
 from analysis.trust.answers import Answers, answers_of, counts_of, differing, read_all
-from analysis.trust.leaders import promise_of, promised_words
+from analysis.trust.leaders import promise_facts, promise_of, promised_words
 from analysis.trust.selection import select
 from common.errors import UsageError, all_at_once
 from common.files import folder_atomic, is_taken, only_writer_of_out
 from common.log import output_of
 from trial.config import TrialConfig
-from trial.metrics import METRICS, title_of
+from trial.metrics import METRICS, column_of, title_of
 from trial.run_folder.record import RunFolder, RunWriter, scores_of
 
 output = output_of(__name__)
@@ -72,12 +73,21 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
             taken, best, table, weights = [*taken, number], reached, answered, both
     members = [runs[number] for number in taken]
     found = select(counts_of(tried), metric)
-    promise = promise_of(found.promise, metric, len(tried), found.flattered)
-    promise |= {"choice": f"the best of {len(runs)} runs and {len(tried) - len(runs)} means of weights"}
+    # Runs are flattered by the choice of their epochs, too, and a mean of their weights as much as they are.
+    by_epochs = float(np.mean([own[one] - _promised(runs[one], metric, own[one]) for one in taken]))
+    promised = found.promise.moved(-by_epochs, metric)
+    promise = promise_of(promised, metric, len(tried), found.flattered + by_epochs)
+    means = f"{len(tried) - len(runs)} means of weights"
+    promise |= {"choice": f"the best of {len(runs)} runs, at the best of their epochs, and {means}"}
     _write(out, configs[first], folders[first], members, promise, weights, table)
     words = promised_words(promise, metric, trained[first].task.groups)
     output.info(f"soup of {len(taken)} of {len(runs)} runs promises {words}")
     return members
+
+
+def _promised(run: Path, metric: str, score: float) -> float:
+    """What a run promises alone; its `score` if that is not known."""
+    return float(promise_facts(run, metric).get("promise", {}).get(column_of(metric), score))
 
 
 def _refuse(runs: Sequence[Path], out: Path) -> None:

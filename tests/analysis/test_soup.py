@@ -64,6 +64,15 @@ def test_the_soup_is_the_mean_of_the_runs_that_raise_its_score(runs, people, tmp
     assert "promise: macro-F1 " in capsys.readouterr().out
 
 
+def test_its_promise_is_corrected_for_the_choice_of_its_runs_epochs_too(runs, people, tmp_path, monkeypatch):
+    soup(runs, people, tmp_path / "plain")
+    monkeypatch.setattr("analysis.soup._promised", lambda run, metric, score: score - 0.005)
+    soup(runs, people, tmp_path / "lower")
+    plain, lower = (RunFolder(tmp_path / name).origin()["promise"] for name in ("plain", "lower"))
+    assert lower["macro_f1"] == pytest.approx(plain["macro_f1"] - 0.005, abs=2e-4)
+    assert lower["corrected_by"] == pytest.approx(plain["corrected_by"] + 0.005, abs=2e-4)
+
+
 def test_a_soup_beside_its_runs_is_listed_with_its_promise_and_not_ranked(tmp_path):
     """It has no epochs by which it would be ranked, and its score is of the best of many means."""
     for name in ("a", "b", "soup"):
