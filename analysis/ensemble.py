@@ -71,7 +71,7 @@ def ensemble(
             output.info(weights_words(state))
     task, metric = networks[0].task, metric_of({"members": members})
     shared, why = shared_validation(
-        runs, lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
+        runs, names, lambda run: own_predictions(run, networks[runs.index(run)], data, tta, temperature)
     )
     combined = _combined(shared, why, vote, metric)
     chosen = combined.chosen if combined else _unfitted(vote, len(runs))
@@ -135,26 +135,23 @@ class Shared:
 
 
 def shared_validation(
-    runs: Sequence[Path], answers: Callable[[Path], pd.DataFrame]
+    runs: Sequence[Path], names: Sequence[str], answers: Callable[[Path], pd.DataFrame]
 ) -> tuple[Shared | None, str]:
-    """(The runs' answers to their validation photos, "") or (None, why not). `answers` gives a run's own
-    table. No network was trained on these groups."""
+    """(The runs' answers to their validation photos, "") or (None, why not). `names`: of the runs, in
+    that sentence; `answers` gives a run's own table. No network was trained on these groups."""
     task = RunFolder(runs[0]).task()
-    for run in runs:
+    for run, name in zip(runs, names, strict=True):
         if not (run / VALIDATION).exists():
-            return None, f"{run.name} has no {VALIDATION} (trained on all {task.groups}?)"
+            return None, f"{name} has no {VALIDATION} (trained on all {task.groups}?)"
     try:
         tables = [answers(run).sort_values("photo", ignore_index=True) for run in runs]
     except (ValueError, UsageError) as error:
         return None, first_line(error)
     first = tables[0]
-    for run, table in zip(runs[1:], tables[1:], strict=True):
+    for name, table in zip(names[1:], tables[1:], strict=True):
         if not table[KNOWN].equals(first[KNOWN]):
-            other = "labels" if table["photo"].equals(first["photo"]) else task.groups
-            words = differing(*(
-                answers_of(one, str(own / VALIDATION)) for own, one in ((runs[0], first), (run, table))
-            ))  # fmt: skip
-            return None, f"{run.name} was validated on other {other} than {runs[0].name}: it {words}"
+            words = differing(answers_of(first, names[0]), answers_of(table, name))
+            return None, f"the validation of {name} {words}"
     return Shared(first, [probabilities_of(table) for table in tables]), ""
 
 

@@ -153,7 +153,7 @@ def text(found: Sequence[dict[str, Outcome]]) -> str:
 
 def of_runs(runs: Sequence[Path], number: int) -> None:
     """Print what the runs' combinations and decisions hold, on their own validation people."""
-    shared, why = shared_validation(runs, read_probabilities)
+    shared, why = shared_validation(runs, [run.name for run in runs], read_probabilities)
     if shared is None:
         raise UsageError(why)
     labels, groups = shared.table["label"].to_numpy(), shared.table["group"].to_numpy(str)
@@ -171,7 +171,7 @@ def of_runs(runs: Sequence[Path], number: int) -> None:
 
 def on_answers(runs: Sequence[Path], data: Path, answers: Path) -> None:
     """Print what is promised and seen on the photos to predict of `data`."""
-    shared, _ = shared_validation(runs, read_probabilities)
+    shared, _ = shared_validation(runs, [run.name for run in runs], read_probabilities)
     assert shared is not None  # as `of_runs` went before
     labels, groups = shared.table["label"].to_numpy(), shared.table["group"].to_numpy(str)
     task, photos = RunFolder(runs[0]).task(), read_eval(data)

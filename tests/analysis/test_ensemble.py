@@ -28,7 +28,7 @@ PROBABILITIES = probability_columns(18)
 
 
 def validate(runs, combine, answers):
-    shared, why = shared_validation(runs, answers)
+    shared, why = shared_validation(runs, [run.name for run in runs], answers)
     voted = shared and with_probabilities(shared.table, combine(shared.members))
     return vote_scores(voted, why, "macro_f1")
 
@@ -132,14 +132,16 @@ def test_it_has_no_score_where_the_people_or_labels_differ(tmp_path):
     validation = example_search.validation(200)
     for name, table in {
         "a": validation, "order": validation.sample(frac=1, random_state=0), "people": validation.iloc[7:],
-        "labels": validation.assign(label=validation["label"] * (validation.index > 0)),
+        "labels": validation.assign(label=(validation["label"] + (validation.index < 7)) % 18),
+        "groups": validation.assign(group="g" + validation["group"].astype(str)),
     }.items():  # fmt: skip
         untrained(tmp_path / name, 0, table)
     found = {name: validate([tmp_path / "a", tmp_path / name], vote.soft, kept)
-             for name in ("order", "people", "labels")}  # fmt: skip
+             for name in ("order", "people", "labels", "groups")}  # fmt: skip
     assert found["order"]["macro_f1"] == pytest.approx(scores_of(validation).macro_f1)
-    assert found["people"]["none"].startswith("people was validated on other people than a: it has 0 photos")
-    assert found["labels"]["none"].startswith("labels was validated on other labels than a: it has other")
+    assert found["people"]["none"].startswith("the validation of people has 0 photos that a lacks, and lacks")
+    assert found["labels"]["none"].endswith("has other labels of 7 photos than a")
+    assert found["groups"]["none"] == "the validation of groups has other groups of 200 photos than a"
 
 
 def test_a_temperature_changes_the_validated_vote_as_it_does_the_answers(tmp_path):
