@@ -8,11 +8,11 @@ import pandas as pd
 
 from analysis.predict import finishing
 from analysis.predict.choosing import AUTO, refuse, views_for
-from analysis.predict.finishing import Finish, known_answers, plan_finish
+from analysis.predict.finishing import Finish, plan_finish, tempered_answers, validated_run
 from analysis.predict.trained import load
 from analysis.predict.validation import worth
 from analysis.submission import SUBMISSION, refuse_overwriting, writing
-from analysis.submit import REPORT, about_kept, group_of, submit_run
+from analysis.submit import BY_TTA, REPORT, about_kept, group_of, submit_run
 from analysis.trials.unfinished import weights_words
 from analysis.trust.leaders import promised_words
 from common.errors import UsageError, all_at_once
@@ -51,26 +51,23 @@ def predict_and_submit(
     if state := about.get("unfinished"):
         output.info(weights_words(state))
     config = RunFolder(run).config()
-    if temperature != 1 and config.metric == "log_loss" and about.pop("promise", None):
-        about |= {
-            "validation": {},
-            "no_promise": f"the log loss at temperature {temperature:g} was not validated",
-        }
+    if temperature != 1 and config.metric == "log_loss" and "promise" in about:
+        about["no_promise"] = f"the log loss at temperature {temperature:g} was not validated"
         output.info(f"no promise: {about['no_promise']}")
-    known_to = known_answers(run, temperature)
+    validated = validated_run(run)
+    known_to = None if validated is None else tempered_answers(validated, temperature)
     planned = plan_finish(
         finish, images or data, photos, known_to, trained.task,
         config.metric, config.corrections, config.group,
     )  # fmt: skip
-    if (promise := about.get("promise")) and "no_promise" not in planned.about:
+    if (promise := about.get("promise")) and "no_promise" not in about | planned.about:
         output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
     measured_on = Path(config.data) if images else data
     if tta == AUTO:
-        validated = finishing.validated_run(run)
         runs = None if validated is None else [validated]
         tta, about["tta_chosen"] = views_for(runs, measured_on, config.metric, temperature)
-    elif tta != "none" and (known := worth(run, trained, measured_on, tta, temperature)):
-        about["validation"] |= {f"{column_of(config.metric)}_by_tta": known}
+    elif tta != "none" and (known := worth(validated or run, measured_on, tta, temperature)):
+        about["validation"] |= {column_of(config.metric) + BY_TTA: known}
         plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
         output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
     about["tta"] = tta

@@ -64,16 +64,44 @@ class Recipe:
             own = parse(self.recipe, present=False).recipe()
         except UsageError:  # changes may mend it
             own = self.recipe
-        changes = [
-            f"{name}={value} (validated: {own.get(name)})"
-            for name, value in config.recipe().items()
-            if value != own.get(name) and name not in UNPROMISING
-        ]
+        changes = _changes(own, config)
         return f"another recipe than was validated: {few(changes)}" if changes else ""
 
     def write(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         return write_json(path, {key: getattr(self, key) for key in KEYS})
+
+
+def _changes(validated: Mapping[str, Any], config: TrialConfig) -> list[str]:
+    """By what `config` changes a recipe that was validated, but for UNPROMISING."""
+    return [
+        f"{name}={value} (validated: {validated.get(name)})"
+        for name, value in config.recipe().items()
+        if value != validated.get(name) and name not in UNPROMISING
+    ]
+
+
+def trial_of(run: Path, about: Mapping[str, Any]) -> tuple[Path | None, str]:
+    """(The run folder of the trial whose recipe was retrained into the run folder `run`, "") or (None, why
+    it can't be asked); (None, "") if the content of the submission.json `about` names none."""
+    if not about.get("trial_folder"):
+        return None, ""
+    trial, own = RunFolder(Path(about["trial_folder"])), RunFolder(run)
+    try:
+        changes = _changes(trial.config().recipe(), own.config())
+        its_data = trial.origin()["data_fingerprint"]
+        other = [
+            *([few(changes)] if changes else []),
+            *(["other classes"] if trial.task().classes != own.task().classes else []),
+            *(["other photos"] if about.get("searched_on") not in (None, its_data) else []),
+        ]
+    except FileNotFoundError:
+        return None, f"{trial.folder}, the trial whose recipe this is, is gone"
+    except UsageError as error:
+        return None, first_line(error)
+    if other:
+        return None, f"{trial.folder} no longer holds the trial whose recipe this is: {'; '.join(other)}"
+    return trial.folder, ""
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -33,6 +33,9 @@ output = output_of(__name__)
 logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
+BY_TTA = "_by_tta"  # in submission.json, the end of the name of what a prediction's views score
+# In submission.json: validation and promise of a network of whose changed predictions nothing is promised.
+OF_NETWORK = "of_the_network"
 
 
 def submit_run(
@@ -66,7 +69,7 @@ def submit(
 ) -> dict[str, Any]:  # fmt: skip
     """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, classes) by
     the networks of the run folders `runs`, in the words of the first one's task. Return the content of
-    submission.json but the task: `about` (with no_promise, without any promise), answers, warnings.
+    submission.json but the task: `about` (with no_promise, validation and promise apart), answers, warnings.
 
     Print how often each class is predicted, beside the training data (if `table`), and each sign of a
     collapse.
@@ -75,7 +78,10 @@ def submit(
     task = RunFolder(runs[0]).task()
     given = predicted_classes(probabilities, training, task)
     if "no_promise" in about:
-        about = {name: value for name, value in about.items() if name not in ("promise", BEST_MEMBER)}
+        promised = ("validation", "promise", BEST_MEMBER)
+        known = {name: about[name] for name in promised if about.get(name)}
+        about = {name: value for name, value in about.items() if name not in promised}
+        about |= {"validation": {}, **({OF_NETWORK: known} if known else {})}
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
@@ -93,9 +99,13 @@ def about_kept(run: Path) -> dict[str, Any]:
         return about_run(run)
     of_its_predictions = (
         "answers", "task", "warnings", "photos", "unfinished", "temperature", "networks", "decision",
-        "not_covered", "combined_photos", "tta_chosen",
+        "not_covered", "combined_photos", "tta_chosen", OF_NETWORK,
     )  # fmt: skip
+    if known := own.get(OF_NETWORK):
+        own = {key: value for key, value in own.items() if key != "no_promise"} | known
     kept = {key: value for key, value in own.items() if key not in of_its_predictions}
+    scores = kept.get("validation") or {}
+    kept["validation"] = {key: value for key, value in scores.items() if not key.endswith(BY_TTA)}
     return kept | {"created": now(), **({"unfinished": state} if (state := unfinished(run)) else {})}
 
 
@@ -121,7 +131,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
         "created": now(),
-        **({"trial_folder": str(trial)} if recipe and trial and validation else {}),
+        **({"trial_folder": str(trial.resolve())} if recipe and trial and validation else {}),
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
     }

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.predict.one_group import combine_photos, groups_to_answer, shared_axes
 from analysis.predict.vote import soft
+from analysis.recipes import trial_of
 from analysis.submission import read_about
 from analysis.trust.answers import validation_of
 from analysis.trust.covered import coverage_lines, not_covered
@@ -113,7 +114,7 @@ def plan_finish(
         why = f"the {title_of(metric)} after --decide {METRIC} was not validated" if metric != METRIC else (
             f"--decide {METRIC} may lose: its nested macro-F1 is {about['decision'][METRIC]:.4f}"
         )  # fmt: skip
-        about |= {"validation": {}, "no_promise": why}
+        about["no_promise"] = why
         output.info(f"no promise: {why}")
     return FinishPlan(task, groups, shared, decision, about)
 
@@ -175,10 +176,14 @@ def tempered_answers(run: Path, temperature: float) -> pd.DataFrame:
 
 def validated_run(run: Path) -> Path | None:
     """The run folder whose validation answers say what the network of the run folder `run` is worth: its own,
-    or for a retrained network that of the trial whose recipe it is; None if neither has any."""
-    trial = (read_about(run) or {}).get("trial_folder")
-    folders = (run, *([Path(trial)] if trial else []))
-    return next((folder for folder in folders if (folder / VALIDATION).exists()), None)
+    or for a retrained network that of the trial whose recipe it is; None if neither has any. A line says why
+    the trial that was there can't be asked."""
+    if (run / VALIDATION).exists():
+        return run
+    trial, why = trial_of(run, read_about(run) or {})
+    if why:
+        output.info(f"note: there are no validation answers for this network: {why}")
+    return trial if trial and (trial / VALIDATION).exists() else None
 
 
 def shared_vote(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:

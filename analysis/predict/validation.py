@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.predict.finishing import tempered_answers
-from analysis.predict.trained import Trained, other_classes
+from analysis.predict.trained import Trained, load, other_classes
 from common.errors import UsageError, first_line
 from common.log import output_of
 from dataset.read import read_train
@@ -53,16 +53,15 @@ def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperatu
     return tempered_answers(run, temperature)
 
 
-def worth(
-    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
-) -> dict[str, float] | None:
+def worth(run: Path, data: Path, tta: str, temperature: float = 1.0) -> dict[str, float] | None:
     """{"none": score, tta: score} by the run's metric, on its validation photos, with the temperature; None
     if that can't be measured, and a printed line says why."""
     try:
+        trained = load(run)
         tables = {views: own_predictions(run, trained, data, views, temperature) for views in (tta, "none")}
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
-        output.info(f"gain of --tta {tta} not measured on validation {trained.task.groups}: {why}")
+        output.info(f"gain of --tta {tta} not measured on validation {RunFolder(run).task().groups}: {why}")
         return None
     metric = METRICS[RunFolder(run).config().metric]
     return {views: metric(scores_of(tables[views])) for views in ("none", tta)}

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.bundle import BUNDLE
+from analysis.recipes import trial_of
 from analysis.report import plots
 from analysis.report.checks import Check, checks_of, ways_of
 from analysis.report.classes import classes_of
@@ -44,12 +45,10 @@ def write_run_report(
     submission. `checks`: what audits and an ensemble found; `bundled`: a bundle of the submission will lie
     beside it, if there is none yet.
 
-    If `about` names the trial whose recipe was retrained into `run`, and that run folder still exists, its
+    If `about` names the trial whose recipe was retrained into `run`, and that run folder still holds it, its
     curve and validation are shown as another network's. UsageError if `run` has no config.json.
     """
     folder = RunFolder(run)
-    trial = Path(about["trial_folder"]) if about and about.get("trial_folder") else None
-    before = RunFolder(trial) if trial and trial.is_dir() else None
     try:
         config = folder.config()
     except FileNotFoundError:
@@ -57,7 +56,9 @@ def write_run_report(
         why = f"; its state: {how_far(state)}" if state else ""
         raise UsageError(f"{run}: has no config.json, so there is nothing to report{why}") from None
     task = folder.task()
-    damaged: list[str] = []
+    trial, why = trial_of(run, about or {})
+    before = RunFolder(trial) if trial else None
+    damaged: list[str] = [f"Its validation and curve are not shown: {why}."] if why else []
     shown, whose, own = _validation(folder, before, damaged)
     curves = [_curve(folder, "This run", damaged)]
     if before is not None:

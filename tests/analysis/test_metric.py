@@ -104,8 +104,8 @@ def test_a_submission_keeps_the_score_and_what_augmentation_does_to_it(people, t
     assert about["validation"][column_of(metric)] == status["score"]
     by_tta = about["validation"][f"{column_of(metric)}_by_tta"]
     assert by_tta == {"none": status["score"], "flip": METRICS[metric](scores_of(flipped))}
-    assert by_tta == worth(folder.folder, trained, people, "flip")
-    hot = worth(folder.folder, trained, people, "flip", temperature=5.0)
+    assert by_tta == worth(folder.folder, people, "flip")
+    hot = worth(folder.folder, people, "flip", temperature=5.0)
     plain = METRICS[metric](scores_of(own_predictions(folder.folder, trained, people, "none", 5.0)))
     assert hot["none"] == plain and (plain == by_tta["none"]) == (metric == "macro_f1")
     words = (

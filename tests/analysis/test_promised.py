@@ -1,19 +1,29 @@
 """What a submission.json promises: nothing of a changed recipe; a vote, its best member's by that name."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.pipeline import export_best_and_retrain
+from analysis.predict.finishing import validated_run
 from analysis.recipes import Recipe, read_recipe
+from analysis.report.run import write_run_report
 from analysis.report.run_facts import alarms_of
-from analysis.submit import about_run, about_vote, print_unpromised
+from analysis.submission import read_about
+from analysis.submit import about_kept, about_run, about_vote, print_unpromised, submit
+from common.files import write_json
+from dataset.read import read_eval
+from dataset.task import Task
 from tests.analysis import example_search
 from tests.analysis.fake_experiment import trained
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse
+from trial.run_folder.record import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +91,72 @@ def test_the_last_step_promises_nothing_of_changed_recipes(people, tmp_path, cap
     assert "Promise of" not in said
     assert not {"promise", "equal_within_noise"} & about.keys() and about["validation"] == {}
     assert "Nothing is promised: another recipe" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.fixture
+def retrained(tmp_path):
+    """(The run folder of a trial, that of its network retrained on all, with a submission.json)."""
+    trial = untrained(tmp_path / "trial", 0, example_search.validation(30)).folder
+    (trial / "epochs.csv").write_text("epoch,macro_f1,fold\n1,0.2,0\n2,0.1,0\n")
+    again = untrained(tmp_path / "again").folder
+    write_json(again / "submission.json", about_run(again, read_recipe(trial / "config.json")))
+    return trial, again
+
+
+def test_the_trial_of_a_retrained_network_is_found_from_any_folder(tmp_path, monkeypatch):
+    untrained(tmp_path / "trial", 0, example_search.validation(30))
+    again = untrained(tmp_path / "again").folder
+    monkeypatch.chdir(tmp_path)
+    write_json(again / "submission.json", about_run(again, read_recipe(Path("trial/config.json"))))
+    monkeypatch.chdir("/")
+    assert validated_run(again) == tmp_path / "trial"
+
+
+@pytest.mark.parametrize("change", ["recipe", "classes", "photos", "gone", "damaged"])
+def test_what_lies_in_the_trials_folder_now_is_asked_only_if_it_is_that_trial(retrained, capsys, change):
+    trial, again = retrained
+    assert validated_run(again) == trial and capsys.readouterr().out == ""
+    config = json.loads((trial / "config.json").read_text())
+    words = {
+        "recipe": "no longer holds the trial whose recipe this is: learning_rate=",
+        "classes": "the trial whose recipe this is: other classes",
+        "photos": "the trial whose recipe this is: other photos",
+        "gone": "trial, the trial whose recipe this is, is gone",
+        "damaged": "config.json: is damaged",
+    }[change]
+    if change == "recipe":
+        write_json(trial / "config.json", config | {"learning_rate": 0.5})
+    elif change == "classes":
+        write_json(trial / "task.json", Task("photos", ("ill", "well")).to_json())
+    elif change == "photos":
+        write_json(trial / "origin.json", RunFolder(trial).origin() | {"data_fingerprint": "e" * 64})
+    elif change == "gone":
+        shutil.rmtree(trial)
+    else:
+        (trial / "config.json").write_text("{")
+    assert validated_run(again) is None
+    said = capsys.readouterr().out
+    assert said.startswith("note: there are no validation answers for this network: ") and words in said
+    page = write_run_report(again / "r.html", again, read_about(again)).read_text()
+    assert words in page and "Its validation and curve are not shown: " in page
+
+
+def test_what_a_prediction_does_not_promise_its_network_still_does(retrained, people):
+    """A decision by another metric, and a temperature, change predictions, not what the network promises."""
+    _, again = retrained
+    about = about_kept(again)
+    assert about["promise"] and about["validation"]
+    (again / "submission.json").unlink()
+    photos = read_eval(people)
+    probabilities = np.full((len(photos), 18), 1 / 18)
+    views = {"macro_f1_by_tta": {"none": 0.1, "flip": 0.2}}
+    submitted = about | {"no_promise": "not validated", "validation": about["validation"] | views}
+    written = submit(again, photos, probabilities, submitted, [again])
+    assert (written["validation"], "promise" in written, written["no_promise"]) == (
+        {},
+        False,
+        "not validated",
+    )
+    kept = about_kept(again)
+    assert (kept["validation"], kept["promise"]) == (about["validation"], about["promise"])
+    assert not {"no_promise", "of_the_network"} & kept.keys()

@@ -99,6 +99,8 @@ def test_by_another_metric_nothing_is_promised_of_a_decision(people, tmp_path, c
         assert (kept["validation"], "promise" in kept) == ({}, False) and why.endswith(kept["no_promise"])
         assert entry_of(tmp_path / name).promise is None
         assert "Nothing is promised: the negative log loss" in (tmp_path / name / "report.html").read_text()
+    predict_and_submit(tmp_path / "net", people, tmp_path / "later", finish=Finish("none"))
+    assert about(tmp_path / "later")["promise"] == about(tmp_path / "plain")["promise"]
 
 
 def test_nothing_is_promised_of_a_decision_that_may_lose(people, tmp_path, capsys):
