@@ -117,6 +117,8 @@ def test_a_retrained_runs_page_says_whose_validation_it_shows(trial, people, tmp
     assert later["validation"] == about["validation"]
     assert (later["rule"], later["trial_folder"]) == (about["rule"], str(trial))
     assert sections(text_of(tmp_path / "later" / "report.html")) == sections(text)
+    _, flipped = predict_and_submit(tmp_path / "again", people, tmp_path / "flipped", "flip")
+    assert set(flipped["validation"]["macro_f1_by_tta"]) == {"none", "flip"}, "measured on the trial"
     assert (
         sections(text_of(write_run_report(tmp_path / "r.html", tmp_path / "again", about)))[-1]
         == "submission"
