@@ -15,6 +15,7 @@ from analysis.trust.curves import curve_of, steady
 from analysis.trust.leaders import interval_facts
 from common.errors import UsageError, first_line, unknown
 from common.files import write_json
+from common.machine import PROJECT
 from common.text import few
 from trial.commands.arguments import read_recipe_file
 from trial.config import TrialConfig, parse
@@ -86,7 +87,7 @@ def trial_of(run: Path, about: Mapping[str, Any]) -> tuple[Path | None, str]:
     it can't be asked); (None, "") if the content of the submission.json `about` names none."""
     if not about.get("trial_folder"):
         return None, ""
-    trial, own = RunFolder(Path(about["trial_folder"])), RunFolder(run)
+    trial, own = RunFolder(PROJECT / about["trial_folder"]), RunFolder(run)
     try:
         changes = _changes(trial.config().recipe(), own.config())
         its_data = trial.origin()["data_fingerprint"]

@@ -24,6 +24,7 @@ from analysis.trust.bootstrap import interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
 from common.log import output_of
+from common.machine import PROJECT
 from common.text import now
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of
@@ -79,9 +80,13 @@ def submit(
     given = predicted_classes(probabilities, training, task)
     if "no_promise" in about:
         promised = ("validation", "promise", BEST_MEMBER)
+        scores = about.get("validation") or {}
+        views = {name: value for name, value in scores.items() if name.endswith(BY_TTA)}  # of this prediction
         known = {name: about[name] for name in promised if about.get(name)}
+        if known.get("validation"):
+            known["validation"] = {name: value for name, value in scores.items() if name not in views}
         about = {name: value for name, value in about.items() if name not in promised}
-        about |= {"validation": {}, **({OF_NETWORK: known} if known else {})}
+        about |= {"validation": views, **({OF_NETWORK: known} if known else {})}
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
@@ -131,10 +136,16 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
         "created": now(),
-        **({"trial_folder": str(trial.resolve())} if recipe and trial and validation else {}),
+        **({"trial_folder": _in_project(trial)} if recipe and trial and validation else {}),
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
     }
+
+
+def _in_project(folder: Path) -> str:
+    """The path from the project's folder on, which may be moved; of one that lies elsewhere the whole."""
+    folder = folder.resolve()
+    return str(folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder)
 
 
 def _promise(trial: Path | None, metric: str, recipe: Recipe | None) -> dict[str, Any]:

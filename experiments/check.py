@@ -93,8 +93,7 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
-            arguments = plan.config["tuner"].get("classArgs") or {}
-            if plan.config["tuner"].get("className") == SEARCH and {"first", "warm_start"} & arguments.keys():
+            if _reads_recipes(plan.config["tuner"]):
                 errors += spelling_errors(plan.space)
             plan, known = with_known_recipes(plan)
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
@@ -148,6 +147,14 @@ def end_notes(plan: Plan) -> list[str]:
         return []
     fitting = max(1, parts // STINTS)
     return [f"{counts} with hopeful recipes paused; give classArgs: {{trainings: {fitting}}}, or hours"]
+
+
+def _reads_recipes(tuner: Mapping[str, Any]) -> bool:
+    """Whether our tuner compares the space with recipes in files, which are written in the trial's words."""
+    arguments = tuner.get("classArgs") or {}
+    first = arguments.get("first") or []
+    named = isinstance(first, str) or any(isinstance(one, str) for one in first)
+    return tuner.get("className") == SEARCH and bool(arguments.get("warm_start") or named)
 
 
 def with_known_recipes(plan: Plan) -> tuple[Plan, list[str]]:

@@ -108,9 +108,10 @@ def plan_finish(
                 f"{known[1]:.4f} with the photos of a {task.group} combined"
             )
             validated = combined
-    decision, about["decision"] = _decision(finish, validated, task, metric)
-    forced = finish.decide == METRIC and about["decision"].get("gain_low", 1) <= 0
-    if decision and (metric != METRIC or forced):  # what is known is of the probabilities before the decision
+    decision, about["decision"], is_worth_it = _decision(finish, validated, task, metric)
+    if decision and (
+        metric != METRIC or not is_worth_it
+    ):  # what is known is of the probabilities before the decision
         why = f"the {title_of(metric)} after --decide {METRIC} was not validated" if metric != METRIC else (
             f"--decide {METRIC} may lose: its nested macro-F1 is {about['decision'][METRIC]:.4f}"
         )  # fmt: skip
@@ -132,8 +133,8 @@ def _shared_in(data: Path, corrections: str, group: str, task: Task) -> tuple[in
 
 def _decision(
     finish: Finish, validated: pd.DataFrame | None, task: Task, metric: str
-) -> tuple[Decision | None, dict[str, Any]]:
-    """(The decision to apply, the facts on it)."""
+) -> tuple[Decision | None, dict[str, Any], bool]:
+    """(The decision to apply, the facts on it, whether it is known to gain)."""
     why = ""
     if finish.decide == NONE:
         why = "--decide none"
@@ -150,13 +151,13 @@ def _decision(
     if why:
         if finish.decide == METRIC:
             raise UsageError(f"--decide {METRIC}: {why}")
-        return None, {"applied": False, "why": why}
+        return None, {"applied": False, "why": why}, False
     applied = finish.decide == METRIC or found.is_worth_it
     output.info(f"validation {task.groups}: {found.words()}; it is {'' if applied else 'not '}applied")
     facts = {"applied": applied, **found.facts()}
     if not applied:
-        return None, facts
-    return found.decision, facts | found.decision.to_json(task)
+        return None, facts, False
+    return found.decision, facts | found.decision.to_json(task), found.is_worth_it
 
 
 def known_answers(run: Path, temperature: float = 1.0) -> pd.DataFrame | None:

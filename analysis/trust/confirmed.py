@@ -15,7 +15,7 @@ from analysis.trust.curves import curves_of, whole_curve
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError
 from common.files import NUMBER, read_object, write_json
-from trial.config import TrialConfig
+from trial.config import parse
 from trial.run_folder.record import RunFolder
 from trial.run_folder.resume import differences
 
@@ -157,7 +157,10 @@ def _has_changed(run: Path, leader: Leader) -> bool:
     """Whether the run folder holds another recipe than the one that was confirmed."""
     if not leader.recipe:
         return False
-    then = TrialConfig().recipe() | dict(leader.recipe)  # a field that came later has its default
+    try:
+        then = parse(leader.recipe, present=False).recipe()  # a field that came later has its default
+    except UsageError:
+        return True
     return bool(differences(then, RunFolder(run).config().recipe(), longer=False))
 
 

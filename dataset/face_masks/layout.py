@@ -49,8 +49,13 @@ def is_of_others(csv: Path) -> bool:
     if not csv.is_file():
         return False
     with suppress(OSError), csv.open("rb") as file:
-        words = re.findall("[a-z]+", file.readline(10_000).decode(errors="replace").lower())
-        return bool(words) and {"gender", "race", "age"}.isdisjoint(words)
+        line = file.readline(10_000)
+        if b"\0" in line:  # UTF-16, which its reader names
+            return False
+        words = re.findall("[a-z]+", line.decode(errors="replace").lower())
+        return bool(words) and {"gender", "race", "age", *GENDERS}.isdisjoint(
+            words
+        )  # a row, without a header
     return False
 
 

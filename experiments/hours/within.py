@@ -79,10 +79,11 @@ def run_within(
             )
         except BaseException:  # Ctrl-C, too
             photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
-            logger.info(
-                "the search is kept; to retrain its best recipe:\n  python -m analysis "
-                f"export-best-and-retrain {result.name} --data {photos} --out {place}"
-            )
+            if result.state.best_run is not None:
+                logger.info(
+                    "the search is kept; to retrain its best recipe:\n  python -m analysis "
+                    f"export-best-and-retrain {result.name} --data {photos} --out {place}"
+                )
             raise
         return replace(result, final=out)
     return result

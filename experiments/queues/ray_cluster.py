@@ -54,8 +54,8 @@ class RayJob(Job):
         cls, queue: Queue, folder: Path, name: str, command: Sequence[str], environ: Mapping[str, str]
     ) -> Self:
         nodes = _connect(queue.address)
-        if errors := node_errors(queue, nodes):
-            raise UsageError(errors)
+        for error in node_errors(queue, nodes):  # it may come back, as after a reboot: the job waits
+            print(error, file=sys.stderr)
         import ray
 
         job = cls(folder, f"{name}-{secrets.token_hex(4)}", None)

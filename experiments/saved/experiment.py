@@ -69,7 +69,11 @@ class Saved:
         another one has gone on from them, or has begun in the place of one that had not got through an
         epoch, or the search has given their recipe up."""
         kept = [t for t in self.trials if t.is_open]
-        given_up = {chosen.trial for chosen in read_or_damage(self.folder)[0] if chosen.state == FAIL}
+        given_up = {
+            chosen.trial
+            for chosen in read_or_damage(self.folder)[0]
+            if chosen.state == FAIL and chosen.why.startswith(INTERRUPTED)
+        }
         interrupted = [t for t in self.trials if self._was_interrupted(t) and t.trial not in given_up]
         kept += [t for t in interrupted if not self._has_successor(t)]
         ids = [trial.parameter_id for trial in kept]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import subprocess
 import sys
 import time
@@ -206,7 +207,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     begun, asked = len(saved.trials), plan.config.get("maxTrialNumber")
     arguments = dict(_tuner(saved).get("classArgs") or {})
     limits = {"maxExperimentDuration": seconds(plan.config.get("maxExperimentDuration"))}
-    if _is_ours(saved) and "hours" in arguments:
+    if _is_ours(saved) and "hours" in arguments and not again:  # NNI runs those, whatever the tuner says
         limits["hours"] = 3600 * arguments["hours"]
     wanted, done = arguments.get("trainings"), float(begun - again)
     trained = trainings_spent(saved) if wanted is not None or plan.pauses else 0.0
@@ -236,7 +237,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
             params.pop("maxExperimentDuration", None)
             arguments.pop("hours", None)
         if trials is not None and plan.pauses:
-            arguments["trainings"] = round(trained + again + trials, 2)
+            arguments["trainings"] = math.ceil(100 * (trained + again + trials) - 1e-6) / 100
             params["maxTrialNumber"] = begun + STINTS * trials
         elif trials is not None:
             params["maxTrialNumber"] = begun + trials

@@ -82,8 +82,16 @@ def test_a_train_csv_of_another_set_is_told_all_formats_and_folders_of_classes_w
         assert meant in refused(read, tmp_path)
     put(tmp_path, "train/cat/a.jpg")
     assert format_of(tmp_path) == CLASS_FOLDERS
-    for header in ("id;gender;race;age;path", "\ufeffid,Gender,Age,path"):  # meant, with a mistake
-        csv.write_text(f"{header}\n")
+    people = (
+        "id;gender;race;age;path",
+        "\ufeffid,Gender,Age,path",
+        "000001,male,Asian,18,000001_male_Asian_18",
+    )
+    for line, encoding in [
+        *((one, "utf-8") for one in people),
+        (people[0], "utf-16"),
+    ]:  # meant, with a mistake
+        csv.write_text(f"{line}\n", encoding)
         assert format_of(tmp_path) == COMPETITION
         assert not any("fits no format" in error for error in errors_of(read_train, tmp_path))
 

@@ -125,7 +125,7 @@ def _of_param(field: str, param: str, text: str) -> Any:
     """The text as the JSON value of a choice's parameter; as text if that is one (a folder named 123)."""
     kinds = [params_of(builder)[param][0] for builder in CHOICES.get(field, {}).values()
              if param in params_of(builder)]  # fmt: skip
-    return text if kinds == [str] else _json_or_text(text)
+    return text if kinds == [str] and text[:1] != '"' else _json_or_text(text)
 
 
 def _json_or_text(text: str) -> Any:

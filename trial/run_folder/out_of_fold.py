@@ -31,15 +31,18 @@ def predictions(runs: Sequence[str], table: pd.DataFrame, task: Task, temperatur
 
 def _of(run: Path, table: pd.DataFrame, task: Task) -> np.ndarray:
     folder, what = RunFolder(run), f"teacher.runs: {run}"
+    status = folder.status()
+    if status["state"] == "running":
+        raise UsageError(
+            f"{what}: is still running (on {status['process']['host']}); its predictions would change, wait "
+            "until it is done; python -m trial --continue goes on with one whose machine is gone"
+        )
     try:
         known = folder.validation()
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"{what}: holds no predictions of validation photos; give the folder of a run with fold=all"
         ) from None
-    status = folder.status()
-    if status["state"] == "running":
-        raise UsageError(f"{what}: is still running; its predictions would change, wait until it is done")
     if status["state"] in (INTERRUPTED, "failed"):
         logger.warning(
             f"WARNING: {what}: ended early ({status['state']}); it is a teacher by its best epoch so far"

@@ -330,12 +330,13 @@ class RunFolder:
         return table
 
     def curve(self) -> "pd.DataFrame":
-        """`epochs` with one row per epoch: the mean over the folds of this run. One that ended earlier counts
-        with its last row, as where recipes are ranked (analysis/trust/curves.py: whole_curve)."""
+        """`epochs` with one row per epoch: the mean over the folds of this run. Once it is done, one that
+        ended earlier counts with its last row, as where recipes are ranked (analysis/trust/curves.py:
+        whole_curve)."""
         import pandas as pd
 
         table = self.epochs()
-        if "fold" in table:
+        if "fold" in table and self.status()["state"] == "done":
             every = pd.MultiIndex.from_product([sorted(table["epoch"].unique()), table["fold"].unique()])
             rows = every.to_frame(index=False, name=["epoch", "fold"])
             table = pd.merge_asof(rows, table.sort_values("epoch"), on="epoch", by="fold")

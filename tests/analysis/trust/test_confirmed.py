@@ -52,13 +52,17 @@ def test_what_is_written_is_read_again_and_says_who_is_equal(tmp_path):
 def test_a_result_does_not_hold_for_another_recipe_that_took_the_name_of_a_leader(tmp_path):
     for name in ("t0", "t1"):
         untrained(tmp_path / name)
+        path = tmp_path / name / "config.json"
+        steps = [{"_name": "Affine", "rotate": [-5, 5]}]  # a list in the file, read as a tuple
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"augment": steps}))
     runs = [tmp_path / "t0", tmp_path / "t1"]
     leaders = [Leader(run.name, SOME, 1, None, RunFolder(run).config().recipe()) for run in runs]
     known = replace(confirmed(), leaders=tuple(leaders))
     (tmp_path / "confirm").mkdir()
     known.write(tmp_path / "confirm")
-    assert known_of(runs, "macro_f1") == (known, "")
-    assert read_confirmed(tmp_path / "confirm") == known
+    found, why = known_of(runs, "macro_f1")
+    assert (found, why) == (read_confirmed(tmp_path / "confirm"), "")
+    assert confirmed_by_name(found) == confirmed_by_name(known)
     path = tmp_path / "t1" / "config.json"
     good = path.read_text()
     path.write_text(json.dumps(json.loads(good) | {"learning_rate": 0.1}))

@@ -117,7 +117,8 @@ def test_other_spellings_than_those_of_trials_are_refused_where_recipes_are_look
     space = {key: {"_type": "choice", "_value": values} for key, values in options.items()}
     mine.space.write_text(json.dumps(space))
     mine.change("image_size=32x32", "")
-    found = errors(give(mine, tuner=searched(first=[{"ema": 0.9}])))
+    assert check(give(mine, tuner=searched(first=[{"ema": 0.9}]))), "a point is in the space's words"
+    found = errors(give(mine, tuner=searched(first=["recipes/cpu_hour.json"])))
     assert [error.partition(": write that")[0] for error in found] == [
         "image_size: trials write '64x48' for '64X48'",
         "image_size: trials write '96x64' for [96, 64]",

@@ -171,7 +171,9 @@ def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_p
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("the photos are gone")])
 def test_what_ends_the_retraining_leaves_a_way_to_go_on(tmp_path, monkeypatch, caplog, error):
     plan = SimpleNamespace(name="mine", code=tmp_path, data="my photos")
-    result = ExperimentResult("abcd1234", EXPERIMENTS / "abcd1234", State(1), "", "my photos")
+    result = ExperimentResult(
+        "abcd1234", EXPERIMENTS / "abcd1234", State(1, best_run=Path("best")), "", "my photos"
+    )
 
     def ended(*given):
         raise error

@@ -111,6 +111,9 @@ def test_a_finished_one_gets_something_to_do_or_is_refused(tmp_path):
     tuner = one.params["tuner"] | {"classArgs": {"hours": 1}}
     with pytest.raises(UsageError, match="has run for 1:00:01, its hours; --hours 1 gives it one more hour"):
         more(SavedExperiment(tmp_path / "tuner", tuner=tuner, maxTrialNumber=None, seconds=3601))
+    left = SavedExperiment(tmp_path / "left", tuner=tuner, maxTrialNumber=None, seconds=3601)
+    left.trial("at_work", "RUNNING")
+    assert more(left)["tuner"] == tuner, "NNI ends what was at work, and the tuner begins nothing more"
     assert "maxTrialNumber" not in more(one, hours=2), "as many as there is time for"
     assert more(one, hours=2)["maxExperimentDuration"] == "7300s"
 
@@ -166,6 +169,13 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     assert (
         resume._tells(replace(read, params=params), 0, None) == "3 trials have begun, 3 more trainings follow"
     )
+    thirds = {"epochs": 3}
+    for run in (one.folder / "trials").iterdir():
+        (run / "config.json").write_text(json.dumps(parse(recipe | thirds).to_json()))
+    spent = resume.trainings_spent(read_saved(one.folder))
+    assert more(one, trials=1)["tuner"]["classArgs"]["trainings"] >= spent + 1, (
+        "a hundredth less is none more"
+    )
 
 
 def test_failures_cost_what_the_search_counts_for_them(tmp_path):
@@ -180,7 +190,11 @@ def test_failures_cost_what_the_search_counts_for_them(tmp_path):
     for name in ("first", "second", "third"):
         one.trial(name, "RUNNING", "FAILED", state="interrupted", epochs=0)
     one.trial("killed", "RUNNING", state="failed", rate=0.006)
-    rows = [Chosen(0, 0, "no_config", "default", state="fail"), Chosen(1, 3, "third", "model", state="fail")]
+    why = "interrupted 3 times before its first epoch"
+    rows = [
+        Chosen(0, 0, "no_config", "default", state="fail"),
+        Chosen(1, 3, "third", "model", why=why, state="fail"),
+    ]
     write_chosen(one.folder, [*rows, Chosen(2, 4, "killed", "model")])
     read = read_saved(one.folder)
     assert resume.trainings_spent(read) == 0.5

@@ -94,7 +94,7 @@ def test_runs_without_predictions_or_of_other_classes_are_all_named(photos, tmp_
 
 def test_a_run_that_still_trains_is_refused_and_one_that_ended_early_noted(photos, tmp_path, caplog):
     running = run_folder(tmp_path / "running", photos, np.tile(RIGHT, (6, 1)), state="running")
-    with pytest.raises(UsageError, match=r"running: is still running; its predictions would change"):
+    with pytest.raises(UsageError, match=r"running: is still running .on .*; its predictions would change"):
         predictions([str(running)], photos, TASK)
     stopped = run_folder(tmp_path / "stopped", photos, np.tile(RIGHT, (6, 1)), state="interrupted")
     assert predictions([str(stopped)], photos, TASK).shape == (6, 3)

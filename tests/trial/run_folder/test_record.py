@@ -112,6 +112,9 @@ def test_in_the_curve_a_fold_that_ended_earlier_counts_with_its_last_epoch(tmp_p
     for fold, own in enumerate(scores):
         for epoch, score in enumerate(own, 1):
             writer.epoch({"fold": fold, "epoch": epoch, "seconds": 1.0, "macro_f1": score})
+    while_it_trains = [0.1, 0.35, 0.25, 0.4, 0.6]
+    assert list(RunFolder(tmp_path).curve()["macro_f1"]) == pytest.approx(while_it_trains)
+    writer.end("done")
     curve = RunFolder(tmp_path).curve()
     assert list(curve["macro_f1"]) == pytest.approx([0.1, 0.35, 0.25, 0.35, 0.45])
     ranked = whole_curve([dict(enumerate(own, 1)) for own in scores], 0.5)
