@@ -11,7 +11,7 @@ import pytest
 from analysis.__main__ import app
 from analysis.ensemble import ensemble
 from analysis.pipeline import export_best_and_retrain, retrain_and_submit
-from analysis.predict.trained import load, predict
+from analysis.predict.trained import predict
 from analysis.predict.validation import worth
 from analysis.prediction import predict_and_submit
 from analysis.recipes import Recipe
@@ -129,12 +129,10 @@ def test_views_are_measured_on_the_runs_own_groups(patients, people, trial, tmp_
     _, about = predict_and_submit(trial, patients, tmp_path / "out", "flip")
     assert about["validation"]["macro_f1_by_tta"]["none"] == RunFolder(trial).status()["macro_f1"]
     assert "validation patients: macro-F1" in capsys.readouterr().out
-    assert (
-        worth(
-            untrained(tmp_path / "home", 0, RunFolder(trial).validation()).folder, load(trial), people, "flip"
-        )
-        is None
-    )
+    shutil.copytree(trial, copy := tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"group": ""}))
+    assert worth(copy, people, "flip") is None
     said = capsys.readouterr().out
     assert "not measured on validation patients: " in said
     assert "other classes (18 instead of 2; unknown: " in said

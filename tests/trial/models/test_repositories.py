@@ -294,6 +294,7 @@ def test_trials_are_chosen_by_a_repository_whatever_its_revision():
     models = [f"{NAME}@abc", "hf-hub:me/tiny", "resnet34.tv_in1k"]
     table = pd.DataFrame({"model": models, "state": "done", "macro_f1": [0.3, 0.2, 0.1]})
     table["sequence"] = range(3)
+    table["trial"] = list("abc")
     ranking = rank(table)
     for name, model in ((NAME, models[0]), ("hf-hub:me/tiny", models[1]), ("resnet34", models[2])):
         assert ranking.best(model=name)["model"].tolist() == [model]
