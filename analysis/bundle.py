@@ -152,18 +152,13 @@ def _member(
     split: str,
     trained: bool = True,
 ) -> Member:
-    weights, start = run.folder / WEIGHTS, start_weights(config)
+    weights, start = run.folder / WEIGHTS, hashes(config.model, config.weights)
     network = sha256_of(weights) if trained and weights.is_file() else None
     kept = [] if trained else [path for path in run.weights_files() if path.is_file()]  # it may be damaged
     of_trial = {path.name: sha256_of(path) for path in kept}
     origin = run.origin()
     compute, labels = dict(origin.get("compute", {})), dict(origin.get("label_files", {}))
     return Member(config.recipe(), stop_after, average, split, compute, start, network, of_trial, labels)
-
-
-def start_weights(config: TrialConfig) -> dict[str, str]:
-    """As `hashes`, of the pretrained weights that training starts from."""
-    return hashes(config.model, config.weights)
 
 
 @cache
@@ -250,7 +245,7 @@ def differences(bundle: Bundle, configs: Sequence[TrialConfig], processes: int =
     if bundle.threads > cores():
         found.append(f"threads: {bundle.threads} there, {cores()} cores here")
     for member, config in zip(bundle.members, configs, strict=True):
-        if (weights := start_weights(config)) != member.start_weights:
+        if (weights := hashes(config.model, config.weights)) != member.start_weights:
             found.append(
                 f"pretrained weights of {config.model}: {member.start_weights} there, {weights} here"
             )

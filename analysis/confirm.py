@@ -151,6 +151,7 @@ class _Rounds:
         self.alive = list(configs)
         self.folder = folder_of(self.alive[0])
         self.trained: dict[Path, list[Path]] = {leader: [] for leader in configs}
+        self.finished: dict[Path, bool] = {}  # {run: whether an earlier call has trained it}
         self.rounds: list[Round] = []
         self.known: dict[Path, Leader] = {}
         self.failed: list[str] = []
@@ -183,7 +184,11 @@ class _Rounds:
         )
 
     def _is_trained(self, leader: Path, seed: int, fold: int) -> bool:
-        return is_finished(self._run(leader, seed, fold), self._config(leader, seed, fold))
+        """Whether an earlier call has trained it. Looked up once: the photos' fingerprint is part of it."""
+        run = self._run(leader, seed, fold)
+        if run not in self.finished:
+            self.finished[run] = is_finished(run, self._config(leader, seed, fold))
+        return self.finished[run]
 
     def play(self, seed: int, fold: int) -> None:
         """Train the leaders on a fold, and let those go that are behind then."""

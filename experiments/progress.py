@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from analysis.trials.chosen import PAUSED, read_or_damage
+from analysis.trials.chosen import FAIL, PAUSED, read_or_damage
 from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
 from common.nni_database import profile
@@ -26,7 +26,6 @@ from trial.run_folder.status import INTERRUPTED
 
 QUIET = 30  # seconds between two lines while no trial ends
 ENDED = ("done", "stopped_early", INTERRUPTED, "failed")
-FAIL = "fail"  # the state of a recipe in chosen.csv that the search has given up
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ class Trials:
         if known.result is None and known.interrupted and self._in_vain(trial, known) >= STARTS:
             epochs = max(len(known.curve), len(trial.intermediate_values))
             epoch = f"after epoch {epochs}" if epochs else "before its first epoch"
-            self._tell(trial, known, None, f"interrupted {STARTS} times {epoch}")
+            self._tell(trial, known, None, f"{INTERRUPTED} {STARTS} times {epoch}")
         elif known.result is None and known.interrupted and not known.curve:  # nothing to go on from
             self._ended.pop(trial.number, None)
             if trial.number not in self.again:

@@ -109,9 +109,8 @@ def plan_finish(
             )
             validated = combined
     decision, about["decision"], is_worth_it = _decision(finish, validated, task, metric)
-    if decision and (
-        metric != METRIC or not is_worth_it
-    ):  # what is known is of the probabilities before the decision
+    # What is known is of the probabilities before the decision.
+    if decision and (metric != METRIC or not is_worth_it):
         why = f"the {title_of(metric)} after --decide {METRIC} was not validated" if metric != METRIC else (
             f"--decide {METRIC} may lose: its nested macro-F1 is {about['decision'][METRIC]:.4f}"
         )  # fmt: skip

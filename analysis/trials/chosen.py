@@ -28,6 +28,7 @@ OTHERS = {
 CAN_NOT_WIN = "can't win"
 RUNNING = "running"  # a state
 PAUSED = "paused"  # a state: the trial's checkpoint may be gone on from
+FAIL = "fail"  # a state: the search has given it up
 
 
 class Chosen(NamedTuple):

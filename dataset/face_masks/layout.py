@@ -53,9 +53,8 @@ def is_of_others(csv: Path) -> bool:
         if b"\0" in line:  # UTF-16, which its reader names
             return False
         words = re.findall("[a-z]+", line.decode(errors="replace").lower())
-        return bool(words) and {"gender", "race", "age", *GENDERS}.isdisjoint(
-            words
-        )  # a row, without a header
+        about_people = {"gender", "race", "age", *GENDERS}  # of the header, or of a row if there is none
+        return bool(words) and about_people.isdisjoint(words)
     return False
 
 

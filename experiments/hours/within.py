@@ -78,8 +78,8 @@ def run_within(
                 Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size
             )
         except BaseException:  # Ctrl-C, too
-            photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
             if result.state.best_run is not None:
+                photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
                 logger.info(
                     "the search is kept; to retrain its best recipe:\n  python -m analysis "
                     f"export-best-and-retrain {result.name} --data {photos} --out {place}"

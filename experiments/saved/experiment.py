@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from analysis.trials.chosen import read_or_damage
+from analysis.trials.chosen import FAIL, read_or_damage
 from analysis.trials.nni_database import Recorded, recorded_trials
 from common.errors import UsageError
 from common.machine import PROJECT
@@ -21,7 +21,6 @@ from common.nni_yaml import KEYS, SERVICE, TRIAL, split_command
 from common.text import path_text
 from experiments.machines.remote import local_service
 from experiments.plan import Plan
-from experiments.progress import FAIL
 from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED
 

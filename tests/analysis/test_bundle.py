@@ -21,6 +21,7 @@ from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
 from trial.config import parse
 from trial.data import pseudo_labels
+from trial.models.weights import hashes
 
 
 @pytest.fixture(scope="module")
@@ -181,4 +182,4 @@ def test_a_missing_bundle_and_missing_weights(tmp_path):
     with pytest.raises(UsageError, match=r"bundle\.json: does not exist; export-best, retrain"):
         read_bundle(tmp_path)
     config = parse({**TINY, "weights": "/nowhere/x.pth"}, present=False)
-    assert bundle.start_weights(config) == {}
+    assert hashes(config.model, config.weights) == {}

@@ -24,6 +24,11 @@ from trial.run_folder.checkpoint import CHECKPOINT
 from trial.run_folder.record import RunFolder
 
 LONG = "import sys, time; print('begins', flush=True); time.sleep(60)"
+REPORTS = """import os, sys, time
+path = os.environ['NNI_SYS_DIR'] + '/.nni/metrics'
+open(path, 'ab').write(b'ME000002{{}}'); os.utime(path, (0, 0))
+print('trained', *sys.argv[1:], os.environ['FACE_MASK_WARM'], flush=True)
+print('a warning', file=sys.stderr); time.sleep({seconds}); print('done'); sys.exit(7)"""
 
 
 @pytest.fixture
@@ -86,15 +91,7 @@ def has_more(folder: Path, epochs: int) -> bool:
 def test_the_log_the_reports_and_the_exit_code_come_back(queue, tmp_path):
     """NNI waits until the kernel tells it that the file of metrics has changed, which it does not when another machine
     writes: here the trial gives the file a time long ago, and the wrapper's touch is seen."""
-    trial = Trial(
-        tmp_path / "abcde", queue, "-c",
-        "import os, sys, time\n"
-        "path = os.environ['NNI_SYS_DIR'] + '/.nni/metrics'\n"
-        "open(path, 'ab').write(b'ME000002{}'); os.utime(path, (0, 0))\n"
-        "print('trained', *sys.argv[1:], os.environ['FACE_MASK_WARM'], flush=True)\n"
-        "print('a warning', file=sys.stderr); time.sleep(2.5); print('done'); sys.exit(7)",
-        "epochs=2",
-    )  # fmt: skip
+    trial = Trial(tmp_path / "abcde", queue, "-c", REPORTS.format(seconds=2.5), "epochs=2")
     assert trial.end() == 7
     assert re.fullmatch(
         r"job \d+ is in the queue \(local\)\ntrained epochs=2 threads=3 0\ndone\n", trial.text("stdout")

@@ -2,6 +2,7 @@
 not import tuners, is the same there."""
 
 import pytest
+from optuna.trial import TrialState
 
 from analysis.trials import chosen as read
 from analysis.trials.chosen import read_chosen
@@ -10,8 +11,9 @@ from experiments import plan
 from experiments.checks import space
 from experiments.machines import remote
 from tests.tuners.read_back import read_back
+from trial.run_folder import status
 from tuners import chosen as written
-from tuners import reports
+from tuners import reports, trials
 from tuners.chosen import CHOSEN_CSV, Chosen, write_chosen
 from tuners.model import curves
 from tuners.spaces.default_point import middle_of
@@ -62,6 +64,8 @@ def test_copies_elsewhere_are_the_same():
     for name in ("CHOSEN_CSV", "CAN_NOT_WIN", "RUNNING", "PAUSED"):
         assert getattr(read, name) == getattr(written, name)
     assert {*read.OTHERS, "model"} == set(written.BY)
+    assert TrialState.FAIL.name.lower() == read.FAIL
+    assert status.INTERRUPTED == trials.INTERRUPTED
     assert plan.STINTS == curves.STINTS
     assert remote.MACHINES == reports.MACHINES
     for kind, values in (

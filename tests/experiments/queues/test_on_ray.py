@@ -18,7 +18,7 @@ import pytest
 from experiments.checks.queue import queue_errors
 from experiments.submit import FOLDER, JOB
 from tests.experiments.checks.test_queue import START
-from tests.experiments.test_submit import LONG, Trial, goes_on, wait_for
+from tests.experiments.test_submit import LONG, REPORTS, Trial, goes_on, wait_for
 
 pytest.importorskip("ray", reason="Ray is not installed (pip install -e '.[ray]')")
 pytestmark = pytest.mark.slow
@@ -98,15 +98,7 @@ def worker_of(cluster: psutil.Process, folder: Path) -> psutil.Process:
 
 
 def test_the_log_the_reports_and_the_exit_code_come_back(queue, tmp_path):
-    trial = Trial(
-        tmp_path / "abcde", queue, "-c",
-        "import os, sys, time\n"
-        "path = os.environ['NNI_SYS_DIR'] + '/.nni/metrics'\n"
-        "open(path, 'ab').write(b'ME000002{}'); os.utime(path, (0, 0))\n"
-        "print('trained', *sys.argv[1:], os.environ['FACE_MASK_WARM'], flush=True)\n"
-        "print('a warning', file=sys.stderr); time.sleep(4); print('done'); sys.exit(7)",
-        "epochs=2",
-    )  # fmt: skip
+    trial = Trial(tmp_path / "abcde", queue, "-c", REPORTS.format(seconds=4), "epochs=2")
     assert trial.end() == 7
     said = r"job abcde-\w{8} is in the queue \(ray\)\ntrained epochs=2 threads=1 0\ndone\n"
     assert re.fullmatch(said, trial.text("stdout"))

@@ -9,7 +9,6 @@ import timm
 import torch
 from safetensors.torch import save
 
-from analysis.bundle import start_weights
 from analysis.predict.trained import predict
 from analysis.trials.ranking import rank
 from common.errors import UsageError, errors_of
@@ -23,7 +22,7 @@ from trial.commands.fetch import fetch_all, wanted_by
 from trial.commands.train import app
 from trial.config import parse
 from trial.models import weights
-from trial.models.weights import fetched_path, locate, network_of, pinned
+from trial.models.weights import fetched_path, hashes, locate, network_of, pinned
 from trial.recipe import build
 from trial.run_folder.record import RunFolder
 
@@ -97,7 +96,7 @@ def test_a_repository_is_fetched_once_then_trained_and_predicted_with_without_a_
     assert run.origin()["networks"] == [f"{NAME}@{commit}"]
     prepared = run.preprocessing()
     assert [list(prepared.mean), list(prepared.std), prepared.interpolation] == list(OWN.values())
-    assert start_weights(run.config()).keys() == {f"{NAME}@{commit}"}
+    assert hashes(run.config().model, run.config().weights).keys() == {f"{NAME}@{commit}"}
     photos = scan_train(people)[1]
     assert predict(out, photos.head(2)).shape == (2, 18)
 
