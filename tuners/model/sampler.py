@@ -218,7 +218,7 @@ class GaussianProcessSampler(BaseSampler):
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
-            seconds = trial.user_attrs.get(SECONDS, math.nan)
+            seconds = _seconds(trial)
             score, noise = final_of.get(trial.number, math.nan), 0.0
             if trial.state == TrialState.PRUNED:
                 if trial.number not in predicted or newest[recipe_key(trial.params)] != trial.number:
@@ -226,8 +226,7 @@ class GaussianProcessSampler(BaseSampler):
                 epochs = len(self._curve(trial))
                 score, noise = predicted[trial.number]
                 seconds *= max(trial.user_attrs.get(EPOCHS, longest), epochs) / epochs
-            seconds = seconds if score == score and seconds > 0 else math.nan
-            known.append((self._row(trial), score, noise, seconds))
+            known.append((self._row(trial), score, noise, seconds if score == score else math.nan))
         count = len(known)
         for trial in trials:
             if trial.state.is_finished():
@@ -237,7 +236,7 @@ class GaussianProcessSampler(BaseSampler):
             at, seconds = None, math.nan
             epochs = max(trial.user_attrs.get(EPOCHS) or max(longest, epoch + 1), epoch)
             if epoch:
-                at, seconds = len(known), trial.user_attrs.get(SECONDS, math.nan) * epochs / epoch
+                at, seconds = len(known), _seconds(trial) * epochs / epoch
                 known.append((row, *predicted[trial.number], seconds))
             if trial.state == TrialState.WAITING or trial.number == pausing:
                 own = 0.0 if trial.number == pausing else start
@@ -338,6 +337,12 @@ def _final(trial: FrozenTrial) -> float:
     """The final score of a finished trial; NaN of any other, or if it is not finite."""
     value = trial.value if trial.state == TrialState.COMPLETE else None
     return value if value is not None and math.isfinite(value) else math.nan
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    """The seconds that a trial took so far; NaN if unknown, or too short for the times of its reports."""
+    seconds = float(trial.user_attrs.get(SECONDS, math.nan))
+    return seconds if seconds > 0 else math.nan
 
 
 def _part(predictor: FinalScores, epoch: int, epochs: int) -> Part:

@@ -274,6 +274,22 @@ def test_a_suggestion_is_made_anew_when_too_little_time_is_left_for_it():
     assert trial.params == SPACE.at(now.recipe), "what was weighed is what is handed out"
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_training_too_short_for_its_clock_has_an_unknown_cost():
+    """Reports that NNI receives at once have one time; the logarithm of no seconds made every cost NaN."""
+    study = study_of(GaussianProcessSampler(SPACE), DEFAULT)
+    for number in range(6):
+        trial = study.ask()
+        SPACE.ask(trial)
+        trial.set_user_attr(SECONDS, 10.0 if number < 5 else 0.0)
+        if number < 5:
+            study.tell(trial, score(trial.params))
+    trial.report(0.3, 0)
+    trial.report(0.4, 1)
+    (option,) = study.sampler.options(study)
+    assert 5 < option.seconds < 20
+
+
 # Speed
 
 
