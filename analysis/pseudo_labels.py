@@ -101,7 +101,7 @@ def _groups(
 ) -> np.ndarray:
     if "combined_photos" in about:
         raise UsageError(
-            f"{submission}: was predicted with --combine-photos, after which the photos of a {task.group} "
+            f"{submission}: was predicted with --combine-photos, after which the photos of one {task.group} "
             "always agree; predict without"
         )
     try:

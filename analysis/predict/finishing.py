@@ -18,7 +18,7 @@ from analysis.trust.covered import coverage_lines, not_covered
 from analysis.trust.decision import METRIC, Decision, decide, decision_from
 from common.errors import UsageError, first_line, unknown
 from common.log import output_of
-from dataset.read import read_train
+from dataset.read import corrected, scan_train
 from dataset.task import Task
 from trial.metrics import METRICS, title_of
 from trial.probabilities import tempered
@@ -94,7 +94,7 @@ def plan_finish(
             output.info(words)
     if finish.combine_photos:
         groups = groups_to_answer(photos, task, str(data))
-        shared = _shared_in(data, corrections, group, task)
+        shared = _shared(data, corrections, group, task, validated)
         names = [list(task.factors)[axis] for axis in shared] if task.factors else ["class"]
         about["combined_photos"] = {"of": task.group, "shared": names}
         if validated is not None:
@@ -105,7 +105,7 @@ def plan_finish(
             about["combined_photos"] |= {"validation_alone": known[0], "validation": known[1]}
             output.info(
                 f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
-                f"{known[1]:.4f} with the photos of a {task.group} combined"
+                f"{known[1]:.4f} with the photos of one {task.group} combined"
             )
             validated = combined
     decision, about["decision"], is_worth_it = _decision(finish, validated, task, metric)
@@ -119,14 +119,24 @@ def plan_finish(
     return FinishPlan(task, groups, shared, decision, about)
 
 
-def _shared_in(data: Path, corrections: str, group: str, task: Task) -> tuple[int, ...]:
-    _, table = read_train(data, corrections or None, group)
-    shared = shared_axes(task, table["label"].to_numpy(), table["group"].to_numpy(str))
-    if not shared:
+def _shared(
+    data: Path, corrections: str, group: str, task: Task, validated: pd.DataFrame | None
+) -> tuple[int, ...]:
+    """The factors that the photos of a group share, by the photos to train on in `data`; if it has none of
+    these classes, as a set of new photos to predict, by the answers that the networks were validated on."""
+    scan, where = scan_train(data, group), f"to train on of one {task.group} in {data}"
+    if not scan.errors and scan.task.classes == task.classes:
+        known = corrected(task, scan.table, corrections)
+    elif validated is not None:
+        known, where = validated, f"of one {task.group} that the networks were validated on"
+    else:
         raise UsageError(
-            f"--combine-photos: the photos to train on of one {task.group} in {data} have no class or factor "
-            "in common"
+            f"--combine-photos: {data} has no photos to train on of the networks' classes, nor are there "
+            f"validation answers of them: what the photos of one {task.group} share is not known"
         )
+    shared = shared_axes(task, known["label"].to_numpy(), known["group"].to_numpy(str))
+    if not shared:
+        raise UsageError(f"--combine-photos: the photos {where} have no class or factor in common")
     return shared
 
 

@@ -67,7 +67,7 @@ class Leaks(NamedTuple):
         if self.photos:
             across = people["one"][people["where"] == EVAL]
             lines.append(
-                f"photos to predict that may show a {task.group} of train: {across.nunique():,} "
+                f"photos to predict that may show {task.groups} of train: {across.nunique():,} "
                 f"(about {FALSE * self.photos:.0f} by chance)"
             )
         return [*lines, *(f"note: {note}" for note in self.notes)]

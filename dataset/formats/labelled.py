@@ -173,7 +173,7 @@ def both_sides(train: Iterable[str], eval_groups: Iterable[str], task: Task, whe
     which = f"1 {task.group} has" if len(both) == 1 else f"{len(both):,} {task.groups} have"
     return [
         f"{where}: {which} photos both to train on and to predict, so a score on the latter would be too "
-        f"high: {few(both)}; move all photos of a {task.group} to one side"
+        f"high: {few(both)}; move all photos of each {task.group} to one side"
     ]
 
 

@@ -191,9 +191,9 @@ def _read(data: Path, group: str, half: str) -> _Rows:
             )
     else:
         factors = [name for name in others if table.loc[train, name].nunique() > 1]
-        cells = zip(*(table[name] for name in factors), strict=True)
+        cells = table[factors].to_numpy()  # a row for each photo, also without factors
         photos["class"] = [" ".join(cell) if all(cell) else "" for cell in cells]
-    if unused := [name for name in [*others, *unused] if name not in factors]:
+    if train.any() and (unused := [name for name in [*others, *unused] if name not in factors]):
         why = (
             "the labels are not their combinations"
             if "label" in table
@@ -258,10 +258,10 @@ def _column_errors(csv: Path, table: pd.DataFrame, group: str, cut: bool = False
         errors.append(
             f"group={group}: that column of {csv} can't be the group; name which says whose photo it is"
         )
-    if cut or {"label"} & {*table, *written.values()}:
+    train = table["split"].str.lower().isin(TRAIN) if "split" in table else pd.Series(True, table.index)
+    if cut or {"label"} & {*table, *written.values()} or not train.any():  # photos to predict need no class
         return errors
     meant = next((name for name in table if name.strip().lower() in LABEL_NAMES), "")
-    train = table["split"].str.lower().isin(TRAIN) if "split" in table else pd.Series(True, table.index)
     others = [name for name in table if name not in (*own, *RESERVED, *written, group, of_path)]
     varying = [name for name in others if table.loc[train, name].nunique() > 1]
     if meant or len(varying) < 2:

@@ -147,7 +147,17 @@ def test_the_photos_of_a_patient_are_combined_where_they_are_known(tmp_path, cap
     plain = pd.DataFrame(predict(tmp_path / "run", photos)).groupby(photos["group"].to_numpy()).mean()
     assert probabilities == pytest.approx(plain.loc[photos["group"]].to_numpy(), abs=1e-5)
     assert kept["combined_photos"]["of"] == "patient" and kept["combined_photos"]["shared"] == ["class"]
-    assert "with the photos of a patient combined" in capsys.readouterr().out
+    assert "with the photos of one patient combined" in capsys.readouterr().out
+    # A set of new photos alone says nothing of what photos share, one of another task something else.
+    csv = pd.read_csv(patients / "photos.csv", dtype=str, keep_default_na=False)
+    new = csv[csv["split"] == "eval"]
+    others = csv.assign(label=[f"class {number % 5}" for number in range(len(csv))])
+    for name, lines in (("new", new.drop(columns="label")), ("others", others)):
+        lines.to_csv(patients / "photos.csv", index=False)
+        found, kept = predict_and_submit(
+            tmp_path / "run", patients, tmp_path / name, finish=Finish("none", combine_photos=True)
+        )
+        assert found == pytest.approx(probabilities) and kept["combined_photos"]["shared"] == ["class"]
 
 
 def test_a_vote_of_other_photos_is_none():

@@ -193,9 +193,17 @@ def test_a_csv_without_lines(write, content):
     )
 
 
-def test_only_photos_to_predict_can_be_predicted_but_not_trained_on(write):
-    data = write("a.jpg,,,eval", "b.jpg,,,eval")
-    assert list(read_eval(data)["photo"]) == ["a.jpg", "b.jpg"]
+@pytest.mark.parametrize(
+    "header", ["path,label,group,split", "path,size,group,split", "path,w cut at 2,group,split"]
+)
+def test_only_photos_to_predict_can_be_predicted_but_not_trained_on(write, header):
+    data = write("a.jpg,,rex,eval", "b.jpg,,rex,eval", header=header)
+    table = read_eval(data)
+    assert [list(table[name]) for name in ("photo", "group", "class")] == [
+        ["a.jpg", "b.jpg"],
+        ["rex", "rex"],
+        ["", ""],
+    ]
     assert refused(read_train, data).endswith("photos.csv: has no photo to train on")
 
 
@@ -219,7 +227,7 @@ def test_a_group_on_both_sides_of_the_split_is_refused(write, pets):
     data = write(*pets, "x.jpg,,cat2,eval", "y.jpg,,dog0,test")
     assert refused(read_train, data) == (
         f"{data / 'photos.csv'}: 2 groups have photos both to train on and to predict, so a score on the latter "
-        "would be too high: cat2, dog0; move all photos of a group to one side"
+        "would be too high: cat2, dog0; move all photos of each group to one side"
     )
 
 
