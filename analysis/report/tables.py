@@ -52,8 +52,8 @@ def count_words(table: pd.DataFrame) -> str:
 def headline(
     roles: Mapping[str, pd.Series | None], finished: int, metric: str = DEFAULT, limits: str = ""
 ) -> list[dict]:
-    """The three scores at the top (role, title, score, words), each compared with the best one. `limits`: the
-    interval of the best one's, if it is known."""
+    """The scores at the top (role, title, score, words), those of `roles`, each compared with the best one.
+    `limits`: the interval of the best one's, if it is known."""
     best, facts, column = roles["best"], [], column_of(metric)
     titles = {
         "best": f"Best of {finished:,} finished",
@@ -61,7 +61,9 @@ def headline(
         "median": "Median trial",
     }
     for role, title in titles.items():
-        row = roles.get(role)
+        if role not in roles:
+            continue
+        row = roles[role]
         if row is None or pd.isna(row[column]):
             words = "not finished" if role != "median" else "no finished trial"
             facts.append(dict(role=role, title=title, score=None, words=words))

@@ -123,11 +123,12 @@ class Ranking:
         return ranked.head(top)
 
     def roles(self, best: pd.Series | None) -> dict[str, pd.Series | None]:
-        """The trials to compare, by role: the chosen one (`best`), the default and the median one; all None
-        without a chosen one."""
-        if best is None:
-            return {"best": None, "default": None, "median": None}
-        return {"best": best, "default": self.default, "median": self.median}
+        """The trials to compare, by role: the chosen one (`best`), the default, if the search has one, and
+        the median one; all None without a chosen one."""
+        found = {"best": best, "default": self.default, "median": self.median}
+        if not _has_default(self.table):
+            del found["default"]
+        return found if best is not None else dict.fromkeys(found)
 
 
 def rank(table: pd.DataFrame) -> Ranking:
@@ -176,10 +177,14 @@ def _ranked_by(table: pd.DataFrame, column: str) -> pd.Series:
     return table[column].where(table[STEADY].isna(), table[STEADY]) if STEADY in table else table[column]
 
 
+def _has_default(table: pd.DataFrame) -> bool:
+    return bool(table.attrs.get("default_first", True))
+
+
 def _default(table: pd.DataFrame, column: str) -> pd.Series | None:
     """The first trial, if the tuner starts with the default recipe (tuners.search) and it has a
     score."""
-    if not table.attrs.get("default_first", True):
+    if not _has_default(table):
         return None
     first = table[(table["sequence"] == 0) & table[column].notna()]
     return None if first.empty else first.iloc[0]
