@@ -8,13 +8,14 @@ import yaml
 
 from common import machine
 from common.machine import PROJECT
+from dataset.task import Task
 from experiments.check import plan_errors, recipe_errors
 from experiments.checks.rehearsal import TRIALS
-from experiments.checks.space import space_errors
+from experiments.checks.space import covering, space_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.plan import EXPERIMENTS, read_plan
 from trial.commands.arguments import parse_arguments
-from trial.config import parse
+from trial.config import parse, task_errors
 
 SHIPPED = machine.tracked("experiments", "*.yaml")
 pytestmark = pytest.mark.skipif(not SHIPPED, reason="without git a person's own files may be among them")
@@ -42,6 +43,16 @@ def test_has_no_mistake(path):
     errors += key_errors(plan.config) + space_errors(plan.space) + recipe_errors(plan, present=False)
     errors += plan_errors(plan)
     assert errors == []
+
+
+@shipped
+def test_suits_photos_without_factors_unless_it_asks_of_them(path):
+    plan, _ = read_plan(path)
+    pets = Task("pets", ("cat", "dog"), group="owner", groups="owners", rare=(1,))
+    recipes = [parse(parse_arguments(plan.fixed, point), present=False) for point in covering(plan.space)]
+    wanting = {error.split("=")[0] for recipe in recipes for error in task_errors(recipe, pets)}
+    asking = {"heads": {"head"}, "borders": {"borders"}, "demo_faces": {"head.subclasses"}}
+    assert wanting == asking.get(path.stem, set())
 
 
 @shipped
