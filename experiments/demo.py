@@ -16,8 +16,10 @@ from common.machine import PROJECT
 from common.text import path_text, value_text
 from dataset.face_masks import layout
 from dataset.face_masks.drawing.synthetic import draw
+from dataset.read import read_eval
 from experiments.check import check
 from experiments.run import ExperimentResult, run_plan
+from trial.commands.arguments import parse_arguments
 from trial.models.weights import HSE_FACERES, fetched_path
 from trial.run_folder.record import RunFolder
 
@@ -34,7 +36,8 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
     """Search, export, retrain and write a submission into `out`; an earlier result is moved aside.
 
     `data`: a data set in any format; None: people are drawn into OUT/data. `settings`: `key=value` words,
-    fixed for all trials, such as seed=1. UsageError lists the errors in the photos.
+    fixed for all trials, such as seed=1. UsageError lists the errors in the photos, or says that there are
+    none to predict: the job ends in a submission.
     """
     settings = list(settings)
     name = _experiment_for(data, settings)
@@ -45,6 +48,7 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
                 f"{data} lies in {path_text(out)}, which is moved aside; copy the photos elsewhere"
             )
         plan = check(yaml, data, settings=settings, keep=KEEP.get(name))
+        read_eval(data, str(parse_arguments(settings).get("group", "")))
     if (aside := move_aside(out)) is not None:
         moved = path_text(aside)
         print(f"the earlier result is now in {moved}; what its report says of {path_text(out)} lies there")
@@ -60,7 +64,7 @@ def demo(data: Path | None = None, out: Path = OUT, settings: Iterable[str] = ()
     ranking = rank(trial_table(experiment))
     try:
         export_best_and_retrain(experiment, data, out, ranking=ranking, tta=tta)
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C, too
         photos, folder = shlex.quote(path_text(data)), shlex.quote(path_text(out))
         print(
             "\nthe search is kept; to go on with what comes after it:\n  .venv/bin/python -m analysis "

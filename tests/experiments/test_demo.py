@@ -4,10 +4,12 @@ import pytest
 
 from analysis.trials.ranking import rank
 from analysis.trials.table import Experiment, trial_table
+from common.errors import UsageError
 from dataset.face_masks.drawing.synthetic import draw
 from experiments import demo
 from experiments.progress import State
 from experiments.run import ExperimentResult
+from tests.analysis import other_tasks
 from tests.analysis.fake_experiment import finished, make_experiment, record
 from tests.conftest import TINY
 
@@ -43,19 +45,32 @@ def test_of_real_photos_nobody_knows_the_answers(tmp_path, capsys):
     assert "ANSWERS.csv" in said
 
 
-def test_ctrl_c_after_the_search_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+def test_photos_without_any_to_predict_are_refused_before_the_search(tmp_path, monkeypatch):
+    data = other_tasks.two_classes(tmp_path / "photos")
+    csv = data / "photos.csv"
+    csv.write_text("".join(line for line in csv.open() if ",eval" not in line))
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(demo, "check", lambda *given, **named: None)  # such a set can be searched
+    with pytest.raises(UsageError, match="has no photos to predict; list them in"):
+        demo.demo(data, tmp_path / "out", ["group=patient"])
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out"], "not moved aside"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, UsageError])
+def test_ctrl_c_or_an_error_after_the_search_says_how_to_go_on(tmp_path, capsys, monkeypatch, error):
     folder = make_experiment(tmp_path / "abc", SPACE)
     given = {"learning_rate": 0.00031622776601683794}
     finished(record(folder, "t", given), {**TINY, **given}, 0.5)
     result = ExperimentResult("abc", folder, State(1), "nnictl view abc", "input")
 
     def interrupted(*given, **named):
-        raise KeyboardInterrupt
+        raise error([])
 
     monkeypatch.setattr(demo, "check", lambda *given, **named: None)
+    monkeypatch.setattr(demo, "read_eval", lambda *given: None)
     monkeypatch.setattr(demo, "run_plan", lambda plan: result)
     monkeypatch.setattr(demo, "export_best_and_retrain", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         demo.demo(tmp_path / "photos", tmp_path / "out")
     said = capsys.readouterr().out
     assert (
