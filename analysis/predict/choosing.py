@@ -6,6 +6,7 @@ views are chosen on some groups and scored on the others. They are used if the i
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import pandas as pd
 
 from analysis.predict.finishing import FinishPlan, shared_vote
 from analysis.predict.trained import Trained, load
-from analysis.predict.validation import predict_validation
+from analysis.predict.validation import Read, predict_validation
 from analysis.trust.bootstrap import Interval
 from analysis.trust.nested import assign_folds, gains, out_of_fold
 from common.errors import UsageError, first_line, unknown
 from common.log import output_of
+from dataset.read import read_train
 from trial.data.views import VIEWS
 from trial.metrics import METRICS, title_of
 from trial.run_folder.record import probabilities_of, scores_of
@@ -95,7 +97,8 @@ def views_for(
         if runs is None:
             raise UsageError("there are no validation answers of these networks, or of their trials")
         networks = [load(run) for run in runs]
-        tables = {views: _answers(runs, networks, data, views, temperature) for views in VIEWS}
+        read = cache(partial(read_train, data))  # once, and its notes are said once
+        tables = {views: _answers(runs, networks, data, views, temperature, read) for views in VIEWS}
         found = choose(tables, metric)
     except (FileNotFoundError, ValueError, UsageError) as error:
         missing = isinstance(error, FileNotFoundError)
@@ -121,11 +124,11 @@ def with_views(
 
 
 def _answers(
-    runs: Sequence[Path], networks: Sequence[Trained], data: Path, views: str, temperature: float
+    runs: Sequence[Path], networks: Sequence[Trained], data: Path, views: str, temperature: float, read: Read
 ) -> pd.DataFrame:
     """The soft vote of the runs' answers by these views."""
     known = [
-        predict_validation(run, trained, data, views, temperature)
+        predict_validation(run, trained, data, views, temperature, read)
         for run, trained in zip(runs, networks, strict=True)
     ]
     if (table := shared_vote(known)) is None:

@@ -1,7 +1,9 @@
 """A run's predictions for its own validation photos with test-time augmentation, which measures what that is
 worth before any submission."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +12,7 @@ from analysis.predict.finishing import tempered_answers
 from analysis.predict.trained import Trained, load, other_classes
 from common.errors import UsageError, first_line
 from common.log import output_of
-from dataset.read import read_train
+from dataset.read import Labelled, read_train
 from trial.data import batches
 from trial.metrics import METRICS
 from trial.run_folder.record import RunFolder, probability_columns, scores_of
@@ -18,16 +20,20 @@ from trial.run_folder.record import RunFolder, probability_columns, scores_of
 output = output_of(__name__)
 
 
+Read = Callable[[str | None, str], Labelled]  # of corrections and group
+
+
 def predict_validation(
-    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0
+    run: Path, trained: Trained, data: Path, tta: str, temperature: float = 1.0, read: Read | None = None
 ) -> pd.DataFrame:
     """The run's validation.parquet, predicted again by `trained` with `tta` (a name in VIEWS), each
-    photo by the network that was not trained on its group. FileNotFoundError if the run has no
-    validation.parquet; ValueError if `data` has other classes or lacks one of its photos."""
+    photo by the network that was not trained on its group. `read`: `read_train` of `data`, if the caller
+    keeps what it read. FileNotFoundError if the run has no validation.parquet; ValueError if `data` has other
+    classes or lacks one of its photos."""
     folder = RunFolder(run)
     table = folder.validation()
     config = folder.config()
-    task, photos = read_train(data, config.corrections or None, config.group)
+    task, photos = (read or partial(read_train, data))(config.corrections or None, config.group)
     if other := other_classes(task, trained.task):
         raise ValueError(f"{data} has {other}")
     rows = pd.Index(photos["photo"]).get_indexer(table["photo"])

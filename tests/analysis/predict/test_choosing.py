@@ -14,7 +14,7 @@ from analysis.predict.trained import load
 from analysis.predict.validation import predict_validation
 from analysis.prediction import predict_and_submit
 from analysis.submit import about_run
-from dataset.read import read_eval
+from dataset.read import read_eval, read_train
 from tests.analysis.fake_run import untrained
 from tests.analysis.predict.test_finishing import validation
 from tests.analysis.trust.drawn_answers import drawn
@@ -75,11 +75,13 @@ def test_a_run_predicts_the_chosen_views(people, trial, tmp_path, monkeypatch, c
 @pytest.mark.slow
 def test_a_vote_chooses_for_all_its_networks(people, trial, tmp_path, monkeypatch):
     other = shutil.copytree(trial, tmp_path / "other")
-    seen = {}
+    seen, reads = {}, []
+    monkeypatch.setattr(choosing, "read_train", lambda *given: reads.append(given) or read_train(*given))
     monkeypatch.setattr(
         choosing, "choose", lambda tables, metric: seen.update(tables) or choose(tables, metric)
     )
     views_for([trial, other], people, "macro_f1")
+    assert len(reads) == 1, "and its notes are said once"
     one = predict_validation(trial, load(trial), people, "crops").sort_values("photo", ignore_index=True)
     assert probabilities_of(seen["crops"]) == pytest.approx(probabilities_of(one), abs=1e-6)
 
