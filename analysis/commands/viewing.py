@@ -34,7 +34,9 @@ def report(
             help="also show what labels, leakage, shift or ensemble wrote there; may be repeated",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="the page [default: report.html in the folder]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the page, a .html, or a folder for it [default: the run's folder]")
+    ] = None,
 ) -> None:
     """Write a page on an experiment or a run.
 
@@ -51,7 +53,7 @@ def report(
 
         both = [experiment, other]
         sides = sides_of(both, [rank(any_table(wanted)) for wanted in both])
-        print(f"report: {write_comparison(out or PROJECT / 'out' / 'comparison.html', *sides)}")
+        print(f"report: {write_comparison(_page(out, PROJECT / 'out' / 'comparison.html'), *sides)}")
         return
     checks = read_checks(checked or [])
     if is_run(Path(experiment)):
@@ -59,7 +61,7 @@ def report(
         from analysis.submission import read_about
 
         run = Path(experiment)
-        print(f"report: {write_run_report(out or run / 'report.html', run, read_about(run), checks)}")
+        print(f"report: {write_run_report(_page(out, run / 'report.html'), run, read_about(run), checks)}")
         return
     from analysis.report.experiment import write_experiment_report
     from analysis.trials.table import find, trial_table
@@ -68,8 +70,13 @@ def report(
     ranking = rank(trial_table(found))
     if ranking.table.empty:
         raise UsageError(f"experiment {found.id} has no trial yet; wait until its first one has started")
-    page = out or found.folder / "report.html"
+    page = _page(out, found.folder / "report.html")
     print(f"report: {write_experiment_report(found, page, ranking, ranking.first, checks=checks)}")
+
+
+def _page(out: Path | None, default: Path) -> Path:
+    """Where a page is written: `out` is the page, or a folder as with the other commands."""
+    return default if out is None else out if out.suffix == ".html" else out / default.name
 
 
 @app.command(epilog=EXAMPLE + "labels out/runs/a out/runs/b --out out/labels")
