@@ -1,6 +1,7 @@
 """Each notebook runs from top to bottom on drawn people, and is stored without what it printed."""
 
 import os
+import re
 
 import nbformat
 import pytest
@@ -26,6 +27,14 @@ def test_it_is_stored_without_outputs(path):
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_it_reads_groups_by_any_column_or_expression(path):
+    """Wherever it reads a set to train on, and in the recipe."""
+    source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    reading = re.findall(r"(?:scan_train|[^_]check)\(DATA.*|\[f\"data=.*", source)
+    assert 'GROUP = ""' in source and reading and all("GROUP" in line for line in reading)
 
 
 @pytest.mark.slow
