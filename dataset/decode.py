@@ -92,6 +92,11 @@ def _turbo(data: bytes, height: int = 0, width: int = 0) -> np.ndarray:
         raise _damaged(error) from None
 
 
+def is_sideways(exif: bytes) -> bool:
+    """Whether EXIF data, or a file with it, say that width and height change places."""
+    return _orientation(exif) >= 5
+
+
 def _orientation(data: bytes) -> int:
     """EXIF orientation, 1 to 8; 1 (upright) if there is none that can be read."""
     if (at := data.find(EXIF)) < 0:

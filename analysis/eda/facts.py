@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from common.progress import track
+from dataset.decode import is_sideways
 from dataset.factors import of_groups
 from dataset.photo_file import TOO_LARGE, file_error, size_error
 from dataset.task import Task
@@ -88,7 +89,7 @@ def group_sizes(task: Task, table: pd.DataFrame) -> str:
     if groups.empty or groups["size"].min() == groups["size"].max():
         return ""
     size, several = groups["size"], int((groups["nunique"] > 1).sum())
-    text = f"A {task.group} has {size.min():,} to {size.max():,} photos, the median {size.median():g}"
+    text = f"Each {task.group} has {size.min():,} to {size.max():,} photos, the median {size.median():g}"
     return text + (
         f"; {several:,} of {len(groups):,} {task.groups} have photos of several classes." if several else "."
     )
@@ -116,8 +117,17 @@ def _header(path: str) -> tuple[str, str | None, str, int, int, int] | str:
         with Image.open(path) as image:  # lazy: no pixel is decoded
             if why := size_error(image.height, image.width):
                 return f"{path}: {why}"
-            size = Path(path).stat().st_size
-            return Path(path).suffix.lower(), image.format, image.mode, *image.size, size
+            # Upright, as networks and people see it.
+            turned = is_sideways(image.info.get("exif", b""))
+            width, height = reversed(image.size) if turned else image.size
+            return (
+                Path(path).suffix.lower(),
+                image.format,
+                image.mode,
+                width,
+                height,
+                Path(path).stat().st_size,
+            )
     except Image.DecompressionBombError:
         return f"{path}: {TOO_LARGE}"
     except (OSError, ValueError, SyntaxError) as error:

@@ -281,6 +281,7 @@ def test_what_is_said_of_groups_of_different_sizes():
     table = pd.DataFrame({"group": ["x", "y", "y", "z", "z", "z"], "label": [0, 0, 1, 1, 1, 1]})
     said = facts.group_sizes(task, table)
     assert (
-        said == "A patient has 1 to 3 photos, the median 2; 1 of 3 patients have photos of several classes."
+        said
+        == "Each patient has 1 to 3 photos, the median 2; 1 of 3 patients have photos of several classes."
     )
     assert facts.group_sizes(task, table.drop_duplicates("group")) == ""

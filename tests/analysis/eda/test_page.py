@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from analysis.eda import facts, plots
 from analysis.eda.page import write_eda
@@ -11,6 +12,7 @@ from common.errors import UsageError
 from dataset import factors
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.face_masks.labels import FACE_MASK
+from dataset.pixels import read_photo
 from dataset.read import scan_train
 
 
@@ -86,6 +88,20 @@ def test_headers_tell_size_and_kind(drawn):
     sizes, left_off = facts.kinds(headers.assign(half="train"), ["width", "height"])
     assert sizes.to_dict("records") == [{"width": 36, "height": 48, "train": len(table), "eval": 0}]
     assert left_off == 0
+
+
+def test_sizes_are_those_of_photos_that_are_turned(tmp_path):
+    """Phones write all photos in one way, and say in EXIF how they were held."""
+    paths = []
+    for orientation in (1, 3, 6, 8):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for ending in ("jpg", "png"):
+            Image.new("RGB", (40, 30)).save(path := tmp_path / f"{orientation}.{ending}", exif=exif)
+            paths.append(str(path))
+    headers, _ = facts.read_headers(pd.DataFrame({"path": paths}))
+    shapes = [read_photo(path).shape[:2] for path in paths]
+    assert headers[["height", "width"]].to_records(index=False).tolist() == shapes
 
 
 def test_kinds_says_what_it_leaves_off():
