@@ -5,6 +5,7 @@ A gap is the leaderboard's score minus the promise. It is noise if it is within 
 error and the draw of the people to predict explain.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from common.files import sha256_of, write_json
 from common.log import output_of
 from common.machine import PROJECT
 from common.text import few, now, path_text
+from dataset.tables import read_table
 from trial.metrics import column_of, title_of
 
 output = output_of(__name__)
@@ -38,7 +40,8 @@ class Entry:
     also by `predictions`, that of its predictions.csv ('' if that is not known). `promise` by `metric` with
     its 95 % interval, None if nothing was promised; `corrected`: for having been chosen as the best of many
     trials; `of`: whose it is, if not the submission's own. `noise`: the standard error of a score on as many
-    photos as it predicts. `score`: what the leaderboard said.
+    photos as it predicts. `score`: what the leaderboard said. `photos`: a hash of the names of those that it
+    answers ('' of an entry by an earlier version).
     """
 
     submission: str
@@ -53,6 +56,12 @@ class Entry:
     score: float | None = None
     of: str = ""
     predictions: str = ""
+    photos: str = ""
+
+    def is_comparable(self, other: "Entry") -> bool:
+        """Whether both are scored by one metric, and on the same photos, for all that is known."""
+        apart = self.photos and other.photos and self.photos != other.photos
+        return self.metric == other.metric and not apart
 
     def is_same(self, other: "Entry") -> bool:
         """Whether both are scored alike, for all that is known."""
@@ -101,7 +110,11 @@ def entry_of(submission: Path) -> Entry:
     of = "the best member" if known and known is kept[1] else ""
     beside = file.with_name(PREDICTIONS)
     predictions = sha256_of(beside) if metric == "log_loss" and beside.is_file() else ""
-    entry = Entry(str(file.resolve()), sha256_of(file), metric, of=of, predictions=predictions)
+    photos = hashlib.sha256("\n".join(sorted(read_table(file, ["ImageID"])[0]["ImageID"])).encode())
+    entry = Entry(
+        str(file.resolve()), sha256_of(file), metric, of=of, predictions=predictions,
+        photos=photos.hexdigest(),
+    )  # fmt: skip
     value = known.get(column_of(metric))
     if value is None or known.get("low") is None or known.get("high") is None:
         return entry
@@ -160,10 +173,10 @@ def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry
     return log[at]
 
 
-def bias(log: Sequence[Entry], metric: str) -> tuple[float, float | None, int] | None:
-    """(The mean gap of the submissions scored by `metric`, ± for 95 %, how many), None without one. All are
-    scored on the same photos, so it holds for the next one too. ± needs two."""
-    gaps = [entry.gap for entry in log if entry.metric == metric and entry.gap is not None]
+def bias(log: Sequence[Entry], one: Entry) -> tuple[float, float | None, int] | None:
+    """(The mean gap of the submissions that are comparable with `one`, ± for 95 %, how many), None without
+    any. All are scored on the same photos, so it holds for the next one too. ± needs two."""
+    gaps = [entry.gap for entry in log if entry.is_comparable(one) and entry.gap is not None]
     if not gaps:
         return None
     margin = None
@@ -207,12 +220,15 @@ def lines(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
         gap = "" if entry.gap is None else f", gap {entry.gap:+.3f}"
         when = entry.handed_in[:16].replace("T", " ")
         found.append(f"  {when}  {_name(entry)}: {_promise(entry)}{score}{gap}: {entry.verdict()}")
-    metrics = list(dict.fromkeys(entry.metric for entry in log))
-    for metric in metrics:
-        if known := bias(log, metric):
+    kinds = list[Entry]()
+    for entry in log:
+        kinds += [] if any(entry.is_comparable(kind) for kind in kinds) else [entry]
+    for kind in kinds:
+        if known := bias(log, kind):
             mean, margin, number = known
             error = "" if margin is None else f" ± {margin:.3f}"
-            of = f" of the {title_of(metric)}" if len(metrics) > 1 else ""
+            of = f" of the {title_of(kind.metric)}" if len({one.metric for one in kinds}) > 1 else ""
+            of += f" on the photos of {_name(kind)}" if len({one.photos for one in kinds}) > 1 else ""
             found.append(
                 f"running bias{of} (leaderboard minus promise): {mean:+.3f}{error} over {number} scored"
             )
@@ -220,20 +236,23 @@ def lines(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
 
 
 def _next(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
-    metrics = {entry.metric for entry in log if entry.score is not None}
-    able = [one for one in waiting if one.promise is not None and (not metrics or one.metric in metrics)]
+    sent = [entry for entry in log if entry.score is not None] or log
+    able = [
+        one for one in waiting
+        if one.promise is not None and (not sent or any(one.is_comparable(other) for other in sent))
+    ]  # fmt: skip
     if not able:
         return ["send next: no other submission with a promise was found"]
     first, *others = able
     assert first.promise is not None and first.low is not None and first.high is not None
-    log = [one for one in log if one.metric == first.metric]
+    log = [one for one in log if one.is_comparable(first)]
     same = [one.promise for one in log if one.promise is not None and one.corrected == first.corrected]
     is_worse = bool(same) and first.high < max(same)
     what = "nothing better to send; the best of the others is" if is_worse else "send next:"
     words = f"{what} {_name(first)}: {_promise(first)}"
-    if known := bias(log, first.metric):
+    if known := bias(log, first):
         words += f", {first.promise + known[0]:.3f} expected with the running bias"
-    others = [one for one in others if one.metric == first.metric]
+    others = [one for one in others if one.is_comparable(first)]
     alike = [one for one in others if one.corrected == first.corrected]
     equal = [one for one in alike if one.promise is not None and one.promise >= first.low]
     if equal:

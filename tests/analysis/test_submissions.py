@@ -117,11 +117,11 @@ def test_the_running_bias():
         Entry("x", str(n), "macro_f1", 0.6, 0.5, 0.7, True, 0.1, score=score)
         for n, score in enumerate((0.55, 0.57, 0.53))
     ]
-    mean, margin, number = bias(entries, "macro_f1")
+    mean, margin, number = bias(entries, entries[0])
     assert (mean, number) == (pytest.approx(-0.05), 3)
     assert margin == pytest.approx(4.3027 * 0.02 / 3**0.5, rel=1e-3)
-    assert bias(entries[:1], "macro_f1") == (pytest.approx(-0.05), None, 1)
-    assert bias([], "macro_f1") is bias(entries, "log_loss") is None
+    assert bias(entries[:1], entries[0]) == (pytest.approx(-0.05), None, 1)
+    assert bias([], entries[0]) is bias(entries, Entry("x", "3", "log_loss")) is None
 
 
 def test_submissions_of_different_metrics_are_not_compared():
@@ -137,6 +137,27 @@ def test_submissions_of_different_metrics_are_not_compared():
     assert "running bias of the negative log loss (leaderboard minus promise): -0.300 over 1 scored" in said
     assert "send next: /log_loss1: negative log loss -0.400 promised" in said
     assert "-0.700 expected" in said and "promised more" not in said and "macro_f11" not in said
+
+
+def test_submissions_for_other_photos_are_not_compared(tmp_path):
+    """The demo's, say, on drawn people, beside those of a competition."""
+    sent, drawn, next_one = (made(tmp_path / name, n, 0.6 + n / 10) for n, name in enumerate("abc"))
+    text = (drawn / "submission.csv").read_text()
+    (drawn / "submission.csv").write_text(text.replace(".jpg", ".png"))
+    log = tmp_path / "log.json"
+    add(sent, 0.55, log)
+    said = lines(read_log(log), candidates(read_log(log), tmp_path))
+    assert said[-1].startswith(f"send next: {next_one}: macro-F1 0.800") and str(drawn) not in said[-1]
+    add(drawn, 0.9, log)
+    said = lines(read_log(log), candidates(read_log(log), tmp_path))
+    assert [line.partition(" over")[0] for line in said[-3:-1]] == [
+        f"running bias on the photos of {sent} (leaderboard minus promise): -0.050",
+        f"running bias on the photos of {drawn} (leaderboard minus promise): +0.200",
+    ]
+    assert "0.750 expected" in said[-1]
+    old = [{**one, "photos": ""} for one in json.loads(log.read_text())[:1]]  # as earlier versions wrote it
+    log.write_text(json.dumps(old))
+    assert "-0.050 over 1" in lines(read_log(log), [])[-2]
 
 
 def test_the_command_says_what_to_send_next(tmp_path):
