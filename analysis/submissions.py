@@ -110,11 +110,9 @@ def entry_of(submission: Path) -> Entry:
     of = "the best member" if known and known is kept[1] else ""
     beside = file.with_name(PREDICTIONS)
     predictions = sha256_of(beside) if metric == "log_loss" and beside.is_file() else ""
-    photos = hashlib.sha256("\n".join(sorted(read_table(file, ["ImageID"])[0]["ImageID"])).encode())
     entry = Entry(
-        str(file.resolve()), sha256_of(file), metric, of=of, predictions=predictions,
-        photos=photos.hexdigest(),
-    )  # fmt: skip
+        str(file.resolve()), sha256_of(file), metric, of=of, predictions=predictions, photos=_photos(file)
+    )
     value = known.get(column_of(metric))
     if value is None or known.get("low") is None or known.get("high") is None:
         return entry
@@ -123,6 +121,12 @@ def entry_of(submission: Path) -> Entry:
         entry, promise=float(value), low=low, high=high, corrected=known.get("chosen_from", 1) > 1,
         noise=_error(float(value), low, high) * math.sqrt(_photos_ratio(about, known.get("groups"))),
     )  # fmt: skip
+
+
+def _photos(file: Path) -> str:
+    """A hash of the names of the photos that a submission.csv answers, in any order."""
+    names = sorted(read_table(file, ["ImageID"])[0]["ImageID"])
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
@@ -140,11 +144,19 @@ def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
 def read_log(path: Path = LOG) -> list[Entry]:
     """What was handed in, in order; [] if nothing was. UsageError if the file is damaged."""
     try:
-        return [Entry(**one) for one in json.loads(path.read_text())]
+        return [_with_photos(Entry(**one)) for one in json.loads(path.read_text())]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{path}: is damaged ({error}); mend it, or move it away") from None
+
+
+def _with_photos(entry: Entry) -> Entry:
+    """The entry of an earlier version with the hash of its photos, if its file is still there."""
+    file = Path(entry.submission)
+    if entry.photos or not file.is_file() or sha256_of(file) != entry.sha256:
+        return entry
+    return replace(entry, photos=_photos(file))
 
 
 def add(submission: Path, score: float | None = None, path: Path = LOG) -> Entry:

@@ -155,9 +155,11 @@ def test_submissions_for_other_photos_are_not_compared(tmp_path):
         f"running bias on the photos of {drawn} (leaderboard minus promise): +0.200",
     ]
     assert "0.750 expected" in said[-1]
-    old = [{**one, "photos": ""} for one in json.loads(log.read_text())[:1]]  # as earlier versions wrote it
+    old = [{**one, "photos": ""} for one in json.loads(log.read_text())]  # as earlier versions wrote it
     log.write_text(json.dumps(old))
-    assert "-0.050 over 1" in lines(read_log(log), [])[-2]
+    assert lines(read_log(log), candidates(read_log(log), tmp_path)) == said
+    (drawn / "submission.csv").unlink()
+    assert read_log(log)[1].photos == "" and read_log(log)[0].is_comparable(read_log(log)[1])
 
 
 def test_the_command_says_what_to_send_next(tmp_path):
