@@ -202,7 +202,7 @@ def _read(data: Path, group: str, half: str) -> _Rows:
         notes.append(f"{csv}: columns not used: {few(unused)} ({why})")
     if half == "train":
         errors += group_errors
-        for name in ["label"] if "label" in table else factors:
+        for name in ["label"] if "label" in table else dict.fromkeys([*factors, *bands]):
             if (lines := table.index[train & (written[name] == "")]).size:
                 what = bands[name].column if name in bands else name
                 errors.append(f"{csv} {lines_text(list(lines))}: no {what}")

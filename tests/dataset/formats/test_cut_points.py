@@ -4,6 +4,7 @@ import pytest
 from common.errors import errors_of
 from dataset.read import read_eval, read_train, scan_train
 from dataset.task import Bands, Task
+from tests.dataset.refusals import refused
 from trial.config import parse, task_errors
 from trial.learning.inits import lda
 from trial.models.heads import HEADS
@@ -102,6 +103,15 @@ def test_wrong_cut_points_are_refused_with_the_other_mistakes(write, name, why):
     data = write(*PLANTS, header=f"path,kind,{name},group", missing=("fern0.jpg",))
     missing, wrong = sorted(scan_train(data).errors, key=lambda message: why in message)
     assert "no file fern0.jpg" in missing and repr(name) in wrong and why in wrong
+
+
+@pytest.mark.parametrize(
+    ("number", "why"), [("9", "is in the band 30+"), ("", "lines 2, 3, 4, ... (6 in all): no size")]
+)
+def test_bands_alone_of_which_all_photos_are_in_one_or_none(write, number, why):
+    """There is no factor then, and so no class."""
+    data = write(*(f"{n}.jpg,{number},g{n}" for n in range(6)), header="path,size cut at 30,group")
+    assert why in refused(read_train, data)
 
 
 def test_labels_that_are_not_of_the_bands_are_refused(write):
