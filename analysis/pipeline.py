@@ -140,7 +140,8 @@ def retrain_and_submit(
     validated = _validated(recipe, config, task)
     planned = plan_finish(finish, data, photos, validated, task, *_read_by(config))
     tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
-    print_unpromised([recipe], [config])
+    print_unpromised([recipe], [config], task.classes)
+    _note_other_photos([recipe], data)
     if recipe.unfinished:
         output.info(recipe_words(recipe.unfinished, recipe.stop_with(values)))
     stop_after = recipe.stop_with(values)
@@ -182,7 +183,7 @@ def _refuse_run(out: Path, what: Mapping[str, Any]) -> None:
 def _validated(recipe: Recipe, config: TrialConfig, task: Task) -> pd.DataFrame | None:
     """The validation answers of the run that a recipe is of; None if there are none, or they are of another
     recipe than `config` or of other classes."""
-    folder = None if recipe.unpromised(config) else recipe.folder
+    folder = None if recipe.unpromised(config, task.classes) else recipe.folder
     return known_answers(folder) if folder and RunFolder(folder).task().classes == task.classes else None
 
 
@@ -224,6 +225,14 @@ def _ready(
     if found:
         raise UsageError(dict.fromkeys(found))
     return configs, photos, checked.task
+
+
+def _note_other_photos(recipes: Sequence[Recipe], data: Path) -> None:
+    """Print it if recipes have scores on other photos: of the same classes they stand, as a copy or a set
+    that has grown has another fingerprint."""
+    validated_on = {recipe.origin.get("data_fingerprint") for recipe in recipes if recipe.scores} - {None}
+    if validated_on - {fingerprint(data)}:
+        output.info(f"note: validated on other photos than those in {data} (or these have changed since)")
 
 
 def _text(recipe: Mapping[str, Any], name: str) -> str:
@@ -290,14 +299,11 @@ def export_best_and_retrain(
     planned = plan_finish(finish, data, photos, voted, task, *_read_by(configs[0]))
     trials = [recipe.folder for recipe in recipes]
     tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
-    if {recipe.origin["data_fingerprint"] for recipe in recipes} != {fingerprint(data)}:
-        output.info(
-            f"note: the search ran on other photos than those in {data} (or these have changed since)"
-        )
+    _note_other_photos(recipes, data)
     what = _what(configs, [recipe.stop_with(changes) for recipe in recipes], average, data)
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
         write_trials(known, out / TRIALS)
-        promised = not print_unpromised(recipes, configs) and "no_promise" not in planned.about
+        promised = not print_unpromised(recipes, configs, task.classes) and "no_promise" not in planned.about
         if promised:
             _print_trust(known, rows)
         making = _Making(average, tta, planned, gpus, again)

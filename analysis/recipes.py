@@ -1,7 +1,7 @@
 """Recipe files: a recipe worth keeping as JSON, with where it comes from."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,14 @@ class Recipe:
         """`stop_after`, or None if `values` set another number of epochs, which is another schedule."""
         return None if "epochs" in values else self.stop_after
 
-    def unpromised(self, config: TrialConfig) -> str:
-        """Why the scores of this recipe say nothing of `config`, which changes it; '' if they do. Labels for
-        photos to predict and the retraining on all groups change no promise: it is that without them."""
+    def unpromised(self, config: TrialConfig, classes: Sequence[str]) -> str:
+        """Why the scores of this recipe say nothing of `config` on photos of these `classes`: it is changed,
+        or they are others; '' if they do. Labels for photos to predict and the retraining on all groups
+        change no promise: it is that without them."""
         if not self.scores:
             return ""
+        if list(classes) != self.origin.get("classes", list(classes)):  # earlier files do not name them
+            return "the recipe was validated on other classes"
         try:
             own = parse(self.recipe, present=False).recipe()
         except UsageError:  # changes may mend it
@@ -157,7 +160,8 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
     elif status["state"] == "done":
         stop_after = status["epochs"]
     recipe, state = run.config().recipe(), unfinished(run.folder)
-    return Recipe(recipe, about, stop_after, scores, run.origin(), state, run.folder)
+    origin = run.origin() | {"classes": list(run.task().classes)}
+    return Recipe(recipe, about, stop_after, scores, origin, state, run.folder)
 
 
 def labels_of(config: TrialConfig) -> dict[str, str]:

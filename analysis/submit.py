@@ -121,7 +121,7 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
     origin, config = folder.origin(), folder.config()
     searched = recipe.origin if recipe else origin
     trial, validation = (recipe.folder, dict(recipe.scores)) if recipe else (run, scores_kept(folder))
-    if changed := recipe.unpromised(config) if recipe else "":
+    if changed := recipe.unpromised(config, folder.task().classes) if recipe else "":
         trial, validation = None, {}
     return {
         "recipe": config.recipe(),
@@ -206,10 +206,13 @@ def about_vote(
     return own | named | validated | {"vote": "soft", "members": [member_of(one) for one in abouts]}
 
 
-def print_unpromised(recipes: Sequence[Recipe], configs: Sequence[TrialConfig]) -> bool:
-    """Print that nothing is promised of recipes that are changed; return whether there are any."""
+def print_unpromised(
+    recipes: Sequence[Recipe], configs: Sequence[TrialConfig], classes: Sequence[str]
+) -> bool:
+    """Print that nothing is promised of recipes that are changed, or were validated on other classes; return
+    whether there are any."""
     pairs = zip(recipes, configs, strict=True)
-    found = dict.fromkeys(words for recipe, config in pairs if (words := recipe.unpromised(config)))
+    found = dict.fromkeys(words for recipe, config in pairs if (words := recipe.unpromised(config, classes)))
     for words in found:
         output.info(f"no promise: {words}")
     return bool(found)

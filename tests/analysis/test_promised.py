@@ -16,6 +16,7 @@ from analysis.report.run_facts import alarms_of
 from analysis.submission import read_about
 from analysis.submit import about_kept, about_run, about_vote, print_unpromised, submit
 from common.files import write_json
+from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_eval
 from dataset.task import Task
 from tests.analysis import example_search
@@ -41,18 +42,31 @@ def test_a_changed_recipe_has_no_promise_and_no_validation(recipe, tmp_path, cap
     assert (about["validation"], "promise" in about, "trial_folder" in about) == ({}, False, False)
     assert about["no_promise"] == "another recipe than was validated: epochs=50 (validated: 2)"
     assert alarms_of(None, about) == [f"Nothing is promised: {about['no_promise']}."]
-    assert print_unpromised([recipe, recipe], [parse(TINY), parse({**TINY, "epochs": 50})])
+    configs = [parse(TINY), parse({**TINY, "epochs": 50})]
+    assert print_unpromised([recipe, recipe], configs, FACE_MASK.classes)
     assert capsys.readouterr().out == f"no promise: {about['no_promise']}\n"
 
 
 def test_where_it_runs_and_labels_for_photos_to_predict_change_no_promise(recipe, tmp_path):
     same = {**TINY, "device": "cpu", "threads": 2, "epochs": 2, "train_fraction": 0.5}
-    assert recipe.unpromised(parse(same)) == ""
-    assert Recipe(recipe.recipe).unpromised(parse({**TINY, "epochs": 50})) == "", "it never had one"
+    assert recipe.unpromised(parse(same), FACE_MASK.classes) == ""
+    assert Recipe(recipe.recipe).unpromised(parse({**TINY, "epochs": 50}), "ab") == "", "it never had one"
     untrained(tmp_path / "same")
     about = about_run(tmp_path / "same", recipe)
     assert about["validation"] == recipe.scores and about["trial_folder"] == str(recipe.folder)
     assert about["promise"]["chosen_from"] == 1 and "no_promise" not in about
+
+
+def test_a_recipe_that_is_trained_on_other_classes_has_no_promise(recipe, tmp_path):
+    """Also one whose JSON alone is known."""
+    again = untrained(tmp_path / "again").folder
+    write_json(again / "task.json", Task("photos", ("ill", "well")).to_json())
+    for one in (recipe, read_recipe(recipe.write(tmp_path / "1.json"))):
+        about = about_run(again, one)
+        assert about["no_promise"] == "the recipe was validated on other classes"
+        assert about["validation"] == {} and not {"promise", "trial_folder"} & about.keys()
+    old = {name: value for name, value in recipe.origin.items() if name != "classes"}
+    assert replace(recipe, origin=old).unpromised(parse(TINY), ("ill", "well")) == ""
 
 
 def test_the_searchs_promise_is_that_of_a_recipe_that_was_exported(recipe, tmp_path):
