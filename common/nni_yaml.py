@@ -42,6 +42,7 @@ SERVICE = ("platform", "useActiveGpu", "maxTrialNumberPerGpu", "gpuIndices", "tr
 IN_SERVICE = ("trialCommand", "trialCodeDirectory", "nniManagerIp", "debug")
 NESTED = {"tuner": ALGORITHM, "assessor": ALGORITHM, "trainingService": (*SERVICE, *IN_SERVICE)}
 TRIAL = "-m trial"
+SHELL = "();<>|&"  # what ends a word for the shell, as a space does
 
 
 def read_experiment(path: Path) -> tuple[dict[str, Any] | None, Any, list[str]]:
@@ -73,11 +74,18 @@ def read_experiment(path: Path) -> tuple[dict[str, Any] | None, Any, list[str]]:
 
 
 def split_command(command: str) -> tuple[str, tuple[str, ...]]:
-    """('python -m trial', its `key=value` words) of a trialCommand; ValueError for any other command."""
+    """('python -m trial', its `key=value` words) of a trialCommand; ValueError for any other command, and for
+    words that the shell, by which NNI starts it, takes apart."""
     start, found, words = command.partition(TRIAL)
     if not found or words[:1].strip():
         raise ValueError(f"{command!r} is not 'python -m trial key=value ...'")
-    return start + TRIAL, tuple(shlex.split(words))
+    apart = shlex.shlex(words, posix=True, punctuation_chars=SHELL)
+    apart.whitespace_split, apart.commenters = True, ""
+    split = shlex.split(words)
+    if list(apart) != split:
+        word = next(word for word in split if any(sign in word for sign in SHELL))
+        raise ValueError(f"the shell takes {word!r} apart; write it in quotes, such as {shlex.quote(word)}")
+    return start + TRIAL, tuple(split)
 
 
 def read_file(path: Path) -> tuple[Any, list[str]]:

@@ -105,6 +105,11 @@ def test_a_number_of_trials_beside_a_wrong_tuner_or_assessor(mine, keys, said):
         ("epochs=2", "epochs", "'epochs' is not key=value"),
         (
             "epochs=2",
+            "epochs=2 group=/([a-z]+)_",
+            "trialCommand: the shell takes 'group=/([a-z]+)_' apart; write it in quotes, such as 'group=/(",
+        ),
+        (
+            "epochs=2",
             "epochs=2 learning_rate=0.1",
             "learning_rate is given by both the command and the search",
         ),
