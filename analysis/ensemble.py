@@ -26,7 +26,7 @@ from analysis.trust.answers import answers_of, differing, read_all, validation_o
 from common.errors import UsageError, all_at_once, first_line, unknown
 from common.files import only_writer_of_out
 from common.log import output_of
-from common.text import now
+from common.text import now, path_text
 from dataset.read import read_eval
 from trial.metrics import column_of, scores_text, title_of
 from trial.run_folder.origin import code, versions
@@ -61,7 +61,7 @@ def ensemble(
     )
     if errors := _class_errors(runs, networks) or _fold_errors(runs):
         raise UsageError(errors)
-    names = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
+    names = _names(runs)
     members = [{"run": name, **member_of(about_kept(run)), "unfinished": unfinished(run)}
                for name, run in zip(names, runs, strict=True)]  # fmt: skip
     if note := other_data(members):
@@ -180,6 +180,12 @@ def _members_in(folder: Path) -> list[Path]:
     """The run folders that an argument stands for: itself, or all in its best/. Incomplete ones are included
     (and refused later): silently leaving one out would make another ensemble than the one asked for."""
     return ([] if is_run(folder) else sorted_in(folder / "best")) or [folder]
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """What the members are called: by their own names, if these are all different, else by their paths."""
+    short = ["/".join(run.parts[-3:]) if run.parent.name == "best" else run.name for run in runs]
+    return short if len(set(short)) == len(short) else [path_text(run) for run in runs]
 
 
 def other_data(members: Sequence[dict[str, Any]]) -> str:

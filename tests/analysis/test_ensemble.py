@@ -2,12 +2,13 @@ import json
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble import ensemble, shared_validation, vote_scores
+from analysis.ensemble import _names, ensemble, shared_validation, vote_scores
 from analysis.predict import vote
 from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load, predict
@@ -97,6 +98,12 @@ def test_what_export_best_and_retrain_wrote_stands_for_its_runs(runs, people, tm
     assert (tmp_path / "out" / "submission.csv").read_text() == (
         tmp_path / "same" / "submission.csv"
     ).read_text()
+
+
+def test_members_of_one_name_are_told_apart_by_their_paths():
+    """A run and its retrained network, say."""
+    assert _names([Path("out/runs/a"), Path("out/b")]) == ["a", "b"]
+    assert _names([Path("out/runs/a"), Path("out/retrained/a")]) == ["out/runs/a", "out/retrained/a"]
 
 
 def test_a_member_without_a_network_is_refused_not_left_out(runs, people, tmp_path):
