@@ -36,6 +36,7 @@ TINY = (
     "epochs=2", "weights=none", "batch_size=64", "patience=0", "train_fraction=0.1", "threads=1",
     "cache_limit=0",
 )  # fmt: skip
+OWN = ("group=", "corrections=", "pseudo_labels=", "teacher=none")  # what fits a person's own photos only
 NETWORK = "model=test_resnet.r160_in1k"  # of experiments that don't search it
 MAX_VALUES = 12  # of one field; if it has more, evenly spaced ones are trained
 MAX_NETWORKS = 6  # of the field model: large ones take seconds, and the tests train all kinds
@@ -62,7 +63,7 @@ def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
                 number, left_out, more = _train_each_value(plan, folder)
                 errors = [*errors, *more]
                 what += [f"{number} recipes trained" + (f", without {left_out}" if left_out else "")]
-            result = "; ".join(errors) or f"ok, {' and '.join(what)}"
+            result = "; ".join(dict.fromkeys(errors)) or f"ok, {' and '.join(what)}"
             print(f"{path.name}: {result}, {time.monotonic() - began:.0f} s", flush=True)
             all_done = all_done and not errors
     return all_done
@@ -71,7 +72,7 @@ def smoke(yamls: Iterable[Path] = (), people: int = 30) -> bool:
 def _tiny(plan: Plan, data: Path) -> Plan:
     """The plan on the photos in `data` with short trials and the smallest images that its networks take."""
     for side in SIDES:
-        settings, space = [*TINY, f"data={data}"], dict(plan.space)
+        settings, space = [*TINY, *OWN, f"data={data}"], dict(plan.space)
         if "image_size" in space:
             number = len(space["image_size"]["_value"])
             sizes = [f"{side + i * NEXT_SIDE}x{side + i * NEXT_SIDE}" for i in range(number)]
