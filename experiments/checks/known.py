@@ -23,7 +23,7 @@ from trial.config import FIELDS, PLACES, TrialConfig, parse
 RECIPES = PROJECT / "recipes"
 MEASURE = (
     "epochs", "patience", "patience_on", "metric", "train_fraction", "fold", "folds", "fold_order", "seed",
-    "precision", "corrections",
+    "precision", "corrections", "group",
 )  # fmt: skip
 COMPARED = tuple(name for name in FIELDS if name not in (*PLACES, *MEASURE))
 PART, MOST = 4, 3  # they are at most a quarter of the trainings, and at most three

@@ -23,7 +23,7 @@ RECIPE = {
     "epochs": 20,
     "seed": 4,
 }
-FIXED = ("data=input", "model=resnet18", "weights=none", "epochs=3", "fold=all")
+FIXED = ("data=input", "group=owner", "model=resnet18", "weights=none", "epochs=3", "fold=all")
 SPACE = {
     "learning_rate": {"_type": "loguniform", "_value": [0.001, 0.01]},
     "schedule": {
