@@ -160,6 +160,8 @@ def _decision(
     if why:
         if finish.decide == METRIC:
             raise UsageError(f"--decide {METRIC}: {why}")
+        if finish.decide == AUTO and metric == METRIC:  # else it was asked for
+            output.info(f"no decision layer: {why}")
         return None, {"applied": False, "why": why}, False
     applied = finish.decide == METRIC or found.is_worth_it
     output.info(f"validation {task.groups}: {found.words()}; it is {'' if applied else 'not '}applied")

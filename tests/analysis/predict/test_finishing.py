@@ -68,12 +68,22 @@ def test_by_default_it_is_applied_only_if_the_gains_interval_is_above_zero(biase
     assert not kept["applied"]
 
 
-def test_another_metric_has_no_decision(people, tmp_path):
+def test_another_metric_has_no_decision(people, tmp_path, capsys):
     table = validation(4.0, 20)
     folder = untrained(tmp_path / "run", 0, table, values={"metric": "accuracy"}).folder
     predict_and_submit(folder, people, tmp_path / "out")
+    assert "decision layer" not in capsys.readouterr().out
     assert about(tmp_path / "out")["decision"] == {"applied": False, "why": "the metric is accuracy"}
     assert about(tmp_path / "out")["not_covered"]["counted"] == "people"
+
+
+def test_that_there_is_no_decision_is_said(people, tmp_path, capsys):
+    """As of a recipe by export-best, whose trial is not asked."""
+    run = untrained(tmp_path / "run").folder
+    predict_and_submit(run, people, tmp_path / "auto")
+    assert "no decision layer: there are no validation answers of these" in capsys.readouterr().out
+    predict_and_submit(run, people, tmp_path / "none", finish=Finish("none"))
+    assert "decision layer" not in capsys.readouterr().out
 
 
 def test_by_another_metric_nothing_is_promised_of_a_decision(people, tmp_path, capsys):
