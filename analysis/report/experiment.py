@@ -118,6 +118,7 @@ def write_report(
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
     shared = constants(table).items()
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
+    is_promised = _is_first(ranking, best) and "no_promise" not in (submission or {})
     return write_page(
         out,
         "report.html.j2",
@@ -129,9 +130,9 @@ def write_report(
         choice_words=table.attrs.get("chosen", ""),
         alarms=[*_note(ranking), *alarms_of(None, submission), *damaged],
         answer=_answer(best, searched),
-        promise=_promise(ranking, best),
+        promise=_promise(ranking) if is_promised else None,
         headline=headline(roles, len(ranking.ranked), metric, limits),
-        trust_words=_trust_words(ranking, best),
+        trust_words=_trust_words(ranking) if is_promised else [],
         chosen_words=_chosen_words(ranking, best),
         finished=trials_table(finished, searched, marked, metric=metric),
         unranked=trials_table(ranking.unranked, searched, marked, with_reason=True, metric=metric),
@@ -170,10 +171,10 @@ def _answer(best: pd.Series | None, searched: Sequence[str]) -> str:
     return f"The best recipe is that of trial #{best['sequence']}{of_it}."
 
 
-def _promise(ranking: Ranking, best: pd.Series | None) -> dict[str, str] | None:
-    """What the chosen trial promises on new groups, and which trials are not significantly different."""
+def _promise(ranking: Ranking) -> dict[str, str] | None:
+    """What the first trial promises on new groups, and which trials are not significantly different."""
     leaders, promise = ranking.leaders, ranking.leaders.promise
-    if promise is None or not _is_first(ranking, best):
+    if promise is None:
         return None
     numbers = dict(ranking.ranked[["folder", "sequence"]].to_numpy())
     equal = [f"#{numbers[str(run)]}" for run in leaders.equal]
@@ -206,10 +207,8 @@ def _attribution(ranking: Ranking) -> dict:
     }
 
 
-def _trust_words(ranking: Ranking, best: pd.Series | None) -> list[str]:
-    """What the chosen trial promises on new groups, if it is the first one."""
-    if not _is_first(ranking, best):
-        return []
+def _trust_words(ranking: Ranking) -> list[str]:
+    """What the first trial promises on new groups."""
     return [words.replace("note: ", "Note: ") for words in trust_words(ranking)]
 
 

@@ -104,7 +104,9 @@ def test_the_last_step_promises_nothing_of_changed_recipes(people, tmp_path, cap
     assert "no promise: another recipe than was validated: epochs=1 (validated: 2)" in said
     assert "Promise of" not in said
     assert not {"promise", "equal_within_noise"} & about.keys() and about["validation"] == {}
-    assert "Nothing is promised: another recipe" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Nothing is promised: another recipe" in page and "Promised on new" not in page
+    assert "Promise of" not in page
 
 
 @pytest.fixture
