@@ -118,13 +118,11 @@ def _summary(result: ExperimentResult, ranking: Ranking, out: Path, answers: Pat
         f"\nsubmission:  {path_text(out / 'submission.csv')}\nreport:      {path_text(out / 'report.html')}"
     )
     print(f"NNI's page:  {result.view_command}")
+    score = f".venv/bin/python -m analysis score {shlex.quote(path_text(out / 'submission.csv'))}"
     if answers is None:
-        print(
-            f"score it:    .venv/bin/python -m analysis score {path_text(out / 'submission.csv')} ANSWERS.csv"
-        )
+        print(f"score it:    {score} ANSWERS.csv")
     else:
         scores = score_submission(out / "submission.csv", answers)
         print(f"\nthe submission's score on {scores['photos']:,} photos of new people:")
         print(f"  {score_line(scores)}")
-        print("  (as: .venv/bin/python -m analysis score "
-              f"{path_text(out / 'submission.csv')} {path_text(answers)})")  # fmt: skip
+        print(f"  (as: {score} {shlex.quote(path_text(answers))})")

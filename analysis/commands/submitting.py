@@ -1,6 +1,7 @@
 """From recipes to submissions, and their scores."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -194,7 +195,8 @@ def pseudo_labels(
     from analysis.pseudo_labels import write_pseudo_labels
 
     print("\n".join(write_pseudo_labels(submission, data, out, by, confidence)))
-    print(f"table: {out}\nnext: python -m analysis retrain RECIPE pseudo_labels={out} --data {data}")
+    labels, place = shlex.quote(f"pseudo_labels={out}"), shlex.quote(str(data))
+    print(f"table: {out}\nnext: python -m analysis retrain RECIPE {labels} --data {place}")
 
 
 @app.command(epilog=EXAMPLE + "soup out/runs/a out/runs/b --data input --out out/runs/soup")

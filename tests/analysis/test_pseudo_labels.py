@@ -68,11 +68,11 @@ def test_groups_are_taken_if_all_photos_agree_on_what_they_share():
 
 
 def test_agreeing_patients_become_labels_and_the_others_do_not(patients, first, tmp_path):
-    out = tmp_path / "labels.csv"
+    out = tmp_path / "my labels.csv"
     said = call(app, "pseudo-labels", first, "--data", patients, "--out", out)
     assert said.exit_code == 0, said.stderr
     assert "12 of 16 photos to predict, of 3 of 4 patients, confidence 0.8" in said.stdout
-    assert "retrain RECIPE pseudo_labels=" in said.stdout
+    assert f"retrain RECIPE 'pseudo_labels={out}' --data {patients}" in said.stdout
     table = pd.read_csv(out, keep_default_na=False)
     photos = read_eval(patients, "patient")
     kept = photos[photos["group"] != photos["group"].iloc[-1]]

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shlex
 import sys
 import time
 import traceback
@@ -335,7 +336,8 @@ def _run(
         raise
     except KeyboardInterrupt:
         if writer.has_checkpoint and not in_experiment:
-            print(f"to go on: python -m trial --continue {writer.folder}", file=sys.stderr)
+            folder = shlex.quote(str(writer.folder))
+            print(f"to go on: python -m trial --continue {folder}", file=sys.stderr)
         raise
     except Exception as error:
         if gone := gone_words(error):

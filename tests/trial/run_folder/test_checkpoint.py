@@ -203,7 +203,7 @@ run_command(sys.argv[1:])
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
     config, same = plain
-    folder = tmp_path / "run"
+    folder = tmp_path / "my run"
     given = {**TINY, **PLAIN, "data": config.data, "out": folder}
     words = [f"{key}={value}" for key, value in given.items()]
     process = Forked("-c", STAYS_IN_EPOCH_3, *words)
@@ -217,7 +217,7 @@ def test_a_run_that_is_killed_goes_on_by_the_command(kill, plain, tmp_path):
     finally:
         process.kill()
     if kill == signal.SIGINT:
-        assert f"to go on: python -m trial --continue {folder}" in printed
+        assert f"to go on: python -m trial --continue '{folder}'" in printed
     assert RunFolder(folder).status()["state"] == ("failed" if kill == signal.SIGKILL else "interrupted")
     again = Forked("-m", "trial", "--continue", folder, "--keep-checkpoint")
     printed, errors = again.communicate(timeout=200)
