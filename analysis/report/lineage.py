@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.report.run_facts import origin_or_empty
 from analysis.trials.chosen import OTHERS
 from analysis.trials.table import SOUP
 from common.errors import UsageError
@@ -23,7 +24,7 @@ def lineage_of(
 ) -> list[Line]:
     """(What, which) from the data down to the submission. `row`: of the trials table, if it is a trial of a
     search; `about`: the submission.json of what was made of it."""
-    about, origin = about or {}, _origin(run)
+    about, origin = about or {}, origin_or_empty(run)
     code = origin.get("code") or {}
     changed = ", with changes" if code.get("changed") else ""
     found = [
@@ -70,13 +71,6 @@ def parents_of(run: RunFolder) -> list[str]:
     return found
 
 
-def _origin(run: RunFolder) -> dict[str, Any]:
-    try:
-        return run.origin()
-    except (OSError, UsageError):
-        return {}
-
-
 def commands_of_experiment(name: str, best: RunFolder | None, submission: Path | None) -> list[Line]:
     """(What it does, the command) of an experiment whose best run is `best`; `submission`: the folder of the
     submission that was made of it."""
@@ -113,7 +107,7 @@ def _of_submission(submission: Path, data: str, has_bundle: bool) -> list[Line]:
 def _again(run: RunFolder | None) -> list[Line]:
     """The commands that train a trial's recipe again: on all the data, and as a trial; none of a soup, nor of
     a run without a score: as a trial, a retrained network's recipe would hold a fold out."""
-    if run is None or _origin(run).get(SOUP):
+    if run is None or origin_or_empty(run).get(SOUP):
         return []
     try:
         config = run.config()

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.report.page import score_text
 from analysis.report.tables import STATES
 from analysis.submission import CSV
+from analysis.trials.table import SOUP, mean_words
 from analysis.trials.unfinished import how_far, unfinished
 from analysis.trust.answers import answers_of
 from analysis.trust.bootstrap import interval_of
@@ -24,8 +25,13 @@ Fact = dict[str, str]
 
 
 def how_trained(run: RunFolder, config: TrialConfig) -> str:
-    """A sentence on the groups, the epochs and the state of a run."""
+    """A sentence on the groups, the epochs and the state of a run; of a soup, which was not trained, on what
+    it is."""
     status = run.status()
+    if members := origin_or_empty(run).get(SOUP):
+        held_out = "all folds" if config.fold == "all" else f"fold {config.fold} of {config.folds}"
+        words = mean_words(members)
+        return f"{words[:1].upper()}{words[1:]}, validated on {held_out}."
     if status.get("macro_f1") is not None:
         folds = f"fold {config.fold} of" if config.fold != "all" else "all"
         how = f"A trial of {folds} {config.folds}{' folds' if config.fold == 'all' else ''}"
@@ -135,15 +141,19 @@ def member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
 
 def origin_facts(run: RunFolder) -> list[tuple[str, str]]:
     """(key, text) of origin.json, with one level of nested keys; [] if it can't be read."""
-    try:
-        origin = run.origin()
-    except (OSError, UsageError):
-        return []
     facts = []
-    for key, value in origin.items():
+    for key, value in origin_or_empty(run).items():
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
         facts += [(f"{key} · {part}" if part else key, value_text(text)) for part, text in parts]
     return [(key.replace("_", " "), text) for key, text in facts]
+
+
+def origin_or_empty(run: RunFolder) -> dict[str, Any]:
+    """The content of origin.json; {} if it can't be read."""
+    try:
+        return run.origin()
+    except (OSError, UsageError):
+        return {}
 
 
 def _fact(role: str, title: str, text: str, words: str) -> Fact:

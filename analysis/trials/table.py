@@ -214,7 +214,12 @@ def row_of(
 def _soup_words(origin: Mapping[str, Any], metric: str, groups: str) -> str:
     promise = origin.get("promise")
     promises = f"; promises {promised_words(promise, metric, groups)}" if promise else ""
-    return f"the mean of the weights of {len(origin[SOUP])} runs, not a recipe{promises}"
+    return f"{mean_words(origin[SOUP])}, not a recipe{promises}"
+
+
+def mean_words(members: Sequence[str]) -> str:
+    """What a soup of these runs is."""
+    return f"the mean of the weights of {len(members)} run{'s' if len(members) > 1 else ''}"
 
 
 def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:

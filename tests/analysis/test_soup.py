@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
+from analysis.report.run import write_run_report
 from analysis.soup import soup
 from analysis.submit import about_run
 from analysis.trials.ranking import rank
@@ -92,6 +93,9 @@ def test_a_soup_beside_its_runs_is_listed_with_its_promise_and_not_ranked(tmp_pa
         "the mean of the weights of 2 runs, not a recipe; promises macro-F1 0.400"
     )
     assert about_run(tmp_path / "soup")["promise"] == promise
+    page = write_run_report(tmp_path / "r.html", tmp_path / "soup").read_text()
+    assert "The mean of the weights of 2 runs, validated on fold 0 of 5." in page
+    assert "epochs and 0 s" not in page
     with pytest.raises(UsageError, match=r"which no recipe trains; give one of these: a/config\.json, b/"):
         read_recipe(tmp_path / "soup" / "config.json")
 
