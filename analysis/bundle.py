@@ -16,14 +16,14 @@ from typing import Any
 import pandas as pd
 
 from analysis.predict.finishing import FinishPlan
-from analysis.recipes import Recipe, labels_of
+from analysis.recipes import Recipe, labels_of, named_file
 from analysis.submission import CSV, PREDICTIONS
 from common.errors import UsageError
 from common.files import sha256_of, write_json
 from common.machine import cores, processor
 from common.text import few
 from dataset.fingerprint import content, fingerprint
-from trial.config import FIELDS, TrialConfig
+from trial.config import TrialConfig
 from trial.models.weights import hashes
 from trial.run_folder.origin import code
 from trial.run_folder.record import WEIGHTS, RunFolder
@@ -214,8 +214,7 @@ def label_difference(bundle: Bundle, configs: Sequence[TrialConfig]) -> str:
         here = labels_of(config)
         for name, there in member.label_files.items():
             if here.get(name) != there:
-                named = f"{name}={getattr(config, name)}" if name in FIELDS else name  # a teacher's is whole
-                return f"{named}: holds other labels than the bundle was made with"
+                return f"{named_file(name, config)}: holds other labels than the bundle was made with"
     return ""
 
 

@@ -18,7 +18,7 @@ from common.files import write_json
 from common.machine import PROJECT
 from common.text import few
 from trial.commands.arguments import read_recipe_file
-from trial.config import TrialConfig, parse
+from trial.config import FIELDS, TrialConfig, parse
 from trial.learning.teachers import TEACHERS, Teacher
 from trial.metrics import column_of, title_of
 from trial.run_folder.origin import label_files
@@ -58,8 +58,8 @@ class Recipe:
 
     def unpromised(self, config: TrialConfig, classes: Sequence[str]) -> str:
         """Why the scores of this recipe say nothing of `config` on photos of these `classes`: it is changed,
-        or they are others; '' if they do. Labels for photos to predict and the retraining on all groups
-        change no promise: it is that without them."""
+        or its file of corrections, or they are others; '' if they do. Labels for photos to predict and the
+        retraining on all groups change no promise: it is that without them."""
         if not self.scores:
             return ""
         if list(classes) != self.origin.get("classes", list(classes)):  # earlier files do not name them
@@ -68,7 +68,7 @@ class Recipe:
             own = parse(self.recipe, present=False).recipe()
         except UsageError:  # changes may mend it
             own = self.recipe
-        changes = _changes(own, config)
+        changes = _changes(own, config, self.origin.get("label_files") or {}, labels_of(config))
         return f"another recipe than was validated: {few(changes)}" if changes else ""
 
     def write(self, path: Path) -> Path:
@@ -76,13 +76,24 @@ class Recipe:
         return write_json(path, {key: getattr(self, key) for key in KEYS})
 
 
-def _changes(validated: Mapping[str, Any], config: TrialConfig) -> list[str]:
-    """By what `config` changes a recipe that was validated, but for UNPROMISING."""
-    return [
+def _changes(
+    validated: Mapping[str, Any], config: TrialConfig, labels: Mapping[str, str], now: Mapping[str, str]
+) -> list[str]:
+    """By what `config` changes a recipe that was validated, but for UNPROMISING. `labels`: the `label_files`
+    that it was validated with; `now`: those of `config`."""
+    fields = [
         f"{name}={value} (validated: {validated.get(name)})"
         for name, value in config.recipe().items()
         if value != validated.get(name) and name not in UNPROMISING
     ]
+    known = set(labels) - {*UNPROMISING, *(field.partition("=")[0] for field in fields)}
+    others = [name for name in sorted(known) if now.get(name) != labels[name]]
+    return fields + [f"{named_file(name, config)} holds other labels" for name in others]
+
+
+def named_file(name: str, config: TrialConfig) -> str:
+    """A name of `label_files` with its value in `config`; a teacher's has it already."""
+    return f"{name}={getattr(config, name)}" if name in FIELDS else name
 
 
 def trial_of(run: Path, about: Mapping[str, Any]) -> tuple[Path | None, str]:
@@ -92,8 +103,10 @@ def trial_of(run: Path, about: Mapping[str, Any]) -> tuple[Path | None, str]:
         return None, ""
     trial, own = RunFolder(PROJECT / about["trial_folder"]), RunFolder(run)
     try:
-        changes = _changes(trial.config().recipe(), own.config())
-        its_data = trial.origin()["data_fingerprint"]
+        origin = trial.origin()
+        labels = [one.get("label_files") or {} for one in (origin, own.origin())]
+        changes = _changes(trial.config().recipe(), own.config(), *labels)
+        its_data = origin["data_fingerprint"]
         other = [
             *([few(changes)] if changes else []),
             *(["other classes"] if trial.task().classes != own.task().classes else []),

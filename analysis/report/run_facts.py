@@ -54,7 +54,11 @@ def answer_of(run: RunFolder, about: Mapping[str, Any] | None, submission: Path 
         return ""
     whose = "The recipe of this network" if about and about.get("trial_folder") else "This run"
     place = f" Its submission: {path_text(submission / CSV)}." if submission else ""
-    return f"{whose} promises {promised_words(promise, metric, run.task().groups)}.{place}"
+    searched_on = (about or {}).get("searched_on")
+    apart = searched_on not in (None, kept.get("data_fingerprint"))
+    where = " It was validated on other photos than it is trained on, or these have changed since."
+    words = promised_words(promise, metric, run.task().groups)
+    return f"{whose} promises {words}.{where if apart else ''}{place}"
 
 
 def scores(

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.pipeline import export_best_and_retrain
+from analysis.pipeline import _note_other_photos, export_best_and_retrain
 from analysis.predict.finishing import validated_run
-from analysis.recipes import Recipe, read_recipe
+from analysis.recipes import Recipe, labels_of, read_recipe
 from analysis.report.run import write_run_report
 from analysis.report.run_facts import alarms_of
 from analysis.submission import read_about
 from analysis.submit import about_kept, about_run, about_vote, print_unpromised, submit
 from common.files import write_json
 from dataset.face_masks.labels import FACE_MASK
+from dataset.fingerprint import fingerprint
 from dataset.read import read_eval
 from dataset.task import Task
 from tests.analysis import example_search
@@ -67,6 +68,31 @@ def test_a_recipe_that_is_trained_on_other_classes_has_no_promise(recipe, tmp_pa
         assert about["validation"] == {} and not {"promise", "trial_folder"} & about.keys()
     old = {name: value for name, value in recipe.origin.items() if name != "classes"}
     assert replace(recipe, origin=old).unpromised(parse(TINY), ("ill", "well")) == ""
+
+
+def test_corrections_that_changed_since_have_no_promise(recipe, tmp_path):
+    labels = tmp_path / "corrections.csv"
+    labels.write_text("id,field,recorded,corrected\n")
+    values = {**TINY, "epochs": 2, "corrections": str(labels)}
+    config = parse(values)
+    validated = replace(recipe, recipe=config.recipe(), origin={"label_files": labels_of(config)})
+    assert validated.unpromised(config, FACE_MASK.classes) == ""
+    labels.write_text("id,field,recorded,corrected\n000001,gender,male,female\n")
+    assert validated.unpromised(config, FACE_MASK.classes) == (
+        f"another recipe than was validated: corrections={labels} holds other labels"
+    )
+
+
+def test_what_was_validated_on_other_photos_is_said(recipe, people, tmp_path, capsys):
+    _note_other_photos([replace(recipe, origin={"data_fingerprint": fingerprint(people)})], people)
+    assert capsys.readouterr().out == ""
+    _note_other_photos([recipe], people)
+    assert "note: validated on other photos than those in " in capsys.readouterr().out
+    words = "It was validated on other photos than it is trained on"
+    for mark in ("f" * 64, "e" * 64):
+        run = untrained(tmp_path / mark[0], mark=mark).folder
+        page = write_run_report(run / "r.html", run, about_run(run, recipe)).read_text()
+        assert (words in page) == (mark[0] == "e")
 
 
 def test_the_searchs_promise_is_that_of_a_recipe_that_was_exported(recipe, tmp_path):
