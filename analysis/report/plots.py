@@ -91,7 +91,7 @@ def losses(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
     values = epochs.reindex(columns=[column for column, _, _ in lines]).to_numpy(float)
     drawn = values[np.isfinite(values)]
     if len(drawn) and drawn.min() > 0 and drawn.max() > FLAT * np.median(drawn):
-        figure.update_yaxes(type="log")
+        figure.update_yaxes(type="log", nticks=3)  # more of them name 2 to 9, over each other
     return figure
 
 
