@@ -91,7 +91,7 @@ def confirm(
         hours = rounds.with_next(*first)[1] / 3600
         raise UsageError(
             f"{budget} is too little: one network of each of {len(tied)} leaders takes about {hours:.2g} h; "
-            "give more, or compare fewer leaders (--leaders)"
+            "give more, or compare fewer leaders: python -m analysis confirm, with --leaders"
         )
     of = f"the first {max_leaders} of {len(equal)}" if len(equal) > max_leaders else len(tied)
     output.info(

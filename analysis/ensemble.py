@@ -88,7 +88,8 @@ def ensemble(
     planned = finishing.plan_finish(finish, data, photos, voted, task, metric, first.corrections, first.group)
     answers, seconds = _predict(runs, networks, chosen, photos, tta, temperature)
     for number, (member, weight, cost) in enumerate(zip(members, chosen.weights, seconds, strict=True)):
-        member |= {"weight": round(float(weight), 4), "prediction_seconds": round(cost, 2)}
+        known = {"weight": round(float(weight), 4)} if chosen.stack is None else {}  # a model has no weights
+        member |= known | {"prediction_seconds": round(cost, 2)}
         member |= combined.adds_facts(number) if combined else {}
     about = {
         "vote": chosen.way, "vote_asked": vote, "tta": tta, "temperature": temperature, "members": members,

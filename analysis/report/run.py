@@ -113,7 +113,7 @@ def write_vote_report(
         classes_of(voted, task, photos_of(RunFolder(runs[0]))),
         {"titles": titles, **side_by_side(recipes, names)},
         about,
-        members=[member_facts(member) for member in about["members"]],
+        members=[member_facts(member, metric_of(about)) for member in about["members"]],
         ways=ways_of(about),
     )
 

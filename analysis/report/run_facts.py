@@ -133,11 +133,12 @@ def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:
     return found + [words[:1].upper() + words[1:] + "." for words in about.get("warnings", [])]
 
 
-def member_facts(member: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the ensemble's table."""
+def member_facts(member: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """A row of the ensemble's table. `metric`: of the vote."""
     kept, state = member.get("validation") or {}, member.get("unfinished")
     return {
-        "run": member["run"], "model": member["recipe"]["model"], "macro_f1": kept.get("macro_f1"),
+        "run": member["run"], "model": member["recipe"]["model"],
+        "metric": title_of(metric), "score": kept.get(column_of(metric)),
         "best_epoch": kept.get("best_epoch"), "state": how_far(state) if state else "finished",
         "data": str(member["data_fingerprint"])[:12],
     }  # fmt: skip

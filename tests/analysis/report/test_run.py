@@ -163,6 +163,18 @@ def test_an_ensembles_page_has_its_members_and_the_votes_validation(people, tmp_
     assert "The vote itself was not validated: c has no validation.parquet" in text
 
 
+def test_members_are_shown_by_the_metric_of_the_vote_and_stacking_without_weights(people, tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        untrained(tmp_path / name, seed, example_search.validation(200), values={"metric": "log_loss"})
+    ensemble([tmp_path / "a", tmp_path / "b"], people, tmp_path / "out", "stacking")
+    about = json.loads((tmp_path / "out" / "submission.json").read_text())
+    assert not any("weight" in member for member in about["members"])
+    text = text_of(tmp_path / "out" / "report.html")
+    score = about["members"][0]["validation"]["negative_log_loss"]
+    assert '<th class="number">negative log loss</th>' in text and f">{score:.3f}</td>" in text
+    assert '<td class="number">0.50</td>' not in text
+
+
 def made(folder, macro_f1, started, **values):
     writer = finished(folder, {**TINY, **values}, macro_f1)
     status = json.loads((folder / "status.json").read_text())
