@@ -78,14 +78,19 @@ def find(wanted: str, root: Path = EXPERIMENTS) -> Experiment:
     if database(folder).is_file():
         return Experiment(folder.resolve().name, experiment_name(folder), folder)
     known = experiments(root)
-    if not known:
-        raise UsageError(f"no experiment '{wanted}': {root} holds none yet; start one: "
-                             "python -m experiments run experiments/demo.yaml")  # fmt: skip
-    if wanted == "latest":
+    if wanted == "latest" and known:
         return known[-1]
     by_name = [e for e in known if wanted in (e.id, e.name) or (folder.stem == e.name and folder.suffix)]
     if by_name:
         return by_name[-1]
+    if folder.is_dir():
+        raise UsageError(
+            f"{wanted}: is a folder, but not an experiment's; for runs in it: python -m analysis trials "
+            f"{shlex.quote(wanted)}, or give one of them"
+        )
+    if not known:
+        raise UsageError(f"no experiment '{wanted}': {root} holds none yet; start one: "
+                             "python -m experiments run experiments/demo.yaml")  # fmt: skip
     names = dict.fromkeys([*(e.name for e in reversed(known) if e.name), *(e.id for e in reversed(known))])
     raise UsageError(unknown("experiment", wanted, names) + f" (in {root}); 'latest' is the newest")
 

@@ -175,6 +175,9 @@ def test_an_experiment_is_found_by_id_folder_name_or_latest(tmp_path):
         find("model", tmp_path)
     with pytest.raises(UsageError, match="holds none yet"):
         find("latest", tmp_path / "nothing")
+    for root in (tmp_path, tmp_path / "nothing"):  # is not told to start its first experiment
+        with pytest.raises(UsageError, match="is a folder, but not an experiment's; for runs in it"):
+            find(str(tmp_path), root)
 
 
 RAN = {
