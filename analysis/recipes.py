@@ -17,7 +17,7 @@ from common.errors import UsageError, first_line, unknown
 from common.files import write_json
 from common.machine import PROJECT
 from common.text import few
-from trial.commands.arguments import read_recipe_file
+from trial.commands.arguments import argument_text, read_recipe_file
 from trial.config import FIELDS, TrialConfig, parse
 from trial.learning.teachers import TEACHERS, Teacher
 from trial.metrics import column_of, title_of
@@ -82,7 +82,7 @@ def _changes(
     """By what `config` changes a recipe that was validated, but for UNPROMISING. `labels`: the `label_files`
     that it was validated with; `now`: those of `config`."""
     fields = [
-        f"{name}={value} (validated: {validated.get(name)})"
+        f"{name}={argument_text(value)} (validated: {argument_text(validated.get(name)) or 'none'})"
         for name, value in config.recipe().items()
         if value != validated.get(name) and name not in UNPROMISING
     ]

@@ -52,6 +52,9 @@ def test_where_it_runs_and_labels_for_photos_to_predict_change_no_promise(recipe
     same = {**TINY, "device": "cpu", "threads": 2, "epochs": 2, "train_fraction": 0.5}
     assert recipe.unpromised(parse(same), FACE_MASK.classes) == ""
     assert Recipe(recipe.recipe).unpromised(parse({**TINY, "epochs": 50}), "ab") == "", "it never had one"
+    corrected = parse({**TINY, "corrections": "competition", "mixing": "mixup"})
+    said = recipe.unpromised(corrected, FACE_MASK.classes)
+    assert "corrections=competition (validated: none)" in said and '(validated: {"_name": "none"})' in said
     untrained(tmp_path / "same")
     about = about_run(tmp_path / "same", recipe)
     assert about["validation"] == recipe.scores and about["trial_folder"] == str(recipe.folder)
