@@ -237,6 +237,7 @@ def test_the_commands_say_what_is_confirmed(experiment, tmp_path):
     assert ranking.rule.endswith("the one that is best on 1 further fold.")
     page = write_experiment_report(experiment, tmp_path / "r.html", ranking, ranking.first).read_text()
     assert "of the best 3 trials, on 1 further fold<" in page
+    assert "three neighbouring epochs, the leaders by 1 further fold." in page
     assert ranking.leaders.facts()["confirmed_on"] == [[0, 1]]
     found = read_confirmed(experiment.folder / "confirm")
     hours = (found.seconds + 0.1) / 3600  # for what is trained already; `seconds` is rounded to .1

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from common.machine import PROJECT
@@ -41,7 +42,7 @@ def test_lines_are_counted_when_there_are_many(lines, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.1234567, "0.1235"), (3, "3"), (True, "yes"), ("64x48", "64x48"), ([3, 0.5], "3, 0.5"), ((), "none"),
+        (0.1234567, "0.1235"), (3, "3"), (True, "yes"), (np.False_, "no"), ("64x48", "64x48"), ([3, 0.5], "3, 0.5"), ((), "none"),
         ({"p": 0.5, "sizes": (1, 2)}, "p 0.5, sizes 1, 2"), (None, "–"), (float("nan"), "–"), ("", "–"),
     ],
 )  # fmt: skip

@@ -106,6 +106,7 @@ def pages(people, tmp_path_factory) -> dict[str, Path]:
     checks = read_checks([folder / "leakage"])
 
     table, curves = example_search.search(40)
+    table["folder"] = "a_folder_with_a_long_name_" * 3 + table["folder"]  # a note names it
     ranking = rank(table)
     drawn = {trial: curves[trial] for trial in plots.curves_to_draw(table, curves, ())}
     best = Best(
