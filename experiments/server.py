@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -68,14 +69,16 @@ class Server:
         """End manager, tuner and trials; what does not end in time is killed.
 
         A tuner that goes on computing would delay the manager by a minute and outlive it, because NNI kills
-        only the shell around it.
+        only the shell around it. The manager is told first, without nnictl, which needs seconds to begin on a
+        busy machine: it takes the end of a tuner for an error, and then does not record how trials ended.
         """
         processes = self.processes()
-        with _begin("stop", self.id) as stopping:
-            _, computing = psutil.wait_procs(filter(_is_tuner, processes), timeout=TUNER_SECONDS)
-            for process in computing:
-                process.kill()
-            _words(stopping)
+        for manager in processes[:1]:
+            with suppress(psutil.NoSuchProcess):
+                manager.terminate()
+        _, computing = psutil.wait_procs(filter(_is_tuner, processes), timeout=TUNER_SECONDS)
+        for process in computing:
+            process.kill()
         _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
         for process in left:
             process.kill()

@@ -48,3 +48,27 @@ def test_a_manager_that_nnictl_took_too_long_over_is_stopped(tmp_path, monkeypat
     with pytest.raises(RuntimeError, match="NNI did not start: nnictl took longer than 1 s"):
         server.start(tmp_path / "x.yaml", 1, tmp_path)
     assert stopped == ["abcd1234"]
+
+
+MANAGER = """
+import signal, subprocess, sys
+tuner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "--exp_params"])
+def stop(*_):
+    open(sys.argv[1], "w").write("too late" if tuner.poll() is not None else "first")
+    tuner.wait()
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+def test_the_manager_is_told_before_a_tuner_that_goes_on_computing_is_killed(tmp_path, monkeypatch):
+    """nnictl takes longer to begin than TUNER_SECONDS on a busy machine; NNI would note an error."""
+    told = tmp_path / "told"
+    monkeypatch.setattr(server, "TUNER_SECONDS", 0.2)
+    words = [sys.executable, "-c", MANAGER, str(told), "nni_node", "--experiment-id", "abcd1234"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as manager:
+        assert manager.stdout and manager.stdout.readline() == b"ready\n"
+        server.Server("abcd1234", 1, tmp_path).stop()
+        assert (manager.wait(), told.read_text()) == (0, "first")
