@@ -1,5 +1,6 @@
 """Go on with an experiment that was stopped, killed or finished, and watch it to its end."""
 
+import contextlib
 import json
 import logging
 import math
@@ -36,6 +37,8 @@ from experiments.saved.experiment import Saved, change, read_saved, space_at_sta
 from experiments.server import Server
 from experiments.trouble import log_sizes
 from trial.config import NO_DATA
+from trial.run_folder.record import RunFolder
+from trial.run_folder.resume import other_data
 
 logger = logging.getLogger(__name__)
 # What NNI's own tuners know after a resume.
@@ -101,7 +104,8 @@ def _resume(
         raise
     endless = limited is not None and saved.params.get("maxExperimentDuration") is None
     no_limit = f"they take as long as they need: the limit of {limited} does not count any more"
-    for note in (plan_note, _knows(saved), _tells(saved, len(again), hours), no_limit if endless else ""):
+    tells = _tells(saved, len(again), hours)
+    for note in (plan_note, _other_data(saved), _knows(saved), tells, no_limit if endless else ""):
         if note:
             logger.info(note)
     grid = _tuner(saved).get("name", "").lower() == "gridsearch"
@@ -198,6 +202,24 @@ def _errors(saved: Saved, here: bool) -> list[str]:
                 f"keeps its space: put it back, or start another experiment with warm_start: [{saved.id}]"
             )
     return errors
+
+
+def _other_data(saved: Saved) -> str:
+    """A warning if photos or labels are no longer those of the latest trial; '' if they are. It is no error:
+    photos to predict, which change no score, are part of a data set, too."""
+    plan = saved.plan
+    runs = (RunFolder(saved.folder / "trials" / one.trial) for one in reversed(saved.trials))
+    with contextlib.chdir(plan.code):  # relative paths are relative to where trials run
+        for run in runs:
+            with contextlib.suppress(OSError, UsageError):  # it has not begun, or is damaged
+                other = other_data(run, run.config().recipe(), plan.data)
+                text = (
+                    f"WARNING: trial {run.folder.name} {other}. Unless only photos to predict have changed, "
+                    "the scores from now on can't be compared with those so far; another experiment with "
+                    f"warm_start: [{saved.id}] would learn from their ranks"
+                )
+                return text if other else ""
+    return ""
 
 
 def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None) -> dict[str, Any]:

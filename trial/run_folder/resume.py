@@ -86,12 +86,8 @@ def read(folder: Path, recipe: Mapping[str, Any], data: str, longer: bool = Fals
     then = TrialConfig().recipe() | checkpoint.recipe  # a field that came later has its default
     if differing := differences(then, recipe, longer):
         raise UsageError(f"{path}: is of another recipe, which differs in {', '.join(differing)}")
-    if fingerprint(Path(data)) != checkpoint.fingerprint:
-        raise UsageError(f"{folder}: was trained on other data than {data} holds now: {OTHER_DATA}")
-    if changed := _changed_labels(RunFolder(folder), recipe):
-        raise UsageError(
-            f"{folder}: was trained with other labels than {changed} holds now; put back what it held"
-        )
+    if other := other_data(RunFolder(folder), recipe, data, checkpoint.fingerprint):
+        raise UsageError(f"{folder}: {other}")
     if _other_weights(RunFolder(folder), recipe):
         raise UsageError(
             f"{folder}: was trained on features of other weights than weights={recipe['weights']} has now; "
@@ -122,6 +118,16 @@ def _with_own_best(run: RunFolder, checkpoint: Checkpoint, metric: str) -> Check
         )
     }
     return replace(checkpoint, best=best)
+
+
+def other_data(run: RunFolder, recipe: Mapping[str, Any], data: str, then: str = "") -> str:
+    """Why the photos in the folder `data`, or the files of labels that the recipe names, are no longer those
+    of the run; '' if they are. `then`: the fingerprint of its photos; default: the one in its origin.json."""
+    if fingerprint(Path(data)) != (then or run.origin()["data_fingerprint"]):
+        return f"was trained on other data than {data} holds now: {OTHER_DATA}"
+    if changed := _changed_labels(run, recipe):
+        return f"was trained with other labels than {changed} holds now; put back what it held"
+    return ""
 
 
 def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:
@@ -225,8 +231,7 @@ def is_finished(folder: Path, config: TrialConfig) -> bool:
         return (
             run.status()["state"] == "done"
             and not differences(run.config().recipe(), config.recipe(), longer=False)
-            and run.origin()["data_fingerprint"] == fingerprint(Path(config.data))
-            and not _changed_labels(run, config.recipe())
+            and not other_data(run, config.recipe(), config.data)
             and len(run.weights_files()) == run.validation()["fold"].nunique()
         )
     except (OSError, UsageError, KeyError, ValueError):  # missing or damaged

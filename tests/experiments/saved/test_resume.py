@@ -15,6 +15,7 @@ from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
 from common.machine import EXPERIMENTS, PROJECT
 from common.nni_database import profile
+from dataset.fingerprint import fingerprint
 from experiments.progress import look
 from experiments.saved import experiment as saved
 from experiments.saved import resume
@@ -22,6 +23,7 @@ from experiments.saved.experiment import change, read_saved, with_paths_of_today
 from experiments.saved.resume import resume_experiment
 from tests.experiments.saved.saved_experiment import SPACE, SavedExperiment
 from trial.config import parse
+from trial.run_folder.origin import label_files
 from tuners.chosen import Chosen, write_chosen
 
 PAUSES = {"className": "tuners.search.PauseAndGoOn", "codeDirectory": str(PROJECT)}
@@ -348,6 +350,26 @@ def test_photos_that_are_gone_and_a_space_that_was_changed(tmp_path):
     assert (
         "experiment.yaml: says another search space than the one that is searched; a search keeps its" in said
     )
+
+
+@pytest.mark.parametrize("changed", ["photos", "labels"])
+def test_photos_or_labels_that_changed_are_said(tmp_path, changed):
+    """The search learns from all scores, and the table ranks them together."""
+    one = SavedExperiment(tmp_path)
+    one.trial("a", "RUNNING", "SUCCEEDED", state="done").trial("b", "RUNNING", "FAILED", state="failed")
+    photos, labels = tmp_path / "photos", tmp_path / "corrections.csv"
+    (photos / "train").mkdir()
+    labels.write_text("path,label\n")
+    run = one.folder / "trials" / "a"
+    recipe = parse({"model": "test_resnet.r160_in1k", "weights": "none", "corrections": str(labels)}, False)
+    (run / "config.json").write_text(json.dumps(recipe.to_json()))
+    then = {"data_fingerprint": fingerprint(photos), "label_files": label_files(str(labels), "")}
+    (run / "origin.json").write_text(json.dumps(then))
+    assert resume._other_data(read_saved(one.folder)) == ""
+    what = photos if changed == "photos" else labels
+    (photos / "train" / "1.jpg" if what == photos else labels).write_text("another")
+    said = resume._other_data(read_saved(one.folder))
+    assert "trial a was trained" in said and f"{what} holds now" in said and "[abcd1234]" in said
 
 
 def test_what_this_version_does_not_take_any_more(tmp_path):
