@@ -367,8 +367,18 @@ def _trainings(trial: FrozenTrial, pausing: bool) -> float:
     return max(fraction, 1 / STINTS) if trial.state == TrialState.FAIL else min(fraction, 1.0)
 
 
+def _is_paused(trial: FrozenTrial) -> bool:
+    """Whether a recipe is paused: its trial is, is being stopped for it, or is to go on and has not begun."""
+    attributes = trial.user_attrs
+    parent = attributes.get(GOES_ON_FROM)
+    to_begin = parent is not None and attributes.get(TRIAL) == parent
+    is_running = trial.state == TrialState.RUNNING
+    return trial.state == TrialState.WAITING or (is_running and (bool(attributes.get(PAUSES)) or to_begin))
+
+
 def _chosen(trial: FrozenTrial) -> Chosen:
     attributes = trial.user_attrs
+    is_paused = _is_paused(trial)
     predicted = attributes.get(PREDICTED) or (None, None)
     return Chosen(
         number=trial.number,
@@ -378,9 +388,9 @@ def _chosen(trial: FrozenTrial) -> Chosen:
         expected_improvement=attributes.get(IMPROVEMENT),
         predicted=predicted[0],
         deviation=predicted[1],
-        state=PAUSED_STATE if trial.state == TrialState.WAITING else trial.state.name.lower(),
+        state=PAUSED_STATE if is_paused else trial.state.name.lower(),
         score=trial.value if trial.state == TrialState.COMPLETE else None,
         epochs=len(trial.intermediate_values),
         went_on=attributes.get(WENT_ON, 0),
-        why=attributes.get(WHY, ""),
+        why=attributes.get(WHY) or (attributes.get(PAUSES, "") if is_paused else ""),
     )

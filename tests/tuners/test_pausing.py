@@ -5,7 +5,7 @@ import pytest
 nni = pytest.importorskip("nni")
 from optuna.trial import TrialState  # noqa: E402
 
-from tests.tuners.manager import EPOCHS, SPACE, Manager, final, spent  # noqa: E402
+from tests.tuners.manager import EPOCHS, SPACE, Manager, asked_to_go_on, final, spent  # noqa: E402
 from tuners.errors import UsageError  # noqa: E402
 from tuners.search import PauseAndGoOn, Search  # noqa: E402
 
@@ -60,6 +60,25 @@ def test_beside_the_default_several_others_begin(fake):
     assert spent(manager) > 2
     finished = {row.trial for row in rows if row.state == "complete"}
     assert len(finished) == 2, "the default, and the best of the others"
+
+
+def test_what_is_being_stopped_for_a_pause_or_is_to_go_on_counts_as_paused(manager):
+    """A search may end then: nothing has stopped it for good."""
+
+    def of(name):
+        return next(row for row in manager.rows() if row.trial == name)
+
+    name = manager.begin()
+    while not manager.train(name):
+        manager.end(name, "SUCCEEDED")
+        name = manager.begin()
+    assert (of(name).state, of(name).why[:12]) == ("paused", "paused after")
+    manager.end(name, "EARLY_STOPPED")
+    goes_on = asked_to_go_on(manager)
+    assert of(manager.points[goes_on]["parent"]).state == "paused"
+    manager.launch(goes_on)
+    manager.ask()
+    assert of(goes_on).state == "running"
 
 
 @pytest.mark.parametrize(("space", "trainings"), [(SPACE, 2), (ONE_MORE, None)])
