@@ -187,7 +187,7 @@ def change(
     broken = [trial for trial in saved.trials if trial.damage and trial.is_open and trial not in done]
     events += [(trial.trial, "FAILED", None, trial.sequence) for trial in broken]
     if tried:
-        results = json.dumps([{"parameter": one, "value": 0} for one in tried])
+        results = json.dumps([{"parameter": _through_javascript(one), "value": 0} for one in tried])
         events.append(("", "IMPORT_DATA", results, None))
     scores = [(t, RunFolder(saved.folder / "trials" / t.trial).status()["score"]) for t in done]
     try:
@@ -216,3 +216,15 @@ def change(
             )
     except sqlite3.Error as error:
         raise UsageError(f"{path_text(database(saved.folder))}: can't be written ({error})") from None
+
+
+def _through_javascript(value: Any) -> Any:
+    """Values that NNI's manager hands on unchanged: JavaScript writes 2.0 as 2, for GridSearch another recipe.
+    So whole floats are written as numpy's are by NNI's JSON."""
+    if isinstance(value, Mapping):
+        return {key: _through_javascript(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_through_javascript(one) for one in value]
+    if isinstance(value, float) and value.is_integer():
+        return {"__ndarray__": int(value), "dtype": "float64", "shape": []}
+    return value

@@ -269,6 +269,18 @@ def test_another_tuner_does_not_draw_the_same_again(tmp_path):
     assert more(one)["tuner"]["classArgs"]["seed"] == 9
 
 
+def test_grid_search_knows_recipes_with_whole_floats(tmp_path):
+    """NNI compares recipes as JSON, and its manager, in JavaScript, writes 2.0 as 2."""
+    nni = pytest.importorskip("nni")
+    tried = {"batch_size": 16, "loss": {"_name": "focal", "gamma": 2.0, "x": [1e20, 0.5]}}
+    one = SavedExperiment(tmp_path)
+    change(read_saved(one.folder), one.params, (), [tried])
+    ((written,),) = one.rows("select data from TrialJobEvent where event = 'IMPORT_DATA'")
+    handed_on = written.replace(".0", "")
+    (known,) = nni.load(handed_on)
+    assert nni.dump(known["parameter"], sort_keys=True) == nni.dump(tried, sort_keys=True)
+
+
 def test_a_search_keeps_its_space_whatever_the_page_says(tmp_path):
     one = SavedExperiment(tmp_path)
     read = read_saved(one.folder)
