@@ -68,7 +68,7 @@ def read_earlier(folders: list[Path], nni_space: Mapping[str, Any]) -> tuple[Ear
     found = Earlier([], [])
     notes = []
     for folder in folders:
-        runs, failed = _runs(folder)
+        runs, left_out = _runs(folder)
         used: Counter[str] = Counter()
         for run, normal, doubt in zip(runs, *_ranked(runs), strict=True):
             point, missing, wrong = point_of(nni_space, run.recipe)
@@ -86,7 +86,8 @@ def read_earlier(folders: list[Path], nni_space: Mapping[str, Any]) -> tuple[Ear
             f"{folder.name}: {used['finished']} of its {finished} finished and {used['unfinished']} of its "
             f"{len(runs) - finished} paused or stopped recipes fit this space"
             + (f", {used['outside']} of them but for one value" if used["outside"] else "")
-            + (f"; {failed} that failed {'is' if failed == 1 else 'are'} left out" if failed else "")
+            + "".join(f"; {n} {what} {'is' if n == 1 else 'are'} left out" for what, n in left_out.items())
+            + (f"; it tells nothing with fewer than {MIN_TRIALS}" if 0 < len(runs) < MIN_TRIALS else "")
         )
     if len({tuple(sorted(one.items())) for one in found.params}) < 2:
         raise UsageError(
@@ -122,9 +123,9 @@ def _ranked(runs: Sequence[_Run]) -> tuple[np.ndarray, np.ndarray]:
     return ndtri((ranks + 0.5) / max(len(runs), 1)), doubts
 
 
-def _runs(folder: Path) -> tuple[list[_Run], int]:
-    """The runs of an experiment that have a score, and how many failed. One that another went on from counts
-    as that one."""
+def _runs(folder: Path) -> tuple[list[_Run], Counter[str]]:
+    """The runs of an experiment that have a score, and how many do not count, by what they are. One that
+    another went on from counts as that one."""
     statuses, recipes = {}, {}
     for run in sorted((folder / "trials").iterdir()):
         try:
@@ -140,18 +141,20 @@ def _runs(folder: Path) -> tuple[list[_Run], int]:
         if (parent := status.get("parent")) in statuses
         and (status.get("epochs") or 0) >= (statuses[parent].get("epochs") or 0)
     }
-    runs, failed = [], 0
+    runs, left_out = [], Counter[str]()
     for name, status in statuses.items():
         if name in gone_on:
             continue
         state, recipe = status.get("state"), recipes[name]
         final = score(status.get("score", status.get("macro_f1"))) if state == "done" else None
-        curve = [] if reports_folds(recipe) else _curve(folder / "trials" / name / "epochs.csv", status)
+        curve = _curve(folder / "trials" / name / "epochs.csv", status)
         if state == "failed":
-            failed += 1
+            left_out["that failed"] += 1
+        elif final is None and curve and reports_folds(recipe):
+            left_out["without all of its folds"] += 1
         elif final is not None or (curve and state != "done"):
-            runs.append(_Run(recipe, curve, final))
-    return runs, failed
+            runs.append(_Run(recipe, [] if reports_folds(recipe) else curve, final))
+    return runs, left_out
 
 
 def _curve(path: Path, status: Mapping[str, Any]) -> list[float]:

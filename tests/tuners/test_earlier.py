@@ -110,7 +110,18 @@ def test_folds_one_by_one_are_no_curve(tmp_path):
     for number in range(4):
         run(tmp_path, f"f{number}", recipe(x=0.1 * number, **folds), rising(0.3 + 0.1 * number))
     run(tmp_path, "dropped", recipe(x=0.9, **folds), rising(0.5, 2), "interrupted")
-    assert 0.9 not in scores_of(read_earlier([tmp_path], SPACE)[0])
+    found, (note,) = read_earlier([tmp_path], SPACE)
+    assert 0.9 not in scores_of(found)
+    assert note.endswith("fit this space; 1 without all of its folds is left out")
+
+
+def test_one_with_too_few_trials_tells_nothing_and_says_so(tmp_path):
+    for name, trials in (("few", 3), ("enough", 4)):
+        for number in range(trials):
+            run(tmp_path / name, f"f{number}", recipe(x=0.1 * number), rising(0.3 + 0.1 * number))
+    found, notes = read_earlier([tmp_path / "few", tmp_path / "enough"], SPACE)
+    assert len(found.params) == 4
+    assert [note.endswith("; it tells nothing with fewer than 4") for note in notes] == [True, False]
 
 
 OUTSIDE = {
