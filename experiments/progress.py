@@ -18,8 +18,9 @@ from analysis.trials.chosen import FAIL, PAUSED, read_or_damage
 from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
 from common.nni_database import profile
-from experiments.estimate import Forecast, Trial, Workload, is_rough, workload_of
+from experiments.estimate import Forecast, Trial, is_rough, workload_of
 from experiments.plan import STINTS
+from trial.config import TrialConfig
 from trial.metrics import title_of
 from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED
@@ -125,12 +126,14 @@ def look(folder: Path, total: int | None) -> State:
 
 
 def spent(one: Outcome) -> float:
-    """What a recipe has taken of the `trainings` of a search, in whole ones: the fraction of its epochs; of a
-    failed one a stint at least, as in tuners/trials.py."""
+    """What a recipe has taken of the `trainings` of a search, in whole ones: the fraction of its epochs, or of
+    its folds if it reports these; of a failed one a stint at least, as in tuners/trials.py."""
     part, folder = 0.0, one.run.folder
     with suppress(OSError, UsageError):  # no config: it never trained
-        workload = _workload(folder, (folder / "config.json").stat().st_mtime_ns)
-        part = min(one.status.get("epochs", 0) / workload.epochs, 1)
+        config = _config(folder, (folder / "config.json").stat().st_mtime_ns)
+        part = min(one.status.get("epochs", 0) / config.epochs, 1)
+        if config.reports_folds and one.status["state"] != "running":  # one of them may lie half trained
+            part = (one.chosen.epochs if one.chosen else 0) / config.folds
     has_failed = one.status["state"] == "failed" or (one.chosen is not None and one.chosen.state == FAIL)
     return max(part, 1 / STINTS) if has_failed else part
 
@@ -141,7 +144,7 @@ def _trial(one: Outcome) -> Trial | None:
     paused = status["state"] == PAUSED
     ended = paused or status["state"] in ENDED
     try:
-        workload = _workload(one.run.folder, path.stat().st_mtime_ns)
+        workload = workload_of(_config(one.run.folder, path.stat().st_mtime_ns))
         age = _age(status, ended)
         age += sum(_age(before.status, True) for before in one.earlier if before.status.get("ended"))
     except (OSError, UsageError, KeyError, TypeError, ValueError):  # TypeError: failed without an end
@@ -165,9 +168,9 @@ def _fraction(trial: Trial) -> float:
 
 
 @lru_cache(10_000)
-def _workload(folder: Path, changed: int) -> Workload:
-    """That of a run's config.json, last modified at `changed`. Cached: it is asked for every second."""
-    return workload_of(RunFolder(folder).config())
+def _config(folder: Path, changed: int) -> TrialConfig:
+    """A run's config.json, last modified at `changed`. Cached: it is asked for every second."""
+    return RunFolder(folder).config()
 
 
 class Display:

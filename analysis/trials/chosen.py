@@ -34,13 +34,14 @@ FAIL = "fail"  # a state: the search has given it up
 class Chosen(NamedTuple):
     """A recipe of a search. `trial`: NNI's id, '' while unknown; `chosen_by`: a word of OTHERS, or model;
     `expected_improvement` over the best by then, of those that the model chose; `why`: for what reason it was
-    paused or stopped, or failed; `state`: of the search, such as PAUSED."""
+    paused or stopped, or failed; `state`: of the search, such as PAUSED; `epochs`: reported ones, or folds."""
 
     trial: str
     chosen_by: str
     expected_improvement: float | None = None
     why: str = ""
     state: str = ""
+    epochs: int = 0
 
 
 def read_chosen(folder: Path) -> list[Chosen]:
@@ -67,12 +68,12 @@ def read_or_damage(folder: Path) -> tuple[list[Chosen], str]:
 
 
 def _chosen(row: Mapping[str, str | None]) -> Chosen:
-    trial, by, improvement, why, state = (
-        row[name] for name in ("trial", "chosen_by", "expected_improvement", "why", "state")
+    trial, by, improvement, why, state, epochs = (
+        row[name] for name in ("trial", "chosen_by", "expected_improvement", "why", "state", "epochs")
     )
-    if trial is None or by is None or improvement is None or why is None or state is None:
+    if trial is None or by is None or improvement is None or why is None or state is None or epochs is None:
         raise ValueError("a row is cut short")
-    return Chosen(trial, by, float(improvement) if improvement else None, why, state)
+    return Chosen(trial, by, float(improvement) if improvement else None, why, state, int(epochs))
 
 
 def choice_of(chosen: Chosen | None) -> dict[str, Any]:

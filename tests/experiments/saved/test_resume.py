@@ -180,6 +180,21 @@ def test_a_search_that_pauses_counts_trainings(tmp_path):
     )
 
 
+def test_trials_that_report_folds_cost_their_folds(tmp_path):
+    """As for the search, whether patience has ended them, or no epoch is done by all folds yet."""
+    tuner = {"className": "tuners.search.Search", "classArgs": {"trainings": 2}}
+    one = SavedExperiment(tmp_path, tuner=tuner, maxTrialNumber=8, assessor=PAUSES)
+    one.trial("first", "SUCCEEDED", state="done", epochs=2)
+    one.trial("second", "EARLY_STOPPED", state="stopped_early", epochs=0)
+    recipe = {"model": "test_resnet.r160_in1k", "weights": "none", "epochs": 4, "fold": "all"}
+    recipe |= {"fold_order": "one_by_one", "patience": 1}
+    for run in (one.folder / "trials").iterdir():
+        (run / "config.json").write_text(json.dumps(parse(recipe).to_json()))
+    rows = [Chosen(0, 0, "first", "default", state="complete", score=0.5, epochs=5)]
+    write_chosen(one.folder, [*rows, Chosen(1, 1, "second", "start-up", state="paused", epochs=1)])
+    assert resume.trainings_spent(read_saved(one.folder)) == pytest.approx(1.2)
+
+
 def test_failures_cost_what_the_search_counts_for_them(tmp_path):
     """The recipe that was interrupted three times before its first epoch has failed for the search."""
     tuner = {
