@@ -33,7 +33,7 @@ class Reported:
     (Unix time); `epochs`: of its whole training, None while it has not begun one; `interrupted`: whether it
     failed because it was ended from outside, not by NNI, so that it may go on; `unclear`: whether that is
     not known yet, as its run folder on another machine is copied some seconds later; `starting`: those of its
-    `seconds` that went by before its first epoch."""
+    `seconds` that went by before its first epoch; `unit`: what its reports are, epochs or folds."""
 
     trial: str = ""
     event: str = ""
@@ -45,6 +45,7 @@ class Reported:
     interrupted: bool = False
     unclear: bool = False
     starting: float = 0.0
+    unit: str = "epoch"
 
     @property
     def alive(self) -> bool:
@@ -144,8 +145,9 @@ def _report(folder: Path, trial: str) -> Reported:
     elsewhere = (folder / MACHINES).is_file()
     unclear = elsewhere and event == "FAILED" and status.get("state") in (None, "running")
     starting = _starting(start, times, PARENT in status) if seconds else 0.0
+    epochs, unit = _length_of(run)
     return Reported(
-        trial, event, tuple(curve), result, seconds, end, _epochs_of(run), interrupted, unclear, starting
+        trial, event, tuple(curve), result, seconds, end, epochs, interrupted, unclear, starting, unit
     )
 
 
@@ -179,11 +181,13 @@ def _result_of(run: Path) -> float | None:
     return score(status.get("score")) if status.get("state") == "done" else None
 
 
-def _epochs_of(run: Path) -> int | None:
-    """The number of reports of a whole training: of epochs, or of folds that are trained one by one."""
+def _length_of(run: Path) -> tuple[int | None, str]:
+    """The number of reports of a whole training, and what they are: epochs, or folds that are trained one by
+    one."""
     config = _json(run / "config.json")
-    epochs = config.get("folds" if reports_folds(config) else "epochs")
-    return epochs if isinstance(epochs, int) and epochs > 0 else None
+    unit = "fold" if reports_folds(config) else "epoch"
+    length = config.get(f"{unit}s")
+    return length if isinstance(length, int) and length > 0 else None, unit
 
 
 def reports_folds(recipe: Mapping[str, Any]) -> bool:

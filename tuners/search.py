@@ -214,7 +214,7 @@ class Search(Tuner):
             self.trials.settle()
             why = self._why_pause(trial.number, is_far)
             if why:
-                why = f"paused after epoch {epoch} of {known.epochs}: {why}"
+                why = f"paused after {known.unit} {epoch} of {known.epochs}: {why}"
                 self.trials.note(trial, PAUSES, why)
             self._write()
             return why

@@ -272,7 +272,7 @@ class Trials:
         by_nni = known.event == "SYS_CANCELED" and self.pauses  # at the end of an experiment
         if known.result is None and known.interrupted and self._in_vain(trial, known) >= STARTS:
             epochs = max(len(known.curve), len(trial.intermediate_values))
-            epoch = f"after epoch {epochs}" if epochs else "before its first epoch"
+            epoch = f"after {known.unit} {epochs}" if epochs else f"before its first {known.unit}"
             self._tell(trial, known, None, f"{INTERRUPTED} {STARTS} times {epoch}")
         elif known.result is None and known.interrupted and not known.curve:  # nothing to go on from
             self._ended.pop(trial.number, None)

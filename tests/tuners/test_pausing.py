@@ -1,5 +1,7 @@
 """A search that pauses trials and goes on with them, as NNI's dispatcher plays it, without NNI's manager."""
 
+import json
+
 import pytest
 
 nni = pytest.importorskip("nni")
@@ -60,6 +62,16 @@ def test_beside_the_default_several_others_begin(fake):
     assert spent(manager) > 2
     finished = {row.trial for row in rows if row.state == "complete"}
     assert len(finished) == 2, "the default, and the best of the others"
+
+
+def test_a_trial_that_reports_folds_is_paused_after_one(fake):
+    manager = Manager(fake)
+    manager.begin()
+    name = manager.begin()
+    config = {"fold": "all", "fold_order": "one_by_one", "folds": EPOCHS, "epochs": 3}
+    (fake.folder / "trials" / name / "config.json").write_text(json.dumps(config))
+    assert manager.train(name)
+    assert next(row.why for row in manager.rows() if row.trial == name).startswith("paused after fold 2 of 8")
 
 
 def test_what_is_being_stopped_for_a_pause_or_is_to_go_on_counts_as_paused(manager):
