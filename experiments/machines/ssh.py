@@ -30,9 +30,12 @@ def ssh(machine: Machine) -> list[str]:
     return ["ssh", "-F", os.devnull, "-i", machine.key, "-p", str(machine.port), *words]
 
 
-def run_there(machine: Machine, command: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-    """Run a shell command there, with `given` as its input; exit code 255 if ssh fails, or takes too long."""
-    words = [*ssh(machine), machine.address, command]
+def run_there(
+    machine: Machine, command: str, given: str = "", subsystem: bool = False
+) -> "subprocess.CompletedProcess[str]":
+    """Run a shell command there, or a `subsystem` of its SSH server, with `given` as its input; exit code 255
+    if ssh fails, or takes too long."""
+    words = [*ssh(machine), *(["-s"] if subsystem else []), machine.address, command]
     try:
         return subprocess.run(
             words, input=given, capture_output=True, text=True, timeout=SECONDS, start_new_session=True

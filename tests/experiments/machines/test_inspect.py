@@ -49,6 +49,13 @@ def test_a_login_script_that_prints_is_refused_as_copying_would_fail(sshd, order
 
 
 @pytest.mark.slow
+def test_a_server_without_sftp_is_refused_as_the_manager_would_end(sshd, order, tmp_path):
+    bare = sshd.machine_that_runs("case $SSH_ORIGINAL_COMMAND in *sftp*) exit 1;; esac", tmp_path)
+    *_, error = refused([bare], order)
+    assert error.startswith("chatty: its SSH server has no sftp, by which NNI sends the trials' files")
+
+
+@pytest.mark.slow
 def test_a_host_that_accepts_and_stays_silent_is_named_within_the_time_limit(order, tmp_path, monkeypatch):
     monkeypatch.setattr(ssh, "CONNECT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
