@@ -77,9 +77,10 @@ def confirm(
     tied = equal[:max_leaders]
     groups = groups_of(best)
     if len(tied) < 2:
+        others = "all other trials" if len(leaders.compared) == len(leaders.runs) else "all on the same photos"
         output.info(
             f"nothing to confirm: on the search's {found.promise.n_groups:,} {groups} #{numbers[best]} is "
-            "significantly better than all other trials"
+            f"significantly better than {others}"
         )
         forget(best)
         return None

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -268,9 +269,7 @@ def test_a_result_is_used_only_while_it_holds(experiment):
         assert any(words in note for note in trust_words(ranking))
 
 
-def test_what_was_confirmed_of_other_leaders_is_forgotten_if_there_is_nothing_to_confirm(
-    experiment,
-):
+def test_what_was_confirmed_of_other_leaders_is_forgotten_if_there_is_nothing_to_confirm(experiment, capsys):
     """Else every table would ask for the command again, which has nothing to do."""
     ranking = ranking_of(experiment)
     old = experiment.folder / "confirm" / FILE
@@ -280,3 +279,8 @@ def test_what_was_confirmed_of_other_leaders_is_forgotten_if_there_is_nothing_to
     vars(ranking)["leaders"] = alone
     assert confirm(ranking, Budget(runs=3)) is None
     assert not old.exists()
+    assert "significantly better than all other trials" in capsys.readouterr().out
+    other_photos = Path("validated") / "on others"
+    vars(ranking)["leaders"] = replace(alone, runs=(*alone.runs, other_photos))
+    confirm(ranking, Budget(runs=3))
+    assert "significantly better than all on the same photos" in capsys.readouterr().out
