@@ -77,7 +77,8 @@ def confirm(
     tied = equal[:max_leaders]
     groups = groups_of(best)
     if len(tied) < 2:
-        others = "all other trials" if len(leaders.compared) == len(leaders.runs) else "all on the same photos"
+        all_compared = len(leaders.compared) == len(leaders.runs)
+        others = "all other trials" if all_compared else "all on the same photos"
         output.info(
             f"nothing to confirm: on the search's {found.promise.n_groups:,} {groups} #{numbers[best]} is "
             f"significantly better than {others}"

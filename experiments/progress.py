@@ -126,8 +126,8 @@ def look(folder: Path, total: int | None) -> State:
 
 
 def spent(one: Outcome) -> float:
-    """What a recipe has taken of the `trainings` of a search, in whole ones: the fraction of its epochs, or of
-    its folds if it reports these; of a failed one a stint at least, as in tuners/trials.py."""
+    """What a recipe has taken of the `trainings` of a search, in whole ones: the fraction of its epochs, or
+    of its folds if it reports these; of a failed one a stint at least, as in tuners/trials.py."""
     part, folder = 0.0, one.run.folder
     with suppress(OSError, UsageError):  # no config: it never trained
         config = _config(folder, (folder / "config.json").stat().st_mtime_ns)

@@ -34,7 +34,7 @@ FAIL = "fail"  # a state: the search has given it up
 class Chosen(NamedTuple):
     """A recipe of a search. `trial`: NNI's id, '' while unknown; `chosen_by`: a word of OTHERS, or model;
     `expected_improvement` over the best by then, of those that the model chose; `why`: for what reason it was
-    paused or stopped, or failed; `state`: of the search, such as PAUSED; `epochs`: reported ones, or folds."""
+    paused or stopped, or failed; `state`: of the search, such as PAUSED; `epochs`: reported, or folds."""
 
     trial: str
     chosen_by: str

@@ -111,8 +111,8 @@ def _inspect(machine: Machine, order: Order, here: Mapping[str, Any], among: int
         return Inspected(machine, {}, (prints,), nothing)
     if run_there(machine, "sftp", subsystem=True).returncode:  # the manager would end at the first trial
         sftp = (
-            "its SSH server has no sftp, by which NNI sends the trials' files; give it, in sshd_config there: "
-            "Subsystem sftp internal-sftp"
+            "its SSH server has no sftp, by which NNI sends the trials' files; give it, in sshd_config "
+            "there: Subsystem sftp internal-sftp"
         )
         return Inspected(machine, {}, (sftp,), nothing)
     checks = _checks(machine, order, here, there, among)

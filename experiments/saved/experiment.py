@@ -219,8 +219,8 @@ def change(
 
 
 def _through_javascript(value: Any) -> Any:
-    """Values that NNI's manager hands on unchanged: JavaScript writes 2.0 as 2, for GridSearch another recipe.
-    So whole floats are written as numpy's are by NNI's JSON."""
+    """Values that NNI's manager hands on unchanged: JavaScript writes 2.0 as 2, for GridSearch another
+    recipe. So whole floats are written as numpy's are by NNI's JSON."""
     if isinstance(value, Mapping):
         return {key: _through_javascript(one) for key, one in value.items()}
     if isinstance(value, list):
