@@ -26,7 +26,7 @@ from experiments.mps import shared_gpus
 from experiments.plan import PAUSES, Plan
 from experiments.progress import Display, State, look
 from experiments.server import Server
-from experiments.trouble import NEW, disk_full, last_word, tuner_died
+from experiments.trouble import NEW, disk_full, last_word, tuner_died, why_no_more
 from trial.run_folder.record import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -252,6 +252,8 @@ def _watch(
         idle = time.monotonic() - busy  # seconds
         no_more = status == "TUNER_NO_MORE_TRIAL" and idle > SETTLE_SECONDS
         if status == "DONE" or interrupts.received or no_more:
+            if no_more and (why := why_no_more(running.folder, logs_before)):
+                logger.info("no more trials begin: %s", why)
             return state, ""
         if ends and time.monotonic() >= ends(state):
             return state, ""

@@ -14,6 +14,7 @@ _DIED = re.compile(r"^\[[^]]*\] ERROR \((?:nni\.main|nni\.runtime\.msg_dispatche
 _RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d ", re.MULTILINE)
 USAGE = "tuners.errors.UsageError: "
 CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
+_NO_MORE = re.compile(r"\(tuners\.search/.*\) no more trials: (.+)$", re.MULTILINE)
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
 LOGS = ("dispatcher.log", "nnimanager.log", "nnictl_stderr.log")
 MIN_FREE = 64 * 2**20  # bytes of the disk; with less every trial would fail
@@ -43,6 +44,12 @@ def tuner_died(folder: Path, since: Mapping[str, int] = NEW) -> str:
         return raised.removeprefix(USAGE)
     places = _PLACE.findall(block)
     return f"{raised} ({Path(places[-1][0]).name}, line {places[-1][1]})" if places else raised
+
+
+def why_no_more(folder: Path, since: Mapping[str, int] = NEW) -> str:
+    """Why our tuner suggests no more trials in the experiment in `folder`; '' of another one's."""
+    said = _NO_MORE.findall(_read(folder, "dispatcher.log", since))
+    return said[-1].strip() if said else ""
 
 
 def last_word(folder: Path, since: Mapping[str, int] = NEW) -> str:

@@ -12,7 +12,7 @@ import pytest
 from common.machine import PROJECT
 from experiments import run as running
 from experiments.checks.ports import any_port, taken
-from experiments.trouble import last_word, tuner_died
+from experiments.trouble import last_word, log_sizes, tuner_died, why_no_more
 from tests.experiments.conftest import give
 from tests.experiments.test_run import at_work_in, start
 
@@ -162,3 +162,15 @@ def test_the_reason_is_found_in_the_logs(tmp_path):
     )
     log(tmp_path, "dispatcher.log", info + raised + info)
     assert tuner_died(tmp_path) == last_word(tmp_path) == "KeyError: 'a' (tpe.py, line 7)"
+
+
+def test_why_the_tuner_suggests_no_more(tmp_path):
+    """Else a search of 14 recipes ends at '14 of 30 trials' without a word."""
+    line = "[2026-01-01 00:00:00] INFO (tuners.search/Thread-1 (command_queue_worker)) no more trials: {}\n"
+    assert why_no_more(tmp_path) == ""
+    log(tmp_path, "dispatcher.log", line.format("the trainings are spent"))
+    before = log_sizes(tmp_path)
+    assert (why_no_more(tmp_path), why_no_more(tmp_path, before)) == ("the trainings are spent", "")
+    with (tmp_path / "log" / "dispatcher.log").open("a") as file:
+        file.write(line.format("every recipe of the search space was tried"))
+    assert why_no_more(tmp_path, before) == "every recipe of the search space was tried"
