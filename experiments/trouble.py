@@ -15,6 +15,7 @@ _RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d ", re.MULTILINE)
 USAGE = "tuners.errors.UsageError: "
 CHANNEL = "tuner_command_channel"  # part of the exception that it raises when the manager is gone
 _NO_MORE = re.compile(r"\(tuners\.search/.*\) no more trials: (.+)$", re.MULTILINE)
+TRACEBACK = "Traceback (most recent call last):\n"
 _PLACE = re.compile(r'^  File "([^"]+)", line (\d+)', re.MULTILINE)
 LOGS = ("dispatcher.log", "nnimanager.log", "nnictl_stderr.log")
 MIN_FREE = 64 * 2**20  # bytes of the disk; with less every trial would fail
@@ -61,9 +62,13 @@ def last_word(folder: Path, since: Mapping[str, int] = NEW) -> str:
     )
     if errors:
         return errors[-1].strip()
-    lines = _read(folder, "nnictl_stderr.log", since).splitlines()
+    said, _, raised = _read(folder, "nnictl_stderr.log", since).partition(TRACEBACK)
+    if raised.strip() and CHANNEL not in raised:  # else only that the manager is gone, or not yet written
+        said += raised
     messages = [
-        line.strip() for line in lines if line.strip() and not line.startswith(("---", "Experiment ", " "))
+        line.strip()
+        for line in said.splitlines()
+        if line.strip() and not line.startswith(("---", "Experiment ", " "))
     ]
     return messages[-1] if messages else ""
 

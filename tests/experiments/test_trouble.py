@@ -142,6 +142,14 @@ def test_the_reason_is_found_in_the_logs(tmp_path):
     assert (tuner_died(tmp_path), last_word(tmp_path)) == ("", "")
     log(tmp_path, "nnictl_stderr.log", "-----\nExperiment x start: 1\n-----\nSyntaxError: bad\n    at x\n")
     assert last_word(tmp_path) == "SyntaxError: bad"
+    gone = '  File "/nni/runtime/tuner_command_channel/channel.py", line 1, in _retry\nConnectionRefusedError: x\n'
+    for what in ("", gone):
+        log(tmp_path, "nnictl_stderr.log", f"-----\nTraceback (most recent call last):\n{what}")
+        assert last_word(tmp_path) == "", "the tuner, which has lost its manager"
+    log(
+        tmp_path, "nnictl_stderr.log", "Traceback (most recent call last):\n  File ...\nImportError: no nni\n"
+    )
+    assert last_word(tmp_path) == "ImportError: no nni"
     info = "[2026-01-01 00:00:00] INFO (NNIManager) fine\n"
     log(
         tmp_path,
