@@ -170,6 +170,11 @@ class Trials:
     def note(self, trial: FrozenTrial, key: str, value: Any) -> None:
         self.study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
+    def _note_name(self, trial: FrozenTrial, known: Reported) -> None:
+        """Note NNI's id of a trial that has begun: a recipe that went on is no longer paused then."""
+        if known.trial and trial.user_attrs.get(TRIAL) != known.trial:
+            self.note(trial, TRIAL, known.trial)
+
     def report(self, trial: FrozenTrial, known: Reported) -> None:
         """Note the curve of a trial so far, and what it cost."""
         for epoch, value in enumerate(known.curve):
@@ -212,6 +217,7 @@ class Trials:
         if trial is None or trial.state != TrialState.RUNNING:
             return
         known = self.known(trial) or Reported()
+        self._note_name(trial, known)
         if (success and known.result is None) or known.unclear:
             self._ended[trial.number] = time.monotonic()  # its result or status may still be on its way
         else:
@@ -223,8 +229,7 @@ class Trials:
             if trial.user_attrs.get(PARAMETER_ID) is None or trial.number in self.again:
                 continue
             known = self.known(trial)
-            if known and trial.user_attrs.get(TRIAL) != known.trial:
-                self.note(trial, TRIAL, known.trial)
+            self._note_name(trial, known or Reported())
             since = self._ended.get(trial.number)
             late = since is not None and time.monotonic() - since > LATE_SECONDS
             if known and known.ended and time.time() - known.ended > LATE_SECONDS:
