@@ -86,8 +86,9 @@ def _changes(
         for name, value in config.recipe().items()
         if value != validated.get(name) and name not in UNPROMISING
     ]
-    known = set(labels) - {*UNPROMISING, *(field.partition("=")[0] for field in fields)}
-    others = [name for name in sorted(known) if now.get(name) != labels[name]]
+    said = {*UNPROMISING, *(field.partition("=")[0] for field in fields)}  # "teacher" of "teacher.runs=FOLDER"
+    known = [name for name in sorted(labels) if name.partition(".")[0] not in said]
+    others = [name for name in known if now.get(name) != labels[name]]
     return fields + [f"{named_file(name, config)} holds other labels" for name in others]
 
 

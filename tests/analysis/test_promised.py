@@ -86,6 +86,23 @@ def test_corrections_that_changed_since_have_no_promise(recipe, tmp_path):
     )
 
 
+def test_another_teacher_is_named_once(recipe, tmp_path):
+    configs = []
+    for name in "ab":
+        untrained(tmp_path / name, 0, example_search.validation(30))
+        teacher = {"_name": "out_of_fold", "runs": str(tmp_path / name)}
+        configs.append(parse({**TINY, "epochs": 2, "teacher": teacher}))
+    first, other = configs
+    validated = replace(recipe, recipe=first.recipe(), origin={"label_files": labels_of(first)})
+    assert validated.unpromised(first, FACE_MASK.classes) == ""
+    said = validated.unpromised(other, FACE_MASK.classes)
+    assert ": teacher={" in said and "holds other labels" not in said
+    (tmp_path / "a" / "validation.parquet").write_bytes(b"others")
+    assert validated.unpromised(first, FACE_MASK.classes) == (
+        f"another recipe than was validated: teacher.runs={tmp_path / 'a'} holds other labels"
+    )
+
+
 def test_what_was_validated_on_other_photos_is_said(recipe, people, tmp_path, capsys):
     _note_other_photos([replace(recipe, origin={"data_fingerprint": fingerprint(people)})], people)
     assert capsys.readouterr().out == ""
