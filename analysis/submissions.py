@@ -41,7 +41,7 @@ class Entry:
     its 95 % interval, None if nothing was promised; `corrected`: for having been chosen as the best of many
     trials; `of`: whose it is, if not the submission's own. `noise`: the standard error of a score on as many
     photos as it predicts. `score`: what the leaderboard said. `photos`: a hash of the names of those that it
-    answers ('' of an entry by an earlier version).
+    answers ('' if that is not known).
     """
 
     submission: str
@@ -124,9 +124,9 @@ def entry_of(submission: Path) -> Entry:
 
 
 def _photos(file: Path) -> str:
-    """A hash of the names of the photos that a submission.csv answers, in any order."""
+    """A hash of the names of the photos that a submission.csv answers, in any order; '' if it names none."""
     names = sorted(read_table(file, ["ImageID"])[0]["ImageID"])
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return hashlib.sha256("\n".join(names).encode()).hexdigest() if names else ""
 
 
 def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
@@ -233,7 +233,7 @@ def lines(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
         when = entry.handed_in[:16].replace("T", " ")
         found.append(f"  {when}  {_name(entry)}: {_promise(entry)}{score}{gap}: {entry.verdict()}")
     kinds = list[Entry]()
-    for entry in log:
+    for entry in sorted(log, key=lambda one: not one.photos):  # one without is comparable with all
         kinds += [] if any(entry.is_comparable(kind) for kind in kinds) else [entry]
     for kind in kinds:
         if known := bias(log, kind):

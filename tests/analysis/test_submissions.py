@@ -162,6 +162,15 @@ def test_submissions_for_other_photos_are_not_compared(tmp_path):
     assert read_log(log)[1].photos == "" and read_log(log)[0].is_comparable(read_log(log)[1])
 
 
+def test_one_for_unknown_photos_does_not_join_the_photos_of_others():
+    log = [
+        Entry(f"out/{name}/submission.csv", name, "macro_f1", 0.6, 0.5, 0.7, True, score=score, photos=photos)
+        for name, score, photos in (("old", 0.6, ""), ("a", 0.5, "one set"), ("b", 0.8, "another"))
+    ]
+    said = [line for line in lines(log, []) if "running bias" in line]
+    assert [line.partition(": ")[2][:6] for line in said] == ["-0.050", "+0.100"]
+
+
 def test_the_command_says_what_to_send_next(tmp_path):
     root = tmp_path / "out"
     made(root / "sent", 0, 0.60)
