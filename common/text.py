@@ -66,7 +66,7 @@ def value_text(value: object, missing: str = "–") -> str:
         return ", ".join(f"{key} {value_text(part, missing)}" for key, part in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(value_text(part, missing) for part in value) or "none"
-    if str(value) in ("True", "False"):  # numpy's, of a row of a table, is no bool
+    if type(value).__name__ in ("bool", "bool_"):  # numpy's, of a row of a table, is no bool
         return "yes" if value else "no"
     if isinstance(value, float):
         return number_text(value)

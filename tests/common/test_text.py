@@ -42,7 +42,8 @@ def test_lines_are_counted_when_there_are_many(lines, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.1234567, "0.1235"), (3, "3"), (True, "yes"), (np.False_, "no"), ("64x48", "64x48"), ([3, 0.5], "3, 0.5"), ((), "none"),
+        (0.1234567, "0.1235"), (3, "3"), (True, "yes"), (np.False_, "no"), ("False", "False"),
+        ("64x48", "64x48"), ([3, 0.5], "3, 0.5"), ((), "none"),
         ({"p": 0.5, "sizes": (1, 2)}, "p 0.5, sizes 1, 2"), (None, "–"), (float("nan"), "–"), ("", "–"),
     ],
 )  # fmt: skip
