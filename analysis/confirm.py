@@ -40,7 +40,7 @@ class Budget:
         )
 
     def __str__(self) -> str:
-        runs = [] if self.runs is None else [f"{self.runs:,} networks"]
+        runs = [] if self.runs is None else [_networks(self.runs)]
         hours = [] if self.hours is None else [f"{self.hours:g} h of training"]
         return " and ".join(runs + hours)
 
@@ -78,7 +78,7 @@ def confirm(
     groups = groups_of(best)
     if len(tied) < 2:
         all_compared = len(leaders.compared) == len(leaders.runs)
-        others = "all other trials" if all_compared else "all on the same photos"
+        others = "all other trials" if all_compared else "all others on the same photos"
         output.info(
             f"nothing to confirm: on the search's {found.promise.n_groups:,} {groups} #{numbers[best]} is "
             f"significantly better than {others}"
@@ -90,9 +90,11 @@ def confirm(
     some = further(list(configs.values()))
     first = next(some)
     if not rounds.has_room(budget, *first):
-        hours = rounds.with_next(*first)[1] / 3600
+        runs, seconds = rounds.with_next(*first)
+        too_long = budget.allows(runs, 0)
+        need = f"takes about {seconds / 3600:.2g} h" if too_long else f"makes {_networks(runs)}"
         raise UsageError(
-            f"{budget} is too little: one network of each of {len(tied)} leaders takes about {hours:.2g} h; "
+            f"{budget} is too little: one network of each of {len(tied)} leaders {need}; "
             "give more, or compare fewer leaders: python -m analysis confirm, with --leaders"
         )
     of = f"the first {max_leaders} of {len(equal)}" if len(equal) > max_leaders else len(tied)
@@ -116,6 +118,10 @@ def further(configs: Sequence[TrialConfig]) -> Iterator[Round]:
     used = {(one.seed, fold) for one in configs for fold in one.fold_numbers}
     every = ((seed, fold) for seed in count(first.seed) for fold in range(first.folds))
     return (one for one in every if one not in used)
+
+
+def _networks(number: int) -> str:
+    return f"{number:,} network{'' if number == 1 else 's'}"
 
 
 def _numbers(ranking: Ranking) -> dict[Path, Any]:

@@ -77,7 +77,7 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     by_epochs = float(np.mean([own[one] - _promised(runs[one], metric, own[one]) for one in taken]))
     promised = found.promise.moved(-by_epochs, metric)
     promise = promise_of(promised, metric, len(tried), found.flattered + by_epochs)
-    means = f"{len(tried) - len(runs)} means of weights"
+    means = f"{(more := len(tried) - len(runs))} mean{'' if more == 1 else 's'} of weights"
     promise |= {"choice": f"the best of {len(runs)} runs, at the best of their epochs, and {means}"}
     _write(out, configs[first], folders[first], members, promise, weights, table)
     words = promised_words(promise, metric, trained[first].task.groups)

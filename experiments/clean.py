@@ -41,7 +41,8 @@ class Cleaned:
     def line(self, removed: bool) -> str:
         """What was or would be freed, as a sentence."""
         size, place = bytes_text(self.bytes), path_text(self.folder)
-        words = f"networks and checkpoints of {self.trials} trials; the {self.kept} best keep theirs"
+        trials = f"{self.trials} trial{'' if self.trials == 1 else 's'}"
+        words = f"networks and checkpoints of {trials}; the {self.kept} best keep theirs"
         return f"{place}: {size} {'freed' if removed else 'can be freed'}: {words}"
 
 

@@ -59,12 +59,16 @@ class Audit:
         if self.audited < self.groups:
             lines.append(f"note: a run with fold=all audits all {self.task.groups}")
         for factor, some in self.flagged.groupby("factor", sort=False):
-            one = "photo" if some["photo"].all() else self.task.group
-            of = one if len(some) == 1 else "photos" if one == "photo" else self.task.groups
-            lines.append(f"{factor}: {len(some):,} suspicious {of}; most: {_most(some)}")
+            lines.append(f"{factor}: {len(some):,} suspicious {_what(some, self.task)}; most: {_most(some)}")
         if self.flagged.empty:
             lines.append("no label is suspicious")
         return lines
+
+
+def _what(some: pd.DataFrame, task: Task) -> str:
+    """What these suspects are: 'photos', 'person'."""
+    one, more = ("photo", "photos") if some["photo"].all() else (task.group, task.groups)
+    return one if len(some) == 1 else more
 
 
 def _most(some: pd.DataFrame) -> str:
@@ -133,10 +137,9 @@ def _write_page(audit: Audit, photos: pd.DataFrame, runs: Sequence[Path], config
     kinds = []
     for factor, some in audit.flagged.groupby("factor", sort=False):
         shown = some.head(MAX_SHOWN)
-        of_photos = bool(some["photo"].all())
         kinds.append({
-            "title": factor, "of": "photos" if of_photos else audit.task.groups, "number": len(some),
-            "more": len(some) - len(shown), 
+            "title": factor, "of": _what(some, audit.task), "number": len(some),
+            "more": len(some) - len(shown),
             "cards": [_card(one, photos, audit.task) for one in shown.itertuples()],
         })  # fmt: skip
     write_page(

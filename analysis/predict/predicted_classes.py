@@ -59,9 +59,11 @@ def collapse_warnings(classes: Sequence[dict[str, Any]]) -> list[str]:
     enough = EXPECTED + log(max(1.0, n_classes / OF_CLASSES))  # as many missed by chance as of OF_CLASSES
     expected = [row["class"] for row in missing if photos * _fraction(row, n_classes) >= enough]
     if expected:
+        one = len(missing) == 1
+        are, count, they = ("is", "counts", "it occurs") if one else ("are", "count", "they occur")
         found.append(
-            f"{len(missing)} of the {n_classes} classes are never predicted, and count 0 in the macro-F1 if "
-            f"they occur among the photos; by the training data these are expected: {few(expected, NAMES)}"
+            f"{len(missing)} of the {n_classes} classes {are} never predicted, and {count} 0 in the macro-F1 "
+            f"if {they} among the photos; expected by the training data: {few(expected, NAMES)}"
         )
     return found
 

@@ -196,10 +196,12 @@ def test_leaders_trained_on_all_folds_are_confirmed_one_network_at_a_time(people
 def test_what_cannot_be_confirmed_is_refused_before_anything_is_trained(experiment, tmp_path, people):
     ranking = ranking_of(experiment)
     for words, ask in {
-        "2 networks is too little: one network of each of 3 leaders takes about ": lambda: confirm(
-            ranking, Budget(runs=2)
+        "1 network is too little: one network of each of 3 leaders makes 3 networks; ": lambda: confirm(
+            ranking, Budget(runs=1)
         ),
-        "0 h of training is too little": lambda: confirm(ranking, Budget(hours=0)),
+        "0 h of training is too little: one network of each of 3 leaders takes about ": lambda: confirm(
+            ranking, Budget(hours=0)
+        ),
         "learning_rate: leaders are compared as they are; only where they run": lambda: confirm(
             ranking, Budget(runs=3), places={"learning_rate": 0.1}
         ),
@@ -283,4 +285,4 @@ def test_what_was_confirmed_of_other_leaders_is_forgotten_if_there_is_nothing_to
     other_photos = Path("validated") / "on others"
     vars(ranking)["leaders"] = replace(alone, runs=(*alone.runs, other_photos))
     confirm(ranking, Budget(runs=3))
-    assert "significantly better than all on the same photos" in capsys.readouterr().out
+    assert "significantly better than all others on the same photos" in capsys.readouterr().out

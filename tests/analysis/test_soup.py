@@ -81,7 +81,7 @@ def test_a_soup_beside_its_runs_is_listed_with_its_promise_and_not_ranked(tmp_pa
         if name != "soup":
             (tmp_path / name / "epochs.csv").write_text("epoch,macro_f1,fold\n1,0.2,0\n")
     promise = {"macro_f1": 0.4, "low": 0.3, "high": 0.5, "chosen_from": 3, "corrected_by": 0.01,
-               "choice": "the best of 2 runs and 1 means of weights"}  # fmt: skip
+               "choice": "the best of 2 runs and 1 mean of weights"}  # fmt: skip
     origin = RunFolder(tmp_path / "soup").origin() | {"soup": ["a", "b"], "promise": promise}
     (tmp_path / "soup" / "origin.json").write_text(json.dumps(origin))
     ranking = rank(any_table(str(tmp_path)))

@@ -63,6 +63,8 @@ def test_what_it_suggests_the_reader_applies(photos, people, tmp_path):
     assert ((changed["label"] == table["label"]) | (changed["label"] == labels)).all()
     page = (tmp_path / "out" / "labels.html").read_text()
     assert page.count("<article") == len(audit.flagged) and "data:image/jpeg" in page and "plotly" not in page
+    for factor, number, what in re.findall(r"(\w+): (\d+) suspicious (\w+);", "\n".join(audit.lines())):
+        assert f"<h2>{factor}: {number} {what}</h2>" in page
     with pytest.raises(UsageError, match="out already exists"):
         audit_labels([tmp_path / "run"], tmp_path / "out")
 

@@ -56,6 +56,8 @@ def test_one_class_for_all_is_loud():
     assert first.startswith("100 of 100 predictions are 'wear female <30', 5.6% of the training photos")
     assert second.startswith("17 of the 18 classes are never predicted") and "not worn female 60+" in second
     assert len(collapse_warnings(counted(*[3] * 100, training=None))) == 2
+    (one,) = collapse_warnings(counted(*[*range(17)] * 7))
+    assert one.startswith("1 of the 18 classes is never predicted, and counts 0 in the macro-F1 if it occurs")
 
 
 def test_what_chance_explains_is_not_warned_of():
