@@ -140,8 +140,8 @@ def retrain_and_submit(
     validated = _validated(recipe, config, task)
     planned = plan_finish(finish, data, photos, validated, task, *_read_by(config))
     tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
-    print_unpromised([recipe], [config], task.classes)
-    _note_other_photos([recipe], data)
+    if not print_unpromised([recipe], [config], task.classes):
+        _note_other_photos([recipe], data)
     if recipe.unfinished:
         output.info(recipe_words(recipe.unfinished, recipe.stop_with(values)))
     stop_after = recipe.stop_with(values)
@@ -299,12 +299,12 @@ def export_best_and_retrain(
     planned = plan_finish(finish, data, photos, voted, task, *_read_by(configs[0]))
     trials = [recipe.folder for recipe in recipes]
     tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
-    _note_other_photos(recipes, data)
     what = _what(configs, [recipe.stop_with(changes) for recipe in recipes], average, data)
     with writing(out, [TRIALS, *_files(names)], what, names) as again:
         write_trials(known, out / TRIALS)
         promised = not print_unpromised(recipes, configs, task.classes) and "no_promise" not in planned.about
         if promised:
+            _note_other_photos(recipes, data)
             _print_trust(known, rows)
         making = _Making(average, tta, planned, gpus, again)
         members, abouts = _members(recipes, configs, photos, folders, changes, making)
@@ -372,7 +372,8 @@ def reproduce(path: Path, data: Path, out: Path, gpus: int | None = None) -> boo
         making = _Making(made.average, made.tta, planned, gpus, killed)
         if made.voted:
             members, abouts = _members(recipes, configs, photos, folders, values, making)
-            about = about_vote(abouts[0], abouts, None, configs[0].metric)
+            why = "a bundle holds no validation answers"
+            about = about_vote(abouts[0], abouts, None, configs[0].metric, why)
             submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
         else:
             _retrain_checked(recipes[0], configs[0], photos, out, stops[0], making)

@@ -196,12 +196,15 @@ def vote_scores(voted: pd.DataFrame | None, why: str, metric: str) -> dict[str, 
 
 def about_vote(
     about: Mapping[str, Any], abouts: Sequence[Mapping[str, Any]], voted: pd.DataFrame | None, metric: str,
+    why: str = "the members' trials have no validation photos in common",
 ) -> dict[str, Any]:  # fmt: skip
     """The submission.json of a soft vote, from that of its first member (`about`) and of all (`abouts`). Its
-    validation is the vote's own; what the first member promises is named so."""
+    validation is the vote's own, or `why` there is none; what the first member promises is named so. Nothing
+    is promised if the recipe of any member is changed."""
     own = {name: value for name, value in about.items() if name != "promise"}
     named = {BEST_MEMBER: about["promise"]} if "promise" in about else {}
-    why = "the members' trials have no validation photos in common"
+    if changed := next((one["no_promise"] for one in abouts if "no_promise" in one), ""):
+        why, named = changed, named | {"no_promise": changed}
     validated = {"validation": vote_scores(voted, why, metric)}
     return own | named | validated | {"vote": "soft", "members": [member_of(one) for one in abouts]}
 

@@ -140,6 +140,8 @@ def test_a_vote_has_the_promise_of_its_best_member_by_that_name(recipe):
     apart = about_vote({}, [first, first], None, "macro_f1")
     assert "no validation photos in common" in apart["validation"]["none"]
     assert not {"promise", "promise_of_best_member"} & apart.keys()
+    changed = about_vote(first, [first, first | {"no_promise": "another recipe"}], None, "macro_f1")
+    assert changed["no_promise"] == changed["validation"]["none"] == "another recipe"
 
 
 @pytest.mark.slow
