@@ -14,12 +14,11 @@ from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, forget
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
 from common.log import output_of
-from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
 from trial.run import Report, run
 from trial.run_folder.record import RunFolder, RunWriter
-from trial.run_folder.resume import OTHER_DATA, again, is_finished
+from trial.run_folder.resume import again, is_finished, other_data
 
 output = output_of(__name__)
 
@@ -139,13 +138,10 @@ def _configs(runs: Sequence[Path], data: Path | None, places: Mapping[str, Any])
     own = [RunFolder(one) for one in runs]
     here = {**places, **({"data": str(data)} if data else {})}
     configs = all_at_once(*(partial(parse, {**one.config().to_json(), **here}) for one in own))
-    marks = {config.data: fingerprint(Path(config.data)) for config in configs}
-    if unlike := [
-        f"{config.data}: not the data that the search was trained on: {OTHER_DATA}"
-        for one, config in zip(own, configs, strict=True)
-        if one.origin()["data_fingerprint"] != marks[config.data]
-    ]:
-        raise UsageError(dict.fromkeys(unlike))
+    pairs = zip(own, configs, strict=True)
+    unlike = [other_data(one, config.recipe(), config.data) for one, config in pairs]
+    if any(unlike):
+        raise UsageError(dict.fromkeys(f"the search {other}" for other in unlike if other))
     return configs
 
 

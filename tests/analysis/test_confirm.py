@@ -205,7 +205,7 @@ def test_what_cannot_be_confirmed_is_refused_before_anything_is_trained(experime
         "learning_rate: leaders are compared as they are; only where they run": lambda: confirm(
             ranking, Budget(runs=3), places={"learning_rate": 0.1}
         ),
-        r"\A\S+: not the data that .* times are made by cp -a or rsync -a\)\Z": lambda: confirm(
+        r"\Athe search was trained on other data than \S+ holds now: .* or rsync -a\)\Z": lambda: confirm(
             ranking, Budget(runs=3), data=other(people, tmp_path)
         ),
         "--confirm-hours compares the leaders of all networks": lambda: export_best(
@@ -214,6 +214,18 @@ def test_what_cannot_be_confirmed_is_refused_before_anything_is_trained(experime
     }.items():
         with pytest.raises(UsageError, match=words):
             ask()
+    labels = tmp_path / "corrections.csv"
+    labels.write_text("id,field,recorded,corrected\n")
+    for name, more in (
+        ("config", {"corrections": str(labels)}),
+        ("origin", {"label_files": {"corrections": "0"}}),
+    ):
+        path = experiment.folder / "trials" / "a" / f"{name}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    with pytest.raises(
+        UsageError, match="the search was trained with other labels than .*; put back what it"
+    ):
+        confirm(ranking, Budget(runs=3))
     assert folders(experiment) == []
     asked = call(app, "confirm", experiment.folder)
     assert (asked.exit_code, "give a budget: --hours 2" in asked.stderr) == (2, True)
