@@ -86,7 +86,8 @@ def _changes(
         for name, value in config.recipe().items()
         if value != validated.get(name) and name not in UNPROMISING
     ]
-    said = {*UNPROMISING, *(field.partition("=")[0] for field in fields)}  # "teacher" of "teacher.runs=FOLDER"
+    said = {*UNPROMISING, *(field.partition("=")[0] for field in fields)}
+    # A teacher's file is called teacher.runs=FOLDER.
     known = [name for name in sorted(labels) if name.partition(".")[0] not in said]
     others = [name for name in known if now.get(name) != labels[name]]
     return fields + [f"{named_file(name, config)} holds other labels" for name in others]

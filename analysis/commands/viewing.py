@@ -76,7 +76,7 @@ def report(
 
 def _page(out: Path | None, default: Path) -> Path:
     """Where a page is written: `out` is the page, or a folder as with the other commands."""
-    return default if out is None else out if out.suffix == ".html" else out / default.name
+    return default if out is None else out if out.suffix.lower() == ".html" else out / default.name
 
 
 @app.command(epilog=EXAMPLE + "labels out/runs/a out/runs/b --out out/labels")
