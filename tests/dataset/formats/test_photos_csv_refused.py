@@ -194,10 +194,17 @@ def test_a_csv_without_lines(write, content):
 
 
 @pytest.mark.parametrize(
-    "header", ["path,label,group,split", "path,size,group,split", "path,w cut at 2,group,split"]
+    "header",
+    [
+        "path,label,group,split",
+        "path,size,group,split",
+        "path,w cut at 2,group,split",
+        "path,label,group,split,w cut at 2",
+    ],
 )
 def test_only_photos_to_predict_can_be_predicted_but_not_trained_on(write, header):
-    data = write("a.jpg,,rex,eval", "b.jpg,,rex,eval", header=header)
+    more = ",1" if header.count(",") == 4 else ""
+    data = write(f"a.jpg,,rex,eval{more}", f"b.jpg,,rex,eval{more}", header=header)
     table = read_eval(data)
     assert [list(table[name]) for name in ("photo", "group", "class")] == [
         ["a.jpg", "b.jpg"],
