@@ -222,9 +222,7 @@ def test_what_cannot_be_confirmed_is_refused_before_anything_is_trained(experime
     ):
         path = experiment.folder / "trials" / "a" / f"{name}.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | more))
-    with pytest.raises(
-        UsageError, match="the search was trained with other labels than .*; put back what it"
-    ):
+    with pytest.raises(UsageError, match=r"the search was trained with other labels than .*; put back what"):
         confirm(ranking, Budget(runs=3))
     assert folders(experiment) == []
     asked = call(app, "confirm", experiment.folder)
