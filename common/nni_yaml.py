@@ -76,9 +76,14 @@ def read_experiment(path: Path) -> tuple[dict[str, Any] | None, Any, list[str]]:
 def split_command(command: str) -> tuple[str, tuple[str, ...]]:
     """('python -m trial', its `key=value` words) of a trialCommand; ValueError for any other command, and for
     words that the shell, by which NNI starts it, takes apart."""
+    command = command.replace("\\\n", "").strip()  # as for the shell, the next line goes on
     start, found, words = command.partition(TRIAL)
     if not found or words[:1].strip():
         raise ValueError(f"{command!r} is not 'python -m trial key=value ...'")
+    if "\n" in words:
+        raise ValueError(
+            "the shell ends the command at the end of its first line; write >- in the place of |"
+        )
     apart = shlex.shlex(words, posix=True, punctuation_chars=SHELL)
     apart.whitespace_split, apart.commenters = True, ""
     split = shlex.split(words)

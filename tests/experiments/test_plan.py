@@ -73,3 +73,13 @@ def test_our_tuner_is_told_of_the_time_limit(mine):
     mine.change("className: tuners.search.Search", "className: mine.Search")
     mine.change(", hours: 1", "")
     assert arguments() == {"seed": 1}
+
+
+def test_lines_of_a_command_as_the_shell_reads_them(mine):
+    """It would run the first line, and take key=value words on the second for settings of its own."""
+    mine.change("trialCommand: >-", "trialCommand: |")
+    assert "the shell ends the command at the end of its first line" in read_plan(mine.yaml)[1][0]
+    *_, last = (line for line in GOOD.splitlines() if line.startswith("  "))
+    text = GOOD.replace("trialCommand: >-", "trialCommand: |").replace("\n  ", " \\\n  ").replace("| \\", "|")
+    mine.yaml.write_text(text)
+    assert read_plan(mine.yaml)[0].fixed[-1] in last and read_plan(mine.yaml)[1] == []
