@@ -41,9 +41,7 @@ class Cleaned:
     def line(self, removed: bool) -> str:
         """What was or would be freed, as a sentence."""
         size, place = bytes_text(self.bytes), path_text(self.folder)
-        trials = f"{self.trials} trial{'' if self.trials == 1 else 's'}"
-        words = f"networks and checkpoints of {trials}; the {self.kept} best keep theirs"
-        return f"{place}: {size} {'freed' if removed else 'can be freed'}: {words}"
+        return f"{place}: {size} {'freed' if removed else 'can be freed'}: {_words(self.trials, self.kept)}"
 
 
 def clean(wanted: str, keep: int) -> Cleaned:
@@ -59,7 +57,10 @@ def clean(wanted: str, keep: int) -> Cleaned:
     ranking = rank(trial_table(experiment))
     best = set(ranking.ranked["trial"].head(keep))
     states = dict(zip(ranking.table["trial"], ranking.table["state"], strict=True))
-    again = {trial.trial for trial in read_saved(experiment.folder).unfinished()}
+    saved = read_saved(experiment.folder)
+    again = {trial.trial for trial in saved.unfinished()}
+    # Those that these go on from: their files may not be copied yet.
+    again |= {one.parent for one in saved.trials if one.is_open or one.trial in again}
     files, trials = [], 0
     for one in outcomes(experiment.folder, choices):
         trial = one.recorded.trial
@@ -103,10 +104,12 @@ class Keeper:
         """What was freed, as a sentence; '' if nothing was."""
         if not self.trials:
             return ""
-        return (
-            f"{bytes_text(self.bytes)} freed: networks and checkpoints of {self.trials} trials; the "
-            f"{self.keep} best keep theirs"
-        )
+        return f"{bytes_text(self.bytes)} freed: {_words(self.trials, self.keep or 0)}"
+
+
+def _words(trials: int, kept: int) -> str:
+    best = "the best keeps its own" if kept == 1 else f"the {kept} best keep theirs"
+    return f"networks and checkpoints of {trials} trial{'' if trials == 1 else 's'}; {best}"
 
 
 def write_keep(folder: Path, keep: int) -> None:

@@ -72,11 +72,21 @@ def test_the_best_and_those_that_go_on_keep_theirs(saved):
     )
 
 
+def test_what_a_trial_goes_on_from_stays_until_it_is_copied(saved):
+    add(saved, "paused", "EARLY_STOPPED", "stopped_early", 0.2, 0.009)
+    saved.trial("goes_on", rate=0.009, parent="paused")
+    write_chosen(saved.folder, [Chosen(0, trial="goes_on", chosen_by="model", state="running")])
+    clean(str(saved.folder), keep=1).remove()
+    assert heavy(saved) == {"done1", "atwork", "paused"}
+
+
 def test_what_a_finished_trial_went_on_from_is_dropped(tmp_path):
     saved = SavedExperiment(tmp_path)
     add(saved, "first", "EARLY_STOPPED", "stopped_early", 0.2, 0.005)
     add(saved, "second", "SUCCEEDED", "done", 0.3, 0.005, parent="first")
-    clean(str(saved.folder), keep=10).remove()
+    found = clean(str(saved.folder), keep=1)
+    assert found.line(False).endswith(": networks and checkpoints of 1 trial; the best keeps its own")
+    found.remove()
     assert heavy(saved) == {"second"}
 
 
