@@ -22,7 +22,8 @@ from experiments.checks.ports import taken
 from experiments.trouble import last_word
 
 NNICTL = Path(sys.prefix) / "bin" / "nnictl"
-NNICTL_SECONDS, STOP_SECONDS, TUNER_SECONDS = 120, 40, 8
+NNICTL_SECONDS, TUNER_SECONDS = 120, 8
+STOP_SECONDS = 60  # NNI's own limit: it ends its trials one after the other, up to 5 s each
 # The page is on this machine, so a proxy is not asked.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -166,18 +167,14 @@ def _is_tuner(process: psutil.Process) -> bool:
 
 def _nnictl(*words: str, environ: Mapping[str, str] | None = None) -> str:
     """What nnictl prints."""
-    with _begin(*words, environ=environ) as process:
-        return _words(process)
-
-
-def _words(nnictl: "subprocess.Popen[str]") -> str:
-    try:
-        return nnictl.communicate(timeout=NNICTL_SECONDS)[0]
-    except subprocess.TimeoutExpired as error:
-        nnictl.kill()
-        # What it has printed names the experiment whose manager it may have started. It comes as bytes.
-        printed = (error.output or b"").decode(errors="replace")
-        return f"{printed}\nnnictl took longer than {NNICTL_SECONDS} s"
+    with _begin(*words, environ=environ) as nnictl:
+        try:
+            return nnictl.communicate(timeout=NNICTL_SECONDS)[0]
+        except subprocess.TimeoutExpired as error:
+            nnictl.kill()
+            # What it has printed names the experiment whose manager it may have started. It comes as bytes.
+            printed = (error.output or b"").decode(errors="replace")
+            return f"{printed}\nnnictl took longer than {NNICTL_SECONDS} s"
 
 
 def _begin(*words: str, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
