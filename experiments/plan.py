@@ -130,13 +130,16 @@ class Plan:
     def summary(self) -> list[str]:
         """Lines on the search: number of trials, tuner, and each field of the space."""
         tuner, number = self.config["tuner"], self.number
-        trials = f"{number or 'any number of'} {'whole trainings' if self.pauses else 'trials'}"
+        count = f"{number:.10g}" if number else "any number of"
+        trials = f"{count} {'whole trainings' if self.pauses else 'trials'}"
         name = tuner.get("name") or str(tuner["className"]).rpartition(".")[2]
-        count = f"{len(self.space)} field{'' if len(self.space) == 1 else 's'}"
-        words = [f"it searches {count} by {name}: {trials}"]
+        fields = f"{len(self.space)} field{'' if len(self.space) == 1 else 's'}"
+        words = [f"it searches {fields} by {name}: {trials}"]
         words.append(f"{self.config['trialConcurrency']} at a time")
         if limit := self.config.get("maxExperimentDuration"):
             words.append(f"none begins after {limit}{'' if isinstance(limit, str) else ' s'}")
+        if hours := (tuner.get("classArgs") or {}).get("hours") if tuner.get("className") == SEARCH else None:
+            words.append(f"for {hours:g} hours")
         lines = [", ".join(words)]
         lines += [f"  {line}" for line in described(self.space)]
         for key in self.taken:

@@ -69,7 +69,7 @@ class State:
     def line(self, left: float | None = None) -> str:
         """One line of text. `left`: the remaining seconds, from a Forecast."""
         states = self.states
-        of = f" of {self.total}" if self.total else ""
+        of = f" of {self.total:.10g}" if self.total else ""  # trainings may be 5.0
         parts = [f"{self.ended}{of} {'trial' if self.ended == 1 and not of else 'trials'} ended"]
         if self.in_trainings:
             parts = [f"{self.work:.1f}{of} trainings spent", f"{states['done']} finished"]
@@ -132,8 +132,9 @@ def spent(one: Outcome) -> float:
     with suppress(OSError, UsageError):  # no config: it never trained
         config = _config(folder, (folder / "config.json").stat().st_mtime_ns)
         part = min(one.status.get("epochs", 0) / config.epochs, 1)
-        if config.reports_folds and one.status["state"] != "running":  # one of them may lie half trained
-            part = (one.chosen.epochs if one.chosen else 0) / config.folds
+        has_ended = one.status["state"] != "running"  # else a fold may lie half trained
+        if config.reports_folds and one.chosen and has_ended:
+            part = one.chosen.epochs / config.folds
     has_failed = one.status["state"] == "failed" or (one.chosen is not None and one.chosen.state == FAIL)
     return max(part, 1 / STINTS) if has_failed else part
 

@@ -1,5 +1,6 @@
 """The experiments on this machine as a short table."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -58,13 +59,14 @@ def _row(folder: Path, is_running: bool) -> Row:
         arguments = (params.get("tuner") or {}).get("classArgs") or {}
         experiment = Saved(folder, params, seconds, end is not None)
         scores = list(_scores(experiment))
+        asked = arguments.get("trainings") or params.get("maxTrialNumber")
         ended = "stopped" if experiment.unfinished() else "ended"
         return Row(
             folder.name,
             params.get("experimentName") or "",
             "running" if is_running else "killed" if end is None else ended,
             len(scores),
-            arguments.get("trainings") or params.get("maxTrialNumber"),
+            None if asked is None else math.ceil(asked),  # 12.75 trainings, after a resume
             max(scores, default=None),
             seconds / 3600,
             start / 1000,

@@ -239,7 +239,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     if is_full and trials is None and hours is None:
         name = name_of(saved.id, saved.folder)
         raise UsageError(
-            f"{saved.id}: all its {asked} trials have begun and ended; more of them: "
+            f"{saved.id}: all its {asked:g} trials have begun and ended; more of them: "
             f"python -m experiments resume {name} --trials 10 (or --hours 1)"
         )
     over = [name for name, limit in limits.items() if limit is not None and saved.seconds >= limit]

@@ -263,13 +263,14 @@ def test_it_says_what_it_searches(mine, people):
               {"_name": "cross_entropy"},
               {"_name": "focal", "gamma": {"_type": "uniform", "_value": [1, 3]}}]}}"""
     )
+    mine.change("{seed: 1}", "{seed: 1, hours: 1.5}")
     plan = check(mine.yaml, people, settings=["seed=1", "epochs=1"])
     *searched, known = plan.summary()
     assert known.startswith(
         "known good recipes that these trials can't train as they are: baseline_resnet34 ("
     )
     assert searched == [
-        "it searches 5 fields by Search: 2 trials, 2 at a time",
+        "it searches 5 fields by Search: 2 trials, 2 at a time, for 1.5 hours",
         "  learning_rate  0.001 to 0.01, by its logarithm",
         "  weight_decay   0 to 0.1, in steps of 0.02",
         "  clip_norm      mean 2, standard deviation 0.1",

@@ -78,3 +78,8 @@ def test_plain_lines_when_a_trial_ends_only():
         for ended in (0, 0, 0, 1, 1):
             display.show(State(2, Counter(done=ended), 0.5, ended))
     assert len(stream.getvalue().splitlines()) == 2
+
+
+def test_whole_trainings_are_counted_as_integers():
+    """The time of a resume gives 5.0."""
+    assert State(5.0, work=3.0, in_trainings=True).line().startswith("3.0 of 5 trainings spent, 0 finished")

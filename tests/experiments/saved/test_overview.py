@@ -29,6 +29,9 @@ def test_states_counts_and_order(tmp_path):
     assert shown[0].split() == ["id", "name", "state", "done", "best", "hours", "started"]
     assert shown[3].split()[:8] == ["ended000", "mine", "ended", "2", "of", "4", "0.7500", "1.50"]
     assert max(map(len, shown)) <= 100
+    tuner = {"className": "tuners.search.Search", "classArgs": {"trainings": 12.75}}  # after a resume
+    SavedExperiment(tmp_path / "parts", "resumed0", tuner=tuner)
+    assert lines(overview(tmp_path / "parts", {}))[1].split()[3:6] == ["0", "of", "13"]
     assert lines([]) == ["no experiment yet; start one: python -m experiments run experiments/demo.yaml"]
 
 
