@@ -194,9 +194,8 @@ def next_steps(running: Server, state: State, data: str) -> str:
     go_on = f"python -m experiments resume {name}"
     lines |= {"go on with it": go_on, "NNI's page": running.view_command}
     width = max(map(len, lines)) + 1
-    head = (
-        f"ended early: {state.ended} trials ended, {state.states['done']} of them finished; what can be done:"
-    )
+    ended = f"{state.ended} trial{'' if state.ended == 1 else 's'} ended"
+    head = f"ended early: {ended}, {state.states['done']} finished; what can be done:"
     return "\n".join([head, *(f"  {what + ':':{width}} {command}" for what, command in lines.items())])
 
 

@@ -291,7 +291,7 @@ def _knows(saved: Saved) -> str:
 def _tells(saved: Saved, again: int, hours: float | None) -> str:
     total = saved.params.get("maxTrialNumber")
     trainings = (_tuner(saved).get("classArgs") or {}).get("trainings")
-    parts = [f"{len(saved.trials)} trials have begun"]
+    parts = ["1 trial has begun" if len(saved.trials) == 1 else f"{len(saved.trials)} trials have begun"]
     if again:
         parts.append(f"{again} of them run again")
     if trainings is not None and saved.plan.pauses:  # NNI counts parts of them

@@ -67,7 +67,7 @@ def test_interrupted_it_leaves_nothing_running(mine, people, home, number, code)
     os.kill(run.pid, number)
     _, err = run.communicate(timeout=60)
     assert run.returncode == code, err
-    assert "ended early: 2 trials ended, 0 of them finished; what can be done:" in err
+    assert "ended early: 2 trials ended, 0 finished; what can be done:" in err
     assert "its best recipe" not in err, "there is none"
     assert "Traceback" not in err
     begun = [p.parent for p in (mine.folder / "runs").glob("[!_]*/trials/*/epochs.csv")]
