@@ -109,12 +109,15 @@ def _inspect(machine: Machine, order: Order, here: Mapping[str, Any], among: int
             "interactive shells only"
         )
         return Inspected(machine, {}, (prints,), nothing)
-    if run_there(machine, "sftp", subsystem=True).returncode:  # the manager would end at the first trial
-        sftp = (
+    sftp = run_there(machine, "sftp", subsystem=True)
+    if sftp.returncode:  # the manager would end at the first trial
+        error = (
             "its SSH server has no sftp, by which NNI sends the trials' files; give it, in sshd_config "
             "there: Subsystem sftp internal-sftp"
         )
-        return Inspected(machine, {}, (sftp,), nothing)
+        if sftp.returncode == 255 and "subsystem" not in sftp.stderr:
+            error = unreachable(machine, sftp.stderr)
+        return Inspected(machine, {}, (error,), nothing)
     checks = _checks(machine, order, here, there, among)
     cells = tuple(cell for cell, _ in checks.values())
     return Inspected(machine, there, tuple(error for _, error in checks.values() if error), cells)

@@ -4,11 +4,12 @@ import os
 import shutil
 import socket
 import time
+from subprocess import CompletedProcess
 
 import pytest
 
 from common.errors import UsageError
-from experiments.machines import ssh
+from experiments.machines import inspect, ssh
 from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine
 from tests.experiments.machines.conftest import make_key
@@ -53,6 +54,20 @@ def test_a_server_without_sftp_is_refused_as_the_manager_would_end(sshd, order, 
     bare = sshd.machine_that_runs("case $SSH_ORIGINAL_COMMAND in *sftp*) exit 1;; esac", tmp_path)
     *_, error = refused([bare], order)
     assert error.startswith("chatty: its SSH server has no sftp, by which NNI sends the trials' files")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("subsystem request failed on channel 0", "its SSH server has no sftp"),
+        ("Connection reset by peer", "can't be reached: Connection reset by peer"),
+    ],
+)
+def test_a_link_that_breaks_is_no_server_without_sftp(monkeypatch, tmp_path, stderr, said):
+    one = Machine("one", "host", "user", str(make_key(tmp_path / "key")), "/project")
+    answers = [CompletedProcess("", 0, '{"time": 0}', ""), CompletedProcess("", 255, "", stderr)]
+    monkeypatch.setattr(inspect, "run_there", lambda *given, **named: answers.pop(0))
+    assert inspect._inspect(one, Order("", "", ()), {}, 1).errors[0].startswith(said)
 
 
 @pytest.mark.slow
