@@ -86,7 +86,8 @@ def confirm(
         return None
     configs = dict(zip(tied, _configs(tied, data, places or {}), strict=True))
     rounds = _Rounds(configs, numbers, ranking.metric, groups)
-    some = further(list(configs.values()))
+    tried = [run for runs in (ranking.repeats.runs if ranking.repeats else ()) for run in runs]
+    some = further([*configs.values(), *(RunFolder(run).config() for run in tried)])
     first = next(some)
     if not rounds.has_room(budget, *first):
         runs, seconds = rounds.with_next(*first)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.trials.hours import hours_words
 from analysis.trials.ranking import Ranking
+from analysis.trials.repeats import REPEATED
 from analysis.trust.curves import STEADY
 from analysis.trust.leaders import promise_words
 from common.errors import UsageError
@@ -74,12 +75,23 @@ def with_limits(ranking: Ranking) -> pd.DataFrame:
 def trust_words(ranking: Ranking) -> list[str]:
     """Sentences on what the best trial promises, and on what could not be said of it."""
     leaders = ranking.leaders
+    notes = [f"note: {note}" for note in (*leaders.notes, *_repeats_words(ranking))]
     if leaders.promise is None:
-        return [f"note: {note}" for note in leaders.notes]
+        return notes
     numbers = {Path(folder): number for folder, number in ranking.ranked[["folder", "sequence"]].to_numpy()}
+    return [promise_words(leaders, numbers, groups_of(leaders.runs[0])), *notes]
+
+
+def _repeats_words(ranking: Ranking) -> list[str]:
+    """How trials with several seeds or folds are ranked."""
+    if ranking.repeats:
+        return [ranking.repeats.words]
+    repeated = [name for name in REPEATED if name in ranking.table.attrs.get("searched", ())]
+    if not repeated or len(ranking.ranked) < 2 or ranking.table.attrs.get("note"):
+        return []
     return [
-        promise_words(leaders, numbers, groups_of(leaders.runs[0])),
-        *(f"note: {note}" for note in leaders.notes),
+        f"the trials differ in {' and '.join(repeated)}, which decides who validates them, and no recipe was "
+        "trained with all values: the first trial may be no more than a lucky one"
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.trials.repeats import Repeats, repeats_of
 from analysis.trust.attribution import Attribution, attribute
 from analysis.trust.confirmed import Confirmed, known_of
 from analysis.trust.curves import STEADY
@@ -25,6 +26,7 @@ CONFIRMED = (
     " Of {leaders} that are not significantly different on the photos held out, the one that is best on "
     "{where}."
 )
+REPEATED = " But here {words}."
 # Of the trials that are not ranked, the first ones need a look most.
 URGENCY = {DAMAGED: 0, "mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
 
@@ -38,8 +40,10 @@ class Ranking:
     finished or not (None if the tuner did not start with it, or it has no score). `median`: the finished
     trial in the middle of the ranking, the lower of two (None if none has finished). `metric`: what the
     ranked trials were trained and are ranked by; `others`: the number of finished trials by each other
-    metric, which are unranked. `leading`: the folders of the first ones by RULE. `confirmed`: what further
-    folds say of them, which then decides who comes first; `outdated`: a sentence if that does not hold.
+    metric, which are unranked. `repeats`: the recipes that were trained with several seeds or folds, which
+    are ranked before single trials. `leading`: the folders of the first ones by these rules. `confirmed`:
+    what further folds say of them, which then decides who comes first; `outdated`: a sentence if that does
+    not hold.
     """
 
     table: pd.DataFrame
@@ -49,6 +53,7 @@ class Ranking:
     median: pd.Series | None
     metric: str = DEFAULT
     others: Mapping[str, int] = field(default_factory=dict)
+    repeats: Repeats | None = None
     leading: tuple[Path, ...] = ()
     confirmed: Confirmed | None = None
     outdated: str = ""
@@ -76,6 +81,8 @@ class Ranking:
     def rule(self) -> str:
         """How the best trial is chosen, for submission.json."""
         rule = RULE.format(score=self.score)
+        if self.repeats:
+            rule += REPEATED.format(words=self.repeats.words)
         if self.confirmed:
             rule += CONFIRMED.format(leaders=len(self.confirmed.leaders), where=self.confirmed.where)
         return rule
@@ -83,7 +90,8 @@ class Ranking:
     @cached_property
     def leaders(self) -> Leaders:
         """What is known of the first ones: intervals, the promise of the best one, its equals."""
-        found = leaders_of(self.leading, self.metric)
+        repeats = (self.repeats.compared, self.repeats.selection) if self.repeats else None
+        found = leaders_of(self.leading, self.metric, repeats)
         notes = (*found.notes, self.outdated) if self.outdated else found.notes
         return replace(found, confirmed=self.confirmed, notes=notes)
 
@@ -159,6 +167,10 @@ def rank(table: pd.DataFrame) -> Ranking:
         .drop(columns="urgency")
     )
     median = None if ranked.empty else ranked.iloc[len(ranked) // 2]
+    repeats = repeats_of(ranked, _ranked_by(ranked, column), table.attrs.get("searched", ()), metric)
+    if repeats:
+        first = [rows[0] for rows in repeats.rows]
+        ranked = ranked.loc[[*first, *ranked.index.difference(first, sort=False)]]
     others_by = {name: number for name, number in found.items() if name != metric and apart.any()}
     leading = tuple(map(Path, ranked["folder"].head(MAX_LEADERS))) if "folder" in ranked else ()
     confirmed, outdated = known_of(leading, metric, set(table["trial"]))
@@ -168,7 +180,7 @@ def rank(table: pd.DataFrame) -> Ranking:
         ranked = ranked.loc[last.sort_values(kind="stable").index]
     return Ranking(
         table, ranked, unranked, _default(table, column), median, metric, others_by,
-        leading, confirmed, outdated,
+        repeats, leading, confirmed, outdated,
     )  # fmt: skip
 
 

@@ -23,9 +23,10 @@ NAMED = 5  # equals in a sentence
 @dataclass(frozen=True, eq=False)
 class Leaders:
     """`runs`: the leaders' folders, best first. `intervals`: of the scores of those whose answers can be
-    read. `selection`: the choice among `compared`, the runs validated on the same photos as the first, and
-    their epochs; None if that is not known. `notes`: sentences on what could not be done. `confirmed`: what
-    further folds say of the first ones, which then holds instead of the selection."""
+    read. `selection`: the choice among `compared`, the runs validated on the same photos as the first, or one
+    for each recipe that was trained several times (`repeated`), and their epochs; None if that is not known.
+    `notes`: sentences on what could not be done. `confirmed`: what further folds say of the first ones, which
+    then holds instead of the selection."""
 
     metric: str
     runs: tuple[Path, ...]
@@ -34,6 +35,7 @@ class Leaders:
     selection: Selection | None = None
     notes: tuple[str, ...] = ()
     confirmed: Confirmed | None = None
+    repeated: bool = False
 
     @property
     def promise(self) -> Interval | None:
@@ -45,6 +47,13 @@ class Leaders:
     def chosen_from(self) -> int:
         """The number of runs that the promise is corrected for."""
         return len(self.confirmed.leaders if self.confirmed else self.compared)
+
+    @property
+    def best_of(self) -> str:
+        """'the best of 20 trials'"""
+        if self.repeated:
+            return f"the best of {self.chosen_from} recipes, each trained several times,"
+        return f"the best of {self.chosen_from} trials"
 
     @property
     def corrected_by(self) -> float:
@@ -80,12 +89,17 @@ class Leaders:
             of = f"the best of {self.chosen_from} leaders" if self.chosen_from > 1 else "its epoch"
             known["choice"] = f"{of} on {self.confirmed.where}"
             facts["confirmed_on"] = [list(one) for one in self.confirmed.rounds]
+        elif self.repeated:
+            known["choice"] = f"{self.best_of} and their epochs"
         return facts
 
 
-def leaders_of(runs: Sequence[Path], metric: str) -> Leaders:
+def leaders_of(
+    runs: Sequence[Path], metric: str, repeats: tuple[tuple[Path, ...], Selection | None] | None = None
+) -> Leaders:
     """What is known of these finished runs, ranked by `metric`, best first. Files that can't be read are left
-    out and named in the notes."""
+    out and named in the notes. `repeats`: a run of each recipe that was trained several times, and the choice
+    among these recipes, which then holds."""
     runs, notes, unread = tuple(runs)[:MAX_LEADERS], [], []
     read: dict[Path, Answers] = {}
     for run in runs:
@@ -102,6 +116,8 @@ def leaders_of(runs: Sequence[Path], metric: str) -> Leaders:
     found: dict[Path, Interval] = {}
     for some in alike.values():
         found |= dict(zip(some, intervals(counts_of([read[run] for run in some]), metric), strict=True))
+    if repeats:
+        return Leaders(metric, runs, found, *repeats, tuple(notes), repeated=True)
     first = next(iter(alike.values()), [])
     if len(alike) > 1:
         notes.append(
@@ -172,7 +188,7 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
     if promise is None:
         return ""
     seen = f"these {promise.n_groups:,} {groups}"
-    whose, of = " of the best one", f"the best of {leaders.chosen_from} trials and of their epochs"
+    whose, of = " of the best one", f"{leaders.best_of} and of their epochs"
     if confirmed:
         seen = f"the {promise.n_groups:,} {groups} of {confirmed.where}"
         of = f"the best of {leaders.chosen_from} leaders there"

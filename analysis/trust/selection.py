@@ -99,7 +99,7 @@ class Selection:
     interval. `flattered`: by what the score of its best epoch, which tables show, is higher. `equal`: the
     recipes that are not significantly different from the winner, the best first: the interval of the paired
     difference, among `behind_by` (recipes,), contains 0. `chosen`: the fraction of resamples in which each
-    recipe wins.
+    recipe wins. `order`: all recipes, best first.
     """
 
     winner: int
@@ -108,6 +108,7 @@ class Selection:
     equal: tuple[int, ...]
     behind_by: tuple[Interval, ...]
     chosen: np.ndarray
+    order: tuple[int, ...]
 
 
 def select(
@@ -133,7 +134,9 @@ def select(
     own = intervals(counts.recipes([winner]), metric, number, seed)[0]
     promise = own.moved(found.value - own.value, metric)
     behind = differences(counts, winner, metric, number, seed)
-    order = np.argsort(-np.nanmax(neighbours_mean(curves), 1), kind="stable")
-    equal = [int(one) for one in order if one != winner and behind[one].contains_zero]
+    order = [int(one) for one in np.argsort(-np.nanmax(neighbours_mean(curves), 1), kind="stable")]
+    equal = [one for one in order if one != winner and behind[one].contains_zero]
     fractions = found.chosen.sum(1)
-    return Selection(winner, promise, highest - promise.value, tuple(equal), tuple(behind), fractions)
+    return Selection(
+        winner, promise, highest - promise.value, tuple(equal), tuple(behind), fractions, tuple(order)
+    )

@@ -129,5 +129,5 @@ def test_answers_without_probabilities_are_joined_as_well():
 
 def test_who_is_not_behind_stays():
     gaps = (interval(-0.1, 0.01), interval(-0.2, -0.1), interval(0, 0), interval(0.1, 0.2))
-    found = Selection(2, SOME, 0.0, (0,), gaps, np.ones(4))
+    found = Selection(2, SOME, 0.0, (0,), gaps, np.ones(4), (2, 0, 1, 3))
     assert staying(found) == [2, 0, 3]
