@@ -77,6 +77,8 @@ class Server:
         for manager in processes[:1]:
             with suppress(psutil.NoSuchProcess):
                 manager.terminate()
+        # A trial that began in the meantime is not its child any more once the manager has ended.
+        processes += [one for one in self.processes() if one not in processes]
         _, computing = psutil.wait_procs(filter(_is_tuner, processes), timeout=TUNER_SECONDS)
         for process in computing:
             process.kill()
