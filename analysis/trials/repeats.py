@@ -45,7 +45,8 @@ class Repeats:
 
 def repeats_of(ranked: pd.DataFrame, by: pd.Series, searched: Sequence[str], metric: str) -> Repeats | None:
     """The recipes of the finished trials `ranked`, whose scores are `by`, with their repetitions; None if the
-    experiment searched no seed or fold, or nothing else, or no recipe was trained with all of them."""
+    experiment searched no seed or fold, or nothing else, or fewer than two recipes have been trained with all
+    of them."""
     repeated = [name for name in REPEATED if name in searched and name in ranked]
     rest = [name for name in searched if name in ranked and name not in repeated]
     if not repeated or not rest or "folder" not in ranked:
@@ -54,7 +55,7 @@ def repeats_of(ranked: pd.DataFrame, by: pd.Series, searched: Sequence[str], met
     rounds, recipes = (_texts(ranked, names) for names in (repeated, rest))
     every = list(rounds.unique())
     whole = [rows.index for _, rows in rounds.groupby(recipes, sort=False) if list(rows) == every]
-    if len(every) < 2 or not whole:
+    if len(every) < 2 or len(whole) < 2:
         return None
     trials = [_median_first(by[labels]) for labels in whole]
     selection, why = None, ""
