@@ -132,6 +132,7 @@ def write_report(
         answer=_answer(best, searched),
         promise=_promise(ranking) if is_promised else None,
         headline=headline(roles, len(ranking.ranked), metric, limits),
+        repeated=ranking.repeats is not None,
         confirmed_on=ranking.confirmed.where if ranking.confirmed else "",
         trust_words=_trust_words(ranking) if is_promised else [],
         chosen_words=_chosen_words(ranking, best),

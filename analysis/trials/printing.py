@@ -90,7 +90,7 @@ def _repeats_words(ranking: Ranking) -> list[str]:
     if not repeated or len(ranking.ranked) < 2 or ranking.table.attrs.get("note"):
         return []
     return [
-        f"the trials differ in {' and '.join(repeated)}, which decides who validates them, and no two recipes "
+        f"the trials differ in {' and '.join(repeated)}, which decides who validates, and no two recipes "
         "were trained with all values: the first trial may be no more than a lucky one"
     ]
 

@@ -70,6 +70,7 @@ def test_the_recipe_that_is_best_over_all_seeds_comes_first(experiment, tmp_path
     assert "other photos than" not in out
     page = write_experiment_report(experiment, tmp_path / "r.html", ranking, ranking.first).read_text()
     assert "3 recipes were trained with seed=0" in page
+    assert "recipes before them by the people of all their trials." in page
     export_best(experiment, tmp_path / "best", top=2)
     kept = [json.loads((tmp_path / "best" / f"{one}.json").read_text()) for one in (1, 2)]
     assert [one["recipe"]["loss"]["_name"] for one in kept] == ["focal", "cross_entropy"]
