@@ -23,8 +23,9 @@ def test_search_and_retraining_end_in_the_time(mine, people, tmp_path, monkeypat
         *command, "--port", any_port(), "--hours", HOURS, "--with-retrain", timeout=300
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    # Within a tenth on a quiet machine; busy ones start NNI, and end it, seconds late.
-    assert 0.7 < (time.monotonic() - began) / (HOURS * 3600) < 1.4, run.stderr
+    # Within a tenth on a quiet machine; busy ones start NNI, and end it, seconds late, and after a slow pilot no
+    # further training may fit.
+    assert 0.5 < (time.monotonic() - began) / (HOURS * 3600) < 1.4, run.stderr
     (folder,) = (path.parent for path in (mine.folder / "runs").glob("[!_]*/budget.json"))
     assert f"the result:  {folder / 'final'}" in run.stdout
     assert (folder / "final" / "submission.csv").is_file()

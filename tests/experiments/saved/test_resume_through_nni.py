@@ -37,7 +37,7 @@ def resume(mine, *more, home=None):
     return forked.run(*words, env=environ, timeout=240)
 
 
-def wait_for(ready, seconds=90):
+def wait_for(ready, seconds=180):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if ready():
@@ -176,4 +176,4 @@ def test_one_that_raises_after_a_resume_is_noticed(mine, people, home, which):
     assert done.returncode == 1, done.stderr
     assert re.search(r"the tuner or the assessor raised ValueError: out of luck \(raises.py", done.stderr)
     assert "Traceback" not in done.stderr
-    assert at_work_in(mine.folder / "runs") == []
+    wait_for(lambda: not at_work_in(mine.folder / "runs"), 20)  # a trial whose manager has ended ends itself
