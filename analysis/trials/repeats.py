@@ -51,7 +51,8 @@ def repeats_of(ranked: pd.DataFrame, by: pd.Series, searched: Sequence[str], met
     rest = [name for name in searched if name in ranked and name not in repeated]
     if not repeated or not rest or "folder" not in ranked:
         return None
-    ranked = ranked.sort_values(repeated, kind="stable")
+    # As texts: a fold may be 'all'.
+    ranked = ranked.sort_values(repeated, kind="stable", key=lambda values: values.astype(str))
     rounds, recipes = (_texts(ranked, names) for names in (repeated, rest))
     every = list(rounds.unique())
     whole = [rows.index for _, rows in rounds.groupby(recipes, sort=False) if list(rows) == every]

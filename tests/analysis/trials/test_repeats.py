@@ -10,6 +10,7 @@ from analysis.pipeline import export_best
 from analysis.report.experiment import write_experiment_report
 from analysis.trials.printing import print_trials
 from analysis.trials.ranking import rank
+from analysis.trials.repeats import repeats_of
 from analysis.trials.table import Experiment, trial_table
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
@@ -101,3 +102,11 @@ def test_it_is_said_if_no_two_recipes_have_all_seeds(experiment, capsys):
     assert "no two recipes were trained with all values: the first trial may be no more than a lucky" in (
         capsys.readouterr().out
     )
+
+
+def test_folds_are_repetitions_too_all_of_them_among_others():
+    table = pd.DataFrame(
+        {"loss": ["f1", "f1", "focal", "focal"], "fold": [0, "all"] * 2, "folder": list("abcd")}
+    )
+    found = repeats_of(table, pd.Series([0.1, 0.2, 0.3, 0.4]), ["loss", "fold"], "macro_f1")
+    assert (found.of, found.rows) == ("fold=0, fold=all", ((2, 3), (0, 1)))
