@@ -194,15 +194,16 @@ def test_a_killed_experiment_goes_on_with_all_it_knew(tmp_path, killed):
     """Manager, dispatcher and trials are killed, or the dispatcher alone, while two trials run; one trial had
     finished."""
     tiny = experiment(tmp_path, 8, {1: "hang", 2: "hang"}, at_once=2)
+    every: list[psutil.Process] = []
     try:
         tiny.create()
         tiny.wait_for_trials(1, 60)
         TinyExperiment.wait_for(lambda: len(told(tiny)) == 1 and len(study_of(tiny).trials) >= 3, 30)
         time.sleep(3)
         manager = tiny.manager()
-        processes = [manager, *manager.children(recursive=True)]
+        every = processes = [manager, *manager.children(recursive=True)]
         if killed == "dispatcher":
-            processes = [process for process in processes[1:] if "--exp_params" in process.cmdline()]
+            processes = [process for process in every[1:] if "--exp_params" in process.cmdline()]
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
@@ -217,6 +218,9 @@ def test_a_killed_experiment_goes_on_with_all_it_knew(tmp_path, killed):
         assert len(told(tiny)) >= 5
     finally:
         tiny.stop()
+        for process in every:  # trials that hang outlive a manager that has reported an error
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     assert [trial.params["x"] for trial in trials[: len(points)]] == points
     finished = [trial for trial in trials if trial.state.is_finished()]
     assert {trial.state.name for trial in finished} == {"COMPLETE"}
