@@ -14,6 +14,7 @@ from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, forget
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
 from common.log import output_of
+from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
 from trial.run import Report, run
@@ -139,8 +140,10 @@ def _configs(runs: Sequence[Path], data: Path | None, places: Mapping[str, Any])
     own = [RunFolder(one) for one in runs]
     here = {**places, **({"data": str(data)} if data else {})}
     configs = all_at_once(*(partial(parse, {**one.config().to_json(), **here}) for one in own))
+    # Once for a set: it looks at all photos.
+    now = {one: fingerprint(Path(one)) for one in dict.fromkeys(config.data for config in configs)}
     pairs = zip(own, configs, strict=True)
-    unlike = [other_data(one, config.recipe(), config.data) for one, config in pairs]
+    unlike = [other_data(one, config.recipe(), config.data, now=now[config.data]) for one, config in pairs]
     if any(unlike):
         raise UsageError(dict.fromkeys(f"the search {other}" for other in unlike if other))
     return configs

@@ -120,10 +120,11 @@ def _with_own_best(run: RunFolder, checkpoint: Checkpoint, metric: str) -> Check
     return replace(checkpoint, best=best)
 
 
-def other_data(run: RunFolder, recipe: Mapping[str, Any], data: str, then: str = "") -> str:
+def other_data(run: RunFolder, recipe: Mapping[str, Any], data: str, then: str = "", now: str = "") -> str:
     """Why the photos in the folder `data`, or the files of labels that the recipe names, are no longer those
-    of the run; '' if they are. `then`: the fingerprint of its photos; default: the one in its origin.json."""
-    if (then or run.origin()["data_fingerprint"]) != fingerprint(Path(data)):
+    of the run; '' if they are. `then`: the fingerprint of its photos; default: the one in its origin.json.
+    `now`: that of `data`, if the caller has it."""
+    if (then or run.origin()["data_fingerprint"]) != (now or fingerprint(Path(data))):
         return f"was trained on other data than {data} holds now: {OTHER_DATA}"
     if changed := _changed_labels(run, recipe):
         return f"was trained with other labels than {changed} holds now; put back what it held"
