@@ -26,7 +26,7 @@ CONFIRMED = (
     " Of {leaders} that are not significantly different on the photos held out, the one that is best on "
     "{where}."
 )
-REPEATED = " But here {words}."
+BY_REPEATS = " But here {words}."
 # Of the trials that are not ranked, the first ones need a look most.
 URGENCY = {DAMAGED: 0, "mismatch": 0, "failed": 1, "running": 2, "waiting": 2, "paused": 3}
 
@@ -82,7 +82,7 @@ class Ranking:
         """How the best trial is chosen, for submission.json."""
         rule = RULE.format(score=self.score)
         if self.repeats:
-            rule += REPEATED.format(words=self.repeats.words)
+            rule += BY_REPEATS.format(words=self.repeats.words)
         if self.confirmed:
             rule += CONFIRMED.format(leaders=len(self.confirmed.leaders), where=self.confirmed.where)
         return rule
