@@ -4,12 +4,10 @@ NNI's dispatcher runs both in one process, with two threads, and an exception in
 """
 
 import logging
-import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +17,24 @@ from nni.assessor import Assessor, AssessResult
 from nni.tuner import Tuner
 from optuna.trial import FrozenTrial
 
-from tuners.budget import Remaining, budget_errors
+from tuners.budget import budget_errors
 from tuners.chosen import BY, JOURNAL
 from tuners.earlier import Earlier, earlier_folders, read_earlier
 from tuners.errors import UsageError, count_errors, unknown
 from tuners.model.bound import Bound, StopRule
 from tuners.model.curves import stint_ends
-from tuners.model.sampler import CHOSEN, EPOCHS, IMPROVEMENT, GaussianProcessSampler, Option
+from tuners.model.sampler import CHOSEN, IMPROVEMENT, GaussianProcessSampler
+from tuners.planner import NothingMore, Planner
 from tuners.reports import PARENT, Reported, Reports, curve_of, score
 from tuners.samplers import SAMPLERS, sampler, word
 from tuners.spaces.default_point import default_point
 from tuners.spaces.parameter import Params
 from tuners.spaces.recipes import First, read_first
-from tuners.spaces.space import Space, recipe_key
+from tuners.spaces.space import Space
 from tuners.study import experiment_folder, open_study
 from tuners.trials import GOES_ON_FROM, PAUSES, QUEUED, Trials
 
 EARLIER, HOURS = "earlier", "seconds_searched"  # attributes of the study
-MOST = 10_000  # recipes of a space that are counted to see whether all were tried
-FIRST_LOOK = "a first look, since it was chosen to lie far from the others"
-REPEATED = 20  # suggestions of recipes tried before, after which an untried one is looked for
 
 _logger = logging.getLogger("tuners.search")
 
@@ -84,7 +80,6 @@ class Search(Tuner):
         self.clock: Callable[[], float] = time.monotonic
         self._trainings, self._hours = trainings, hours
         self._searched = (0.0, 0.0)  # seconds of earlier processes; when this one began
-        self._size: int | None = None
         self._has_more = True
         self._pauses = False
         errors = []
@@ -120,11 +115,11 @@ class Search(Tuner):
         with self._lock:
             self.trials.settle()
             try:
-                trial = self._next()
-            except nni.NoMoreTrialError as reason:
+                trial = self.planner.next()
+            except NothingMore as reason:
                 self._has_more = False  # what runs goes on to its end: it would not be handed out again
                 _logger.info("no more trials: %s", reason)
-                raise
+                raise nni.NoMoreTrialError(str(reason)) from None
             self._has_more = True
             self.trials.begin(trial, parameter_id)
             if trial.user_attrs.get(CHOSEN) not in BY:
@@ -212,24 +207,12 @@ class Search(Tuner):
             if not is_far and len(self.trials.finals) < min_finished:
                 return ""
             self.trials.settle()
-            why = self._why_pause(trial.number, is_far)
+            why = self.planner.why_pause(trial.number, is_far)
             if why:
                 why = f"paused after {known.unit} {epoch} of {known.epochs}: {why}"
                 self.trials.note(trial, PAUSES, why)
             self._write()
             return why
-
-    def _why_pause(self, number: int, is_far: bool) -> str:
-        """What a running trial is to be paused for; '' if it goes on.
-
-        `is_far`: it is a recipe of the start-up, after its first stint.
-        """
-        remaining = self._remaining(number)
-        if remaining.is_over:
-            return "the hours are over"
-        if is_far and remaining.allows(1) and not self._is_exhausted():
-            return FIRST_LOOK
-        return remaining.worth_more(self._options(remaining, number), number)
 
     # Trials of the study
 
@@ -246,6 +229,7 @@ class Search(Tuner):
         self._reports = Reports(self._folder, space) if self._folder else None
         self.trials = Trials(study, space, self._folder, lambda *asked: self.reported(*asked))
         self.trials.pauses = self._pauses
+        self.planner = Planner(self.trials, self._trainings, self._hours, self._seconds)
         self._searched = study.user_attrs.get(HOURS, 0.0), self.clock()
         trials = self.trials.all()
         # The seed of Optuna's own would begin its draws again after a resume.
@@ -282,86 +266,10 @@ class Search(Tuner):
                 _logger.warning("first: %s %s", one.name, note)
             self.trials.queue(params, "first")
 
-    def _next(self) -> FrozenTrial:
-        """The trial of the study that is handed out: a new one, or one that was paused."""
-        if self.trials.again:
-            trial = self.trials[self.trials.again.pop(0)]
-            _logger.info("recipe %d, chosen before, never began: it is handed out again", trial.number)
-            return trial
-        for _ in range(REPEATED):
-            remaining = self._remaining()
-            if remaining.is_over:
-                raise nni.NoMoreTrialError("the hours are over")
-            option = self._option(remaining)
-            if option and option.number is not None:
-                return self.trials.go_on(option.number)
-            if option is None and (paused := self._last_hope(remaining)):
-                return self.trials.go_on(paused.number)
-            if option is None and not remaining.allows(1):
-                raise nni.NoMoreTrialError("the trainings are spent")
-            if option is None and self._is_exhausted():
-                raise nni.NoMoreTrialError("every recipe of the search space was tried")
-            if asked := self.trials.ask():
-                return asked
-        for params in islice(self._grid(), MOST):
-            if recipe_key(params) not in self.trials.tried:
-                self.study.enqueue_trial(params, user_attrs={QUEUED: "random"})
-                if asked := self.trials.ask():
-                    return asked
-        raise nni.NoMoreTrialError("the sampler suggests recipes that were tried, and nothing else")
-
-    def _last_hope(self, remaining: Remaining) -> FrozenTrial | None:
-        """The best of the paused, if nothing else is left to begin and too few have finished for the model to
-        choose: a search in which most recipes fail would end without a score."""
-        has_more = remaining.allows(1) and not self._is_exhausted()
-        if has_more or self._options(remaining):
-            return None
-
-        def part_left(trial: FrozenTrial) -> float:
-            return float(1 - len(trial.intermediate_values) / trial.user_attrs.get(EPOCHS, math.inf))
-
-        def latest(trial: FrozenTrial) -> float:
-            return trial.intermediate_values[step] if (step := trial.last_step) is not None else -math.inf
-
-        fitting = (trial for trial in self.trials.paused() if remaining.allows(part_left(trial)))
-        return max(fitting, key=latest, default=None)
-
-    def _option(self, remaining: Remaining) -> Option | None:
-        """What is best to train next; None if there is nothing to choose between."""
-        chooses = self.trials.paused() or remaining.seconds < math.inf
-        if not chooses or (self.trials.queued() and remaining.allows(1)):
-            return None
-        options = self._options(remaining)
-        if remaining.all_too_late(options):
-            raise nni.NoMoreTrialError("the hours are nearly over: no training can end in time")
-        return remaining.best(options)
-
-    def _options(self, remaining: Remaining, pausing: int | None = None) -> list[Option]:
-        if not isinstance(self.study.sampler, GaussianProcessSampler):
-            return []
-        options = self.study.sampler.options(self.study, pausing, remaining.seconds)
-        return [option for option in options if option.number is not None or not self._is_exhausted()]
-
-    def _remaining(self, pausing: int | None = None) -> Remaining:
-        return Remaining(
-            math.inf if self._trainings is None else self._trainings - self.trials.trainings(pausing),
-            math.inf if self._hours is None else 3600 * self._hours - self._seconds(),
-        )
-
     def _seconds(self) -> float:
         """For how long was searched since the first trial, without the time between two processes."""
         before, began = self._searched
         return before + self.clock() - began
-
-    def _is_exhausted(self) -> bool:
-        if self.trials.queued():
-            return False
-        if self._size is None:
-            self._size = sum(1 for _ in islice(self._grid(), MOST))
-        return 0 < self._size < MOST and len(self.trials.tried) >= self._size
-
-    def _grid(self) -> Iterable[Params]:
-        return () if any(one.is_continuous for one in self.space.parameters) else self.space.grid()
 
     def _import(self, point: Any, result: float | None) -> None:
         if result is None or not isinstance(point, dict):

@@ -51,7 +51,7 @@ class RecordedSearch(Search):
         assert isinstance(self.study.sampler, GaussianProcessSampler)
         self.study.sampler.space = RecordedSpace(self._nni_space, params)
         self._learn_earlier()  # again: which of those recipes lie outside?
-        self._size = len(params)
+        self.planner.size = len(params)
 
 
 class NearestSearch(Search):
@@ -61,7 +61,7 @@ class NearestSearch(Search):
         params = [self.space.params(point) for point in points]
         queued = [trial.system_attrs["fixed_params"] for trial in self.trials.queued()]
         self.study.sampler = Nearest(self.study.sampler, self.space, params, queued)
-        self._size = len(params)
+        self.planner.size = len(params)
 
 
 class Nearest(GaussianProcessSampler):

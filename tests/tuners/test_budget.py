@@ -147,7 +147,7 @@ def test_hours_given_later_count_from_the_first_trial_on(fake):
     now = 3000.0
     manager.run()
     manager.resume(hours=1)
-    assert manager.search._remaining().seconds == pytest.approx(600, abs=5)
+    assert manager.search.planner.remaining().seconds == pytest.approx(600, abs=5)
 
 
 @pytest.mark.parametrize("name", ["trainings", "hours"])
