@@ -68,7 +68,7 @@ def effects_figure(effects: Sequence[Effect], score: str) -> go.Figure:
 
 
 def _label(effect: Effect) -> str:
-    return f"{effect.name} {_short(effect.value)}<br>instead of {_short(effect.other)}"
+    return f"{effect.name} {_short(effect.value)}\ninstead of {_short(effect.other)}"
 
 
 def _short(text: str) -> str:

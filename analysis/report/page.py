@@ -1,7 +1,10 @@
 """Pages that open from disk without a network: plotly.js, figures and pictures are all in one file."""
 
+import json
 from functools import cache
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -47,13 +50,26 @@ def _environment() -> Environment:
 
 
 def _figure(name: str, figure: go.Figure, min_width: int = 0) -> Markup:
-    """A figure's place and JSON, which the page's script draws; it scrolls below `min_width` pixels."""
+    """A figure's place and JSON, which the page's script draws; it scrolls below `min_width` pixels. Its
+    texts are shown as they are, a newline as a line break."""
     # "</" inside a script element would end it; JSON allows the escaped slash.
-    data = figure.to_json().replace("</", "<\\/")
+    data = json.dumps(_as_text(json.loads(figure.to_json()))).replace("</", "<\\/")
     style = f"height:{figure.layout.height}px;min-width:{min_width}px"
     return Markup('<div class="scroll"><div class="figure" id="figure-{}" style="{}"></div></div>').format(
         name, style
     ) + Markup(f'<script type="application/json" data-for="figure-{name}">{data}</script>')
+
+
+def _as_text(part: Any, key: str = "") -> Any:
+    """A part of a figure, with its texts escaped, as plotly draws <b> and the like as HTML: a class may be
+    called so. Templates are markup of our own, and refer to such texts."""
+    if isinstance(part, dict):
+        return {name: _as_text(value, name) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_as_text(value, key) for value in part]
+    if isinstance(part, str) and not key.endswith("template"):
+        return escape(part, quote=False).replace("\n", "<br>")
+    return part
 
 
 def score_text(score: object) -> str:

@@ -52,7 +52,7 @@ def parallel_coordinates(
     figure.add_parcoords(
         dimensions=[
             dict(
-                label=axis.name.replace(".", ".<br>"),
+                label=axis.name.replace(".", ".\n"),
                 values=(axis.positions[rows] + offsets).round(4),
                 range=[min(0, axis.positions.min()), 1],
                 tickvals=[place for place, _ in axis.ticks],

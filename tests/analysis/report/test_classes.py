@@ -1,10 +1,13 @@
 """The scores by class on small tables that one can check by hand, and for few and for very many classes."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.report import classes
+from analysis.report.page import _figure
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from tests.analysis import example_search
@@ -127,3 +130,12 @@ def test_long_names_are_shortened_on_axes_only():
     figure = classes.confusion(np.eye(2, dtype=int), Task("photos", names))
     assert list(figure.data[0].y) == list(names)
     assert figure.layout.yaxis.ticktext[0] == "a" * 18 + "…" + "z" * 18
+
+
+def test_names_that_look_like_html_are_shown_as_they_are():
+    """Plotly would draw <b>dog</b> as a bold dog."""
+    task = Task("photos", ("<b>dog</b>", "cats & co"))
+    figure = classes.confusion(np.eye(2, dtype=int), task)
+    page = str(_figure("confusion", figure))
+    assert json.dumps(["&lt;b&gt;dog&lt;/b&gt;", "cats &amp; co"]) in page
+    assert '"true: %{y}<br>predicted: %{x}<br>' in page, "templates are our own"

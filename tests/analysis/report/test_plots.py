@@ -80,7 +80,7 @@ def test_parallel_coordinates_have_an_axis_a_column_and_the_score():
     assert [axis.label for axis in trace.dimensions] == [
         "model",
         "learning_rate",
-        "loss.<br>gamma",
+        "loss.\ngamma",
         "macro_f1",
     ]
     assert {len(axis["values"]) for axis in trace.dimensions} == {len(ranked)}
