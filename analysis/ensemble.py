@@ -80,12 +80,12 @@ def ensemble(
         voted = with_probabilities(
             shared.table, combined.nested if combined else chosen.apply(shared.members)
         )
-    validated = vote_scores(voted, why, metric)
     if combined:
         output.info("\n".join(combined.lines(names, title_of(metric))))
-    output.info(f"validation of the vote: {_words(validated, metric)}")
     first = RunFolder(runs[0]).config()
     planned = finishing.plan_finish(finish, data, photos, voted, task, metric, first.corrections, first.group)
+    validated = vote_scores(planned.validated, why, metric)
+    output.info(f"validation of the vote: {_words(validated, metric)}")
     answers, seconds = _predict(runs, networks, chosen, photos, tta, temperature)
     for number, (member, weight, cost) in enumerate(zip(members, chosen.weights, seconds, strict=True)):
         known = {"weight": round(float(weight), 4)} if chosen.stack is None else {}  # a model has no weights
@@ -99,7 +99,8 @@ def ensemble(
     with writing(out, [*SUBMISSION, REPORT]):
         about = submit(out, photos, planned.apply(chosen.apply(answers)), about, runs)
         with reporting(out / REPORT):
-            write_vote_report(out / REPORT, runs, about, voted, f"{chosen.way} vote of {len(runs)}")
+            title = f"{chosen.way} vote of {len(runs)}"
+            write_vote_report(out / REPORT, runs, about, planned.validated, title)
     return out / CSV
 
 

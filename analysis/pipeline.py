@@ -26,6 +26,7 @@ from analysis.submit import (
     REPORT,
     about_run,
     about_vote,
+    lowered,
     print_unpromised,
     reporting,
     submit,
@@ -251,6 +252,7 @@ def _retrain_checked(
     followed = train(config, out, stop_after, making.average, making.again)
     probabilities = predict(out, photos, making.tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": making.tta, **making.planned.about}
+    about = lowered(about, config.metric)
     decided, alone = making.planned.apply(probabilities), not is_member
     return probabilities, submit_run(out, photos, decided, about, out, table=alone, bundled=alone)
 
@@ -312,8 +314,9 @@ def export_best_and_retrain(
         if promised and _is_first(known, rows):
             about |= known.leaders.facts()
         if top > 1:
-            about = about_vote(about, abouts, voted, known.metric)
-        about = submit(out, photos, planned.apply(vote.soft(members)), about | planned.about, folders)
+            about = about_vote(about, abouts, planned.validated, known.metric)
+        about = lowered(about | planned.about, known.metric)
+        about = submit(out, photos, planned.apply(vote.soft(members)), about, folders)
         bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
         with reporting(out / REPORT):
             write_experiment_report(experiment, out / REPORT, known, rows.iloc[0], about)

@@ -12,7 +12,7 @@ from analysis.predict.finishing import Finish, plan_finish, tempered_answers, va
 from analysis.predict.trained import load
 from analysis.predict.validation import worth
 from analysis.submission import SUBMISSION, refuse_overwriting, writing
-from analysis.submit import BY_TTA, REPORT, about_kept, group_of, submit_run
+from analysis.submit import BY_TTA, REPORT, about_kept, group_of, lowered, submit_run
 from analysis.trials.unfinished import weights_words
 from analysis.trust.leaders import promised_words
 from common.errors import UsageError, all_at_once
@@ -60,8 +60,6 @@ def predict_and_submit(
         finish, images or data, photos, known_to, trained.task,
         config.metric, config.corrections, config.group,
     )  # fmt: skip
-    if (promise := about.get("promise")) and "no_promise" not in about | planned.about:
-        output.info(f"promise: {promised_words(promise, config.metric, trained.task.groups)}")
     measured_on = Path(config.data) if images else data
     if tta == AUTO:
         runs = None if validated is None else [validated]
@@ -70,10 +68,12 @@ def predict_and_submit(
         about["validation"] |= {column_of(config.metric) + BY_TTA: known}
         plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
         output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
-    about["tta"] = tta
+    about = lowered(about | planned.about | {"tta": tta}, config.metric)
+    if "promise" in about and "no_promise" not in about:
+        output.info(f"promise: {promised_words(about['promise'], config.metric, trained.task.groups)}")
     probabilities = planned.apply(trained.predict(photos, tta, temperature))
     with writing(out, [*SUBMISSION, REPORT]):
-        return probabilities, submit_run(out, photos, probabilities, about | planned.about, run)
+        return probabilities, submit_run(out, photos, probabilities, about, run)
 
 
 def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from analysis.report.run import write_run_report
 from analysis.submission import BEST_MEMBER, read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
 from analysis.trust.answers import answers_of
-from analysis.trust.bootstrap import interval_of
+from analysis.trust.bootstrap import BOUNDS, interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
 from common.log import output_of
@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
 BY_TTA = "_by_tta"  # in submission.json, the end of the name of what a prediction's views score
-# In submission.json: validation and promise of a network of whose changed predictions nothing is promised.
+# In submission.json: validation and promise of a network of whose changed predictions nothing, or less, is
+# promised.
 OF_NETWORK = "of_the_network"
 
 
@@ -94,6 +95,28 @@ def submit(
     for words in about["warnings"]:
         output.info(f"{WARNING}{words}")
     return about
+
+
+def lowered(about: dict[str, Any], metric: str) -> dict[str, Any]:
+    """The content of a submission.json with its promise, which is that of the plain predictions, lowered by
+    as much as these score above those with views and with the photos of a group combined, on the same
+    validation photos."""
+    views = (about.get("validation") or {}).get(column_of(metric) + BY_TTA) or {}
+    combined = about.get("combined_photos") or {}
+    alone, together = combined.get("validation_alone"), combined.get("validation")
+    pairs = [(f"--tta {name}", views["none"], score) for name, score in views.items() if name != "none"]
+    pairs += [("--combine-photos", alone, together)] if together is not None else []
+    lost = {name: plain - score for name, plain, score in pairs if score < plain}
+    named = [name for name in ("promise", BEST_MEMBER) if about.get(name)]
+    if not lost or not named or "no_promise" in about:
+        return about
+    by, lowest = sum(lost.values()), BOUNDS[metric][0]
+    less = {}
+    for name in named:
+        numbers = {key: about[name][key] for key in (column_of(metric), "low", "high")}
+        moved = {key: round(max(lowest, value - by), 4) for key, value in numbers.items()}
+        less[name] = about[name] | moved | {"lowered_by": round(by, 4), "lowered_for": " and ".join(lost)}
+    return about | less | {OF_NETWORK: {name: about[name] for name in named}}
 
 
 def about_kept(run: Path) -> dict[str, Any]:

@@ -44,12 +44,14 @@ class Finish:
 class FinishPlan:
     """What is done. `groups` (photos,): of the photos to predict, None if they are not combined; `shared`:
     the factors, by number, that the photos of a group have in common. `decision`: None if the most probable
-    class is the answer. `about`: for submission.json."""
+    class is the answer. `validated`: the validation answers, with the photos of a group combined if these
+    are; before the decision. `about`: for submission.json."""
 
     task: Task
     groups: np.ndarray | None = None
     shared: tuple[int, ...] = ()
     decision: Decision | None = None
+    validated: pd.DataFrame | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
@@ -103,9 +105,10 @@ def plan_finish(
             ))  # fmt: skip
             known = [METRICS[metric](scores_of(table)) for table in (validated, combined)]
             about["combined_photos"] |= {"validation_alone": known[0], "validation": known[1]}
+            lowers = "; a promise is lowered by as much" if known[1] < known[0] else ""
             output.info(
                 f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
-                f"{known[1]:.4f} with the photos of one {task.group} combined"
+                f"{known[1]:.4f} with the photos of one {task.group} combined{lowers}"
             )
             validated = combined
     decision, about["decision"], is_worth_it = _decision(finish, validated, task, metric)
@@ -116,7 +119,7 @@ def plan_finish(
         )  # fmt: skip
         about["no_promise"] = why
         output.info(f"no promise: {why}")
-    return FinishPlan(task, groups, shared, decision, about)
+    return FinishPlan(task, groups, shared, decision, validated, about)
 
 
 def _shared(

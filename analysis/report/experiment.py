@@ -27,7 +27,7 @@ from analysis.report.tables import (
     submission_facts,
     trials_table,
 )
-from analysis.submission import CSV
+from analysis.submission import BEST_MEMBER, CSV
 from analysis.trials.hours import hours_words
 from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
@@ -35,6 +35,7 @@ from analysis.trials.table import Experiment, recipe_columns
 from analysis.trust.answers import validation_of
 from common.text import few, path_text, value_text
 from dataset.task import Task
+from trial.metrics import column_of
 from trial.run_folder.record import EPOCHS, VALIDATION, RunFolder
 
 NAMED = 12  # values of a recipe in a sentence
@@ -119,6 +120,8 @@ def write_report(
     shared = constants(table).items()
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
     is_promised = _is_first(ranking, best) and "no_promise" not in (submission or {})
+    kept = submission or {}
+    less = next((kept[name] for name in ("promise", BEST_MEMBER) if "lowered_by" in kept.get(name, ())), None)
     return write_page(
         out,
         "report.html.j2",
@@ -130,11 +133,11 @@ def write_report(
         choice_words=table.attrs.get("chosen", ""),
         alarms=[*_note(ranking), *alarms_of(None, submission), *damaged],
         answer=_answer(best, searched),
-        promise=_promise(ranking) if is_promised else None,
+        promise=_promise(ranking, less) if is_promised else None,
         headline=headline(roles, len(ranking.ranked), metric, limits),
         repeated=ranking.repeats is not None,
         confirmed_on=ranking.confirmed.where if ranking.confirmed else "",
-        trust_words=_trust_words(ranking) if is_promised else [],
+        trust_words=_trust_words(ranking, less) if is_promised else [],
         chosen_words=_chosen_words(ranking, best),
         finished=trials_table(finished, searched, marked, metric=metric),
         unranked=trials_table(ranking.unranked, searched, marked, with_reason=True, metric=metric),
@@ -173,17 +176,19 @@ def _answer(best: pd.Series | None, searched: Sequence[str]) -> str:
     return f"The best recipe is that of trial #{best['sequence']}{of_it}."
 
 
-def _promise(ranking: Ranking) -> dict[str, str] | None:
-    """What the first trial promises on new groups, and which trials are not significantly different."""
+def _promise(ranking: Ranking, less: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """What the first trial promises on new groups, or its submission if that is `less`, and which trials are
+    not significantly different."""
     leaders, promise = ranking.leaders, ranking.leaders.promise
     if promise is None:
         return None
     numbers = dict(ranking.ranked[["folder", "sequence"]].to_numpy())
     equal = [f"#{numbers[str(run)]}" for run in leaders.equal]
     more = f", on {leaders.confirmed.where}" if leaders.confirmed else ""
+    shown = less or {column_of(ranking.metric): promise.value, "low": promise.low, "high": promise.high}
     return {
-        "score": f"{promise.value:.3f}",
-        "words": f"95 %: {promise.low:.3f} to {promise.high:.3f}",
+        "score": f"{shown[column_of(ranking.metric)]:.3f}",
+        "words": f"95 %: {shown['low']:.3f} to {shown['high']:.3f}",
         "equal": few(equal) or "none",
         "equal_words": f"of the best {leaders.chosen_from} trials{more}" if leaders.chosen_from > 1
         else "a single trial",
@@ -209,9 +214,13 @@ def _attribution(ranking: Ranking) -> dict:
     }
 
 
-def _trust_words(ranking: Ranking) -> list[str]:
-    """What the first trial promises on new groups."""
-    return [words.replace("note: ", "Note: ") for words in trust_words(ranking)]
+def _trust_words(ranking: Ranking, less: Mapping[str, Any] | None) -> list[str]:
+    """What the first trial promises on new groups, and its submission if that is `less`."""
+    words = [words.replace("note: ", "Note: ") for words in trust_words(ranking)]
+    if less:
+        loses = f"{less['lowered_for']} loses {less['lowered_by']:.3f} on the validation photos"
+        words.append(f"The submission promises {less[column_of(ranking.metric)]:.3f}, since {loses}.")
+    return words
 
 
 def _note(ranking: Ranking) -> list[str]:

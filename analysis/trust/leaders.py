@@ -168,10 +168,12 @@ def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
     of = f"the best of {many} trials and their epochs" if many > 1 else "its epoch"
     of = promise.get("choice", of)
     limits = f"{promise['low']:.3f} to {promise['high']:.3f}"
-    value, by = promise[column_of(metric)], promise["corrected_by"]
+    value, less = promise[column_of(metric)], promise.get("lowered_by", 0.0)
+    chosen_by = value + less + promise["corrected_by"]
+    option = f", and by {less:.3f} that {promise['lowered_for']} loses on validation {groups}" if less else ""
     return (
-        f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, corrected from {value + by:.3f} for the "
-        f"choice of {of}"
+        f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, corrected from {chosen_by:.3f} for the "
+        f"choice of {of}{option}"
     )
 
 

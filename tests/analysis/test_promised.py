@@ -14,7 +14,7 @@ from analysis.recipes import Recipe, labels_of, read_recipe
 from analysis.report.run import write_run_report
 from analysis.report.run_facts import alarms_of
 from analysis.submission import read_about
-from analysis.submit import about_kept, about_run, about_vote, print_unpromised, submit
+from analysis.submit import about_kept, about_run, about_vote, lowered, print_unpromised, submit
 from common.files import write_json
 from dataset.face_masks.labels import FACE_MASK
 from dataset.fingerprint import fingerprint
@@ -142,6 +142,23 @@ def test_a_vote_has_the_promise_of_its_best_member_by_that_name(recipe):
     assert not {"promise", "promise_of_best_member"} & apart.keys()
     changed = about_vote(first, [first, first | {"no_promise": "another recipe"}], None, "macro_f1")
     assert changed["no_promise"] == changed["validation"]["none"] == "another recipe"
+
+
+def test_a_promise_is_lowered_by_what_views_and_combining_lose():
+    """Also where both are better together, as is not known; a gain raises nothing."""
+    promise = {"macro_f1": 0.5, "low": 0.05, "high": 0.7, "chosen_from": 1, "corrected_by": 0.02}
+    views = {"macro_f1_by_tta": {"none": 0.6, "flip": 0.5}}
+    about = {"promise": promise, "validation": views}
+    assert lowered(about, "macro_f1")["promise"] == promise | {
+        "macro_f1": 0.4, "low": 0.0, "high": 0.6, "lowered_by": 0.1, "lowered_for": "--tta flip"
+    }  # fmt: skip
+    combined = {"validation_alone": 0.6, "validation": 0.55}
+    both = lowered(about | {"combined_photos": combined}, "macro_f1")["promise"]
+    assert (both["macro_f1"], both["lowered_for"]) == (0.35, "--tta flip and --combine-photos")
+    gained = about | {"validation": {"macro_f1_by_tta": {"none": 0.5, "flip": 0.6}}}
+    assert lowered(gained, "macro_f1") == gained
+    vote = {"promise_of_best_member": promise, "combined_photos": combined}
+    assert lowered(vote, "macro_f1")["promise_of_best_member"]["macro_f1"] == 0.45
 
 
 @pytest.mark.slow

@@ -8,13 +8,13 @@ import pytest
 
 from analysis.ensemble import ensemble
 from analysis.pipeline import reproduce, retrain_and_submit
-from analysis.predict.finishing import Finish, shared_vote
+from analysis.predict.finishing import Finish, shared_vote, with_probabilities
 from analysis.predict.trained import predict
 from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from analysis.submissions import entry_of
 from common.errors import UsageError
-from dataset.read import read_eval
+from dataset.read import read_eval, read_train
 from tests.analysis import other_tasks
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.drawn_answers import drawn
@@ -168,6 +168,58 @@ def test_the_photos_of_a_patient_are_combined_where_they_are_known(tmp_path, cap
             tmp_path / "run", patients, tmp_path / name, finish=Finish("none", combine_photos=True)
         )
         assert found == pytest.approx(probabilities) and kept["combined_photos"]["shared"] == ["class"]
+
+
+@pytest.fixture
+def worse_together(tmp_path):
+    """(A set of patients, two runs): a photo of each well patient is taken for ill, with more certainty than
+    the others for well."""
+    patients = other_tasks.two_classes(tmp_path / "set")
+    task, photos = read_train(patients, None, "patient")
+    ill = task.classes.index("ill")
+    is_ill = (photos["label"] == ill).to_numpy()
+    first = ~photos["group"].duplicated().to_numpy()
+    probability = np.where(is_ill, 0.9, np.where(first, 0.99, 0.4))
+    both = np.stack([1 - probability, probability], 1)
+    known = photos[["photo", "group", "label"]].assign(fold=0)
+    table = with_probabilities(known, both if ill else both[:, ::-1])
+    values = {"group": "patient", "data": str(patients), "epochs": 1}
+    for seed, name in enumerate("ab"):
+        untrained(tmp_path / name, seed, table, task=task, values=values)
+        (tmp_path / name / "epochs.csv").write_text("epoch,macro_f1,fold\n1,0.6,0\n")
+    return patients, [tmp_path / "a", tmp_path / "b"]
+
+
+def test_a_promise_is_lowered_by_what_combining_photos_loses(worse_together, tmp_path, capsys):
+    patients, runs = worse_together
+    finish = Finish("none", combine_photos=True)
+    predict_and_submit(runs[0], patients, tmp_path / "plain", finish=Finish("none"))
+    predict_and_submit(runs[0], patients, tmp_path / "combined", finish=finish)
+    plain, less = about(tmp_path / "plain")["promise"], about(tmp_path / "combined")["promise"]
+    measured = about(tmp_path / "combined")["combined_photos"]
+    lost = measured["validation_alone"] - measured["validation"]
+    assert lost > 0.05 and less["lowered_for"] == "--combine-photos"
+    for name in ("macro_f1", "low"):
+        assert less[name] == pytest.approx(max(0, plain[name] - lost), abs=2e-4)
+    assert about(tmp_path / "combined")["of_the_network"] == {"promise": plain}
+    assert entry_of(tmp_path / "combined").promise == less["macro_f1"]
+    said = f"and by {lost:.3f} that --combine-photos loses on validation patients"
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "combined" / "report.html").read_text()
+    ensemble(runs, patients, tmp_path / "vote", "soft", finish=finish)
+    assert about(tmp_path / "vote")["validation"]["macro_f1"] == pytest.approx(measured["validation"])
+
+
+@pytest.mark.slow
+def test_a_retrained_networks_promise_is_lowered_for_its_own_predictions_alone(worse_together, tmp_path):
+    patients, (run, _) = worse_together
+    finish = Finish("none", combine_photos=True)
+    _, less = retrain_and_submit(
+        read_recipe(run / "config.json"), patients, tmp_path / "net", {}, finish=finish
+    )
+    assert less["promise"]["lowered_by"] > 0
+    predict_and_submit(tmp_path / "net", patients, tmp_path / "later", finish=Finish("none"))
+    assert about(tmp_path / "later")["promise"] == less["of_the_network"]["promise"]
 
 
 def test_a_vote_of_other_photos_is_none():
