@@ -1,7 +1,7 @@
 """Recipe files: a recipe worth keeping as JSON, with where it comes from."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from analysis.trust.curves import curve_of, steady
 from analysis.trust.leaders import interval_facts
 from common.errors import UsageError, first_line, unknown
 from common.files import write_json
+from common.log import output_of
 from common.machine import PROJECT
 from common.text import few
 from trial.commands.arguments import argument_text, read_recipe_file
@@ -26,6 +27,7 @@ from trial.run_folder.record import RunFolder, scores_of
 from trial.run_folder.status import STATUS
 
 logger = logging.getLogger(__name__)
+output = output_of(__name__)
 UNPROMISING = ("pseudo_labels", "train_fraction")  # fields that no promise depends on
 KEYS = ("about", "recipe", "stop_after", "scores", "origin")
 
@@ -36,8 +38,8 @@ class Recipe:
 
     `recipe`: a TrialConfig's fields except PLACES (data, out, device ...). `stop_after`: the epoch after
     which training ends although the schedule covers all epochs (None: after the last). `scores`: on the
-    groups held out, that by the recipe's metric among them. Not written to its file: `folder`, the run that
-    it was read from; `unfinished`, the state of that run if it is not done.
+    groups held out, that by the recipe's metric among them. `origin` names the run that it is of. Not written
+    to its file: `folder`, that run if it is still there; `unfinished`, its state if it is not done.
     """
 
     recipe: dict[str, Any]
@@ -101,18 +103,34 @@ def named_file(name: str, config: TrialConfig) -> str:
 def trial_of(run: Path, about: Mapping[str, Any]) -> tuple[Path | None, str]:
     """(The run folder of the trial whose recipe was retrained into the run folder `run`, "") or (None, why
     it can't be asked); (None, "") if the content of the submission.json `about` names none."""
-    if not about.get("trial_folder"):
+    own, searched_on = RunFolder(run), about.get("searched_on")
+
+    def known() -> tuple[TrialConfig, Mapping[str, Any], Sequence[str]]:
+        return own.config(), own.origin(), own.task().classes
+
+    return _asked(about.get("trial_folder"), known, searched_on)
+
+
+def _asked(
+    folder: str | None,
+    known: Callable[[], tuple[TrialConfig, Mapping[str, Any], Sequence[str] | None]],
+    searched_on: str | None,
+) -> tuple[Path | None, str]:
+    """(The trial's `folder`, "") or (None, why it does not hold the trial of the `known` config, origin and
+    classes, on the data `searched_on`); (None, "") without `folder`. Classes or data that are None are not
+    compared."""
+    if not folder:
         return None, ""
-    trial, own = RunFolder(PROJECT / about["trial_folder"]), RunFolder(run)
+    trial = RunFolder(PROJECT / str(folder))
     try:
         origin = trial.origin()
-        labels = [one.get("label_files") or {} for one in (origin, own.origin())]
-        changes = _changes(trial.config().recipe(), own.config(), *labels)
-        its_data = origin["data_fingerprint"]
+        config, own, classes = known()
+        labels = [one.get("label_files") or {} for one in (origin, own)]
+        changes = _changes(trial.config().recipe(), config, *labels)
         other = [
             *([few(changes)] if changes else []),
-            *(["other classes"] if trial.task().classes != own.task().classes else []),
-            *(["other photos"] if about.get("searched_on") not in (None, its_data) else []),
+            *(["other classes"] if classes not in (None, trial.task().classes) else []),
+            *(["other photos"] if searched_on not in (None, origin["data_fingerprint"]) else []),
         ]
     except FileNotFoundError:
         return None, f"{trial.folder}, the trial whose recipe this is, is gone"
@@ -142,7 +160,29 @@ def read_recipe(path: Path) -> Recipe:
     read = read_recipe_file(path)
     if errors := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
         raise UsageError(errors)
-    return Recipe(**read)
+    recipe = Recipe(**read)
+    return replace(recipe, folder=_trial_of_file(recipe))
+
+
+def _trial_of_file(recipe: Recipe) -> Path | None:
+    """The folder of the trial that a recipe file names, None if it names none or a line says why it can't be
+    asked."""
+    origin = recipe.origin
+
+    def known() -> tuple[TrialConfig, Mapping[str, Any], Sequence[str] | None]:
+        classes = tuple(origin["classes"]) if "classes" in origin else None
+        return parse(recipe.recipe, present=False), origin, classes
+
+    folder, why = _asked(origin.get("folder"), known, origin.get("data_fingerprint"))
+    if why:
+        output.info(f"note: there are no validation answers for this recipe: {why}")
+    return folder
+
+
+def in_project(folder: Path) -> str:
+    """The path from the project's folder on, which may be moved; of one that lies elsewhere the whole."""
+    folder = folder.resolve()
+    return str(folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder)
 
 
 def recipe_of(row: pd.Series, experiment: str) -> Recipe:
@@ -175,7 +215,7 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
     elif status["state"] == "done":
         stop_after = status["epochs"]
     recipe, state = run.config().recipe(), unfinished(run.folder)
-    origin = run.origin() | {"classes": list(run.task().classes)}
+    origin = run.origin() | {"classes": list(run.task().classes), "folder": in_project(run.folder)}
     return Recipe(recipe, about, stop_after, scores, origin, state, run.folder)
 
 

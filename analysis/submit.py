@@ -15,7 +15,7 @@ from analysis.predict.predicted_classes import (
     table_lines,
     training_fractions,
 )
-from analysis.recipes import Recipe
+from analysis.recipes import Recipe, in_project
 from analysis.report.run import write_run_report
 from analysis.submission import BEST_MEMBER, read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
@@ -24,7 +24,6 @@ from analysis.trust.bootstrap import BOUNDS, interval_of
 from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
 from common.log import output_of
-from common.machine import PROJECT
 from common.text import now
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of
@@ -159,16 +158,10 @@ def about_run(run: Path, recipe: Recipe | None = None) -> dict[str, Any]:
         "trial": searched.get("trial"),
         "searched_on": searched.get("data_fingerprint"),
         "created": now(),
-        **({"trial_folder": _in_project(trial)} if recipe and trial and validation else {}),
+        **({"trial_folder": in_project(trial)} if recipe and trial and validation else {}),
         **({"unfinished": state} if (state := unfinished(run)) else {}),
         **({"recipe_from_unfinished": recipe.unfinished} if recipe and recipe.unfinished else {}),
     }
-
-
-def _in_project(folder: Path) -> str:
-    """The path from the project's folder on, which may be moved; of one that lies elsewhere the whole."""
-    folder = folder.resolve()
-    return str(folder.relative_to(PROJECT) if folder.is_relative_to(PROJECT) else folder)
 
 
 def _promise(trial: Path | None, metric: str, recipe: Recipe | None) -> dict[str, Any]:

@@ -116,13 +116,29 @@ def test_what_was_validated_on_other_photos_is_said(recipe, people, tmp_path, ca
 
 
 def test_the_searchs_promise_is_that_of_a_recipe_that_was_exported(recipe, tmp_path):
-    """It lies in the recipe's JSON; the trial's folder is not known then."""
+    """It lies in the recipe's JSON."""
     promise = {"macro_f1": 0.3, "low": 0.2, "high": 0.4, "chosen_from": 7, "corrected_by": 0.05}
     path = replace(recipe, origin=recipe.origin | {"promise": promise}).write(tmp_path / "1.json")
     untrained(tmp_path / "retrained")
     about = about_run(tmp_path / "retrained", read_recipe(path))
     assert about["promise"] == promise and about["validation"]
-    assert "trial_folder" not in about
+
+
+def test_a_recipe_that_was_exported_asks_its_trial_as_long_as_it_is_there(recipe, tmp_path, capsys):
+    """So that it has a decision layer, measured views and the like."""
+    assert read_recipe(recipe.write(tmp_path / "1.json")).folder == recipe.folder
+    assert capsys.readouterr().out == ""
+    assert Path(recipe.origin["folder"]).is_absolute(), "it is not in the project"
+    gone = replace(recipe, origin=recipe.origin | {"folder": "out/experiments/gone"})
+    assert read_recipe(gone.write(tmp_path / "2.json")).folder is None
+    said = capsys.readouterr().out
+    assert said.startswith("note: there are no validation answers for this recipe: ") and "is gone" in said
+    other = replace(recipe, recipe=recipe.recipe | {"learning_rate": 0.5})
+    assert read_recipe(other.write(tmp_path / "3.json")).folder is None
+    assert "no longer holds the trial whose recipe this is: learning_rate=0.5" in capsys.readouterr().out
+    early = {name: value for name, value in recipe.origin.items() if name != "folder"}
+    assert read_recipe(replace(recipe, origin=early).write(tmp_path / "4.json")).folder is None
+    assert capsys.readouterr().out == ""
 
 
 def test_a_trial_that_predicts_has_a_promise_corrected_for_its_epoch(recipe):

@@ -78,7 +78,7 @@ def test_another_metric_has_no_decision(people, tmp_path, capsys):
 
 
 def test_that_there_is_no_decision_is_said(people, tmp_path, capsys):
-    """As of a recipe by export-best, whose trial is not asked."""
+    """As of a recipe whose trial is gone."""
     run = untrained(tmp_path / "run").folder
     predict_and_submit(run, people, tmp_path / "auto")
     assert "no decision layer: there are no validation answers of these" in capsys.readouterr().out
@@ -135,6 +135,7 @@ def test_a_retrained_network_decides_by_its_trials_answers(people, tmp_path):
     columns = {"group": "person"}
     validation(4.0).rename(columns=columns).to_parquet(tmp_path / "trial" / "validation.parquet", index=False)
     recipe = read_recipe(tmp_path / "trial" / "config.json")
+    recipe = read_recipe(recipe.write(tmp_path / "exported.json"))
     finish = Finish("macro_f1")
     _, first = retrain_and_submit(recipe, people, tmp_path / "again", {}, finish=finish)
     _, later = predict_and_submit(tmp_path / "again", people, tmp_path / "later", finish=finish)
