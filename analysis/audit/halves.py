@@ -75,7 +75,9 @@ def shift_between(data: Path, run: Path | None = None, group: str = "") -> Shift
         for measured, boxes in zip(measures, faces, strict=True):
             measured["face height"] = boxes[:, 2] - boxes[:, 0]  # type: ignore[index]
     features = both_features(halves, run)
-    return shift_of(features, halves.train["group"].to_numpy(str), (measures[0], measures[1]))
+    groups = halves.train["group"].to_numpy(str)
+    eval_groups = halves.photos["group"].to_numpy(str) if "group" in halves.photos else None
+    return shift_of(features, groups, (measures[0], measures[1]), eval_groups)
 
 
 def _write_page(page: Path, found: Leaks, halves: Halves, data: Path) -> None:

@@ -105,10 +105,12 @@ def shift_of(
     features: tuple[np.ndarray, np.ndarray],
     groups: np.ndarray,
     measures: tuple[pd.DataFrame, pd.DataFrame],
+    eval_groups: np.ndarray | None = None,
 ) -> Shift:
     """How train and eval differ, from the features (photos, features) and measures of both; `groups` of the
-    photos of train. The groups of eval are unknown, so a classifier may remember people of eval: the
-    reference, for which the groups of one half are hidden too, shows how much that gives."""
+    photos of train, and `eval_groups`, '' where unknown. If the groups of eval are unknown, a classifier may
+    remember people of eval: the reference, for which the groups of one half are hidden too, shows how much
+    that gives."""
     from sklearn.decomposition import PCA
 
     train, photos = features
@@ -118,7 +120,13 @@ def shift_of(
     both = np.hstack([both, pd.concat(measures).fillna(0).to_numpy()])
     mine, its = both[: len(train)], both[len(train) :]
     names, row = np.unique(groups, return_inverse=True)
-    auc = _told_apart(mine, row, its)
+    its_row, is_known = np.arange(len(its)), False
+    if eval_groups is not None:
+        alone = np.char.add("photo ", its_row.astype(str))
+        its_names, owners = np.unique(np.where(eval_groups == "", alone, eval_groups), return_inverse=True)
+        if is_known := 1 < len(its_names) < len(its):
+            its_row = owners
+    auc = _told_apart(mine, row, its, its_row)
     rng = np.random.default_rng(0)
     wanted = len(train) * min(0.5, len(photos) / (len(train) + len(photos)))
     references = []
@@ -126,7 +134,8 @@ def shift_of(
         order = rng.permutation(len(names))
         number = np.searchsorted(np.bincount(row)[order].cumsum(), wanted) + 1  # groups that hold these
         half = np.isin(row, order[: np.clip(number, 2, len(names) - 2)])
-        references.append(_told_apart(mine[~half], row[~half], mine[half]).value)
+        owners = row[half] if is_known else np.arange(half.sum())
+        references.append(_told_apart(mine[~half], row[~half], mine[half], owners).value)
     rows = {}
     for name in measures[0]:
         one, other = measures[0][name].to_numpy(float), measures[1][name].to_numpy(float)
@@ -134,7 +143,9 @@ def shift_of(
         if not known.any() or not its_known.any():
             continue
         one, other, owners = one[known], other[its_known], row[known]
-        rows[name] = (np.median(one), np.median(other), *_auc(one, owners, other))
+        its_owners = np.unique(its_row[its_known], return_inverse=True)[1]
+        found = _auc(one, owners, other, its_owners)
+        rows[name] = (np.median(one), np.median(other), *found)
     return Shift(
         auc,
         max(references),
@@ -142,26 +153,28 @@ def shift_of(
     )
 
 
-def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray) -> Auc:
-    """The AUC of a logistic regression, cross-validated over the groups of train and single photos of eval,
-    of each of which there are two or more: they are dealt apart, so that each fold has some of both."""
+def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray, its_row: np.ndarray) -> Auc:
+    """The AUC of a logistic regression, cross-validated over the groups `row` of train and `its_row` of eval
+    (each photo's number there if they are unknown), of each of which there are two or more: they are dealt
+    apart, so that each fold has some of both."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     data, half = np.concatenate([train, photos]), np.repeat([0, 1], [len(train), len(photos)])
-    names, group = np.unique(row, return_inverse=True)
-    number, rng = min(FOLDS, len(names), len(photos)), np.random.default_rng(0)
-    fold = np.concatenate([rng.permutation(len(names))[group], rng.permutation(len(photos))]) % number
+    (names, group), (its_names, its_group) = (np.unique(one, return_inverse=True) for one in (row, its_row))
+    number, rng = min(FOLDS, len(names), len(its_names)), np.random.default_rng(0)
+    dealt = [rng.permutation(len(names))[group], rng.permutation(len(its_names))[its_group]]
+    fold = np.concatenate(dealt) % number
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced"))
     scores = cross_val_predict(model, data, half, cv=PredefinedSplit(fold), method="decision_function")
-    return _auc(scores[: len(train)], row, scores[len(train) :])
+    return _auc(scores[: len(train)], row, scores[len(train) :], its_row)
 
 
-def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray) -> Auc:
-    """The AUC of values of train, whose photos are in groups `row`, against those of photos to predict, with
-    its interval by bootstrap over groups and these photos."""
+def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray, its_row: np.ndarray) -> Auc:
+    """The AUC of values of train, whose photos are in groups `row`, against those of photos to predict, in
+    groups `its_row`, with its interval by bootstrap over both groups."""
     values = np.concatenate([train, photos])
     distinct, place = np.unique(values, return_inverse=True)
     mine, its = place[: len(train)], place[len(train) :]
@@ -173,13 +186,17 @@ def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray) -> Auc:
         return float(wins.sum() / below.sum() / own.sum())
 
     rng = np.random.default_rng(0)
-    number = row.max() + 1
+
+    def weights_of(rows: np.ndarray) -> np.ndarray:
+        number = rows.max() + 1
+        return np.bincount(rng.integers(number, size=number), minlength=number)[rows]
+
     found = []
     for _ in range(RESAMPLES):
-        weights = np.bincount(rng.integers(number, size=number), minlength=number)[row]
+        weights = weights_of(row)
         if weights.sum():
-            found.append(
-                area(weights, np.bincount(rng.integers(len(its), size=len(its)), minlength=len(its)))
-            )
+            its_weights = weights_of(its_row)
+            if its_weights.sum():
+                found.append(area(weights, its_weights))
     low, high = np.quantile(found, [0.025, 0.975])
     return Auc(area(np.ones(len(mine)), np.ones(len(its))), float(low), float(high))

@@ -30,12 +30,26 @@ def test_the_area_is_scikit_learns_and_its_interval_is_over_groups():
     rng = np.random.default_rng(0)
     row = np.arange(40).repeat(5)
     train, other = rng.normal(size=40)[row].round(1), (0.5 + rng.normal(size=100)).round(1)
-    found = _auc(train, row, other)
+    each = np.arange(100)
+    found = _auc(train, row, other, each)
     truth = np.repeat([0, 1], [200, 100])
     assert found.value == pytest.approx(roc_auc_score(truth, np.concatenate([train, other])))
     assert found.low < found.value < found.high
-    alone = _auc(train, np.arange(200), other)
+    alone = _auc(train, np.arange(200), other, each)
     assert found.high - found.low > 1.15 * (alone.high - alone.low)
+    other = (0.5 + rng.normal(size=20)[row[:100]]).round(1)  # photos to predict of 20 people
+    alone, both = (_auc(train, row, other, its) for its in (each, row[:100]))
+    assert both.high - both.low > 1.15 * (alone.high - alone.low)
+
+
+def test_people_of_eval_are_not_remembered_if_they_are_known():
+    train, row, measures = photos(30, 120, 0)
+    its, its_row, its_measures = photos(12, 120, 1)
+    both = (train, its), row, (measures, its_measures)
+    unknown, same = shift_of(*both), shift_of(*both, np.full(len(its), ""))
+    assert same.auc == unknown.auc and same.reference == unknown.reference
+    known = shift_of(*both, its_row.astype(str))
+    assert known.reference < unknown.reference - 0.1 and known.auc.value < unknown.auc.value - 0.1
 
 
 @pytest.mark.slow
@@ -67,6 +81,7 @@ def test_sets_that_are_small_or_uneven_are_compared_too(sizes, others):
     row = np.repeat(np.arange(len(sizes)), sizes)
     features = rng.normal(size=(len(row), 8)), rng.normal(size=(others, 8))
     measures = [pd.DataFrame({"brightness": rng.normal(size=len(half))}) for half in features]
+    shift_of(features, row, (measures[0], measures[1]), np.array(["a", "b"] * (others // 2)))
     found = shift_of(features, row, (measures[0], measures[1]))
     assert 0 <= found.auc.low <= found.auc.value <= found.auc.high <= 1 and 0 <= found.reference <= 1
 
