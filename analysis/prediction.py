@@ -18,6 +18,7 @@ from analysis.trust.leaders import promised_words
 from common.errors import UsageError, all_at_once
 from common.files import only_writer_of_out
 from common.log import output_of
+from dataset.formats.labelled import groups_of
 from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval
@@ -82,4 +83,14 @@ def _photos_to_answer(run: Path, data: Path, images: Path | None) -> pd.DataFram
     photos = read_images(images)
     if errors := decode_errors(photos["path"], progress=True):
         raise UsageError(errors)
-    return photos
+    return photos.assign(group=_groups(run, photos["photo"]))
+
+
+def _groups(run: Path, photos: pd.Series) -> list[str]:
+    """The group of each photo of a folder, by the regular expression on paths that the run `run` was trained
+    with; '' where it is not known."""
+    pattern, unknown = group_of(run), [""] * len(photos)
+    if not pattern or RunFolder(run).task().group == pattern:  # the name of a column, which a folder lacks
+        return unknown
+    found, errors = groups_of(photos, pattern)
+    return unknown if errors or len(set(found)) == 1 < len(found) else found

@@ -15,13 +15,14 @@ from analysis.recipes import read_recipe
 from analysis.submissions import entry_of
 from common.errors import UsageError
 from dataset.read import read_eval, read_train
+from dataset.task import Task
 from tests.analysis import other_tasks
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.drawn_answers import drawn
 from tests.conftest import TINY
 from trial.config import parse
 from trial.run import run as train
-from trial.run_folder.record import RunWriter, probability_columns
+from trial.run_folder.record import RunFolder, RunWriter, probability_columns
 
 
 def validation(bias: float, people: int = 120) -> pd.DataFrame:
@@ -221,6 +222,25 @@ def test_a_retrained_networks_promise_is_lowered_for_its_own_predictions_alone(w
     assert less["promise"]["lowered_by"] > 0
     predict_and_submit(tmp_path / "net", patients, tmp_path / "later", finish=Finish("none"))
     assert about(tmp_path / "later")["promise"] == less["of_the_network"]["promise"]
+
+
+def test_the_photos_of_a_folder_have_the_groups_of_the_runs_regular_expression(worse_together, tmp_path):
+    """Not of a column's name, which would be in many paths; nor of one that gives all photos the same."""
+    patients, (run, _) = worse_together
+    known, task = RunFolder(run).validation(), Task("photos", ("ill", "well"), {}, "group", "groups")
+    by_path = untrained(tmp_path / "by_path", 0, known, task=task, values={"group": r"(\d\d)_\d"}).folder
+    finish = Finish("none", combine_photos=True)
+    found, _ = predict_and_submit(by_path, None, tmp_path / "out", images=patients / "photos", finish=finish)
+    assert np.ptp(found.reshape(16, 4, 2), axis=1) == pytest.approx(0, abs=1e-6), "one for each patient"
+    for name, group, of in (
+        ("column", "patient", "patient"),
+        ("same", "png", "group"),
+        ("none", "", "photo"),
+    ):
+        task = Task("photos", ("ill", "well"), {}, of, f"{of}s")
+        other = untrained(tmp_path / name, 0, known, task=task, values={"group": group}).folder
+        with pytest.raises(UsageError, match="do not say which of them are of the same"):
+            predict_and_submit(other, None, tmp_path / "none", images=patients / "photos", finish=finish)
 
 
 def test_a_vote_of_other_photos_is_none():
