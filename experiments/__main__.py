@@ -148,6 +148,13 @@ def resume_command(
         typer.Option(min=1, help="N more trials (trainings, if it pauses them); default: those missing"),
     ] = None,
     hours: Annotated[float | None, typer.Option(callback=_hours, help="H more hours, from now on")] = None,
+    with_retrain: Annotated[
+        bool,
+        typer.Option(
+            "--with-retrain",
+            help="after the search, train the best recipe on all photos; result: final/ in its folder",
+        ),
+    ] = False,
     port: Port = None,
     machines: Machines = None,
     without_failing: WithoutFailing = False,
@@ -160,7 +167,18 @@ def resume_command(
     """
     from experiments.saved.resume import resume_experiment
 
-    _report(lambda: resume_experiment(experiment, port, trials, hours, machines, without_failing))
+    given = experiment, port, trials, hours, machines, without_failing, with_retrain
+    if not with_retrain:
+        _report(lambda: resume_experiment(*given))
+        return
+    from analysis.trials.table import find
+    from experiments.hours.within import retrained
+
+    def with_final() -> "ExperimentResult":
+        result = resume_experiment(*given)
+        return retrained(result, find(str(result.folder)))
+
+    _report(with_final)
 
 
 @app.command("list", epilog=EXAMPLE + "list")

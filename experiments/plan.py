@@ -32,7 +32,8 @@ class Plan:
     `start` (`python -m trial`) and `fixed` (`key=value` words): the trialCommand; `taken`: fields that
     settings took out of the space; `notes`: what the tuner warned of when it was tried, `first`: the recipe
     that it began with; `keep`: how many finished trials keep their networks, None: all; `machines`: other
-    ones that the trials run on, as they were found; none: this one.
+    ones that the trials run on, as they were found; none: this one; `retrains`: whether the best recipe is
+    retrained after the search.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Plan:
     first: dict[str, Any] = field(default_factory=dict)
     keep: int | None = None
     machines: tuple[Inspected, ...] = ()
+    retrains: bool = False
 
     def folder(self, key: str, default: Path) -> Path:
         """The absolute path of the folder in `config[key]`, or `default`."""

@@ -34,6 +34,7 @@ LOOK_SECONDS = 1.0
 START_SECONDS = 300.0  # limit for the first trial: on a slow disk or a busy machine NNI's imports take long
 SETTLE_SECONDS = 3.0  # the tuner's last suggestion may not be in the database yet
 IDLE_SECONDS = 60.0  # limit without a running or waiting trial: then the tuner is stuck
+FINAL = "final"  # folder of the retrained network, in the experiment's
 STARTING = "starting.yaml"  # what NNI is started with; its part is left by a kill
 STOP_FEW = ("tuners.search.CannotWin", PAUSES)  # assessors after which most trainings end whole
 Ends = Callable[[State], float]
@@ -147,7 +148,7 @@ def watched(
         if freed := keeper.line():
             logger.info(freed)
         if interrupts.received or trouble:
-            logger.info(next_steps(running, state, photos(plan)))
+            logger.info(next_steps(running, state, plan))
     if trouble:
         raise RuntimeError(f"{trouble}; see {path_text(running.folder / 'log')}")
     if not state.states["done"]:
@@ -179,9 +180,9 @@ def photos(plan: Plan) -> str:
     return path_text(plan.code / plan.data)
 
 
-def next_steps(running: Server, state: State, data: str) -> str:
+def next_steps(running: Server, state: State, plan: Plan) -> str:
     """The commands that can follow an experiment that ended early: a line each."""
-    name = name_of(running.id, running.folder)
+    data, name = photos(plan), name_of(running.id, running.folder)
     lines = {"its trials": f"python -m analysis trials {name}"}
     if state.states["done"]:
         final = (
@@ -191,7 +192,7 @@ def next_steps(running: Server, state: State, data: str) -> str:
             "its best recipe": f"python -m analysis export-best {name} --out recipes/{running.id}",
             "the submission": final,
         }
-    go_on = f"python -m experiments resume {name}"
+    go_on = f"python -m experiments resume {name}" + (" --with-retrain" if plan.retrains else "")
     lines |= {"go on with it": go_on, "NNI's page": running.view_command}
     width = max(map(len, lines)) + 1
     ended = f"{state.ended} trial{'' if state.ended == 1 else 's'} ended"

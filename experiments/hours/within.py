@@ -29,13 +29,12 @@ from experiments.hours.budget import (
     words,
 )
 from experiments.progress import State, clock
-from experiments.run import ExperimentResult, run_plan
+from experiments.run import FINAL, ExperimentResult, run_plan
 from trial.aliases import current_field
 from trial.run_folder.record import RunFolder
 
 logger = logging.getLogger(__name__)
 SLACK = 0.05  # of the hours
-FINAL = "final"  # folder of the retrained network, in the experiment's
 
 
 def run_within(
@@ -55,7 +54,7 @@ def run_within(
     default: now)."""
     began = time.monotonic() if began is None else began
     settings = list(settings)
-    plan = check(path, data, port, settings, trials, keep)
+    plan = replace(check(path, data, port, settings, trials, keep), retrains=with_retrain)
     ends, write, size = None, None, None
     if hours is not None:
         may_shorten = all(current_field(word.partition("=")[0]) != "epochs" for word in settings)
@@ -69,24 +68,30 @@ def run_within(
             write_json(folder / BUDGET, budget.to_json())
 
     result = run_plan(plan, port, ends, write)
-    if with_retrain:
-        out = result.folder / FINAL
-        # A little over the time is better than a worse recipe.
-        left = None if hours is None else began + hours * 3600 * (1 + SLACK) - time.monotonic()
-        try:
-            retrain_best(
-                Experiment(result.id, plan.name, result.folder), plan.code / plan.data, out, left, size
+    if not with_retrain:
+        return result
+    # A little over the time is better than a worse recipe.
+    left = None if hours is None else began + hours * 3600 * (1 + SLACK) - time.monotonic()
+    return retrained(result, Experiment(result.id, plan.name, result.folder), left, size)
+
+
+def retrained(
+    result: ExperimentResult, experiment: Experiment, left: float | None = None, size: Data | None = None
+) -> ExperimentResult:
+    """The result of an experiment with its best recipe trained on all photos, into its folder FINAL. `left`,
+    `size`: as in `retrain_best`."""
+    out = result.folder / FINAL
+    try:
+        retrain_best(experiment, Path(result.data), out, left, size)
+    except BaseException:  # Ctrl-C, too
+        if result.state.best_run is not None:
+            photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
+            logger.info(
+                "the search is kept; to retrain its best recipe:\n  python -m analysis "
+                f"export-best-and-retrain {result.name} --data {photos} --out {place}"
             )
-        except BaseException:  # Ctrl-C, too
-            if result.state.best_run is not None:
-                photos, place = shlex.quote(result.data), shlex.quote(path_text(out))
-                logger.info(
-                    "the search is kept; to retrain its best recipe:\n  python -m analysis "
-                    f"export-best-and-retrain {result.name} --data {photos} --out {place}"
-                )
-            raise
-        return replace(result, final=out)
-    return result
+        raise
+    return replace(result, final=out)
 
 
 def _end_of_search(end: float, budget: Budget, photos: Data) -> Callable[[State], float]:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis.submission import CSV, refuse_existing
 from analysis.trials.chosen import read_or_damage
 from analysis.trials.outcomes import outcomes
 from analysis.trials.table import find
@@ -32,7 +33,7 @@ from experiments.machines.listed import Machine, read_machines
 from experiments.machines.remote import MACHINES, fetch_all
 from experiments.plan import SEARCH, STINTS
 from experiments.progress import clock, spent
-from experiments.run import ExperimentResult, name_of, on_machines, watched
+from experiments.run import FINAL, ExperimentResult, name_of, on_machines, watched
 from experiments.saved.experiment import Saved, change, read_saved, space_at_start, with_paths_of_today
 from experiments.server import Server
 from experiments.trouble import log_sizes
@@ -57,13 +58,15 @@ def resume_experiment(
     hours: float | None = None,
     machines: Path | None = None,
     without_failing: bool = False,
+    with_retrain: bool = False,
 ) -> ExperimentResult:
     """Go on with the experiment that `find` finds by `wanted`, and watch it as `run_experiment` does.
 
     Trials that were at work when it ended are run again. `trials`: how many more begin, besides these; None:
     as many as are missing of the number that it was started for. `hours`: how much longer it runs.
     `machines`: those that the trials run on from now on; None: the same as before; `without_failing`: as in
-    `check`. UsageError if it still runs, is finished and gets nothing more to do, or can't go on.
+    `check`; `with_retrain`: whether the caller retrains the best recipe into FINAL afterwards. UsageError if
+    it still runs, is finished and gets nothing more to do, or can't go on.
     """
     saved = read_saved(_folder(wanted))
     if saved.id in server.running():
@@ -71,11 +74,13 @@ def resume_experiment(
             f"{saved.id}: still runs; stop it first: Ctrl-C where it was started, or "
             f"{path_text(server.NNICTL)} stop {saved.id}"
         )
+    if with_retrain:
+        refuse_existing(saved.folder / FINAL, CSV, "best/1")
     with only_writer(saved.folder):  # two at a time would both find that it does not run
         if machines is None and (saved.folder / MACHINES).is_file():
             machines = saved.folder / MACHINES
         listed = read_machines(machines) if machines else ()
-        return _resume(read_saved(saved.folder), port, trials, hours, listed, without_failing)
+        return _resume(read_saved(saved.folder), port, trials, hours, listed, without_failing, with_retrain)
 
 
 def _resume(
@@ -85,6 +90,7 @@ def _resume(
     hours: float | None,
     machines: Sequence[Machine],
     without_failing: bool,
+    with_retrain: bool,
 ) -> ExperimentResult:
     saved, plan_note = with_paths_of_today(saved)
     saved = replace(saved, params=_with_space(saved))
@@ -112,7 +118,8 @@ def _resume(
     change(saved, saved.params, again, [trial.parameters for trial in saved.trials] if grid else ())
     logs = log_sizes(saved.folder)
 
-    plan = replace(saved.plan, keep=read_keep(saved.folder), machines=on.machines if machines else ())
+    listed = on.machines if machines else ()
+    plan = replace(saved.plan, keep=read_keep(saved.folder), machines=listed, retrains=with_retrain)
 
     def start(chosen: int, environ: Mapping[str, str]) -> Server:
         return on_machines(partial(server.resume, saved.folder, chosen), chosen, plan, environ)

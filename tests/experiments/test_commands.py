@@ -1,5 +1,6 @@
 """What the commands of experiments print."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,13 @@ from typer.testing import CliRunner
 from common.machine import EXPERIMENTS
 from experiments import run
 from experiments.__main__ import app
+from experiments.hours import within
+from experiments.plan import Plan
 from experiments.progress import State
 from experiments.run import ExperimentResult
+from experiments.saved import resume
+from experiments.server import Server
+from tests.experiments.saved.saved_experiment import SavedExperiment
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,25 @@ def test_the_next_commands_name_the_experiments_own_folder_and_photos(folder, na
     printed = CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")]).output
     assert f"python -m analysis trials {name}\n" in printed
     assert f"export-best-and-retrain {name} --data 'my photos' --out out/final" in printed
+
+
+def test_resume_retrains_if_it_is_asked_to(monkeypatch, tmp_path):
+    """An interrupted run names the command that does what was asked for."""
+    plan = Plan(tmp_path / "x.yaml", {}, {}, "python -m trial", (), retrains=True)
+    words = run.next_steps(Server("abc", 8080, tmp_path), State(1), plan)
+    assert f"python -m experiments resume {tmp_path} --with-retrain" in words
+    assert "--with-retrain" not in run.next_steps(
+        Server("abc", 8080, tmp_path), State(1), replace(plan, retrains=False)
+    )
+    one = SavedExperiment(tmp_path)
+    result = ExperimentResult(one.folder.name, one.folder, State(1), "nnictl view abc", "my photos")
+    trained = []
+    monkeypatch.setattr(resume, "resume_experiment", lambda *given: result)
+    monkeypatch.setattr(within, "retrain_best", lambda *given: trained.append(given))
+    printed = CliRunner().invoke(app, ["resume", str(one.folder), "--with-retrain"]).output
+    assert f"the result:  {one.folder / 'final'}" in printed
+    ((experiment, *rest),) = trained
+    assert (experiment.name, rest[:2]) == ("mine", [Path("my photos"), one.folder / "final"])
 
 
 def test_the_help_shows_each_summary_whole(monkeypatch):

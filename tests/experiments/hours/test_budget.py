@@ -15,7 +15,7 @@ from experiments.checks.algorithms import takes_hours
 from experiments.hours import pilot, within
 from experiments.hours.budget import ENOUGH, Data, fitted, words
 from experiments.hours.pilot import Pilot, at_a_time
-from experiments.plan import read_plan
+from experiments.plan import Plan, read_plan
 from experiments.progress import State
 from experiments.run import ExperimentResult
 from tests.experiments.conftest import give
@@ -170,7 +170,7 @@ def test_the_best_recipe_that_can_be_retrained_in_the_rest_is(monkeypatch, tmp_p
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("the photos are gone")])
 def test_what_ends_the_retraining_leaves_a_way_to_go_on(tmp_path, monkeypatch, caplog, error):
-    plan = SimpleNamespace(name="mine", code=tmp_path, data="my photos")
+    plan = Plan(tmp_path / "mine.yaml", {}, {}, "python -m trial", ("data=my photos",))
     result = ExperimentResult(
         "abcd1234", EXPERIMENTS / "abcd1234", State(1, best_run=Path("best")), "", "my photos"
     )

@@ -146,6 +146,14 @@ def test_what_was_done_in_the_second_of_the_kill_is_told_though_nothing_is_left_
     assert [(row.trial, row.state) for row in read_chosen(one.folder)] == [("last", "complete")]
 
 
+def test_a_result_that_is_there_is_not_retrained_again(tmp_path):
+    """It is refused before the search, not after it."""
+    one = SavedExperiment(tmp_path)
+    (one.folder / "final").mkdir()
+    (one.folder / "final" / "submission.csv").touch()
+    assert "submission.csv already exists" in refused(str(one.folder), with_retrain=True)
+
+
 def test_a_search_that_pauses_counts_trainings(tmp_path):
     tuner = {
         "className": "tuners.search.Search",
