@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analysis.trials.repeats import REPEATED
 from common.errors import UsageError, errors_of
 from dataset.face_masks.corrections import SHIPPED
 from experiments.checks.algorithms import algorithm_errors
@@ -103,7 +104,7 @@ def check(
             if memory:
                 errors += memory.errors(plan.config["trainingService"].get("maxTrialNumberPerGpu") or 1)
             lines = [needed.line(), memory.line() if memory else ""]
-            notes = (*end_notes(plan), *known, *rehearsed.warnings, *filter(None, lines))
+            notes = (*end_notes(plan), *lucky_notes(plan), *known, *rehearsed.warnings, *filter(None, lines))
             plan = replace(plan, notes=notes, first=next(iter(rehearsed.points), {}))
             if listed and not errors:
                 plan = with_machines(plan, listed, without_failing)
@@ -127,6 +128,24 @@ def budget_errors(plan: Plan) -> list[str]:
                 text += f"; write {float(value):g}" if isinstance(value, str) else ""  # 1e1 is text for YAML
             errors.append(text)
     return errors
+
+
+def lucky_notes(plan: Plan) -> list[str]:
+    """A note if seeds or folds are searched and the tuner does not train each recipe with all of them: then
+    single trials are ranked, the luckiest first."""
+    tuner, values = plan.config["tuner"], values_of(plan.space)
+    arguments = tuner.get("classArgs") or {}
+    if tuner.get("name", "").lower() == "gridsearch" or arguments.get("sampler") == "grid":
+        return []
+    found = [key for key in values if current_field(key) in REPEATED and len(values[key]) > 1]
+    if not found or len(found) == len(plan.space):
+        return []
+    names = " and ".join(found)
+    return [
+        f"search space: this tuner does not train each recipe with every {names}, so the best trial may be a "
+        f"lucky one: fix {names} (--set) and compare the leaders by python -m analysis confirm, or search a "
+        "grid"
+    ]
 
 
 def end_notes(plan: Plan) -> list[str]:

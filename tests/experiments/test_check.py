@@ -2,12 +2,13 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from common.errors import UsageError
 from common.machine import PROJECT
-from experiments.check import check, end_notes
+from experiments.check import check, end_notes, lucky_notes
 from experiments.plan import read_plan
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
@@ -49,6 +50,20 @@ def test_a_search_that_pauses_and_that_only_nnis_number_ends_gets_a_note(mine, p
     mine.change("trainings: 3", "trainings: 12")
     (note,) = end_notes(read_plan(mine.yaml)[0])
     assert note.endswith("may end this search before 12 trainings are spent; give maxTrialNumber: 48")
+
+
+def test_a_seed_that_is_searched_by_a_model_gets_a_note(mine):
+    """Trials are ranked one by one then, the luckiest seed first."""
+    plan = read_plan(mine.yaml)[0]
+    seeds, rate = {"_type": "choice", "_value": [0, 1]}, plan.space["learning_rate"]
+    both = replace(plan, space={"learning_rate": rate, "seed": seeds})
+    (note,) = lucky_notes(both)
+    assert "every seed, so the best trial may be a lucky one: fix seed (--set)" in note
+    grids = [{"name": "GridSearch"}, plan.with_tuner(sampler="grid").config["tuner"]]
+    others = [replace(both, config=plan.config | {"tuner": tuner}) for tuner in grids]
+    one = {"learning_rate": rate, "fold": {"_type": "choice", "_value": ["all"]}}
+    others += [plan, replace(plan, space={"seed": seeds}), replace(plan, space=one)]
+    assert [lucky_notes(other) for other in others] == [[]] * 5
 
 
 @pytest.mark.usefixtures("fast")
