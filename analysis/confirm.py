@@ -14,6 +14,7 @@ from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, forget
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
 from common.log import output_of
+from common.text import counted
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.metrics import title_of
@@ -40,7 +41,7 @@ class Budget:
         )
 
     def __str__(self) -> str:
-        runs = [] if self.runs is None else [_networks(self.runs)]
+        runs = [] if self.runs is None else [counted(self.runs, "network")]
         hours = [] if self.hours is None else [f"{self.hours:g} h of training"]
         return " and ".join(runs + hours)
 
@@ -93,7 +94,7 @@ def confirm(
     if not rounds.has_room(budget, *first):
         runs, seconds = rounds.with_next(*first)
         too_long = budget.allows(runs, 0)
-        need = f"takes about {seconds / 3600:.2g} h" if too_long else f"makes {_networks(runs)}"
+        need = f"takes about {seconds / 3600:.2g} h" if too_long else f"makes {counted(runs, 'network')}"
         raise UsageError(
             f"{budget} is too little: one network of each of {len(tied)} leaders {need}; "
             "give more, or compare fewer leaders: python -m analysis confirm, with --leaders"
@@ -119,10 +120,6 @@ def further(configs: Sequence[TrialConfig]) -> Iterator[Round]:
     used = {(one.seed, fold) for one in configs for fold in one.fold_numbers}
     every = ((seed, fold) for seed in count(first.seed) for fold in range(first.folds))
     return (one for one in every if one not in used)
-
-
-def _networks(number: int) -> str:
-    return f"{number:,} network{'' if number == 1 else 's'}"
 
 
 def _numbers(ranking: Ranking) -> dict[Path, Any]:

@@ -27,6 +27,7 @@ from analysis.trust.selection import select
 from common.errors import UsageError, all_at_once
 from common.files import folder_atomic, is_taken, only_writer_of_out
 from common.log import output_of
+from common.text import counted
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of, title_of
 from trial.run_folder.record import RunFolder, RunWriter, scores_of
@@ -77,7 +78,7 @@ def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
     by_epochs = float(np.mean([own[one] - _promised(runs[one], metric, own[one]) for one in taken]))
     promised = found.promise.moved(-by_epochs, metric)
     promise = promise_of(promised, metric, len(tried), found.flattered + by_epochs)
-    means = f"{(more := len(tried) - len(runs))} mean{'' if more == 1 else 's'} of weights"
+    means = f"{counted(len(tried) - len(runs), 'mean')} of weights"
     promise |= {"choice": f"the best of {len(runs)} runs, at the best of their epochs, and {means}"}
     _write(out, configs[first], folders[first], members, promise, weights, table)
     words = promised_words(promise, metric, trained[first].task.groups)

@@ -33,6 +33,11 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
+def counted(number: int, name: str) -> str:
+    """'1 trial', '2,000 trials'"""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:
     """The first names, and how many more there are: 'a, b and 3 more'."""
     more = f" and {len(names) - limit:,} more" if len(names) > limit else ""

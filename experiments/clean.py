@@ -10,7 +10,7 @@ from analysis.trials.ranking import rank
 from analysis.trials.table import find, trial_table
 from common.errors import UsageError
 from common.files import read_object, write_json
-from common.text import bytes_text, path_text
+from common.text import bytes_text, counted, path_text
 from experiments.saved.experiment import read_saved
 from trial.run_folder.checkpoint import CHECKPOINT
 
@@ -109,7 +109,7 @@ class Keeper:
 
 def _words(trials: int, kept: int) -> str:
     best = "the best keeps its own" if kept == 1 else f"the {kept} best keep theirs"
-    return f"networks and checkpoints of {trials} trial{'' if trials == 1 else 's'}; {best}"
+    return f"networks and checkpoints of {counted(trials, 'trial')}; {best}"
 
 
 def write_keep(folder: Path, keep: int) -> None:

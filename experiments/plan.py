@@ -12,6 +12,7 @@ from typing import Any
 from common.errors import unknown
 from common.machine import EXPERIMENTS, shipped
 from common.nni_yaml import TRIAL, read_experiment, split_command
+from common.text import counted
 from experiments.checks.space import described, without
 from experiments.checks.yaml_keys import seconds
 from experiments.machines.inspect import Inspected
@@ -135,8 +136,7 @@ class Plan:
         count = f"{number:.10g}" if number else "any number of"
         trials = f"{count} {'whole trainings' if self.pauses else 'trials'}"
         name = tuner.get("name") or str(tuner["className"]).rpartition(".")[2]
-        fields = f"{len(self.space)} field{'' if len(self.space) == 1 else 's'}"
-        words = [f"it searches {fields} by {name}: {trials}"]
+        words = [f"it searches {counted(len(self.space), 'field')} by {name}: {trials}"]
         words.append(f"{self.config['trialConcurrency']} at a time")
         if limit := self.config.get("maxExperimentDuration"):
             words.append(f"none begins after {limit}{'' if isinstance(limit, str) else ' s'}")

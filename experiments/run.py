@@ -13,7 +13,7 @@ import yaml
 from common.errors import UsageError
 from common.files import part_of, sweep
 from common.machine import EXPERIMENTS
-from common.text import path_text
+from common.text import counted, path_text
 from experiments import server
 from experiments.check import check
 from experiments.checks.ports import DEFAULT, free_port
@@ -195,8 +195,8 @@ def next_steps(running: Server, state: State, plan: Plan) -> str:
     go_on = f"python -m experiments resume {name}" + (" --with-retrain" if plan.retrains else "")
     lines |= {"go on with it": go_on, "NNI's page": running.view_command}
     width = max(map(len, lines)) + 1
-    ended = f"{state.ended} trial{'' if state.ended == 1 else 's'} ended"
-    head = f"ended early: {ended}, {state.states['done']} finished; what can be done:"
+    ended = counted(state.ended, "trial")
+    head = f"ended early: {ended} ended, {state.states['done']} finished; what can be done:"
     return "\n".join([head, *(f"  {what + ':':{width}} {command}" for what, command in lines.items())])
 
 

@@ -11,7 +11,7 @@ from analysis.report.run_facts import origin_or_empty
 from analysis.trials.chosen import OTHERS
 from analysis.trials.table import SOUP
 from common.errors import UsageError
-from common.text import path_text, value_text
+from common.text import counted, path_text, value_text
 from trial.commands.arguments import argument_text
 from trial.config import TrialConfig
 from trial.run_folder.record import RunFolder
@@ -59,7 +59,7 @@ def _parents_words(run: RunFolder, by_name: bool) -> str:
     parents = parents_of(run)
     if by_name or not parents:
         return ", ".join(parents)
-    return f"{len(parents)} earlier trial{'s' if len(parents) > 1 else ''} of the same recipe"
+    return f"{counted(len(parents), 'earlier trial')} of the same recipe"
 
 
 def parents_of(run: RunFolder) -> list[str]:

@@ -11,7 +11,7 @@ from analysis.trials.chosen import CHOICE
 from analysis.trials.printing import LIMITS
 from analysis.trials.table import SCORES, recipe_columns
 from analysis.trust.curves import STEADY
-from common.text import value_text
+from common.text import counted, value_text
 from trial.metrics import DEFAULT, column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
@@ -46,7 +46,7 @@ def count_words(table: pd.DataFrame) -> str:
         *(name for name in counts.index if name not in STATES),
     ]
     parts = ", ".join(f"{counts[name]:,} {STATES.get(name, name)}" for name in order)
-    return f"{len(table):,} trial{'s' if len(table) > 1 else ''}: {parts}."
+    return f"{counted(len(table), 'trial')}: {parts}."
 
 
 def headline(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import UsageError, first_line
+from common.text import counted
 
 CHOSEN_CSV = "chosen.csv"
 
@@ -102,7 +103,7 @@ def choice_words(choices: Sequence[Chosen], paused: int = 0, gone_on: int = 0) -
     if not choices:
         return ""
     by = Counter(chosen.chosen_by for chosen in choices)
-    words = f"The model chose {by['model']} of {len(choices)} recipe{'' if len(choices) == 1 else 's'}"
+    words = f"The model chose {by['model']} of {counted(len(choices), 'recipe')}"
     if others := ", ".join(f"{by[word]} {text}" for word, text in OTHERS.items() if by[word]):
         words += f"; the others: {others}"
     if paused:

@@ -22,7 +22,7 @@ from analysis.trust.leaders import promised_words
 from common.errors import UsageError, unknown
 from common.machine import EXPERIMENTS
 from common.nni_database import database, profile
-from common.text import path_text
+from common.text import counted, path_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.config import TrialConfig, parse, spread
@@ -224,7 +224,7 @@ def _soup_words(origin: Mapping[str, Any], metric: str, groups: str) -> str:
 
 def mean_words(members: Sequence[str]) -> str:
     """What a soup of these runs is."""
-    return f"the mean of the weights of {len(members)} run{'s' if len(members) > 1 else ''}"
+    return f"the mean of the weights of {counted(len(members), 'run')}"
 
 
 def table_of(rows: Sequence[tuple[dict[str, Any], TrialConfig | None]]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import UsageError, all_at_once
-from common.text import few
+from common.text import counted, few
 from trial.probabilities import log_given, not_probabilities
 from trial.run_folder.record import VALIDATION, RunFolder, probabilities_of, probability_columns
 
@@ -73,18 +73,16 @@ def checked(table: pd.DataFrame, source: str) -> pd.DataFrame:
         errors.append(f"{source}: labels that are none of its {n_classes} classes: {wrong}")
     finite = np.asarray(np.isfinite(probabilities).all(1))
     if not finite.all():
-        errors.append(f"{source}: {_photos(~finite)} with a probability that is not a number")
+        errors.append(
+            f"{source}: {counted((~finite).sum(), 'photo')} with a probability that is not a number"
+        )
     if (off := finite & not_probabilities(probabilities)).any():
-        errors.append(f"{source}: {_photos(off)} whose probabilities do not sum to 1")
+        errors.append(f"{source}: {counted(off.sum(), 'photo')} whose probabilities do not sum to 1")
     if errors:
         raise UsageError(errors)
     columns = pd.DataFrame(probabilities, table.index, probability_columns(n_classes))
     table = table.astype({"label": np.int64}).join(columns)
     return table.sort_values("photo", kind="stable", ignore_index=True)
-
-
-def _photos(rows: np.ndarray) -> str:
-    return f"{rows.sum():,} photo{'s' if rows.sum() > 1 else ''}"
 
 
 def read_answers(run: Path) -> Answers:

@@ -15,6 +15,7 @@ from analysis.trust.curves import curves_of, whole_curve
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError
 from common.files import NUMBER, read_object, write_json
+from common.text import counted
 from trial.config import parse
 from trial.run_folder.record import RunFolder
 from trial.run_folder.resume import differences
@@ -80,7 +81,7 @@ class Confirmed:
     @property
     def where(self) -> str:
         """'4 further folds'"""
-        return f"{len(self.rounds)} further fold{'s' if len(self.rounds) > 1 else ''}"
+        return counted(len(self.rounds), "further fold")
 
     def write(self, folder: Path) -> Path:
         """Write it into `folder`, with the best one and its equals named for other programs."""

@@ -16,6 +16,7 @@ from analysis.trust.bootstrap import Interval, resamples
 from analysis.trust.calibration import calibration_error, reliability, temperature_of
 from analysis.trust.nested import assign_folds, gains
 from common.errors import UsageError
+from common.text import counted
 from dataset.task import Task
 from trial.probabilities import tempered
 
@@ -160,7 +161,7 @@ class Decided:
 
     def words(self) -> str:
         """For people."""
-        many = f"{self.free} multiplier{'s' if self.free > 1 else ''}"
+        many = counted(self.free, "multiplier")
         return f"the decision layer for macro-F1 ({many}) gains {self.gain.signed()} by a nested estimate"
 
     def facts(self) -> dict[str, Any]:

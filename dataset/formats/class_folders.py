@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from common.text import few
+from common.text import counted, few
 from dataset.formats.labelled import (
     MAX_CLASSES,
     OWN_GROUPS,
@@ -41,8 +41,8 @@ def scan_train(data: Path, group: str = "") -> Scan:
     where = str(data / "train")
     if loose := photos.loc[photos["class"] == "", "photo"].tolist():
         errors.append(
-            f"{data / loose[0]}: lies beside the folders of the classes ({len(loose):,} such "
-            f"photo{'s' if len(loose) > 1 else ''}); move each into the folder of its class"
+            f"{data / loose[0]}: lies beside the folders of the classes "
+            f"({counted(len(loose), 'such photo')}); move each into the folder of its class"
         )
         photos = photos[photos["class"] != ""]
     spaced = [name for name in photos["class"].unique() if name != name.strip()]

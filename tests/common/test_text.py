@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common.machine import PROJECT
-from common.text import bytes_text, lines_text, number_text, path_text, value_text
+from common.text import bytes_text, counted, lines_text, number_text, path_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,9 @@ def test_lines_are_counted_when_there_are_many(lines, text):
 def test_a_value_of_a_recipe_is_written_in_one_way(value, text):
     assert value_text(value) == text
     assert value_text(value, missing="") == text.replace("–", "")
+
+
+def test_one_is_said_in_the_singular():
+    assert [counted(number, "earlier trial") for number in (0, 1, 2000)] == [
+        "0 earlier trials", "1 earlier trial", "2,000 earlier trials"
+    ]  # fmt: skip
