@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.trials.chosen import Chosen, outcome_of_choice
+from analysis.trials.chosen import PAUSED, RUNNING, Chosen, outcome_of_choice
 from analysis.trials.nni_database import Recorded, recorded_trials
 from trial.process.signals import OUTSIDE
 from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED, STATUS
 
+ALIVE = (RUNNING, "waiting")  # states
 BY_NNI = ("EARLY_STOPPED", "USER_CANCELED", "SYS_CANCELED")
 
 
@@ -39,7 +40,8 @@ def outcomes(folder: Path, choices: Sequence[Chosen] = (), stopper: str = "the a
     out. `choices`: of its chosen.csv; `stopper`: as for `outcome`.
 
     A trial stands for its parent once it has the parent's epochs, and its score: one that died before it had
-    copied them hides nothing. Of several that do, the finished one counts, else the latest.
+    copied them hides nothing, and until then the parent is paused still. Of several that do, the finished
+    one counts, else the latest.
     """
     by_trial = {chosen.trial: chosen for chosen in choices}
     found: dict[str, Outcome] = {}
@@ -54,7 +56,16 @@ def outcomes(folder: Path, choices: Sequence[Chosen] = (), stopper: str = "the a
     together: dict[str, list[Outcome]] = {}
     for trial, one in found.items():
         together.setdefault(first[trial], []).append(one)
-    return [_latest(trials, by_trial) for trials in together.values()]
+    alive = {one.recorded.parent: trial for trial, one in found.items() if one.status["state"] in ALIVE}
+    return [_still_paused(_latest(trials, by_trial), alive) for trials in together.values()]
+
+
+def _still_paused(one: Outcome, alive: dict[str, str]) -> Outcome:
+    """A trial whose recipe goes on in one of the trials that are `alive`, by their parents."""
+    heir = alive.get(one.recorded.trial)
+    if heir is None or one.status["state"] != "stopped_early":
+        return one
+    return replace(one, status=one.status | {"state": PAUSED, "reason": f"goes on as trial {heir}"})
 
 
 def _has_all_of(status: dict[str, Any], parent: dict[str, Any]) -> bool:

@@ -125,6 +125,17 @@ def test_a_trial_that_has_copied_nothing_hides_nothing(experiment, state):
     assert table.loc["dead", "state"] == state
 
 
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_a_trial_that_just_goes_on_is_paused_until_its_epochs_are_copied(experiment, state):
+    """The search speaks of the later one by then."""
+    recorded = {"learning_rate": 0.02, "parent": "idle"}
+    record(experiment.folder, "next", recorded, "WAITING" if state == "waiting" else "RUNNING")
+    write_chosen(experiment.folder, [Chosen(1, 5, "next", "model", 0.1, state="running", epochs=2)])
+    table = trial_table(experiment).set_index("trial")
+    assert table.loc["next", "state"] == state
+    assert table.loc["idle", ["state", "reason"]].tolist() == ["paused", "goes on as trial next"]
+
+
 def test_epochs_without_the_score_hide_nothing(experiment):
     """The network and the answers of the best epoch were not copied yet."""
     trial(experiment.folder, "dead", 0.02, None, 2, "failed", "idle", "killed")
