@@ -120,8 +120,8 @@ def write_report(
     shared = constants(table).items()
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
     is_promised = _is_first(ranking, best) and "no_promise" not in (submission or {})
-    kept = submission or {}
-    less = next((kept[name] for name in ("promise", BEST_MEMBER) if "lowered_by" in kept.get(name, ())), None)
+    promises = [(submission or {}).get(name) or {} for name in ("promise", BEST_MEMBER)]
+    less = next((promise for promise in promises if "lowered_by" in promise), None)
     return write_page(
         out,
         "report.html.j2",

@@ -1,17 +1,20 @@
 import html
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.predict.predicted_classes import predicted_classes
-from analysis.report import plots, tables
+from analysis.report import experiment, plots, tables
 from analysis.report.experiment import Best, write_experiment_report, write_report
 from analysis.report.lineage import commands_of_experiment
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, find, trial_table
+from analysis.trust.bootstrap import Interval
+from analysis.trust.leaders import Leaders
 from common.machine import EXPERIMENTS
 from dataset.face_masks.labels import FACE_MASK
 from tests.analysis import example_search
@@ -160,3 +163,26 @@ def test_a_vote_shows_the_recipe_of_each_member():
     facts = tables.submission_facts({"recipe": {"model": "a"}, "vote": "soft", "members": members})
     assert facts["facts"] == [("vote", "soft")]
     assert [text.split('"')[3] for text in facts["recipes"]] == ["a", "b"]
+
+
+def test_a_submission_that_promises_less_than_its_recipe_says_so(monkeypatch):
+    promise = Interval(0.6, 0.5, 0.7, 0.05, 100)
+    leaders = Leaders("macro_f1", (), {}, (Path("a"),), SimpleNamespace(promise=promise, equal=()))
+    ranking = SimpleNamespace(
+        leaders=leaders, metric="macro_f1", ranked=pd.DataFrame(columns=["folder", "sequence"])
+    )
+    less = {
+        "macro_f1": 0.55,
+        "low": 0.45,
+        "high": 0.65,
+        "lowered_by": 0.05,
+        "lowered_for": "--combine-photos",
+    }
+    assert experiment._promise(ranking, None)["score"] == "0.600"
+    shown = experiment._promise(ranking, less)
+    assert (shown["score"], shown["words"]) == ("0.550", "95 %: 0.450 to 0.650")
+    monkeypatch.setattr(experiment, "trust_words", lambda ranking: ["note: one"])
+    assert experiment._trust_words(ranking, less) == [
+        "Note: one",
+        "The submission promises 0.550, since --combine-photos loses 0.050 on the validation photos.",
+    ]
