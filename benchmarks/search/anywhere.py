@@ -1,11 +1,15 @@
 """Searches that may suggest any point of a space, not only recorded recipes.
 
-    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...]
+    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...] [--poor-default]
 
 `python -m benchmarks.search` moves each suggestion to the nearest recorded recipe, which hides how a search
 does in the space between and around them. Here a model of the recorded curves (scikit-learn's extremely
 randomised trees, over all epochs and the seconds) answers for any point, with the noise of an epoch. Its
-answers lie nearer to the mean than real ones, so good recipes are rarer than in truth.
+answers lie nearer to the mean than real ones; so a curve is stretched to the final score that has the same
+rank among the recorded ones: good recipes are as frequent as they are in truth.
+
+A search begins with the table's default, which few recipes beat, or with `--poor-default`, as in a space
+whose first options are no good ones, with a random recipe of a score in POOR.
 
 Prints the best finished score, by what the model says without noise, after as many trainings' worth of
 compute as in TRAININGS: means over the repetitions, with the half width of the 95 % interval.
@@ -15,6 +19,7 @@ import argparse
 import logging
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from multiprocessing import get_context
 from zlib import crc32
@@ -38,6 +43,8 @@ TRAININGS = (8, 12, 20, 30, 50)
 NOISE = 0.008  # standard deviation of an epoch's score
 MOST = 1000  # points of a search
 TREES = 300
+RANKED = 3000  # random recipes whose predicted scores are ranked
+POOR = 0.12, 0.17
 
 Way = Callable[[int, Point], tuple[Tuner, Assessor | None]]
 
@@ -51,7 +58,9 @@ def _cannot_win(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
 
 
 def _nnis_tpe(seed: int, default: Point) -> tuple[Tuner, Assessor | None]:
-    return RIVALS[NNIS_TPE](_recorded(), seed, 1)
+    recorded = _recorded()
+    points = [default if at == recorded.default else point for at, point in enumerate(recorded.points)]
+    return RIVALS[NNIS_TPE](replace(recorded, points=tuple(points)), seed, 1)
 
 
 NNIS_TPE = "NNI's TPE, median of finished"
@@ -85,17 +94,16 @@ class Anywhere(Lookup):
             recorded.default,
         )  # fmt: skip
         self.known = 0
-        self._model = _model()
 
     def nearest(self, params: Params) -> int | None:
         if self.known == MOST:
             return None
         at, epochs = self.known, self.curves.scores.shape[1]
         positions = np.nan_to_num(self.space.positions(params), nan=-1)
-        (found,) = self._model.predict(positions[None])
+        curve, seconds = answer(positions, epochs)
         noise = np.random.default_rng(crc32(positions.tobytes())).normal(0, NOISE, epochs)
-        self.curves.scores[at], self.curves.others[at] = found[:epochs] + noise, found[:epochs]
-        self.curves.seconds[at] = np.exp(found[epochs:])
+        self.curves.scores[at], self.curves.others[at] = curve + noise, curve
+        self.curves.seconds[at] = seconds
         self.known += 1
         return at
 
@@ -118,11 +126,40 @@ def _model():
     return trees.fit(np.nan_to_num(positions, nan=-1), answers)
 
 
-def scores(name: str, seed: int) -> list[float]:
+def answer(positions: np.ndarray, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+    """The curve (epochs,) of a recipe, without noise, and the seconds (epochs,)."""
+    (found,) = _model().predict(positions[None])
+    curve, final = found[:epochs], found[:epochs].max()
+    predicted, recorded = _ranks()
+    return curve * (np.interp(final, predicted, recorded) / final), np.exp(found[epochs:])
+
+
+@cache
+def _ranks() -> tuple[np.ndarray, np.ndarray]:
+    """Final scores of random recipes as the model predicts them, and the recorded ones of the same ranks."""
+    curves = _recorded()
+    drawn = np.nan_to_num(Space(curves.space).draw(np.random.default_rng(0), RANKED), nan=-1)
+    predicted = _model().predict(drawn)[:, : curves.scores.shape[1]].max(1)
+    ranks = np.linspace(0, 1, len(curves.points))
+    return np.quantile(predicted, ranks), np.quantile(np.delete(curves.final, curves.default), ranks)
+
+
+def _poor_default(seed: int) -> Point:
+    space, epochs = Space(_recorded().space), _recorded().scores.shape[1]
+    rng = np.random.default_rng((1, seed))
+    while True:
+        (drawn,) = space.draw(rng, 1)
+        curve, _ = answer(np.nan_to_num(drawn, nan=-1), epochs)
+        if POOR[0] <= curve.max() <= POOR[1]:
+            return space.point(space.at(drawn))
+
+
+def scores(name: str, seed: int, poor_default: bool = False) -> list[float]:
     """The best finished score after each of TRAININGS, 0 before the first one."""
     recorded = _recorded()
     anywhere = Anywhere(recorded)
-    tuner, assessor = METHODS[name](seed, recorded.points[recorded.default])
+    default = _poor_default(seed) if poor_default else recorded.points[recorded.default]
+    tuner, assessor = METHODS[name](seed, default)
     one = recorded.compute / len(recorded.points)
     replay = play(
         anywhere.curves, tuner, assessor, compute=TRAININGS[-1] * one, lookup=anywhere, offer_candidates=False
@@ -140,13 +177,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--method", action="append", default=[], help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--poor-default", action="store_true", help="begin with a random recipe")
     given = parser.parse_args()
     if wrong := [unknown("method", name, METHODS) for name in given.method if name not in METHODS]:
         raise UsageError(wrong)
     print(f"{'best score after trainings:':32}", *(f"{number:>14}" for number in TRAININGS))
     with ProcessPoolExecutor(cores(), get_context("spawn"), logging.disable, (logging.WARNING,)) as pool:
         for name in given.method or METHODS:
-            jobs = [pool.submit(scores, name, seed) for seed in range(given.repetitions)]
+            jobs = [pool.submit(scores, name, seed, given.poor_default) for seed in range(given.repetitions)]
             each = np.array([job.result() for job in track(jobs, name, "searches")])
             width = 1.96 * each.std(0, ddof=1) / len(each) ** 0.5
             cells = (f"{mean:.3f} +- {half:.3f}" for mean, half in zip(each.mean(0), width, strict=True))

@@ -4,14 +4,15 @@
 
 The searches of a seed run side by side, one trial at a time in one thread each; the folds differ with the
 seed. Kinds of experiments: `table`, the space of the recorded table (space.json) on a fraction of the people,
-a minute and more each; `frozen`, heads on the frozen features of one network, as in
-experiments/frozen_heads.yaml, a few seconds each. The network of the best trial by validation then predicts
-eval/, and ANSWERS.csv scores it. A finished search is not run again, so that the command may be stopped and
-started again.
+a minute and more each, from the table's default on; `frozen`, heads on the frozen features of one network, as
+in experiments/frozen_heads.yaml, a few seconds each. The network of the best trial by validation then
+predicts eval/, and ANSWERS.csv scores it. A finished search is not run again, so that the command may be
+stopped and started again.
 """
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,17 +26,20 @@ import yaml
 from analysis.submission import CSV
 from analysis.trials.ranking import rank
 from analysis.trials.table import find, trial_table
-from benchmarks.search.record import SPACE
+from benchmarks.search.record import DEFAULT, SPACE
 from common.errors import UsageError, exit_on_usage_error, unknown
 from common.files import write_json
 from common.machine import PROJECT
 
-KINDS = {  # of experiments: the space, and what is the same in all trials
-    "table": (SPACE, "epochs=5 train_fraction=0.2"),
+KINDS: dict[str, tuple[Path, str, dict[str, Any]]] = {
+    # Of experiments: the space, what is the same in all trials, and what replaces first options and middles
+    # in the default.
+    "table": (SPACE, "epochs=5 train_fraction=0.2", DEFAULT),
     "frozen": (
         PROJECT / "search_spaces" / "frozen_heads.json",
         "model=tf_efficientnet_lite0 weights=package image_size=160x120 features=cached features.views=none"
         " epochs=10",
+        {},
     ),
 }
 RESULT = "result.json"
@@ -88,7 +92,7 @@ def write_experiment(kind: str, method: str, seed: int, minutes: float, data: Pa
     algorithms = json.loads(json.dumps(METHODS[method]))
     for algorithm in algorithms.values():
         algorithm["codeDirectory"] = str(PROJECT)
-    algorithms["tuner"].setdefault("classArgs", {})["seed"] = seed
+    algorithms["tuner"].setdefault("classArgs", {}).update(seed=seed, default=KINDS[kind][2])
     (folder / "space.json").write_text(json.dumps(space(kind), indent=1))
     experiment = {
         "experimentName": f"live_{method}_{seed}",
@@ -113,6 +117,7 @@ def searched(folder: Path, data: Path, answers: Path) -> dict[str, Any]:
     ranking = rank(trial_table(experiment))
     best = ranking.best().iloc[0]
     submission = folder / "submission"
+    shutil.rmtree(submission, ignore_errors=True)  # of a command that was stopped before it scored it
     run = experiment.folder / "trials" / str(best["trial"])
     _analysis("predict", run, "--data", data, "--out", submission)
     scores = json.loads(_analysis("score", submission / CSV, answers, "--json"))
