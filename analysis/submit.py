@@ -99,14 +99,16 @@ def submit(
 def lowered(about: dict[str, Any], metric: str) -> dict[str, Any]:
     """The content of a submission.json with its promise, which is that of the plain predictions, lowered by
     as much as these score above those with views and with the photos of a group combined, on the same
-    validation photos."""
+    validation photos. One that is lowered already, as a member's, stays."""
     views = (about.get("validation") or {}).get(column_of(metric) + BY_TTA) or {}
     combined = about.get("combined_photos") or {}
     alone, together = combined.get("validation_alone"), combined.get("validation")
     pairs = [(f"--tta {name}", views["none"], score) for name, score in views.items() if name != "none"]
     pairs += [("--combine-photos", alone, together)] if together is not None else []
     lost = {name: plain - score for name, plain, score in pairs if score < plain}
-    named = [name for name in ("promise", BEST_MEMBER) if about.get(name)]
+    named = [
+        name for name in ("promise", BEST_MEMBER) if (own := about.get(name)) and "lowered_by" not in own
+    ]
     if not lost or not named or "no_promise" in about:
         return about
     by, lowest = sum(lost.values()), BOUNDS[metric][0]

@@ -173,6 +173,8 @@ def test_a_promise_is_lowered_by_what_views_and_combining_lose():
     assert (both["macro_f1"], both["lowered_for"]) == (0.35, "--tta flip and --combine-photos")
     gained = about | {"validation": {"macro_f1_by_tta": {"none": 0.5, "flip": 0.6}}}
     assert lowered(gained, "macro_f1") == gained
+    once = lowered(about, "macro_f1")
+    assert lowered(once, "macro_f1") == once, "as a member's, whose submission.json becomes that of the whole"
     vote = {"promise_of_best_member": promise, "combined_photos": combined}
     assert lowered(vote, "macro_f1")["promise_of_best_member"]["macro_f1"] == 0.45
 
