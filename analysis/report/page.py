@@ -53,7 +53,7 @@ def _figure(name: str, figure: go.Figure, min_width: int = 0) -> Markup:
     """A figure's place and JSON, which the page's script draws; it scrolls below `min_width` pixels. Its
     texts are shown as they are, a newline as a line break."""
     # "</" inside a script element would end it; JSON allows the escaped slash.
-    data = json.dumps(_as_text(json.loads(figure.to_json()))).replace("</", "<\\/")
+    data = json.dumps(_as_text(json.loads(figure.to_json())), separators=(",", ":")).replace("</", "<\\/")
     style = f"height:{figure.layout.height}px;min-width:{min_width}px"
     return Markup('<div class="scroll"><div class="figure" id="figure-{}" style="{}"></div></div>').format(
         name, style
@@ -62,9 +62,11 @@ def _figure(name: str, figure: go.Figure, min_width: int = 0) -> Markup:
 
 def _as_text(part: Any, key: str = "") -> Any:
     """A part of a figure, with its texts escaped, as plotly draws <b> and the like as HTML: a class may be
-    called so. Templates are markup of our own, and refer to such texts."""
+    called so. Templates are markup of our own, and refer to such texts; the ticks of parallel coordinates
+    (their "dimensions") are all that is not drawn as HTML."""
     if isinstance(part, dict):
-        return {name: _as_text(value, name) for name, value in part.items()}
+        plain = "ticktext" if key == "dimensions" else None
+        return {name: value if name == plain else _as_text(value, name) for name, value in part.items()}
     if isinstance(part, list):
         return [_as_text(value, key) for value in part]
     if isinstance(part, str) and not key.endswith("template"):

@@ -137,5 +137,5 @@ def test_names_that_look_like_html_are_shown_as_they_are():
     task = Task("photos", ("<b>dog</b>", "cats & co"))
     figure = classes.confusion(np.eye(2, dtype=int), task)
     page = str(_figure("confusion", figure))
-    assert json.dumps(["&lt;b&gt;dog&lt;/b&gt;", "cats &amp; co"]) in page
+    assert json.dumps(["&lt;b&gt;dog&lt;/b&gt;", "cats &amp; co"], separators=(",", ":")) in page
     assert '"true: %{y}<br>predicted: %{x}<br>' in page, "templates are our own"

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.report import parallel_coordinates, plots
+from analysis.report.page import _figure
 from analysis.trials.ranking import rank
 from tests.analysis import example_search
 
@@ -89,6 +90,14 @@ def test_parallel_coordinates_have_an_axis_a_column_and_the_score():
     assert gamma.ticktext[0] == "–", "of trials without a gamma"
     assert list(score["values"]) == sorted(score["values"]), "the best one last"
     assert list(trace.line.color) == pytest.approx(score["values"], abs=1e-4), "coloured by macro-F1"
+
+
+def test_ticks_of_parallel_coordinates_are_not_escaped():
+    """Plotly draws them as plain text, all others as HTML."""
+    table, _ = example_search.search(60, epochs=2)
+    ranked = rank(table).ranked.assign(model="a & b")
+    page = str(_figure("all", parallel_coordinates.parallel_coordinates(ranked, ["model", "loss.gamma"])))
+    assert '"ticktext":["a & b"]' in page and '"label":"loss.<br>gamma"' in page
 
 
 @pytest.mark.parametrize("chosen", [0, 7])
