@@ -108,9 +108,9 @@ def shift_of(
     eval_groups: np.ndarray | None = None,
 ) -> Shift:
     """How train and eval differ, from the features (photos, features) and measures of both; `groups` of the
-    photos of train, and `eval_groups`, '' where unknown. If the groups of eval are unknown, a classifier may
-    remember people of eval: the reference, for which the groups of one half are hidden too, shows how much
-    that gives."""
+    photos of train, and `eval_groups`, '' where unknown. If not all groups of eval are known, a classifier
+    may remember people of eval: the reference, for which the groups of one half are hidden too, shows how
+    much that gives."""
     from sklearn.decomposition import PCA
 
     train, photos = features
@@ -124,8 +124,8 @@ def shift_of(
     if eval_groups is not None:
         alone = np.char.add("photo ", its_row.astype(str))
         its_names, owners = np.unique(np.where(eval_groups == "", alone, eval_groups), return_inverse=True)
-        if is_known := 1 < len(its_names) < len(its):
-            its_row = owners
+        if 1 < len(its_names) < len(its):
+            its_row, is_known = owners, bool((eval_groups != "").all())
     auc = _told_apart(mine, row, its, its_row)
     rng = np.random.default_rng(0)
     wanted = len(train) * min(0.5, len(photos) / (len(train) + len(photos)))
@@ -142,10 +142,8 @@ def shift_of(
         known, its_known = ~np.isnan(one), ~np.isnan(other)
         if not known.any() or not its_known.any():
             continue
-        one, other, owners = one[known], other[its_known], row[known]
-        its_owners = np.unique(its_row[its_known], return_inverse=True)[1]
-        found = _auc(one, owners, other, its_owners)
-        rows[name] = (np.median(one), np.median(other), *found)
+        one, other = one[known], other[its_known]
+        rows[name] = (np.median(one), np.median(other), *_auc(one, row[known], other, its_row[its_known]))
     return Shift(
         auc,
         max(references),
@@ -186,17 +184,12 @@ def _auc(train: np.ndarray, row: np.ndarray, photos: np.ndarray, its_row: np.nda
         return float(wins.sum() / below.sum() / own.sum())
 
     rng = np.random.default_rng(0)
+    owners = [np.unique(one, return_inverse=True)[1] for one in (row, its_row)]
 
     def weights_of(rows: np.ndarray) -> np.ndarray:
         number = rows.max() + 1
         return np.bincount(rng.integers(number, size=number), minlength=number)[rows]
 
-    found = []
-    for _ in range(RESAMPLES):
-        weights = weights_of(row)
-        if weights.sum():
-            its_weights = weights_of(its_row)
-            if its_weights.sum():
-                found.append(area(weights, its_weights))
+    found = [area(*map(weights_of, owners)) for _ in range(RESAMPLES)]
     low, high = np.quantile(found, [0.025, 0.975])
     return Auc(area(np.ones(len(mine)), np.ones(len(its))), float(low), float(high))

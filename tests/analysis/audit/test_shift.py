@@ -50,6 +50,8 @@ def test_people_of_eval_are_not_remembered_if_they_are_known():
     assert same.auc == unknown.auc and same.reference == unknown.reference
     known = shift_of(*both, its_row.astype(str))
     assert known.reference < unknown.reference - 0.1 and known.auc.value < unknown.auc.value - 0.1
+    partly = shift_of(*both, np.where(its_row < 6, "", its_row.astype(str)))
+    assert known.auc.value < partly.auc.value and partly.reference == unknown.reference
 
 
 @pytest.mark.slow
