@@ -152,7 +152,7 @@ def resume_command(
         bool,
         typer.Option(
             "--with-retrain",
-            help="after the search, train the best recipe on all photos; result: final/ in its folder",
+            help="then, after any hours, train the best recipe on all photos; result: final/ in its folder",
         ),
     ] = False,
     port: Port = None,

@@ -13,12 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.submission import CSV, refuse_existing
 from analysis.trials.chosen import read_or_damage
 from analysis.trials.outcomes import outcomes
 from analysis.trials.table import find
 from common.errors import UsageError
-from common.files import only_writer
+from common.files import is_taken, only_writer
 from common.machine import PROJECT
 from common.nni_database import database
 from common.nni_yaml import IN_SERVICE, read_file
@@ -66,7 +65,7 @@ def resume_experiment(
     as many as are missing of the number that it was started for. `hours`: how much longer it runs.
     `machines`: those that the trials run on from now on; None: the same as before; `without_failing`: as in
     `check`; `with_retrain`: whether the caller retrains the best recipe into FINAL afterwards. UsageError if
-    it still runs, is finished and gets nothing more to do, or can't go on.
+    it still runs, is finished and gets nothing more to do, or can't go on, or if FINAL would be overwritten.
     """
     saved = read_saved(_folder(wanted))
     if saved.id in server.running():
@@ -74,8 +73,11 @@ def resume_experiment(
             f"{saved.id}: still runs; stop it first: Ctrl-C where it was started, or "
             f"{path_text(server.NNICTL)} stop {saved.id}"
         )
-    if with_retrain:
-        refuse_existing(saved.folder / FINAL, CSV, "best/1")
+    if with_retrain and is_taken(final := saved.folder / FINAL):
+        raise UsageError(
+            f"{path_text(final)}: already exists, by an earlier retraining; move it away, or leave out "
+            "--with-retrain"
+        )
     with only_writer(saved.folder):  # two at a time would both find that it does not run
         if machines is None and (saved.folder / MACHINES).is_file():
             machines = saved.folder / MACHINES

@@ -146,12 +146,13 @@ def test_what_was_done_in_the_second_of_the_kill_is_told_though_nothing_is_left_
     assert [(row.trial, row.state) for row in read_chosen(one.folder)] == [("last", "complete")]
 
 
-def test_a_result_that_is_there_is_not_retrained_again(tmp_path):
-    """It is refused before the search, not after it."""
+@pytest.mark.parametrize("left", ["submission.csv", ".unfinished.json"])
+def test_a_result_that_is_there_is_not_retrained_again(tmp_path, left):
+    """It is refused before the search, not after it; also a half made one, as the best recipe may change."""
     one = SavedExperiment(tmp_path)
     (one.folder / "final").mkdir()
-    (one.folder / "final" / "submission.csv").touch()
-    assert "submission.csv already exists" in refused(str(one.folder), with_retrain=True)
+    (one.folder / "final" / left).write_text('{"files": ["submission.csv"], "folders": [], "what": {}}')
+    assert "final: already exists, by an earlier retraining" in refused(str(one.folder), with_retrain=True)
 
 
 def test_a_search_that_pauses_counts_trainings(tmp_path):
