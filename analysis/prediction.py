@@ -92,5 +92,5 @@ def _groups(run: Path, photos: pd.Series) -> list[str]:
     pattern, unknown = group_of(run), [""] * len(photos)
     if not pattern or RunFolder(run).task().group == pattern:  # the name of a column, which a folder lacks
         return unknown
-    found, errors = groups_of(photos, pattern)
-    return unknown if errors or len(set(found)) == 1 < len(found) else found
+    found, _ = groups_of(photos, pattern)
+    return unknown if len(set(found)) == 1 < len(found) else found

@@ -105,7 +105,7 @@ def plan_finish(
             ))  # fmt: skip
             known = [METRICS[metric](scores_of(table)) for table in (validated, combined)]
             about["combined_photos"] |= {"validation_alone": known[0], "validation": known[1]}
-            lowers = "; a promise is lowered by as much" if known[1] < known[0] else ""
+            lowers = "; a promise is lowered by the difference" if known[1] < known[0] else ""
             output.info(
                 f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
                 f"{known[1]:.4f} with the photos of one {task.group} combined{lowers}"

@@ -58,6 +58,7 @@ def groups_to_answer(
     if "group" not in photos or not photos["group"][photos["group"] != ""].duplicated().any():
         raise UsageError(
             f"{option}: the photos to predict of {where} do not say which of them are of the same "
-            f"{task.group}; it needs a photos.csv with a column that does (docs/data.md)"
+            f"{task.group}; it needs a photos.csv with a column that does, or networks trained with a "
+            "regular expression on paths (group=) that does (docs/data.md)"
         )
     return photos["group"].to_numpy(str)
