@@ -1,6 +1,6 @@
 """Searches that may suggest any point of a space, not only recorded recipes.
 
-    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...] [--poor-default]
+    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...]
 
 `python -m benchmarks.search` moves each suggestion to the nearest recorded recipe, which hides how a search
 does in the space between and around them. Here a model of the recorded curves (scikit-learn's extremely
@@ -8,8 +8,8 @@ randomised trees, over all epochs and the seconds) answers for any point, with t
 answers lie nearer to the mean than real ones; so a curve is stretched to the final score that has the same
 rank among the recorded ones: good recipes are as frequent as they are in truth.
 
-A search begins with the table's default, which few recipes beat, or with `--poor-default`, as in a space
-whose first options are no good ones, with a random recipe of a score in POOR.
+A search begins with a random recipe of a score in POOR, as in a space whose first options are no good ones:
+the model gives means to the points between the recorded recipes, and few would beat the table's default.
 
 Prints the best finished score, by what the model says without noise, after as many trainings' worth of
 compute as in TRAININGS: means over the repetitions, with the half width of the 95 % interval.
@@ -144,7 +144,8 @@ def _ranks() -> tuple[np.ndarray, np.ndarray]:
     return np.quantile(predicted, ranks), np.quantile(np.delete(curves.final, curves.default), ranks)
 
 
-def _poor_default(seed: int) -> Point:
+def default(seed: int) -> Point:
+    """The recipe that a search begins with, another one for each seed."""
     space, epochs = Space(_recorded().space), _recorded().scores.shape[1]
     rng = np.random.default_rng((1, seed))
     while True:
@@ -154,12 +155,11 @@ def _poor_default(seed: int) -> Point:
             return space.point(space.at(drawn))
 
 
-def scores(name: str, seed: int, poor_default: bool = False) -> list[float]:
+def scores(name: str, seed: int) -> list[float]:
     """The best finished score after each of TRAININGS, 0 before the first one."""
     recorded = _recorded()
     anywhere = Anywhere(recorded)
-    default = _poor_default(seed) if poor_default else recorded.points[recorded.default]
-    tuner, assessor = METHODS[name](seed, default)
+    tuner, assessor = METHODS[name](seed, default(seed))
     one = recorded.compute / len(recorded.points)
     replay = play(
         anywhere.curves, tuner, assessor, compute=TRAININGS[-1] * one, lookup=anywhere, offer_candidates=False
@@ -177,14 +177,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--method", action="append", default=[], help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--poor-default", action="store_true", help="begin with a random recipe")
     given = parser.parse_args()
     if wrong := [unknown("method", name, METHODS) for name in given.method if name not in METHODS]:
         raise UsageError(wrong)
     print(f"{'best score after trainings:':32}", *(f"{number:>14}" for number in TRAININGS))
     with ProcessPoolExecutor(cores(), get_context("spawn"), logging.disable, (logging.WARNING,)) as pool:
         for name in given.method or METHODS:
-            jobs = [pool.submit(scores, name, seed, given.poor_default) for seed in range(given.repetitions)]
+            jobs = [pool.submit(scores, name, seed) for seed in range(given.repetitions)]
             each = np.array([job.result() for job in track(jobs, name, "searches")])
             width = 1.96 * each.std(0, ddof=1) / len(each) ** 0.5
             cells = (f"{mean:.3f} +- {half:.3f}" for mean, half in zip(each.mean(0), width, strict=True))
