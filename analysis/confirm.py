@@ -202,7 +202,7 @@ class _Rounds:
             name = f"#{self.numbers[leader]}, fold {fold} of seed {seed}"
             try:
                 if not self._is_trained(leader, seed, fold):
-                    _train(self._config(leader, seed, fold), folder, name)
+                    train(self._config(leader, seed, fold), folder, name)
                 self.trained[leader].append(folder)
             except (UsageError, ArithmeticError, RuntimeError) as error:  # RuntimeError: out of memory, too
                 output.info(f"{name} failed, so #{self.numbers[leader]} is left out: {first_line(error)}")
@@ -244,8 +244,8 @@ def _seconds(folder: Path) -> float:
     return float(RunFolder(folder).status().get("seconds") or 0)
 
 
-def _train(config: TrialConfig, folder: Path, name: str) -> None:
-    """Train a run; one that was killed goes on."""
+def train(config: TrialConfig, folder: Path, name: str) -> None:
+    """Train a run, called `name` in what is printed; one that was killed goes on."""
 
     def on_report(report: Report) -> None:
         if not report.earlier:

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis import bundle
 from analysis.bundle import BUNDLE
 from analysis.confirm import Budget, confirm
+from analysis.learning_curve import FOLDER, Curve, curve_of_recipe
 from analysis.predict import finishing, vote
 from analysis.predict.choosing import refuse, with_views
 from analysis.predict.finishing import Finish, FinishPlan, known_answers, plan_finish, shared_vote
@@ -124,20 +125,22 @@ def _print_trust(ranking: Ranking, rows: pd.DataFrame) -> None:
 @only_writer_of_out
 def retrain_and_submit(
     recipe: Recipe, data: Path, out: Path, values: Mapping[str, Any], average: int = 1, tta: str = "none",
-    finish: Finish = Finish(), gpus: int = 1,
+    finish: Finish = Finish(), gpus: int = 1, learning_curve: bool = False,
 ) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
     """Train `recipe` (with the changes `values`) on all groups of `data` into the run folder `out`, and write
     its submission there. `tta`: a name in VIEWS, or AUTO. Return (probabilities (photos, classes), the
     content of submission.json).
 
     `finish`: the decision is fitted to the validation answers of the run that the recipe is of. `gpus`: that
-    train the network together.
+    train the network together. `learning_curve`: measure what training on all groups gains, for the promise
+    (analysis/learning_curve.py).
 
     UsageError, before anything is trained, if the recipe or the data have errors. The recipe of an
     unfinished run is accepted, since any recipe can be trained; this is printed and recorded.
     """
     refuse_overwriting(out, REPORT, BUNDLE)
     (config,), photos, task = _ready([recipe], values, data, tta, finish, gpus)
+    curve = curve_of_recipe(recipe, config) if learning_curve else None
     validated = _validated(recipe, config, task)
     planned = plan_finish(finish, data, photos, validated, task, *_read_by(config))
     tta, planned = with_views(tta, planned, [recipe.folder], [validated], data, config.metric)
@@ -148,7 +151,9 @@ def retrain_and_submit(
     stop_after = recipe.stop_with(values)
     what = _what([config], [stop_after], average, data)
     _refuse_run(out, what)
-    with writing(out, _files(), what) as again:
+    with writing(out, _files(), what, [FOLDER] if curve else []) as again:
+        if curve:
+            recipe = curve.measured(out / FOLDER)
         making = _Making(average, tta, planned, gpus, again)
         probabilities, about = _retrain_checked(recipe, config, photos, out, stop_after, making)
         bundle.write_bundle(out, bundle.of_runs([out], data, tta, average, out, planned))
@@ -271,11 +276,13 @@ def export_best_and_retrain(
     finish: Finish = Finish(),
     hours: float | None = None,
     gpus: int = 1,
+    learning_curve: bool = False,
 ) -> Path:
     """Export the `top` best recipes to OUT/best/1 ..., retrain each on all groups of `data`, and write
     OUT/submission.csv (their soft vote), submission.json, trials.csv and report.html. `ranking`: that of the
     experiment's trials, if the caller has it already. `hours`: of training before, to confirm the leaders;
-    `gpus`: that train each network together. Return the submission's path.
+    `gpus`: that train each network together; `learning_curve`: measure what training on all groups gains, for
+    the promise of the best recipe (analysis/learning_curve.py). Return the submission's path.
 
     UsageError, before the first training, for everything that can be refused.
     """
@@ -286,15 +293,18 @@ def export_best_and_retrain(
     changes = values or {}
     known = ranking or rank(trial_table(experiment))
 
-    def chosen() -> tuple[pd.DataFrame, list[Recipe], tuple[list[TrialConfig], pd.DataFrame, Task]]:
+    def chosen() -> tuple[
+        pd.DataFrame, list[Recipe], tuple[list[TrialConfig], pd.DataFrame, Task], Curve | None
+    ]:
         rows = known.best(top, model)
         recipes = _recipes(experiment, known, rows)
-        return rows, recipes, _ready(recipes, changes, data, tta, finish, gpus)
+        ready = _ready(recipes, changes, data, tta, finish, gpus)
+        return rows, recipes, ready, curve_of_recipe(recipes[0], ready[0][0]) if learning_curve else None
 
-    rows, recipes, (configs, photos, task) = chosen()
+    rows, recipes, (configs, photos, task), curve = chosen()
     if hours is not None:  # what can be refused was, before anything is trained
         known = _confirmed(experiment, known, hours, data, changes)
-        rows, recipes, (configs, photos, task) = chosen()
+        rows, recipes, (configs, photos, task), curve = chosen()
     pairs = zip(recipes, configs, strict=True)
     validated = [_validated(recipe, config, task) for recipe, config in pairs]
     voted = shared_vote(validated)
@@ -302,17 +312,21 @@ def export_best_and_retrain(
     trials = [recipe.folder for recipe in recipes]
     tta, planned = with_views(tta, planned, trials, validated, data, configs[0].metric)
     what = _what(configs, [recipe.stop_with(changes) for recipe in recipes], average, data)
-    with writing(out, [TRIALS, *_files(names)], what, names) as again:
+    with writing(out, [TRIALS, *_files(names)], what, [*names, *([FOLDER] if curve else [])]) as again:
         write_trials(known, out / TRIALS)
         promised = not print_unpromised(recipes, configs, task.classes) and "no_promise" not in planned.about
         if promised:
             _note_other_photos(recipes, data)
             _print_trust(known, rows)
+        if curve:
+            recipes[0] = curve.measured(out / FOLDER)
         making = _Making(average, tta, planned, gpus, again)
         members, abouts = _members(recipes, configs, photos, folders, changes, making)
         about = abouts[0] | {"selection": known.rule, "network": model}
         if promised and _is_first(known, rows):
             about |= known.leaders.facts()
+            if curve:  # for training on all groups
+                about["promise"] = recipes[0].origin["promise"]
         if top > 1:
             about = about_vote(about, abouts, planned.validated, known.metric)
         about = lowered(about | planned.about, known.metric)

@@ -34,6 +34,14 @@ ConfirmHours = Annotated[
     float | None,
     typer.Option(min=0, help="hours to compare leaders that look equal on more folds, over all calls"),
 ]
+LearningCurve = Annotated[
+    bool,
+    typer.Option(
+        "--learning-curve",
+        help="promise what training on all people (groups) will hold, not what the trial held: the best "
+        "recipe is also trained on half of the trial's people, which takes half of the trial's time",
+    ),
+]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs that train each network together")]
 Values = Annotated[list[str] | None, typer.Argument(metavar="key=value ...", help="changes to the recipe")]
 Tta = Annotated[

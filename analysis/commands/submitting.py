@@ -15,6 +15,7 @@ from analysis.commands.options import (
     Data,
     Decide,
     Gpus,
+    LearningCurve,
     Model,
     Out,
     Temperature,
@@ -57,6 +58,7 @@ def retrain(
     decide: Decide = "auto",
     combine_photos: Combine = False,
     gpus: Gpus = 1,
+    learning_curve: LearningCurve = False,
 ) -> None:
     """Retrain a recipe and write its submission.
 
@@ -68,7 +70,7 @@ def retrain(
 
     folder = out or Path("out/retrained") / recipe.stem
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
-    retrain_and_submit(read_recipe(recipe), data, folder, changes, average, tta, finish, gpus)
+    retrain_and_submit(read_recipe(recipe), data, folder, changes, average, tta, finish, gpus, learning_curve)
     print(f"network: {folder}\n{submission_words(folder)}")
 
 
@@ -87,6 +89,7 @@ def export_best_and_retrain(
     combine_photos: Combine = False,
     confirm_hours: ConfirmHours = None,
     gpus: Gpus = 1,
+    learning_curve: LearningCurve = False,
 ) -> None:
     """Retrain the best recipes; write a submission.
 
@@ -100,7 +103,7 @@ def export_best_and_retrain(
     changes, finish = parse_arguments(values or []), Finish(decide, combine_photos)
     pipeline.export_best_and_retrain(
         find(experiment), data, out, top, model, average, changes, tta, finish=finish, hours=confirm_hours,
-        gpus=gpus,
+        gpus=gpus, learning_curve=learning_curve,
     )  # fmt: skip
     print(submission_words(out))
 

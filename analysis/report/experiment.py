@@ -33,6 +33,7 @@ from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
 from analysis.trust.answers import validation_of
+from analysis.trust.leaders import OF_TRIAL, promised_words
 from common.text import few, path_text, value_text
 from dataset.task import Task
 from trial.metrics import column_of
@@ -119,25 +120,26 @@ def write_report(
     marked = {role: row["trial"] for role, row in roles.items() if row is not None}
     shared = constants(table).items()
     same = [(name, text) for name, text in shared if name not in searched and text != "–"]
+    groups = found.task.groups if found.task else "groups"
     is_promised = _is_first(ranking, best) and "no_promise" not in (submission or {})
     promises = [(submission or {}).get(name) or {} for name in ("promise", BEST_MEMBER)]
-    less = next((promise for promise in promises if "lowered_by" in promise), None)
+    other = next((promise for promise in promises if {OF_TRIAL, "lowered_by"} & promise.keys()), None)
     return write_page(
         out,
         "report.html.j2",
         name=experiment_name,
         score_words=_score_words(ranking, found.task),
-        held_out=found.task.groups if found.task else "groups",
+        held_out=groups,
         best=best,
         counts=count_words(table),
         choice_words=table.attrs.get("chosen", ""),
         alarms=[*_note(ranking), *alarms_of(None, submission), *damaged],
         answer=_answer(best, searched),
-        promise=_promise(ranking, less) if is_promised else None,
+        promise=_promise(ranking, other) if is_promised else None,
         headline=headline(roles, len(ranking.ranked), metric, limits),
         repeated=ranking.repeats is not None,
         confirmed_on=ranking.confirmed.where if ranking.confirmed else "",
-        trust_words=_trust_words(ranking, less) if is_promised else [],
+        trust_words=_trust_words(ranking, other, groups) if is_promised else [],
         chosen_words=_chosen_words(ranking, best),
         finished=trials_table(finished, searched, marked, metric=metric),
         unranked=trials_table(ranking.unranked, searched, marked, with_reason=True, metric=metric),
@@ -176,8 +178,8 @@ def _answer(best: pd.Series | None, searched: Sequence[str]) -> str:
     return f"The best recipe is that of trial #{best['sequence']}{of_it}."
 
 
-def _promise(ranking: Ranking, less: Mapping[str, Any] | None) -> dict[str, str] | None:
-    """What the first trial promises on new groups, or its submission if that is `less`, and which trials are
+def _promise(ranking: Ranking, other: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """What the first trial promises on new groups, or its submission if that is another, and which trials are
     not significantly different."""
     leaders, promise = ranking.leaders, ranking.leaders.promise
     if promise is None:
@@ -185,7 +187,7 @@ def _promise(ranking: Ranking, less: Mapping[str, Any] | None) -> dict[str, str]
     numbers = dict(ranking.ranked[["folder", "sequence"]].to_numpy())
     equal = [f"#{numbers[str(run)]}" for run in leaders.equal]
     more = f", on {leaders.confirmed.where}" if leaders.confirmed else ""
-    shown = less or {column_of(ranking.metric): promise.value, "low": promise.low, "high": promise.high}
+    shown = other or {column_of(ranking.metric): promise.value, "low": promise.low, "high": promise.high}
     return {
         "score": f"{shown[column_of(ranking.metric)]:.3f}",
         "words": f"95 %: {shown['low']:.3f} to {shown['high']:.3f}",
@@ -214,12 +216,14 @@ def _attribution(ranking: Ranking) -> dict:
     }
 
 
-def _trust_words(ranking: Ranking, less: Mapping[str, Any] | None) -> list[str]:
-    """What the first trial promises on new groups, and its submission if that is `less`."""
+def _trust_words(ranking: Ranking, other: Mapping[str, Any] | None, groups: str) -> list[str]:
+    """What the first trial promises on new groups, and its submission if that is another."""
     words = [words.replace("note: ", "Note: ") for words in trust_words(ranking)]
-    if less:
-        loses = f"{less['lowered_for']} loses {less['lowered_by']:.3f} on the validation photos"
-        words.append(f"The submission promises {less[column_of(ranking.metric)]:.3f}, since {loses}.")
+    if other and OF_TRIAL in other:
+        words.append(f"The retrained network promises {promised_words(other, ranking.metric, groups)}.")
+    elif other:
+        loses = f"{other['lowered_for']} loses {other['lowered_by']:.3f} on the validation photos"
+        words.append(f"The submission promises {other[column_of(ranking.metric)]:.3f}, since {loses}.")
     return words
 
 

@@ -147,7 +147,7 @@ def intervals(counts: Counts, metric: str, number: int = RESAMPLES, seed: int = 
     known = values / (1 - missing) if metric == "macro_f1" else values
     up = missing * known * (metric in ("macro_f1", "balanced_accuracy"))
     down = up * (metric == "balanced_accuracy")
-    return _intervals(values, counts, metric, lambda of: of, (down, up), BOUNDS[metric], number, seed)
+    return intervals_by(lambda of: of, values, counts, metric, (down, up), BOUNDS[metric], number, seed)
 
 
 def interval_of(answers: Answers, metric: str) -> Interval:
@@ -165,8 +165,8 @@ def differences(
     missing = counts.absent / counts.truth.shape[1] * (metric in ("macro_f1", "balanced_accuracy"))
     apart = missing * _class_difference(counts, reference)
     low, high = BOUNDS[metric]
-    found = _intervals(
-        values, counts, metric, lambda of: of - of[:, reference : reference + 1], (apart, apart),
+    found = intervals_by(
+        lambda of: of - of[:, reference : reference + 1], values, counts, metric, (apart, apart),
         (low - high, high - low), number, seed,
     )  # fmt: skip
     found[reference] = Interval(0.0, 0.0, 0.0, 0.0, counts.n_groups, counts.absent)
@@ -180,18 +180,19 @@ def _class_difference(counts: Counts, reference: int) -> np.ndarray:
     return np.abs(f1 - f1[reference]).mean(1) if f1.shape[1] else np.zeros(len(f1))
 
 
-def _intervals(
+def intervals_by(
+    statistic: Callable[[np.ndarray], np.ndarray],
     values: np.ndarray,
     counts: Counts,
     metric: str,
-    statistic: Callable[[np.ndarray], np.ndarray],
     allowance: tuple[np.ndarray, np.ndarray],
     bounds: tuple[float, float],
-    number: int,
-    seed: int,
+    number: int = RESAMPLES,
+    seed: int = 0,
 ) -> list[Interval]:
-    """`statistic` makes of scores (B, recipes) what `values` (recipes,) are of the observed ones;
-    `allowance`: by what the limits are moved down and up for classes without photos."""
+    """The intervals of K `values` (K,), which `statistic` makes of the scores of all groups: of scores (B,
+    recipes) it makes (B, K). `allowance`: by what the limits are moved down and up for classes without
+    photos."""
     n_groups = counts.n_groups
     errors = statistic(resampled(counts, resamples(n_groups, number, seed), metric)).std(0)
     errors = errors * np.sqrt(n_groups / max(n_groups - 1, 1))  # as of any sample: resamples vary less

@@ -18,6 +18,7 @@ from trial.run_folder.record import RunFolder
 
 MAX_LEADERS = 50  # read and resampled; those behind them do not win in any resample
 NAMED = 5  # equals in a sentence
+OF_TRIAL = "of_the_trial"  # in a promise for training on all groups: that of the trial, on fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,17 +165,24 @@ def promise_facts(run: Path, metric: str) -> dict[str, Any]:
 
 def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
     """The promise in a submission.json, for people. `groups`: the task's word."""
+    limits = f"{promise['low']:.3f} to {promise['high']:.3f}"
+    value, less = promise[column_of(metric)], promise.get("lowered_by", 0.0)
+    option = f"{less:.3f} that {promise['lowered_for']} loses on validation {groups}" if less else ""
+    words = f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, "
+    if trial := promise.get(OF_TRIAL):
+        curve = promise["learning_curve"]
+        trained_on, scores = curve["trained_on"], curve["scores"]
+        return (
+            f"{words}trained on all {trained_on['all']:,}, by the learning curve: "
+            f"{scores['smaller']:.3f} with {trained_on['smaller']:,} {groups}, {scores['trial']:.3f} with the trial's "
+            f"{trained_on['trial']:,}{option and f', less {option}'}; the trial promises "
+            f"{promised_words(trial, metric, groups)}"
+        )
     many = promise.get("chosen_from", 1)
     of = f"the best of {many} trials and their epochs" if many > 1 else "its epoch"
     of = promise.get("choice", of)
-    limits = f"{promise['low']:.3f} to {promise['high']:.3f}"
-    value, less = promise[column_of(metric)], promise.get("lowered_by", 0.0)
     chosen_by = value + less + promise["corrected_by"]
-    option = f", and by {less:.3f} that {promise['lowered_for']} loses on validation {groups}" if less else ""
-    return (
-        f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, corrected from {chosen_by:.3f} for the "
-        f"choice of {of}{option}"
-    )
+    return f"{words}corrected from {chosen_by:.3f} for the choice of {of}{option and f', and by {option}'}"
 
 
 def _photos(answers: Answers) -> bytes:

@@ -2,32 +2,43 @@
 run's epochs better than its best epoch?
 
     python -m benchmarks.trust.retraining DATA ANSWERS.csv OUT [--seeds 5] [--people 300] [--others 300]
+    python -m benchmarks.trust.retraining DATA ANSWERS.csv OUT --heads --seeds 80
 
-For each seed, some people of DATA's train/ are split into five folds, and two networks trained: one on four
-folds, as a trial, and one on all of these people, stopped after the epoch that retraining would stop after
-(analysis/retrain.py). What is seen is the score of the latter on other people of train/, whom neither was
-trained on, and on the photos to predict, whose true classes are in ANSWERS. OUT holds what the networks
-answered, a file for each seed; a seed that is there is not trained again.
+For each seed, some people of DATA's train/ are split into five folds, and three networks trained: one on four
+folds, as a trial; one on half of these people, for the learning curve (analysis/learning_curve.py); and one
+on all people, stopped after the epoch that retraining would stop after (analysis/retrain.py). What is seen is
+the score of the latter on other people of train/, whom none was trained on, and on the photos to predict,
+whose true classes are in ANSWERS. OUT holds what the networks answered, a file for each seed; a seed that is
+there is not trained again.
 
-The promise: the trial's score on its fold, corrected for the choice of an epoch. That is few people, so the
-promise is also dealt: the trial's network on as many of the others as a fold has, DEALS times, against what
-the network of all people holds on the rest of them.
+The promise: the trial's score on its fold, corrected for the choice of an epoch; `grown`: with what the
+learning curve adds. That is few people, so the promise is also dealt: the trial's network on as many of the
+others as a fold has, DEALS times, against what the network of all people holds on the rest of them.
+
+With `--heads` the networks are linear discriminants on what the packaged network makes of the photos, fitted
+in a second, for many seeds: how often does the interval hold what is seen?
 """
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor, nn
 
+from analysis.learning_curve import FRACTION
 from analysis.retrain import mean
 from analysis.submission import read_answers
 from analysis.trust.answers import Counts, count
-from analysis.trust.bootstrap import intervals, observed
+from analysis.trust.bootstrap import Interval, intervals, observed
 from analysis.trust.curves import steady
+from analysis.trust.growth import gain, grown
 from analysis.trust.selection import select
 from benchmarks.trust.populations import CLASSES
 from common.errors import exit_on_usage_error
@@ -35,17 +46,24 @@ from common.files import write_atomic
 from dataset.read import read_eval
 from dataset.split import fold_of, fraction_of, split
 from trial import recipe
-from trial.config import parse
+from trial.config import TrialConfig, parse
 from trial.data import batches
+from trial.features import features_of
 from trial.fit import fit, infer
 from trial.run_folder.record import RunWriter
 
 METRIC, FOLDS, DEALS = "macro_f1", 5, 10
+POWER = math.log(FOLDS / (FOLDS - 1)) / math.log(1 / FRACTION)
 RECIPE = {
     "model": "tf_efficientnet_lite0", "weights": "package", "image_size": "64x48", "epochs": 6,
     "batch_size": 16, "optimizer": "adamw", "learning_rate": 0.002, "schedule": "onecycle",
     "augment": "light", "ema": 0.98, "threads": 1, "cache_limit": 0,
 }  # fmt: skip
+HEADS = {
+    "model": "tf_efficientnet_lite0", "weights": "package", "image_size": "96x72", "epochs": 1,
+    "learning_rate": 0.0, "init": "lda", "features": "cached", "threads": 1, "cache_limit": 0,
+}  # fmt: skip
+COMPONENTS, SHRINKAGE = 200, 0.3  # of the heads' features and covariance
 Answered = Mapping[str, np.ndarray]
 
 
@@ -54,17 +72,15 @@ def answered(
 ) -> dict[str, np.ndarray]:
     """What the networks of a seed answer. Of the fold: `fold_label`, `fold_group`, `fold` (epochs, photos).
     Of the others: label, group, and the answers of the trial's `best` epoch, of its moving average (`ema`)
-    and of the mean of its best epochs (`soup`), and of `all` people's network. Of the photos to predict:
+    and of the mean of its best epochs (`soup`), of `all` people's network and of the best epoch of that of
+    `half` the trial's, which answers the fold in `half_fold` (epochs, photos). Of the photos to predict:
     `eval_label`, `eval_trial`, and `eval_all` (epochs, photos). `stop_after`: by the curve of the trial."""
     config = parse({**recipe_values, "data": str(data), "seed": seed, "folds": FOLDS})
-    start = recipe.start(config, RunWriter(out / f"{seed}", config, again=True))
+    start, unknown = _start(config, answers, out / f"{seed}")
     used = fraction_of(start.table, people / start.table["group"].nunique(), seed)
     rest = start.table[~start.table["group"].isin(used["group"])]
     rest = fraction_of(rest, others / rest["group"].nunique(), seed)
     known, held_out = split(used, 0, FOLDS, seed)
-    unknown = read_eval(data)
-    truth, _ = read_answers(answers, start.task)
-    unknown["label"] = truth.set_index("ImageID")["ans"].loc[unknown["photo"]].to_numpy()
     loaders = {
         name: batches.loader(batches.Photos(photos, start.preprocessing, pixels), 128)
         for name, photos, pixels in (
@@ -112,6 +128,15 @@ def answered(
         "eval_label": unknown["label"].to_numpy(),
         "eval_trial": predicted(with_weights(raw[order[0]]), "eval"),
     }  # fmt: skip
+    half, of_half = [], []
+    torch.manual_seed(seed)
+    network, _ = recipe.build(config, start.task)
+    for _ in fit(recipe.training(config, start, network, fraction_of(known, FRACTION, seed))):
+        half.append(_copy(network))
+        of_half.append(predicted(network, "fold"))
+    found["half_fold"] = np.array(of_half)
+    best_half = half[int(np.argmax([macro_f1(one) for one in of_half]))]
+    found["half"] = predicted(with_weights(best_half), "others")
     chosen = steady(curve)
     assert chosen is not None
     torch.manual_seed(seed)
@@ -122,6 +147,43 @@ def answered(
         if epoch.epoch == chosen[1]:
             found["all"] = predicted(network, "others")
     return found | {"eval_all": np.array(seen), "stop_after": np.array(chosen[1])}
+
+
+def _start(config: TrialConfig, answers: Path, folder: Path) -> tuple[recipe.Start, pd.DataFrame]:
+    """What training starts from, and the photos to predict with their labels."""
+    start = recipe.start(config, RunWriter(folder, config, again=True))
+    unknown = read_eval(Path(config.data))
+    truth, _ = read_answers(answers, start.task)
+    unknown["label"] = truth.set_index("ImageID")["ans"].loc[unknown["photo"]].to_numpy()
+    return start, unknown
+
+
+def head_answers(
+    seed: int, features: np.ndarray, table: pd.DataFrame, unknown: tuple[np.ndarray, np.ndarray],
+    people: int, others: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """As `answered`, by linear discriminants on `features` (photos, D) of the photos of `table`, which are in
+    its order; `unknown`: features and labels of the photos to predict."""
+    used = fraction_of(table, people / table["group"].nunique(), seed)
+    rest = table[~table["group"].isin(used["group"])]
+    rest = fraction_of(rest, others / rest["group"].nunique(), seed)
+    known, held_out = split(used, 0, FOLDS, seed)
+
+    def fitted(photos: pd.DataFrame) -> LinearDiscriminantAnalysis:
+        head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
+        return head.fit(features[photos.index], photos["label"])
+
+    trial, half, everyone = (fitted(photos) for photos in (known, fraction_of(known, FRACTION, seed), used))
+    of_fold, of_rest = features[held_out.index], features[rest.index]
+    best = trial.predict(of_rest)
+    return {
+        "fold_label": held_out["label"].to_numpy(), "fold_group": held_out["group"].to_numpy(str),
+        "fold": trial.predict(of_fold)[None], "half_fold": half.predict(of_fold)[None],
+        "label": rest["label"].to_numpy(), "group": rest["group"].to_numpy(str),
+        "best": best, "ema": best, "soup": best, "soup_of": np.array(1), "half": half.predict(of_rest),
+        "all": everyone.predict(of_rest), "stop_after": np.array(1), "eval_label": unknown[1],
+        "eval_trial": trial.predict(unknown[0]), "eval_all": everyone.predict(unknown[0])[None],
+    }  # fmt: skip
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:
@@ -140,7 +202,16 @@ def of_seed(known: Answered) -> dict[str, float]:
     stop = int(known["stop_after"])
     fold = count(known["fold_label"], known["fold"].T, known["fold_group"], CLASSES)
     curve = observed(fold, METRIC)
-    promise = select(fold.recipes([int(curve.argmax())]), METRIC, curve[None]).promise
+    best_epoch = int(curve.argmax())
+    promise = select(fold.recipes([best_epoch]), METRIC, curve[None]).promise
+    every = count(
+        known["fold_label"],
+        np.concatenate([known["fold"], known["half_fold"]]).T,
+        known["fold_group"],
+        CLASSES,
+    )
+    best_half = len(curve) + int(observed(every, METRIC)[len(curve) :].argmax())
+    larger = _grown(promise, every.recipes([best_epoch, best_half]))
     best, ema, soup, everyone = observed(counts(known, "", ("best", "ema", "soup", "all")), METRIC)
     by_epoch = observed(
         count(known["eval_label"], known["eval_all"].T, np.arange(len(known["eval_label"])), CLASSES), METRIC
@@ -149,8 +220,11 @@ def of_seed(known: Answered) -> dict[str, float]:
     return {
         "promise": promise.value, "seen, others": everyone, "seen, eval": by_epoch[stop - 1],
         "promise - seen, others": promise.value - everyone,
+        "grown - seen, others": larger.value - everyone,
         "promise - seen, eval": promise.value - by_epoch[stop - 1],
+        "grown - seen, eval": larger.value - by_epoch[stop - 1],
         "covered, eval": float(promise.low <= by_epoch[stop - 1] <= promise.high),
+        "covered, grown, eval": float(larger.low <= by_epoch[stop - 1] <= larger.high),
         "all - trial, others": everyone - best, "all - trial, eval": by_epoch[stop - 1] - of_trial,
         "stops after": stop, "last epoch - chosen, eval": by_epoch[-1] - by_epoch[stop - 1],
         "best epoch - chosen, eval": by_epoch.max() - by_epoch[stop - 1],
@@ -159,19 +233,29 @@ def of_seed(known: Answered) -> dict[str, float]:
     }  # fmt: skip
 
 
-def dealt(known: Answered, seed: int) -> list[tuple[float, bool]]:
-    """(Promise minus seen, whether its interval holds what is seen) of DEALS deals of the other people."""
+def _grown(promise: Interval, counts: Counts) -> Interval:
+    """The promise for training on all people, by the `counts` of the trial and of the half."""
+    larger = grown({METRIC: promise.value, **promise.limits()}, gain(counts, METRIC, POWER), METRIC, {})
+    return replace(promise, value=larger[METRIC], low=larger["low"], high=larger["high"])
+
+
+def dealt(known: Answered, seed: int) -> list[tuple[float, bool, float, bool]]:
+    """(Promise minus seen, whether its interval holds what is seen, both of the grown one) of DEALS deals of
+    the other people."""
     size, total = (len(np.unique(known[name])) for name in ("fold_group", "group"))
     parts = max(2, total // size)
     photos = pd.DataFrame({"group": known["group"], "label": known["label"]})
     people = np.unique(known["group"], return_index=True)[1]
-    both = counts(known, "", ("best", "all"))
+    each = counts(known, "", ("best", "half", "all"))
     found = []
     for deal in range(DEALS):
         part = fold_of(photos, parts, seed * DEALS + deal // parts).to_numpy()[people] == deal % parts
-        promise = intervals(_part(both.recipes([0]), part), METRIC)[0]
-        (seen,) = observed(_part(both.recipes([1]), ~part), METRIC)
-        found.append((promise.value - float(seen), promise.low <= seen <= promise.high))
+        promise = intervals(_part(each.recipes([0]), part), METRIC)[0]
+        larger = _grown(promise, _part(each.recipes([0, 1]), part))
+        (seen,) = observed(_part(each.recipes([2]), ~part), METRIC)
+        found.append(
+            tuple(x for one in (promise, larger) for x in (one.value - seen, one.low <= seen <= one.high))
+        )
     return found
 
 
@@ -184,11 +268,13 @@ def text(seeds: Mapping[int, Answered]) -> str:
     table = pd.DataFrame([of_seed(known) for known in seeds.values()])
     lines = [f"{name:28}{table[name].mean():+8.4f} ({table[name].std():.3f})" for name in table]
     deals = [one for seed, known in seeds.items() for one in dealt(known, seed)]
-    errors, covered = np.array(deals, float).T
-    lines.append(
-        f"{len(deals)} deals: promise - seen {errors.mean():+.4f} ({errors.std():.3f}), the interval covers "
-        f"{covered.mean():.1%}"
-    )
+    for name, (errors, covered) in zip(
+        ("promise", "grown"), np.split(np.array(deals, float).T, 2), strict=True
+    ):
+        lines.append(
+            f"{len(deals)} deals: {name} - seen {errors.mean():+.4f} ({errors.std():.3f}), the interval "
+            f"covers {covered.mean():.1%}"
+        )
     return "\n".join(lines)
 
 
@@ -201,8 +287,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--others", type=int, default=300)
+    parser.add_argument("--heads", action="store_true")
     asked = parser.parse_args(arguments)
     seeds: dict[int, Answered] = {}
+    if asked.heads:
+        start, unknown = _start(parse({**HEADS, "data": str(asked.data)}), asked.answers, asked.out)
+        assert start.features is not None
+        more = features_of(start.network, unknown, start.preprocessing, start.compute, "none", 0)[:, 0]
+        fewer = PCA(COMPONENTS, random_state=0).fit(start.features[:, 0])
+        known, more = fewer.transform(start.features[:, 0]), fewer.transform(more)
+        for seed in range(asked.seeds):
+            seeds[seed] = head_answers(
+                seed, known, start.table, (more, unknown["label"].to_numpy()), asked.people, asked.others
+            )
+        print(text(seeds))
+        return
     for seed in range(asked.seeds):
         path = asked.out / f"{seed}.npz"
         if not path.exists():

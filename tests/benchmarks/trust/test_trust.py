@@ -1,6 +1,7 @@
 """The benchmarks of trust: populations, intervals and rules against direct computations."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.trust.answers import count
@@ -132,6 +133,8 @@ def test_a_retraining_is_compared_with_the_promise_on_the_same_people():
         "eval_all": np.array([right, label, right]),
         "fold_label": label[:72],
         "fold": [right[:72], label[:72]],
+        "half_fold": [np.where(np.arange(72) % 2, right[:72], 0)],
+        "half": right,
     }
     known = {name: np.asarray(value) for name, value in known.items()} | {
         "fold_group": np.arange(72).astype(str)
@@ -143,8 +146,25 @@ def test_a_retraining_is_compared_with_the_promise_on_the_same_people():
     assert of["last epoch - chosen, eval"] == pytest.approx(-of["ema - best epoch, others"], abs=1e-6)
     deals = retraining.dealt(known, 0)
     assert len(deals) == retraining.DEALS
-    assert abs(np.mean([error for error, _ in deals])) < 0.03
+    assert abs(np.mean([error for error, *_ in deals])) < 0.03
+    assert all(abs(error - larger) < 1e-4 for error, _, larger, _ in deals), (
+        "the half is as good: no more is promised"
+    )
+    assert of["grown - seen, eval"] == of["promise - seen, eval"] == 0, "the best epoch makes no error"
     assert "10 deals: promise - seen" in retraining.text({0: known})
+
+
+def test_heads_of_more_people_promise_more_and_are_compared_as_networks_are():
+    rng = np.random.default_rng(0)
+    label, group = np.arange(18).repeat(40), np.arange(720).astype(str)
+    features = np.eye(18)[label] + rng.normal(size=(720, 18))
+    table = pd.DataFrame({"group": group, "label": label})
+    known = retraining.head_answers(0, features, table, (features, label), 300, 300)
+    assert known.keys() >= {"fold", "half_fold", "best", "half", "all", "eval_all"}
+    of = retraining.of_seed(known)
+    assert of["seen, eval"] > 0.2 and of["all - trial, eval"] > 0
+    assert of["grown - seen, others"] > of["promise - seen, others"]
+    assert not set(known["fold_group"]) & set(known["group"])
 
 
 def test_wrong_labels_are_planted_by_person_where_photos_share_the_factor(people):

@@ -1,0 +1,118 @@
+"""What a recipe promises once it is trained on all groups: its trial's promise, and what the score gains by
+more groups, which a training on half of the trial's groups measures."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.confirm import train
+from analysis.recipes import Recipe
+from analysis.trust.answers import counts_of, read_answers
+from analysis.trust.bootstrap import observed
+from analysis.trust.growth import gain, grown
+from analysis.trust.leaders import promise_facts, promised_words
+from common.errors import UsageError
+from common.log import output_of
+from dataset.read import corrected, scan_train
+from dataset.split import fraction_of, split
+from trial.config import PLACES, TrialConfig, parse
+from trial.run_folder.record import RunFolder
+from trial.run_folder.resume import is_finished, other_data
+
+output = output_of(__name__)
+
+OPTION = "--learning-curve"
+FOLDER = "learning_curve"  # of the smaller training, in the folder of the submission
+FRACTION = 0.5  # of the trial's groups
+MAX_POWER = 1.5  # a gain is not told for a step longer than this many of that which was measured
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A promise that can be measured. `config`: of the training on half of the groups that the `recipe`'s
+    trial was trained on. `groups`: the numbers of groups of that training, the trial's (with fold=all, means
+    over the networks) and all, which are `called` so. `promise`: the trial's."""
+
+    recipe: Recipe
+    config: TrialConfig
+    groups: tuple[float, float, float]
+    called: str
+    promise: Mapping[str, Any]
+
+    @property
+    def power(self) -> float:
+        """As `gain` takes it."""
+        smaller, trial, everyone = self.groups
+        return math.log(everyone / trial) / math.log(trial / smaller)
+
+    def measured(self, folder: Path) -> Recipe:
+        """Train on fewer groups in `folder`, unless that is done there: the recipe, with the promise for all
+        groups, which is printed. A training that was stopped goes on."""
+        trial, metric = self.recipe.folder, self.config.metric
+        assert trial is not None
+        config = replace(self.config, out=str(folder))
+        smaller, known, _ = (f"{number:,.0f}" for number in self.groups)
+        if not is_finished(folder, config):
+            seconds = RunFolder(trial).status().get("seconds") or 0
+            output.info(
+                f"learning curve: the recipe is trained on {smaller} of its trial's {known} {self.called}; "
+                f"that takes about half of the trial's {seconds:,.0f} s"
+            )
+            train(config, folder, f"on {smaller} {self.called}")
+        counts = counts_of([read_answers(one) for one in (trial, folder)])
+        scores = observed(counts, metric)
+        curve = {
+            "trained_on": dict(zip(("smaller", "trial", "all"), map(round, self.groups), strict=True)),
+            "scores": {"smaller": round(float(scores[1]), 4), "trial": round(float(scores[0]), 4)},
+        }
+        promise = grown(self.promise, gain(counts, metric, self.power), metric, curve)
+        output.info(f"promise: {promised_words(promise, metric, self.called)}")
+        return replace(self.recipe, origin=self.recipe.origin | {"promise": promise})
+
+
+def curve_of_recipe(recipe: Recipe, config: TrialConfig) -> Curve:
+    """How the promise of `recipe`, retrained by `config` on all groups, can be measured. UsageError if it
+    can't."""
+    trial = recipe.folder
+    if trial is None or not recipe.scores:
+        raise UsageError(
+            f"{OPTION}: needs the run folder of the recipe's trial, with its validation answers; give the "
+            "config.json of that run, or the experiment"
+        )
+    if recipe.unfinished:
+        raise UsageError(f"{OPTION}: {trial} has not finished, so nothing can be compared with it")
+    task, table, errors = scan_train(Path(config.data), config.group)
+    if errors:
+        raise UsageError(errors)
+    table = corrected(task, table, config.corrections)
+    if changed := recipe.unpromised(config, task.classes):
+        raise UsageError(f"{OPTION}: there is no promise to begin with: {changed}")
+    run = RunFolder(trial)
+    own = run.config()
+    if other := other_data(run, own.recipe(), config.data):
+        raise UsageError(f"{OPTION}: {trial} {other}")
+    promise = recipe.origin.get("promise") or promise_facts(trial, config.metric).get("promise")
+    if not promise:
+        raise UsageError(f"{OPTION}: {trial} promises nothing; its curve or validation answers are missing")
+    places = {name: getattr(config, name) for name in PLACES}
+    smaller = parse({**own.recipe(), **places, "train_fraction": FRACTION * own.train_fraction})
+    fewer, known, every = _trained_on(table, smaller), _trained_on(table, own), table["group"].nunique()
+    found = Curve(recipe, smaller, (fewer, known, every), task.groups, promise)
+    if fewer >= known or found.power > MAX_POWER:
+        raise UsageError(
+            f"{OPTION}: what half of the trial's {known:,.0f} {task.groups} ({fewer:,.0f}) and all of these "
+            f"learn says too little about {every:,}"
+        )
+    return found
+
+
+def _trained_on(table: pd.DataFrame, config: TrialConfig) -> float:
+    """On how many groups a network of this trial is trained, the mean over its folds."""
+    parts = (split(table, fold, config.folds, config.seed)[0] for fold in config.fold_numbers)
+    used = [fraction_of(part, config.train_fraction, config.seed)["group"].nunique() for part in parts]
+    return float(np.mean(used))
