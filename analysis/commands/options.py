@@ -39,7 +39,7 @@ LearningCurve = Annotated[
     typer.Option(
         "--learning-curve",
         help="promise what training on all people (groups) will hold, not what the trial held: the best "
-        "recipe is also trained on half of the trial's people, which takes half of the trial's time",
+        "recipe is also trained on four fifths of its trial's people, in four fifths of the trial's time",
     ),
 ]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs that train each network together")]

@@ -2,25 +2,26 @@
 run's epochs better than its best epoch?
 
     python -m benchmarks.trust.retraining DATA ANSWERS.csv OUT [--seeds 5] [--people 300] [--others 300]
-    python -m benchmarks.trust.retraining DATA ANSWERS.csv OUT --heads --seeds 80
+    python -m benchmarks.trust.retraining DATA ANSWERS.csv OUT --heads lda --seeds 80
 
 For each seed, some people of DATA's train/ are split into five folds, and three networks trained: one on four
-folds, as a trial; one on half of these people, for the learning curve (analysis/learning_curve.py); and one
-on all people, stopped after the epoch that retraining would stop after (analysis/retrain.py). What is seen is
-the score of the latter on other people of train/, whom none was trained on, and on the photos to predict,
-whose true classes are in ANSWERS. OUT holds what the networks answered, a file for each seed; a seed that is
-there is not trained again.
+folds, as a trial; one on four fifths of these people, for the learning curve (analysis/learning_curve.py);
+and one on all people, stopped after the epoch that retraining would stop after (analysis/retrain.py). What is
+seen is the score of the latter on other people of train/, whom none was trained on, and on the photos to
+predict, whose true classes are in ANSWERS. OUT holds what the networks answered, a file for each seed; a seed
+that is there is not trained again.
 
 The promise: the trial's score on its fold, corrected for the choice of an epoch; `grown`: with what the
 learning curve adds. That is few people, so the promise is also dealt: the trial's network on as many of the
 others as a fold has, DEALS times, against what the network of all people holds on the rest of them.
 
-With `--heads` the networks are linear discriminants on what the packaged network makes of the photos, fitted
-in a second, for many seeds: how often does the interval hold what is seen?
+With `--heads` the networks are heads on what the packaged network makes of the photos, trained in a second,
+for many seeds: how often does the interval hold what is seen? `lda`: a linear discriminant; `mlp`: a hidden
+layer, trained EPOCHS epochs.
 """
 
 import argparse
-import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,9 +31,12 @@ import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from analysis.learning_curve import FRACTION
 from analysis.retrain import mean
 from analysis.submission import read_answers
 from analysis.trust.answers import Counts, count
@@ -53,7 +57,7 @@ from trial.fit import fit, infer
 from trial.run_folder.record import RunWriter
 
 METRIC, FOLDS, DEALS = "macro_f1", 5, 10
-POWER = math.log(FOLDS / (FOLDS - 1)) / math.log(1 / FRACTION)
+SMALLER, POWER = (FOLDS - 1) / FOLDS, 1.0  # the trial is to the smaller training what all people are to it
 RECIPE = {
     "model": "tf_efficientnet_lite0", "weights": "package", "image_size": "64x48", "epochs": 6,
     "batch_size": 16, "optimizer": "adamw", "learning_rate": 0.002, "schedule": "onecycle",
@@ -63,7 +67,7 @@ HEADS = {
     "model": "tf_efficientnet_lite0", "weights": "package", "image_size": "96x72", "epochs": 1,
     "learning_rate": 0.0, "init": "lda", "features": "cached", "threads": 1, "cache_limit": 0,
 }  # fmt: skip
-COMPONENTS, SHRINKAGE = 200, 0.3  # of the heads' features and covariance
+COMPONENTS, SHRINKAGE, EPOCHS = 200, 0.3, 12
 Answered = Mapping[str, np.ndarray]
 
 
@@ -72,8 +76,8 @@ def answered(
 ) -> dict[str, np.ndarray]:
     """What the networks of a seed answer. Of the fold: `fold_label`, `fold_group`, `fold` (epochs, photos).
     Of the others: label, group, and the answers of the trial's `best` epoch, of its moving average (`ema`)
-    and of the mean of its best epochs (`soup`), of `all` people's network and of the best epoch of that of
-    `half` the trial's, which answers the fold in `half_fold` (epochs, photos). Of the photos to predict:
+    and of the mean of its best epochs (`soup`), of `all` people's network and of the best epoch of the
+    `smaller` training, which answers the fold in `smaller_fold` (epochs, photos). Of the photos to predict:
     `eval_label`, `eval_trial`, and `eval_all` (epochs, photos). `stop_after`: by the curve of the trial."""
     config = parse({**recipe_values, "data": str(data), "seed": seed, "folds": FOLDS})
     start, unknown = _start(config, answers, out / f"{seed}")
@@ -128,15 +132,15 @@ def answered(
         "eval_label": unknown["label"].to_numpy(),
         "eval_trial": predicted(with_weights(raw[order[0]]), "eval"),
     }  # fmt: skip
-    half, of_half = [], []
+    smaller, of_smaller = [], []
     torch.manual_seed(seed)
     network, _ = recipe.build(config, start.task)
-    for _ in fit(recipe.training(config, start, network, fraction_of(known, FRACTION, seed))):
-        half.append(_copy(network))
-        of_half.append(predicted(network, "fold"))
-    found["half_fold"] = np.array(of_half)
-    best_half = half[int(np.argmax([macro_f1(one) for one in of_half]))]
-    found["half"] = predicted(with_weights(best_half), "others")
+    for _ in fit(recipe.training(config, start, network, fraction_of(known, SMALLER, seed))):
+        smaller.append(_copy(network))
+        of_smaller.append(predicted(network, "fold"))
+    found["smaller_fold"] = np.array(of_smaller)
+    best_smaller = smaller[int(np.argmax([macro_f1(one) for one in of_smaller]))]
+    found["smaller"] = predicted(with_weights(best_smaller), "others")
     chosen = steady(curve)
     assert chosen is not None
     torch.manual_seed(seed)
@@ -159,28 +163,34 @@ def _start(config: TrialConfig, answers: Path, folder: Path) -> tuple[recipe.Sta
 
 
 def head_answers(
-    seed: int, features: np.ndarray, table: pd.DataFrame, unknown: tuple[np.ndarray, np.ndarray],
+    head: str, seed: int, features: np.ndarray, table: pd.DataFrame, unknown: tuple[np.ndarray, np.ndarray],
     people: int, others: int,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """As `answered`, by linear discriminants on `features` (photos, D) of the photos of `table`, which are in
-    its order; `unknown`: features and labels of the photos to predict."""
+    """As `answered`, by a `head` on `features` (photos, D) of the photos of `table`, which are in its order;
+    `unknown`: features and labels of the photos to predict."""
     used = fraction_of(table, people / table["group"].nunique(), seed)
     rest = table[~table["group"].isin(used["group"])]
     rest = fraction_of(rest, others / rest["group"].nunique(), seed)
     known, held_out = split(used, 0, FOLDS, seed)
 
-    def fitted(photos: pd.DataFrame) -> LinearDiscriminantAnalysis:
-        head = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
-        return head.fit(features[photos.index], photos["label"])
+    def fitted(photos: pd.DataFrame) -> LinearDiscriminantAnalysis | MLPClassifier:
+        one = (
+            LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE)
+            if head == "lda"
+            else MLPClassifier((64,), batch_size=16, max_iter=EPOCHS, random_state=seed)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # EPOCHS is the recipe
+            return one.fit(features[photos.index], photos["label"])
 
-    trial, half, everyone = (fitted(photos) for photos in (known, fraction_of(known, FRACTION, seed), used))
+    trial, smaller, everyone = map(fitted, (known, fraction_of(known, SMALLER, seed), used))
     of_fold, of_rest = features[held_out.index], features[rest.index]
     best = trial.predict(of_rest)
     return {
         "fold_label": held_out["label"].to_numpy(), "fold_group": held_out["group"].to_numpy(str),
-        "fold": trial.predict(of_fold)[None], "half_fold": half.predict(of_fold)[None],
+        "fold": trial.predict(of_fold)[None], "smaller_fold": smaller.predict(of_fold)[None],
         "label": rest["label"].to_numpy(), "group": rest["group"].to_numpy(str),
-        "best": best, "ema": best, "soup": best, "soup_of": np.array(1), "half": half.predict(of_rest),
+        "best": best, "ema": best, "soup": best, "soup_of": np.array(1), "smaller": smaller.predict(of_rest),
         "all": everyone.predict(of_rest), "stop_after": np.array(1), "eval_label": unknown[1],
         "eval_trial": trial.predict(unknown[0]), "eval_all": everyone.predict(unknown[0])[None],
     }  # fmt: skip
@@ -206,12 +216,12 @@ def of_seed(known: Answered) -> dict[str, float]:
     promise = select(fold.recipes([best_epoch]), METRIC, curve[None]).promise
     every = count(
         known["fold_label"],
-        np.concatenate([known["fold"], known["half_fold"]]).T,
+        np.concatenate([known["fold"], known["smaller_fold"]]).T,
         known["fold_group"],
         CLASSES,
     )
-    best_half = len(curve) + int(observed(every, METRIC)[len(curve) :].argmax())
-    larger = _grown(promise, every.recipes([best_epoch, best_half]))
+    best_smaller = len(curve) + int(observed(every, METRIC)[len(curve) :].argmax())
+    larger = _grown(promise, every.recipes([best_epoch, best_smaller]))
     best, ema, soup, everyone = observed(counts(known, "", ("best", "ema", "soup", "all")), METRIC)
     by_epoch = observed(
         count(known["eval_label"], known["eval_all"].T, np.arange(len(known["eval_label"])), CLASSES), METRIC
@@ -234,7 +244,7 @@ def of_seed(known: Answered) -> dict[str, float]:
 
 
 def _grown(promise: Interval, counts: Counts) -> Interval:
-    """The promise for training on all people, by the `counts` of the trial and of the half."""
+    """The promise for training on all people, by the `counts` of the trial and the smaller one."""
     larger = grown({METRIC: promise.value, **promise.limits()}, gain(counts, METRIC, POWER), METRIC, {})
     return replace(promise, value=larger[METRIC], low=larger["low"], high=larger["high"])
 
@@ -246,7 +256,7 @@ def dealt(known: Answered, seed: int) -> list[tuple[float, bool, float, bool]]:
     parts = max(2, total // size)
     photos = pd.DataFrame({"group": known["group"], "label": known["label"]})
     people = np.unique(known["group"], return_index=True)[1]
-    each = counts(known, "", ("best", "half", "all"))
+    each = counts(known, "", ("best", "smaller", "all"))
     found = []
     for deal in range(DEALS):
         part = fold_of(photos, parts, seed * DEALS + deal // parts).to_numpy()[people] == deal % parts
@@ -287,18 +297,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--others", type=int, default=300)
-    parser.add_argument("--heads", action="store_true")
+    parser.add_argument("--heads", choices=("lda", "mlp"))
     asked = parser.parse_args(arguments)
     seeds: dict[int, Answered] = {}
     if asked.heads:
         start, unknown = _start(parse({**HEADS, "data": str(asked.data)}), asked.answers, asked.out)
         assert start.features is not None
         more = features_of(start.network, unknown, start.preprocessing, start.compute, "none", 0)[:, 0]
-        fewer = PCA(COMPONENTS, random_state=0).fit(start.features[:, 0])
+        fewer = make_pipeline(PCA(COMPONENTS, random_state=0), StandardScaler()).fit(start.features[:, 0])
         known, more = fewer.transform(start.features[:, 0]), fewer.transform(more)
         for seed in range(asked.seeds):
             seeds[seed] = head_answers(
-                seed, known, start.table, (more, unknown["label"].to_numpy()), asked.people, asked.others
+                asked.heads,
+                seed,
+                known,
+                start.table,
+                (more, unknown["label"].to_numpy()),
+                asked.people,
+                asked.others,
             )
         print(text(seeds))
         return

@@ -1,4 +1,4 @@
-"""--learning-curve: the recipe is trained on half of its trial's groups, too, for a promise for all of them."""
+"""--learning-curve: the recipe is trained on fewer of its trial's groups, too, for a promise for all of them."""
 
 import json
 import shutil
@@ -28,12 +28,14 @@ def recipe(experiment):
     return read_recipe(experiment.folder / "trials" / "t0" / "config.json")
 
 
-def test_half_of_the_trials_people_are_trained_on_with_its_split(recipe, people):
+def test_four_fifths_of_the_trials_people_are_trained_on_with_its_split(recipe, people):
     config = recipe.config({"data": str(people), "device": "cpu"})
     curve = curve_of_recipe(recipe, config)
-    assert curve.groups == (12, 24, 30) and curve.called == "people"
-    assert curve.power == pytest.approx(0.3219, abs=1e-4)
-    assert curve.config.recipe() == config.recipe() | {"train_fraction": 0.5}
+    assert curve.groups == (18, 24, 30) and curve.called == "people", (
+        "of .8, each kind of four would keep four"
+    )
+    assert curve.power == pytest.approx(0.7757, abs=1e-4)
+    assert curve.config.recipe() == config.recipe() | {"train_fraction": 0.7}
     assert (curve.config.data, curve.config.device) == (str(people), "cpu")
 
 
@@ -51,9 +53,7 @@ def test_what_has_no_promise_to_begin_with_is_refused_before_anything_is_trained
     small = json.loads((tmp_path / "small" / "config.json").read_text()) | {"train_fraction": 0.2}
     (tmp_path / "small" / "config.json").write_text(json.dumps(small))
     few = read_recipe(tmp_path / "small" / "config.json")
-    refused(
-        few, r"what half of the trial's \d+ people \(\d\) and all of these learn says too little about 30"
-    )
+    refused(few, r"the 6 people that the trial was trained on are too few to say what 30 will gain")
     (tmp_path / "small" / "epochs.csv").unlink()
     (tmp_path / "small" / "validation.parquet").unlink()
     with pytest.raises(UsageError, match="promises nothing; its curve or validation answers are missing"):
@@ -75,14 +75,14 @@ def test_the_promise_for_all_people_is_kept_and_said_and_its_training_is_used_ag
         patch.setattr("analysis.pipeline.retrain", interrupt)
         with pytest.raises(KeyboardInterrupt):
             retrain_and_submit(recipe, people, out, {"cache_limit": 0}, learning_curve=True)
-    assert "learning curve: the recipe is trained on 12 of its trial's 24 people" in capsys.readouterr().out
+    assert "learning curve: the recipe is trained on 18 of its trial's 24 people" in capsys.readouterr().out
     _, about = retrain_and_submit(recipe, people, out, {"cache_limit": 0}, learning_curve=True)
     said = capsys.readouterr().out
     assert "learning curve: the recipe" not in said and "promise: macro-F1 " in said
-    assert RunFolder(out / FOLDER).config().train_fraction == 0.5
+    assert RunFolder(out / FOLDER).config().train_fraction == 0.7
     promise = about["promise"]
     curve, trial = promise["learning_curve"], promise[OF_TRIAL]
-    assert curve["trained_on"] == {"smaller": 12, "trial": 24, "all": 30}
+    assert curve["trained_on"] == {"smaller": 18, "trial": 24, "all": 30}
     assert promise["macro_f1"] == pytest.approx(trial["macro_f1"] + curve["gain"], abs=2e-4)
     assert promise["high"] == pytest.approx(min(1, trial["high"] + curve["gain_high"]), abs=2e-4)
     assert about["validation"]["macro_f1"] == recipe.scores["macro_f1"]

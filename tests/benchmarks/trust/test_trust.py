@@ -133,8 +133,8 @@ def test_a_retraining_is_compared_with_the_promise_on_the_same_people():
         "eval_all": np.array([right, label, right]),
         "fold_label": label[:72],
         "fold": [right[:72], label[:72]],
-        "half_fold": [np.where(np.arange(72) % 2, right[:72], 0)],
-        "half": right,
+        "smaller_fold": [np.where(np.arange(72) % 2, right[:72], 0)],
+        "smaller": right,
     }
     known = {name: np.asarray(value) for name, value in known.items()} | {
         "fold_group": np.arange(72).astype(str)
@@ -148,19 +148,20 @@ def test_a_retraining_is_compared_with_the_promise_on_the_same_people():
     assert len(deals) == retraining.DEALS
     assert abs(np.mean([error for error, *_ in deals])) < 0.03
     assert all(abs(error - larger) < 1e-4 for error, _, larger, _ in deals), (
-        "the half is as good: no more is promised"
+        "the smaller is as good: no more is promised"
     )
     assert of["grown - seen, eval"] == of["promise - seen, eval"] == 0, "the best epoch makes no error"
     assert "10 deals: promise - seen" in retraining.text({0: known})
 
 
-def test_heads_of_more_people_promise_more_and_are_compared_as_networks_are():
+@pytest.mark.parametrize("head", ["lda", "mlp"])
+def test_heads_of_more_people_promise_more_and_are_compared_as_networks_are(head):
     rng = np.random.default_rng(0)
     label, group = np.arange(18).repeat(40), np.arange(720).astype(str)
     features = np.eye(18)[label] + rng.normal(size=(720, 18))
     table = pd.DataFrame({"group": group, "label": label})
-    known = retraining.head_answers(0, features, table, (features, label), 300, 300)
-    assert known.keys() >= {"fold", "half_fold", "best", "half", "all", "eval_all"}
+    known = retraining.head_answers(head, 0, features, table, (features, label), 300, 300)
+    assert known.keys() >= {"fold", "smaller_fold", "best", "smaller", "all", "eval_all"}
     of = retraining.of_seed(known)
     assert of["seen, eval"] > 0.2 and of["all - trial, eval"] > 0
     assert of["grown - seen, others"] > of["promise - seen, others"]
