@@ -28,8 +28,10 @@ output = output_of(__name__)
 
 OPTION = "--learning-curve"
 FOLDER = "learning_curve"  # of the smaller training, in the folder of the submission
-# Of the trial's groups. More would differ too little; a tenth is left out, though each class keeps a group.
+# Of the trial's groups. The first is taken whose step is long enough: of a few groups nearly all are kept, as
+# each class keeps one.
 FRACTIONS = (0.8, 0.7, 0.6, 0.5)
+MAX_POWER = 1.5  # by how much longer the step to all groups may be than the one that is measured
 MIN_FRACTION = 0.45  # of all groups that the trial was trained on, to say something about all of them
 
 
@@ -106,8 +108,9 @@ def curve_of_recipe(recipe: Recipe, config: TrialConfig) -> Curve:
         part = max(0.001, round(fraction * own.train_fraction, 4))
         smaller = parse({**own.recipe(), **places, "train_fraction": part})
         fewer = _trained_on(table, smaller)
-        if fewer <= 0.9 * known and known >= MIN_FRACTION * every:
-            return Curve(recipe, smaller, (fewer, known, every), task.groups, promise)
+        found = Curve(recipe, smaller, (fewer, known, every), task.groups, promise)
+        if fewer < known and found.power <= MAX_POWER and known >= MIN_FRACTION * every:
+            return found
     raise UsageError(
         f"{OPTION}: the {known:,.0f} {task.groups} that the trial was trained on are too few to say what "
         f"{every:,} will gain"

@@ -14,7 +14,7 @@ from analysis.pipeline import export_best_and_retrain, retrain_and_submit
 from analysis.predict.trained import predict
 from analysis.predict.validation import worth
 from analysis.prediction import predict_and_submit
-from analysis.recipes import Recipe
+from analysis.recipes import Recipe, read_recipe
 from analysis.report.run import write_run_report
 from analysis.score import score_submission
 from analysis.submission import read_predictions
@@ -111,6 +111,22 @@ def test_the_best_trials_of_another_task_are_retrained(patients, trial, tmp_path
     page = (tmp_path / "out" / "report.html").read_text()
     assert "over all 2 classes" in page
     assert "12 validation patients" in page
+
+
+@pytest.mark.slow
+def test_a_trial_of_all_folds_promises_for_all_patients(patients, tmp_path, capsys):
+    values = {**ILL, "metric": "log_loss", "fold": "all", "folds": 3, "epochs": 1}
+    config = parse({**values, "data": str(patients)})
+    with RunWriter(tmp_path / "trial", config) as writer:
+        run(config, writer, lambda report: None)
+    recipe = read_recipe(tmp_path / "trial" / "config.json")
+    _, about = retrain_and_submit(recipe, patients, tmp_path / "out", {"cache_limit": 0}, learning_curve=True)
+    promise, trial = about["promise"], about["promise"]["of_the_trial"]
+    assert promise["learning_curve"]["trained_on"] == {"smaller": 5, "trial": 8, "all": 12}
+    assert promise["low"] <= promise["negative_log_loss"] <= promise["high"] <= 0
+    gain = promise["learning_curve"]["gain"]
+    assert promise["negative_log_loss"] == pytest.approx(min(0, trial["negative_log_loss"] + gain), abs=2e-4)
+    assert "trained on all 12, by the learning curve" in capsys.readouterr().out
 
 
 def test_a_trials_page_is_in_the_words_of_its_task(trial, tmp_path):
