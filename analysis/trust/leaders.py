@@ -174,9 +174,9 @@ def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
         trained_on, scores = curve["trained_on"], curve["scores"]
         return (
             f"{words}trained on all {trained_on['all']:,}, by the learning curve: "
-            f"{scores['smaller']:.3f} with {trained_on['smaller']:,} {groups}, {scores['trial']:.3f} with the trial's "
-            f"{trained_on['trial']:,}{option and f', less {option}'}; the trial promises "
-            f"{promised_words(trial, metric, groups)}"
+            f"{scores['smaller']:.3f} with {trained_on['smaller']:,} {groups}, "
+            f"{scores['trial']:.3f} with the trial's {trained_on['trial']:,}"
+            f"{option and f', less {option}'}; the trial promises {promised_words(trial, metric, groups)}"
         )
     many = promise.get("chosen_from", 1)
     of = f"the best of {many} trials and their epochs" if many > 1 else "its epoch"

@@ -182,7 +182,7 @@ def test_a_submission_that_promises_less_than_its_recipe_says_so(monkeypatch):
     shown = experiment._promise(ranking, less)
     assert (shown["score"], shown["words"]) == ("0.550", "95 %: 0.450 to 0.650")
     monkeypatch.setattr(experiment, "trust_words", lambda ranking: ["note: one"])
-    assert experiment._trust_words(ranking, less) == [
+    assert experiment._trust_words(ranking, less, "people") == [
         "Note: one",
         "The submission promises 0.550, since --combine-photos loses 0.050 on the validation photos.",
     ]

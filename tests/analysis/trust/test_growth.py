@@ -51,3 +51,5 @@ def test_a_promise_grows_within_the_metrics_bounds_and_keeps_that_of_the_trial()
         "0.600 with 120 people, 0.680 with the trial's 240; the trial promises "
         + promised_words(promise, "accuracy", "people")
     )
+    lowered = promised_words(found | {"lowered_by": 0.02, "lowered_for": "--tta flip"}, "accuracy", "people")
+    assert "240, less 0.020 that --tta flip loses on validation people; the trial promises" in lowered
