@@ -121,6 +121,7 @@ def test_a_vote_is_made_again(people, experiment, tmp_path, capsys):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_exported_recipes_can_be_retrained_as_they_were_found(people, experiment, tmp_path, capsys):
     export_best(experiment, tmp_path / "best")
     made = read_bundle(tmp_path / "best")

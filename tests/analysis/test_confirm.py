@@ -142,6 +142,7 @@ def test_a_leader_that_is_behind_is_trained_no_further(experiment, monkeypatch, 
     assert capsys.readouterr().out.count("is behind: ") == 2
 
 
+@pytest.mark.slow
 def test_a_leader_that_fails_is_left_out(experiment, monkeypatch, capsys):
     train = confirming.run
 

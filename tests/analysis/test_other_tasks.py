@@ -58,6 +58,7 @@ def about_of(out: Path) -> dict:
     return json.loads((out / "submission.json").read_text())
 
 
+@pytest.mark.slow
 def test_two_classes_are_retrained_voted_on_and_scored(patients, tmp_path, capsys):
     for seed in (0, 1):
         retrain_and_submit(Recipe({**ILL, "seed": seed, "epochs": 4}), patients, tmp_path / str(seed), {})

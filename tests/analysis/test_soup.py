@@ -65,6 +65,7 @@ def test_the_soup_is_the_mean_of_the_runs_that_raise_its_score(runs, people, tmp
     assert "promise: macro-F1 " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_its_promise_is_corrected_for_the_choice_of_its_runs_epochs_too(runs, people, tmp_path, monkeypatch):
     soup(runs, people, tmp_path / "plain")
     monkeypatch.setattr("analysis.soup._promised", lambda run, metric, score: score - 0.005)

@@ -119,6 +119,7 @@ def test_a_run_with_a_hidden_layer_is_trained_saved_and_read_as_any_other(people
     assert np.allclose(predict(tmp_path / "run", photos), expected.to_numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_backbone_stays(people, tmp_path):
     from safetensors.torch import load_file
 

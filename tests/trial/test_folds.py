@@ -34,6 +34,7 @@ def all_folds(people, tmp_path_factory):
     return trained(tmp_path_factory.mktemp("run") / "all", people, fold="all")
 
 
+@pytest.mark.slow
 def test_every_person_is_answered_for_by_a_network_that_has_not_seen_them(all_folds, people):
     _, run_folder, final = all_folds
     answers, table = run_folder.validation(), read_train(people).table

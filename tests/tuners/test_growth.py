@@ -11,6 +11,7 @@ from tests.tuners.searching import search
 FEW, MORE = 30, 100
 
 
+@pytest.mark.slow
 def test_a_trial_costs_kilobytes_and_no_open_file(fake):
     made = search(sampler="random")
 

@@ -115,6 +115,7 @@ def test_the_command_names_both_sides(leaky, tmp_path):
         write_leakage(leaky, tmp_path / "out", run)
 
 
+@pytest.mark.slow
 def test_the_folds_are_those_of_the_run_whose_labels_were_corrected(people, tmp_path, monkeypatch):
     """Other labels deal other folds."""
     first = read_train(people).table.iloc[0]

@@ -87,6 +87,7 @@ def test_that_there_is_no_decision_is_said(people, tmp_path, capsys):
     assert "decision layer" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_by_another_metric_nothing_is_promised_of_a_decision(people, tmp_path, capsys):
     """The score that is known is of the probabilities before it."""
     for seed, name in enumerate("ab"):
@@ -114,6 +115,7 @@ def test_by_another_metric_nothing_is_promised_of_a_decision(people, tmp_path, c
     assert about(tmp_path / "later")["promise"] == about(tmp_path / "plain")["promise"]
 
 
+@pytest.mark.slow
 def test_nothing_is_promised_of_a_decision_that_may_lose(people, tmp_path, capsys):
     untrained(tmp_path / "run", 0, validation(0.0, 60), values={"epochs": 1})
     (tmp_path / "run" / "epochs.csv").write_text("epoch,macro_f1,fold\n1,0.2,0\n")

@@ -30,6 +30,7 @@ def table(large):
     return trial_table(find(str(large.folder)))
 
 
+@pytest.mark.slow
 def test_of_many_trials_exactly_those_that_ran_other_values_are_mismatched(large, table):
     assert len(large.mismatched) >= 3
     assert table["trial"][table["state"] == "mismatch"].tolist() == large.mismatched

@@ -294,6 +294,7 @@ def test_a_tuner_with_a_clock_sees_the_simulated_time():
     assert [one for one in tuner.told if one[0] == "at"] == [("at", 14.0), ("at", 20.0)]
 
 
+@pytest.mark.slow
 def test_what_nni_loads_plays_and_hears_of_every_trial_as_what_it_was():
     """The search and its assessor: each trial is told to the study once, with its curve and seconds."""
     curves = generated.generate("crossing", 1, recipes=60)

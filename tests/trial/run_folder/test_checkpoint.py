@@ -72,6 +72,7 @@ def test_going_on_gives_the_run_that_was_never_stopped(name, people, tmp_path, m
         assert not (folder / CHECKPOINT).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("where", "times"), [(AFTER_ROW, 2), (AFTER_BEST, 1)])
 def test_a_kill_between_two_writes_of_an_epoch_is_harmless(where, times, people, tmp_path, monkeypatch):
     """Twice in one run: what is recorded of the epoch after the checkpoint is dropped."""
@@ -89,6 +90,7 @@ def test_a_kill_between_two_writes_of_an_epoch_is_harmless(where, times, people,
     assert_same(folder, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_best_epoch_whose_files_are_of_a_later_one_is_forgotten(stopped, tmp_path):
     """The run was killed before the next checkpoint, and that epoch comes out otherwise now."""
     config, folder = stopped

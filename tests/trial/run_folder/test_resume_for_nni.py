@@ -87,6 +87,7 @@ def curve(folder):
     return list(RunFolder(folder).epochs()[column_of("macro_f1")])
 
 
+@pytest.mark.slow
 def test_a_trial_goes_on_from_its_parent_and_reports_the_whole_curve(parts, trials, tmp_path):
     run = trials.start("c", parent="p")
     assert_same(run.folder, parts[1])
