@@ -9,7 +9,7 @@ from analysis.trust.leaders import OF_TRIAL, promised_words
 
 
 def answered(*right: int, photos: int = 1000):
-    """The counts of two recipes, on groups of one photo of two classes, with so many right."""
+    """The counts of two recipes, on groups of one photo of two classes, with this number right."""
     labels = np.arange(photos) % 2
     given = np.stack([np.where(np.arange(photos) < number, labels, 1 - labels) for number in right], 1)
     return count(labels, given, np.arange(photos).astype(str), 2)
