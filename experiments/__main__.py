@@ -167,18 +167,16 @@ def resume_command(
     """
     from experiments.saved.resume import resume_experiment
 
-    given = experiment, port, trials, hours, machines, without_failing, with_retrain
-    if not with_retrain:
-        _report(lambda: resume_experiment(*given))
-        return
-    from analysis.trials.table import find
-    from experiments.hours.within import retrained
+    def resumed() -> "ExperimentResult":
+        result = resume_experiment(experiment, port, trials, hours, machines, without_failing, with_retrain)
+        if not with_retrain:
+            return result
+        from analysis.trials.table import find
+        from experiments.hours.within import retrained
 
-    def with_final() -> "ExperimentResult":
-        result = resume_experiment(*given)
         return retrained(result, find(str(result.folder)))
 
-    _report(with_final)
+    _report(resumed)
 
 
 @app.command("list", epilog=EXAMPLE + "list")

@@ -98,10 +98,10 @@ class Anywhere(Lookup):
     def nearest(self, params: Params) -> int | None:
         if self.known == MOST:
             return None
-        at, epochs = self.known, self.curves.scores.shape[1]
+        at = self.known
         positions = np.nan_to_num(self.space.positions(params), nan=-1)
-        curve, seconds = answer(positions, epochs)
-        noise = np.random.default_rng(crc32(positions.tobytes())).normal(0, NOISE, epochs)
+        curve, seconds = answer(positions)
+        noise = np.random.default_rng(crc32(positions.tobytes())).normal(0, NOISE, len(curve))
         self.curves.scores[at], self.curves.others[at] = curve + noise, curve
         self.curves.seconds[at] = seconds
         self.known += 1
@@ -126,12 +126,11 @@ def _model():
     return trees.fit(np.nan_to_num(positions, nan=-1), answers)
 
 
-def answer(positions: np.ndarray, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+def answer(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The curve (epochs,) of a recipe, without noise, and the seconds (epochs,)."""
-    (found,) = _model().predict(positions[None])
-    curve, final = found[:epochs], found[:epochs].max()
+    curve, seconds = np.split(_model().predict(positions[None])[0], 2)
     predicted, recorded = _ranks()
-    return curve * (np.interp(final, predicted, recorded) / final), np.exp(found[epochs:])
+    return curve * (np.interp(curve.max(), predicted, recorded) / curve.max()), np.exp(seconds)
 
 
 @cache
@@ -146,11 +145,10 @@ def _ranks() -> tuple[np.ndarray, np.ndarray]:
 
 def default(seed: int) -> Point:
     """The recipe that a search begins with, another one for each seed."""
-    space, epochs = Space(_recorded().space), _recorded().scores.shape[1]
-    rng = np.random.default_rng((1, seed))
+    space, rng = Space(_recorded().space), np.random.default_rng((1, seed))
     while True:
         (drawn,) = space.draw(rng, 1)
-        curve, _ = answer(np.nan_to_num(drawn, nan=-1), epochs)
+        curve, _ = answer(np.nan_to_num(drawn, nan=-1))
         if POOR[0] <= curve.max() <= POOR[1]:
             return space.point(space.at(drawn))
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -31,15 +32,23 @@ from common.errors import UsageError, exit_on_usage_error, unknown
 from common.files import write_json
 from common.machine import PROJECT
 
-KINDS: dict[str, tuple[Path, str, dict[str, Any]]] = {
-    # Of experiments: the space, what is the same in all trials, and what replaces first options and middles
-    # in the default.
-    "table": (SPACE, "epochs=5 train_fraction=0.2", DEFAULT),
-    "frozen": (
+
+@dataclass(frozen=True)
+class Kind:
+    """Of experiments: the file of the `space`, the `words` that are the same in all trials, and the `default`
+    that replaces first options and middles in the first recipe."""
+
+    space: Path
+    words: str
+    default: dict[str, Any] = field(default_factory=dict)
+
+
+KINDS = {
+    "table": Kind(SPACE, "epochs=5 train_fraction=0.2", DEFAULT),
+    "frozen": Kind(
         PROJECT / "search_spaces" / "frozen_heads.json",
         "model=tf_efficientnet_lite0 weights=package image_size=160x120 features=cached features.views=none"
         " epochs=10",
-        {},
     ),
 }
 RESULT = "result.json"
@@ -68,7 +77,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def space(kind: str) -> dict[str, Any]:
     """The space of `kind`; networks without packaged weights are trained from random ones."""
-    found: dict[str, Any] = json.loads(KINDS[kind][0].read_text())
+    found: dict[str, Any] = json.loads(KINDS[kind].space.read_text())
     for network in found.get("model", {}).get("_value", []):
         network.setdefault("weights", {"_type": "choice", "_value": ["none"]})
     return found
@@ -76,12 +85,18 @@ def space(kind: str) -> dict[str, Any]:
 
 def words(kind: str, data: Path) -> list[str]:
     """What is the same in all trials of `kind`."""
-    return [f"data={data.resolve()}", "precision=float32", "threads=1", "workers=0", *KINDS[kind][1].split()]
+    return [
+        f"data={data.resolve()}",
+        "precision=float32",
+        "threads=1",
+        "workers=0",
+        *KINDS[kind].words.split(),
+    ]
 
 
 def make_features(kind: str, data: Path) -> None:
     """Fill the cache that all trials of frozen features share, before any search's clock starts."""
-    if "features=cached" in KINDS[kind][1]:
+    if "features=cached" in KINDS[kind].words:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "trial", *words(kind, data), f"out={folder}/run"]
             subprocess.run(command, cwd=PROJECT, check=True)
@@ -92,7 +107,7 @@ def write_experiment(kind: str, method: str, seed: int, minutes: float, data: Pa
     algorithms = json.loads(json.dumps(METHODS[method]))
     for algorithm in algorithms.values():
         algorithm["codeDirectory"] = str(PROJECT)
-    algorithms["tuner"].setdefault("classArgs", {}).update(seed=seed, default=KINDS[kind][2])
+    algorithms["tuner"].setdefault("classArgs", {}).update(seed=seed, default=KINDS[kind].default)
     (folder / "space.json").write_text(json.dumps(space(kind), indent=1))
     experiment = {
         "experimentName": f"live_{method}_{seed}",
