@@ -18,7 +18,7 @@ STATUS = "/api/v1/nni/check-status"
 def manager(tmp_path_factory):
     """A running experiment that waits: its one trial sleeps."""
     tiny = TinyExperiment.write(tmp_path_factory.mktemp("access"), trials=1)
-    (tiny.folder / "trial.py").write_text("import time, nni; nni.get_next_parameter(); time.sleep(120)")
+    (tiny.folder / "trial.py").write_text("import time, nni; nni.get_next_parameter(); time.sleep(900)")
     (tiny.folder / "runs").mkdir()
     (tiny.folder / "runs" / "stdout").write_text("outside of the experiment")
     before = set(listening())
