@@ -18,8 +18,8 @@ from analysis.trust.growth import gain, grown
 from analysis.trust.leaders import promise_facts, promised_words
 from common.errors import UsageError
 from common.log import output_of
-from dataset.read import corrected, scan_train
 from dataset.split import fraction_of, split
+from dataset.task import Task
 from trial.config import PLACES, TrialConfig, parse
 from trial.run_folder.record import RunFolder
 from trial.run_folder.resume import is_finished, other_data
@@ -78,9 +78,9 @@ class Curve:
         return replace(self.recipe, origin=self.recipe.origin | {"promise": promise})
 
 
-def curve_of_recipe(recipe: Recipe, config: TrialConfig) -> Curve:
-    """How the promise of `recipe`, retrained by `config` on all groups, can be measured. UsageError if it
-    can't."""
+def curve_of_recipe(recipe: Recipe, config: TrialConfig, task: Task, table: pd.DataFrame) -> Curve:
+    """How the promise of `recipe`, retrained by `config` on all groups of `table` (the photos of the task to
+    train on, as `read_train` gives them), can be measured. UsageError if it can't."""
     trial = recipe.folder
     if trial is None or not recipe.scores:
         raise UsageError(
@@ -89,10 +89,6 @@ def curve_of_recipe(recipe: Recipe, config: TrialConfig) -> Curve:
         )
     if recipe.unfinished:
         raise UsageError(f"{OPTION}: {trial} has not finished, so nothing can be compared with it")
-    task, table, errors = scan_train(Path(config.data), config.group)
-    if errors:
-        raise UsageError(errors)
-    table = corrected(task, table, config.corrections)
     if changed := recipe.unpromised(config, task.classes):
         raise UsageError(f"{OPTION}: there is no promise to begin with: {changed}")
     run = RunFolder(trial)

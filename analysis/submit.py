@@ -25,7 +25,6 @@ from analysis.trust.leaders import interval_facts, promise_facts
 from common.errors import UsageError
 from common.log import output_of
 from common.text import now
-from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of
 from trial.run_folder.record import VALIDATION, RunFolder, scores_of
 
@@ -225,15 +224,3 @@ def about_vote(
         why, named = changed, named | {"no_promise": changed}
     validated = {"validation": vote_scores(voted, why, metric)}
     return own | named | validated | {"vote": "soft", "members": [member_of(one) for one in abouts]}
-
-
-def print_unpromised(
-    recipes: Sequence[Recipe], configs: Sequence[TrialConfig], classes: Sequence[str]
-) -> bool:
-    """Print that nothing is promised of recipes that are changed, or were validated on other classes; return
-    whether there are any."""
-    pairs = zip(recipes, configs, strict=True)
-    found = dict.fromkeys(words for recipe, config in pairs if (words := recipe.unpromised(config, classes)))
-    for words in found:
-        output.info(f"no promise: {words}")
-    return bool(found)

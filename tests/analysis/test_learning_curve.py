@@ -12,6 +12,7 @@ from analysis.pipeline import export_best_and_retrain, retrain_and_submit
 from analysis.recipes import Recipe, read_recipe
 from analysis.trust.leaders import OF_TRIAL
 from common.errors import UsageError
+from dataset.read import read_train
 from tests.analysis.fake_experiment import trained
 from tests.conftest import TINY, call
 from trial.config import parse
@@ -30,7 +31,7 @@ def recipe(experiment):
 
 def test_four_fifths_of_the_trials_people_are_trained_on_with_its_split(recipe, people):
     config = recipe.config({"data": str(people), "device": "cpu"})
-    curve = curve_of_recipe(recipe, config)
+    curve = curve_of_recipe(recipe, config, *read_train(people))
     assert curve.groups == (18, 24, 30) and curve.called == "people", (
         "of .8, each kind of four would keep four"
     )
@@ -56,8 +57,9 @@ def test_what_has_no_promise_to_begin_with_is_refused_before_anything_is_trained
     refused(few, r"the 6 people that the trial was trained on are too few to say what 30 will gain")
     (tmp_path / "small" / "epochs.csv").unlink()
     (tmp_path / "small" / "validation.parquet").unlink()
+    config = few.config({"data": str(people)})
     with pytest.raises(UsageError, match="promises nothing; its curve or validation answers are missing"):
-        curve_of_recipe(replace(few, scores=recipe.scores), few.config({"data": str(people)}))
+        curve_of_recipe(replace(few, scores=recipe.scores), config, *read_train(people))
     origin = json.loads((tmp_path / "small" / "origin.json").read_text())
     (tmp_path / "small" / "origin.json").write_text(json.dumps(origin | {"data_fingerprint": "f" * 64}))
     refused(replace(recipe, folder=tmp_path / "small"), "small was trained on other data than")

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.pipeline import _note_other_photos, export_best_and_retrain
+from analysis.pipeline import export_best_and_retrain
 from analysis.predict.finishing import validated_run
+from analysis.ready import Ready, Training
 from analysis.recipes import Recipe, labels_of, read_recipe
 from analysis.report.run import write_run_report
 from analysis.report.run_facts import alarms_of
 from analysis.submission import read_about
-from analysis.submit import about_kept, about_run, about_vote, lowered, print_unpromised, submit
+from analysis.submit import about_kept, about_run, about_vote, lowered, submit
 from common.files import write_json
 from dataset.face_masks.labels import FACE_MASK
 from dataset.fingerprint import fingerprint
@@ -37,14 +38,18 @@ def recipe(tmp_path_factory):
     return read_recipe(folder / "config.json")
 
 
-def test_a_changed_recipe_has_no_promise_and_no_validation(recipe, tmp_path, capsys):
+def ready(data: Path, *trainings: Training) -> Ready:
+    return Ready(trainings, data, FACE_MASK, read_eval(data), None)
+
+
+def test_a_changed_recipe_has_no_promise_and_no_validation(recipe, people, tmp_path, capsys):
     untrained(tmp_path / "changed", values={"epochs": 50})
     about = about_run(tmp_path / "changed", recipe)
     assert (about["validation"], "promise" in about, "trial_folder" in about) == ({}, False, False)
     assert about["no_promise"] == "another recipe than was validated: epochs=50 (validated: 2)"
     assert alarms_of(None, about) == [f"Nothing is promised: {about['no_promise']}."]
-    configs = [parse(TINY), parse({**TINY, "epochs": 50})]
-    assert print_unpromised([recipe, recipe], configs, FACE_MASK.classes)
+    trainings = [Training(recipe, parse({**TINY, "epochs": epochs}), None) for epochs in (2, 50)]
+    assert not ready(people, *trainings).print_promised()
     assert capsys.readouterr().out == f"no promise: {about['no_promise']}\n"
 
 
@@ -104,9 +109,10 @@ def test_another_teacher_is_named_once(recipe, tmp_path):
 
 
 def test_what_was_validated_on_other_photos_is_said(recipe, people, tmp_path, capsys):
-    _note_other_photos([replace(recipe, origin={"data_fingerprint": fingerprint(people)})], people)
+    same = replace(recipe, origin={"data_fingerprint": fingerprint(people)})
+    assert ready(people, Training(same, parse(TINY), None)).print_promised()
     assert capsys.readouterr().out == ""
-    _note_other_photos([recipe], people)
+    assert ready(people, Training(recipe, parse(TINY), None)).print_promised()
     assert "note: validated on other photos than those in " in capsys.readouterr().out
     words = "It was validated on other photos than it is trained on"
     for mark in ("f" * 64, "e" * 64):
