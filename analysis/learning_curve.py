@@ -15,7 +15,7 @@ from analysis.recipes import Recipe
 from analysis.trust.answers import counts_of, read_answers
 from analysis.trust.bootstrap import observed
 from analysis.trust.growth import gain, grown
-from analysis.trust.leaders import promise_facts, promised_words
+from analysis.trust.leaders import promise_facts
 from common.errors import UsageError
 from common.log import output_of
 from dataset.split import fraction_of, split
@@ -55,7 +55,7 @@ class Curve:
 
     def measured(self, folder: Path) -> Recipe:
         """Train on fewer groups in `folder`, unless that is done there: the recipe, with the promise for all
-        groups, which is printed. A training that was stopped goes on."""
+        groups. A training that was stopped goes on."""
         trial, metric = self.recipe.folder, self.config.metric
         assert trial is not None
         config = replace(self.config, out=str(folder))
@@ -74,7 +74,6 @@ class Curve:
             "scores": {"smaller": round(float(scores[1]), 4), "trial": round(float(scores[0]), 4)},
         }
         promise = grown(self.promise, gain(counts, metric, self.power), metric, curve)
-        output.info(f"promise: {promised_words(promise, metric, self.called)}")
         return replace(self.recipe, origin=self.recipe.origin | {"promise": promise})
 
 

@@ -23,7 +23,7 @@ from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
 from analysis.retrain import retrain, retrain_on_gpus
 from analysis.submission import CSV, SUBMISSION, is_left_of, refuse_existing, refuse_overwriting, writing
-from analysis.submit import REPORT, about_run, about_vote, lowered, reporting, submit, submit_run
+from analysis.submit import REPORT, about_run, about_vote, reporting, submit, submit_run
 from analysis.trials.printing import trust_words, write_trials
 from analysis.trials.ranking import Ranking, rank
 from analysis.trials.table import Experiment, trial_table
@@ -163,7 +163,6 @@ def _retrain_checked(
     followed = train(config, out, stop_after, making.average, making.again)
     probabilities = predict(out, making.photos, making.tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": making.tta, **making.planned.about}
-    about = lowered(about, config.metric)
     decided, alone = making.planned.apply(probabilities), not is_member
     return probabilities, submit_run(out, making.photos, decided, about, out, table=alone, bundled=alone)
 
@@ -221,7 +220,7 @@ def export_best_and_retrain(
             about |= {name: fact for name, fact in known.leaders.facts().items() if name != "promise"}
         if top > 1:
             about = about_vote(about, abouts, planned.validated, known.metric)
-        about = lowered(about | planned.about, known.metric)
+        about |= planned.about
         about = submit(out, ready.photos, planned.apply(vote.soft(members)), about, folders)
         bundle.write_bundle(out, bundle.of_runs(folders, data, tta, average, out, planned))
         with reporting(out / REPORT):

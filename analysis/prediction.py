@@ -12,9 +12,8 @@ from analysis.predict.finishing import Finish, plan_finish, tempered_answers, va
 from analysis.predict.trained import load
 from analysis.predict.validation import worth
 from analysis.submission import SUBMISSION, refuse_overwriting, writing
-from analysis.submit import BY_TTA, REPORT, about_kept, group_of, lowered, submit_run
+from analysis.submit import BY_TTA, REPORT, about_kept, group_of, submit_run
 from analysis.trials.unfinished import weights_words
-from analysis.trust.leaders import promised_words
 from common.errors import UsageError, all_at_once
 from common.files import only_writer_of_out
 from common.log import output_of
@@ -69,9 +68,7 @@ def predict_and_submit(
         about["validation"] |= {column_of(config.metric) + BY_TTA: known}
         plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
         output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
-    about = lowered(about | planned.about | {"tta": tta}, config.metric)
-    if "promise" in about and "no_promise" not in about:
-        output.info(f"promise: {promised_words(about['promise'], config.metric, trained.task.groups)}")
+    about |= planned.about | {"tta": tta}
     probabilities = planned.apply(trained.predict(photos, tta, temperature))
     with writing(out, [*SUBMISSION, REPORT]):
         return probabilities, submit_run(out, photos, probabilities, about, run)

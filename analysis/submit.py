@@ -17,11 +17,11 @@ from analysis.predict.predicted_classes import (
 )
 from analysis.recipes import Recipe, in_project
 from analysis.report.run import write_run_report
-from analysis.submission import BEST_MEMBER, read_about, write_submission
+from analysis.submission import BEST_MEMBER, metric_of, read_about, write_submission
 from analysis.trials.unfinished import WARNING, unfinished
 from analysis.trust.answers import answers_of
 from analysis.trust.bootstrap import BOUNDS, interval_of
-from analysis.trust.leaders import interval_facts, promise_facts
+from analysis.trust.leaders import interval_facts, promise_facts, promised_words
 from common.errors import UsageError
 from common.log import output_of
 from common.text import now
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
 BY_TTA = "_by_tta"  # in submission.json, the end of the name of what a prediction's views score
+AND = " and "  # between the options that a promise is lowered for
 # In submission.json: validation and promise of a network of whose changed predictions nothing, or less, is
 # promised.
 OF_NETWORK = "of_the_network"
@@ -69,14 +70,16 @@ def submit(
 ) -> dict[str, Any]:  # fmt: skip
     """Write submission.csv, predictions.csv and submission.json of `probabilities` (photos, classes) by
     the networks of the run folders `runs`, in the words of the first one's task. Return the content of
-    submission.json but the task: `about` (with no_promise, validation and promise apart), answers, warnings.
+    submission.json but the task: `about` (a promise `lowered`; with no_promise, validation and promise
+    apart), answers, warnings.
 
-    Print how often each class is predicted, beside the training data (if `table`), and each sign of a
-    collapse.
+    Print, if `table`, how often each class is predicted, beside the training data, and the promise; print
+    each sign of a collapse.
     """
     training = training_fractions([RunFolder(run).class_counts() for run in runs])
     task = RunFolder(runs[0]).task()
     given = predicted_classes(probabilities, training, task)
+    about = lowered(about, metric := metric_of(about))
     if "no_promise" in about:
         promised = ("validation", "promise", BEST_MEMBER)
         scores = about.get("validation") or {}
@@ -90,6 +93,10 @@ def submit(
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
         output.info("\n".join(table_lines(given)))
+        for name in ("promise", BEST_MEMBER):
+            if promise := about.get(name):
+                words = promised_words(promise, metric, task.groups)
+                output.info(f"{name.replace('_', ' ')}: {words}")
     for words in about["warnings"]:
         output.info(f"{WARNING}{words}")
     return about
@@ -98,25 +105,24 @@ def submit(
 def lowered(about: dict[str, Any], metric: str) -> dict[str, Any]:
     """The content of a submission.json with its promise, which is that of the plain predictions, lowered by
     as much as these score above those with views and with the photos of a group combined, on the same
-    validation photos. One that is lowered already, as a member's, stays."""
+    validation photos. A member's is lowered already by some of these: it is not by the same again."""
     views = (about.get("validation") or {}).get(column_of(metric) + BY_TTA) or {}
     combined = about.get("combined_photos") or {}
     alone, together = combined.get("validation_alone"), combined.get("validation")
     pairs = [(f"--tta {name}", views["none"], score) for name, score in views.items() if name != "none"]
     pairs += [("--combine-photos", alone, together)] if together is not None else []
     lost = {name: plain - score for name, plain, score in pairs if score < plain}
-    named = [
-        name for name in ("promise", BEST_MEMBER) if (own := about.get(name)) and "lowered_by" not in own
-    ]
-    if not lost or not named or "no_promise" in about:
-        return about
-    by, lowest = sum(lost.values()), BOUNDS[metric][0]
+    promises = {name: own for name in ("promise", BEST_MEMBER) if (own := about.get(name))}
     less = {}
-    for name in named:
-        numbers = {key: about[name][key] for key in (column_of(metric), "low", "high")}
-        moved = {key: round(max(lowest, value - by), 4) for key, value in numbers.items()}
-        less[name] = about[name] | moved | {"lowered_by": round(by, 4), "lowered_for": " and ".join(lost)}
-    return about | less | {OF_NETWORK: {name: about[name] for name in named}}
+    for name, own in promises.items() if "no_promise" not in about else ():
+        known = own["lowered_for"].split(AND) if "lowered_for" in own else []
+        if more := {why: by for why, by in lost.items() if why not in known}:
+            by, lowest = sum(more.values()), BOUNDS[metric][0]
+            numbers = {key: own[key] for key in (column_of(metric), "low", "high")}
+            moved = {key: round(max(lowest, value - by), 4) for key, value in numbers.items()}
+            whole = round(by + own.get("lowered_by", 0.0), 4)
+            less[name] = own | moved | {"lowered_by": whole, "lowered_for": AND.join([*known, *more])}
+    return about | less | {OF_NETWORK: {name: promises[name] for name in less}} if less else about
 
 
 def about_kept(run: Path) -> dict[str, Any]:
@@ -218,7 +224,7 @@ def about_vote(
     """The submission.json of a soft vote, from that of its first member (`about`) and of all (`abouts`). Its
     validation is the vote's own, or `why` there is none; what the first member promises is named so. Nothing
     is promised if the recipe of any member is changed."""
-    own = {name: value for name, value in about.items() if name != "promise"}
+    own = {name: value for name, value in about.items() if name not in ("promise", OF_NETWORK)}
     named = {BEST_MEMBER: about["promise"]} if "promise" in about else {}
     if changed := next((one["no_promise"] for one in abouts if "no_promise" in one), ""):
         why, named = changed, named | {"no_promise": changed}

@@ -16,6 +16,7 @@ from analysis.report.run import write_run_report
 from analysis.report.run_facts import alarms_of
 from analysis.submission import read_about
 from analysis.submit import about_kept, about_run, about_vote, lowered, submit
+from analysis.trust.leaders import promised_words
 from common.files import write_json
 from dataset.face_masks.labels import FACE_MASK
 from dataset.fingerprint import fingerprint
@@ -181,8 +182,24 @@ def test_a_promise_is_lowered_by_what_views_and_combining_lose():
     assert lowered(gained, "macro_f1") == gained
     once = lowered(about, "macro_f1")
     assert lowered(once, "macro_f1") == once, "as a member's, whose submission.json becomes that of the whole"
-    vote = {"promise_of_best_member": promise, "combined_photos": combined}
-    assert lowered(vote, "macro_f1")["promise_of_best_member"]["macro_f1"] == 0.45
+    vote = {"promise_of_best_member": once["promise"], "combined_photos": combined}
+    found = lowered(vote, "macro_f1")["promise_of_best_member"]
+    assert (found["macro_f1"], found["lowered_by"]) == (0.35, 0.15), "as its own views lose, too"
+    assert found["lowered_for"] == "--tta flip and --combine-photos"
+
+
+def test_the_promise_of_what_is_submitted_is_printed(retrained, people, tmp_path, capsys):
+    """Lowered, and once: a member's is its vote's."""
+    _, again = retrained
+    about = about_kept(again) | {"combined_photos": {"validation_alone": 0.6, "validation": 0.55}}
+    photos = read_eval(people)
+    given = photos, np.full((len(photos), 18), 1 / 18)
+    submit(tmp_path / "member", *given, about, [again], table=False)
+    assert "promise" not in capsys.readouterr().out
+    kept = submit(tmp_path / "out", *given, about, [again])["promise"]
+    assert kept["macro_f1"] == pytest.approx(about["promise"]["macro_f1"] - 0.05)
+    said = f"promise: {promised_words(kept, 'macro_f1', 'people')}\n"
+    assert said in capsys.readouterr().out and "and by 0.050 that --combine-photos loses" in said
 
 
 @pytest.mark.slow
