@@ -18,6 +18,7 @@ from analysis.learning_curve import FOLDER
 from analysis.predict import finishing, vote
 from analysis.predict.finishing import Finish, FinishPlan
 from analysis.predict.trained import predict
+from analysis.predict.validation import facts_by_views
 from analysis.ready import Ready, Training, make_ready
 from analysis.recipes import Recipe, recipe_of
 from analysis.report.experiment import write_experiment_report
@@ -159,10 +160,14 @@ def _retrain_checked(
     """(The probabilities as predicted, the content of the submission.json of what is decided by these).
     `is_member`: of a submission in another folder, which has the table of its classes and the bundle."""
     recipe, config, stop_after = training
+    # Views that were chosen are known to gain; those of a vote may lose for a member.
+    known = None if "tta_chosen" in making.planned.about else training.trial(making.planned.task)
+    by_views = facts_by_views(known, Path(config.data), making.tta) if known and recipe.scores else {}
     train = retrain if making.gpus == 1 else partial(retrain_on_gpus, making.gpus)
     followed = train(config, out, stop_after, making.average, making.again)
     probabilities = predict(out, making.photos, making.tta)
     about = about_run(out, recipe) | {"rule": followed, "tta": making.tta, **making.planned.about}
+    about["validation"] |= by_views
     decided, alone = making.planned.apply(probabilities), not is_member
     return probabilities, submit_run(out, making.photos, decided, about, out, table=alone, bundled=alone)
 

@@ -10,9 +10,9 @@ from analysis.predict import finishing
 from analysis.predict.choosing import AUTO, refuse, views_for
 from analysis.predict.finishing import Finish, plan_finish, tempered_answers, validated_run
 from analysis.predict.trained import load
-from analysis.predict.validation import worth
+from analysis.predict.validation import facts_by_views
 from analysis.submission import SUBMISSION, refuse_overwriting, writing
-from analysis.submit import BY_TTA, REPORT, about_kept, group_of, submit_run
+from analysis.submit import REPORT, about_kept, group_of, submit_run
 from analysis.trials.unfinished import weights_words
 from common.errors import UsageError, all_at_once
 from common.files import only_writer_of_out
@@ -21,7 +21,6 @@ from dataset.formats.labelled import groups_of
 from dataset.images import read_images
 from dataset.pixels import decode_errors
 from dataset.read import read_eval
-from trial.metrics import column_of, title_of
 from trial.run_folder.record import RunFolder
 
 output = output_of(__name__)
@@ -64,10 +63,8 @@ def predict_and_submit(
     if tta == AUTO:
         runs = None if validated is None else [validated]
         tta, about["tta_chosen"] = views_for(runs, measured_on, config.metric, temperature)
-    elif tta != "none" and (known := worth(validated or run, measured_on, tta, temperature)):
-        about["validation"] |= {column_of(config.metric) + BY_TTA: known}
-        plain, seen = f"{title_of(config.metric)} {known['none']:.4f}", f"{known[tta]:.4f}"
-        output.info(f"validation {trained.task.groups}: {plain} without TTA, {seen} with --tta {tta}")
+    else:
+        about["validation"] |= facts_by_views(validated or run, measured_on, tta, temperature)
     about |= planned.about | {"tta": tta}
     probabilities = planned.apply(trained.predict(photos, tta, temperature))
     with writing(out, [*SUBMISSION, REPORT]):

@@ -34,6 +34,12 @@ class Training(NamedTuple):
     config: TrialConfig
     stop_after: int | None
 
+    def trial(self, task: Task) -> Path | None:
+        """The run that the recipe is of, if its validation answers hold for the training on photos of this
+        `task`: not of a changed recipe, nor of other classes."""
+        folder = None if self.recipe.unpromised(self.config, task.classes) else self.recipe.folder
+        return folder if folder and RunFolder(folder).task().classes == task.classes else None
+
 
 @dataclass(frozen=True, eq=False)
 class Ready:
@@ -53,7 +59,7 @@ class Ready:
     def plan(self, finish: Finish, tta: str) -> tuple[str, FinishPlan]:
         """(The views that the networks predict, what is done with their predictions), by the validation
         answers of the trials that the recipes are of; printed. `tta`: a name in VIEWS, or AUTO."""
-        validated = [self._validated(recipe, config) for recipe, config, _ in self.trainings]
+        validated = [self._validated(training) for training in self.trainings]
         voted = shared_vote(validated) if len(validated) > 1 else validated[0]
         config, trials = self.configs[0], [recipe.folder for recipe, _, _ in self.trainings]
         planned = plan_finish(
@@ -61,12 +67,9 @@ class Ready:
         )
         return with_views(tta, planned, trials, validated, self.data, config.metric)
 
-    def _validated(self, recipe: Recipe, config: TrialConfig) -> pd.DataFrame | None:
-        """The validation answers of the run that a recipe is of; None if there are none, or they are of
-        another recipe than `config` or of other classes."""
-        folder = None if recipe.unpromised(config, self.task.classes) else recipe.folder
-        same = folder and RunFolder(folder).task().classes == self.task.classes
-        return known_answers(folder) if folder and same else None
+    def _validated(self, training: Training) -> pd.DataFrame | None:
+        trial = training.trial(self.task)
+        return known_answers(trial) if trial else None
 
     def measured(self, folder: Path) -> "Ready":
         """The same, with the promise of the first recipe by its learning curve, if there is one: trained in

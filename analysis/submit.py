@@ -15,6 +15,7 @@ from analysis.predict.predicted_classes import (
     table_lines,
     training_fractions,
 )
+from analysis.predict.validation import BY_TTA
 from analysis.recipes import Recipe, in_project
 from analysis.report.run import write_run_report
 from analysis.submission import BEST_MEMBER, metric_of, read_about, write_submission
@@ -32,7 +33,6 @@ output = output_of(__name__)
 logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
-BY_TTA = "_by_tta"  # in submission.json, the end of the name of what a prediction's views score
 AND = " and "  # between the options that a promise is lowered for
 # In submission.json: validation and promise of a network of whose changed predictions nothing, or less, is
 # promised.

@@ -29,6 +29,7 @@ output = output_of(__name__)
 AUTO, NONE = "auto", "none"
 DECIDE = (AUTO, NONE, METRIC)
 KNOWN = ["photo", "group", "label"]
+LOWERS = "; a promise is lowered by the difference"  # of what scores lower than the plain predictions
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def plan_finish(
             ))  # fmt: skip
             known = [METRICS[metric](scores_of(table)) for table in (validated, combined)]
             about["combined_photos"] |= {"validation_alone": known[0], "validation": known[1]}
-            lowers = "; a promise is lowered by the difference" if known[1] < known[0] else ""
+            lowers = LOWERS if known[1] < known[0] else ""
             output.info(
                 f"validation {task.groups}: {title_of(metric)} {known[0]:.4f} photo by photo, "
                 f"{known[1]:.4f} with the photos of one {task.group} combined{lowers}"

@@ -5,19 +5,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from analysis.predict.finishing import tempered_answers
+from analysis.predict.finishing import LOWERS, tempered_answers
 from analysis.predict.trained import Trained, load, other_classes
 from common.errors import UsageError, first_line
 from common.log import output_of
 from dataset.read import Labelled, read_train
 from trial.data import batches
-from trial.metrics import METRICS
+from trial.metrics import METRICS, column_of, title_of
 from trial.run_folder.record import RunFolder, probability_columns, scores_of
 
 output = output_of(__name__)
+
+BY_TTA = "_by_tta"  # in submission.json, the end of the name of what a prediction's views score
 
 
 Read = Callable[[str | None, str], Labelled]  # of corrections and group
@@ -61,13 +64,29 @@ def own_predictions(run: Path, trained: Trained, data: Path, tta: str, temperatu
 
 def worth(run: Path, data: Path, tta: str, temperature: float = 1.0) -> dict[str, float] | None:
     """{"none": score, tta: score} by the run's metric, on its validation photos, with the temperature; None
-    if that can't be measured, and a printed line says why."""
+    if that can't be measured. Printed, or why not."""
     try:
         trained = load(run)
         tables = {views: own_predictions(run, trained, data, views, temperature) for views in (tta, "none")}
     except (FileNotFoundError, ValueError, UsageError) as error:
         why = "the run has none" if isinstance(error, FileNotFoundError) else first_line(error)
-        output.info(f"gain of --tta {tta} not measured on validation {RunFolder(run).task().groups}: {why}")
+        groups = RunFolder(run).task().groups
+        output.info(
+            f"gain of --tta {tta} not measured on validation {groups}: {why}; a promise is of the plain "
+            "predictions"
+        )
         return None
-    metric = METRICS[RunFolder(run).config().metric]
-    return {views: metric(scores_of(tables[views])) for views in ("none", tta)}
+    metric = RunFolder(run).config().metric
+    known = {views: METRICS[metric](scores_of(tables[views])) for views in ("none", tta)}
+    output.info(
+        f"validation {trained.task.groups}: {title_of(metric)} {known['none']:.4f} without TTA, "
+        f"{known[tta]:.4f} with --tta {tta}{LOWERS if known[tta] < known['none'] else ''}"
+    )
+    return known
+
+
+def facts_by_views(run: Path, data: Path, tta: str, temperature: float = 1.0) -> dict[str, Any]:
+    """For the validation scores in a submission.json: {"macro_f1_by_tta": `worth`}, named by the run's
+    metric; {} for the photo alone, or if that can't be measured."""
+    known = worth(run, data, tta, temperature) if tta != "none" else None
+    return {column_of(RunFolder(run).config().metric) + BY_TTA: known} if known else {}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.pipeline import export_best_and_retrain
-from analysis.predict.finishing import validated_run
+from analysis.pipeline import export_best_and_retrain, retrain_and_submit
+from analysis.predict.finishing import validated_run, with_probabilities
 from analysis.ready import Ready, Training
 from analysis.recipes import Recipe, labels_of, read_recipe
 from analysis.report.run import write_run_report
@@ -213,6 +213,35 @@ def test_the_last_step_promises_nothing_of_changed_recipes(people, tmp_path, cap
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Nothing is promised: another recipe" in page and "Promised on new" not in page
     assert "Promise of" not in page
+
+
+@pytest.mark.slow
+def test_the_last_step_lowers_a_promise_by_what_views_lose_for_each_network(
+    people, tmp_path, monkeypatch, capsys
+):
+    """Also where their trials share no validation people."""
+
+    def worse(run, trained, data, tta, *_):
+        table = RunFolder(run).validation()
+        wrong = np.roll(np.eye(18), 1, axis=1)[table["label"]]
+        return with_probabilities(table, wrong)
+
+    monkeypatch.setattr("analysis.predict.validation.predict_validation", worse)
+    experiment, out = trained(tmp_path / "xyz", people), tmp_path / "out"
+    export_best_and_retrain(experiment, people, out, 2, tta="flip")
+    about, said = read_about(out), capsys.readouterr().out
+    for member in about["members"]:
+        views = member["validation"]["macro_f1_by_tta"]
+        assert views == {"none": member["validation"]["macro_f1"], "flip": 0.0}
+        assert member["promise"]["lowered_by"] == pytest.approx(views["none"], abs=1e-4)
+    best = about["promise_of_best_member"]
+    assert best == about["members"][0]["promise"] and best["lowered_for"] == "--tta flip"
+    assert said.count("0.0000 with --tta flip; a promise is lowered by the difference") == 2
+    assert f"promise of best member: {promised_words(best, 'macro_f1', 'people')}" in said
+    assert "since --tta flip loses" in (out / "report.html").read_text()
+    trial = read_recipe(experiment.folder / "trials" / "t0" / "config.json")
+    _, alone = retrain_and_submit(trial, people, tmp_path / "alone", {}, tta="flip")
+    assert alone["promise"]["lowered_for"] == "--tta flip"
 
 
 @pytest.fixture
