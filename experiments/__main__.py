@@ -101,21 +101,21 @@ def run_command(
     """
     from experiments.run import run_experiment
 
+    elsewhere = machines, without_failing
     if hours is None and not with_retrain:
-        elsewhere = machines, without_failing
         _report(lambda: run_experiment(yaml, data, port, settings or (), trials, keep, *elsewhere))
         return
-    if machines is not None:
+    if hours is not None and machines is not None:
         raise UsageError(
-            "--machines: can't be combined with --hours, which measures trials on this machine, or "
-            "--with-retrain; give --trials, and retrain by python -m analysis export-best-and-retrain"
+            "--machines: can't be combined with --hours, which measures trials on this machine; give --trials"
         )
     import psutil
 
     began = time.monotonic() - (time.time() - psutil.Process().create_time())  # imports take seconds, too
     from experiments.hours.within import run_within
 
-    _report(lambda: run_within(yaml, hours, with_retrain, data, port, settings or (), trials, began, keep))
+    given = data, port, settings or (), trials, began, keep
+    _report(lambda: run_within(yaml, hours, with_retrain, *given, *elsewhere))
 
 
 def _report(run: "Callable[[], ExperimentResult]") -> None:

@@ -47,14 +47,17 @@ def run_within(
     trials: int | None = None,
     began: float | None = None,
     keep: int | None = None,
+    machines: Path | None = None,
+    without_failing: bool = False,
 ) -> ExperimentResult:
     """As `run_experiment`, with a number and length of trials that fit into `hours`, everything included
     (None: those of the YAML). With `with_retrain` the best recipe is then trained on all photos, and the
-    submission written, into the experiment's folder FINAL. The hours count from `began` (time.monotonic();
-    default: now)."""
+    submission written, into the experiment's folder FINAL, on this machine. The hours count from `began`
+    (time.monotonic(); default: now), and are of trials on this machine: not for `machines`."""
     began = time.monotonic() if began is None else began
     settings = list(settings)
-    plan = replace(check(path, data, port, settings, trials, keep), retrains=with_retrain)
+    checked = check(path, data, port, settings, trials, keep, machines, without_failing)
+    plan = replace(checked, retrains=with_retrain)
     ends, write, size = None, None, None
     if hours is not None:
         may_shorten = all(current_field(word.partition("=")[0]) != "epochs" for word in settings)

@@ -49,6 +49,24 @@ def test_resume_retrains_if_it_is_asked_to(monkeypatch, tmp_path):
     assert (experiment.name, rest[:2]) == ("mine", [Path("my photos"), one.folder / "final"])
 
 
+def test_a_search_on_other_machines_retrains_here(monkeypatch, tmp_path):
+    """As after a resume; hours are planned by trials on this machine."""
+    yaml, machines = tmp_path / "x.yaml", tmp_path / "machines.yaml"
+    yaml.touch()
+    result = ExperimentResult("abc", tmp_path, State(1), "nnictl view abc", "my photos")
+    checked, ran, trained = [], [], []
+    plan = Plan(yaml, {}, {}, "python -m trial", ())
+    monkeypatch.setattr(within, "check", lambda *given: checked.append(given) or plan)
+    monkeypatch.setattr(within, "run_plan", lambda *given: ran.append(given) or result)
+    monkeypatch.setattr(within, "retrain_best", lambda *given: trained.append(given))
+    command = ["run", str(yaml), "--machines", str(machines), "--without-failing"]
+    printed = CliRunner().invoke(app, [*command, "--with-retrain"]).output
+    assert f"the result:  {tmp_path / 'final'}" in printed
+    assert checked[0][-2:] == (machines, True) and ran[0][0].retrains and len(trained) == 1
+    done = CliRunner().invoke(app, [*command, "--hours", "1"])
+    assert done.exit_code == 2 and "can't be combined with --hours" in done.output and len(checked) == 1
+
+
 def test_the_help_shows_each_summary_whole(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = CliRunner().invoke(app, ["--help"]).output.partition("Commands:\n")[2].splitlines()
