@@ -19,6 +19,7 @@ from common.errors import exit_on_usage_error
 from common.log import output_of
 from common.machine import cores
 from common.progress import track
+from common.text import fixed_text
 from dataset.task import Task
 from trial import recipe
 from trial.config import TrialConfig, parse
@@ -90,7 +91,7 @@ def retrain(
             writer.epoch(epoch.row())
             output.info(
                 f"retraining on all {start.task.groups}: epoch {epoch.epoch}/{stop_after}  "
-                f"loss {epoch.train_loss:.4f}  {epoch.seconds:.1f} s"
+                f"loss {fixed_text(epoch.train_loss, 4)}  {epoch.seconds:.1f} s"
             )
             if epoch.epoch > stop_after - average:
                 kept.append(

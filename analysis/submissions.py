@@ -21,7 +21,7 @@ from common.errors import UsageError
 from common.files import sha256_of, write_json
 from common.log import output_of
 from common.machine import PROJECT
-from common.text import few, now, path_text
+from common.text import few, fixed_text, now, path_text
 from dataset.tables import read_table
 from trial.metrics import column_of, title_of
 
@@ -228,7 +228,7 @@ def lines(log: Sequence[Entry], waiting: Sequence[Entry]) -> list[str]:
     """The log for people: each submission, the running bias, and what to send next."""
     found = [f"{len(log)} handed in" if log else "nothing was handed in yet"]
     for entry in log:
-        score = "" if entry.score is None else f", leaderboard {entry.score:.3f}"
+        score = "" if entry.score is None else f", leaderboard {fixed_text(entry.score)}"
         gap = "" if entry.gap is None else f", gap {entry.gap:+.3f}"
         when = entry.handed_in[:16].replace("T", " ")
         found.append(f"  {when}  {_name(entry)}: {_promise(entry)}{score}{gap}: {entry.verdict()}")
@@ -282,8 +282,8 @@ def _promise(entry: Entry) -> str:
         return "no promise"
     uncorrected = "" if entry.corrected else ", not corrected for the choice among trials"
     of = f" of {entry.of}" if entry.of else ""
-    limits = f"{entry.low:.3f} to {entry.high:.3f}"
-    return f"{title_of(entry.metric)} {entry.promise:.3f} promised{of} ({limits}{uncorrected})"
+    promise, low, high = (fixed_text(one or 0.0) for one in (entry.promise, entry.low, entry.high))
+    return f"{title_of(entry.metric)} {promise} promised{of} ({low} to {high}{uncorrected})"
 
 
 def _name(entry: Entry) -> str:

@@ -17,6 +17,13 @@ def number_text(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:.9g}"
 
 
+def fixed_text(value: float, decimals: int = 3) -> str:
+    """A score with this number of decimals, as scores are compared down a column: 0.734. One that is not 0
+    but would look so, as the log loss of a good network, has three significant digits: -0.000123."""
+    text = f"{value:.{decimals}f}"
+    return f"{value:.3g}" if value and float(text) == 0 else text
+
+
 def bytes_text(size: int) -> str:
     """A number of bytes: '0.5 MiB', '2.0 GiB'."""
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

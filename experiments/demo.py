@@ -13,7 +13,7 @@ from analysis.trials.table import Experiment, trial_table
 from common.errors import UsageError
 from common.files import only_writer_of_out
 from common.machine import PROJECT
-from common.text import path_text, value_text
+from common.text import fixed_text, path_text, value_text
 from dataset.face_masks import layout
 from dataset.face_masks.drawing.synthetic import draw
 from dataset.read import read_eval
@@ -107,7 +107,7 @@ def _summary(result: ExperimentResult, ranking: Ranking, out: Path, answers: Pat
     searched = [name for name in table.attrs["searched"] if name in recipe]
     print("  " + "  ".join(f"{name}={value_text(recipe[name])}" for name in searched))
     for name, row in ranking.roles(best).items():
-        score = "did not finish" if row is None else f"{ranking.score} {row[ranking.column]:.3f}"
+        score = "did not finish" if row is None else f"{ranking.score} {fixed_text(row[ranking.column])}"
         note = "" if row is None or row["state"] == "done" else f" so far ({row['state'].replace('_', ' ')})"
         print(f"  {name:8} {score}{note}")
     print(

@@ -18,6 +18,7 @@ from analysis.trials.chosen import FAIL, PAUSED, read_or_damage
 from analysis.trials.outcomes import Outcome, outcomes
 from common.errors import UsageError
 from common.nni_database import profile
+from common.text import fixed_text
 from experiments.estimate import Forecast, Trial, is_rough, workload_of
 from experiments.plan import STINTS
 from trial.config import TrialConfig
@@ -81,7 +82,8 @@ class State:
         score = title_of(self.metric) if self.metric else "score"
         # A trial that ends may have less than one that ran had.
         whose = "" if self.best_run else " of what runs"
-        parts.append(f"no {score} yet" if self.best is None else f"best {score}{whose} {self.best:.3f}")
+        best = f"no {score} yet" if self.best is None else f"best {score}{whose} {fixed_text(self.best)}"
+        parts.append(best)
         how = "very roughly" if is_rough(self.trials) else "about"
         parts.append("time left unknown yet" if left is None else f"{how} {clock(left)} left")
         return ", ".join(parts)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from common.text import fixed_text
 from trial.probabilities import log_of
 
 DEFAULT = "macro_f1"
@@ -80,7 +81,7 @@ def title_of(metric: str) -> str:
 def scores_text(metric: str, score: float, macro_f1: float, accuracy: float, between: str = "  ") -> str:
     """'macro-F1 0.5000  accuracy 0.6000', with the score first if it is by another metric."""
     named = {title_of(metric): score, "macro-F1": macro_f1, "accuracy": accuracy}
-    return between.join(f"{name} {value:.4f}" for name, value in named.items())
+    return between.join(f"{name} {fixed_text(value, 4)}" for name, value in named.items())
 
 
 def score(labels: np.ndarray, predicted: np.ndarray, n_classes: int) -> Scores:

@@ -21,7 +21,7 @@ from analysis.trials.table import recipe_columns
 from analysis.trust.answers import validation_of
 from analysis.trust.compare import Comparison, compare
 from common.errors import UsageError, first_line
-from common.text import few
+from common.text import few, fixed_text
 from trial.metrics import title_of
 from trial.run_folder.record import VALIDATION, RunFolder
 
@@ -107,7 +107,7 @@ def _verdict(paired: Comparison | None, one: Side, other: Side) -> str:
         return "Which is better can't be said: they were not validated on the same photos."
     mine, its, gap = paired.scores[one.ranking.metric]
     of_best = f"best trials on the {gap.n_groups:,} {paired.groups} that both were validated on"
-    scores = f"{title} {mine.value:.3f} and {its.value:.3f}, difference {gap}"
+    scores = f"{title} {fixed_text(mine.value)} and {fixed_text(its.value)}, difference {gap}"
     if gap.contains_zero:
         return f"The {of_best} are not significantly different: {scores}."
     better = one if gap.value > 0 else other
@@ -120,7 +120,7 @@ def _facts(side: Side, tone: str) -> list[dict[str, str]]:
     words = f"{ranking.score}, best of {len(ranking.ranked)} finished, trial #{best['sequence']}"
     facts = [dict(role=tone, title=side.name, text=score_text(best[ranking.column]), words=words)]
     if promise is not None:
-        limits = f"95 %: {promise.low:.3f} to {promise.high:.3f}"
+        limits = f"95 %: {fixed_text(promise.low)} to {fixed_text(promise.high)}"
         title = f"Promised by {side.name}"
         facts.append(dict(role=tone, title=title, text=score_text(promise.value), words=limits))
     return facts

@@ -34,7 +34,7 @@ from analysis.trials.ranking import Ranking
 from analysis.trials.table import Experiment, recipe_columns
 from analysis.trust.answers import validation_of
 from analysis.trust.leaders import OF_TRIAL, promised_words
-from common.text import few, path_text, value_text
+from common.text import few, fixed_text, path_text, value_text
 from dataset.task import Task
 from trial.metrics import column_of
 from trial.run_folder.record import EPOCHS, VALIDATION, RunFolder
@@ -189,8 +189,8 @@ def _promise(ranking: Ranking, other: Mapping[str, Any] | None) -> dict[str, str
     more = f", on {leaders.confirmed.where}" if leaders.confirmed else ""
     shown = other or {column_of(ranking.metric): promise.value, "low": promise.low, "high": promise.high}
     return {
-        "score": f"{shown[column_of(ranking.metric)]:.3f}",
-        "words": f"95 %: {shown['low']:.3f} to {shown['high']:.3f}",
+        "score": fixed_text(shown[column_of(ranking.metric)]),
+        "words": f"95 %: {fixed_text(shown['low'])} to {fixed_text(shown['high'])}",
         "equal": few(equal) or "none",
         "equal_words": f"of the best {leaders.chosen_from} trials{more}" if leaders.chosen_from > 1
         else "a single trial",
@@ -223,7 +223,9 @@ def _trust_words(ranking: Ranking, other: Mapping[str, Any] | None, groups: str)
         words.append(f"The retrained network promises {promised_words(other, ranking.metric, groups)}.")
     elif other:
         loses = f"{other['lowered_for']} loses {other['lowered_by']:.3f} on the validation photos"
-        words.append(f"The submission promises {other[column_of(ranking.metric)]:.3f}, since {loses}.")
+        words.append(
+            f"The submission promises {fixed_text(other[column_of(ranking.metric)])}, since {loses}."
+        )
     return words
 
 
@@ -239,7 +241,7 @@ def _chosen_words(ranking: Ranking, best: pd.Series | None) -> str:
         return ""
     return (
         f"The chosen trial #{best['sequence']} isn't the top one: that is #{top['sequence']} "
-        f"with {top[ranking.column]:.3f}. 'Best' on this page means the chosen one."
+        f"with {fixed_text(top[ranking.column])}. 'Best' on this page means the chosen one."
     )
 
 

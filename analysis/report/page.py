@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis.report.theme import css, dark_tones
 from common.files import write_atomic
-from common.text import is_missing, value_text
+from common.text import fixed_text, is_missing, value_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -74,9 +74,9 @@ def _as_text(part: Any, key: str = "") -> Any:
     return part
 
 
-def score_text(score: object) -> str:
-    """A score with three digits (scores are compared down a column), a dash if there is none."""
-    return "–" if is_missing(score) else f"{score:.3f}"
+def score_text(score: Any) -> str:
+    """A score as `fixed_text` writes it, a dash if there is none."""
+    return "–" if is_missing(score) else fixed_text(score)
 
 
 def _percent(fraction: float | None) -> str:

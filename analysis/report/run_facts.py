@@ -15,7 +15,7 @@ from analysis.trust.answers import answers_of
 from analysis.trust.bootstrap import interval_of
 from analysis.trust.leaders import promise_facts, promised_words
 from common.errors import UsageError
-from common.text import path_text, value_text
+from common.text import fixed_text, path_text, value_text
 from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of, recall_of, title_of
@@ -115,7 +115,7 @@ def _limits(validation: pd.DataFrame, metric: str) -> str:
         found = interval_of(answers_of(validation, "validation"), metric)
     except UsageError:
         return ""
-    return f"; 95 %: {found.low:.3f} to {found.high:.3f}"
+    return f"; 95 %: {fixed_text(found.low)} to {fixed_text(found.high)}"
 
 
 def alarms_of(run: Path | None, about: Mapping[str, Any] | None) -> list[str]:

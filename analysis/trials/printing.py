@@ -15,7 +15,7 @@ from analysis.trust.leaders import promise_words
 from common.errors import UsageError
 from common.files import write_sheet
 from common.log import output_of
-from common.text import value_text
+from common.text import fixed_text, value_text
 from trial.run_folder.record import RunFolder
 
 output = output_of(__name__)
@@ -68,7 +68,9 @@ def with_limits(ranking: Ranking) -> pd.DataFrame:
     ranked[STEADY] = ranked.get(STEADY, float("nan"))
     ranked[LOW] = [None if one is None else round(one.low, 4) for one in known]
     ranked[HIGH] = [None if one is None else round(one.high, 4) for one in known]
-    ranked[LIMITS] = ["" if one is None else f"{one.low:.3f} to {one.high:.3f}" for one in known]
+    ranked[LIMITS] = [
+        "" if one is None else f"{fixed_text(one.low)} to {fixed_text(one.high)}" for one in known
+    ]
     return ranked
 
 

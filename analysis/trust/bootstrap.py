@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
 from analysis.trust.answers import Answers, Counts, counts_of
+from common.text import fixed_text
 from trial.metrics import METRICS
 
 RESAMPLES = 2000
@@ -37,7 +38,8 @@ class Interval:
     absent: int = 0
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        value, low, high = map(fixed_text, (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
 
     @property
     def contains_zero(self) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from analysis.trust.answers import common, counts_of, read_all
 from analysis.trust.bootstrap import Interval, differences, intervals
+from common.text import fixed_text
 from trial.metrics import METRICS, title_of
 from trial.run_folder.record import RunFolder
 
@@ -32,7 +33,8 @@ class Comparison:
             better = "the first is better" if gap.value > 0 else "the second is better"
             verdict = "not significantly different" if gap.contains_zero else better
             lines.append(
-                f"{title_of(metric):17}  {one.value:.3f} and {other.value:.3f}: difference {gap}, {verdict}"
+                f"{title_of(metric):17}  {fixed_text(one.value)} and {fixed_text(other.value)}: "
+                f"difference {gap}, {verdict}"
             )
         if some.absent:
             lines.append(f"note: classes without a photo among these: {some.absent}")

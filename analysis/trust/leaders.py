@@ -13,6 +13,7 @@ from analysis.trust.confirmed import Confirmed
 from analysis.trust.curves import curves_of
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
+from common.text import fixed_text
 from trial.metrics import column_of, title_of
 from trial.run_folder.record import RunFolder
 
@@ -165,24 +166,24 @@ def promise_facts(run: Path, metric: str) -> dict[str, Any]:
 
 def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
     """The promise in a submission.json, for people. `groups`: the task's word."""
-    limits = f"{promise['low']:.3f} to {promise['high']:.3f}"
+    limits = f"{fixed_text(promise['low'])} to {fixed_text(promise['high'])}"
     value, less = promise[column_of(metric)], promise.get("lowered_by", 0.0)
     option = f"{less:.3f} that {promise['lowered_for']} loses on validation {groups}" if less else ""
-    words = f"{title_of(metric)} {value:.3f} ({limits}) on new {groups}, "
+    words = f"{title_of(metric)} {fixed_text(value)} ({limits}) on new {groups}, "
     if trial := promise.get(OF_TRIAL):
         curve = promise["learning_curve"]
         trained_on, scores = curve["trained_on"], curve["scores"]
         return (
             f"{words}trained on all {trained_on['all']:,}, by the learning curve: "
-            f"{scores['smaller']:.3f} with {trained_on['smaller']:,} {groups}, "
-            f"{scores['trial']:.3f} with the trial's {trained_on['trial']:,}"
+            f"{fixed_text(scores['smaller'])} with {trained_on['smaller']:,} {groups}, "
+            f"{fixed_text(scores['trial'])} with the trial's {trained_on['trial']:,}"
             f"{option and f', less {option}'}; the trial promises {promised_words(trial, metric, groups)}"
         )
     many = promise.get("chosen_from", 1)
     of = f"the best of {many} trials and their epochs" if many > 1 else "its epoch"
     of = promise.get("choice", of)
-    chosen_by = value + less + promise["corrected_by"]
-    return f"{words}corrected from {chosen_by:.3f} for the choice of {of}{option and f', and by {option}'}"
+    chosen_by = fixed_text(value + less + promise["corrected_by"])
+    return f"{words}corrected from {chosen_by} for the choice of {of}{option and f', and by {option}'}"
 
 
 def _photos(answers: Answers) -> bytes:
@@ -206,7 +207,7 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
         whose, of = "", "at the best of its epochs"
     words = (
         f"Promise{whose} on new {groups}: {title_of(leaders.metric)} {promise}, corrected from "
-        f"{promise.value + leaders.corrected_by:.3f} for being {of}."
+        f"{fixed_text(promise.value + leaders.corrected_by)} for being {of}."
     )
     if equal := leaders.equal:
         words += f" On {seen} it is not significantly different from {_named(equal, numbers)}."

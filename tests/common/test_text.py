@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common.machine import PROJECT
-from common.text import bytes_text, counted, lines_text, number_text, path_text, value_text
+from common.text import bytes_text, counted, fixed_text, lines_text, number_text, path_text, value_text
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,18 @@ from common.text import bytes_text, counted, lines_text, number_text, path_text,
 )  # fmt: skip
 def test_no_more_digits_than_anybody_reads(value, text):
     assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (0.73449, 3, "0.734"), (0.0, 3, "0.000"), (1.0, 3, "1.000"), (-0.00051, 3, "-0.001"),
+        (-0.00012345, 3, "-0.000123"), (0.0004, 4, "0.0004"), (3.2149e-5, 4, "3.21e-05"),
+        (float("nan"), 3, "nan"),
+    ],
+)  # fmt: skip
+def test_a_loss_near_zero_is_not_shown_as_zero(value, decimals, text):
+    assert fixed_text(value, decimals) == text
 
 
 @pytest.mark.parametrize(

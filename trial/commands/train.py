@@ -19,6 +19,7 @@ from common.errors import UsageError, all_at_once, errors_of, exit_on_usage_erro
 from common.files import only_writer
 from common.image_size import size_text
 from common.machine import cores
+from common.text import fixed_text
 from trial import advisor
 from trial.commands.arguments import changed, parse_arguments, read_recipe_file
 from trial.config import NO_DATA, NO_OUT, TrialConfig, parse, refuse_together, task_errors
@@ -308,7 +309,8 @@ def _run(
             print(
                 f"{report.done}  "
                 f"{scores_text(config.metric, report.score, report.macro_f1, report.accuracy)}  "
-                f"loss {report.train_loss:.4f} / {report.validation_loss:.4f}  {report.seconds:.1f} s",
+                f"loss {fixed_text(report.train_loss, 4)} / {fixed_text(report.validation_loss, 4)}  "
+                f"{report.seconds:.1f} s",
                 flush=True,
             )
             writer.release_parent()
