@@ -108,19 +108,19 @@ def trial_of(run: Path, about: Mapping[str, Any]) -> tuple[Path | None, str]:
     def known() -> tuple[TrialConfig, Mapping[str, Any], Sequence[str]]:
         return own.config(), own.origin(), own.task().classes
 
-    return _asked(about.get("trial_folder"), known, searched_on)
+    return _asked(about.get("trial_folder"), known, searched_on)[:2]
 
 
 def _asked(
     folder: str | None,
     known: Callable[[], tuple[TrialConfig, Mapping[str, Any], Sequence[str] | None]],
     searched_on: str | None,
-) -> tuple[Path | None, str]:
-    """(The trial's `folder`, "") or (None, why it does not hold the trial of the `known` config, origin and
-    classes, on the data `searched_on`); (None, "") without `folder`. Classes or data that are None are not
-    compared."""
+) -> tuple[Path | None, str, bool]:
+    """(The trial's `folder`, "", False) or (None, why it does not hold the trial of the `known` config,
+    origin and classes, on the data `searched_on`, whether that is a difference of recipes alone); (None, "",
+    False) without `folder`. Classes or data that are None are not compared."""
     if not folder:
-        return None, ""
+        return None, "", False
     trial = RunFolder(PROJECT / str(folder))
     try:
         origin = trial.origin()
@@ -128,22 +128,25 @@ def _asked(
         labels = [one.get("label_files") or {} for one in (origin, own)]
         changes = _changes(trial.config().recipe(), config, *labels)
         other = [
-            *([few(changes)] if changes else []),
             *(["other classes"] if classes not in (None, trial.task().classes) else []),
             *(["other photos"] if searched_on not in (None, origin["data_fingerprint"]) else []),
         ]
     except FileNotFoundError:
-        return None, f"{trial.folder}, the trial whose recipe this is, is gone"
+        return None, f"{trial.folder}, the trial whose recipe this is, is gone", False
     except UsageError as error:
-        return None, first_line(error)
+        return None, first_line(error), False
     if other:
-        return None, f"{trial.folder} no longer holds the trial whose recipe this is: {'; '.join(other)}"
-    return trial.folder, ""
+        words = "; ".join([*([few(changes)] if changes else []), *other])
+        return None, f"{trial.folder} no longer holds the trial whose recipe this is: {words}", False
+    if changes:
+        return None, f"it differs from the recipe of the trial in {trial.folder}: {few(changes)}", True
+    return trial.folder, "", False
 
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe file, or the config.json of a run: then with its scores and with the epoch
-    to stop after. UsageError if it is damaged."""
+    to stop after. A file without the trial that it names, as on another machine, says so; one that differs
+    from the trial's recipe, as after an edit, has no scores and no promise. UsageError if it is damaged."""
     if path.is_dir() and (path / "config.json").is_file():
         raise UsageError(f"{path}: is a run folder; give the recipe in it: {path / 'config.json'}")
     if path.name == "config.json" and (path.parent / STATUS).exists():
@@ -160,12 +163,11 @@ def read_recipe(path: Path) -> Recipe:
     read = read_recipe_file(path)
     if errors := [f"{path}: " + unknown("key", key, KEYS) for key in read.keys() - set(KEYS)]:
         raise UsageError(errors)
-    recipe = Recipe(**read)
-    return replace(recipe, folder=_trial_of_file(recipe))
+    return _with_trial(Recipe(**read))
 
 
-def _trial_of_file(recipe: Recipe) -> Path | None:
-    """The folder of the trial that a recipe file names, None if it names none or a line says why it can't be
+def _with_trial(recipe: Recipe) -> Recipe:
+    """The recipe of a file, with the folder of the trial that it names, unless a line says why that can't be
     asked."""
     origin = recipe.origin
 
@@ -173,10 +175,17 @@ def _trial_of_file(recipe: Recipe) -> Path | None:
         classes = tuple(origin["classes"]) if "classes" in origin else None
         return parse(recipe.recipe, present=False), origin, classes
 
-    folder, why = _asked(origin.get("folder"), known, origin.get("data_fingerprint"))
+    folder, why, is_changed = _asked(origin.get("folder"), known, origin.get("data_fingerprint"))
+    if is_changed:
+        output.info(f"note: nothing is promised of this recipe, and it has no validation answers: {why}")
+        return replace(recipe, scores={}, origin={key: origin[key] for key in origin if key != "promise"})
     if why:
-        output.info(f"note: there are no validation answers for this recipe: {why}")
-    return folder
+        promised = "the promise is its file's" if origin.get("promise") else "there is no promise"
+        output.info(
+            f"note: there are no validation answers for this recipe, so no decision layer, and {promised}: "
+            f"{why}; if it is on another machine, copy its run folder from there"
+        )
+    return replace(recipe, folder=folder)
 
 
 def in_project(folder: Path) -> str:

@@ -139,13 +139,29 @@ def test_a_recipe_that_was_exported_asks_its_trial_as_long_as_it_is_there(recipe
     gone = replace(recipe, origin=recipe.origin | {"folder": "out/experiments/gone"})
     assert read_recipe(gone.write(tmp_path / "2.json")).folder is None
     said = capsys.readouterr().out
-    assert said.startswith("note: there are no validation answers for this recipe: ") and "is gone" in said
-    other = replace(recipe, recipe=recipe.recipe | {"learning_rate": 0.5})
-    assert read_recipe(other.write(tmp_path / "3.json")).folder is None
-    assert "no longer holds the trial whose recipe this is: learning_rate=0.5" in capsys.readouterr().out
+    assert said.startswith(
+        "note: there are no validation answers for this recipe, so no decision layer, and "
+    )
+    assert "there is no promise: " in said and "is gone; if it is on another machine, copy its run" in said
+    promised = replace(gone, origin=gone.origin | {"promise": {"macro_f1": 0.3}})
+    assert read_recipe(promised.write(tmp_path / "3.json")).origin["promise"]
+    assert "and the promise is its file's: " in capsys.readouterr().out
     early = {name: value for name, value in recipe.origin.items() if name != "folder"}
     assert read_recipe(replace(recipe, origin=early).write(tmp_path / "4.json")).folder is None
     assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_promised_of_a_recipe_file_that_was_edited(recipe, tmp_path, capsys):
+    origin = recipe.origin | {"promise": {"macro_f1": 0.3, "low": 0.2, "high": 0.4}}
+    edited = replace(recipe, recipe=recipe.recipe | {"learning_rate": 0.5}, origin=origin)
+    read = read_recipe(edited.write(tmp_path / "1.json"))
+    assert capsys.readouterr().out == (
+        "note: nothing is promised of this recipe, and it has no validation answers: it differs from the "
+        f"recipe of the trial in {recipe.folder}: learning_rate=0.5 (validated: 0.003)\n"
+    )
+    untrained(tmp_path / "again", values={"learning_rate": 0.5})
+    about = about_run(tmp_path / "again", read)
+    assert read.folder is None and about["validation"] == {} and "promise" not in about
 
 
 def test_a_trial_that_predicts_has_a_promise_corrected_for_its_epoch(recipe):
@@ -269,7 +285,7 @@ def test_what_lies_in_the_trials_folder_now_is_asked_only_if_it_is_that_trial(re
     assert validated_run(again) == trial and capsys.readouterr().out == ""
     config = json.loads((trial / "config.json").read_text())
     words = {
-        "recipe": "no longer holds the trial whose recipe this is: learning_rate=",
+        "recipe": f"it differs from the recipe of the trial in {trial}: learning_rate=",
         "classes": "the trial whose recipe this is: other classes",
         "photos": "the trial whose recipe this is: other photos",
         "gone": "trial, the trial whose recipe this is, is gone",
