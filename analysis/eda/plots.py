@@ -26,7 +26,8 @@ def numbers(by_number: pd.DataFrame, bands: Bands, groups: str) -> go.Figure:
             y=by_number[name],
             name=name,
             marker_color=LIGHT[tone],
-            hovertemplate=f"%{{y}} {groups}",
+            meta=groups,
+            hovertemplate="%{y} %{meta}",
         )
     low, high = by_number.index.min(), by_number.index.max()
     half = 0.5 if pd.api.types.is_integer_dtype(by_number.index) else 0  # a bar of an integer is around it
@@ -46,7 +47,7 @@ def classes(by_class: pd.DataFrame, rare: Collection[int], groups: str) -> go.Fi
     """Number of photos of each class as a bar; `rare` classes (labels) have their own colour. More than
     MAX_NAMED classes are sorted by their number of photos, without names beside the bars."""
     tones = np.array([LIGHT["rare" if label in rare else "best"] for label in range(len(by_class))])
-    of_groups = "" if groups == "photos" else f" of %{{customdata:,}} {groups}"
+    of_groups = "" if groups == "photos" else " of %{customdata:,} %{meta}"
     if len(by_class) > MAX_NAMED:
         order = np.argsort(-by_class["photos"].to_numpy(), kind="stable")
         some = by_class.iloc[order]
@@ -57,6 +58,7 @@ def classes(by_class: pd.DataFrame, rare: Collection[int], groups: str) -> go.Fi
             marker_color=tones[order].tolist(),
             marker_line_width=0,
             customdata=some["groups"],
+            meta=groups,
             hovertext=some["name"],
             hovertemplate=f"%{{hovertext}}: %{{y:,}} photos{of_groups}<extra></extra>",
         )
@@ -77,6 +79,7 @@ def classes(by_class: pd.DataFrame, rare: Collection[int], groups: str) -> go.Fi
         textposition="outside",
         cliponaxis=False,
         customdata=by_class["groups"],
+        meta=groups,
         hovertext=by_class["name"],
         hovertemplate=f"%{{hovertext}}: %{{x:,}} photos{of_groups}<extra></extra>",
     )

@@ -125,7 +125,7 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
     """Recall of each class as a bar with its interval, and in brackets its number of photos; `classes`: rows
     of `class_table`."""
     figure, beside = blank(max(150, 88 + 24 * len(classes)), bargap=0.35), []
-    of_groups = "" if task.group == "photo" else f", %{{customdata[2]}} {task.groups}"
+    of_groups = "" if task.group == "photo" else ", %{customdata[2]} %{meta}"
     for rare, name, colour in ((False, _other_name(task), "best"), (True, task.rare_name, "rare")):
         some = classes[classes["rare"] == rare]
         if some.empty and len(classes):
@@ -147,6 +147,7 @@ def recalls(classes: pd.DataFrame, task: Task) -> go.Figure:
                 arrayminus=(some["recall"] - some["low"]).fillna(0),
             ),
             customdata=some[["hits", "photos", "groups"]],
+            meta=task.groups,
             hovertemplate="%{y}: %{customdata[0]} of %{customdata[1]} photos" + of_groups + "<extra></extra>",
         )  # fmt: skip
         for name, words in zip(some["name"], text, strict=True):

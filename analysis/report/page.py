@@ -62,8 +62,9 @@ def _figure(name: str, figure: go.Figure, min_width: int = 0) -> Markup:
 
 def _as_text(part: Any, key: str = "") -> Any:
     """A part of a figure, with its texts escaped, as plotly draws <b> and the like as HTML: a class may be
-    called so. Templates are markup of our own, and refer to such texts; the ticks of parallel coordinates
-    (their "dimensions") are all that is not drawn as HTML."""
+    called so. Templates are markup of our own, and refer to such texts (by %{meta} to one that is the same
+    for all points); the ticks of parallel coordinates (their "dimensions") are all that is not drawn as
+    HTML."""
     if isinstance(part, dict):
         plain = "ticktext" if key == "dimensions" else None
         return {name: value if name == plain else _as_text(value, name) for name, value in part.items()}

@@ -57,8 +57,8 @@ def learning_curves(
             name=f"{' and '.join(role)} (#{row['sequence']})" if role else "other trials",
             showlegend=bool(role) or unnamed,
             legendgroup=trial if role else "others",
-            hovertemplate=f"#{row['sequence']} {trial}{' (' + row['state'] + ')' if stopped else ''}"
-            "<br>epoch %{x}: %{y:.3f}<extra></extra>",
+            meta=f"#{row['sequence']} {trial}{' (' + row['state'] + ')' if stopped else ''}",
+            hovertemplate="%{meta}<br>epoch %{x}: %{y:.3f}<extra></extra>",
         )
         unnamed = unnamed and bool(role)
         if trial in limits:

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.eda import plots
 from analysis.report import classes
 from analysis.report.page import _figure
+from analysis.report.plots import learning_curves
 from dataset.face_masks.labels import FACE_MASK
-from dataset.task import Task
+from dataset.task import Bands, Task
 from tests.analysis import example_search
 from trial.run_folder.record import probability_columns, scores_of
 
@@ -139,3 +141,23 @@ def test_names_that_look_like_html_are_shown_as_they_are():
     page = str(_figure("confusion", figure))
     assert json.dumps(["&lt;b&gt;dog&lt;/b&gt;", "cats &amp; co"], separators=(",", ":")) in page
     assert '"true: %{y}<br>predicted: %{x}<br>' in page, "templates are our own"
+
+
+def test_nor_do_the_words_over_a_point_take_a_name_for_html():
+    """What a group or a trial is called comes from the set's columns and from folders."""
+    task = Task("photos", ("a", "b"), group="<b>dog</b>", groups="<b>dogs</b>")
+    probabilities = pd.DataFrame(np.eye(2), columns=probability_columns(2))
+    answers = probabilities.assign(label=[0, 1], group=["x", "y"])
+    counted = pd.DataFrame({"name": task.classes, "photos": 1, "groups": 1, "fraction": 0.5})
+    trials = pd.DataFrame({"trial": ["<b>0</b>"], "sequence": 0, "state": "done", "macro_f1": 0.5})
+    curves = {"<b>0</b>": pd.DataFrame({"epoch": [1], "macro_f1": [0.5]})}
+    figures = [
+        classes.recalls(classes.class_table(answers, task), task),
+        plots.classes(counted, (), task.groups),
+        plots.classes(pd.concat([counted] * 40, ignore_index=True), (), task.groups),
+        plots.numbers(pd.DataFrame({"a": [1, 2]}), Bands("age", (1,)), task.groups),
+        learning_curves(trials, curves, {}),
+    ]
+    for figure in figures:
+        page = str(_figure("one", figure))
+        assert "<b>" not in page and "&lt;b&gt;" in page and "%{meta}" in page
