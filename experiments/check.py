@@ -133,9 +133,8 @@ def budget_errors(plan: Plan) -> list[str]:
 def lucky_notes(plan: Plan) -> list[str]:
     """A note if seeds or folds are searched and the tuner does not train each recipe with all of them: then
     single trials are ranked, the luckiest first."""
-    tuner, values = plan.config["tuner"], values_of(plan.space)
-    arguments = tuner.get("classArgs") or {}
-    if tuner.get("name", "").lower() == "gridsearch" or arguments.get("sampler") == "grid":
+    values, arguments = values_of(plan.space), plan.config["tuner"].get("classArgs") or {}
+    if plan.is_grid_search or arguments.get("sampler") == "grid":
         return []
     found = [key for key in values if current_field(key) in REPEATED and len(values[key]) > 1]
     if not found or len(found) == len(plan.space):

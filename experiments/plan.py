@@ -81,6 +81,11 @@ class Plan:
         return (self.config.get("assessor") or {}).get("className") == PAUSES
 
     @property
+    def is_grid_search(self) -> bool:
+        """Whether the tuner is NNI's GridSearch, which tries each combination once."""
+        return str(self.config["tuner"].get("name", "")).lower() == "gridsearch"
+
+    @property
     def number(self) -> float | None:
         """The number of trials, or of whole trainings if they are paused; None if it is not limited."""
         arguments = self.config["tuner"].get("classArgs") or {}

@@ -116,8 +116,8 @@ def _resume(
     for note in (plan_note, _other_data(saved), _knows(saved), tells, no_limit if endless else ""):
         if note:
             logger.info(note)
-    grid = _tuner(saved).get("name", "").lower() == "gridsearch"
-    change(saved, saved.params, again, [trial.parameters for trial in saved.trials] if grid else ())
+    tried = [trial.parameters for trial in saved.trials] if saved.plan.is_grid_search else ()
+    change(saved, saved.params, again, tried)
     logs = log_sizes(saved.folder)
 
     listed = on.machines if machines else ()
