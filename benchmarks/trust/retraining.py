@@ -288,6 +288,44 @@ def text(seeds: Mapping[int, Answered]) -> str:
     return "\n".join(lines)
 
 
+def of_heads(
+    head: str, seeds: int, data: Path, answers: Path, out: Path, people: int, others: int
+) -> dict[int, Answered]:
+    """`head_answers` of each seed, on the features of the packaged network."""
+    start, unknown = _start(parse({**HEADS, "data": str(data)}), answers, out)
+    assert start.features is not None
+    more = features_of(start.network, unknown, start.preprocessing, start.compute, "none", 0)[:, 0]
+    fewer = make_pipeline(PCA(COMPONENTS, random_state=0), StandardScaler()).fit(start.features[:, 0])
+    known = fewer.transform(start.features[:, 0])
+    to_predict = fewer.transform(more), unknown["label"].to_numpy()
+    return {
+        seed: head_answers(head, seed, known, start.table, to_predict, people, others)
+        for seed in range(seeds)
+    }
+
+
+def of_networks(
+    seeds: int, data: Path, answers: Path, out: Path, people: int, others: int
+) -> dict[int, Answered]:
+    """`answered` of each seed, kept in `out`; printed."""
+    found: dict[int, Answered] = {}
+    for seed in range(seeds):
+        path = out / f"{seed}.npz"
+        if not path.exists():
+            made = answered(seed, data, answers, out, people, others)
+
+            def write(part: Path, made: dict[str, np.ndarray] = made) -> None:
+                with part.open("wb") as file:
+                    np.savez_compressed(file, **made)  # type: ignore[arg-type]
+
+            write_atomic(path, write)
+        with np.load(path) as read:
+            found[seed] = dict(read)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in of_seed(found[seed]).items())
+        print(f"seed {seed}: {shown}", flush=True)
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -299,40 +337,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--others", type=int, default=300)
     parser.add_argument("--heads", choices=("lda", "mlp"))
     asked = parser.parse_args(arguments)
-    seeds: dict[int, Answered] = {}
-    if asked.heads:
-        start, unknown = _start(parse({**HEADS, "data": str(asked.data)}), asked.answers, asked.out)
-        assert start.features is not None
-        more = features_of(start.network, unknown, start.preprocessing, start.compute, "none", 0)[:, 0]
-        fewer = make_pipeline(PCA(COMPONENTS, random_state=0), StandardScaler()).fit(start.features[:, 0])
-        known, more = fewer.transform(start.features[:, 0]), fewer.transform(more)
-        for seed in range(asked.seeds):
-            seeds[seed] = head_answers(
-                asked.heads,
-                seed,
-                known,
-                start.table,
-                (more, unknown["label"].to_numpy()),
-                asked.people,
-                asked.others,
-            )
-        print(text(seeds))
-        return
-    for seed in range(asked.seeds):
-        path = asked.out / f"{seed}.npz"
-        if not path.exists():
-            found = answered(seed, asked.data, asked.answers, asked.out, asked.people, asked.others)
-
-            def write(part: Path, found: dict[str, np.ndarray] = found) -> None:
-                with part.open("wb") as file:
-                    np.savez_compressed(file, **found)  # type: ignore[arg-type]
-
-            write_atomic(path, write)
-        with np.load(path) as read:
-            seeds[seed] = dict(read)
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in of_seed(seeds[seed]).items())
-        print(f"seed {seed}: {shown}", flush=True)
-    print(text(seeds))
+    given = asked.seeds, asked.data, asked.answers, asked.out, asked.people, asked.others
+    print(text(of_heads(asked.heads, *given) if asked.heads else of_networks(*given)))
 
 
 if __name__ == "__main__":
