@@ -5,8 +5,10 @@
 Samples of people are drawn from populations whose true score is known: recorded answers on real faces, and
 drawn answers (for the log loss drawn ones alone). Of each sample, intervals for the score of a recipe and
 for the difference of two are made: ours, other ones from the same resamples, ours over photos instead of
-people (of every fourth sample), and those of the package `confidenceinterval`, which takes photos for
-independent. The tables say how many in a hundred cover the true value, and the intervals' mean width.
+people (of every fourth sample), and those of the package `confidenceinterval`. It takes photos for
+independent, and its intervals for macro-F1 are wrong for independent ones, too
+(findings/confidenceinterval_macro_f1.sh). The tables say how many in a hundred cover the true value, and the
+intervals' mean width.
 
 The package is not among the project's requirements and is left out where it is missing. With
 `pip install --no-deps --target DIR confidenceinterval==1.0.5 statsmodels patsy`, it is found by
