@@ -10,11 +10,11 @@ import pandas as pd
 
 from common.errors import UsageError, errors_of
 from common.text import few
-from dataset.decode import decode, has_16_bits
+from dataset.decode import decode
 from dataset.face_masks.corrections import read_corrections
 from dataset.factors import groups_by_two, of_groups
 from dataset.near_duplicates import find
-from dataset.pixels import decode_errors
+from dataset.pixels import decode_all
 from dataset.read import corrected, format_of, scan_eval, scan_train
 from dataset.split import balance
 from dataset.tables import empty_table
@@ -59,10 +59,10 @@ def check(
     if with_eval and data.is_dir():
         eval_photos, eval_errors = scan_eval(data, group)
         errors += eval_errors
-    errors += decode_errors(pd.concat([train["path"], eval_photos["path"]]), progress)
-    if errors:
+    undecodable, deep = decode_all(pd.concat([train["path"], eval_photos["path"]]), progress)
+    if errors := errors + undecodable:
         raise UsageError(dict.fromkeys(errors))
-    train.attrs["notes"] += _dark([*train["path"], *eval_photos["path"]])
+    train.attrs["notes"] += _dark(deep)
     return Checked(task, train, eval_photos)
 
 
@@ -93,17 +93,19 @@ def look_alikes(train: pd.DataFrame) -> list[str]:
     return lines if found.pairs or found.limit else ["near-duplicates: none found"]
 
 
-def _dark(paths: Sequence[str]) -> list[str]:
-    """[A note on PNGs of 16 bits that hold 14 or fewer, 12 from a scientific camera, say], [] if there are
-    none. They are read nearly black."""
-    deep, brightest = [path for path in paths if has_16_bits(path)], 0
+def _dark(deep: Sequence[str | Path]) -> list[str]:
+    """[A note on the PNGs of 16 bits `deep` if they hold 14 or fewer, 12 from a scientific camera, say], []
+    if there are none. They are read nearly black."""
+    brightest = 0
     for path in deep:
         _, photo = decode(path)
         brightest = max(brightest, 0 if photo is None else int(photo.max()))
         if brightest >= DARK:
             return []
+    if not deep:
+        return []
     bits = brightest.bit_length()
-    return deep and [
+    return [
         f"{len(deep):,} photos are PNGs of 16 bits, whose upper bytes are read: the largest is {brightest} "
         f"of 255; if they hold {8 + bits} bits, multiply their values by {2 ** (8 - bits)}"
     ]

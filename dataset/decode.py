@@ -43,27 +43,36 @@ def decode(path: str | Path, size: Size | None = None) -> tuple[str, np.ndarray 
     The photo is turned as its EXIF orientation says. If `size` is given, a JPEG is decoded at a half, quarter
     or eighth of its size if that is still large enough.
     """
+    why, data = _read(path)
+    return (why, None) if why else _decode(data, size)
+
+
+def look_at(path: str | Path) -> tuple[str, bool]:
+    """(Why a photo can't be decoded, "" if it can; whether it is a PNG of 16 bits, of which `decode` takes
+    the upper byte). Its file is read once."""
+    why, data = _read(path)
+    return why or _decode(data)[0], data.startswith(PNG) and data[24:25] == b"\x10"
+
+
+def _read(path: str | Path) -> tuple[str, bytes]:
+    """("", a file's content), or (why it can't be read, b"")."""
     if why := file_error(path):
-        return why, None
+        return why, b""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        return f"can't be read ({error.strerror})", None
-    if not data:
-        return "an empty file, not an image", None
+        return f"can't be read ({error.strerror})", b""
+    return ("", data) if data else ("an empty file, not an image", b"")
+
+
+def _decode(data: bytes, size: Size | None = None) -> tuple[str, np.ndarray | None]:
+    """As `decode`, of a file's content."""
     try:
         if data.startswith(JPEG):
             return "", _jpeg(data, size)
         return "", _png(data) if data.startswith(PNG) else _other(data)
     except Undecodable as why_not:
         return str(why_not), None
-
-
-def has_16_bits(path: str | Path) -> bool:
-    """Whether a file is a PNG of 16 bits, of which `decode` takes the upper byte."""
-    with Path(path).open("rb") as file:
-        header = file.read(25)
-    return header.startswith(PNG) and header[24:] == b"\x10"
 
 
 def _jpeg(data: bytes, size: Size | None) -> np.ndarray:

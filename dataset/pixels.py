@@ -10,7 +10,7 @@ from common.errors import UsageError, unknown
 from common.image_size import Size
 from common.progress import track
 from common.threads import in_threads
-from dataset.decode import decode
+from dataset.decode import decode, look_at
 
 INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
@@ -75,13 +75,17 @@ def resize(photo: np.ndarray, size: Size, interpolation: str = "bilinear") -> np
 
 def decode_errors(paths: Collection[str | Path], progress: bool = False) -> list[str]:
     """Decode all photos in threads; "path: reason" of each that can't be decoded completely, in order."""
-    reasons = in_threads(_reason, paths)
+    return decode_all(paths, progress)[0]
+
+
+def decode_all(paths: Collection[str | Path], progress: bool = False) -> tuple[list[str], list[str | Path]]:
+    """(`decode_errors`, the paths of PNGs of 16 bits)."""
+    errors, deep, seen = list[str](), list[str | Path](), in_threads(look_at, paths)
     tracked = track(paths, "decoding photos") if progress else paths
-    return [f"{path}: {reason}" for path, reason in zip(tracked, reasons, strict=True) if reason]
-
-
-def _reason(path: str | Path) -> str:
-    return decode(path)[0]
+    for path, (reason, has_16_bits) in zip(tracked, seen, strict=True):
+        errors += [f"{path}: {reason}"] if reason else []
+        deep += [path] if has_16_bits else []
+    return errors, deep
 
 
 def _whole_size(size: Size, box: Box) -> Size:

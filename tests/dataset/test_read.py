@@ -1,6 +1,8 @@
 """Which format a folder is read in, and what is said if none fits."""
 
+import io
 import shutil
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -132,6 +134,19 @@ def test_a_set_without_photos_to_predict_is_told_where_its_format_wants_them(fol
     assert refused(read_eval, listed).endswith(
         f"; list them in {listed / 'photos.csv'} with eval in a column split"
     )
+
+
+def test_a_check_opens_each_photo_once(people, monkeypatch):
+    """On a disk of the network each costs time."""
+    opened, opens = Counter(), io.open
+
+    def counted(path, *given, **named):
+        opened[str(path)] += 1
+        return opens(path, *given, **named)
+
+    monkeypatch.setattr(io, "open", counted)  # as pathlib calls it
+    train = check(people).train
+    assert {opened[path] for path in train["path"]} == {1}
 
 
 def test_photos_of_16_bits_that_hold_12_are_noted(tmp_path):

@@ -44,7 +44,10 @@ def test_a_fingerprint_keeps_no_photo(tmp_path, monkeypatch):
 
 
 def test_the_check_keeps_no_photo_but_the_damaged(table, monkeypatch):
-    monkeypatch.setattr(pixels, "_reason", lambda path: "damaged" if path.endswith("00007/mask0.jpg") else "")
+    def look_at(path):
+        return "damaged" if path.endswith("00007/mask0.jpg") else "", False
+
+    monkeypatch.setattr(pixels, "look_at", look_at)
     found = []
     assert bytes_per_photo(lambda: found.extend(pixels.decode_errors(table["path"]))) < 10
     assert found == ["/nowhere/train/images/000007/mask0.jpg: damaged"]
