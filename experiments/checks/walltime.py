@@ -2,7 +2,6 @@
 again, for ever."""
 
 from contextlib import suppress
-from pathlib import Path
 
 import pandas as pd
 
@@ -24,8 +23,8 @@ def walltime_errors(plan: Plan) -> list[str]:
     for runs in earlier(plan):
         found = []
         for run in runs:
-            with suppress(UsageError, OSError, KeyError, pd.errors.EmptyDataError):
-                on_gpu = str(run.origin()["device"]).startswith("cuda")
+            with suppress(UsageError, OSError, KeyError, TypeError, pd.errors.EmptyDataError):
+                on_gpu = str(run.origin()["compute"]["device"]).startswith("cuda")
                 if on_gpu == (queue.gpus > 0):  # an epoch on the other kind says nothing
                     found.append(float(run.epochs()["seconds"].median()))
         if found:
@@ -52,6 +51,6 @@ def queue_of(plan: Plan) -> Queue | None:
     if not (found := START.fullmatch(plan.start)):
         return None
     try:
-        return read_queue(plan.code / (found[1] or Path(DEFAULT)))
+        return read_queue(plan.code / (found[1] or DEFAULT))
     except UsageError:
         return None

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from common.errors import UsageError
 from experiments.check import check
@@ -15,15 +16,18 @@ from tests.experiments.checks.test_gpu_memory import write_experiment
 from tests.experiments.checks.test_queue import with_queue
 from tests.experiments.conftest import errors
 from trial.config import parse
+from trial.process.compute import Compute
 
 
 def searched(plan, name, seconds, device="cpu", **other):
     """An earlier experiment, whose trials took these seconds an epoch."""
     folder = plan.runs / name
     write_experiment(folder, json.loads(json.dumps(plan.effective())) | other, [0] * len(seconds))
+    cpu = Compute(torch.device("cpu"), torch.float32, 0)
     for number, second in enumerate(seconds):
         run = folder / "trials" / str(number)
-        (run / "origin.json").write_text(json.dumps({"data_fingerprint": "", "device": device}))
+        origin = {"data_fingerprint": "", "compute": cpu.to_json() | {"device": device}}
+        (run / "origin.json").write_text(json.dumps(origin))
         (run / "epochs.csv").write_text(f"fold,epoch,seconds\n0,1,{second}\n0,2,{second}\n")
 
 
