@@ -24,8 +24,8 @@ from analysis.trials.table import SOUP
 from analysis.trust.answers import Answers, answers_of, counts_of, differing, read_all
 from analysis.trust.leaders import promise_facts, promise_of, promised_words
 from analysis.trust.selection import select
-from common.errors import UsageError, all_at_once
-from common.files import folder_atomic, is_taken, only_writer_of_out
+from common.errors import UsageError, all_at_once, errors_of
+from common.files import folder_atomic, only_writer_of_out, refuse_taken
 from common.log import output_of
 from common.text import counted
 from trial.config import TrialConfig
@@ -92,11 +92,9 @@ def _promised(run: Path, metric: str, score: float) -> float:
 
 
 def _refuse(runs: Sequence[Path], out: Path) -> None:
-    errors = []
+    errors = errors_of(refuse_taken, out)
     if len({run.resolve() for run in runs}) < max(2, len(runs)):
         errors.append(f"a soup needs 2 different runs or more, not {', '.join(map(str, runs))}")
-    if is_taken(out):
-        errors.append(f"{out} already exists; give a new or empty folder as --out")
     if errors:
         raise UsageError(errors)
 

@@ -191,6 +191,12 @@ def is_taken(folder: Path) -> bool:
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
+def refuse_taken(out: Path) -> None:
+    """UsageError if the new folder `out` `is_taken`."""
+    if is_taken(out):
+        raise UsageError(f"{out} already exists; give a new or empty folder")
+
+
 def file_mark(path: Path | str) -> tuple[int, int] | None:
     """(bytes, modification time in ns) of a file, which change when it is rewritten; None if missing."""
     try:

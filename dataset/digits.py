@@ -5,8 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from common.errors import UsageError
-from common.files import folder_atomic, is_taken, only_writer_of_out
+from common.files import folder_atomic, only_writer_of_out, refuse_taken
 
 SIZE = 32  # pixels; scikit-learn has 8
 TRAIN = 1500  # of 1,797 photos; the others are to be predicted
@@ -22,8 +21,7 @@ def write_digits(out: Path) -> Path:
     from sklearn.datasets import load_digits
 
     out = Path(out)
-    if is_taken(out):
-        raise UsageError(f"{out} already exists; give a new or empty folder, nothing is overwritten")
+    refuse_taken(out)
     digits = load_digits()
     with folder_atomic(out) as part:
         for number, (grey, label) in enumerate(zip(digits.images, digits.target, strict=True)):

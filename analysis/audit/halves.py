@@ -9,7 +9,7 @@ from analysis.trust.audited import LEAKAGE, MAX_EXAMPLES, SHIFT, Example, keep
 from analysis.trust.leakage import EVAL, PERSON, PHOTO, Leaks, leaks, people_of
 from analysis.trust.shift import Shift, measures_of, shift_of
 from common.errors import UsageError
-from common.files import is_taken, only_writer_of_out, write_sheet
+from common.files import only_writer_of_out, refuse_taken, write_sheet
 from dataset.faces.locate import cached_faces
 from dataset.read import corrected
 from trial.config import TrialConfig
@@ -27,8 +27,7 @@ def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "
     `run`: a run folder whose network looks at the photos, and whose folds they are; without one a packaged
     network, and a recipe's default folds. UsageError as `read_halves`.
     """
-    if is_taken(out):
-        raise UsageError(f"--out {out} already exists; choose a new folder")
+    refuse_taken(out)
     halves = read_halves(data, run, group)
     config = halves.config or TrialConfig(data=str(data))
     if (number := halves.train["group"].nunique()) < config.folds:
@@ -49,8 +48,7 @@ def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "
 def write_shift(data: Path, out: Path, run: Path | None = None, group: str = "") -> list[str]:
     """Keep `shift_between` in the new folder OUT, for a report; return its lines. UsageError as there, and if
     OUT exists."""
-    if is_taken(out):
-        raise UsageError(f"--out {out} already exists; choose a new folder")
+    refuse_taken(out)
     lines = shift_between(data, run, group).lines()
     keep(out, SHIFT, lines, data, [run] if run else [])
     return lines

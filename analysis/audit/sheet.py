@@ -15,7 +15,7 @@ from analysis.trust import audited as kept
 from analysis.trust.answers import read_probabilities
 from analysis.trust.labels import suspects
 from common.errors import UsageError, all_at_once
-from common.files import is_taken, only_writer_of_out, write_sheet
+from common.files import only_writer_of_out, refuse_taken, write_sheet
 from common.text import path_text
 from dataset.face_masks import corrections
 from dataset.face_masks.labels import FACE_MASK
@@ -85,8 +85,7 @@ def audit_labels(runs: Sequence[Path], out: Path, data: Path | None = None) -> A
     `data`: where the runs' photos are, by default where they were. UsageError with all that is wrong with the
     runs: damaged, of other photos, labels or groups than those in `data`; and if there is nothing to compare.
     """
-    if is_taken(out):
-        raise UsageError(f"--out {out} already exists; choose a new folder")
+    refuse_taken(out)
     runs = [run for folder in runs for run in runs_in(folder) or [folder]]
     config, *tables = all_at_once(
         partial(config_of, runs[0]), *(partial(read_probabilities, run) for run in runs)

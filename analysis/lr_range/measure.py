@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.lr_range.result import Suggestion, smooth, suggest, write_result
-from common.errors import UsageError, all_at_once
-from common.files import folder_atomic, is_taken, only_writer_of_out, write_atomic
+from common.errors import UsageError, all_at_once, errors_of
+from common.files import folder_atomic, only_writer_of_out, refuse_taken, write_atomic
 from common.progress import track
 from trial import recipe
 from trial.config import NO_DATA, TrialConfig, parse
@@ -87,14 +87,12 @@ def _until_diverged(losses: Iterator[float]) -> Iterator[float]:
 
 
 def _refuse(values: Mapping[str, Any], out: Path, steps: int, low: float, high: float) -> None:
-    errors = []
+    errors = errors_of(refuse_taken, out)
     data = str(values.get("data", TrialConfig.data))
     if not Path(data).is_dir():
         errors.append(NO_DATA.format(data=data))
     if "out" in values:
         errors.append("out=: use --out here, the folder for the result")
-    if is_taken(out):
-        errors.append(f"{out} already exists; give a new or empty folder as --out")
     if steps < MIN_STEPS:
         errors.append(f"--steps {steps}: must be {MIN_STEPS} or more")
     if not 0 < low < high < np.inf:

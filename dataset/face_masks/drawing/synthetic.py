@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from common.errors import UsageError
-from common.files import folder_atomic, is_taken, only_writer_of_out
+from common.files import folder_atomic, only_writer_of_out, refuse_taken
 from common.progress import track
 from dataset.face_masks.drawing.people import Person, sample_groups, sample_person
 from dataset.face_masks.drawing.portrait import portrait
@@ -38,8 +38,7 @@ def draw(
     bar. UsageError if `out` exists and is not an empty folder, or if there are too few people or pixels.
     """
     out = Path(out)
-    if is_taken(out):
-        raise UsageError(f"{out} already exists; give a new or empty folder, nothing is overwritten")
+    refuse_taken(out)
     if height < 16 or width < 12:
         raise UsageError(f"photos of {height}x{width} are too small to draw a face; use 64x48 or more")
     eval_count = max(people // 2, len(GENDERS) * len(AGE_BANDS)) if eval_people is None else eval_people
