@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuners.spaces.nested import is_nested, name_of, parameters_of
+
 Space = Mapping[str, Any]
 
 
@@ -29,17 +31,15 @@ def _stated(key: str, value: Any, spec: Mapping[str, Any]) -> Any:
     if spec["_type"] != "choice":
         return value
     for option in spec["_value"]:
-        if not (isinstance(option, Mapping) and "_name" in option):
+        if not is_nested(option):
             if option == value:
                 return value
             continue
         given = value if isinstance(value, Mapping) else {"_name": value}
         if given.get("_name") == option["_name"]:
-            inner = {name: sub for name, sub in option.items() if name != "_name"}
-            return {"_name": option["_name"]} | default_point(
-                inner, {name: sub for name, sub in given.items() if name != "_name"}
-            )
-    options = [option["_name"] if isinstance(option, Mapping) else option for option in spec["_value"]]
+            inner = default_point(parameters_of(option), parameters_of(given))
+            return {"_name": option["_name"], **inner}
+    options = list(map(name_of, spec["_value"]))
     raise ValueError(f"default: {key}={value!r} is not an option of the search space, which has {options}")
 
 
@@ -47,9 +47,8 @@ def _default(spec: Mapping[str, Any]) -> Any:
     kind, values = spec["_type"], spec["_value"]
     if kind == "choice":
         first = values[0]
-        if isinstance(first, Mapping) and "_name" in first:
-            inner = {key: sub for key, sub in first.items() if key != "_name"}
-            return {"_name": first["_name"], **default_point(inner)}
+        if is_nested(first):
+            return {"_name": first["_name"], **default_point(parameters_of(first))}
         return first
     if kind == "randint":  # the upper end is not included
         low, high = (math.ceil(value) for value in values[:2])

@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from scipy.special import ndtr, ndtri
 
 from tuners.errors import did_you_mean
+from tuners.spaces.nested import is_nested, parameters_of
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 Params = dict[str, Any]
@@ -183,9 +184,7 @@ def flat_parameters(
 ) -> Iterator[Parameter]:
     """The parameters of NNI's space, a choice before those of its options; ValueError if NNI could not draw
     from one."""
-    for key, spec in space.items():
-        if key == "_name":
-            continue
+    for key, spec in parameters_of(space).items():
         name = f"{prefix}{key}"
         try:
             parameter = _parameter(name, spec["_type"], spec["_value"], condition)
@@ -260,11 +259,6 @@ def _choice(name: str, options: Sequence[Any], condition: tuple[str, Any] | None
     if len(set(ordered)) < len(options):  # 128x96 and 96x128 are alike in number only
         ordered = ()
     return Parameter(name, CategoricalDistribution(labels), condition, tuple(options), ordered)
-
-
-def is_nested(option: Any) -> bool:
-    """Whether an option of NNI's choice has parameters of its own, or a place for them."""
-    return isinstance(option, Mapping) and "_name" in option
 
 
 def _label(option: Any) -> Any:

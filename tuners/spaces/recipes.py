@@ -8,6 +8,7 @@ from typing import Any
 
 from tuners.errors import UsageError
 from tuners.spaces.default_point import default_point
+from tuners.spaces.nested import is_nested, name_of, parameters_of
 from tuners.spaces.parameter import Params
 from tuners.spaces.space import Space
 
@@ -42,8 +43,8 @@ class First:
 
 def _lost(key: str, taken: Any, given: Any) -> str:
     """What a choice's parameters are that the option of the space has no place for; '' if there are none."""
-    inside = taken if _named(taken) else {}
-    lost = given.keys() - inside.keys() - {"_name", "steps"} if _named(given) else ()
+    inside = taken if is_nested(taken) else {}
+    lost = given.keys() - inside.keys() - {"_name", "steps"} if is_nested(given) else ()
     words = ", ".join(f"{key}.{name}={given[name]}" for name in sorted(lost))
     return f"is tried without its {words}: the search space has no place for that" if words else ""
 
@@ -109,7 +110,7 @@ def _given(recipe: Mapping[str, Any], key: str) -> Any:
         return recipe[key]
     name, _, param = key.partition(".")
     steps = recipe.get("steps")
-    inside = recipe.get(name) or next((s for s in steps or () if _named(s) and s["_name"] == name), None)
+    inside = recipe.get(name) or next((s for s in steps or () if is_nested(s) and s["_name"] == name), None)
     return inside.get(param) if isinstance(inside, Mapping) and param else None
 
 
@@ -120,14 +121,13 @@ def _fitted(
     if spec["_type"] == "choice":
         for option in spec["_value"]:
             if _is_option(option, value):
-                if not _named(option):
+                if not is_nested(option):
                     return option, []
-                inner = {name: sub for name, sub in option.items() if name != "_name"}
-                point, missing, wrong = point_of(inner, value if _named(value) else recipe)
+                inner = parameters_of(option)
+                point, missing, wrong = point_of(inner, value if is_nested(value) else recipe)
                 point = {**default_point({name: inner[name] for name in missing}), **point}
                 return {"_name": option["_name"], **point}, [f"{key}.{one}" for one in wrong]
-        told = value["_name"] if _named(value) else value
-        return told, [f"{key}: {told!r} is not an option of the search space"]
+        return name_of(value), [f"{key}: {name_of(value)!r} is not an option of the search space"]
     alone = Space({key: spec})
     try:
         return alone.point(alone.params({key: value}))[key], []
@@ -136,8 +136,8 @@ def _fitted(
 
 
 def _is_option(option: Any, value: Any) -> bool:
-    if _named(option):
-        return option["_name"] == (value["_name"] if _named(value) else value)
+    if is_nested(option):
+        return option["_name"] == name_of(value)
     if isinstance(option, list):  # the steps of a policy, whose default parameters may be left out
         steps = value.get("steps") if isinstance(value, Mapping) else value
         return (
@@ -148,14 +148,9 @@ def _is_option(option: Any, value: Any) -> bool:
                 for ours, theirs in zip(option, steps, strict=True)
             )
         )
-    if _named(value):
-        value = value["_name"]
+    value = name_of(value)
     return option == value and isinstance(option, bool) == isinstance(value, bool)
 
 
 def _step(step: Any) -> dict[str, Any]:
     return dict(step) if isinstance(step, Mapping) else {"_name": step}
-
-
-def _named(value: Any) -> bool:
-    return isinstance(value, Mapping) and "_name" in value

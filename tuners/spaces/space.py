@@ -14,7 +14,8 @@ import numpy as np
 import optuna
 
 from tuners.errors import did_you_mean
-from tuners.spaces.parameter import Distribution, Parameter, Params, flat_parameters, is_nested
+from tuners.spaces.nested import is_nested, parameters_of
+from tuners.spaces.parameter import Distribution, Parameter, Params, flat_parameters
 
 
 class Space:
@@ -207,8 +208,7 @@ def flat(point: Mapping[str, Any], prefix: str = "") -> Params:
         name = f"{prefix}{key}"
         if is_nested(value):
             found[name] = value["_name"]
-            inner = {inner: v for inner, v in value.items() if inner != "_name"}
-            found |= flat(inner, f"{name}.{value['_name']}.")
+            found |= flat(parameters_of(value), f"{name}.{value['_name']}.")
         else:
             found[name] = value
     return found
