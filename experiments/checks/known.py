@@ -15,6 +15,7 @@ from typing import Any
 
 from common.errors import UsageError
 from common.machine import PROJECT
+from experiments.checks.space import is_nested, parameters_of
 from trial.aliases import current_field
 from trial.catalogue import model_fields
 from trial.commands.arguments import parse_arguments
@@ -138,11 +139,11 @@ def _candidates(spec: Mapping[str, Any], value: Any, beside: Mapping[str, Any] |
         return
     name = value.get("_name") if isinstance(value, Mapping) else value
     for option in options:
-        if not (isinstance(option, Mapping) and "_name" in option):
+        if not is_nested(option):
             yield option
         elif option["_name"] == name:
             given = beside if beside is not None else value if isinstance(value, Mapping) else {}
-            inner = {key: sub for key, sub in option.items() if key != "_name"}
+            inner = parameters_of(option)
             each = (list(_candidates(sub, _inside(given, key), None)) for key, sub in inner.items())
             yield from ({"_name": name, **dict(zip(inner, chosen, strict=True))} for chosen in product(*each))
 

@@ -47,7 +47,7 @@ def space_errors(space: Any, where: str = "") -> list[str]:
 
 
 def _choice_errors(name: str, values: list[Any]) -> list[str]:
-    nested = [value for value in values if isinstance(value, Mapping) and "_name" in value]
+    nested = list(filter(is_nested, values))
     if nested and len(nested) < len(values):
         bare = next(value for value in values if value not in nested)
         return [f'{name}: if one option has a _name, all need one: {bare!r} is {{"_name": {bare!r}}}']
@@ -58,11 +58,20 @@ def _choice_errors(name: str, values: list[Any]) -> list[str]:
     told = list(map(_told, values))
     errors += [f"{name}: two options are {one}" for one in dict.fromkeys(told) if told.count(one) > 1]
     for value in nested:
-        inner = {key: spec for key, spec in value.items() if key != "_name"}
-        errors += space_errors(inner, f"{name}.{value['_name']}.")
+        errors += space_errors(parameters_of(value), f"{name}.{value['_name']}.")
         if name == "model":
             model_fields(value, errors)
     return errors
+
+
+def is_nested(option: Any) -> bool:
+    """Whether an option of a choice has parameters of its own, or a place for them."""
+    return isinstance(option, Mapping) and "_name" in option
+
+
+def parameters_of(option: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a nested option."""
+    return {key: value for key, value in option.items() if key != "_name"}
 
 
 def _is_spec(value: Any) -> bool:
@@ -71,7 +80,7 @@ def _is_spec(value: Any) -> bool:
 
 def _told(value: Any) -> str:
     """What tells an option from the others: its _name, or its value, where 1 and 1.0 are the same."""
-    if isinstance(value, Mapping) and "_name" in value:
+    if is_nested(value):
         return repr(value["_name"])
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}" if value == float(f"{value:g}") else repr(float(value))
@@ -114,9 +123,7 @@ def sound(space: Any) -> dict[str, Any]:
             and isinstance(spec.get("_value"), list)
         ):
             values = [
-                {"_name": value["_name"], **sound({k: v for k, v in value.items() if k != "_name"})}
-                if isinstance(value, Mapping) and "_name" in value
-                else value
+                {"_name": value["_name"], **sound(parameters_of(value))} if is_nested(value) else value
                 for value in spec["_value"]
             ]
             spec = {"_type": "choice", "_value": values}
@@ -128,7 +135,7 @@ def sound(space: Any) -> dict[str, Any]:
 def is_endless(space: Space) -> bool:
     """Whether the space holds a continuous range, whose values can't be tried one by one."""
     return any(
-        any(is_endless({k: v for k, v in value.items() if k != "_name"}) for value in _nested(spec))
+        any(is_endless(parameters_of(value)) for value in _nested(spec))
         or (spec["_type"] in RANGES and spec["_type"] != "randint" and not spec["_type"].startswith("q"))
         for spec in space.values()
     )
@@ -136,9 +143,7 @@ def is_endless(space: Space) -> bool:
 
 def _nested(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The options of a choice that carry parameters."""
-    if spec["_type"] != "choice":
-        return []
-    return [value for value in spec["_value"] if isinstance(value, Mapping) and "_name" in value]
+    return list(filter(is_nested, spec["_value"])) if spec["_type"] == "choice" else []
 
 
 def described(space: Space) -> list[str]:
@@ -166,10 +171,8 @@ def _option(value: Any) -> str:
     if not isinstance(value, Mapping):
         return value_text(value)
     params = []
-    for key, spec in value.items():
-        if key != "_name":
-            text = _description(spec) if isinstance(spec, Mapping) and "_type" in spec else value_text(spec)
-            params.append(f"{key}: {text}")
+    for key, spec in parameters_of(value).items():
+        params.append(f"{key}: {_description(spec) if _is_spec(spec) else value_text(spec)}")
     return str(value.get("_name", "")) + (f" ({'; '.join(params)})" if params else "")
 
 
@@ -178,9 +181,8 @@ def _alternatives(spec: Mapping[str, Any]) -> list[Any]:
     if kind == "choice":
         found: list[Any] = []
         for value in values:
-            if isinstance(value, Mapping) and "_name" in value:
-                inner = {key: sub for key, sub in value.items() if key != "_name"}
-                found += [{"_name": value["_name"], **point} for point in covering(inner)]
+            if is_nested(value):
+                found += [{"_name": value["_name"], **point} for point in covering(parameters_of(value))]
             else:
                 found.append(value)
         return found

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from common.errors import UsageError
+from experiments.checks.space import is_nested, parameters_of
 from trial.aliases import current_field
 from trial.config import FIELDS, parse
 
@@ -24,8 +25,7 @@ def spelling_errors(space: Mapping[str, Any]) -> list[str]:
         if field not in FIELDS or spec["_type"] != "choice":
             continue
         for option in spec["_value"]:
-            named = isinstance(option, Mapping) and "_name" in option
-            given = option["_name"] if named else option
+            given = option["_name"] if is_nested(option) else option
             with suppress(UsageError):  # is refused elsewhere, or is none without other fields
                 own = parse({field: given}, False).to_json()[field]
                 own = own["_name"] if isinstance(own, Mapping) else own
@@ -34,9 +34,8 @@ def spelling_errors(space: Mapping[str, Any]) -> list[str]:
                         f"{key}: trials write {own!r} for {given!r}: write that, or first and warm_start do "
                         "not find it"
                     )
-            if named and field == "model":  # it carries fields
-                inner = {name: sub for name, sub in option.items() if name != "_name"}
-                errors += spelling_errors(inner)
+            if field == "model" and is_nested(option):  # it carries fields
+                errors += spelling_errors(parameters_of(option))
     return errors
 
 
