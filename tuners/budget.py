@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuners.errors import is_number
 from tuners.model.sampler import Option
 
 ROUNDING = 1e-6
@@ -19,8 +20,7 @@ def budget_errors(**budgets: Any) -> list[str]:
     return [
         f"{name}: {value!r} is not a number above 0"
         for name, value in budgets.items()
-        if value is not None
-        and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf)
+        if value is not None and (not is_number(value) or not 0 < value < math.inf)
     ]
 
 

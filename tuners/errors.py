@@ -25,6 +25,11 @@ def count_errors(least: int, **counts: Any) -> list[str]:
     ]
 
 
+def is_number(value: Any) -> bool:
+    """True and false, which Python takes for 1 and 0, are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The message for an unknown name, with the closest known one, or else all of them."""
     known = list(known)

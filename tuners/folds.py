@@ -14,7 +14,7 @@ from nni.assessor import Assessor, AssessResult
 from scipy.stats import wilcoxon
 
 from tuners.chosen import CAN_NOT_WIN
-from tuners.errors import UsageError, count_errors
+from tuners.errors import UsageError, count_errors, is_number
 from tuners.reports import REPORTS_FOLDS, curve_of
 from tuners.search import Search
 from tuners.study import experiment_folder
@@ -41,7 +41,7 @@ class FoldTest:
 
     def __post_init__(self) -> None:
         errors = count_errors(2, folds=self.folds)
-        if isinstance(self.p, bool) or not isinstance(self.p, int | float) or not 0 < self.p <= LARGEST:
+        if not is_number(self.p) or not 0 < self.p <= LARGEST:
             errors.append(f"p: {self.p!r} is not a number above 0 and at most {LARGEST:g}")
         if errors:
             raise UsageError("; ".join(errors))

@@ -15,6 +15,7 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+from tuners.errors import is_number
 from tuners.spaces.parameter import Params
 from tuners.spaces.space import Space
 
@@ -208,7 +209,7 @@ def score(value: Any) -> float | None:
     """The score in a report, a number or {'default': number, ...}; None if it has none that is finite."""
     if isinstance(value, Mapping):
         value = value.get("default")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value) or not math.isfinite(value):
         return None
     return float(value)
 

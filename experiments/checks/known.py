@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.kinds import is_number
 from common.machine import PROJECT
 from experiments.checks.space import is_nested, parameters_of
 from trial.aliases import current_field
@@ -133,8 +134,7 @@ def _candidates(spec: Mapping[str, Any], value: Any, beside: Mapping[str, Any] |
     finds the fields that it carries."""
     kind, options = spec["_type"], spec["_value"]
     if kind != "choice":
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and _in_range(kind, options, value):
+        if is_number(value) and _in_range(kind, options, value):
             yield value
         return
     name = value.get("_name") if isinstance(value, Mapping) else value

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, unknown
+from common.kinds import is_integer, is_number
 from common.nni_yaml import read_file
 from experiments.queues.job import Job, Queue
 from experiments.queues.ray_cluster import RayJob
@@ -21,24 +22,16 @@ MODULE = "experiments.submit"
 MINUTES = (5, 30 * 24 * 60)  # SLURM warns a job 90 s before its end; in fewer minutes little is trained
 
 
-def _is_integer(value: Any, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_gigabytes(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e5
-
-
 FITS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # key: what its value must be, in words and as a test
     "executor": (" or ".join(EXECUTORS), lambda value: isinstance(value, str) and value in EXECUTORS),
     "minutes": (
         f"an integer from {MINUTES[0]} to {MINUTES[1]:,} (30 days)",
-        lambda value: _is_integer(value, *MINUTES),
+        lambda value: is_integer(value, *MINUTES),
     ),
     "partition": ("a text", lambda value: isinstance(value, str)),
-    "gpus": ("an integer from 0 to 64", lambda value: _is_integer(value, 0, 64)),
-    "cpus": ("an integer from 1 to 1,024", lambda value: _is_integer(value, 1, 1024)),
-    "memory": ("a number of gigabytes above 0", _is_gigabytes),
+    "gpus": ("an integer from 0 to 64", lambda value: is_integer(value, 0, 64)),
+    "cpus": ("an integer from 1 to 1,024", lambda value: is_integer(value, 1, 1024)),
+    "memory": ("a number of gigabytes above 0", lambda value: is_number(value) and 0 < value < 1e5),
     "options": ("a mapping of names to values", lambda value: isinstance(value, Mapping)),
     "address": (
         "HOST:PORT, which ray start has shown",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import unknown
+from common.kinds import is_integer
 from common.nni_yaml import IN_SERVICE, SERVICE
 
 OTHERS = ("openpai", "aml", "dlc", "kubeflow", "frameworkcontroller", "adl", "hybrid")
@@ -52,11 +53,11 @@ def gpu_errors(config: Mapping[str, Any], present: bool = True) -> list[str]:
     service = service if isinstance(service, Mapping) else {}
     errors: list[str] = []
     number = service.get("trialGpuNumber", config.get("trialGpuNumber"))
-    if "trialGpuNumber" in service and not _is_integer(number, 0):
+    if "trialGpuNumber" in service and not is_integer(number, 0):
         errors.append(f"trainingService.trialGpuNumber: {number!r} is not an integer, 0 or more")
-    wanted = number if _is_integer(number, 0) else 0
+    wanted = number if is_integer(number, 0) else 0
     per_gpu = service.get("maxTrialNumberPerGpu", 1)
-    if not _is_integer(per_gpu, 1):
+    if not is_integer(per_gpu, 1):
         errors.append(f"trainingService.maxTrialNumberPerGpu: {per_gpu!r} is not an integer, 1 or more")
     elif per_gpu != 1 and not wanted:
         errors.append("trainingService.maxTrialNumberPerGpu: has no effect without trialGpuNumber")
@@ -111,14 +112,10 @@ def gpu_count() -> int:
     return len(re.findall(r"^GPU \d+:", output, re.MULTILINE))
 
 
-def _is_integer(value: Any, at_least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
-
-
 def gpu_indices(given: Any) -> list[int] | None:
     """GPU indices as NNI reads them: a number, a list of numbers, or '0,1'; None for anything else."""
     if isinstance(given, str):
         given = [int(word) if word.strip().isdecimal() else word for word in given.split(",")]
     read = given if isinstance(given, list) else [given]
-    good = bool(read) and all(_is_integer(number, 0) for number in read) and len(set(read)) == len(read)
+    good = bool(read) and all(is_integer(number, 0) for number in read) and len(set(read)) == len(read)
     return read if good else None

@@ -6,6 +6,7 @@ from itertools import combinations, product
 from typing import Any
 
 from common.errors import unknown
+from common.kinds import is_number
 from common.text import value_text
 from trial.aliases import current_field
 from trial.catalogue import model_fields
@@ -82,7 +83,7 @@ def _told(value: Any) -> str:
     """What tells an option from the others: its _name, or its value, where 1 and 1.0 are the same."""
     if is_nested(value):
         return repr(value["_name"])
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_number(value):
         return f"{value:g}" if value == float(f"{value:g}") else repr(float(value))
     return repr(value)
 
@@ -92,7 +93,7 @@ def _range_errors(name: str, kind: str, values: list[Any]) -> list[str]:
         return [f"{name}: {kind} takes {RANGES[kind]} numbers, not {len(values)}"]
     errors = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             errors.append(f"{name}: {value!r} is text, not a number{number_hint(value)}")
         elif not abs(value) < 1e300:  # infinite, NaN, or an integer too large for a float
             errors.append(f"{name}: {str(value)[:20]} is not a finite number")

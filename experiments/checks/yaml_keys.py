@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import unknown
+from common.kinds import is_integer
 from common.nni_yaml import ALGORITHM, ANY, COUNT, DURATION, FLAG, FOLDER, KEYS, TEXT
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
@@ -16,7 +17,7 @@ REQUIRED = ("trialCommand", "trialConcurrency", "tuner", "trainingService")
 
 def seconds(duration: Any) -> float | None:
     """A duration as NNI writes it (90, 30m, 1.5h), in seconds; None for anything else."""
-    if isinstance(duration, int) and not isinstance(duration, bool):
+    if is_integer(duration):
         return float(duration) if duration > 0 else None
     found = re.fullmatch(r"(\d+\.?\d*)([smhd])", str(duration).lower(), re.ASCII)
     length = float(found[1]) * UNITS[found[2]] if found else 0.0
@@ -69,16 +70,15 @@ def key_errors(config: Mapping[str, Any]) -> list[str]:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
     if kind in (TEXT, FOLDER):
         return isinstance(value, str)
     if kind == COUNT:
-        return whole and value >= 1
+        return is_integer(value, 1)
     if kind == DURATION:
         return seconds(value) is not None
     if kind == FLAG:
         return isinstance(value, bool)
-    return kind == ANY or (whole and value >= 0)
+    return kind == ANY or is_integer(value, 0)
 
 
 def _hint(value: Any, kind: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from common.errors import UsageError, unknown
+from common.kinds import is_integer
 from common.nni_yaml import read_file
 
 MAX_TRIALS = 64
@@ -106,12 +107,11 @@ def _mistakes(name: Any, given: Any) -> list[str]:
     found += [f"{key}: is missing" for key in NEEDED if key not in given]
     for key, value in given.items():
         if key in NUMBERS:
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not whole or not 1 <= value <= NUMBERS[key]:
+            if not is_integer(value, 1, NUMBERS[key]):
                 found.append(f"{key}: {value!r} is not an integer from 1 to {NUMBERS[key]}")
         elif key == "gpus":
             indices = value if isinstance(value, list) else []
-            whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 0 for one in indices)
+            whole = all(is_integer(one, 0) for one in indices)
             if not indices or not whole or len(set(indices)) < len(indices):
                 found.append(f"gpus: {value!r} is not a list of GPU numbers such as [0, 1], each once")
         elif key in KEYS:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from common.errors import UsageError, first_line, unknown
+from common.kinds import is_number
 from common.machine import PROJECT
 from common.process import as_exit_code
 from experiments.queues.job import Job, Queue
@@ -199,7 +200,7 @@ def _bytes(queue: Queue) -> int | None:
 
 
 def _is_amount(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return is_number(value) and value > 0
 
 
 def _where(address: str | None) -> str:

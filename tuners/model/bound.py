@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tuners.chosen import CAN_NOT_WIN
-from tuners.errors import UsageError, count_errors
+from tuners.errors import UsageError, count_errors, is_number
 from tuners.model.curves import FinalScores, raised
 
 
@@ -45,7 +45,7 @@ class Bound:
         errors = [
             f"{name}: {value!r} is not a number of at least 0"
             for name, value in (("z", self.z), ("margin", self.margin))
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf
+            if not is_number(value) or not 0 <= value < math.inf
         ]
         errors += count_errors(1, min_finished=self.min_finished, start_epoch=self.start_epoch)
         if errors:

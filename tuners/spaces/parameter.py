@@ -12,7 +12,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.special import ndtr, ndtri
 
-from tuners.errors import did_you_mean
+from tuners.errors import did_you_mean, is_number
 from tuners.spaces.nested import is_nested, parameters_of
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
@@ -148,7 +148,7 @@ class Parameter:
                 if _is_same(choice, label):
                     return choice, ""
             return None, f"{label!r} is not an option{did_you_mean(label, distribution.choices)}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             return None, f"{value!r} is not a number"
         low, high, step = distribution.low, distribution.high, distribution.step
         if not low <= value <= high:
@@ -272,7 +272,7 @@ def _label(option: Any) -> Any:
 
 def _number(option: Any) -> float | None:
     """The number that orders an option among others: its own, or the area of an image size like 48x36."""
-    if isinstance(option, int | float) and not isinstance(option, bool):
+    if is_number(option):
         return option
     if isinstance(option, str):
         height, _, width = option.partition("x")
