@@ -76,6 +76,16 @@ class Plan:
         return self.folder("experimentWorkingDirectory", EXPERIMENTS)
 
     @property
+    def is_ours(self) -> bool:
+        """Whether the tuner is this project's."""
+        return bool(self.config["tuner"].get("className") == SEARCH)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Those of the tuner."""
+        return self.config["tuner"].get("classArgs") or {}
+
+    @property
     def pauses(self) -> bool:
         """Whether trainings are paused and go on, each time as another trial of NNI."""
         return (self.config.get("assessor") or {}).get("className") == PAUSES
@@ -88,17 +98,13 @@ class Plan:
     @property
     def number(self) -> float | None:
         """The number of trials, or of whole trainings if they are paused; None if it is not limited."""
-        arguments = self.config["tuner"].get("classArgs") or {}
-        number: float | None = (
-            arguments.get("trainings") if self.pauses else self.config.get("maxTrialNumber")
-        )
-        return number
+        return self.arguments.get("trainings") if self.pauses else self.config.get("maxTrialNumber")
 
     def with_trials(self, number: int | None) -> "Plan":
         """The plan with this number of trials (None: any number); of whole trainings, if they are paused."""
         config = {key: value for key, value in self.config.items() if key != "maxTrialNumber"}
         plan = replace(self, config=config)
-        if self.pauses or "trainings" in (config["tuner"].get("classArgs") or {}):
+        if self.pauses or "trainings" in self.arguments:
             plan = plan.with_tuner(trainings=number if self.pauses else None)
         if number is not None:
             plan.config["maxTrialNumber"] = STINTS * number if self.pauses else number
@@ -106,10 +112,8 @@ class Plan:
 
     def with_tuner(self, **arguments: Any) -> "Plan":
         """The plan with these arguments of the tuner; None takes one away."""
-        tuner = self.config["tuner"]
-        given = {**(tuner.get("classArgs") or {}), **arguments}
-        kept = {key: value for key, value in given.items() if value is not None}
-        return replace(self, config=self.config | {"tuner": tuner | {"classArgs": kept}})
+        kept = {key: value for key, value in (self.arguments | arguments).items() if value is not None}
+        return replace(self, config=self.config | {"tuner": self.config["tuner"] | {"classArgs": kept}})
 
     def without_pauses(self) -> "Plan":
         """The plan with as many whole trainings, of which none is paused: a trial on another machine can't go
@@ -145,7 +149,7 @@ class Plan:
         words.append(f"{self.config['trialConcurrency']} at a time")
         if limit := self.config.get("maxExperimentDuration"):
             words.append(f"none begins after {limit}{'' if isinstance(limit, str) else ' s'}")
-        if hours := (tuner.get("classArgs") or {}).get("hours") if tuner.get("className") == SEARCH else None:
+        if hours := self.arguments.get("hours") if self.is_ours else None:
             words.append(f"for {hours:g} hours")
         lines = [", ".join(words)]
         lines += [f"  {line}" for line in described(self.space)]
@@ -166,8 +170,7 @@ class Plan:
         """The YAML that is handed to NNI: with absolute paths, the space inside, and the settings in the
         command. Our tuner is told of a maxExperimentDuration, towards whose end it looks at what fits."""
         plan, limit = self, seconds(self.config.get("maxExperimentDuration"))
-        given = self.config["tuner"].get("classArgs") or {}
-        if limit and self.config["tuner"].get("className") == SEARCH and "hours" not in given:
+        if limit and self.is_ours and "hours" not in self.arguments:
             plan = self.with_tuner(hours=round(limit / 3600, 5))
         config = {key: value for key, value in plan.config.items() if key != "searchSpaceFile"}
         for key in ("tuner", "assessor"):

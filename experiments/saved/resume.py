@@ -30,7 +30,7 @@ from experiments.checks.yaml_keys import seconds
 from experiments.clean import read_keep
 from experiments.machines.listed import Machine, read_machines
 from experiments.machines.remote import MACHINES, fetch_all
-from experiments.plan import SEARCH, STINTS
+from experiments.plan import STINTS
 from experiments.progress import clock, spent
 from experiments.run import FINAL, ExperimentResult, name_of, on_machines, watched
 from experiments.saved.experiment import Saved, change, read_saved, space_at_start, with_paths_of_today
@@ -143,9 +143,9 @@ def _notice(saved: Saved) -> None:
     """Tell NNI's database and the study of trials that were done in the second of a kill, as a start
     would."""
     change(saved, saved.params, ())
-    if not _is_ours(saved):
+    if not saved.plan.is_ours:
         return
-    order = {"space": saved.params["searchSpace"], "arguments": _tuner(saved).get("classArgs") or {}}
+    order = {"space": saved.params["searchSpace"], "arguments": saved.plan.arguments}
     done = subprocess.run(
         [sys.executable, "-m", "tuners.settle", str(saved.folder)],
         cwd=PROJECT, input=json.dumps(order), capture_output=True, text=True,
@@ -164,19 +164,11 @@ def _folder(wanted: str) -> Path:
         raise
 
 
-def _tuner(saved: Saved) -> Mapping[str, Any]:
-    return saved.plan.config["tuner"]
-
-
-def _is_ours(saved: Saved) -> bool:
-    return _tuner(saved).get("className") == SEARCH
-
-
 def _with_space(saved: Saved) -> dict[str, Any]:
     """The configuration with the space that is searched. Search keeps the one that it began with: a change on
     NNI's page had no effect."""
     first = space_at_start(saved)
-    return saved.params | {"searchSpace": first} if _is_ours(saved) and first else saved.params
+    return saved.params | {"searchSpace": first} if saved.plan.is_ours and first else saved.params
 
 
 def _errors(saved: Saved, here: bool) -> list[str]:
@@ -236,9 +228,9 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
     recipes than before. UsageError if there is nothing left to do."""
     params, plan = dict(saved.params), saved.plan
     begun, asked = len(saved.trials), plan.config.get("maxTrialNumber")
-    arguments = dict(_tuner(saved).get("classArgs") or {})
+    arguments = dict(plan.arguments)
     limits = {"maxExperimentDuration": seconds(plan.config.get("maxExperimentDuration"))}
-    if _is_ours(saved) and "hours" in arguments and not again:  # NNI runs those, whatever the tuner says
+    if plan.is_ours and "hours" in arguments and not again:  # NNI runs those, whatever the tuner says
         limits["hours"] = 3600 * arguments["hours"]
     wanted, done = arguments.get("trainings"), float(begun - again)
     trained = trainings_spent(saved) if wanted is not None or plan.pauses else 0.0
@@ -259,7 +251,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
         )
     if hours is not None:
         params["maxExperimentDuration"] = f"{round(saved.seconds + hours * 3600)}s"
-        if _is_ours(saved):  # it counts those of all starts
+        if plan.is_ours:  # it counts those of all starts
             arguments["hours"] = round(saved.seconds / 3600 + hours, 5)
     if trials is not None or (hours is not None and is_full):
         params.pop("maxTrialNumber", None)
@@ -272,9 +264,9 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
             params["maxTrialNumber"] = begun + STINTS * trials
         elif trials is not None:
             params["maxTrialNumber"] = begun + trials
-    if not _is_ours(saved) and isinstance(arguments.get("seed"), int):
+    if not plan.is_ours and isinstance(arguments.get("seed"), int):
         arguments["seed"] += begun  # with the same seed it would draw the same recipes again
-    if arguments != (_tuner(saved).get("classArgs") or {}):
+    if arguments != plan.arguments:
         params["tuner"] = params["tuner"] | {"classArgs": arguments}
     return params
 
@@ -290,8 +282,8 @@ def trainings_spent(saved: Saved) -> float:
 
 def _knows(saved: Saved) -> str:
     """A sentence on what a tuner of others knows after a resume."""
-    tuner = _tuner(saved)
-    if _is_ours(saved):
+    tuner = saved.plan.config["tuner"]
+    if saved.plan.is_ours:
         return ""
     name = str(tuner.get("name") or tuner.get("className"))
     return KNOWS.get(name.lower(), f"{name} is told of the finished trials (import_data)")
@@ -299,7 +291,7 @@ def _knows(saved: Saved) -> str:
 
 def _tells(saved: Saved, again: int, hours: float | None) -> str:
     total = saved.params.get("maxTrialNumber")
-    trainings = (_tuner(saved).get("classArgs") or {}).get("trainings")
+    trainings = saved.plan.arguments.get("trainings")
     parts = ["1 trial has begun" if len(saved.trials) == 1 else f"{len(saved.trials)} trials have begun"]
     if again:
         parts.append(f"{again} of them run again")
