@@ -99,11 +99,13 @@ def run_command(
     NNI's server is stopped at the end or on Ctrl-C. With both --trials and --hours the search ends at
     whichever comes first.
     """
-    from experiments.run import run_experiment
+    from experiments.check import check
+    from experiments.run import run_plan
 
     elsewhere = machines, without_failing
     if hours is None and not with_retrain:
-        _report(lambda: run_experiment(yaml, data, port, settings or (), trials, keep, *elsewhere))
+        given = yaml, data, port, settings or (), trials, keep, *elsewhere
+        _report(lambda: run_plan(check(*given), port))
         return
     if hours is not None and machines is not None:
         raise UsageError(

@@ -3,19 +3,18 @@
 import logging
 import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import yaml
 
+from analysis.trials.table import argument_of
 from common.errors import UsageError
 from common.files import part_of, sweep
-from common.machine import EXPERIMENTS
 from common.text import counted, path_text
 from experiments import server
-from experiments.check import check
 from experiments.checks.ports import DEFAULT, free_port
 from experiments.checks.yaml_keys import seconds
 from experiments.clean import Keeper, write_keep
@@ -56,29 +55,7 @@ class ExperimentResult:
     @property
     def name(self) -> str:
         """What a command of analysis finds the experiment by."""
-        return name_of(self.id, self.folder)
-
-
-def run_experiment(
-    path: Path,
-    data: Path | None = None,
-    port: int | None = None,
-    settings: Iterable[str] = (),
-    trials: int | None = None,
-    keep: int | None = None,
-    machines: Path | None = None,
-    without_failing: bool = False,
-) -> ExperimentResult:
-    """Run the experiment in the YAML at `path` to its end; its server is stopped in any case.
-
-    `data`: folder of the photos, in place of the YAML's; `port`: of NNI's page (None: 8080 or the next free
-    one); `settings`: `key=value` words, fixed for all trials and no longer searched; `trials`: their number;
-    `keep`: how many of the best keep their networks, None: all; `machines`, `without_failing`: as in `check`.
-    UsageError lists every mistake before anything starts. RuntimeError if NNI fails or no trial finishes.
-    Ctrl-C stops the experiment, then raises KeyboardInterrupt.
-    """
-    plan = check(path, data, port, settings, trials, keep, machines, without_failing)
-    return run_plan(plan, port)
+        return argument_of(self.folder)
 
 
 def run_plan(
@@ -87,8 +64,12 @@ def run_plan(
     ends: Ends | None = None,
     write: Callable[[Path], None] | None = None,
 ) -> ExperimentResult:
-    """As `run_experiment`, for a plan that `check` returned. `ends`: as in `watched`; `write`: writes more
-    into the experiment's folder."""
+    """Run the experiment of a plan that `check` returned to its end; its server is stopped in any case.
+
+    `port`: of NNI's page (None: 8080 or the next free one); `ends`: as in `watched`; `write`: writes more
+    into the experiment's folder. RuntimeError if NNI fails or no trial finishes. Ctrl-C stops the experiment,
+    then raises KeyboardInterrupt.
+    """
     config = _write_effective(plan)
 
     def start(chosen: int, environ: Mapping[str, str]) -> Server:
@@ -125,7 +106,7 @@ def watched(
     seconds_before: float = 0.0,
     logs_before: Mapping[str, int] = NEW,
 ) -> ExperimentResult:
-    """`start` the experiment of `plan` on a port and watch it to its end, as `run_experiment` says.
+    """`start` the experiment of `plan` on a port and watch it to its end, as `run_plan` says.
 
     `ends`: the time (time.monotonic()) at which what is still at work is stopped; `seconds_before`,
     `logs_before`: how long it ran, and the sizes of its logs, before this start.
@@ -170,19 +151,13 @@ def forecast(plan: Plan, seconds_before: float = 0.0) -> Forecast:
     )
 
 
-def name_of(id: str, folder: Path) -> str:
-    """What a command of analysis finds an experiment by: its id, or its folder if that is not in
-    EXPERIMENTS."""
-    return id if folder.parent == EXPERIMENTS else shlex.quote(path_text(folder))
-
-
 def photos(plan: Plan) -> str:
     return path_text(plan.code / plan.data)
 
 
 def next_steps(running: Server, state: State, plan: Plan) -> str:
     """The commands that can follow an experiment that ended early: a line each."""
-    data, name = photos(plan), name_of(running.id, running.folder)
+    data, name = photos(plan), argument_of(running.folder)
     lines = {"its trials": f"python -m analysis trials {name}"}
     if state.states["done"]:
         final = (

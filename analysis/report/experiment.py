@@ -31,7 +31,7 @@ from analysis.submission import BEST_MEMBER, CSV
 from analysis.trials.hours import hours_words
 from analysis.trials.printing import LIMITS, ZERO, trust_words, with_limits
 from analysis.trials.ranking import Ranking
-from analysis.trials.table import Experiment, recipe_columns
+from analysis.trials.table import Experiment, argument_of, recipe_columns
 from analysis.trust.answers import validation_of
 from analysis.trust.leaders import OF_TRIAL, promised_words
 from common.text import few, fixed_text, path_text, value_text
@@ -81,8 +81,8 @@ def write_experiment_report(
     name = experiment.name or experiment.id
     folder = path.parent if submission and (path.parent / CSV).is_file() else None
     run = None if best is None else RunFolder(best["folder"])
-    commands = commands_of_experiment(experiment.argument, run, folder)
-    checked = checks_of(checks, run, experiment.argument, ranking.leaders.compared)
+    commands = commands_of_experiment(argument_of(experiment.folder), run, folder)
+    checked = checks_of(checks, run, argument_of(experiment.folder), ranking.leaders.compared)
     found = Best(commands=commands, checks=checked)
     if run is not None:
         found = Best(

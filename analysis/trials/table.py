@@ -51,11 +51,15 @@ class Experiment:
     name: str
     folder: Path
 
-    @property
-    def argument(self) -> str:
-        """By what a command finds it, for a shell: its id, or its folder if that is not in EXPERIMENTS."""
-        is_known = self.folder.resolve().parent == EXPERIMENTS.resolve()
-        return self.id if is_known else shlex.quote(path_text(self.folder.absolute()))
+
+def argument_of(experiment: Path) -> str:
+    """By what a command finds an experiment, for a shell: its id, or its folder if not in EXPERIMENTS."""
+    folder = experiment.resolve()
+    return (
+        folder.name
+        if folder.parent == EXPERIMENTS.resolve()
+        else shlex.quote(path_text(experiment.absolute()))
+    )
 
 
 def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:

@@ -50,7 +50,7 @@ def run_within(
     machines: Path | None = None,
     without_failing: bool = False,
 ) -> ExperimentResult:
-    """As `run_experiment`, with a number and length of trials that fit into `hours`, everything included
+    """`check` and `run_plan` with a number and length of trials that fit into `hours`, everything included
     (None: those of the YAML). With `with_retrain` the best recipe is then trained on all photos, and the
     submission written, into the experiment's folder FINAL, on this machine. The hours count from `began`
     (time.monotonic(); default: now), and are of trials on this machine: not for `machines`."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.trials.chosen import read_or_damage
 from analysis.trials.outcomes import outcomes
-from analysis.trials.table import find
+from analysis.trials.table import argument_of, find
 from common.errors import UsageError
 from common.files import is_taken, only_writer
 from common.machine import PROJECT
@@ -32,7 +32,7 @@ from experiments.machines.listed import Machine, read_machines
 from experiments.machines.remote import MACHINES, fetch_all
 from experiments.plan import STINTS
 from experiments.progress import clock, spent
-from experiments.run import FINAL, ExperimentResult, name_of, on_machines, watched
+from experiments.run import FINAL, ExperimentResult, on_machines, watched
 from experiments.saved.experiment import Saved, change, read_saved, space_at_start, with_paths_of_today
 from experiments.server import Server
 from experiments.trouble import log_sizes
@@ -59,7 +59,7 @@ def resume_experiment(
     without_failing: bool = False,
     with_retrain: bool = False,
 ) -> ExperimentResult:
-    """Go on with the experiment that `find` finds by `wanted`, and watch it as `run_experiment` does.
+    """Go on with the experiment that `find` finds by `wanted`, and watch it as `run_plan` does.
 
     Trials that were at work when it ended are run again. `trials`: how many more begin, besides these; None:
     as many as are missing of the number that it was started for. `hours`: how much longer it runs.
@@ -238,7 +238,7 @@ def _with_more(saved: Saved, again: int, trials: int | None, hours: float | None
         done, asked = trained, wanted
     is_full = asked is not None and done >= asked and not again
     if is_full and trials is None and hours is None:
-        name = name_of(saved.id, saved.folder)
+        name = argument_of(saved.folder)
         raise UsageError(
             f"{saved.id}: all its {asked:g} trials have begun and ended; more of them: "
             f"python -m experiments resume {name} --trials 10 (or --hours 1)"

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from common.machine import EXPERIMENTS
-from experiments import run
+from experiments import check, run
 from experiments.__main__ import app
 from experiments.hours import within
 from experiments.plan import Plan
@@ -23,7 +23,8 @@ from tests.experiments.saved.saved_experiment import SavedExperiment
 )
 def test_the_next_commands_name_the_experiments_own_folder_and_photos(folder, name, monkeypatch, tmp_path):
     result = ExperimentResult("abc", folder, State(1), "nnictl view abc", "my photos")
-    monkeypatch.setattr(run, "run_experiment", lambda *given: result)
+    monkeypatch.setattr(check, "check", lambda *given: None)
+    monkeypatch.setattr(run, "run_plan", lambda *given: result)
     (tmp_path / "x.yaml").touch()
     printed = CliRunner().invoke(app, ["run", str(tmp_path / "x.yaml")]).output
     assert f"python -m analysis trials {name}\n" in printed

@@ -11,6 +11,7 @@ import pytest
 
 from common.machine import PROJECT
 from experiments import run as running
+from experiments.check import check
 from experiments.checks.ports import any_port, taken
 from experiments.trouble import last_word, log_sizes, tuner_died, why_no_more
 from tests.experiments.conftest import give
@@ -105,7 +106,7 @@ def test_a_tuner_that_suggests_nothing(mine, raising, people, home, monkeypatch)
     with pytest.raises(
         RuntimeError, match="no trial runs and none was begun for 5 s: the tuner suggests nothing"
     ):
-        running.run_experiment(mine.yaml, people, any_port())
+        running.run_plan(check(mine.yaml, people), any_port())
     assert time.monotonic() - began < 60, "NNI's manager waits a minute for such a tuner"
     assert at_work_in(mine.folder / "runs") == []
 

@@ -12,7 +12,7 @@ from analysis.report import experiment, plots, tables
 from analysis.report.experiment import Best, write_experiment_report, write_report
 from analysis.report.lineage import commands_of_experiment
 from analysis.trials.ranking import Ranking, rank
-from analysis.trials.table import Experiment, find, trial_table
+from analysis.trials.table import argument_of, find, trial_table
 from analysis.trust.bootstrap import Interval
 from analysis.trust.leaders import Leaders
 from common.machine import EXPERIMENTS
@@ -74,7 +74,7 @@ def test_the_commands_of_a_page_name_an_experiment_that_lies_elsewhere_by_its_fo
     text = html.unescape(page.read_text())
     for command in ("export-best-and-retrain", "report"):
         assert f"python -m analysis {command} '{folder}' --" in text
-    assert Experiment("abc", "", EXPERIMENTS / "abc").argument == "abc"
+    assert argument_of(EXPERIMENTS / "abc") == "abc"
 
 
 def test_page_where_nothing_finished_still_lists_the_trials(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from analysis.trials.chosen import read_chosen
 from analysis.trials.nni_database import recorded_trials
 from common.errors import UsageError
-from common.machine import EXPERIMENTS, PROJECT
+from common.machine import PROJECT
 from common.nni_database import profile
 from dataset.fingerprint import fingerprint
 from experiments.progress import look
@@ -420,7 +420,3 @@ def test_what_this_version_does_not_take_any_more(tmp_path):
     said = refused(str(one.folder))
     assert "tuners.default_first.DefaultFirstTPE is gone; write tuners.search.Search" in said
     assert "its trials are not 'python -m trial key=value ...'" in said
-
-
-def test_the_commands_name_the_experiment_by_what_finds_it():
-    assert resume.name_of("abcd1234", EXPERIMENTS / "abcd1234") == "abcd1234"
