@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from analysis.trials.printing import groups_of
 from analysis.trials.ranking import Ranking
+from analysis.trials.runs import groups_word
 from analysis.trust.confirmed import Confirmed, Leader, Round, folder_of, forget, judge, staying
 from common.errors import UsageError, all_at_once, first_line
 from common.files import only_writer
@@ -67,7 +67,7 @@ def confirm(
     UsageError, before anything is trained, if there is nothing to compare, the budget is too small for a
     round, or the data are not those of the search.
     """
-    leaders, numbers = ranking.leaders, _numbers(ranking)
+    leaders, numbers = ranking.leaders, ranking.numbers
     max_leaders = max_leaders or max(LEADERS, len(ranking.confirmed.tried) if ranking.confirmed else 0)
     found = leaders.selection
     if found is None or len(leaders.compared) < 2:
@@ -76,7 +76,7 @@ def confirm(
     best = leaders.compared[found.winner]
     equal = [best, *(leaders.compared[one] for one in found.equal)]
     tied = equal[:max_leaders]
-    groups = groups_of(best)
+    groups = groups_word(RunFolder(best))
     if len(tied) < 2:
         all_compared = len(leaders.compared) == len(leaders.runs)
         others = "all other trials" if all_compared else "all others on the same photos"
@@ -120,11 +120,6 @@ def further(configs: Sequence[TrialConfig]) -> Iterator[Round]:
     used = {(one.seed, fold) for one in configs for fold in one.fold_numbers}
     every = ((seed, fold) for seed in count(first.seed) for fold in range(first.folds))
     return (one for one in every if one not in used)
-
-
-def _numbers(ranking: Ranking) -> dict[Path, Any]:
-    """{run folder: the trial's number}"""
-    return {Path(folder): number for folder, number in ranking.ranked[["folder", "sequence"]].to_numpy()}
 
 
 def _configs(runs: Sequence[Path], data: Path | None, places: Mapping[str, Any]) -> list[TrialConfig]:

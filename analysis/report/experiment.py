@@ -184,8 +184,7 @@ def _promise(ranking: Ranking, other: Mapping[str, Any] | None) -> dict[str, str
     leaders, promise = ranking.leaders, ranking.leaders.promise
     if promise is None:
         return None
-    numbers = dict(ranking.ranked[["folder", "sequence"]].to_numpy())
-    equal = [f"#{numbers[str(run)]}" for run in leaders.equal]
+    equal = [f"#{ranking.numbers[run]}" for run in leaders.equal]
     more = f", on {leaders.confirmed.where}" if leaders.confirmed else ""
     shown = other or {column_of(ranking.metric): promise.value, "low": promise.low, "high": promise.high}
     return {

@@ -10,9 +10,9 @@ import pandas as pd
 from analysis.trials.hours import hours_words
 from analysis.trials.ranking import Ranking
 from analysis.trials.repeats import REPEATED
+from analysis.trials.runs import groups_word
 from analysis.trust.curves import STEADY
 from analysis.trust.leaders import promise_words
-from common.errors import UsageError
 from common.files import write_sheet
 from common.log import output_of
 from common.text import fixed_text, value_text
@@ -80,8 +80,7 @@ def trust_words(ranking: Ranking) -> list[str]:
     notes = [f"note: {note}" for note in (*leaders.notes, *_repeats_words(ranking))]
     if leaders.promise is None:
         return notes
-    numbers = {Path(folder): number for folder, number in ranking.ranked[["folder", "sequence"]].to_numpy()}
-    return [promise_words(leaders, numbers, groups_of(leaders.runs[0])), *notes]
+    return [promise_words(leaders, ranking.numbers, groups_word(RunFolder(leaders.runs[0]))), *notes]
 
 
 def _repeats_words(ranking: Ranking) -> list[str]:
@@ -108,14 +107,6 @@ def print_attribution(ranking: Ranking) -> None:
         output.info("\n".join(f"  {one}{ZERO if one.contains_zero else ''}" for one in found.effects))
     for note in found.notes:
         output.info(f"note: {note}")
-
-
-def groups_of(run: Path) -> str:
-    """The task's word for groups (people); 'groups' if that can't be read."""
-    try:
-        return RunFolder(run).task().groups
-    except UsageError:
-        return "groups"
 
 
 def _cells(rows: pd.DataFrame, score: tuple[str, str], extra: list[str]) -> Cells:

@@ -101,6 +101,11 @@ class Ranking:
         names = [name for name in self.table.attrs.get("searched", ()) if name in self.ranked]
         return attribute(self.ranked[names], _ranked_by(self.ranked, self.column))
 
+    @cached_property
+    def numbers(self) -> dict[Path, int]:
+        """{run folder: the trial's number} of the ranked trials."""
+        return {Path(one): number for one, number in self.ranked[["folder", "sequence"]].to_numpy()}
+
     @property
     def first(self) -> pd.Series | None:
         """The best finished trial, None if none has finished."""

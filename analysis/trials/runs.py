@@ -67,7 +67,7 @@ def runs_table(runs: Sequence[Path]) -> pd.DataFrame:
     found = [row_of(run, number, run.status()) for number, run in enumerate(folders)]
     for run, (row, _) in zip(folders, found, strict=True):
         if row["state"] == "done" and row["macro_f1"] is None:
-            row["reason"] = NO_VALIDATION.format(groups=_groups(run))
+            row["reason"] = NO_VALIDATION.format(groups=groups_word(run))
     table = table_of(found)
     names = recipe_columns(table)
     known = table[[config is not None for _, config in found]]  # a run without a config has no recipe
@@ -77,7 +77,7 @@ def runs_table(runs: Sequence[Path]) -> pd.DataFrame:
               if config and row["macro_f1"] is not None]  # fmt: skip
     held_out = {(_data(run), config.group, config.fold, config.folds, config.seed, config.corrections)
                 for run, config in ranked}  # fmt: skip
-    words = {_groups(run) for run, _ in ranked}
+    words = {groups_word(run) for run, _ in ranked}
     groups = words.pop() if len(words) == 1 else "groups"
     table.attrs["note"] = OTHER_GROUPS.format(groups=groups) if len(held_out) > 1 else ""
     return table
@@ -90,8 +90,9 @@ def _data(run: RunFolder) -> str:
         return ""
 
 
-def _groups(run: RunFolder) -> str:
+def groups_word(run: RunFolder) -> str:
+    """The task's word for groups (people); 'groups' if that can't be read."""
     try:
         return run.task().groups
-    except UsageError:  # damaged
+    except UsageError:
         return "groups"
