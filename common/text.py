@@ -53,10 +53,15 @@ def few(names: Sequence[str], limit: int = MAX_NAMES) -> str:
 
 def lines_text(lines: Sequence[int]) -> str:
     """Line numbers of a file: 'line 2', 'lines 2, 5' or 'lines 2, 3, 4, ... (12 in all)'."""
-    few = ", ".join(map(str, lines[:MAX_LINES]))
+    first = ", ".join(map(str, lines[:MAX_LINES]))
     if len(lines) > MAX_LINES:
-        return f"lines {few}, ... ({len(lines):,} in all)"
-    return f"{'line' if len(lines) == 1 else 'lines'} {few}"
+        return f"lines {first}, ... ({len(lines):,} in all)"
+    return f"{'line' if len(lines) == 1 else 'lines'} {first}"
+
+
+def shortened(text: str, letters: int) -> str:
+    """The text, cut to this many letters, the last of which is '…' then."""
+    return text if len(text) <= letters else f"{text[: letters - 1].rstrip()}…"
 
 
 def cell(text: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from common.errors import UsageError
+from common.text import few
 from dataset.photo_file import file_error, is_system_file
 from dataset.tables import empty_table, log_notes
 
@@ -52,9 +53,8 @@ def scan_images(folder: Path, nested: bool = True, why: str = "") -> tuple[pd.Da
     if skipped:
         # Images of other formats come first, so that they are not cut off.
         skipped.sort(key=lambda name: (Path(name).suffix.lower() not in NOT_READ, name))
-        few = ", ".join(repr(name) for name in skipped[:MAX_SKIPPED])
-        more = f" and {len(skipped) - MAX_SKIPPED:,} more" if len(skipped) > MAX_SKIPPED else ""
-        note += f"; skipped: {few}{more} (only {', '.join(EXTENSIONS)} are read)"
+        names = few([repr(name) for name in skipped], MAX_SKIPPED)
+        note += f"; skipped: {names} (only {', '.join(EXTENSIONS)} are read)"
     table.attrs["notes"] = [note]
     return table, []
 

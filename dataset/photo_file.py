@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.text import few
+
 MAX_PIXELS = 100_000_000  # of one photo; decoded, each takes 3 bytes, in every thread
 MAX_BYTES = 8 * MAX_PIXELS  # MAX_PIXELS uncompressed, with four channels of 16 bits
 TOO_LARGE = f"too large (the limit is {MAX_PIXELS // 10**6} megapixels); make it smaller"
@@ -21,7 +23,6 @@ KINDS = (
 # Left in folders by Windows, macOS and storage servers, as are names that begin with a dot (.DS_Store,
 # ._mask1.jpg, .ipynb_checkpoints).
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r")
-MAX_NAMES = 5
 
 
 def file_error(path: str | Path, what: str = "a photo") -> str:
@@ -62,7 +63,6 @@ def skipped_notes(names: Iterable[str], where: str | Path) -> list[str]:
     counts = Counter(names)
     if not counts:
         return []
-    few = [name if count == 1 else f"{name} ({count} times)" for name, count in sorted(counts.items())]
-    more = [f"{len(few) - MAX_NAMES} more"] if len(few) > MAX_NAMES else []
+    found = [name if count == 1 else f"{name} ({count} times)" for name, count in sorted(counts.items())]
     files = "1 hidden or system file" if counts.total() == 1 else f"{counts.total():,} hidden or system files"
-    return [f"skipped {files} in {where}: {', '.join(few[:MAX_NAMES] + more)}"]
+    return [f"skipped {files} in {where}: {few(found)}"]

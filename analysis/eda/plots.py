@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.report.theme import HEAT, LIGHT, blank
+from common.text import shortened
 from dataset.task import Bands
 
 STACKED = ("best", "default", "median", "rare", "alarm", "muted")  # tones
@@ -121,5 +122,5 @@ def co_occurrence(counts: pd.DataFrame) -> go.Figure:
 
 def _short(names: Sequence[str]) -> list[str]:
     """The names, cut to MAX_LETTERS if they can still be told apart."""
-    cut = [name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…" for name in names]
+    cut = [shortened(name, MAX_LETTERS) for name in names]
     return cut if len(set(cut)) == len(set(names)) else list(names)

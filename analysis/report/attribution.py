@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from analysis.report.theme import LIGHT, blank
 from analysis.trust.attribution import Effect, Importance
+from common.text import shortened
 
 MAX_EFFECTS = 24  # drawn; a table has all
 ROW, LINES = 26, 40  # pixels of a row with one line, and with two
@@ -68,8 +69,5 @@ def effects_figure(effects: Sequence[Effect], score: str) -> go.Figure:
 
 
 def _label(effect: Effect) -> str:
-    return f"{effect.name} {_short(effect.value)}\ninstead of {_short(effect.other)}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 1].rstrip()}…"
+    value, other = shortened(effect.value, MAX_NAME), shortened(effect.other, MAX_NAME)
+    return f"{effect.name} {value}\ninstead of {other}"

@@ -173,8 +173,7 @@ def _answer(best: pd.Series | None, searched: Sequence[str]) -> str:
         return ""
     known = [(name, value_text(best[name])) for name in searched if name in best]
     values = [f"{name} {text}" for name, text in known if text != "–"]
-    more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
-    of_it = ": " + ", ".join(values[:NAMED]) + more if values else ""
+    of_it = f": {few(values, NAMED)}" if values else ""
     return f"The best recipe is that of trial #{best['sequence']}{of_it}."
 
 

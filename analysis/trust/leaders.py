@@ -13,12 +13,11 @@ from analysis.trust.confirmed import Confirmed
 from analysis.trust.curves import curves_of
 from analysis.trust.selection import Selection, select
 from common.errors import UsageError, first_line
-from common.text import fixed_text
+from common.text import few, fixed_text
 from trial.metrics import column_of, title_of
 from trial.run_folder.record import RunFolder
 
 MAX_LEADERS = 50  # read and resampled; those behind them do not win in any resample
-NAMED = 5  # equals in a sentence
 OF_TRIAL = "of_the_trial"  # in a promise for training on all groups: that of the trial, on fewer
 
 
@@ -219,5 +218,4 @@ def promise_words(leaders: Leaders, numbers: Mapping[Path, Any], groups: str = "
 
 
 def _named(runs: Sequence[Path], numbers: Mapping[Path, Any]) -> str:
-    more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-    return ", ".join(f"#{numbers[run]}" for run in runs[:NAMED]) + more
+    return few([f"#{numbers[run]}" for run in runs])

@@ -10,6 +10,7 @@ from pathlib import Path
 from common.errors import UsageError
 from common.machine import EXPERIMENTS
 from common.nni_database import configuration, database
+from common.text import shortened
 from experiments import server
 from experiments.saved.experiment import Saved, latest_revision
 from trial.run_folder.record import RunFolder
@@ -98,7 +99,7 @@ def lines(rows: Iterable[Row]) -> list[str]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     short = {
-        key: text if len(text) <= width else f"{text[: width - 1]}…"
+        key: shortened(text, width)
         for (key, width), text in zip(WIDTHS.items(), (row.name, row.id), strict=True)
     }
     return (
