@@ -10,10 +10,11 @@ from typing import Any
 
 from common.errors import UsageError
 from common.files import mark_of, sha256_of
-from dataset.formats import class_folders, photos_csv
+from dataset.formats import photos_csv
+from dataset.formats.labelled import EVAL, TRAIN
 from dataset.photo_file import is_system_file
 
-HALVES = (*class_folders.TRAIN, *class_folders.EVAL)
+HALVES = (*TRAIN, *EVAL)
 
 
 def fingerprint(data: Path) -> str:

@@ -12,6 +12,7 @@ from dataset.face_masks import layout
 from dataset.face_masks.corrections import apply_corrections
 from dataset.face_masks.labels import FACE_MASK, NO_CORRECTIONS
 from dataset.formats import class_folders, photos_csv
+from dataset.formats.labelled import TRAIN
 from dataset.images import EXTENSIONS
 from dataset.photo_file import is_system_file
 from dataset.tables import empty_table, log_notes, read_table
@@ -176,7 +177,7 @@ def _nearest(data: Path) -> str:
             )
         if "train" in folders:
             return f"{nearest}move each photo in {train} into a folder with the name of its class"
-        if alike := [name for name in folders if name.lower() in class_folders.TRAIN]:
+        if alike := [name for name in folders if name.lower() in TRAIN]:
             return f"{nearest}should the folder {alike[0]} be train?"
         which = "is {} the folder of a class? move it" if len(folders) == 1 else (
             "are {} the folders of the classes? move them"

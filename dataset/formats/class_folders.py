@@ -6,8 +6,10 @@ import pandas as pd
 
 from common.text import counted, few
 from dataset.formats.labelled import (
+    EVAL,
     MAX_CLASSES,
     OWN_GROUPS,
+    TRAIN,
     both_sides,
     groups_of,
     labelled,
@@ -25,7 +27,6 @@ WANTS = (
     "one folder per class: train/CLASS/*.jpg, and the photos to predict in eval/ (group=: a regular "
     "expression on the path says whose photo each is)"
 )
-TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 
 
 def fits(data: Path) -> bool:

@@ -12,6 +12,7 @@ from common.text import few
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Bands, Scan, Task, rare_labels
 
+TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")  # names of the two sides
 MAX_CLASSES = 1000
 OWN_GROUPS = (
     "no groups are known, so every photo counts as its own: if several photos show the same person or thing, "

@@ -14,8 +14,10 @@ from common.errors import unknown
 from common.text import few, lines_text
 from dataset.formats import cut_points
 from dataset.formats.labelled import (
+    EVAL,
     MAX_CLASSES,
     OWN_GROUPS,
+    TRAIN,
     both_sides,
     groups_of,
     labelled,
@@ -33,7 +35,6 @@ WANTS = (
     f"{NAME} with a row per photo: path (below the folder), label or several factor columns, and optionally "
     "group and split (train or eval)"
 )
-TRAIN, EVAL = ("train", "val", "valid", "validation"), ("eval", "test")
 OWN = ("path", "label", "split")
 MAX_PATH = 4096  # characters, as on Linux
 RESERVED = (
