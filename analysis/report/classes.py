@@ -74,7 +74,7 @@ def _calibration(validation: pd.DataFrame) -> dict:
         f"How often a photo is predicted correctly, by the probability of its predicted class. The expected "
         f"calibration error is {error:.3f}{word if error else ''}."
     )
-    return {"reliability": reliability_diagram({"this network": table}), "calibration": words}
+    return {"reliability": reliability_diagram(table), "calibration": words}
 
 
 def _rare_words(classes: pd.DataFrame, task: Task) -> str:

@@ -80,12 +80,11 @@ def test_calibrated_probabilities_have_a_small_error_and_sharp_ones_a_large_one(
     assert calibration_error(right) < 0.03 < 0.15 < calibration_error(sharp)
 
 
-def test_the_diagram_has_a_line_for_each_table_and_its_error():
+def test_the_diagram_has_the_line_of_its_table_and_its_error():
     probabilities, labels = drawn()
     table = reliability(probabilities, labels)
-    figure = reliability_diagram({"as trained": table, "with temperature 2.0": table})
+    figure = reliability_diagram(table)
     assert [line.name for line in figure.data] == [
-        "perfect", f"as trained: error {calibration_error(table):.3f}",
-        f"with temperature 2.0: error {calibration_error(table):.3f}",
+        "perfect", f"this network: error {calibration_error(table):.3f}",
     ]  # fmt: skip
     assert list(figure.data[1].y) == table["accuracy"].tolist()
