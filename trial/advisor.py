@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import psutil
 
 logger = logging.getLogger(__name__)
+PARENT = "parent"  # key beside the tuner's values: the id of the trial that this one goes on from
 # Environment variables: set by a manager that was started with this project's preload; the manager's process
 # id, for trials that are not its descendants (trial/warm/client.py); on other machines, how many trials run
 # at once.
 PRELOADED = "FACE_MASK_NNI_PRELOAD"
-PARENT = "parent"  # key beside the tuner's values: the id of the trial that this one goes on from
 MANAGER = "FACE_MASK_NNI_MANAGER"
 CONCURRENCY = "FACE_MASK_CONCURRENCY"
 

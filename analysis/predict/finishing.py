@@ -175,12 +175,12 @@ def _decision(
     return found.decision, facts | found.decision.to_json(task), found.is_worth_it
 
 
-def known_answers(run: Path, temperature: float = 1.0) -> pd.DataFrame | None:
+def known_answers(run: Path) -> pd.DataFrame | None:
     """The validation answers by which to decide for the network of the run folder `run`: its own, or for a
-    retrained network those of the trial whose recipe it is; None if there are none. `temperature` divides the
-    logits. UsageError if they are damaged."""
+    retrained network those of the trial whose recipe it is; None if there are none. UsageError if they are
+    damaged."""
     folder = validated_run(run)
-    return None if folder is None else tempered_answers(folder, temperature)
+    return None if folder is None else validation_of(folder)
 
 
 def tempered_answers(run: Path, temperature: float) -> pd.DataFrame:

@@ -83,9 +83,8 @@ class RunWriter:
         self.rows: list[dict[str, Any]] = []  # of epochs.csv
         self._task = FACE_MASK
         self._n_folds = len(config.fold_numbers) if config else 1
-        self._folds: dict[
-            int, tuple[int, Any]
-        ] = {}  # {fold: (its best epoch, its predictions in that epoch)}
+        # {fold: (its best epoch, its predictions in that epoch)}
+        self._folds: dict[int, tuple[int, Any]] = {}
         if checkpoint:
             self._go_on(checkpoint)
         self._write_status()
