@@ -99,9 +99,7 @@ class WorseOnFolds(Assessor):
     """
 
     def __init__(self, folds: int = 5, p: float = 0.1):
-        if Search.latest is None:
-            raise UsageError("WorseOnFolds works with the tuner tuners.search.Search only")
-        self._search = Search.latest
+        self._search = Search.beside(self)
         self._test = FoldTest(folds, p)
         self._folder = experiment_folder()
         self._reports_folds: dict[str, bool] = {}

@@ -102,6 +102,13 @@ class Search(Tuner):
         if errors:
             raise UsageError("; ".join(errors))
 
+    @classmethod
+    def beside(cls, assessor: object) -> "Search":
+        """The search whose trials `assessor` assesses. UsageError if the tuner is another one."""
+        if cls.latest is None:
+            raise UsageError(f"{type(assessor).__name__} works with the tuner tuners.search.Search only")
+        return cls.latest
+
     # What NNI calls
 
     def update_search_space(self, search_space: dict[str, Any]) -> None:
@@ -298,9 +305,7 @@ class CannotWin(Assessor):
     """
 
     def __init__(self, z: float = 5.0, margin: float = 0.01, min_finished: int = 12, start_epoch: int = 2):
-        if Search.latest is None:
-            raise UsageError("CannotWin works with the tuner tuners.search.Search only")
-        self._search = Search.latest
+        self._search = Search.beside(self)
         self._bound = Bound(z, margin, min_finished, start_epoch)
 
     def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
@@ -323,12 +328,10 @@ class PauseAndGoOn(Assessor):
     pauses = True
 
     def __init__(self, min_finished: int = 1):
-        if Search.latest is None:
-            raise UsageError("PauseAndGoOn works with the tuner tuners.search.Search only")
+        self._search, self._min_finished = Search.beside(self), min_finished
         if errors := count_errors(0, min_finished=min_finished):
             raise UsageError(errors)
-        Search.latest.may_pause()
-        self._search, self._min_finished = Search.latest, min_finished
+        self._search.may_pause()
 
     def assess_trial(self, trial_job_id: str, trial_history: Sequence[Any]) -> AssessResult:
         curve = curve_of(trial_history)
