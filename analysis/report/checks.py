@@ -11,6 +11,7 @@ from typing import Any
 from analysis.report.lineage import Line, data_of
 from analysis.report.pictures import displayed
 from analysis.submission import JSON, metric_of, read_about
+from analysis.trials.runs import origin_or_empty
 from analysis.trust.audited import LABELS, LEAKAGE, NAME, SHIFT, Audited, Example, read_audited
 from common.errors import UsageError, all_at_once
 from common.text import path_text
@@ -68,12 +69,13 @@ def checks_of(
     """The values that templates/checks.html.j2 shows, on the page of the experiment or run `name`, whose best
     run is `run`. `others`: runs that were validated on the same photos."""
     commands = {} if run is None else _commands(run, others)
+    fingerprint = "" if run is None else origin_or_empty(run).get("data_fingerprint", "")
     missing = [kind for kind in commands if kind not in {one.kind for one in checks}]
     again = [path_text(one.folder) for one in checks] + [f"out/{kind}" for kind in missing]
     page = f"python -m analysis report {name} {' '.join(f'--with {shlex.quote(folder)}' for folder in again)}"
     lines: list[Line] = [(_lower(TITLES[kind]), commands[kind]) for kind in missing]
     return {
-        "checks": [_part(one, _fingerprint(run)) for one in checks],
+        "checks": [_part(one, fingerprint) for one in checks],
         "unchecked": [*lines, ("to show what is found on this page", page)] if missing else [],
         "unchecked_titles": ", ".join(missing),
     }
@@ -156,13 +158,6 @@ def _limits(facts: Mapping[str, float], value: str, limits: str, sign: str = "")
     """'0.512 (0.401 to 0.623)'."""
     one, low, high = (f"{facts[name]:{sign}.3f}" for name in (value, f"{limits}low", f"{limits}high"))
     return f"{one} ({low} to {high})"
-
-
-def _fingerprint(run: RunFolder | None) -> str:
-    try:
-        return "" if run is None else run.origin().get("data_fingerprint", "")
-    except (OSError, UsageError):
-        return ""
 
 
 def _lower(title: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.report.run_facts import origin_or_empty
 from analysis.trials.chosen import OTHERS
+from analysis.trials.runs import origin_or_empty
 from analysis.trials.table import SOUP
 from common.errors import UsageError
 from common.text import counted, path_text, value_text

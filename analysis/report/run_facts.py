@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.report.page import score_text
 from analysis.report.tables import STATES
 from analysis.submission import CSV
+from analysis.trials.runs import origin_or_empty
 from analysis.trials.table import SOUP, mean_words
 from analysis.trials.unfinished import how_far, unfinished
 from analysis.trust.answers import answers_of
@@ -151,14 +152,6 @@ def origin_facts(run: RunFolder) -> list[tuple[str, str]]:
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
         facts += [(f"{key} · {part}" if part else key, value_text(text)) for part, text in parts]
     return [(key.replace("_", " "), text) for key, text in facts]
-
-
-def origin_or_empty(run: RunFolder) -> dict[str, Any]:
-    """The content of origin.json; {} if it can't be read."""
-    try:
-        return run.origin()
-    except (OSError, UsageError):
-        return {}
 
 
 def _fact(role: str, title: str, text: str, words: str) -> Fact:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,19 +76,23 @@ def runs_table(runs: Sequence[Path]) -> pd.DataFrame:
     table.attrs["default_first"] = False
     ranked = [(run, config) for run, (row, config) in zip(folders, found, strict=True)
               if config and row["macro_f1"] is not None]  # fmt: skip
-    held_out = {(_data(run), config.group, config.fold, config.folds, config.seed, config.corrections)
-                for run, config in ranked}  # fmt: skip
+    held_out = {
+        (origin_or_empty(run).get("data_fingerprint"), config.group, config.fold, config.folds, config.seed,
+         config.corrections)
+        for run, config in ranked
+    }  # fmt: skip
     words = {groups_word(run) for run, _ in ranked}
     groups = words.pop() if len(words) == 1 else "groups"
     table.attrs["note"] = OTHER_GROUPS.format(groups=groups) if len(held_out) > 1 else ""
     return table
 
 
-def _data(run: RunFolder) -> str:
+def origin_or_empty(run: RunFolder) -> dict[str, Any]:
+    """The content of origin.json; {} if it can't be read."""
     try:
-        return run.origin().get("data_fingerprint", "")
-    except (FileNotFoundError, UsageError):
-        return ""
+        return run.origin()
+    except (OSError, UsageError):
+        return {}
 
 
 def groups_word(run: RunFolder) -> str:
