@@ -282,12 +282,12 @@ def submissions(
 
     For each: its promise, the leaderboard's score once you have entered it, and whether the gap is noise;
     then the mean gap. Other submissions beside the log are candidates for the next one."""
-    from analysis import submissions as logged
+    from analysis import leaderboard
 
-    path = log or logged.LOG
+    path = log or leaderboard.LOG
     if submission is not None:
-        logged.add(submission, score, path)
+        leaderboard.add(submission, score, path)
     elif score is not None:
         raise UsageError("--score needs the submission that it is of")
-    handed_in = logged.read_log(path)
-    print("\n".join(logged.lines(handed_in, logged.candidates(handed_in, path.parent))))
+    handed_in = leaderboard.read_log(path)
+    print("\n".join(leaderboard.lines(handed_in, leaderboard.candidates(handed_in, path.parent))))

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from analysis.ensemble import ensemble
+from analysis.leaderboard import entry_of
 from analysis.pipeline import reproduce, retrain_and_submit
 from analysis.predict.finishing import Finish, shared_vote, with_probabilities
 from analysis.predict.trained import predict
 from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
-from analysis.submissions import entry_of
 from common.errors import UsageError
 from dataset.read import read_eval, read_train
 from dataset.task import Task

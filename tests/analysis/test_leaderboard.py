@@ -6,10 +6,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from analysis import submissions
+from analysis import leaderboard
 from analysis.__main__ import app
+from analysis.leaderboard import Entry, add, bias, candidates, entry_of, lines, read_log
 from analysis.submission import write_submission
-from analysis.submissions import Entry, add, bias, candidates, entry_of, lines, read_log
 from common.errors import UsageError
 from dataset.face_masks.labels import FACE_MASK
 from tests.conftest import call
@@ -203,7 +203,7 @@ def test_the_command_says_what_to_send_next(tmp_path):
 def test_a_validation_score_is_a_promise_that_is_not_corrected(tmp_path):
     entry = entry_of(made(tmp_path / "a", validation={"macro_f1": 0.5, "low": 0.4, "high": 0.6}))
     assert (entry.promise, entry.corrected) == (0.5, False)
-    assert "not corrected for the choice" in submissions.lines([entry], [])[1]
+    assert "not corrected for the choice" in leaderboard.lines([entry], [])[1]
 
 
 def test_promises_that_are_not_corrected_for_the_choice_are_not_sorted_among_those_that_are(tmp_path):
@@ -213,11 +213,11 @@ def test_promises_that_are_not_corrected_for_the_choice_are_not_sorted_among_tho
     made(tmp_path / "single", 2, promise_facts=single)
     waiting = candidates([], tmp_path)
     assert [(one.promise, one.corrected) for one in waiting] == [(0.6, True), (0.7, False), (0.65, False)]
-    said = submissions.lines([], waiting)[-1]
+    said = leaderboard.lines([], waiting)[-1]
     assert said.startswith(f"send next: {tmp_path / 'corrected'}: macro-F1 0.600 promised")
     assert f"not corrected for the choice: {tmp_path / 'flattered'}, {tmp_path / 'single'}" in said
     assert "may be as good" not in said
-    assert "may be as good" in submissions.lines([], waiting[1:])[-1]
+    assert "may be as good" in leaderboard.lines([], waiting[1:])[-1]
 
 
 def test_a_vote_has_the_promise_of_its_best_member_and_says_so(tmp_path):
@@ -225,7 +225,7 @@ def test_a_vote_has_the_promise_of_its_best_member_and_says_so(tmp_path):
     about = {"promise_of_best_member": facts, "validation": {"macro_f1": 0.7, "low": 0.6, "high": 0.8}}
     entry = entry_of(made(tmp_path / "vote", **about))
     assert (entry.promise, entry.corrected, entry.of) == (0.6, True, "the best member")
-    assert "macro-F1 0.600 promised of the best member" in submissions.lines([entry], [])[1]
+    assert "macro-F1 0.600 promised of the best member" in leaderboard.lines([entry], [])[1]
     alone = entry_of(made(tmp_path / "b", 1, validation={"none": "no photos in common"}))
     assert alone.promise is None
 
