@@ -20,7 +20,6 @@ from common.machine import PROJECT
 from common.text import few
 from trial.commands.arguments import argument_text, read_recipe_file
 from trial.config import FIELDS, TrialConfig, parse
-from trial.learning.teachers import TEACHERS, Teacher
 from trial.metrics import column_of, title_of
 from trial.run_folder.origin import label_files
 from trial.run_folder.record import RunFolder, scores_of
@@ -230,5 +229,4 @@ def _of_run(run: RunFolder, about: str) -> Recipe:
 
 def labels_of(config: TrialConfig) -> dict[str, str]:
     """{name: SHA-256} of the files whose content changes labels, which `config` only names."""
-    teacher: Teacher | None = config.teacher.build(TEACHERS)
-    return label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ())
+    return label_files(config.recipe())

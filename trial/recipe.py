@@ -110,7 +110,6 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_ou
         raise UsageError(errors)
     table, every, pseudo, taught = labels(config, task, table, holds_out)
     log_notes(table)
-    teacher: Teacher | None = config.teacher.build(TEACHERS)
     torch.manual_seed(config.seed)
     network, preprocessing = build(config, task)
     compute = decide(network, config.device, config.precision, config.threads, config.workers, ranks)
@@ -123,7 +122,7 @@ def start(config: TrialConfig, writer: RunWriter, ranks: Ranks = ALONE, holds_ou
         recorded["pseudo_labels"] = len(pseudo)
     if config.trains_on_features:  # checkpoints hold the last layer alone
         recorded["start_weights"] = hashes(config.model, config.weights)
-    if files := label_files(config.corrections, config.pseudo_labels, teacher.runs if teacher else ()):
+    if files := label_files(config.recipe()):
         recorded["label_files"] = files
     writer.origin(origin(data_fingerprint, config.seed, compute) | recorded)
     writer.preprocessing(preprocessing)

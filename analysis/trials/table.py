@@ -55,11 +55,9 @@ class Experiment:
 def argument_of(experiment: Path) -> str:
     """By what a command finds an experiment, for a shell: its id, or its folder if not in EXPERIMENTS."""
     folder = experiment.resolve()
-    return (
-        folder.name
-        if folder.parent == EXPERIMENTS.resolve()
-        else shlex.quote(path_text(experiment.absolute()))
-    )
+    if folder.parent == EXPERIMENTS.resolve():
+        return folder.name
+    return shlex.quote(path_text(experiment.absolute()))
 
 
 def experiments(root: Path = EXPERIMENTS) -> list[Experiment]:

@@ -5,12 +5,13 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from common.files import mark_of, sha256_of
 from common.machine import PROJECT
+from trial.learning.teachers import out_of_fold
 from trial.process.compute import Compute
 from trial.run_folder.record import VALIDATION
 
@@ -43,11 +44,12 @@ def origin(data_fingerprint: str, seed: int, compute: Compute) -> dict[str, Any]
     }
 
 
-def label_files(corrections: str, pseudo_labels: str, teachers: Sequence[str] = ()) -> dict[str, str]:
-    """{field: SHA-256} of the files that change or add labels, which a data fingerprint does not cover;
-    {teacher.runs=FOLDER: that of its predictions} of the `teachers`, run folders."""
-    named = {"corrections": corrections, "pseudo_labels": pseudo_labels}
-    named |= {f"teacher.runs={run}": str(Path(run, VALIDATION)) for run in teachers}
+def label_files(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """{field: SHA-256} of the files that change or add labels by a recipe (`TrialConfig.recipe`), which a
+    data fingerprint does not cover; {teacher.runs=FOLDER: that of its predictions} of the teacher's runs."""
+    named = {field: str(recipe.get(field) or "") for field in ("corrections", "pseudo_labels")}
+    teacher = out_of_fold(runs=dict(recipe.get("teacher") or {}).get("runs", ""))
+    named |= {f"teacher.runs={run}": str(Path(run, VALIDATION)) for run in teacher.runs}
     return {field: sha256_of(Path(path)) for field, path in named.items() if path and Path(path).is_file()}
 
 

@@ -17,7 +17,6 @@ from common.files import write_atomic
 from dataset.fingerprint import fingerprint
 from trial.config import PLACES, TrialConfig, parse
 from trial.learning.schedules import OPEN_ENDED
-from trial.learning.teachers import out_of_fold
 from trial.metrics import METRICS, column_of
 from trial.models.weights import hashes
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
@@ -134,9 +133,7 @@ def other_data(run: RunFolder, recipe: Mapping[str, Any], data: str, then: str =
 def _changed_labels(run: RunFolder, recipe: Mapping[str, Any]) -> str:
     """The file of labels or the teacher's run that the recipe names, if it has changed since the run began:
     other labels deal other folds, and groups that were trained on would validate. '' if none has."""
-    teachers = out_of_fold(runs=dict(recipe.get("teacher") or {}).get("runs", "")).runs
-    now = label_files(str(recipe.get("corrections") or ""), str(recipe.get("pseudo_labels") or ""), teachers)
-    then = now
+    then = now = label_files(recipe)
     with suppress(FileNotFoundError, UsageError):  # nor did earlier versions record it
         then = now | run.origin().get("label_files", {})
     return next((str(recipe.get(field, field)) for field in now if now[field] != then[field]), "")

@@ -401,7 +401,7 @@ def test_photos_or_labels_that_changed_are_said(tmp_path, changed, monkeypatch):
     recipe = parse({"model": "test_resnet.r160_in1k", "weights": "none", "corrections": str(labels)}, False)
     for name in "ab":
         (run.parent / name / "config.json").write_text(json.dumps(recipe.to_json()))
-    then = {"data_fingerprint": fingerprint(photos), "label_files": label_files(str(labels), "")}
+    then = {"data_fingerprint": fingerprint(photos), "label_files": label_files(recipe.recipe())}
     (run / "origin.json").write_text(json.dumps(then))
     with monkeypatch.context() as patched:
         looked = []
