@@ -175,26 +175,10 @@ def _read(data: Path, group: str, half: str) -> _Rows:
     others = [name for name in table if name not in (*OWN, *RESERVED, "group", group)]
     named, numbers, cut_errors = cut_points.cut(csv, table, bands, train, mine)
     written, table = table, table.assign(**named)
-    errors += cut_errors
-    factors, unused = (
-        others,
-        [name for name in table if name in (*RESERVED, "group" if group else "") and name != group],
-    )
-    if "label" in table:
-        photos["class"] = table["label"]
-        factors, contradictions = _factors_beside_labels(csv, table, train & (table["label"] != ""), others)
-        errors += contradictions
-        idle = [own.column for name, own in bands.items() if name not in factors]
-        if idle and not contradictions and train.any():
-            errors.append(
-                f"{csv}: the labels are not the combinations of the bands of {few(idle)} and other columns; "
-                "remove the column label or the cut points"
-            )
-    else:
-        factors = [name for name in others if table.loc[train, name].nunique() > 1]
-        cells = table[factors].to_numpy()  # a row for each photo, also without factors
-        photos["class"] = [" ".join(cell) if all(cell) else "" for cell in cells]
-    if train.any() and (unused := [name for name in [*others, *unused] if name not in factors]):
+    photos["class"], factors, class_errors = _classes(csv, table, train, others, bands)
+    errors += cut_errors + class_errors
+    spare = [name for name in table if name in (*RESERVED, "group" if group else "") and name != group]
+    if train.any() and (unused := [name for name in [*others, *spare] if name not in factors]):
         why = (
             "the labels are not their combinations"
             if "label" in table
@@ -337,6 +321,24 @@ def _groups(
         return found, [errors[0] + hint], "group"
     known = [one for one, use in zip(found, train, strict=True) if use]
     return found, unmatched(photos["photo"][train].tolist(), known, group, hint), "group"
+
+
+def _classes(
+    csv: Path, table: pd.DataFrame, train: pd.Series, columns: list[str], bands: Mapping[str, Bands]
+) -> tuple[pd.Series | list[str], list[str], list[str]]:
+    """(The class of each photo, '' if unknown; which of the `columns` are its factors; errors)."""
+    if "label" not in table:
+        factors = [name for name in columns if table.loc[train, name].nunique() > 1]
+        cells = table[factors].to_numpy()  # a row for each photo, also without factors
+        return [" ".join(cell) if all(cell) else "" for cell in cells], factors, []
+    factors, errors = _factors_beside_labels(csv, table, train & (table["label"] != ""), columns)
+    idle = [own.column for name, own in bands.items() if name not in factors]
+    if idle and not errors and train.any():
+        errors.append(
+            f"{csv}: the labels are not the combinations of the bands of {few(idle)} and other columns; "
+            "remove the column label or the cut points"
+        )
+    return table["label"], factors, errors
 
 
 def _factors_beside_labels(
