@@ -190,22 +190,8 @@ class GaussianProcessSampler(BaseSampler):
         ended = [trial for trial in trials if trial.state.is_finished()]
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         finished = [trial for trial in ended if math.isfinite(_final(trial))]
-        cut_short = [
-            trial
-            for trial in trials
-            if trial.state in (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
-            and self._curve(trial)
-        ]
-        curves = [self._curve(trial) for trial in (*finished, *cut_short)]
-        longest = max((len(curve) for curve in curves[: len(finished)]), default=0)
-        curves, finals = raised(curves, [_final(trial) for trial in finished])
-        final_of = {trial.number: final for trial, final in zip(finished, finals, strict=True)}
-        predictor = FinalScores(curves, [*finals, *[math.nan] * len(cut_short)])
-        means, variances = predictor.predict(curves[len(finished) :])
-        predicted = {
-            trial.number: (float(mean), DOUBT * float(variance) + 1e-12)
-            for trial, mean, variance in zip(cut_short, means, variances, strict=True)
-        }
+        longest = max((len(self._curve(trial)) for trial in finished), default=0)
+        predictor, scores = self._scores(trials, finished)
         stopped = any(trial.state == TrialState.PRUNED for trial in ended)
         newest = {
             recipe_key(trial.params): trial.number
@@ -213,18 +199,16 @@ class GaussianProcessSampler(BaseSampler):
             if trial.state.is_finished() or trial.intermediate_values
         }
         part = cache(partial(_part, predictor))  # hundreds are paused after the same few epochs
-        starts = [one for trial in trials if (one := trial.user_attrs.get(STARTING))]
-        start = median(starts) if starts else 0.0
+        start = median([one for trial in trials if (one := trial.user_attrs.get(STARTING))] or [0.0])
         known: list[tuple[np.ndarray | None, float, float, float]] = []
         paused: list[Paused] = []
         for trial in ended:
             seconds = _seconds(trial)
-            score, noise = final_of.get(trial.number, math.nan), 0.0
+            score, noise = scores.get(trial.number, (math.nan, 0.0))
             if trial.state == TrialState.PRUNED:
-                if trial.number not in predicted or newest[recipe_key(trial.params)] != trial.number:
+                if trial.number not in scores or newest[recipe_key(trial.params)] != trial.number:
                     continue  # nothing is known, or it was gone on with and the later trial knows more
                 epochs = len(self._curve(trial))
-                score, noise = predicted[trial.number]
                 seconds *= max(trial.user_attrs.get(EPOCHS, longest), epochs) / epochs
             known.append((self._row(trial), score, noise, seconds if score == score else math.nan))
         count = len(known)
@@ -237,7 +221,7 @@ class GaussianProcessSampler(BaseSampler):
             epochs = max(trial.user_attrs.get(EPOCHS) or max(longest, epoch + 1), epoch)
             if epoch:
                 at, seconds = len(known), _seconds(trial) * epochs / epoch
-                known.append((row, *predicted[trial.number], seconds))
+                known.append((row, *scores[trial.number], seconds))
             if trial.state == TrialState.WAITING or trial.number == pausing:
                 own = 0.0 if trial.number == pausing else start
                 paused.append(
@@ -250,10 +234,10 @@ class GaussianProcessSampler(BaseSampler):
         ]
         width = len(self.space.parameters)
         rows, *columns = zip(*known, strict=True) if known else ((), (), (), ())
-        scores, noise_of, seconds_of = (np.array(column, float) for column in columns)
+        score_of, noise_of, seconds_of = (np.array(column, float) for column in columns)
         evidence = Evidence(
             np.array(rows).reshape(-1, width),
-            scores,
+            score_of,
             noise_of,
             seconds_of,
             np.array(running).reshape(-1, width),
@@ -265,6 +249,22 @@ class GaussianProcessSampler(BaseSampler):
             start,
         )
         return with_earlier(evidence, self._earlier, self._kernels) if self._earlier else evidence
+
+    def _scores(
+        self, trials: list[FrozenTrial], finished: list[FrozenTrial]
+    ) -> tuple[FinalScores, dict[int, tuple[float, float]]]:
+        """(The predictor of final scores, {number: (final score, its variance)} of the `finished` ones and,
+        as it predicts, of those of the `trials` that were cut short after an epoch or have not ended)."""
+        states = (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+        cut_short = [trial for trial in trials if trial.state in states and self._curve(trial)]
+        curves = [self._curve(trial) for trial in (*finished, *cut_short)]
+        curves, finals = raised(curves, [_final(trial) for trial in finished])
+        predictor = FinalScores(curves, [*finals, *[math.nan] * len(cut_short)])
+        means, variances = predictor.predict(curves[len(finished) :])
+        scores = {trial.number: (final, 0.0) for trial, final in zip(finished, finals, strict=True)}
+        for trial, mean, variance in zip(cut_short, means, variances, strict=True):
+            scores[trial.number] = float(mean), DOUBT * float(variance) + 1e-12
+        return predictor, scores
 
     def _curve(self, trial: FrozenTrial) -> list[float]:
         key = trial.number, len(trial.intermediate_values)
