@@ -6,9 +6,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from common.log import show_logs
+
+if TYPE_CHECKING:
+    import typer
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_LINES = 100
 # What the caller can put right, by the error's number; None: the system's own words.
@@ -177,3 +182,17 @@ def exit_on_usage_error() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         raise SystemExit(130) from None
+
+
+def commands_of(app: "typer.Typer", program: str) -> Callable[[str], Callable[[F], F]]:
+    """A decorator that makes a function a command of `app`, which ends as `exit_on_usage_error` says:
+    `@command("list --all")` is its name and the example of its help, after `program` (`python -m trial`)."""
+
+    def command(example: str) -> Callable[[F], F]:
+        def added(function: F) -> F:
+            name, epilog = example.partition(" ")[0], f"Example: {program} {example}"
+            return app.command(name, epilog=epilog)(exit_on_usage_error()(function))
+
+        return added
+
+    return command

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from common.errors import exit_on_usage_error
+from common.errors import commands_of
 
 Group = Annotated[
     str,
@@ -18,10 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+command = commands_of(app, "python -m dataset")
 
 
-@app.command(epilog="Example: python -m dataset synthetic --people 60 --out input")
-@exit_on_usage_error()
+@command("synthetic --people 60 --out input")
 def synthetic(
     out: Annotated[Path, typer.Option(help="New or empty folder for the data set.")],
     people: Annotated[int, typer.Option(help="Number of people to train on, with seven photos each.")] = 60,
@@ -43,8 +43,7 @@ def synthetic(
     print(f"drawn: {out} (train/, eval/, answers.csv)")
 
 
-@app.command(epilog="Example: python -m dataset digits --out digits")
-@exit_on_usage_error()
+@command("digits --out digits")
 def digits(out: Annotated[Path, typer.Option(help="New or empty folder for the data set.")]) -> None:
     """Write scikit-learn's handwritten digits in folders per class."""
     from dataset.digits import write_digits
@@ -52,8 +51,7 @@ def digits(out: Annotated[Path, typer.Option(help="New or empty folder for the d
     print(f"written: {write_digits(out)} (train/, eval/)")
 
 
-@app.command(epilog="Example: python -m dataset check input --corrections competition")
-@exit_on_usage_error()
+@command("check input --corrections competition")
 def check(
     data: Annotated[Path, typer.Argument(help="Folder of photos.")],
     group: Group = "",
@@ -81,10 +79,7 @@ def check(
     print(f"no errors; fingerprint {fingerprint(data)}")
 
 
-@app.command(
-    epilog="Example: python -m dataset cache input --size 128x96, later python -m dataset cache --remove"
-)
-@exit_on_usage_error()
+@command("cache input --size 128x96, later python -m dataset cache --remove")
 def cache(
     data: Annotated[
         Path | None, typer.Argument(help="Data set whose photos are decoded now, at --size.")

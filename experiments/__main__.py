@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.errors import UsageError, exit_on_usage_error
+from common.errors import UsageError, commands_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True,
     help="Check an experiment, run it with progress, go on with it, or smoke-test all of them.",
 )  # fmt: skip
-EXAMPLE = "Example: python -m experiments "
+command = commands_of(app, "python -m experiments")
 LONGEST = 1e6  # hours
 
 Yaml = Annotated[Path, typer.Argument(metavar="YAML", help="the experiment, such as experiments/loss.yaml")]
@@ -48,8 +48,7 @@ def _hours(given: float | None) -> float | None:
     return given
 
 
-@app.command("check", epilog=EXAMPLE + "check experiments/loss.yaml --data ~/photos --set epochs=5")
-@exit_on_usage_error()
+@command("check experiments/loss.yaml --data ~/photos --set epochs=5")
 def check_command(
     yaml: Yaml,
     data: Data = None,
@@ -68,8 +67,7 @@ def check_command(
     print("\n".join([f"{yaml}: no mistake found", *plan.summary()]))
 
 
-@app.command("run", epilog=EXAMPLE + "run experiments/loss.yaml --set epochs=5 --hours 2")
-@exit_on_usage_error()
+@command("run experiments/loss.yaml --set epochs=5 --hours 2")
 def run_command(
     yaml: Yaml,
     data: Data = None,
@@ -141,8 +139,7 @@ def _report(run: "Callable[[], ExperimentResult]") -> None:
     )
 
 
-@app.command("resume", epilog=EXAMPLE + "resume latest --trials 20")
-@exit_on_usage_error()
+@command("resume latest --trials 20")
 def resume_command(
     experiment: Wanted,
     trials: Annotated[
@@ -181,8 +178,7 @@ def resume_command(
     _report(resumed)
 
 
-@app.command("list", epilog=EXAMPLE + "list")
-@exit_on_usage_error()
+@command("list")
 def list_command() -> None:
     """List the experiments, the newest first.
 
@@ -193,8 +189,7 @@ def list_command() -> None:
     print("\n".join(lines(overview())))
 
 
-@app.command("clean", epilog=EXAMPLE + "clean latest --keep 10 --yes")
-@exit_on_usage_error()
+@command("clean latest --keep 10 --yes")
 def clean_command(
     experiment: Wanted = "latest",
     keep: Annotated[int, typer.Option(min=1, help="finished trials that keep their networks")] = 10,
@@ -213,8 +208,7 @@ def clean_command(
     print(line if yes or not found.files else f"{line}\nnothing was removed; to remove them: add --yes")
 
 
-@app.command("smoke", epilog=EXAMPLE + "smoke experiments/loss.yaml")
-@exit_on_usage_error()
+@command("smoke experiments/loss.yaml")
 def smoke_command(
     yamls: Annotated[
         list[Path] | None, typer.Argument(metavar="[YAML ...]", help="experiments; default: all shipped ones")
@@ -230,8 +224,7 @@ def smoke_command(
         raise SystemExit(1)
 
 
-@app.command("demo", epilog=EXAMPLE + "demo --data ~/photos")
-@exit_on_usage_error()
+@command("demo --data ~/photos")
 def demo_command(
     data: Annotated[Path | None, typer.Option(help="folder of photos; default: people are drawn")] = None,
     settings: Settings = None,
@@ -249,8 +242,7 @@ def demo_command(
         raise SystemExit(1) from None
 
 
-@app.command("dashboard", epilog=EXAMPLE + "dashboard latest")
-@exit_on_usage_error()
+@command("dashboard latest")
 def dashboard_command(
     experiment: Wanted = "latest",
     port: Annotated[int | None, typer.Option(help="default: 8180, or the next free one")] = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from common.errors import commands_of
 from trial.data.views import VIEWS
 
 app = typer.Typer(
@@ -12,7 +13,7 @@ app = typer.Typer(
     help="After an experiment: its trials, the best recipes, retraining, the submission and the report. "
     "Before it: the data, the learning rate.",
 )  # fmt: skip
-EXAMPLE = "Example: python -m analysis "
+command = commands_of(app, "python -m analysis")
 
 Wanted = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="NNI's id, a folder, a YAML's name, or latest")

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.options import EXAMPLE, AnyExperiment, ConfirmHours, app
-from common.errors import UsageError, exit_on_usage_error
+from analysis.commands.options import AnyExperiment, ConfirmHours, command
+from common.errors import UsageError
 
 
-@app.command(epilog=EXAMPLE + "trials latest --csv trials.csv")
-@exit_on_usage_error()
+@command("trials latest --csv trials.csv")
 def trials(
     experiment: AnyExperiment,
     csv: Annotated[Path | None, typer.Option(help="also write the table to this file")] = None,
@@ -29,8 +28,7 @@ def trials(
         print(write_trials(ranking, csv))
 
 
-@app.command(epilog=EXAMPLE + "confirm latest --hours 2")
-@exit_on_usage_error()
+@command("confirm latest --hours 2")
 def confirm(
     experiment: AnyExperiment,
     places: Annotated[
@@ -65,8 +63,7 @@ def confirm(
     print("\n".join(trust_words(rank(any_table(experiment)))))
 
 
-@app.command(epilog=EXAMPLE + "compare out/runs/a out/runs/b")
-@exit_on_usage_error()
+@command("compare out/runs/a out/runs/b")
 def compare(
     one: Annotated[Path, typer.Argument(help="a run folder")],
     other: Annotated[Path, typer.Argument(help="another run folder")],
@@ -80,8 +77,7 @@ def compare(
     print("\n".join(compared(one, other).lines()))
 
 
-@app.command(epilog=EXAMPLE + "importance full")
-@exit_on_usage_error()
+@command("importance full")
 def importance(
     experiment: AnyExperiment,
 ) -> None:

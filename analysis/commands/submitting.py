@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from analysis.commands.options import (
-    EXAMPLE,
     Average,
     Combine,
     ConfirmHours,
@@ -23,15 +22,14 @@ from analysis.commands.options import (
     Tta,
     Values,
     Wanted,
-    app,
+    command,
     submission_words,
 )
 from analysis.predict.vote import AUTO, WAYS
-from common.errors import UsageError, exit_on_usage_error
+from common.errors import UsageError
 
 
-@app.command(epilog=EXAMPLE + "export-best demo --top 3 --out recipes/mine")
-@exit_on_usage_error()
+@command("export-best demo --top 3 --out recipes/mine")
 def export_best(
     experiment: Wanted, out: Out, top: Top = 1, model: Model = None, confirm_hours: ConfirmHours = None
 ) -> None:
@@ -44,10 +42,7 @@ def export_best(
     pipeline.export_best(find(experiment), out, top, model, confirm_hours)
 
 
-@app.command(
-    epilog=EXAMPLE + "retrain recipes/baseline_resnet34.json epochs=10 --data input --out out/baseline"
-)
-@exit_on_usage_error()
+@command("retrain recipes/baseline_resnet34.json epochs=10 --data input --out out/baseline")
 def retrain(
     recipe: Annotated[Path, typer.Argument(help="a recipe's JSON, or a run's config.json")],
     values: Values = None,
@@ -74,8 +69,7 @@ def retrain(
     print(f"network: {folder}\n{submission_words(folder)}")
 
 
-@app.command(epilog=EXAMPLE + "export-best-and-retrain latest --data input --out out/final --top 3")
-@exit_on_usage_error()
+@command("export-best-and-retrain latest --data input --out out/final --top 3")
 def export_best_and_retrain(
     experiment: Wanted,
     values: Values = None,
@@ -108,8 +102,7 @@ def export_best_and_retrain(
     print(submission_words(out))
 
 
-@app.command(epilog=EXAMPLE + "predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
-@exit_on_usage_error()
+@command("predict out/runs/20260101-120000 --data input --out out/predicted --tta flip")
 def predict(
     run: Annotated[Path, typer.Argument(help="a run folder")],
     data: Annotated[
@@ -137,8 +130,7 @@ def predict(
     print(submission_words(out))
 
 
-@app.command(epilog=EXAMPLE + "ensemble out/runs/a out/runs/b --vote soft --data input --out out/ensemble")
-@exit_on_usage_error()
+@command("ensemble out/runs/a out/runs/b --vote soft --data input --out out/ensemble")
 def ensemble(
     runs: Annotated[
         list[Path],
@@ -170,8 +162,7 @@ def ensemble(
     print(submission_words(out))
 
 
-@app.command(epilog=EXAMPLE + "pseudo-labels out/first --data input --out out/pseudo_labels.csv")
-@exit_on_usage_error()
+@command("pseudo-labels out/first --data input --out out/pseudo_labels.csv")
 def pseudo_labels(
     submission: Annotated[Path, typer.Argument(help="folder of a submission, with its predictions.csv")],
     data: Data = Path("input"),
@@ -202,8 +193,7 @@ def pseudo_labels(
     print(f"table: {out}\nnext: python -m analysis retrain RECIPE {labels} --data {place}")
 
 
-@app.command(epilog=EXAMPLE + "soup out/runs/a out/runs/b --data input --out out/runs/soup")
-@exit_on_usage_error()
+@command("soup out/runs/a out/runs/b --data input --out out/runs/soup")
 def soup(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders")],
     data: Data = Path("input"),
@@ -221,8 +211,7 @@ def soup(
     print(f"network: {out}")
 
 
-@app.command(epilog=EXAMPLE + "reproduce out/final --data input --out out/again")
-@exit_on_usage_error()
+@command("reproduce out/final --data input --out out/again")
 def reproduce(
     bundle: Annotated[Path, typer.Argument(help="a bundle.json, or the folder that holds it")],
     data: Data = Path("input"),
@@ -243,8 +232,7 @@ def reproduce(
     raise typer.Exit(0 if same else 1)
 
 
-@app.command(epilog=EXAMPLE + "score out/demo/submission.csv out/demo/data/answers.csv --json")
-@exit_on_usage_error()
+@command("score out/demo/submission.csv out/demo/data/answers.csv --json")
 def score(
     submission: Annotated[Path, typer.Argument(help="the submission.csv to score")],
     answers: Annotated[
@@ -269,8 +257,7 @@ def score(
     print("\n".join([*trust_lines(scores), *recall_lines(scores)]))
 
 
-@app.command(epilog=EXAMPLE + "submissions out/final --score 0.61")
-@exit_on_usage_error()
+@command("submissions out/final --score 0.61")
 def submissions(
     submission: Annotated[
         Path | None, typer.Argument(help="a submission.csv that was handed in, or its folder")

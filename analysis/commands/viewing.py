@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands.options import EXAMPLE, app
-from common.errors import UsageError, exit_on_usage_error
+from analysis.commands.options import command
+from common.errors import UsageError
 from common.machine import PROJECT
 
 OfNetwork = Annotated[
@@ -16,8 +16,7 @@ OfNetwork = Annotated[
 Group = Annotated[str, typer.Option(help="whose photo it is, as for eda [default: as in the run]")]
 
 
-@app.command(epilog=EXAMPLE + "report latest --with out/labels --with out/leakage")
-@exit_on_usage_error()
+@command("report latest --with out/labels --with out/leakage")
 def report(
     experiment: Annotated[
         str,
@@ -79,8 +78,7 @@ def _page(out: Path | None, default: Path) -> Path:
     return default if out is None else out if out.suffix.lower() == ".html" else out / default.name
 
 
-@app.command(epilog=EXAMPLE + "labels out/runs/a out/runs/b --out out/labels")
-@exit_on_usage_error()
+@command("labels out/runs/a out/runs/b --out out/labels")
 def labels(
     runs: Annotated[
         list[Path],
@@ -103,8 +101,7 @@ def labels(
     print("\n".join(audit_labels(runs, out, data).lines()))
 
 
-@app.command(epilog=EXAMPLE + "leakage input --out out/leakage")
-@exit_on_usage_error()
+@command("leakage input --out out/leakage")
 def leakage(
     data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
     run: OfNetwork = None,
@@ -120,8 +117,7 @@ def leakage(
     print("\n".join(write_leakage(data, out, run, group)))
 
 
-@app.command(epilog=EXAMPLE + "shift input")
-@exit_on_usage_error()
+@command("shift input")
 def shift(
     data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
     run: OfNetwork = None,
@@ -137,8 +133,7 @@ def shift(
     print("\n".join(lines))
 
 
-@app.command(epilog=EXAMPLE + "eda input --out out/eda --augment light --augment baseline")
-@exit_on_usage_error()
+@command("eda input --out out/eda --augment light --augment baseline")
 def eda(
     data: Annotated[Path, typer.Argument(help="data set: a folder in any format (docs/data.md)")],
     out: Annotated[Path, typer.Option(help="folder for eda.html")] = Path("out/eda"),
@@ -159,8 +154,7 @@ def eda(
     print(f"page: {write_eda(data, out, augment or [], group=group)}")
 
 
-@app.command(epilog=EXAMPLE + "lr-range data=input model=resnet18 image_size=128x96 --out out/lr_range")
-@exit_on_usage_error()
+@command("lr-range data=input model=resnet18 image_size=128x96 --out out/lr_range")
 def lr_range(
     values: Annotated[
         list[str] | None, typer.Argument(metavar="key=value ...", help="the recipe, as for python -m trial")
