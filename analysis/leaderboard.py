@@ -141,7 +141,7 @@ def _photos_ratio(about: dict[str, Any], groups: int | None) -> float:
         return 1.0
 
 
-def read_log(path: Path = LOG) -> list[Entry]:
+def read_log(path: Path) -> list[Entry]:
     """What was handed in, in order; [] if nothing was. UsageError if the file is damaged."""
     try:
         return [_with_photos(Entry(**one)) for one in json.loads(path.read_text())]

@@ -45,7 +45,7 @@ def write_leakage(data: Path, out: Path, run: Path | None = None, group: str = "
 
 
 @only_writer_of_out
-def write_shift(data: Path, out: Path, run: Path | None = None, group: str = "") -> list[str]:
+def write_shift(data: Path, out: Path, run: Path | None, group: str) -> list[str]:
     """Keep `shift_between` in the new folder OUT, for a report; return its lines. UsageError as there, and if
     OUT exists."""
     refuse_taken(out)

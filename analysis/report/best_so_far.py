@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,7 +10,7 @@ from analysis.report.tables import STATES
 from analysis.report.theme import LIGHT, blank
 from analysis.trials.hours import HOURS, unit_of
 from analysis.trials.ranking import Ranking
-from trial.metrics import DEFAULT, title_of
+from trial.metrics import title_of
 from trial.run_folder.status import DAMAGED
 
 MANY = 100  # trials; the points of more are smaller
@@ -48,9 +47,7 @@ def limits_of(ranking: Ranking) -> dict[str, tuple[float, float]]:
     return {trial: (its.low, its.high) for trial, its in known if its is not None}
 
 
-def best_so_far_figure(
-    rows: pd.DataFrame, marked: Mapping[str, str] = MappingProxyType({}), metric: str = DEFAULT
-) -> go.Figure:
+def best_so_far_figure(rows: pd.DataFrame, marked: Mapping[str, str], metric: str) -> go.Figure:
     """The figure of `best_so_far`: a line of the best score and a point per trial; those in `marked` (role
     best, default or median -> id) stand out. Intervals are drawn of these, and of up to FEW trials. Hours
     below 1 are drawn as minutes."""

@@ -1,7 +1,6 @@
 """The report's figures of epochs: learning curves, losses, scores."""
 
 from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -33,8 +32,8 @@ def learning_curves(
     table: pd.DataFrame,
     curves: Mapping[str, pd.DataFrame],
     marked: Mapping[str, str],
-    metric: str = DEFAULT,
-    limits: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    metric: str,
+    limits: Mapping[str, tuple[float, float]],
 ) -> go.Figure:
     """The score by `metric` per epoch, one line per trial of `curves` (id -> epochs), in their order; trials
     in `marked` (role best, default or median -> id) stand out. `limits`: of the best epoch's score, by id."""
@@ -79,7 +78,7 @@ def learning_curves(
     return figure
 
 
-def losses(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
+def losses(epochs: pd.DataFrame, metric: str) -> go.Figure:
     """Training and validation loss per epoch of one run, and the validation log loss if `metric` is that; the
     epoch of the best score by `metric` is marked. The axis is logarithmic if one epoch's loss would press the
     others flat."""
@@ -95,7 +94,7 @@ def losses(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
     return figure
 
 
-def scores_by_epoch(epochs: pd.DataFrame, metric: str = DEFAULT) -> go.Figure:
+def scores_by_epoch(epochs: pd.DataFrame, metric: str) -> go.Figure:
     """Scores per epoch of one run, those that it has: by `metric` (log loss is among the losses), macro-F1
     and accuracy on validation photos, and training accuracy."""
     tones = iter(("best", "median", "default"))

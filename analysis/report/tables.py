@@ -12,7 +12,7 @@ from analysis.trials.printing import LIMITS
 from analysis.trials.table import SCORES, recipe_columns
 from analysis.trust.curves import STEADY
 from common.text import counted, value_text
-from trial.metrics import DEFAULT, column_of, title_of
+from trial.metrics import column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
           "expected_improvement": "expected gain", STEADY: "mean of 3 epochs"}  # fmt: skip
@@ -50,7 +50,7 @@ def count_words(table: pd.DataFrame) -> str:
 
 
 def headline(
-    roles: Mapping[str, pd.Series | None], finished: int, metric: str = DEFAULT, limits: str = ""
+    roles: Mapping[str, pd.Series | None], finished: int, metric: str, limits: str = ""
 ) -> list[dict]:
     """The scores at the top (role, title, score, words), those of `roles`, each compared with the best one.
     `limits`: the interval of the best one's, if it is known."""
@@ -87,8 +87,8 @@ def trials_table(
     table: pd.DataFrame,
     searched: Sequence[str],
     marked: Mapping[str, str],
+    metric: str,
     with_reason: bool = False,
-    metric: str = DEFAULT,
 ) -> dict:
     """{"columns": name, kind, sorted; "rows": texts, roles} of the trials, in the table's order, with their
     score by `metric`."""
@@ -118,9 +118,7 @@ def trials_table(
     return {"columns": columns, "rows": rows}
 
 
-def compare_recipes(
-    roles: Mapping[str, pd.Series | None], names: Sequence[str], metric: str = DEFAULT
-) -> dict | None:
+def compare_recipes(roles: Mapping[str, pd.Series | None], names: Sequence[str], metric: str) -> dict | None:
     """The recipes side by side, the best first: `columns` with their score by `metric`, `score` (its column),
     and the lines `differing` and `same`; None without a best one."""
     rows = {role: row for role, row in roles.items() if row is not None}

@@ -46,7 +46,7 @@ def service_errors(service: Any) -> list[str]:
     return errors
 
 
-def gpu_errors(config: Mapping[str, Any], present: bool = True) -> list[str]:
+def gpu_errors(config: Mapping[str, Any], present: bool) -> list[str]:
     """Errors in the GPUs that a YAML asks for; with `present`, GPUs that this machine lacks are errors,
     too."""
     service = config.get("trainingService")

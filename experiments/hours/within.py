@@ -40,7 +40,7 @@ SLACK = 0.05  # of the hours
 def run_within(
     path: Path,
     hours: float | None,
-    with_retrain: bool = False,
+    with_retrain: bool,
     data: Path | None = None,
     port: int | None = None,
     settings: Iterable[str] = (),
@@ -123,7 +123,7 @@ def seconds_to_retrain(run: Path, data: Data) -> float:
 
 
 def retrain_best(
-    experiment: Experiment, data: Path, out: Path, left: float | None = None, size: Data | None = None
+    experiment: Experiment, data: Path, out: Path, left: float | None, size: Data | None
 ) -> None:
     """Retrain the best recipe on all photos into `out`, and write the submission if there are photos to
     predict. `left`: seconds that there are for it; a recipe that needs longer is passed over, if another one

@@ -76,7 +76,7 @@ class GaussianProcessSampler(BaseSampler):
         self._earlier: EarlierRecipes | None = None
 
     def learn_earlier(
-        self, params: Sequence[Params], scores: Sequence[float], doubts: Sequence[float] = ()
+        self, params: Sequence[Params], scores: Sequence[float], doubts: Sequence[float]
     ) -> None:
         """Learn from recipes of earlier experiments, too, by the normal scores of their ranks: they are
         uncertain observations, moved and stretched to the scores of this study. There is no start-up then.
@@ -86,7 +86,7 @@ class GaussianProcessSampler(BaseSampler):
         self._earlier = EarlierRecipes(
             np.array([self.space.places(one) for one in params]),
             np.array(scores, float),
-            EARLIER_DOUBT**2 + (np.array(doubts, float) if len(doubts) else np.zeros(len(scores))) ** 2,
+            EARLIER_DOUBT**2 + np.array(doubts, float) ** 2,
             np.array([not self.space.holds(one) for one in params]),
         )
         self._evidence = None

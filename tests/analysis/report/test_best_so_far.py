@@ -35,7 +35,7 @@ def test_only_finished_trials_are_the_best_so_far(rows):
 
 def test_the_figure_has_a_line_and_filled_and_open_points(rows):
     line, finished, others, default, best = best_so_far_figure(
-        rows, {"best": "c", "median": "c", "default": "b"}
+        rows, {"best": "c", "median": "c", "default": "b"}, "macro_f1"
     ).data
     assert line.line.shape == "hv"
     assert list(line.x) == pytest.approx([12, 18, 24, 30, 48]), "in minutes, until the last trial"
@@ -53,7 +53,8 @@ def test_a_table_without_hours_has_no_rows():
 
 
 def test_points_of_many_trials_are_smaller_and_in_hours():
-    many, few = (best_so_far_figure(best_so_far(rank(example_search.search(n)[0]))) for n in (500, 20))
+    tables = (best_so_far(rank(example_search.search(number)[0])) for number in (500, 20))
+    many, few = (best_so_far_figure(rows, {}, "macro_f1") for rows in tables)
     assert many.data[1].marker.size < few.data[1].marker.size
     assert many.layout.xaxis.title.text == "hours of search"
     assert few.layout.xaxis.title.text == "minutes of search"

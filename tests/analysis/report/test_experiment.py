@@ -130,7 +130,7 @@ def test_compare_recipes_by_hand():
         ),
         "median": None,
     }
-    got = tables.compare_recipes(rows, ["model", "lr", "gamma", "seed", "nobody has it"])
+    got = tables.compare_recipes(rows, ["model", "lr", "gamma", "seed", "nobody has it"], "macro_f1")
     assert [column["title"] for column in got["columns"]] == ["Chosen (#1)", "Default (#0)"]
     assert got["differing"] == [
         {"name": "model", "texts": ["a", "b"]},

@@ -78,7 +78,9 @@ def test_curves_and_lines_are_by_the_metric():
     drawn = plots.curves_to_draw(ranking.table, curves, (), limit=5, metric=column)
     known = ranking.table[ranking.table["trial"].isin(list(curves))]
     assert drawn[::-1] == known.sort_values(column, ascending=False)["trial"].tolist()[:5]
-    figure = plots.learning_curves(ranking.table, {t: curves[t] for t in drawn}, {"best": drawn[-1]}, column)
+    figure = plots.learning_curves(
+        ranking.table, {t: curves[t] for t in drawn}, {"best": drawn[-1]}, column, {}
+    )
     assert list(figure.data[-1].y) == list(curves[drawn[-1]][column])
     assert figure.layout.yaxis.title.text == "validation balanced accuracy"
     (trace,) = parallel_coordinates.parallel_coordinates(ranking.ranked, ["model"], metric=column).data

@@ -21,7 +21,7 @@ def test_learning_curves_of_many_trials_are_limited():
     table, curves = example_search.search(300, epochs=4)
     marked = {"best": "T0007", "default": "T0000"}
     drawn = plots.curves_to_draw(table, curves, marked.values())
-    figure = plots.learning_curves(table, {trial: curves[trial] for trial in drawn}, marked)
+    figure = plots.learning_curves(table, {trial: curves[trial] for trial in drawn}, marked, "macro_f1", {})
     assert plots.MAX_CURVES <= len(figure.data) <= plots.MAX_CURVES + 2
     assert sum(bool(trace.showlegend) for trace in figure.data) == 3
     assert [trace.name for trace in figure.data[-2:]] == ["default (#0)", "best (#7)"], "on top of the others"
@@ -29,10 +29,10 @@ def test_learning_curves_of_many_trials_are_limited():
 
 def test_one_huge_loss_does_not_press_the_others_flat():
     epochs = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "macro_f1": [0.1, 0.2, 0.3]})
-    axis = plots.losses(epochs.assign(validation_loss=[3.0, 100.0, 2.0])).layout.yaxis
+    axis = plots.losses(epochs.assign(validation_loss=[3.0, 100.0, 2.0]), "macro_f1").layout.yaxis
     assert (axis.type, axis.nticks) == ("log", 3), "more ticks lie over each other"
     for plain in ([3.0, 9.0, 2.0], [np.nan] * 3, [0.0, 100.0, 2.0]):
-        assert plots.losses(epochs.assign(validation_loss=plain)).layout.yaxis.type is None
+        assert plots.losses(epochs.assign(validation_loss=plain), "macro_f1").layout.yaxis.type is None
 
 
 def axis(values: list, scores: list | None = None) -> parallel_coordinates.Axis:
