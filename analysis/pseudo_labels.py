@@ -42,9 +42,9 @@ def confident_photos(probabilities: np.ndarray, confidence: float) -> Chosen:
 def agreeing_groups(
     probabilities: np.ndarray, groups: np.ndarray, task: Task, shared: tuple[int, ...], confidence: float
 ) -> Chosen:
-    """The same for the probabilities with the photos of a group combined (`combine_photos`), without the
-    photos of groups in which a photo alone says something else of the `shared` factors, and without photos
-    alone, of which nothing can agree."""
+    """The same for probabilities that are combined over each group (`combine_photos`). A group is left out if
+    one of its photos alone says something else of the `shared` factors, and if it has one photo only, with
+    which none can agree."""
     combined = combine_photos(probabilities, groups, task, shared)
     labels, kept = confident_photos(combined, confidence)
     own, together = (marginal(one, task, shared).argmax(1) for one in (probabilities, combined))

@@ -40,9 +40,9 @@ NO_WEIGHTS = "head.dropout"  # may differ: networks are the same
 
 @only_writer_of_out
 def soup(runs: Sequence[Path], data: Path, out: Path) -> list[Path]:
-    """Write the run folder `out` with the mean of the weights of some of the run folders `runs`: of the one
-    with the best validation score, and of each further one, in the order of their scores, by which the score
-    of the mean rises on the validation photos, which are in `data`. Return those that are in it. What it
+    """Write the run folder `out` with the mean of the weights of some of the run folders `runs`, and return
+    these. The one with the best validation score is in it. Each further one, in the order of their scores,
+    joins if the score of the mean rises with it, on the validation photos, which are in `data`. What the mean
     promises, corrected for the choice among runs and means, is kept in its origin.json.
 
     Runs with a network per fold are averaged fold by fold. UsageError, before anything is predicted, if the

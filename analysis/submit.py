@@ -103,9 +103,9 @@ def submit(
 
 
 def lowered(about: dict[str, Any], metric: str) -> dict[str, Any]:
-    """The content of a submission.json with its promise, which is that of the plain predictions, lowered by
-    as much as these score above those with views and with the photos of a group combined, on the same
-    validation photos. A member's is lowered already by some of these: it is not by the same again."""
+    """The content of a submission.json whose promise, which is that of the plain predictions, is lowered by
+    what views and combined photos lose against these on the same validation photos. What a member's promise
+    was lowered by already does not lower it again."""
     views = (about.get("validation") or {}).get(column_of(metric) + BY_TTA) or {}
     combined = about.get("combined_photos") or {}
     alone, together = combined.get("validation_alone"), combined.get("validation")

@@ -87,8 +87,8 @@ def _overlap(groups: _Groups) -> bool:
 
 
 def _alike(groups: _Groups) -> float:
-    """The fraction of the groups with as many photos of each label as most groups with the same labels, or of
-    all photos that are in such groups, whichever is smaller: a few large groups can hold most photos."""
+    """The fraction of the groups that have as many photos of each label as most groups with the same labels;
+    or the fraction of all photos that are in such groups, if it is smaller: a few groups can hold most."""
     sizes = np.add.reduceat(groups.photos, groups.start[:-1])
     _, first, times = np.unique(groups.kind, return_index=True, return_counts=True)
     by_size = np.lexsort((sizes[first], times, groups.stratum[first]))
@@ -159,9 +159,9 @@ def split(table: pd.DataFrame, fold: int, folds: int, seed: int) -> tuple[pd.Dat
 def fraction_of(table: pd.DataFrame, fraction: float, seed: int) -> pd.DataFrame:
     """The photos of a random `fraction` (0 to 1) of the groups with each set of labels, at least one.
 
-    If the sets overlap, and most groups have theirs with fewer than FEW others in common, it is a fraction of
-    all groups, but at least one with each label. With the same seed, the groups of a smaller fraction are a
-    subset of those of a larger one.
+    If the sets overlap, and most groups have one that fewer than FEW groups have, it is a fraction of all
+    groups instead, with at least one for each label. With the same seed, the groups of a smaller fraction are
+    a subset of those of a larger one.
     """
     if fraction == 1:
         return table

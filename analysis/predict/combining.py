@@ -49,8 +49,9 @@ class _Greedy:
         self._kept: dict[bytes, tuple[np.ndarray, np.ndarray | None]] = {}
 
     def _answers(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(photos,) the predicted classes, and for the log loss the logarithm of what each photo's class got,
-        of the mean of the members, each as often as `times` (members,) says."""
+        """What the mean of the members says, in which each counts as often as `times` (members,) says: (the
+        predicted classes, the logarithm of what each photo's class gets), both (photos,); the second for the
+        log loss only."""
         key = times.tobytes()
         if key not in self._kept:
             mean = np.tensordot(times / times.sum(), self._members, 1)

@@ -18,8 +18,8 @@ Span = tuple[float, float]
 
 
 def hours_of_search(folder: Path) -> dict[str, float]:
-    """{trial: hours from the start of the first trial of the experiment in `folder` until this one's end, or
-    its latest report}, without the time between the end of the experiment and its resume."""
+    """{trial: hours of search until its end, or its latest report}, from the start of the first trial of the
+    experiment in `folder` on, without the time between an end of the experiment and its resume."""
     spans = _spans(folder)
     sessions = _joined(span for trial in spans.values() for span in trial)
     ends = {trial: of_it[-1][1] for trial, of_it in spans.items()}

@@ -4,10 +4,10 @@ Importance is Optuna's PED-ANOVA (Watanabe, Bansal and Hutter 2023; nested choic
 much the values of the best quarter of the trials differ from those of all. Its bootstrap interval is over
 trials; what a parameter without any influence would show is found by shuffling the scores.
 
-An effect is 'B instead of A with the rest equal': least squares of the score on all searched parameters at
-once, names as dummies, numbers linear and squared (of their logarithm if they span a factor of LOG_FROM), a
-nested parameter only where it is active, about its mean there. The other usual way, pairs of the nearest
-trials, is worse (docs/report.md), since no two trials of a search over ten parameters are near.
+An effect is 'B instead of A with the rest equal', by least squares of the score on all searched parameters at
+once. Names are dummies; numbers are linear and squared, as logarithms if they span a factor of LOG_FROM; a
+nested parameter counts only where it is active, about its mean there. The other usual way, pairs of the
+nearest trials, is worse (docs/report.md), since no two trials of a search over ten parameters are near.
 """
 
 import copy

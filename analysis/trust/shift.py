@@ -152,9 +152,9 @@ def shift_of(
 
 
 def _told_apart(train: np.ndarray, row: np.ndarray, photos: np.ndarray, its_row: np.ndarray) -> Auc:
-    """The AUC of a logistic regression, cross-validated over the groups `row` of train and `its_row` of eval
-    (each photo's number there if they are unknown), of each of which there are two or more: they are dealt
-    apart, so that each fold has some of both."""
+    """The AUC of a logistic regression that tells `photos` from those of train, cross-validated over groups:
+    `row`, `its_row` have each photo's, or its number where they are unknown. Each side has two or more, and
+    is dealt by itself, so that each fold has some of both."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import PredefinedSplit, cross_val_predict
     from sklearn.pipeline import make_pipeline

@@ -64,9 +64,9 @@ class Saved:
 
     def unfinished(self) -> list[Recorded]:
         """The trials that are still to end: those that were at work when the manager was killed, or when the
-        experiment was stopped, unless another trial began since; and those that were interrupted, unless
-        another one has gone on from them, or has begun in the place of one that had not got through an
-        epoch, or the search has given their recipe up."""
+        experiment was stopped, unless another trial began since; and those that were interrupted. Of these
+        not those that another trial went on from, or replaced before they had an epoch, and not those whose
+        recipe the search has given up."""
         kept = [t for t in self.trials if t.is_open]
         given_up = {
             chosen.trial

@@ -40,8 +40,8 @@ def choices() -> dict[str, list[str]]:
 
 
 def matching(words: Collection[str]) -> dict[str, list[str]]:
-    """{field: names} where a word is part of the name, of one of its parameters, or of the field, which then
-    has all its names ([] if it takes a value). UsageError for each word that nothing matches."""
+    """{field: those of its names that have a word in them, or in one of their parameters}; of a field with a
+    word in its own name all names, [] if it takes a value. UsageError for each word that nothing matches."""
     known = choices()
     known |= {name: [] for name in FIELDS if name not in known}
     found: dict[str, set[str]] = {}

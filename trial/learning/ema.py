@@ -43,8 +43,8 @@ class Average:
 def decay_at(step: int, decay: float) -> float:
     """The fraction of the averaged weights that step number `step` (from 1) keeps.
 
-    With it the average is the mean of the weights after each step, those of n steps ago weighted by `decay`
-    to the power n, from the first step on and without the weights before it: Adam's bias correction (Kingma
+    With it the average is the mean of the weights after all steps so far, in which those of n steps ago count
+    by `decay` to the power n. The weights before the first step do not count: Adam's bias correction (Kingma
     and Ba 2015, arXiv:1412.6980).
     """
     return decay * (1 - decay ** (step - 1)) / (1 - decay**step)

@@ -39,9 +39,9 @@ class Apart:
 def keep_apart(threads: int) -> Apart | None:
     """Give the partner of this thread in torch's pool every second core, and both short time slices.
 
-    None, and nothing is changed, with another number of threads than two (libgomp ends threads of larger
-    pools and starts others, which would be on the cores of the thread that starts them), on one core, or
-    without Linux and torch's own libgomp.
+    Return None, and change nothing, on one core, without Linux and torch's own libgomp, or with another
+    number of threads than two: libgomp ends threads of larger pools and starts others, which would be on the
+    cores of the thread that starts them.
     """
     if threads != 2 or sys.platform != "linux":
         return None
