@@ -60,6 +60,26 @@ def large(tmp_path_factory):
     return sorted(out.glob("train/images/*/*.jp*g"))[::3]
 
 
+@pytest.fixture(params=[1, 3, 6, 8])
+def turned(large, tmp_path, request):
+    """One of them, turned by EXIF."""
+    exif = Image.Exif()
+    exif[0x0112] = request.param
+    with Image.open(large[0]) as photo:
+        photo.save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    return tmp_path / "turned.jpg"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """A list to which each photo is added as it is decoded."""
+    found, decode = [], simplejpeg.decode_jpeg
+    monkeypatch.setattr(
+        simplejpeg, "decode_jpeg", lambda *given, **named: found.append(decode(*given, **named)) or found[-1]
+    )
+    return found
+
+
 @pytest.mark.parametrize(
     ("size", "decibels"),
     [((64, 48), 48), ((96, 72), 43), ((128, 96), 48), ((256, 192), 44), ((224, 168), 90), ((300, 200), 90)],
@@ -71,14 +91,7 @@ def test_decoding_smaller_is_hard_to_tell_from_shrinking_the_whole(large, size, 
         assert near(photo, resize(read_photo(path), size)) > decibels
 
 
-def test_never_decoded_to_between_one_and_two_times_the_size(large, monkeypatch):
-    decoded = []
-    decode = simplejpeg.decode_jpeg
-    monkeypatch.setattr(
-        simplejpeg,
-        "decode_jpeg",
-        lambda *given, **named: decoded.append(decode(*given, **named)) or decoded[-1],
-    )
+def test_never_decoded_to_between_one_and_two_times_the_size(large, decoded):
     for size, height in (
         ((512, 384), 512), ((400, 300), 512), ((257, 192), 512), ((256, 192), 256), ((255, 191), 512),
         ((129, 96), 512), ((128, 96), 128), ((127, 95), 256), ((128, 97), 512), ((64, 48), 64), ((60, 40), 128),
@@ -89,15 +102,9 @@ def test_never_decoded_to_between_one_and_two_times_the_size(large, monkeypatch)
         assert [photo.shape[0] for photo in decoded] == [height], size
 
 
-@pytest.mark.parametrize("turned", [1, 3, 6, 8])
-def test_exif_is_honoured_when_decoded_smaller(large, tmp_path, turned):
-    whole = tmp_path / "turned.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = turned
-    with Image.open(large[0]) as photo:
-        photo.save(whole, quality=95, exif=exif)
+def test_exif_is_honoured_when_decoded_smaller(turned):
     for size in ((128, 96), (96, 128), (64, 64), (32, 128)):
-        assert near(read_to_size(whole, size)[0], resize(read_photo(whole), size)) > 40
+        assert near(read_to_size(turned, size)[0], resize(read_photo(turned), size)) > 40
 
 
 BOX = (0.125, 0.25, 0.75, 0.25 + 2 / 3)  # 320 x 256 of 512 x 384, and whole pixels at an eighth too
@@ -113,14 +120,7 @@ def test_a_box_is_cut_out_first_then_resized(large):
     assert read_to_size(large[0], (321, 256), "nearest", BOX)[1]  # enlarged, though the photo is larger
 
 
-def test_it_is_the_box_that_must_be_large_enough_to_be_decoded_smaller(large, monkeypatch):
-    decoded = []
-    decode = simplejpeg.decode_jpeg
-    monkeypatch.setattr(
-        simplejpeg,
-        "decode_jpeg",
-        lambda *given, **named: decoded.append(decode(*given, **named)) or decoded[-1],
-    )
+def test_it_is_the_box_that_must_be_large_enough_to_be_decoded_smaller(large, decoded):
     for size, height in (
         ((160, 128), 256),
         ((128, 96), 512),
@@ -133,15 +133,9 @@ def test_it_is_the_box_that_must_be_large_enough_to_be_decoded_smaller(large, mo
         assert [photo.shape[0] for photo in decoded] == [height], size
 
 
-@pytest.mark.parametrize("turned", [1, 3, 6, 8])
-def test_a_box_is_of_the_photo_as_its_exif_turns_it(large, tmp_path, turned):
-    whole = tmp_path / "turned.jpg"
-    exif = Image.Exif()
-    exif[0x0112] = turned
-    with Image.open(large[0]) as photo:
-        photo.save(whole, quality=95, exif=exif)
+def test_a_box_is_of_the_photo_as_its_exif_turns_it(turned):
     for size in ((160, 128), (64, 64)):
-        assert near(read_to_size(whole, size, box=BOX)[0], resize(cut(read_photo(whole), BOX), size)) > 38
+        assert near(read_to_size(turned, size, box=BOX)[0], resize(cut(read_photo(turned), BOX), size)) > 38
 
 
 def test_enlarging_and_mixed_sizes_are_interpolated_and_reported(large):
