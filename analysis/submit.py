@@ -81,14 +81,7 @@ def submit(
     given = predicted_classes(probabilities, training, task)
     about = lowered(about, metric := metric_of(about))
     if "no_promise" in about:
-        promised = ("validation", "promise", BEST_MEMBER)
-        scores = about.get("validation") or {}
-        views = {name: value for name, value in scores.items() if name.endswith(BY_TTA)}  # of this prediction
-        known = {name: about[name] for name in promised if about.get(name)}
-        if known.get("validation"):
-            known["validation"] = {name: value for name, value in scores.items() if name not in views}
-        about = {name: value for name, value in about.items() if name not in promised}
-        about |= {"validation": views, **({OF_NETWORK: known} if known else {})}
+        about = _promising_nothing(about)
     about = about | {"answers": given, "warnings": collapse_warnings(given)}
     write_submission(out, list(photos["photo"]), probabilities, about, task)
     if table:
@@ -100,6 +93,19 @@ def submit(
     for words in about["warnings"]:
         output.info(f"{WARNING}{words}")
     return about
+
+
+def _promising_nothing(about: dict[str, Any]) -> dict[str, Any]:
+    """The content of a submission.json with what is known of its network moved to OF_NETWORK: none of it
+    holds for these predictions, but for the scores of their views."""
+    promised = ("validation", "promise", BEST_MEMBER)
+    scores = about.get("validation") or {}
+    views = {name: value for name, value in scores.items() if name.endswith(BY_TTA)}
+    known = {name: about[name] for name in promised if about.get(name)}
+    if scores:
+        known["validation"] = {name: value for name, value in scores.items() if name not in views}
+    kept = {name: value for name, value in about.items() if name not in promised}
+    return kept | {"validation": views, **({OF_NETWORK: known} if known else {})}
 
 
 def lowered(about: dict[str, Any], metric: str) -> dict[str, Any]:
