@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from tuners.errors import UsageError
-from tuners.model.curves import FinalScores, raised
+from tuners.model.curves import FinalScores, scaled
 from tuners.reports import reports_folds, score
 from tuners.spaces.parameter import Params
 from tuners.spaces.recipes import PROJECT, point_of
@@ -112,7 +112,7 @@ def _ranked(runs: Sequence[_Run]) -> tuple[np.ndarray, np.ndarray]:
     finals = np.array([np.nan if run.final is None else run.final for run in runs])
     doubts, open_ = np.zeros(len(runs)), np.isnan(finals)
     if open_.any():
-        curves, known = raised([run.curve for run in runs], finals[~open_].tolist())
+        curves, known, _ = scaled([run.curve for run in runs], finals[~open_].tolist())
         finals[~open_] = known
         means, variances = FinalScores(curves, finals.tolist()).predict(
             [curve for curve, is_open in zip(curves, open_, strict=True) if is_open]

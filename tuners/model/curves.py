@@ -9,11 +9,12 @@ import numpy as np
 
 STINTS = 4  # in which a recipe is trained, each by a trial of NNI, if each time something else is worth more
 
-# Priors of the predictions, for scores that are fractions. Each counts as DEGREES curves: the standard
-# deviation of final scores; the part of their variance that is open after a fraction x of a training,
-# (1 - x)^OPEN; the standard deviation of a slope, of a gain over the score that it starts from.
+# Priors of the predictions. Each counts as DEGREES curves: the standard deviation of final scores; the part
+# of their variance that is open after a fraction x of a training, (1 - x)^OPEN; the standard deviation of a
+# slope, of a gain over the score that it starts from.
 DEGREES, DEVIATION, OPEN, SLOPE = 1.0, 0.1, 2.0, 0.4
 FAR = 3.0
+SPAN = 4.0
 ROUNDS = 3  # of the regression, whose penalty depends on the variance that it finds
 
 
@@ -44,6 +45,21 @@ def _lowest(scores: np.ndarray) -> float:
         return -math.inf
     middle = float(np.median(scores))
     return middle - FAR * (float(scores.max()) - middle)
+
+
+def scaled(
+    curves: Sequence[Sequence[float]], finals: Sequence[float]
+) -> tuple[list[list[float]], list[float], float]:
+    """The `raised` curves and final scores, in units of SPAN times the difference of the highest and the
+    lowest of them, and that unit; 1 as long as all are equal.
+
+    The priors are for recipes whose final scores differ by about .1. Without units recipes that differ by
+    .01, as heads on frozen features may, would be searched as if any might be better than the best by .1.
+    """
+    curves, finals = raised(curves, finals)
+    scores = [score for curve in (*curves, finals) for score in curve]
+    unit = (SPAN * (max(scores) - min(scores)) if scores else 0.0) or 1.0
+    return [[score / unit for score in curve] for curve in curves], [final / unit for final in finals], unit
 
 
 class FinalScores:

@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from tuners.model.curves import FinalScores, raised, stint_ends
+from tuners.model.curves import FinalScores, scaled, stint_ends
 from tuners.model.gaussian_process import log_expected_improvement, similarity
 from tuners.model.surrogate import (
     DOUBT,
@@ -165,11 +165,12 @@ class GaussianProcessSampler(BaseSampler):
         surrogate = self._surrogate(evidence)
         rng = np.random.default_rng([self.seed, number])
         chosen, value = self._best(rng, surrogate, evidence)
-        mean, deviation = (float(one[0]) for one in surrogate.predict(chosen[None]))
-        improvement = log_expected_improvement(np.array(mean), np.array(deviation), surrogate.best)
+        mean, deviation = (one[0] for one in surrogate.predict(chosen[None]))
+        improvement = math.exp(log_expected_improvement(mean, deviation, surrogate.best))
+        mean, deviation, improvement = (float(one * evidence.unit) for one in (mean, deviation, improvement))
         log = float(surrogate.log_seconds(chosen[None])[0])
         seconds = evidence.start + math.exp(log)
-        return Option(None, chosen, value, 1.0, seconds, mean, deviation, math.exp(improvement))
+        return Option(None, chosen, value, 1.0, seconds, mean, deviation, improvement)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -191,7 +192,7 @@ class GaussianProcessSampler(BaseSampler):
         ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
         finished = [trial for trial in ended if math.isfinite(_final(trial))]
         longest = max((len(self._curve(trial)) for trial in finished), default=0)
-        predictor, scores = self._scores(trials, finished)
+        predictor, scores, unit = self._scores(trials, finished)
         stopped = any(trial.state == TrialState.PRUNED for trial in ended)
         newest = {
             recipe_key(trial.params): trial.number
@@ -247,24 +248,26 @@ class GaussianProcessSampler(BaseSampler):
             tuple(paused),
             part(0, longest) if self.pauses and longest > 1 else None,
             start,
+            unit,
         )
         return with_earlier(evidence, self._earlier, self._kernels) if self._earlier else evidence
 
     def _scores(
         self, trials: list[FrozenTrial], finished: list[FrozenTrial]
-    ) -> tuple[FinalScores, dict[int, tuple[float, float]]]:
+    ) -> tuple[FinalScores, dict[int, tuple[float, float]], float]:
         """(The predictor of final scores, {number: (final score, its variance)} of the `finished` ones and,
-        as it predicts, of those of the `trials` that were cut short after an epoch or have not ended)."""
+        as it predicts, of those of the `trials` that were cut short after an epoch or have not ended, the
+        unit of both)."""
         states = (TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
         cut_short = [trial for trial in trials if trial.state in states and self._curve(trial)]
         curves = [self._curve(trial) for trial in (*finished, *cut_short)]
-        curves, finals = raised(curves, [_final(trial) for trial in finished])
+        curves, finals, unit = scaled(curves, [_final(trial) for trial in finished])
         predictor = FinalScores(curves, [*finals, *[math.nan] * len(cut_short)])
         means, variances = predictor.predict(curves[len(finished) :])
         scores = {trial.number: (final, 0.0) for trial, final in zip(finished, finals, strict=True)}
         for trial, mean, variance in zip(cut_short, means, variances, strict=True):
             scores[trial.number] = float(mean), DOUBT * float(variance) + 1e-12
-        return predictor, scores
+        return predictor, scores, unit
 
     def _curve(self, trial: FrozenTrial) -> list[float]:
         key = trial.number, len(trial.intermediate_values)

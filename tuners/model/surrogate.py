@@ -51,7 +51,8 @@ class Evidence:
     is of an earlier experiment, `outside` (n,): whether such a one lies outside the space. `running` (m,
     parameters): those under way. `paused`: those that may go on. `first`: the part of its training after
     which a new recipe may be paused; None: trainings run to their ends. `start`: the seconds of a trial
-    before its first epoch, each time that it starts or goes on.
+    before its first epoch, each time that it starts or goes on. Scores and their noise are in units of
+    `unit` (tuners.model.curves.scaled).
     """
 
     recipes: np.ndarray
@@ -65,6 +66,7 @@ class Evidence:
     paused: tuple["Paused", ...] = ()
     first: "Part | None" = None
     start: float = 0.0
+    unit: float = 1.0
 
     @property
     def tried(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from common.machine import PROJECT
 from tests.tuners.studies import NNI_SPACE, SPACE, params_of, score, search, spec, study_of
-from tuners.model.sampler import CHOSEN, EPOCHS, PREDICTED, SECONDS, GaussianProcessSampler
+from tuners.model.sampler import CHOSEN, EPOCHS, IMPROVEMENT, PREDICTED, SECONDS, GaussianProcessSampler
 from tuners.model.surrogate import Surrogate
 from tuners.samplers import sampler
 from tuners.spaces.default_point import default_point
@@ -54,6 +54,18 @@ def test_inactive_parameters_are_never_drawn():
     for trial in ours(25).trials:
         assert SPACE.holds(trial.params)
         assert ("loss.focal.gamma" in trial.params) == (trial.params["loss"] == "focal")
+
+
+def test_scores_that_differ_by_little_are_searched_as_those_that_differ_by_much():
+    """Heads on frozen features differ by .01 where networks differ by .1, and a log loss by 1."""
+    large = ours(12, noise=0)
+    small = ours(12, value=lambda params: score(params) / 64, noise=0)
+    assert params_of(small) == params_of(large)
+    for ours_, theirs in zip(small.trials[4:], large.trials[4:], strict=True):
+        predicted = np.array([*ours_.user_attrs[PREDICTED], ours_.user_attrs[IMPROVEMENT]])
+        assert 64 * predicted == pytest.approx(
+            [*theirs.user_attrs[PREDICTED], theirs.user_attrs[IMPROVEMENT]]
+        )
 
 
 def test_same_seed_same_suggestions():
@@ -147,11 +159,12 @@ def test_a_stopped_trial_counts_with_the_final_score_of_its_curve():
     run(0.62, 3, 30.0)
     evidence = study.sampler.evidence(study)
     assert list(evidence.finished) == [True] * 5 + [False]
-    assert evidence.scores[-1] == pytest.approx(0.62, abs=0.02)  # not .13, its score so far
-    assert 0 < evidence.noise[-1] < 0.02
+    unit = evidence.unit
+    assert unit * evidence.scores[-1] == pytest.approx(0.62, abs=0.02)  # not .13, its score so far
+    assert 0 < unit**2 * evidence.noise[-1] < 0.03
     assert evidence.seconds == pytest.approx(np.full(6, 80))  # of a whole training
     mean, _ = Surrogate(SPACE, evidence, study.sampler._kernels).predict(evidence.recipes[-1:])
-    assert mean[0] > 0.45
+    assert unit * mean[0] > 0.45
     SPACE.ask(study.ask())
     assert study.trials[-1].user_attrs[CHOSEN] == "model"
 
@@ -168,7 +181,7 @@ def test_a_stopped_trial_that_was_gone_on_with_counts_once():
         study.tell(trial, 0.7 if state == TrialState.COMPLETE else None, state=state)
     evidence = study.sampler.evidence(study)
     assert len(evidence.recipes) == 6
-    assert evidence.scores[-1] == 0.7
+    assert evidence.unit * evidence.scores[-1] == pytest.approx(0.7)
 
 
 def test_a_trial_stopped_without_a_curve_is_no_error():
