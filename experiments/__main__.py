@@ -102,8 +102,7 @@ def run_command(
 
     elsewhere = machines, without_failing
     if hours is None and not with_retrain:
-        given = yaml, data, port, settings or (), trials, keep, *elsewhere
-        _report(lambda: run_plan(check(*given), port))
+        _report(lambda: run_plan(check(yaml, data, port, settings or (), trials, keep, *elsewhere), port))
         return
     if hours is not None and machines is not None:
         raise UsageError(
