@@ -1,6 +1,6 @@
 """Searches that may suggest any point of a space, not only recorded recipes.
 
-    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...]
+    python -m benchmarks.search.anywhere [--repetitions 100] [--method NAME ...] [--scale 0.05]
 
 `python -m benchmarks.search` moves each suggestion to the nearest recorded recipe, which hides how a search
 does in the space between and around them. Here a model of the recorded curves (scikit-learn's extremely
@@ -10,6 +10,9 @@ rank among the recorded ones: good recipes are as frequent as they are in truth.
 
 A search begins with a random recipe of a score in POOR, as in a space whose first options are no good ones:
 the model gives means to the points between the recorded recipes, and few would beat the table's default.
+
+With `--scale` a search is told that fraction of each score, as where recipes differ by little; what is
+printed is not scaled.
 
 Prints the best finished score, by what the model says without noise, after as many trainings' worth of
 compute as in TRAININGS: means over the repetitions, with the half width of the 95 % interval.
@@ -85,8 +88,8 @@ class Answers(Curves):
 class Anywhere(Lookup):
     """A recipe of its own for each point, with the curve that a model of the `recorded` ones predicts."""
 
-    def __init__(self, recorded: Curves):
-        self.space = Space(recorded.space)
+    def __init__(self, recorded: Curves, scale: float = 1.0):
+        self.space, self.scale = Space(recorded.space), scale
         self.free = np.ones(MOST, bool)
         shape = (MOST, recorded.scores.shape[1])
         self.curves = Answers(
@@ -102,7 +105,7 @@ class Anywhere(Lookup):
         positions = np.nan_to_num(self.space.positions(params), nan=-1)
         curve, seconds = answer(positions)
         noise = np.random.default_rng(crc32(positions.tobytes())).normal(0, NOISE, len(curve))
-        self.curves.scores[at], self.curves.others[at] = curve + noise, curve
+        self.curves.scores[at], self.curves.others[at] = self.scale * (curve + noise), curve
         self.curves.seconds[at] = seconds
         self.known += 1
         return at
@@ -153,10 +156,10 @@ def default(seed: int) -> Point:
             return space.point(space.at(drawn))
 
 
-def scores(name: str, seed: int) -> list[float]:
+def scores(name: str, seed: int, scale: float = 1.0) -> list[float]:
     """The best finished score after each of TRAININGS, 0 before the first one."""
     recorded = _recorded()
-    anywhere = Anywhere(recorded)
+    anywhere = Anywhere(recorded, scale)
     tuner, assessor = METHODS[name](seed, default(seed))
     one = recorded.compute / len(recorded.points)
     replay = play(
@@ -175,13 +178,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--method", action="append", default=[], help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--scale", type=float, default=1.0)
     given = parser.parse_args()
     if wrong := [unknown("method", name, METHODS) for name in given.method if name not in METHODS]:
         raise UsageError(wrong)
+    if not 0 < given.scale <= 1:
+        raise UsageError(f"--scale {given.scale:g}: must be above 0 and at most 1")
     print(f"{'best score after trainings:':32}", *(f"{number:>14}" for number in TRAININGS))
     with ProcessPoolExecutor(cores(), get_context("spawn"), logging.disable, (logging.WARNING,)) as pool:
         for name in given.method or METHODS:
-            jobs = [pool.submit(scores, name, seed) for seed in range(given.repetitions)]
+            jobs = [pool.submit(scores, name, seed, given.scale) for seed in range(given.repetitions)]
             each = np.array([job.result() for job in track(jobs, name, "searches")])
             width = 1.96 * each.std(0, ddof=1) / len(each) ** 0.5
             cells = (f"{mean:.3f} +- {half:.3f}" for mean, half in zip(each.mean(0), width, strict=True))

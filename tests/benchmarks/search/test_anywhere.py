@@ -24,6 +24,10 @@ def test_a_recorded_recipe_has_a_curve_of_its_form_its_seconds_and_the_same_nois
     np.testing.assert_allclose(curves.seconds[0], recorded.seconds[recorded.default], rtol=1e-6)
     np.testing.assert_array_equal(curves.scores[0], curves.scores[1])
     assert 0 < abs(curves.scores[0] - curves.others[0]).max() < 5 * NOISE
+    told = Anywhere(recorded, scale=0.5)
+    assert told.nearest(params) == 0
+    np.testing.assert_allclose(told.curves.scores[0], curves.scores[0] / 2)
+    np.testing.assert_array_equal(told.curves.others[0], curves.others[0])
 
 
 @pytest.mark.slow
