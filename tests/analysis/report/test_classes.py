@@ -156,7 +156,7 @@ def test_nor_do_the_words_over_a_point_take_a_name_for_html():
         plots.classes(counted, (), task.groups),
         plots.classes(pd.concat([counted] * 40, ignore_index=True), (), task.groups),
         plots.numbers(pd.DataFrame({"a": [1, 2]}), Bands("age", (1,)), task.groups),
-        learning_curves(trials, curves, {}),
+        learning_curves(trials, curves, {}, "macro_f1", {}),
     ]
     for figure in figures:
         page = str(_figure("one", figure))
