@@ -97,13 +97,13 @@ def submit(
 
 def _promising_nothing(about: dict[str, Any]) -> dict[str, Any]:
     """The content of a submission.json with what is known of its network moved to OF_NETWORK: none of it
-    holds for these predictions, but for the scores of their views."""
+    holds for these predictions, but for the scores of their views. What a member's has there already
+    stays."""
     promised = ("validation", "promise", BEST_MEMBER)
     scores = about.get("validation") or {}
     views = {name: value for name, value in scores.items() if name.endswith(BY_TTA)}
-    known = {name: about[name] for name in promised if about.get(name)}
-    if scores:
-        known["validation"] = {name: value for name, value in scores.items() if name not in views}
+    own = about | {"validation": {name: value for name, value in scores.items() if name not in views}}
+    known = about.get(OF_NETWORK, {}) | {name: own[name] for name in promised if own.get(name)}
     kept = {name: value for name, value in about.items() if name not in promised}
     return kept | {"validation": views, **({OF_NETWORK: known} if known else {})}
 

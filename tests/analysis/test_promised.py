@@ -308,7 +308,7 @@ def test_what_lies_in_the_trials_folder_now_is_asked_only_if_it_is_that_trial(re
     assert words in page and "Its validation and curve are not shown: " in page
 
 
-def test_what_a_prediction_does_not_promise_its_network_still_does(retrained, people):
+def test_what_a_prediction_does_not_promise_its_network_still_does(retrained, people, tmp_path):
     """A decision by another metric, and a temperature, change predictions, not what the network promises."""
     _, again = retrained
     about = about_kept(again)
@@ -324,6 +324,8 @@ def test_what_a_prediction_does_not_promise_its_network_still_does(retrained, pe
         False,
         "not validated",
     )
+    whole = submit(tmp_path / "whole", photos, probabilities, written, [again])
+    assert whole["of_the_network"] == written["of_the_network"], "as of a search's best, a member in best/1"
     kept = about_kept(again)
     assert (kept["validation"], kept["promise"]) == (about["validation"], about["promise"])
     assert not {"no_promise", "of_the_network"} & kept.keys()
