@@ -13,6 +13,7 @@ from typing import Any
 
 from analysis.trials.repeats import REPEATED
 from common.errors import UsageError, errors_of
+from common.kinds import is_number
 from dataset.face_masks.corrections import SHIPPED
 from experiments.checks.algorithms import algorithm_errors
 from experiments.checks.disk import Need, need
@@ -29,7 +30,7 @@ from experiments.checks.walltime import walltime_errors
 from experiments.checks.yaml_keys import key_errors
 from experiments.machines.inspect import Order, usable
 from experiments.machines.listed import Machine, read_machines
-from experiments.plan import SEARCH, STINTS, Plan, read_plan
+from experiments.plan import STINTS, Plan, read_plan
 from trial.aliases import current_field
 from trial.commands.arguments import parse_arguments
 from trial.config import FIELDS, NO_DATA, NO_OUT, TrialConfig, effect_errors, parse, task_errors
@@ -94,7 +95,7 @@ def check(
             )
         errors += recipe_errors(plan) + data_errors(plan)
         if not errors:
-            if _reads_recipes(plan.config["tuner"]):
+            if _reads_recipes(plan):
                 errors += spelling_errors(plan.space)
             plan, known = with_known_recipes(plan)
             rehearsed = rehearse(plan.effective(), plan.config.get("maxTrialNumber"))
@@ -116,13 +117,12 @@ def check(
 
 def budget_errors(plan: Plan) -> list[str]:
     """What our tuner can't spend. It says so itself, but the plan computes with it first."""
-    if plan.config["tuner"].get("className") != SEARCH:
+    if not plan.is_ours:
         return []
-    arguments, errors = plan.config["tuner"].get("classArgs") or {}, []
+    errors = []
     for name in ("trainings", "hours"):
-        value = arguments.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 < value < math.inf):
+        value = plan.arguments.get(name)
+        if value is not None and not (is_number(value) and 0 < value < math.inf):
             text = f"tuner.classArgs.{name}: {value!r} is not a number above 0"
             with contextlib.suppress(ValueError):
                 text += f"; write {float(value):g}" if isinstance(value, str) else ""  # 1e1 is text for YAML
@@ -133,9 +133,9 @@ def budget_errors(plan: Plan) -> list[str]:
 def lucky_notes(plan: Plan) -> list[str]:
     """A note if seeds or folds are searched and the tuner does not train each recipe with all of them: then
     single trials are ranked, the luckiest first."""
-    values, arguments = values_of(plan.space), plan.config["tuner"].get("classArgs") or {}
-    if plan.is_grid_search or arguments.get("sampler") == "grid":
+    if plan.is_grid_search or plan.arguments.get("sampler") == "grid":
         return []
+    values = values_of(plan.space)
     found = [key for key in values if current_field(key) in REPEATED and len(values[key]) > 1]
     if not found or len(found) == len(plan.space):
         return []
@@ -150,36 +150,35 @@ def lucky_notes(plan: Plan) -> list[str]:
 def end_notes(plan: Plan) -> list[str]:
     """A note if NNI's number of trials may end a search that pauses trainings before all are spent, or if
     nothing else ends it: hopeful ones may be left paused."""
-    parts, arguments = plan.config.get("maxTrialNumber"), plan.config["tuner"].get("classArgs") or {}
+    parts = plan.config.get("maxTrialNumber")
     if not plan.pauses or parts is None:
         return []
     counts = (
         f"tuner: NNI counts each part of a paused training, so maxTrialNumber={parts} may end this search"
     )
-    if (trainings := arguments.get("trainings")) is not None:
+    if (trainings := plan.arguments.get("trainings")) is not None:
         if parts >= STINTS * trainings:
             return []
         enough = math.ceil(STINTS * trainings)
         return [f"{counts} before {trainings:g} trainings are spent; give maxTrialNumber: {enough}"]
-    if "maxExperimentDuration" in plan.config or "hours" in arguments:
+    if "maxExperimentDuration" in plan.config or "hours" in plan.arguments:
         return []
     fitting = max(1, parts // STINTS)
     return [f"{counts} with hopeful recipes paused; give classArgs: {{trainings: {fitting}}}, or hours"]
 
 
-def _reads_recipes(tuner: Mapping[str, Any]) -> bool:
+def _reads_recipes(plan: Plan) -> bool:
     """Whether our tuner compares the space with recipes in files, which are written in the trial's words."""
-    arguments = tuner.get("classArgs") or {}
-    first = arguments.get("first") or []
+    first = plan.arguments.get("first") or []
     named = isinstance(first, str) or any(isinstance(one, str) for one in first)
-    return tuner.get("className") == SEARCH and bool(arguments.get("warm_start") or named)
+    return plan.is_ours and bool(plan.arguments.get("warm_start") or named)
 
 
 def with_known_recipes(plan: Plan) -> tuple[Plan, list[str]]:
     """The plan whose search asks the project's known good recipes first, and notes on them."""
-    if plan.config["tuner"].get("className") != SEARCH:
+    if not plan.is_ours:
         return plan, []
-    first = (plan.config["tuner"].get("classArgs") or {}).get("first") or []
+    first = plan.arguments.get("first") or []
     first = first if isinstance(first, list) else [first]
     with contextlib.chdir(plan.code):
         known = known_recipes(plan.space, plan.fixed, first, plan.number)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from common.errors import unknown
+from common.kinds import is_number
 from trial.aliases import current_name, current_params
 
 Registry = Mapping[str, Callable[..., Any]]
@@ -66,7 +67,7 @@ def typed(value: Any, kind: Any) -> Any:
         if value in allowed:
             return value
         raise ValueError(unknown("value", value, map(str, allowed)))
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is float and is_number(value):
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a finite number")
         return float(value)
