@@ -73,7 +73,7 @@ class Kernel:
 class Prior:
     """Medians of the lognormal priors of the sum of theta and of the nugget; the length; the prior of the
     variance of the process (inverse gamma): as if DEGREES values of this `deviation` had been seen; the
-    default is for scores that are fractions, and yields to any other after a few."""
+    default is for scores in the units of `tuners.model.curves.scaled`."""
 
     theta: float = 0.6
     nugget: float = 0.05

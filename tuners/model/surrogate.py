@@ -216,7 +216,8 @@ class Surrogate:
 
 
 class Kernels:
-    """Fits kernels, again when REFIT more trials have ended; they depend on the ended trials only."""
+    """Fits kernels, again when REFIT more trials have ended; they depend on the ended trials only, and on the
+    unit of their scores: those that still run can change it."""
 
     def __init__(self, categories: np.ndarray):
         self._categories = categories
