@@ -220,7 +220,7 @@ def _trust_words(ranking: Ranking, other: Mapping[str, Any] | None, groups: str)
     if other and OF_TRIAL in other:
         words.append(f"The retrained network promises {promised_words(other, ranking.metric, groups)}.")
     elif other:
-        loses = f"{other['lowered_for']} loses {other['lowered_by']:.3f} on the validation photos"
+        loses = f"{other['lowered_for']} loses {fixed_text(other['lowered_by'])} on the validation photos"
         words.append(
             f"The submission promises {fixed_text(other[column_of(ranking.metric)])}, since {loses}."
         )

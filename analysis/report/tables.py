@@ -11,7 +11,7 @@ from analysis.trials.chosen import CHOICE
 from analysis.trials.printing import LIMITS
 from analysis.trials.table import SCORES, recipe_columns
 from analysis.trust.curves import STEADY
-from common.text import counted, value_text
+from common.text import counted, fixed_text, value_text
 from trial.metrics import column_of, title_of
 
 TITLES = {"sequence": "#", "best_epoch": "best epoch", "epochs_done": "epochs run", "chosen_by": "chosen by",
@@ -76,7 +76,7 @@ def headline(
             words += ", which is the best one"
         elif best is not None:
             gain = best[column] - row[column]
-            words += f"; {abs(gain):.3f} {'below' if gain >= 0 else 'above'} the best"
+            words += f"; {fixed_text(abs(gain))} {'below' if gain >= 0 else 'above'} the best"
         if row["state"] != "done":
             words += f" ({STATES.get(row['state'], row['state'])}, best so far)"
         facts.append(dict(role=role, title=title, score=row[column], words=words))

@@ -167,7 +167,7 @@ def promised_words(promise: Mapping[str, Any], metric: str, groups: str) -> str:
     """The promise in a submission.json, for people. `groups`: the task's word."""
     limits = f"{fixed_text(promise['low'])} to {fixed_text(promise['high'])}"
     value, less = promise[column_of(metric)], promise.get("lowered_by", 0.0)
-    option = f"{less:.3f} that {promise['lowered_for']} loses on validation {groups}" if less else ""
+    option = f"{fixed_text(less)} that {promise['lowered_for']} loses on validation {groups}" if less else ""
     words = f"{title_of(metric)} {fixed_text(value)} ({limits}) on new {groups}, "
     if trial := promise.get(OF_TRIAL):
         curve = promise["learning_curve"]

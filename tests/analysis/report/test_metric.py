@@ -97,6 +97,9 @@ def test_the_gain_over_the_default_is_by_the_metric():
     assert (best["score"], default["score"]) == (-1.0, -2.0)
     assert best["words"].startswith("negative log loss, trial #0")
     assert default["words"] == "negative log loss, trial #1; 1.000 below the best"
+    rows["default"]["negative_log_loss"] = -1.0004
+    _, default, _ = tables.headline({**rows, "median": None}, 2, "log_loss")
+    assert default["words"].endswith("; 0.0004 below the best")
     found = tables.headline({"best": rows["best"], "median": None}, 1, "log_loss")
     assert [fact["role"] for fact in found] == ["best", "median"]  # a grid has no default recipe
 

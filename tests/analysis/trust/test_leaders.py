@@ -55,6 +55,8 @@ def test_what_confirmed_leaders_promise_is_said_of_the_choice_among_them(runs):
     promise = replace(leaders_of(runs, "macro_f1"), confirmed=confirmed).facts()["promise"]
     words = promised_words(promise, "macro_f1", "people")
     assert words.endswith("corrected from 0.510 for the choice of the best of 2 leaders on 2 further folds")
+    less = promised_words(promise | {"lowered_by": 0.0004, "lowered_for": "--tta flip"}, "macro_f1", "people")
+    assert less.endswith(", and by 0.0004 that --tta flip loses on validation people"), "not 0.000"
 
 
 def test_runs_of_other_people_and_damaged_ones_are_set_apart(runs, tmp_path):
