@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.predict import finishing
 from analysis.predict.choosing import refuse
 from analysis.predict.combining import Combination, Combined, combine
-from analysis.predict.finishing import KNOWN, Finish, with_probabilities
+from analysis.predict.finishing import KNOWN, Finish
 from analysis.predict.trained import Trained, load, other_classes
 from analysis.predict.validation import own_predictions
 from analysis.predict.vote import AUTO, FITTED, WAYS
@@ -30,7 +30,8 @@ from common.text import now, path_text
 from dataset.read import read_eval
 from trial.metrics import column_of, scores_text, title_of
 from trial.run_folder.origin import code, versions
-from trial.run_folder.record import VALIDATION, RunFolder, probabilities_of
+from trial.run_folder.predictions import probabilities_of, with_probabilities
+from trial.run_folder.record import VALIDATION, RunFolder
 
 output = output_of(__name__)
 

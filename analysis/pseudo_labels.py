@@ -20,7 +20,7 @@ from dataset.fingerprint import fingerprint
 from dataset.read import read_eval, read_train
 from dataset.task import Task
 from trial.data.pseudo_labels import held_out_words, write
-from trial.run_folder.record import probabilities_of
+from trial.run_folder.predictions import probabilities_of
 
 GROUP, PHOTO = "group", "photo"
 # What a class's probability must reach, by default. One photo has nothing to confirm it.

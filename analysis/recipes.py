@@ -22,7 +22,8 @@ from trial.commands.arguments import argument_text, read_recipe_file
 from trial.config import FIELDS, TrialConfig, parse
 from trial.metrics import column_of, title_of
 from trial.run_folder.origin import label_files
-from trial.run_folder.record import RunFolder, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import RunFolder
 from trial.run_folder.status import STATUS
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from dataset.tables import read_table
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS, column_of, recall_of, score, score_probabilities, title_of
 from trial.probabilities import log_given
-from trial.run_folder.record import probabilities_of
+from trial.run_folder.predictions import probabilities_of
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,8 @@ from common.log import output_of
 from common.text import counted
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of, title_of
-from trial.run_folder.record import RunFolder, RunWriter, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import RunFolder, RunWriter
 
 output = output_of(__name__)
 

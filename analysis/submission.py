@@ -21,7 +21,7 @@ from dataset.tables import read_table
 from dataset.task import Task
 from trial.metrics import DEFAULT, METRICS
 from trial.probabilities import not_probabilities
-from trial.run_folder.record import IS_PROBABILITY, probability_columns
+from trial.run_folder.predictions import IS_PROBABILITY, probability_columns
 
 logger = logging.getLogger(__name__)
 CSV, JSON, PREDICTIONS = "submission.csv", "submission.json", "predictions.csv"

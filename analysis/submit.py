@@ -27,7 +27,8 @@ from common.errors import UsageError
 from common.log import output_of
 from common.text import now
 from trial.metrics import METRICS, column_of
-from trial.run_folder.record import VALIDATION, RunFolder, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import VALIDATION, RunFolder
 
 output = output_of(__name__)
 logger = logging.getLogger(__name__)

@@ -30,7 +30,8 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from trial.commands.arguments import parse_arguments
 from trial.config import parse
-from trial.run_folder.record import FILES, VALIDATION, RunFolder, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import FILES, VALIDATION, RunFolder
 
 BASE = (
     "model=tf_efficientnet_lite0", "weights=package", "image_size=96x72", "optimizer=adamw",

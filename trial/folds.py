@@ -11,7 +11,7 @@ from common.text import few
 from dataset.split import absent_classes, fraction_of, split
 from dataset.task import Task
 from trial.metrics import DEFAULT, column_of
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 if TYPE_CHECKING:
     from trial.fit import Epoch

@@ -15,7 +15,8 @@ from dataset.pixels import decode_errors
 from dataset.read import Labelled, scan_eval, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.run_folder.record import VALIDATION, RunFolder, probabilities_of
+from trial.run_folder.predictions import probabilities_of
+from trial.run_folder.record import VALIDATION, RunFolder
 
 
 class Halves(NamedTuple):

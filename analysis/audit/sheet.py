@@ -22,7 +22,8 @@ from dataset.face_masks.labels import FACE_MASK
 from dataset.read import Labelled, corrected, scan_train
 from dataset.task import Task
 from trial.config import TrialConfig
-from trial.run_folder.record import VALIDATION, probabilities_of
+from trial.run_folder.predictions import probabilities_of
+from trial.run_folder.record import VALIDATION
 
 MAX_SHOWN = 60  # suspects of one factor on the page
 MAX_PHOTOS, EXAMPLE_PHOTOS = 8, 3  # of one group: on the page, and in a report

@@ -23,7 +23,7 @@ from common.log import output_of
 from dataset.read import read_train
 from trial.data.views import VIEWS
 from trial.metrics import METRICS, title_of
-from trial.run_folder.record import probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of
 
 output = output_of(__name__)
 

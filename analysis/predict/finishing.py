@@ -22,7 +22,8 @@ from dataset.read import corrected, scan_train
 from dataset.task import Task
 from trial.metrics import METRICS, title_of
 from trial.probabilities import tempered
-from trial.run_folder.record import VALIDATION, probabilities_of, probability_columns, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of, with_probabilities
+from trial.run_folder.record import VALIDATION
 
 output = output_of(__name__)
 
@@ -209,9 +210,3 @@ def shared_vote(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
     if len(known) < len(tables) or any(not table[KNOWN].equals(known[0][KNOWN]) for table in known):
         return None
     return with_probabilities(known[0], soft([probabilities_of(table) for table in known]))
-
-
-def with_probabilities(table: pd.DataFrame, probabilities: np.ndarray) -> pd.DataFrame:
-    """The table of predictions with these probabilities."""
-    columns = probability_columns(probabilities.shape[1])
-    return table.assign(**dict(zip(columns, probabilities.T, strict=True)))

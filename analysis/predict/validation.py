@@ -16,7 +16,8 @@ from common.log import output_of
 from dataset.read import Labelled, read_train
 from trial.data import batches
 from trial.metrics import METRICS, column_of, title_of
-from trial.run_folder.record import RunFolder, probability_columns, scores_of
+from trial.run_folder.predictions import probability_columns, scores_of
+from trial.run_folder.record import RunFolder
 
 output = output_of(__name__)
 

@@ -12,7 +12,7 @@ from analysis.trust.calibration import calibration_error, reliability
 from analysis.trust.recalls import recall_intervals
 from common.text import few
 from dataset.task import Task
-from trial.run_folder.record import probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of
 
 MAX_BARS = 60  # classes; of more, the WORST with the lowest recall are drawn
 WORST = 40

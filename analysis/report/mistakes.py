@@ -10,7 +10,8 @@ from analysis.report.pictures import displayed
 from common.errors import UsageError
 from dataset.read import scan_train
 from dataset.task import Task
-from trial.run_folder.record import RunFolder, probabilities_of
+from trial.run_folder.predictions import probabilities_of
+from trial.run_folder.record import RunFolder
 
 SHOWN = 24
 OF_A_GROUP = 2  # so that one person does not fill the page

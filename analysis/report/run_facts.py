@@ -20,7 +20,8 @@ from common.text import fixed_text, path_text, value_text
 from dataset.task import Task
 from trial.config import TrialConfig
 from trial.metrics import METRICS, column_of, recall_of, title_of
-from trial.run_folder.record import RunFolder, probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of
+from trial.run_folder.record import RunFolder
 
 Fact = dict[str, str]
 

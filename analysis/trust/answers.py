@@ -11,7 +11,8 @@ import pandas as pd
 from common.errors import UsageError, all_at_once
 from common.text import counted, few
 from trial.probabilities import log_given, not_probabilities
-from trial.run_folder.record import VALIDATION, RunFolder, probabilities_of, probability_columns
+from trial.run_folder.predictions import probabilities_of, probability_columns
+from trial.run_folder.record import VALIDATION, RunFolder
 
 RUN_FOLDERS = "run folders; a search has its own in out/experiments/ID/trials/"
 

@@ -11,7 +11,7 @@ from dataset.task import Task
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
 from tests.conftest import call
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 COLUMNS = probability_columns(18)
 

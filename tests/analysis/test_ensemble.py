@@ -10,7 +10,6 @@ import pytest
 
 from analysis.ensemble import _names, ensemble, shared_validation, vote_scores
 from analysis.predict import vote
-from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load, predict
 from analysis.predict.validation import own_predictions, predict_validation
 from analysis.submission import submission_errors
@@ -23,7 +22,8 @@ from tests.conftest import TINY
 from trial import run as trial_run
 from trial.config import parse
 from trial.metrics import score
-from trial.run_folder.record import RunWriter, probabilities_of, probability_columns, scores_of
+from trial.run_folder.predictions import probabilities_of, probability_columns, scores_of, with_probabilities
+from trial.run_folder.record import RunWriter
 
 PROBABILITIES = probability_columns(18)
 

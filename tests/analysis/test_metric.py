@@ -20,7 +20,8 @@ from tests.conftest import TINY
 from trial.config import parse
 from trial.metrics import METRICS, column_of, score_probabilities, title_of
 from trial.run import run
-from trial.run_folder.record import RunFolder, RunWriter, probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of
+from trial.run_folder.record import RunFolder, RunWriter
 
 PHOTOS = [f"{number}.jpg" for number in range(40)]
 

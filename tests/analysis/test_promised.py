@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.pipeline import export_best_and_retrain, retrain_and_submit
-from analysis.predict.finishing import validated_run, with_probabilities
+from analysis.predict.finishing import validated_run
 from analysis.ready import Ready, Training
 from analysis.recipes import Recipe, labels_of, read_recipe
 from analysis.report.run import write_run_report
@@ -27,6 +27,7 @@ from tests.analysis.fake_experiment import trained
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial.config import parse
+from trial.run_folder.predictions import with_probabilities
 from trial.run_folder.record import RunFolder
 
 

@@ -20,7 +20,8 @@ from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
 from trial import run as trial_run
 from trial.config import parse
-from trial.run_folder.record import RunFolder, RunWriter, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from tests.conftest import TINY
 from trial.config import parse
 from trial.recipe import task_errors
 from trial.run import run
-from trial.run_folder.record import RunFolder, RunWriter, probability_columns
+from trial.run_folder.predictions import probability_columns
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 @pytest.fixture

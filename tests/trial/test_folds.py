@@ -16,7 +16,8 @@ from trial.fit import Epoch
 from trial.folds import Fold, Patience
 from trial.metrics import METRICS, column_of, score, score_probabilities
 from trial.run import run
-from trial.run_folder.record import RunFolder, RunWriter, probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of
+from trial.run_folder.record import RunFolder, RunWriter
 
 RECIPE = {**TINY, "folds": 3, "head": {"_name": "classes", "dropout": 0.3}}
 

@@ -357,7 +357,8 @@ def _run(
 
 def _outcome(config: TrialConfig, writer: "RunWriter") -> str:
     """A sentence with the run's score: of its best epoch, or out of fold over all groups."""
-    from trial.run_folder.record import RunFolder, scores_of
+    from trial.run_folder.predictions import scores_of
+    from trial.run_folder.record import RunFolder
 
     run = RunFolder(writer.folder)
     validation, status = run.validation(), run.status()

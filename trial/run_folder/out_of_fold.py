@@ -11,7 +11,8 @@ from common.errors import UsageError, all_at_once
 from common.text import few
 from dataset.task import Task
 from trial.probabilities import not_probabilities, tempered
-from trial.run_folder.record import IS_PROBABILITY, RunFolder, probabilities_of, probability_columns
+from trial.run_folder.predictions import IS_PROBABILITY, probabilities_of, probability_columns
+from trial.run_folder.record import RunFolder
 from trial.run_folder.status import INTERRUPTED
 
 logger = logging.getLogger(__name__)

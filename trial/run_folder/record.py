@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,14 +14,14 @@ from common.files import NONE, NUMBER, Kinds, process_part, read_object, sync, w
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Task
 from trial.config import TrialConfig, parse
-from trial.metrics import DEFAULT, METRICS, Scores, score_probabilities
+from trial.metrics import DEFAULT, METRICS
 from trial.models.tensors import write_tensors
 from trial.preprocessing import Preprocessing
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint
+from trial.run_folder.predictions import scores_of
 from trial.run_folder.status import STATUS, begun, ended, how_it_ended, read_status
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -37,7 +36,6 @@ CONFIG: dict[str, Kinds] = {  # what every config.json has; later fields have de
     "model": (str,), "image_size": (str,), "epochs": (int,), "learning_rate": NUMBER, "loss": (str, dict),
     "seed": (int,),
 }  # fmt: skip
-IS_PROBABILITY = re.compile(r"p\d\d+")  # of class 0: p00
 
 
 class RunWriter:
@@ -393,18 +391,3 @@ def _was_refused(folder: Path, existing: list[str]) -> bool:
         return json.loads((folder / STATUS).read_text())["state"] == "failed"
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def scores_of(validation: "pd.DataFrame") -> Scores:
-    """Scores of predictions with the columns label, p00, ..."""
-    return score_probabilities(validation["label"].to_numpy(), probabilities_of(validation))
-
-
-def probability_columns(n_classes: int) -> list[str]:
-    """The columns of the classes' probabilities in tables of predictions: p00, p01, ..."""
-    return [f"p{label:02d}" for label in range(n_classes)]
-
-
-def probabilities_of(table: "pd.DataFrame") -> "np.ndarray":
-    """The probabilities (photos, classes) in a table of predictions."""
-    return table[[name for name in table if IS_PROBABILITY.fullmatch(name)]].to_numpy()

@@ -21,7 +21,8 @@ from trial.metrics import METRICS, column_of
 from trial.models.weights import hashes
 from trial.run_folder.checkpoint import CHECKPOINT, Checkpoint, load
 from trial.run_folder.origin import label_files
-from trial.run_folder.record import EPOCHS, OF_FOLDS, VALIDATION, WEIGHTS, RunFolder, RunWriter, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import EPOCHS, OF_FOLDS, VALIDATION, WEIGHTS, RunFolder, RunWriter
 
 logger = logging.getLogger(__name__)
 MAX_TIME = 0.05  # the fraction of the time that writing checkpoints may take

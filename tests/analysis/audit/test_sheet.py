@@ -14,7 +14,7 @@ from dataset.read import read_train
 from tests.analysis.fake_run import untrained
 from tests.analysis.other_tasks import two_classes
 from tests.conftest import call
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import pytest
 
 from analysis.predict import choosing
 from analysis.predict.choosing import choose, views_for
-from analysis.predict.finishing import with_probabilities
 from analysis.predict.trained import load
 from analysis.predict.validation import predict_validation
 from analysis.prediction import predict_and_submit
@@ -23,7 +22,8 @@ from trial.config import parse
 from trial.data.views import VIEWS
 from trial.metrics import METRICS
 from trial.run import run as train
-from trial.run_folder.record import RunWriter, probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of, with_probabilities
+from trial.run_folder.record import RunWriter
 
 
 def tables_of(**members: np.ndarray) -> dict[str, pd.DataFrame]:

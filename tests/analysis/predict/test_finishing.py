@@ -9,7 +9,7 @@ import pytest
 from analysis.ensemble import ensemble
 from analysis.leaderboard import entry_of
 from analysis.pipeline import reproduce, retrain_and_submit
-from analysis.predict.finishing import Finish, shared_vote, with_probabilities
+from analysis.predict.finishing import Finish, shared_vote
 from analysis.predict.trained import predict
 from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
@@ -22,7 +22,8 @@ from tests.analysis.trust.drawn_answers import drawn
 from tests.conftest import TINY
 from trial.config import parse
 from trial.run import run as train
-from trial.run_folder.record import RunFolder, RunWriter, probability_columns
+from trial.run_folder.predictions import probability_columns, with_probabilities
+from trial.run_folder.record import RunFolder, RunWriter
 
 
 def validation(bias: float, people: int = 120) -> pd.DataFrame:

@@ -21,7 +21,8 @@ from trial.config import parse
 from trial.data import views
 from trial.data.views import VIEWS
 from trial.run import run
-from trial.run_folder.record import RunFolder, RunWriter, probabilities_of, scores_of
+from trial.run_folder.predictions import probabilities_of, scores_of
+from trial.run_folder.record import RunFolder, RunWriter
 
 ONLY_IN_TRAINING = {
     "augment": [{"_name": "InvertImg", "p": 1.0}, {"_name": "noise", "p": 1.0}], "copies": "baseline",

@@ -13,7 +13,7 @@ from analysis.report.plots import learning_curves
 from dataset.face_masks.labels import FACE_MASK
 from dataset.task import Bands, Task
 from tests.analysis import example_search
-from trial.run_folder.record import probability_columns, scores_of
+from trial.run_folder.predictions import probability_columns, scores_of
 
 
 def small_validation() -> pd.DataFrame:

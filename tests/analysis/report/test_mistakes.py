@@ -7,7 +7,7 @@ from analysis.report.mistakes import OF_A_GROUP, photos_of, worst_mistakes
 from dataset.face_masks.labels import FACE_MASK
 from dataset.read import read_train
 from tests.analysis.fake_run import untrained
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 
 def answers(photos: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from analysis.trials.table import Experiment, trial_table
 from tests.analysis.fake_experiment import make_experiment, record
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 SPACE = {
     "loss": {"_type": "choice", "_value": ["cross_entropy", "focal", "f1"]},

@@ -10,7 +10,7 @@ from analysis.trust.answers import answers_of, common, counts_of, read_all, read
 from common.errors import UsageError
 from tests.analysis.fake_run import untrained
 from trial.probabilities import MIN_PROBABILITY
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 
 def predictions(people=6, seed=0, first=0, classes=18) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from common.errors import UsageError
 from tests.analysis.fake_run import untrained
 from tests.analysis.trust.test_answers import predictions
 from trial.metrics import METRICS
-from trial.run_folder.record import probability_columns
+from trial.run_folder.predictions import probability_columns
 
 
 def run(folder, table):

@@ -17,7 +17,8 @@ from tests import forked
 from tests.analysis import example_search
 from tests.analysis.fake_run import untrained
 from tests.conftest import TINY
-from trial.run_folder.record import RunFolder, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import RunFolder
 
 
 def command(*arguments: str, **more) -> subprocess.CompletedProcess:

@@ -20,7 +20,8 @@ from trial.learning.teachers import softened
 from trial.rng import Draw, stream
 from trial.run import run
 from trial.run_folder.out_of_fold import predictions
-from trial.run_folder.record import RunFolder, RunWriter, probability_columns
+from trial.run_folder.predictions import probability_columns
+from trial.run_folder.record import RunFolder, RunWriter
 from trial.run_folder.resume import continued
 
 TASK = Task("pets", ("cat", "dog", "hen"), rare=(2,))

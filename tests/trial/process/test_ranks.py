@@ -25,7 +25,8 @@ from trial.process.ranks import STORE, Ranks, run_ranks
 from trial.process.signals import STOPPED
 from trial.run import run
 from trial.run_folder.checkpoint import CHECKPOINT
-from trial.run_folder.record import RunFolder, RunWriter, probabilities_of
+from trial.run_folder.predictions import probabilities_of
+from trial.run_folder.record import RunFolder, RunWriter
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 # Without batch normalisation, with all that reaches over a batch, a step or an epoch; parts differ in size.

@@ -29,7 +29,8 @@ from tests.trial.killed_runs import (
 from trial.run import run
 from trial.run_folder import resume
 from trial.run_folder.checkpoint import CHECKPOINT, load
-from trial.run_folder.record import RunFolder, RunWriter, scores_of
+from trial.run_folder.predictions import scores_of
+from trial.run_folder.record import RunFolder, RunWriter
 from trial.run_folder.resume import Saver, continued, read
 
 RECIPES = {

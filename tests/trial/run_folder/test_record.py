@@ -18,7 +18,8 @@ from common.process import process_mark
 from trial.config import parse
 from trial.preprocessing import Preprocessing
 from trial.run_folder.checkpoint import CHECKPOINT
-from trial.run_folder.record import RunFolder, RunWriter, probability_columns
+from trial.run_folder.predictions import probability_columns
+from trial.run_folder.record import RunFolder, RunWriter
 from trial.run_folder.status import note_failed, note_gone
 
 CONFIG = parse({"model": "resnet18", "weights": "none", "image_size": "64x48", "loss": "focal"})
