@@ -13,9 +13,9 @@ import pandas as pd
 from analysis.predict import finishing
 from analysis.predict.choosing import refuse
 from analysis.predict.combining import Combination, Combined, combine
-from analysis.predict.finishing import KNOWN, Finish
+from analysis.predict.finishing import Finish
 from analysis.predict.trained import Trained, load, other_classes
-from analysis.predict.validation import own_predictions
+from analysis.predict.validation import KNOWN, own_predictions
 from analysis.predict.vote import AUTO, FITTED, WAYS
 from analysis.report.run import write_vote_report
 from analysis.submission import CSV, SUBMISSION, is_taken_by_others, metric_of, writing

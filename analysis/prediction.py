@@ -8,9 +8,9 @@ import pandas as pd
 
 from analysis.predict import finishing
 from analysis.predict.choosing import AUTO, refuse, views_for
-from analysis.predict.finishing import Finish, plan_finish, tempered_answers, validated_run
+from analysis.predict.finishing import Finish, plan_finish
 from analysis.predict.trained import load
-from analysis.predict.validation import facts_by_views
+from analysis.predict.validation import facts_by_views, tempered_answers, validated_run
 from analysis.submission import SUBMISSION, refuse_overwriting, writing
 from analysis.submit import REPORT, about_kept, group_of, submit_run
 from analysis.trials.unfinished import weights_words

@@ -10,8 +10,9 @@ import pandas as pd
 from analysis.learning_curve import Curve, curve_of_recipe
 from analysis.predict import finishing
 from analysis.predict.choosing import refuse, with_views
-from analysis.predict.finishing import Finish, FinishPlan, known_answers, plan_finish, shared_vote
+from analysis.predict.finishing import Finish, FinishPlan, plan_finish
 from analysis.predict.trained import other_classes
+from analysis.predict.validation import known_answers, shared_vote
 from analysis.recipes import Recipe, labels_of
 from common.errors import UsageError, all_at_once, errors_of
 from common.log import output_of

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.predict.finishing import FinishPlan, shared_vote
+from analysis.predict.finishing import FinishPlan
 from analysis.predict.trained import Trained, load
-from analysis.predict.validation import Read, predict_validation
+from analysis.predict.validation import Read, predict_validation, shared_vote
 from analysis.trust.bootstrap import Interval
 from analysis.trust.nested import assign_folds, gains, out_of_fold
 from common.errors import UsageError, first_line, unknown

@@ -1,7 +1,7 @@
 """From the probabilities of a network, or of several, to those that decide: the photos of a group combined,
 the decision layer for macro-F1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.predict.one_group import combine_photos, groups_to_answer, shared_axes
-from analysis.predict.vote import soft
-from analysis.recipes import trial_of
-from analysis.submission import read_about
-from analysis.trust.answers import validation_of
+from analysis.predict.validation import LOWERS
 from analysis.trust.covered import coverage_lines, not_covered
 from analysis.trust.decision import METRIC, Decision, decide, decision_from
 from common.errors import UsageError, first_line, unknown
@@ -21,16 +18,12 @@ from common.log import output_of
 from dataset.read import corrected, scan_train
 from dataset.task import Task
 from trial.metrics import METRICS, title_of
-from trial.probabilities import tempered
 from trial.run_folder.predictions import probabilities_of, scores_of, with_probabilities
-from trial.run_folder.record import VALIDATION
 
 output = output_of(__name__)
 
 AUTO, NONE = "auto", "none"
 DECIDE = (AUTO, NONE, METRIC)
-KNOWN = ["photo", "group", "label"]
-LOWERS = "; a promise is lowered by the difference"  # of what scores lower than the plain predictions
 
 
 @dataclass(frozen=True)
@@ -174,39 +167,3 @@ def _decision(
     if not applied:
         return None, facts, False
     return found.decision, facts | found.decision.to_json(task), found.is_worth_it
-
-
-def known_answers(run: Path) -> pd.DataFrame | None:
-    """The validation answers by which to decide for the network of the run folder `run`: its own, or for a
-    retrained network those of the trial whose recipe it is; None if there are none. UsageError if they are
-    damaged."""
-    folder = validated_run(run)
-    return None if folder is None else validation_of(folder)
-
-
-def tempered_answers(run: Path, temperature: float) -> pd.DataFrame:
-    """The run's own validation answers (photo, group, fold, label, p00, ...), their logits divided by
-    `temperature`. UsageError if they are missing or damaged."""
-    table = validation_of(run)
-    return with_probabilities(table, tempered(probabilities_of(table), temperature))
-
-
-def validated_run(run: Path) -> Path | None:
-    """The run folder whose validation answers say what the network of the run folder `run` is worth: its own,
-    or for a retrained network that of the trial whose recipe it is; None if neither has any. A line says why
-    the trial that was there can't be asked."""
-    if (run / VALIDATION).exists():
-        return run
-    trial, why = trial_of(run, read_about(run) or {})
-    if why:
-        output.info(f"note: there are no validation answers for this network: {why}")
-    return trial if trial and (trial / VALIDATION).exists() else None
-
-
-def shared_vote(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
-    """The soft vote of several tables of validation answers to the same photos; None if one is missing or has
-    other photos, labels or groups."""
-    known = [table.sort_values("photo", ignore_index=True) for table in tables if table is not None]
-    if len(known) < len(tables) or any(not table[KNOWN].equals(known[0][KNOWN]) for table in known):
-        return None
-    return with_probabilities(known[0], soft([probabilities_of(table) for table in known]))

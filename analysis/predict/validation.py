@@ -1,7 +1,8 @@
-"""A run's predictions for its own validation photos with test-time augmentation, which measures what that is
-worth before any submission."""
+"""The validation answers that say what a network is worth: the run's own, or those of the trial whose recipe
+it is; and predicted again with test-time augmentation, which measures what that is worth before any
+submission."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,22 +10,63 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.predict.finishing import LOWERS, tempered_answers
 from analysis.predict.trained import Trained, load, other_classes
+from analysis.predict.vote import soft
+from analysis.recipes import trial_of
+from analysis.submission import read_about
+from analysis.trust.answers import validation_of
 from common.errors import UsageError, first_line
 from common.log import output_of
 from dataset.read import Labelled, read_train
 from trial.data import batches
 from trial.metrics import METRICS, column_of, title_of
-from trial.run_folder.predictions import probability_columns, scores_of
-from trial.run_folder.record import RunFolder
+from trial.probabilities import tempered
+from trial.run_folder.predictions import probabilities_of, probability_columns, scores_of, with_probabilities
+from trial.run_folder.record import VALIDATION, RunFolder
 
 output = output_of(__name__)
 
+KNOWN = ["photo", "group", "label"]  # columns; runs with the same ones validated on the same photos
 BY_TTA = "_by_tta"  # in submission.json, the end of the name of what a prediction's views score
-
+LOWERS = "; a promise is lowered by the difference"  # of what scores lower than the plain predictions
 
 Read = Callable[[str | None, str], Labelled]  # of corrections and group
+
+
+def validated_run(run: Path) -> Path | None:
+    """The run folder whose validation answers say what the network of the run folder `run` is worth: its own,
+    or for a retrained network that of the trial whose recipe it is; None if neither has any. A line says why
+    the trial that was there can't be asked."""
+    if (run / VALIDATION).exists():
+        return run
+    trial, why = trial_of(run, read_about(run) or {})
+    if why:
+        output.info(f"note: there are no validation answers for this network: {why}")
+    return trial if trial and (trial / VALIDATION).exists() else None
+
+
+def known_answers(run: Path) -> pd.DataFrame | None:
+    """The validation answers by which to decide for the network of the run folder `run`: its own, or for a
+    retrained network those of the trial whose recipe it is; None if there are none. UsageError if they are
+    damaged."""
+    folder = validated_run(run)
+    return None if folder is None else validation_of(folder)
+
+
+def tempered_answers(run: Path, temperature: float) -> pd.DataFrame:
+    """The run's own validation answers (photo, group, fold, label, p00, ...), their logits divided by
+    `temperature`. UsageError if they are missing or damaged."""
+    table = validation_of(run)
+    return with_probabilities(table, tempered(probabilities_of(table), temperature))
+
+
+def shared_vote(tables: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
+    """The soft vote of several tables of validation answers to the same photos; None if one is missing or has
+    other photos, labels or groups."""
+    known = [table.sort_values("photo", ignore_index=True) for table in tables if table is not None]
+    if len(known) < len(tables) or any(not table[KNOWN].equals(known[0][KNOWN]) for table in known):
+        return None
+    return with_probabilities(known[0], soft([probabilities_of(table) for table in known]))
 
 
 def predict_validation(
@@ -43,9 +85,8 @@ def predict_validation(
     rows = pd.Index(photos["photo"]).get_indexer(table["photo"])
     if (rows < 0).any():
         raise ValueError(f"{data} lacks the photo {table['photo'][rows < 0].iloc[0]}")
-    pixels = batches.uncached(
-        photos, trained.preprocessing
-    )  # of the whole set, whose faces are found already
+    # Of the whole set, whose faces are found already.
+    pixels = batches.uncached(photos, trained.preprocessing)
     folds, columns = sorted(table["fold"].unique()), probability_columns(trained.task.n_classes)
     for fold, network in zip(folds, trained.networks, strict=True):
         own = table["fold"] == fold

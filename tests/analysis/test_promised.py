@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.pipeline import export_best_and_retrain, retrain_and_submit
-from analysis.predict.finishing import validated_run
+from analysis.predict.validation import validated_run
 from analysis.ready import Ready, Training
 from analysis.recipes import Recipe, labels_of, read_recipe
 from analysis.report.run import write_run_report

@@ -9,8 +9,9 @@ import pytest
 from analysis.ensemble import ensemble
 from analysis.leaderboard import entry_of
 from analysis.pipeline import reproduce, retrain_and_submit
-from analysis.predict.finishing import Finish, shared_vote
+from analysis.predict.finishing import Finish
 from analysis.predict.trained import predict
+from analysis.predict.validation import shared_vote
 from analysis.prediction import predict_and_submit
 from analysis.recipes import read_recipe
 from common.errors import UsageError
