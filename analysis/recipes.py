@@ -132,7 +132,8 @@ def _asked(
             *(["other photos"] if searched_on not in (None, origin["data_fingerprint"]) else []),
         ]
     except FileNotFoundError:
-        return None, f"{trial.folder}, the trial whose recipe this is, is gone", False
+        elsewhere = "if it is on another machine, copy its run folder from there"
+        return None, f"{trial.folder}, the trial whose recipe this is, is gone; {elsewhere}", False
     except UsageError as error:
         return None, first_line(error), False
     if other:
@@ -183,7 +184,7 @@ def _with_trial(recipe: Recipe) -> Recipe:
         promised = "the promise is its file's" if origin.get("promise") else "there is no promise"
         output.info(
             f"note: there are no validation answers for this recipe, so no decision layer, and {promised}: "
-            f"{why}; if it is on another machine, copy its run folder from there"
+            f"{why}"
         )
     return replace(recipe, folder=folder)
 

@@ -147,6 +147,10 @@ def test_a_recipe_that_was_exported_asks_its_trial_as_long_as_it_is_there(recipe
     promised = replace(gone, origin=gone.origin | {"promise": {"macro_f1": 0.3}})
     assert read_recipe(promised.write(tmp_path / "3.json")).origin["promise"]
     assert "and the promise is its file's: " in capsys.readouterr().out
+    wrong = replace(recipe, recipe=recipe.recipe | {"epochs": "many"})
+    assert read_recipe(wrong.write(tmp_path / "5.json")).folder is None
+    said = capsys.readouterr().out
+    assert "'many'" in said and "another machine" not in said, "key=value may mend it"
     early = {name: value for name, value in recipe.origin.items() if name != "folder"}
     assert read_recipe(replace(recipe, origin=early).write(tmp_path / "4.json")).folder is None
     assert capsys.readouterr().out == ""
