@@ -14,7 +14,7 @@ STINTS = 4  # in which a recipe is trained, each by a trial of NNI, if each time
 # slope, of a gain over the score that it starts from.
 DEGREES, DEVIATION, OPEN, SLOPE = 1.0, 0.1, 2.0, 0.4
 FAR = 3.0
-SPAN = 4.0
+SPAN = 4.0  # in replays of recorded and of generated trainings 1 to 10 did as well
 ROUNDS = 3  # of the regression, whose penalty depends on the variance that it finds
 
 
