@@ -16,8 +16,8 @@ STATUS = "/api/v1/nni/check-status"
 
 @pytest.fixture(scope="module")
 def manager(tmp_path_factory):
-    """A running experiment that waits: its one trial sleeps."""
-    tiny = TinyExperiment.write(tmp_path_factory.mktemp("access"), trials=1)
+    """A running experiment that waits: two of its three trials sleep; with all begun it would be NO_MORE_TRIAL."""
+    tiny = TinyExperiment.write(tmp_path_factory.mktemp("access"), trials=3)
     (tiny.folder / "trial.py").write_text("import time, nni; nni.get_next_parameter(); time.sleep(900)")
     (tiny.folder / "runs").mkdir()
     (tiny.folder / "runs" / "stdout").write_text("outside of the experiment")

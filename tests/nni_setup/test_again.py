@@ -31,8 +31,9 @@ def test_killed_and_preempted_trials_go_on_in_the_same_search(people, tmp_path):
             folder, status = at_work(trials)
             epochs = status["epochs"]
             seconds = list(RunFolder(folder).epochs()["seconds"])[: epochs - 2]
+            trains = psutil.Process(status["process"]["pid"])  # now: it may be gone right after the signal
             find(process, folder, status).send_signal(number)
-            psutil.wait_procs([psutil.Process(status["process"]["pid"])], 15)
+            psutil.wait_procs([trains], 15)
         tiny.wait_for_trials(2, 120)
         assert list(tiny.ends().values()) == ["SUCCEEDED", "SUCCEEDED"]
         curve = RunFolder(folder).epochs()
